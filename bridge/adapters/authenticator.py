@@ -2,7 +2,7 @@
 
 from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenVerifier
-from bridge.domain.access.claims import Claims, TokenRevoked
+from bridge.domain.access.claims import TokenRevoked
 from bridge.domain.access.policy import Policy
 from bridge.domain.access.revocations import Revocations
 from bridge.domain.access.viewer import Viewer, admit
@@ -15,21 +15,17 @@ class Authenticator:
     def __init__(
         self, *, tokens: TokenVerifier, revocations: RevocationFile, policy: Policy, trust_grants: bool
     ) -> None:
-        self.policy = policy
-        self.trust_grants = trust_grants
+        self._policy = policy
+        self._trust_grants = trust_grants
         self._tokens = tokens
         self._revocations = revocations
 
-    def verify(self, token: str, *, now: Millis) -> Claims:
-        """Return the claims of a token that is valid at `now` and not revoked; raises `TokenError`."""
+    def admit(self, token: str, *, now: Millis) -> Viewer:
+        """Return the viewer of a token that is valid at `now` and not revoked; raises TokenError or AdmissionError."""
         claims = self._tokens.verify(token, now=now)
         if self._revocations.current().is_token_revoked(claims):
             raise TokenRevoked
-        return claims
-
-    def admit(self, token: str, *, now: Millis) -> Viewer:
-        """Return the viewer that a token authenticates; raises `TokenError` or `AdmissionError`."""
-        return admit(self.verify(token, now=now), self.policy, trust_grants=self.trust_grants)
+        return admit(claims, self._policy, trust_grants=self._trust_grants)
 
     def revocations(self) -> Revocations:
         """Return the current revocations; the same object until they change."""

@@ -94,7 +94,7 @@ def _unknown_line_warnings(settings: Settings, subscriptions: Sequence[dict[str,
             filters = parse_subscription(body).filters
         except SubscriptionError:
             continue  # the server reports the reason
-        for levels in (str(each).split("/") for each in filters):
+        for levels in (topic_filter.levels for topic_filter in filters):
             if len(levels) > LINE_TOPIC_LEVEL and levels[LINE_TOPIC_LEVEL] not in ("+", "#", *lines):
                 more = f" and {len(lines) - MAX_LISTED_LINES} more" if len(lines) > MAX_LISTED_LINES else ""
                 yield f"the plant has no line {levels[LINE_TOPIC_LEVEL]}: {', '.join(lines[:MAX_LISTED_LINES])}{more}"

@@ -13,11 +13,11 @@ Schema = dict[str, Any]
 def schemas_by_name(names: Sequence[str], structs: Iterable[type], reference: str) -> tuple[dict[str, Schema], Schema]:
     """Return the schema of each struct under its name, and the components that they share."""
     references, parts = components(structs, reference)
-    own = [each["$ref"].rpartition("/")[2] for each in references]
+    own = [reference["$ref"].rpartition("/")[2] for reference in references]
     shared = set(_references(list(parts.values()))) | (parts.keys() - own)
     return (
-        {name: parts[each] for name, each in zip(names, own, strict=True)},
-        {each: part for each, part in parts.items() if each in shared},
+        {name: parts[component] for name, component in zip(names, own, strict=True)},
+        {component: part for component, part in parts.items() if component in shared},
     )
 
 

@@ -38,8 +38,8 @@ def command_schemas(reference: str) -> tuple[dict[str, Schema], Schema]:
 
 def _command_shape(kind: str) -> type[msgspec.Struct]:
     fields = [*msgspec.structs.fields(CommandPayload), *msgspec.structs.fields(BODY_OF[kind])]
-    optional = [(each.name, each.type, each.default) for each in fields if not each.required]
-    required = [(each.name, each.type) for each in fields if each.required]
+    optional = [(field.name, field.type, field.default) for field in fields if not field.required]
+    required = [(field.name, field.type) for field in fields if field.required]
     return msgspec.defstruct(f"{kind.capitalize()}Command", [*required, *optional])
 
 
@@ -65,13 +65,13 @@ def _completed(schema: Schema) -> Schema:
 
 def _field(schema: Schema, *, free: bool, optional: bool) -> Schema:
     default = {"default": schema["default"]} if "default" in schema else {}
-    forms = [each for each in schema.get("anyOf", [schema]) if each != {"type": "null"}]
-    forms = [{name: value for name, value in each.items() if name != "default"} for each in forms]
+    forms = [form for form in schema.get("anyOf", [schema]) if form != {"type": "null"}]
+    forms = [{name: value for name, value in form.items() if name != "default"} for form in forms]
     if {"type": "number"} in forms:
-        forms = [each for each in forms if each.get("type") != "integer"]
-    completed = [_form(each, free=free) for each in forms]
+        forms = [form for form in forms if form.get("type") != "integer"]
+    completed = [_form(form, free=free) for form in forms]
     if optional:
-        takes_text = any(each.get("type") == "string" or "enum" in each for each in forms)
+        takes_text = any(form.get("type") == "string" or "enum" in form for form in forms)
         completed.append({"enum": [None, ""]} if takes_text else {"type": "null"})
     return {**(completed[0] if len(completed) == 1 else {"anyOf": completed}), **default}
 
@@ -134,12 +134,12 @@ def _of_report(kind: str, schema: Schema) -> Schema:
     if kind != "andon":
         return with_rules
     action = schema["properties"]["action"]
-    actions = [each if each == {"enum": [None, ""]} else _without(each, "escalate") for each in action["anyOf"]]
+    actions = [choice if choice == {"enum": [None, ""]} else _without(choice, "escalate") for choice in action["anyOf"]]
     return with_rules | {"properties": {**schema["properties"], "action": {**action, "anyOf": actions}}}
 
 
 def _without(words: Schema, word: str) -> Schema:
-    return {**words, "enum": [each for each in words["enum"] if each != word]}
+    return {**words, "enum": [choice for choice in words["enum"] if choice != word]}
 
 
 def _of_command(kind: str, schema: Schema) -> Schema:

@@ -9,12 +9,16 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
-from bridge.contract.frame_schemas import SUBSCRIPTION_TYPES, client_frames, server_frames
+from bridge.contract.frame_schemas import client_frames, server_frames
 from bridge.contract.model_schemas import Schema, schemas_by_name, self_contained
 from bridge.contract.report_schemas import REPORT_KINDS, command_schemas, report_schemas
+from bridge.domain.access.subscription_types import PLACEHOLDERS, SubscriptionType
+from bridge.domain.envelope import Envelope
 from bridge.domain.event_data import AndonType
-from bridge.domain.events import CATEGORY_OF, CONFLATED_TYPES, DATA_OF, Envelope, EventType, Priority
+from bridge.domain.events import CATEGORY_OF, CONFLATED_TYPES, DATA_OF, EventType, Priority
 from bridge.domain.reports import COMMAND_KINDS
+from bridge.domain.stream_status import status_topic
+from bridge.domain.topic_tree import TopicBranch
 
 REFERENCE: Final = "#/components/schemas/{name}"
 VERSION: Final = "1.0.0"  # of the contract, which changes additively within 1
@@ -33,10 +37,14 @@ def payload_schemas() -> dict[str, Schema]:
 
 
 def subscription_types() -> list[dict[str, Any]]:
-    """Return the 10 subscription types with their allowed targets and resulting filters."""
+    """Return the 10 subscription types with their allowed targets and resulting filters, the last that of `all`."""
     return [
-        {"subscription_type": name, "target_id": target, "filters": list(filters)}
-        for name, (target, filters) in SUBSCRIPTION_TYPES.items()
+        {
+            "subscription_type": kind.value,
+            "target_id": ", ".join([PLACEHOLDERS[kind.default_prefix], *(f"`{form.target}`" for form in kind.forms)]),
+            "filters": list(dict.fromkeys(form.filter.replace("{type}", kind.value) for form in kind.forms)),
+        }
+        for kind in SubscriptionType
     ]
 
 
@@ -72,33 +80,38 @@ def asyncapi_document(root: str) -> Schema:
     """Return the AsyncAPI 3.0 document of all MQTT topics below `root` and of the dashboards' WebSocket."""
     events, shared = _envelopes(REFERENCE)
     payloads, of_payloads = _payloads(REFERENCE)
-    sent = {f"client.{name}": schema for name, schema in client_frames().items()}
+    requests, of_requests = client_frames(REFERENCE)
+    requested = {f"client.{name}": schema for name, schema in requests.items()}
     frames, of_frames = server_frames(REFERENCE)
-    told = {f"server.{name}": schema for name, schema in frames.items()}
+    delivered = {f"server.{name}": schema for name, schema in frames.items()}
     by_name = payloads | {"status": _STATUS, "lamp": _LAMP}
-    by_name |= {f"event.{name}": schema for name, schema in events.items()} | sent | told
+    by_name |= {f"event.{name}": schema for name, schema in events.items()} | requested | delivered
     kinds = [f"report.{kind}" for kind in REPORT_KINDS]
-    commands, of_events = [f"command.{kind}" for kind in COMMAND_KINDS], [f"event.{each}" for each in EventType]
+    commands, of_events = [f"command.{kind}" for kind in COMMAND_KINDS], [f"event.{kind}" for kind in EventType]
     place = "{site}/{area}/{line}/{equipment}"
     channels = {
-        "report": _channel(f"{root}/report/{place}/{{kind}}", kinds, _MQTT, kind=[k.split(".")[1] for k in kinds]),
-        "command": _channel(f"{root}/command/{place}/{{kind}}", commands, _MQTT, kind=list(COMMAND_KINDS)),
+        "report": _channel(
+            f"{TopicBranch.REPORT.prefix(root)}{place}/{{kind}}", kinds, _MQTT, kind=[k.split(".")[1] for k in kinds]
+        ),
+        "command": _channel(
+            f"{TopicBranch.COMMAND.prefix(root)}{place}/{{kind}}", commands, _MQTT, kind=list(COMMAND_KINDS)
+        ),
         "event": _channel(
-            f"{root}/event/{place}/{{category}}/{{type}}/{{priority}}/{{subject}}",
+            f"{TopicBranch.EVENT.prefix(root)}{place}/{{category}}/{{type}}/{{priority}}/{{subject}}",
             of_events,
             _MQTT,
             category=sorted(set(CATEGORY_OF.values())),
             type=list(EventType),
             priority=list(Priority),
         ),
-        "bridge_status": _channel(f"{root}/bridge/{{stream}}", ["status"], _MQTT),
+        "bridge_status": _channel(status_topic(root, "{stream}"), ["status"], _MQTT),
         "station_lamp": _channel(
-            f"{root}/station/{{site}}/{{area}}/{{line}}/{{station}}/{{andon_type}}",
+            f"{TopicBranch.STATION.prefix(root)}{{site}}/{{area}}/{{line}}/{{station}}/{{andon_type}}",
             ["lamp"],
             _MQTT,
             andon_type=sorted(get_args(AndonType)),
         ),
-        "dashboard": _channel("/ws", [*sent, *told, *of_events], _WEB),
+        "dashboard": _channel("/ws", [*requested, *delivered, *of_events], _WEB),
     }
     return {
         "asyncapi": "3.0.0",
@@ -116,12 +129,12 @@ def asyncapi_document(root: str) -> Schema:
             "sendEvents": _operation("send", "event", of_events),
             "sendStatus": _operation("send", "bridge_status", ["status"]),
             "sendLamps": _operation("send", "station_lamp", ["lamp"]),
-            "receiveFrames": _operation("receive", "dashboard", list(sent)),
-            "sendFrames": _operation("send", "dashboard", [*told, *of_events]),
+            "receiveFrames": _operation("receive", "dashboard", list(requested)),
+            "sendFrames": _operation("send", "dashboard", [*delivered, *of_events]),
         },
         "components": {
             "messages": {name: _message(name) for name in by_name},
-            "schemas": {**by_name, **of_payloads, **of_frames, **shared},
+            "schemas": {**by_name, **of_payloads, **of_requests, **of_frames, **shared},
         },
     }
 
@@ -187,7 +200,7 @@ def _envelopes(reference: str) -> tuple[dict[str, Schema], Schema]:
         fields["category"] = Literal[CATEGORY_OF[event_type].value]
         fields["data"] = DATA_OF[event_type]
         shapes.append(msgspec.defstruct(event_type.value, list(fields.items())))
-    return schemas_by_name([each.value for each in EventType], shapes, reference)
+    return schemas_by_name([kind.value for kind in EventType], shapes, reference)
 
 
 def _payloads(reference: str) -> tuple[dict[str, Schema], Schema]:

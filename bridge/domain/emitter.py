@@ -54,13 +54,16 @@ class Emitter:
         equipment: str | None,
         subject: str,
         priority: Priority,
-        standing: Standing = Standing.CURRENT,
+        standing: Standing,
         estimated: bool = False,
         stale: bool = False,
         ineffective: bool = False,
         doubtful: DoubtfulPieces = NO_DOUBTFUL_PIECES,
     ) -> None:
-        """Add an event dated `moment.at`; a subject keeps its first priority."""
+        """Add an event dated `moment.at`; a subject keeps its first priority.
+
+        `standing` has no default: what is current is retained on MQTT until its subject is closed.
+        """
         place = self.place.with_equipment(equipment)
         key = f"{place.levels()[3]}/{CATEGORY_OF[event_type]}/{subject}"
         entry = self._next(key, priority, standing)

@@ -1,16 +1,16 @@
-"""The 13 event types, their data, and the envelope a dashboard receives.
+"""The 13 event types and their data.
 
 Source: design.md, «Message flow»; domain.md event table. The pure core emits an `Event` without a position; a
 `CommittedEvent` has one (stream, epoch, offset).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import Annotated, Final, Literal, assert_never
+from enum import Enum, StrEnum, auto
+from typing import Final, Literal, assert_never
 
-import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from bridge.domain import event_data as data
 
@@ -18,7 +18,6 @@ Millis = int
 """Milliseconds since the Unix epoch, UTC."""
 
 UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-SCHEMA_VERSION: Final = 1
 LINE_LEVEL: Final = "_"
 """The equipment level and the subject of everything that concerns the whole line."""
 
@@ -95,24 +94,64 @@ def category_of(event_type: EventType) -> Category:
 
 CATEGORY_OF: Final = {event_type: category_of(event_type) for event_type in EventType}
 
-CONFLATED_TYPES: Final = frozenset({EventType.LINE_STATUS_UPDATE, EventType.PRODUCTION_UPDATE, EventType.OEE_UPDATE})
-"""Conflated to the latest per state key when a dashboard is slow; every other type is lossless (promise P3)."""
 
-DATA_OF: Final[dict[EventType, type[data.EventData]]] = {
-    EventType.LINE_STATUS_UPDATE: data.LineStatus,
-    EventType.PRODUCTION_UPDATE: data.Production,
-    EventType.OEE_UPDATE: data.Oee,
-    EventType.DOWNTIME_EVENT: data.Downtime,
-    EventType.ANDON_EVENT: data.Andon,
-    EventType.ESCALATION_UPDATE: data.Escalation,
-    EventType.JOB_ASSIGNED: data.Job,
-    EventType.JOB_STARTED: data.Job,
-    EventType.JOB_COMPLETED: data.Job,
-    EventType.JOB_CANCELLED: data.Job,
-    EventType.QUALITY_ALERT: data.Quality,
-    EventType.CHANGEOVER_STARTED: data.Changeover,
-    EventType.CHANGEOVER_COMPLETED: data.Changeover,
-}
+class LossPolicy(Enum):
+    """Promise P3: the treatment of an event that waits for a slow dashboard."""
+
+    LOSSLESS = auto()  # sent, however late
+    CONFLATED = auto()  # replaced by the next one of its state key
+
+
+def loss_policy_of(event_type: EventType) -> LossPolicy:
+    match event_type:
+        case EventType.LINE_STATUS_UPDATE | EventType.PRODUCTION_UPDATE | EventType.OEE_UPDATE:
+            return LossPolicy.CONFLATED
+        case (
+            EventType.DOWNTIME_EVENT
+            | EventType.ANDON_EVENT
+            | EventType.ESCALATION_UPDATE
+            | EventType.JOB_ASSIGNED
+            | EventType.JOB_STARTED
+            | EventType.JOB_COMPLETED
+            | EventType.JOB_CANCELLED
+            | EventType.QUALITY_ALERT
+            | EventType.CHANGEOVER_STARTED
+            | EventType.CHANGEOVER_COMPLETED
+        ):
+            return LossPolicy.LOSSLESS
+        case _:
+            assert_never(event_type)
+
+
+CONFLATED_TYPES: Final = frozenset(kind for kind in EventType if loss_policy_of(kind) is LossPolicy.CONFLATED)
+
+
+def data_type_of(event_type: EventType) -> type[data.EventData]:
+    """Return the type of the `data` of an event type."""
+    match event_type:
+        case EventType.LINE_STATUS_UPDATE:
+            return data.LineStatus
+        case EventType.PRODUCTION_UPDATE:
+            return data.Production
+        case EventType.OEE_UPDATE:
+            return data.Oee
+        case EventType.DOWNTIME_EVENT:
+            return data.Downtime
+        case EventType.ANDON_EVENT:
+            return data.Andon
+        case EventType.ESCALATION_UPDATE:
+            return data.Escalation
+        case EventType.JOB_ASSIGNED | EventType.JOB_STARTED | EventType.JOB_COMPLETED | EventType.JOB_CANCELLED:
+            return data.Job
+        case EventType.QUALITY_ALERT:
+            return data.Quality
+        case EventType.CHANGEOVER_STARTED | EventType.CHANGEOVER_COMPLETED:
+            return data.Changeover
+        case _:
+            assert_never(event_type)
+
+
+DATA_OF: Final = {event_type: data_type_of(event_type) for event_type in EventType}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -131,11 +170,18 @@ class Place:
         return Place(self.site, self.area, self.line, equipment)
 
     def levels(self) -> tuple[str, str, str, str]:
+        """Return the four levels of the place in a topic."""
         return (self.site, self.area, self.line, self.equipment or LINE_LEVEL)
 
+    @classmethod
+    def from_levels(cls, levels: Sequence[str]) -> "Place":
+        """Return the place with these four levels."""
+        site, area, line, equipment = levels
+        return cls(site, area, line, None if equipment == LINE_LEVEL else equipment)
 
-StateKey = tuple[str, str, str, str, str, str]
-"""(site, area, line, equipment or `_`, category, subject): the key of what is current, conflated and retained."""
+
+LinePlace = tuple[str, str, str]
+"""Site, area, line."""
 
 
 class DataQuality(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -180,55 +226,28 @@ class Event:
         return CATEGORY_OF[self.type]
 
     @property
-    def state_key(self) -> StateKey:
-        return (*self.place.levels(), self.category.value, self.subject)
-
-    @property
-    def topic(self) -> str:
-        """Topic name relative to `{root}/event/`, always 8 levels."""
-        levels = (*self.place.levels(), self.category.value, self.type.value, self.priority.value, self.subject)
-        return "/".join(levels)
-
-    @property
     def audience(self) -> tuple[str, ...]:
         """The addressees: the assignee's user id (jobs), the recipient roles (escalations)."""
         match self.data:
-            case data.Job(assigned_to=person) if person is not None:
-                return (person.id,)
+            case data.Job(assigned_to=person):
+                return () if person is None else (person.id,)
             case data.Escalation(recipients=roles):
                 return tuple(roles)
-            case _:
+            case (
+                data.LineStatus()
+                | data.Production()
+                | data.Oee()
+                | data.Downtime()
+                | data.Andon()
+                | data.Quality()
+                | data.Changeover()
+            ):
                 return ()
+            case _:
+                assert_never(self.data)
 
 
 Timestamp = data.Timestamp
-
-
-class Envelope(Struct, frozen=True):
-    """An event as journalled, published and delivered, byte for byte. Source: protocol.md, «Server frames»."""
-
-    type: EventType
-    schema_version: int
-    id: Annotated[str, Meta(description="{stream}:{epoch}:{offset}")]
-    stream: str
-    epoch: str
-    offset: Annotated[int, Meta(ge=1)]
-    site: str
-    area: str
-    line_id: str
-    equipment_code: str | None
-    category: Category
-    subject: str
-    priority: Priority
-    revision: Annotated[int, Meta(ge=1)]
-    timestamp: Timestamp
-    received_at: Timestamp | None
-    caused_by: list[str]
-    data_quality: DataQuality
-    data: data.EventData
-
-
-_ENCODER = msgspec.json.Encoder()
 
 
 def rfc3339(at: Millis) -> Timestamp:
@@ -238,34 +257,3 @@ def rfc3339(at: Millis) -> Timestamp:
 
 def rfc3339_or_none(at: Millis | None) -> Timestamp | None:
     return None if at is None else rfc3339(at)
-
-
-def encode_event(event: Event, *, stream: str, epoch: str, offset: int) -> bytes:
-    """Encode an event's envelope at its position; same input, same bytes."""
-    return _ENCODER.encode(
-        Envelope(
-            type=event.type,
-            schema_version=SCHEMA_VERSION,
-            id=event_id(stream, epoch, offset),
-            stream=stream,
-            epoch=epoch,
-            offset=offset,
-            site=event.place.site,
-            area=event.place.area,
-            line_id=event.place.line,
-            equipment_code=event.place.equipment,
-            category=event.category,
-            subject=event.subject,
-            priority=event.priority,
-            revision=event.revision,
-            timestamp=rfc3339(event.timestamp),
-            received_at=rfc3339_or_none(event.received_at),
-            caused_by=list(event.caused_by),
-            data_quality=event.quality,
-            data=event.data,
-        )
-    )
-
-
-def event_id(stream: str, epoch: str, offset: int) -> str:
-    return f"{stream}:{epoch}:{offset}"

@@ -31,6 +31,7 @@ from bridge.domain.reports import (
     quarantined,
     suppressed,
 )
+from bridge.domain.topic_tree import TopicBranch
 
 TICK_TOPIC: Final = ""  # the topic of an input that is a tick
 
@@ -81,7 +82,7 @@ def decode_input(given: Input, decode: Decoder) -> Report | Disposition:
 def record_unapplied(floor: Floor, given: Input, disposition: Disposition) -> None:
     """Record a message that was decided before the floor saw it: its device is alive, the message had no effect."""
     levels = given.topic.split("/", TOPIC_LEVELS)
-    if len(levels) == TOPIC_LEVELS and levels[0] == "report":
+    if len(levels) == TOPIC_LEVELS and levels[0] == TopicBranch.REPORT:
         floor.record_unapplied(place_of_levels(levels), disposition, given.received_at)
 
 

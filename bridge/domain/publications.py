@@ -6,10 +6,12 @@ from typing import Final
 
 import msgspec
 
-from bridge.domain.events import EventType, Standing, StateKey
+from bridge.domain.event_topic import EventTopic, StateKey
+from bridge.domain.events import EventType, LinePlace, Standing
 from bridge.domain.messages import Publication
 from bridge.domain.records import CommittedEvent, Snapshot
-from bridge.domain.retained_scan import LinePlace, RetainedScan, line_place_of
+from bridge.domain.retained_scan import RetainedScan
+from bridge.domain.topic_tree import TopicBranch
 
 LAMP_OFF: Final = "off"
 LAMP_STATES: Final[Mapping[str, str]] = {
@@ -49,7 +51,7 @@ class PublicationPlan:
     """Publications in order, and the changes of retained topics (None: cleared) and lamps that they cause."""
 
     publications: tuple[Publication, ...]
-    retained: Mapping[StateKey, str | None]
+    retained: Mapping[StateKey, EventTopic | None]
     lamps: Mapping[str, Lamp]
 
 
@@ -71,9 +73,11 @@ def is_up_to_date(snapshot: Snapshot, pending: Sequence[CommittedEvent]) -> bool
 class PublishedState:
     """Retained topics by state key and lamps by topic, as on the broker after the last confirmed plan."""
 
-    def __init__(self, root: str, *, retained: Mapping[StateKey, str], current: Iterable[CommittedEvent]) -> None:
+    def __init__(
+        self, root: str, *, retained: Mapping[StateKey, EventTopic], current: Iterable[CommittedEvent]
+    ) -> None:
         """Take over the state of the broker; `current`: the published current events, which determine the lamps."""
-        self._root = root
+        self._event_prefix, self._lamp_prefix = TopicBranch.EVENT.prefix(root), TopicBranch.STATION.prefix(root)
         self._retained = dict(retained)
         self._lamps: dict[str, Lamp] = {}
         for event in current:
@@ -84,7 +88,7 @@ class PublishedState:
     def plan(self, events: Sequence[CommittedEvent]) -> PublicationPlan:
         """Return what to publish for these events, the next of their stream; the state changes only in `confirm`."""
         publications: list[Publication] = []
-        retained: dict[StateKey, str | None] = {}
+        retained: dict[StateKey, EventTopic | None] = {}
         lamps: dict[str, Lamp] = {}
         for event in events:
             key = event.state_key
@@ -95,7 +99,7 @@ class PublishedState:
                 retained[key] = event.topic if event.standing is Standing.CURRENT else None
                 if before is not None and before != retained[key]:
                     # cleared after the new one is published, so that a subscriber always finds the state
-                    publications.append(Publication(f"{self._root}/event/{before}", b"", retain=True))
+                    publications.append(Publication(f"{self._event_prefix}{before}", b"", retain=True))
                 publications.extend(self._lamp_changes(event, lamps))
         return PublicationPlan(tuple(publications), retained, lamps)
 
@@ -119,9 +123,9 @@ class PublishedState:
 
     def find_missing(self, restored: Iterable[Publication], scan: RetainedScan) -> list[str]:
         """Return the topics restored before a scan that should still be retained but that the scan did not see."""
-        events = {f"{self._root}/event/{topic}" for topic in set(self._retained.values()) - scan.events}
+        events = {f"{self._event_prefix}{topic}" for topic in self._retained.values() if topic.text not in scan.events}
         lit = {topic for topic, lamp in self._lamps.items() if lamp.state != LAMP_OFF}
-        lit -= {f"{self._root}/station/{topic}" for topic in scan.lit_lamps}
+        lit -= {f"{self._lamp_prefix}{topic}" for topic in scan.lit_lamps}
         return [each.topic for each in restored if each.topic in events or each.topic in lit]
 
     def plan_corrections(
@@ -137,35 +141,39 @@ class PublishedState:
         `current`: the journal's current events at some position. `pending`: all events after the last confirmed one,
         up to that position at least. `lines`: those of our plant. Another stream's topics are left alone.
         """
-        right = self._expected_topics(current, pending)
-        forgotten = {key: topic for key, topic in self._retained.items() if topic not in right}
+        expected = self._expected_topics(current, pending)
+        forgotten = {key: topic for key, topic in self._retained.items() if topic.text not in expected}
+        stale = {topic: line for topic, line in scan.events.items() if topic not in expected}
         # topics published during the scan are missing in it; another stream may own their lines
-        unread = {topic for topic in forgotten.values() if line_place_of(topic) not in scan.foreign_lines}
-        ghosts = (scan.events - right) | unread
+        stale |= {
+            topic.text: topic.line_place for topic in forgotten.values() if topic.line_place not in scan.foreign_lines
+        }
         # a line removed from the plant file is still ours to clean up, unless another stream owns it now
-        ours = {line_place_of(topic) for topic in (*ghosts, *forgotten.values())} - scan.foreign_lines
+        ours = {*stale.values(), *(topic.line_place for topic in forgotten.values())} - scan.foreign_lines
         lamps = {
-            f"{self._root}/station/{topic}": Lamp("", LAMP_OFF)
-            for topic in sorted(scan.lit_lamps)
-            if line_place_of(topic) in lines or line_place_of(topic) in ours
+            f"{self._lamp_prefix}{topic}": Lamp("", LAMP_OFF)
+            for topic, line in sorted(scan.lit_lamps.items())
+            if line in lines or line in ours
         }
         lit = {lamp[0] for event in current if (lamp := self._lamp(event)) is not None and lamp[1].state != LAMP_OFF}
         lit |= {lamp[0] for event in pending if (lamp := self._lamp(event)) is not None}
         off = {topic: lamp for topic, lamp in lamps.items() if topic not in lit}
-        clear = [Publication(f"{self._root}/event/{topic}", b"", retain=True) for topic in sorted(ghosts)]
+        clear = [Publication(f"{self._event_prefix}{topic}", b"", retain=True) for topic in sorted(stale)]
         switch = [Publication(topic, lamp.state.encode(), retain=True) for topic, lamp in off.items()]
         # a topic on another stream's line is remembered until a scan was complete
-        gone = {key: None for key, topic in forgotten.items() if scan.is_complete or topic in ghosts}
+        gone = {key: None for key, topic in forgotten.items() if scan.is_complete or topic.text in stale}
         return PublicationPlan((*clear, *switch), gone, off)
 
     def _expected_topics(self, current: Iterable[CommittedEvent], pending: Sequence[CommittedEvent]) -> set[str]:
         """Return the topics that are rightly retained, or will be, or that the plan of a pending event will clear."""
-        right = {event.topic for event in current}
-        right |= {event.topic for event in pending if event.standing is Standing.CURRENT}
-        return right | {self._retained[event.state_key] for event in pending if event.state_key in self._retained}
+        expected = {event.topic.text for event in current}
+        expected |= {event.topic.text for event in pending if event.standing is Standing.CURRENT}
+        return expected | {
+            self._retained[event.state_key].text for event in pending if event.state_key in self._retained
+        }
 
     def _topic(self, event: CommittedEvent) -> str:
-        return f"{self._root}/event/{event.topic}"
+        return f"{self._event_prefix}{event.topic}"
 
     def _lamp_changes(self, event: CommittedEvent, lamps: dict[str, Lamp]) -> Iterable[Publication]:
         found = self._lamp(event)
@@ -185,6 +193,6 @@ class PublishedState:
         call = _CALL.decode(event.body).data
         if call.station_id is None:
             return None
-        site, area, line = event.state_key[:3]
-        topic = f"{self._root}/station/{site}/{area}/{line}/{call.station_id}/{call.andon_type}"
+        site, area, line = event.topic.line_place
+        topic = f"{self._lamp_prefix}{site}/{area}/{line}/{call.station_id}/{call.andon_type}"
         return topic, Lamp(call.call_id, LAMP_STATES[call.status])

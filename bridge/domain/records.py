@@ -3,18 +3,11 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from bridge.domain.events import (
-    CONFLATED_TYPES,
-    Event,
-    EventType,
-    Millis,
-    Priority,
-    Standing,
-    StateKey,
-    encode_event,
-    event_id,
-)
+from bridge.domain.envelope import encode_event, event_id
+from bridge.domain.event_topic import EventTopic, StateKey
+from bridge.domain.events import CONFLATED_TYPES, Event, EventType, Millis, Standing
 from bridge.domain.reports import BODY_OF, Disposition
+from bridge.domain.topic_tree import TopicBranch
 
 DEDUP_INPUTS: Final = 100_000
 """The number of inputs within which a resend is recognized by content: bounds memory, and what is read at start."""
@@ -56,18 +49,23 @@ class CommittedEvent:
 
     offset: int
     id: str
-    type: EventType
-    topic: str  # relative to `{root}/event/`, 8 levels
-    priority: Priority
-    state_key: StateKey
+    topic: EventTopic
     standing: Standing
     timestamp: Millis
     audience: tuple[str, ...]
     body: bytes
 
     @property
+    def type(self) -> EventType:
+        return self.topic.type
+
+    @property
+    def state_key(self) -> StateKey:
+        return self.topic.state_key
+
+    @property
     def is_lossless(self) -> bool:
-        return self.type not in CONFLATED_TYPES
+        return self.topic.type not in CONFLATED_TYPES
 
 
 def position_event(event: Event, *, stream: str, epoch: str, offset: int) -> CommittedEvent:
@@ -75,10 +73,7 @@ def position_event(event: Event, *, stream: str, epoch: str, offset: int) -> Com
     return CommittedEvent(
         offset=offset,
         id=event_id(stream, epoch, offset),
-        type=event.type,
-        topic=event.topic,
-        priority=event.priority,
-        state_key=event.state_key,
+        topic=EventTopic.from_event(event),
         standing=event.standing,
         timestamp=event.timestamp,
         audience=event.audience,
@@ -129,7 +124,7 @@ def input_kind(topic: str) -> str:
         return topic.removeprefix(PRESENCE_PREFIX)
     levels = topic.split("/")
     kind = levels[-1] if levels[-1] in BODY_OF else "other"
-    return f"command/{kind}" if levels[0] == "command" else kind
+    return f"command/{kind}" if levels[0] == TopicBranch.COMMAND else kind
 
 
 def count_key(entry: JournalEntry) -> tuple[str, str, str]:

@@ -19,8 +19,11 @@ def _any_case(words: Iterable[str]) -> str:
     return rf"^ *(?:{'|'.join(spelled)}) *\Z"
 
 
+MAX_COMMAND_ID: Final = 64  # characters; the journal keeps each (user, id) for 24 h
+
 Text = Annotated[str, Meta(max_length=500)]  # a description or note: bounds what one press can store
 Word = Annotated[str, Meta(min_length=1, max_length=64)]  # a name, reason or fault code
+CommandId = Annotated[str, Meta(min_length=1, max_length=MAX_COMMAND_ID)]
 StateWord = Annotated[str, Meta(pattern=_any_case(STATE_WORDS), max_length=64)]
 PackmlName = Annotated[str, Meta(pattern=_any_case(STATE_MEANING), max_length=64)]
 FaultWord = Annotated[str, Meta(pattern=r"^(?:0[xX])?[0-9A-Fa-f]{1,64}\Z")]  # 256 bits

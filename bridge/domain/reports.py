@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from bridge.domain.event_data import AndonType, CallPriority, Person
-from bridge.domain.events import LINE_LEVEL, Event, Millis, Place
+from bridge.domain.events import Event, Millis, Place
 from bridge.domain.ids import Id
 from bridge.domain.report_fields import (
     Counter,
@@ -185,8 +185,7 @@ TOPIC_LEVELS: Final = 6  # of a topic: {report|command}/{site}/{area}/{line}/{eq
 
 def place_of_levels(levels: Sequence[str]) -> Place:
     """Return the place that a topic of `TOPIC_LEVELS` levels names; `_` as equipment is the whole line."""
-    _, site, area, line, equipment, _ = levels
-    return Place(site, area, line, None if equipment == LINE_LEVEL else equipment)
+    return Place.from_levels(levels[1:-1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,17 +4,16 @@ from typing import Final
 
 import msgspec
 
+from bridge.domain.event_topic import EVENT_LEVELS
+from bridge.domain.events import LinePlace
 from bridge.domain.messages import Message
 from bridge.domain.stream_status import StreamOwner, read_status, status_topic
+from bridge.domain.topic_tree import TopicBranch
 
-EVENT_LEVELS: Final = 8  # {site}/{area}/{line}/{equipment}/{category}/{type}/{priority}/{subject}
 LAMP_LEVELS: Final = 5  # {site}/{area}/{line}/{station}/{andon_type}
 LIT_PAYLOADS: Final = frozenset({b"open", b"acknowledged"})
 MOST_MESSAGES: Final = 100_000  # bounds the time of a scan: some 20 s of a core
 MOST_BYTES: Final = 128 * 1024 * 1024  # likewise; only topics of ours are kept
-
-LinePlace = tuple[str, str, str]
-"""Site, area, line."""
 
 
 class _Origin(msgspec.Struct):
@@ -38,12 +37,12 @@ class RetainedScan:
         self._stream = stream
         self._owner = owner
         self._status = status_topic(root, stream)
-        self._event, self._station = f"{root}/event/", f"{root}/station/"
-        self.filters = (f"{self._event}#", f"{self._station}#", self._status)
-        self.events = set[str]()
-        """Topics relative to `event/` that hold an event of our stream."""
-        self.lit_lamps = set[str]()
-        """Topics relative to `station/` of lamps that are lit, of any stream."""
+        self._event_prefix, self._lamp_prefix = TopicBranch.EVENT.prefix(root), TopicBranch.STATION.prefix(root)
+        self.filters = (TopicBranch.EVENT.topic_filter(root), TopicBranch.STATION.topic_filter(root), self._status)
+        self.events = dict[str, LinePlace]()
+        """Topics relative to `event/` that hold an event of our stream, and their lines."""
+        self.lit_lamps = dict[str, LinePlace]()
+        """Topics relative to `station/` of lamps that are lit, of any stream, and their lines."""
         self.foreign_lines = set[LinePlace]()
         """Lines with retained events of another stream."""
         self.messages = 0
@@ -60,10 +59,10 @@ class RetainedScan:
             return False  # published by us during the scan, so already known
         self.messages += 1
         self._bytes += len(topic) + len(payload)
-        if topic.startswith(self._event):
-            self._note_event(topic.removeprefix(self._event), payload)
-        elif topic.startswith(self._station) and payload in LIT_PAYLOADS:
-            self._note_lamp(topic.removeprefix(self._station))
+        if topic.startswith(self._event_prefix):
+            self._note_event(topic.removeprefix(self._event_prefix), payload)
+        elif topic.startswith(self._lamp_prefix) and payload in LIT_PAYLOADS:
+            self._note_lamp(topic.removeprefix(self._lamp_prefix))
         return self.stop_reason is not None
 
     @property
@@ -89,16 +88,16 @@ class RetainedScan:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return  # not an event of any stream, so left alone
         if stream == self._stream:
-            self.events.add(topic)
+            self.events[topic] = _line_place(levels)
         else:
-            self.foreign_lines.add((levels[0], levels[1], levels[2]))
+            self.foreign_lines.add(_line_place(levels))
 
     def _note_lamp(self, topic: str) -> None:
-        if topic.count("/") == LAMP_LEVELS - 1:
-            self.lit_lamps.add(topic)
+        levels = topic.split("/")
+        if len(levels) == LAMP_LEVELS:
+            self.lit_lamps[topic] = _line_place(levels)
 
 
-def line_place_of(topic: str) -> LinePlace:
-    """Return the line of a topic relative to `event/` or `station/`."""
-    site, area, line = topic.split("/", 3)[:3]
+def _line_place(levels: list[str]) -> LinePlace:
+    site, area, line = levels[:3]
     return site, area, line

@@ -8,6 +8,7 @@ import msgspec
 from bridge.domain.events import Millis, rfc3339, rfc3339_or_none
 from bridge.domain.messages import Publication
 from bridge.domain.records import Position
+from bridge.domain.topic_tree import TopicBranch
 
 STATUS_SECONDS: Final = 1.0
 """Interval at which the status is published while the stream is online."""
@@ -45,7 +46,7 @@ _DECODER: Final = msgspec.json.Decoder(StreamStatus)
 
 
 def status_topic(root: str, stream: str) -> str:
-    return f"{root}/bridge/{stream}"
+    return TopicBranch.BRIDGE.prefix(root) + stream
 
 
 def status_publication(

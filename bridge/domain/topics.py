@@ -12,7 +12,6 @@ from typing_extensions import override
 
 MAX_BYTES: Final = 65_535  # MQTT 5 1.5.4: a string's length is two bytes on the wire
 MAX_LEVELS: Final = 200  # ours; a name of 32,768 slashes would cost every index and cache that splits it
-SHOWN_CHARACTERS: Final = 80  # an error about hostile text must not carry all of it into logs and replies
 
 # MQTT 5 1.5.4 forbids U+0000 and surrogates, and lets a receiver close the connection over control characters and
 # non-characters. Brokers do so, each for its own set. Forbidden here is whatever may close our connection, break a line
@@ -110,9 +109,9 @@ class TopicName:
     levels: tuple[str, ...] = field(compare=False, repr=False)
 
     @classmethod
-    def parse(cls, text: str, *, max_levels: int = MAX_LEVELS) -> Self:
+    def parse(cls, text: str) -> Self:
         """Parse a name, exactly as written; raise a TopicError that states the fault."""
-        levels = _split(text, max_levels)
+        levels = _split(text)
         # MQTT 5 4.7.1: wildcards MUST NOT be used within a topic name.
         for at, character in enumerate(text):
             if character in "+#":
@@ -138,9 +137,9 @@ class TopicFilter:
     tail: bool = field(compare=False, repr=False)
 
     @classmethod
-    def parse(cls, text: str, *, max_levels: int = MAX_LEVELS) -> Self:
+    def parse(cls, text: str) -> Self:
         """Parse a filter, exactly as written; raise a TopicError that states the fault."""
-        levels = _split(text, max_levels)
+        levels = _split(text)
         if levels[0] in _SHARING:
             raise SharedSubscription(levels[0])
         last = len(levels) - 1
@@ -214,7 +213,7 @@ class TopicFilter:
         return self.text
 
 
-def _split(text: str, max_levels: int) -> tuple[str, ...]:
+def _split(text: str) -> tuple[str, ...]:
     if not text:
         raise EmptyTopic
     if len(text) > MAX_BYTES:
@@ -226,8 +225,8 @@ def _split(text: str, max_levels: int) -> tuple[str, ...]:
     if size > MAX_BYTES:
         raise TopicTooLong(size, MAX_BYTES)
     depth = text.count("/") + 1
-    if depth > max_levels:
-        raise TopicTooDeep(depth, max_levels)
+    if depth > MAX_LEVELS:
+        raise TopicTooDeep(depth, MAX_LEVELS)
     return tuple(text.split("/"))
 
 

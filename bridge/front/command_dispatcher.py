@@ -9,9 +9,8 @@ import msgspec
 from msgspec import Struct
 
 from bridge.domain.access.viewer import Viewer
-from bridge.domain.events import LINE_LEVEL, Place
-from bridge.domain.records import CommandRecord, CommittedEvent
-from bridge.domain.topics import TopicName
+from bridge.domain.records import CommandRecord
+from bridge.domain.report_fields import MAX_COMMAND_ID
 from bridge.front.journal_reads import FrontJournal
 from bridge.ports.broker import BrokerUnavailable, TopicRefused
 from bridge.protocol.actions import AcknowledgeEvent
@@ -24,7 +23,6 @@ Publish = Callable[[str, bytes], Awaitable[None]]
 """Publishes on a topic relative to the root; raises BrokerUnavailable or TopicRefused."""
 
 MAX_PENDING_COMMANDS: Final = 1_000  # of all dashboards: bounds what piles up behind a stopped pipeline
-MAX_COMMAND_ID: Final = 64
 
 
 class _CallData(Struct):
@@ -94,13 +92,13 @@ class CommandDispatcher:
         Raises InvalidFrame, the same for an unknown event and one that the viewer may not read.
         """
         event = await self._journal.find_event(action.event_id)
-        if event is None or not viewer.may_read(TopicName.parse(event.topic)):
+        if event is None or not viewer.may_read(event.topic):
             raise InvalidFrame(ErrorCode.FORBIDDEN, "no such event, or not yours to see", id=action.id)
         call_id = msgspec.json.decode(event.body, type=_CallEvent).data.call_id
         if call_id is None:
             raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the event is of no call", id=action.id)
         named = action.id or f"ack:{event.id}"[-MAX_COMMAND_ID:]  # an event's id ends with epoch and offset
-        return await self.execute(acknowledge_request(id=named, call_id=call_id, place=_place_of(event)), viewer)
+        return await self.execute(acknowledge_request(id=named, call_id=call_id, place=event.topic.place), viewer)
 
     def _forget(self, key: tuple[str, str], waiter: asyncio.Future[CommandRecord]) -> None:
         self._count -= 1
@@ -108,8 +106,3 @@ class CommandDispatcher:
         waiters.remove(waiter)
         if not waiters:
             del self._waiting[key]
-
-
-def _place_of(event: CommittedEvent) -> Place:
-    site, area, line, equipment, _, _ = event.state_key
-    return Place(site, area, line, None if equipment == LINE_LEVEL else equipment)

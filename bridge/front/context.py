@@ -2,18 +2,17 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
-from bridge.domain.access.claims import Claims
-from bridge.domain.access.policy import Policy
-from bridge.domain.access.viewer import Viewer, admit
+from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import Millis, rfc3339_or_none
 from bridge.domain.strict_json import NotStrictJson, parse_json
 from bridge.front.command_dispatcher import CommandDispatcher
 from bridge.front.journal_reads import FrontJournal
 from bridge.front.router import Router
+from bridge.ports.authenticator import Authenticator
 from bridge.ports.clock import FrontClock
 from bridge.protocol.client_frames import NotJson
 from bridge.protocol.close_codes import CloseCode
@@ -26,11 +25,6 @@ RECONNECT_SPREAD_SECONDS: Final = 10.0  # period over which closed dashboards re
 RECONNECT_STEP_SECONDS: Final = (
     0.7  # from one rejected connection to the next: uses each tenth of the spread once before any again
 )
-
-
-class Verify(Protocol):
-    def __call__(self, token: str, *, now: Millis) -> Claims:
-        """Return the claims of a token that is valid at `now`; raises TokenError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +42,7 @@ class FrontContext:
     router: Router
     commands: CommandDispatcher
     clock: FrontClock
-    verify: Verify
-    policy: Policy
-    trust_grants: bool
+    authenticator: Authenticator
     simulated: bool
     connections_by_user: Counter[str] = field(default_factory=Counter)  # authenticated ones by user id, without zeros
     link_state: LinkState = field(default_factory=LinkState)
@@ -82,7 +74,7 @@ class FrontContext:
 
     def admit(self, token: str) -> Viewer:
         """Return the viewer that a token authenticates; raises TokenError or AdmissionError."""
-        return admit(self.verify(token, now=self.clock.wall_now()), self.policy, trust_grants=self.trust_grants)
+        return self.authenticator.admit(token, now=self.clock.wall_now())
 
     def has_room_for(self, viewer: Viewer) -> bool:
         return self.connections_by_user[viewer.user_id] < self.settings.max_connections_per_user

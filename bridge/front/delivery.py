@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.events import Millis
 from bridge.domain.records import CommittedEvent, Position
-from bridge.front.event_cache import parse_topic
 from bridge.front.frame_writer import CHUNK_BYTES, ConnectionEnded, FrameWriter
 from bridge.front.journal_reads import FrontJournal
 from bridge.front.snapshot_writer import write_snapshot
@@ -204,7 +203,7 @@ class Delivery:
         for event in page.matching(self.subscriptions.granted()):
             if event.offset > last:
                 break
-            if event.offset > cursor and self.subscriptions.selects_replayed(event, parse_topic(event.topic)):
+            if event.offset > cursor and self.subscriptions.selects_replayed(event):
                 if self._journal.is_superseded(event):
                     self.outbox.count_conflated(event)
                 else:
@@ -214,7 +213,7 @@ class Delivery:
         return last
 
     def _is_wanted(self, event: CommittedEvent) -> bool:
-        return self.subscriptions.selects(event, parse_topic(event.topic))
+        return self.subscriptions.selects(event)
 
     async def _send_snapshot(self, subscription: ActiveSubscription) -> None:
         """Write the subscription's current events; events committed after their position follow, each once."""
@@ -253,14 +252,14 @@ class Delivery:
         here = self._journal.position
         recovered = since is not None and since.epoch == here.epoch and oldest - 1 <= since.offset <= here.offset
         answer = Resumed(
-            subscriptions=[confirmation_frame(each) for each in resume.subscriptions],
+            subscriptions=[confirmation_frame(subscription) for subscription in resume.subscriptions],
             streams={name: Recovery(recovered=False) for name in resume.since} | {here.stream: Recovery(recovered)},
         )
         await self._writer.write_frames(answer)
         if since is None or not recovered:
             self.drop_unwanted()  # queued for former subscriptions with these ids: the snapshots replace it
-            for each in subscriptions:
-                await self._send_snapshot(each)
+            for subscription in subscriptions:
+                await self._send_snapshot(subscription)
             return
         done = self._delivered_offset()
         self.outbox.spill()

@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Sequence
-from functools import lru_cache
 from heapq import merge
 from operator import attrgetter
 from typing import Final
@@ -10,24 +9,16 @@ from typing import Final
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.events import EventType
 from bridge.domain.records import CommittedEvent
-from bridge.domain.topics import TopicName
-from bridge.protocol.outbox import EVENT_OVERHEAD_BYTES
+from bridge.protocol.outbox import event_bytes
 
-MAX_PARSED_TOPICS: Final = 20_000  # parsed topics kept; subjects come and go, so a plant's topics have no end
 MAX_CACHED_MATCHES: Final = 64  # of one page: bounds the memory for 5,000 dashboards with different subscriptions
 _BY_OFFSET = attrgetter("offset")
-
-
-@lru_cache(MAX_PARSED_TOPICS)
-def parse_topic(topic: str) -> TopicName:
-    """Return the parsed topic of an event, from a cache if possible."""
-    return TopicName.parse(topic)
 
 
 class EventPage:
     """Consecutive events. A page grows at its end; the matches of equal subscriptions are computed once."""
 
-    __slots__ = ("_matches", "events")
+    __slots__ = ("_cached_matches", "events")
 
     def __init__(self, events: Sequence[CommittedEvent]) -> None:
         """Start the page after the last gap: below its oldest offset the journal may still hold single events."""
@@ -35,9 +26,8 @@ class EventPage:
         while first > 0 and events[first - 1].offset + 1 == events[first].offset:
             first -= 1
         self.events = list(events[first:])
-        self._matches: dict[
-            Hashable, tuple[int, list[CommittedEvent]]
-        ] = {}  # number of events examined, and those that match
+        # the number of events examined, and those that match
+        self._cached_matches: dict[Hashable, tuple[int, list[CommittedEvent]]] = {}
 
     @property
     def last(self) -> int:
@@ -49,24 +39,24 @@ class EventPage:
 
     def matching(self, subscriptions: Iterable[Subscription]) -> Iterable[CommittedEvent]:
         """Return the events that any of these subscriptions or an assignee may select; ascending, each once."""
-        found = [self._matching_one(each.cache_key, each) for each in subscriptions]
-        found.append(self._matching_one(EventType.JOB_ASSIGNED, None))
-        return found[0] if not found[-1] and len(found) == 2 else _merge_distinct(found)
+        matches = [self._matching_one(subscription.cache_key, subscription) for subscription in subscriptions]
+        assignments = self._matching_one(EventType.JOB_ASSIGNED, None)
+        return matches[0] if len(matches) == 1 and not assignments else _merge_distinct([*matches, assignments])
 
     def _matching_one(self, cache_key: Hashable, subscription: Subscription | None) -> list[CommittedEvent]:
-        looked, seen = self._matches.get(cache_key, (0, []))
-        if looked < len(self.events):
-            for event in self.events[looked:]:
+        examined, matches = self._cached_matches.get(cache_key, (0, []))
+        if examined < len(self.events):
+            for event in self.events[examined:]:
                 if subscription is None:
-                    wanted = event.type is EventType.JOB_ASSIGNED
+                    is_match = event.type is EventType.JOB_ASSIGNED
                 else:
-                    wanted = subscription.matches(parse_topic(event.topic), audience=event.audience)
-                if wanted:
-                    seen.append(event)
-            if len(self._matches) >= MAX_CACHED_MATCHES:
-                self._matches.clear()
-            self._matches[cache_key] = (len(self.events), seen)
-        return seen
+                    is_match = subscription.matches(event.topic, audience=event.audience)
+                if is_match:
+                    matches.append(event)
+            if len(self._cached_matches) >= MAX_CACHED_MATCHES:
+                self._cached_matches.clear()
+            self._cached_matches[cache_key] = (len(self.events), matches)
+        return matches
 
 
 class EventCache:
@@ -122,13 +112,13 @@ class EventCache:
             self._bytes -= _total_bytes(*oldest.events)
 
 
-def _merge_distinct(found: Iterable[Sequence[CommittedEvent]]) -> Iterable[CommittedEvent]:
+def _merge_distinct(sequences: Iterable[Sequence[CommittedEvent]]) -> Iterable[CommittedEvent]:
     last = 0
-    for event in merge(*found, key=_BY_OFFSET):
+    for event in merge(*sequences, key=_BY_OFFSET):
         if event.offset > last:
             last = event.offset
             yield event
 
 
 def _total_bytes(*events: CommittedEvent) -> int:
-    return sum(EVENT_OVERHEAD_BYTES + len(each.body) for each in events)
+    return sum(event_bytes(event) for event in events)

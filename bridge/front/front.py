@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import structlog
 
-from bridge.domain.access.policy import Policy
 from bridge.domain.access.revocations import Revocations
 from bridge.domain.access.subscriptions import admit_subscription
 from bridge.domain.access.viewer import Viewer
@@ -21,11 +20,18 @@ from bridge.domain.events import Millis
 from bridge.domain.records import CommandRecord, CommittedEvent, JournalEntry, Position
 from bridge.front.command_dispatcher import CommandDispatcher, Publish
 from bridge.front.connection import DashboardConnection, Socket
-from bridge.front.context import RECONNECT_SPREAD_SECONDS, FrontContext, LinkState, Verify
+from bridge.front.context import RECONNECT_SPREAD_SECONDS, FrontContext, LinkState
 from bridge.front.frame_writer import Disconnected
-from bridge.front.journal_queries import CurrentState, HistoryPage, read_current_state, read_history
+from bridge.front.journal_queries import (
+    DEFAULT_PAGE,
+    CurrentState,
+    HistoryPage,
+    read_current_state,
+    read_history,
+)
 from bridge.front.journal_reads import FrontJournal
 from bridge.front.router import Router
+from bridge.ports.authenticator import Authenticator
 from bridge.ports.clock import FrontClock
 from bridge.ports.journal import ReadableJournal
 from bridge.protocol.client_frames import Body, InvalidFrame
@@ -57,9 +63,7 @@ class Front:
         *,
         settings: WebSettings,
         journal: ReadableJournal | None,
-        verify: Verify,
-        policy: Policy,
-        trust_grants: bool,
+        authenticator: Authenticator,
         clock: FrontClock,
         publish: Publish,
         find_place: PlaceLookup,
@@ -68,7 +72,7 @@ class Front:
         self._settings = settings
         self._connections: dict[DashboardConnection, None] = {}
         self._closed_ledger = Ledger()  # of the connections that have ended
-        self._closed_spilled = 0
+        self._former_snapshot_builds = 0  # of the journals before this one
         self._closing = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -84,9 +88,7 @@ class Front:
             router=Router(),
             commands=self._make_commands(journal=reader),
             clock=clock,
-            verify=verify,
-            policy=policy,
-            trust_grants=trust_grants,
+            authenticator=authenticator,
             simulated=simulated,
         )
 
@@ -115,6 +117,7 @@ class Front:
     def switch_journal(self, journal: ReadableJournal, position: Position) -> None:
         """Continue with this journal from `position`. All connections are closed with 1012 and resume on this one."""
         self._close_all()
+        self._former_snapshot_builds += self._context.journal.snapshot_builds
         reader = FrontJournal(journal, position)
         # New objects, so that nothing of this journal reaches a closing connection of the former one.
         self._context = replace(
@@ -187,15 +190,14 @@ class Front:
             if not self._connections:
                 self._empty.set()
             self._closed_ledger.add(connection.delivery.outbox.ledger)
-            self._closed_spilled += connection.delivery.outbox.spilled
 
     def close_revoked(self, revocations: Revocations) -> int:
         """Close every connection whose user or token is revoked, with 4403; returns how many."""
         ended = [
-            each
-            for each in self._connections
-            if each.viewer is not None
-            and revocations.is_revoked(user_id=each.viewer.user_id, token_id=each.viewer.token_id)
+            connection
+            for connection in self._connections
+            if connection.viewer is not None
+            and revocations.is_revoked(user_id=connection.viewer.user_id, token_id=connection.viewer.token_id)
         ]
         for connection in ended:
             connection.end(Close(CloseCode.REVOKED, "access revoked"))
@@ -219,7 +221,7 @@ class Front:
         since: Millis | None = None,
         until: Millis | None = None,
         cursor: str | None = None,
-        limit: int = 100,
+        limit: int = DEFAULT_PAGE,
     ) -> HistoryPage:
         """Return events with `since` <= timestamp < `until`, oldest first, as far as granted; raises InvalidFrame."""
         return await read_history(
@@ -239,25 +241,31 @@ class Front:
 
     def statistics(self) -> dict[str, Any]:
         """Return the counts of connections, subscriptions by type, and the summed ledgers of all outboxes."""
-        ledger, types = Ledger(), Counter[str]()
-        ledger.add(self._closed_ledger)
+        ledger, types = self.ledger(), Counter[str]()
         for connection in self._connections:
-            ledger.add(connection.delivery.outbox.ledger)
-            types.update(each.subscription_type or "filter" for each in connection.protocol.subscription_requests)
+            types.update(request.subscription_type or "filter" for request in connection.protocol.subscription_requests)
         authenticated = sum(connection.viewer is not None for connection in self._connections)
         return {
             "connections": len(self._connections),
             "authenticated": authenticated,
             "users": len(self._context.connections_by_user),
             "subscriptions": dict(sorted(types.items())),
-            "waiting_events": sum(len(each.delivery.outbox) for each in self._connections),
-            "waiting_bytes": sum(each.delivery.outbox.bytes for each in self._connections),
-            "left_to_journal": self._closed_spilled + sum(each.delivery.outbox.spilled for each in self._connections),
-            "snapshot_builds": self._context.journal.snapshot_builds,
-            "catching_up": sum(each.delivery.is_catching_up for each in self._connections),
+            "waiting_events": sum(len(connection.delivery.outbox) for connection in self._connections),
+            "waiting_bytes": sum(connection.delivery.outbox.bytes for connection in self._connections),
+            "left_to_journal": ledger.spilled,
+            "snapshot_builds": self._former_snapshot_builds + self._context.journal.snapshot_builds,
+            "catching_up": sum(connection.delivery.is_catching_up for connection in self._connections),
             "ledger": ledger.as_data(),
             "balanced": ledger.is_balanced(),
         }
+
+    def ledger(self) -> Ledger:
+        """Return the summed ledgers of all connections, the closed ones included."""
+        ledger = Ledger()
+        ledger.add(self._closed_ledger)
+        for connection in self._connections:
+            ledger.add(connection.delivery.outbox.ledger)
+        return ledger
 
     def readiness(self) -> tuple[bool, str]:
         """Return whether a dashboard that connects now sees a live stream, and if not, why not."""

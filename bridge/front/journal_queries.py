@@ -10,16 +10,16 @@ from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import Millis
 from bridge.domain.records import CommittedEvent, Position
-from bridge.front.event_cache import parse_topic
 from bridge.front.journal_reads import FrontJournal
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.session import admit_body
 
 MAX_PAGE: Final = 1_000  # events in one answer
+DEFAULT_PAGE: Final = 100
 SCAN_EVENTS: Final = 20_000  # examined for one answer: a filter that matches little must not read the whole journal
 READ_EVENTS: Final = 1_000
-MAX_CURSOR: Final = 256
+MAX_CURSOR: Final = 256  # characters; an epoch and an offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,7 @@ async def read_current_state(journal: FrontJournal, viewer: Viewer, filter_text:
     """Return the current events under a filter; raises InvalidFrame."""
     admitted = _admit(viewer, filter_text)
     current = await journal.current_events(at_least=journal.position.offset)
-    events = (
-        event
-        for event in current.events.values()
-        if admitted.matches(parse_topic(event.topic), audience=event.audience)
-    )
+    events = (event for event in current.events.values() if admitted.matches(event.topic, audience=event.audience))
     return CurrentState(tuple(events), current.position, _effective_texts(admitted))
 
 
@@ -79,7 +75,7 @@ async def read_history(
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"limit lies between 1 and {MAX_PAGE}")
     epoch = journal.position.epoch
     after = 0 if cursor is None else _parse_cursor(cursor, epoch)
-    found: list[CommittedEvent] = []
+    matches: list[CommittedEvent] = []
     looked = 0
     while looked < SCAN_EVENTS:
         events = await journal.events_after(after, limit=READ_EVENTS)
@@ -87,16 +83,14 @@ async def read_history(
             raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "what follows the cursor is no longer kept: begin anew")
         for event in events:
             after = event.offset
-            if _is_in_period(event, since, until) and admitted.matches(
-                parse_topic(event.topic), audience=event.audience
-            ):
-                found.append(event)
-                if len(found) == limit:
-                    return HistoryPage(tuple(found), f"{epoch}:{after}", _effective_texts(admitted))
+            if _is_in_period(event, since, until) and admitted.matches(event.topic, audience=event.audience):
+                matches.append(event)
+                if len(matches) == limit:
+                    return HistoryPage(tuple(matches), f"{epoch}:{after}", _effective_texts(admitted))
         looked += len(events)
         if len(events) < READ_EVENTS:
-            return HistoryPage(tuple(found), None, _effective_texts(admitted))
-    return HistoryPage(tuple(found), f"{epoch}:{after}", _effective_texts(admitted))
+            return HistoryPage(tuple(matches), None, _effective_texts(admitted))
+    return HistoryPage(tuple(matches), f"{epoch}:{after}", _effective_texts(admitted))
 
 
 def _is_in_period(event: CommittedEvent, since: Millis | None, until: Millis | None) -> bool:
@@ -104,8 +98,8 @@ def _is_in_period(event: CommittedEvent, since: Millis | None, until: Millis | N
 
 
 def _parse_cursor(cursor: str, epoch: str) -> int:
-    given, _, digits = cursor[:MAX_CURSOR].rpartition(":")
-    if given != epoch or not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
+    cursor_epoch, _, digits = cursor[:MAX_CURSOR].rpartition(":")
+    if cursor_epoch != epoch or not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the cursor is not of this journal: begin anew")
     return int(digits)
 
@@ -115,7 +109,7 @@ def _admit(viewer: Viewer, filter_text: str | None) -> Subscription:
 
 
 def _effective_texts(admitted: Subscription) -> tuple[str, ...]:
-    return tuple(str(each) for each in admitted.effective)
+    return tuple(str(topic_filter) for topic_filter in admitted.effective)
 
 
 def _encode_events(events: Iterable[CommittedEvent], tail: dict[str, Any]) -> bytes:

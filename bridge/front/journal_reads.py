@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bridge.domain.access.subscriptions import Subscription
-from bridge.domain.events import StateKey
+from bridge.domain.event_topic import StateKey
 from bridge.domain.records import CommandRecord, CommittedEvent, Position
 from bridge.front.event_cache import EventCache, EventPage
 from bridge.front.snapshot_cache import CurrentEvents, SnapshotOffsets
@@ -47,7 +47,7 @@ class FrontJournal:
         self.position = Position(self.position.stream, self.position.epoch, event.offset)
         self._pages.add(event)
         self._record_latest(event)
-        for waiter in [each for each, offset in self._offset_waiters.items() if offset <= event.offset]:
+        for waiter in [waiting for waiting, offset in self._offset_waiters.items() if offset <= event.offset]:
             del self._offset_waiters[waiter]
             if not waiter.done():
                 waiter.set_result(None)
@@ -96,9 +96,9 @@ class FrontJournal:
 
     def cached_events(self, offsets: Sequence[int]) -> Sequence[CommittedEvent] | None:
         """Return these events if all of them are still current, else None."""
-        known = self._current.events if self._current is not None else {}
-        found = [known[each] for each in offsets if each in known]
-        return found if len(found) == len(offsets) else None
+        current = self._current.events if self._current is not None else {}
+        events = [current[number] for number in offsets if number in current]
+        return events if len(events) == len(offsets) else None
 
     async def read_events(self, offsets: Sequence[int]) -> Sequence[CommittedEvent]:
         """Read these events, current or not; those that retention has deleted are missing from the result."""
@@ -133,8 +133,8 @@ class FrontJournal:
         digits = event_id.rpartition(":")[2]
         if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):  # SQLite's integers have 63 bits
             return None
-        found = await asyncio.to_thread(self._require_journal().event, int(digits))
-        return found if found is not None and found.id == event_id else None
+        event = await asyncio.to_thread(self._require_journal().event, int(digits))
+        return event if event is not None and event.id == event_id else None
 
     def _require_journal(self) -> ReadableJournal:
         if self._journal is None:
@@ -147,10 +147,10 @@ class FrontJournal:
 
     def _read_events(self, offsets: Sequence[int]) -> Sequence[CommittedEvent]:
         here, journal = self.position, self._require_journal()
-        found = [each for each in map(journal.event, offsets) if each is not None]
-        if any(each.id != f"{here.stream}:{here.epoch}:{each.offset}" for each in found):
+        events = [event for event in map(journal.event, offsets) if event is not None]
+        if any(event.id != f"{here.stream}:{here.epoch}:{event.offset}" for event in events):
             raise JournalDetached  # a new epoch began: the connections are about to be closed
-        return found
+        return events
 
     def _read_current(self, former: CurrentEvents | None) -> CurrentEvents:
         snapshot = self._require_journal().snapshot()

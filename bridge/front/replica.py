@@ -18,6 +18,7 @@ from bridge.domain.messages import Message
 from bridge.domain.records import CommandRecord, CommittedEvent, Position
 from bridge.domain.stream_liveness import SILENT_MS, StreamLiveness, read_hint
 from bridge.domain.stream_status import read_status, status_topic
+from bridge.domain.topic_tree import TopicBranch
 from bridge.front.front import Front
 from bridge.ports.broker import MessageSource
 from bridge.ports.journal import JournalError, ReplicatedJournal
@@ -59,7 +60,7 @@ class Replica:
         self._front = front
         self._open_journal = open_journal
         self._stream = stream
-        self._events_prefix = f"{root}/event/"
+        self._events_prefix = TopicBranch.EVENT.prefix(root)
         self._status_topic = status_topic(root, stream)
         self._journal: ReplicatedJournal | None = None
         self._heard = StreamLiveness()
@@ -154,7 +155,7 @@ class Replica:
             after, waiting = self._front.position.offset, self._front.pending_commands
             # Without a live writer, a restore may be about to replace the journal's files.
             read = partial(self._read_journal, after, waiting, close_idle=self.not_live_reason() is not None)
-            found = await loop.run_in_executor(thread, read)
+            polled = await loop.run_in_executor(thread, read)
         except JournalError as error:
             if self._read_error != str(error):
                 log.warning("replica.read_failed", reason=str(error))
@@ -163,9 +164,9 @@ class Replica:
         finally:
             self._poll_started = None
         if self._read_error is not None:
-            log.info("replica.reading", offset=found.position.offset)
+            log.info("replica.reading", offset=polled.position.offset)
         self._read_error = None
-        return self._forward(found)
+        return self._forward(polled)
 
     def _read_journal(self, after: int, waiting: Sequence[tuple[str, str]], *, close_idle: bool) -> JournalPoll:
         """Poll the journal, in the replica's own thread: reads for many dashboards do not delay it."""
@@ -174,7 +175,7 @@ class Replica:
             self._journal = self._open_journal()
         position = self._journal.position()
         # Commands first: the events of a result found here are then among the events read after it.
-        records = [each for each in (self._journal.command(*key) for key in waiting) if each is not None]
+        records = [record for record in (self._journal.command(*key) for key in waiting) if record is not None]
         events = self._journal.events_after(after, limit=READ_EVENTS)
         if close_idle:
             self._journal.close_idle()
@@ -221,12 +222,12 @@ class Replica:
         return int(asyncio.get_running_loop().time() * 1_000)
 
 
-def _is_continuous(found: JournalPoll, here: Position) -> bool:
+def _is_continuous(polled: JournalPoll, here: Position) -> bool:
     """Return whether the poll continues from the front's position: same epoch, nothing removed, no gap."""
-    if (found.position.stream, found.position.epoch) != (here.stream, here.epoch):
+    if (polled.position.stream, polled.position.epoch) != (here.stream, here.epoch):
         return False
-    if not found.events:
-        return found.position.offset == here.offset
-    last = found.events[-1]
+    if not polled.events:
+        return polled.position.offset == here.offset
+    last = polled.events[-1]
     epoch = last.id.rpartition(":")[0].rpartition(":")[2]
-    return found.events[0].offset == here.offset + 1 and epoch == here.epoch
+    return polled.events[0].offset == here.offset + 1 and epoch == here.epoch

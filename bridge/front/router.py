@@ -7,11 +7,9 @@ from typing import Final, Protocol
 from bridge.domain.events import EventType
 from bridge.domain.filter_index import FilterIndex
 from bridge.domain.records import CommittedEvent
-from bridge.domain.topics import TopicName
-from bridge.front.event_cache import parse_topic
 from bridge.protocol.active_subscription import ActiveSubscription, AssignmentSubscription
 
-MAX_ROUTES: Final = 20_000  # topics kept; subjects come and go, so a plant's topics have no end
+MAX_ROUTES: Final = 20_000  # routes kept; subjects come and go, so a plant's topics have no end
 
 
 class Recipient(Protocol):
@@ -27,12 +25,6 @@ class RouterEntry:
     recipient: Recipient
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    name: TopicName
-    entries: tuple[RouterEntry, ...]
-
-
 class Router:
     """Finds the recipients of events. A topic's first event costs a walk of its depth, later ones one look-up."""
 
@@ -40,12 +32,12 @@ class Router:
         self._index: FilterIndex[RouterEntry] = FilterIndex()
         self._entries: dict[ActiveSubscription, RouterEntry] = {}
         self._assignees: dict[str, dict[Recipient, AssignmentSubscription]] = {}
-        self._routes: dict[tuple[str, tuple[str, ...]], Route] = {}
+        self._routes: dict[tuple[str, tuple[str, ...]], tuple[RouterEntry, ...]] = {}
 
     def add(self, subscription: ActiveSubscription, recipient: Recipient) -> None:
         entry = self._entries.setdefault(subscription, RouterEntry(subscription, recipient))
-        for each in subscription.effective:
-            self._index.add(each, entry)
+        for topic_filter in subscription.effective:
+            self._index.add(topic_filter, entry)
         self._routes.clear()
 
     def remove(self, subscription: ActiveSubscription) -> None:
@@ -53,8 +45,8 @@ class Router:
         entry = self._entries.pop(subscription, None)
         if entry is None:
             return
-        for each in subscription.effective:
-            self._index.discard(each, entry)
+        for topic_filter in subscription.effective:
+            self._index.discard(topic_filter, entry)
         self._routes.clear()
 
     def __len__(self) -> int:
@@ -72,23 +64,19 @@ class Router:
 
     def recipients(self, event: CommittedEvent) -> Iterable[Recipient]:
         """Return all recipients of the event, each once."""
-        route = self._route(event)
-        found = {entry.recipient: None for entry in route.entries if event.offset > entry.subscription.after}
-        if event.type is EventType.JOB_ASSIGNED:
+        recipients = {entry.recipient: None for entry in self._route(event) if event.offset > entry.subscription.after}
+        if event.topic.type is EventType.JOB_ASSIGNED:
             for user in event.audience:
                 for recipient, assignments in self._assignees.get(user, {}).items():
-                    if assignments.selects(event, route.name):
-                        found[recipient] = None
-        return found
+                    if assignments.selects(event):
+                        recipients[recipient] = None
+        return recipients
 
-    def _route(self, event: CommittedEvent) -> Route:
-        key = (event.topic, event.audience)
+    def _route(self, event: CommittedEvent) -> tuple[RouterEntry, ...]:
+        key = (event.topic.text, event.audience)
         route = self._routes.get(key)
         if route is None:
-            name = parse_topic(event.topic)
-            matched = self._index.match(name)
-            entries = (each for each in matched if each.subscription.matches(event, name))
-            route = Route(name, tuple(entries))
+            route = tuple(entry for entry in self._index.match(event.topic) if entry.subscription.matches(event))
             if len(self._routes) >= MAX_ROUTES:
                 self._routes.clear()
             self._routes[key] = route

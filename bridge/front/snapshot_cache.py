@@ -8,7 +8,6 @@ from typing import Final
 
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.records import CommittedEvent, Position, Snapshot
-from bridge.front.event_cache import parse_topic
 
 YIELD_EVERY: Final = 256  # events matched before other tasks run
 
@@ -36,14 +35,15 @@ class CurrentEvents:
     @classmethod
     def from_snapshot(cls, snapshot: Snapshot, former: "CurrentEvents | None") -> "CurrentEvents":
         """Create from a snapshot; events already in `former` are shared, not copied."""
-        known = former.events if former is not None else {}
-        return cls(snapshot.position, {event.offset: known.get(event.offset, event) for event in snapshot.events})
+        former_events = former.events if former is not None else {}
+        events = {event.offset: former_events.get(event.offset, event) for event in snapshot.events}
+        return cls(snapshot.position, events)
 
     async def matching_offsets(self, subscription: Subscription) -> SnapshotOffsets:
-        found = array("q")
+        offsets = array("q")
         for number, event in enumerate(self.events.values(), start=1):
-            if subscription.matches(parse_topic(event.topic), audience=event.audience):
-                found.append(event.offset)
+            if subscription.matches(event.topic, audience=event.audience):
+                offsets.append(event.offset)
             if number % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
-        return SnapshotOffsets(self.position, found)
+        return SnapshotOffsets(self.position, offsets)

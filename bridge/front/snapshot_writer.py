@@ -4,7 +4,6 @@ import asyncio
 from typing import Final
 
 from bridge.domain.access.subscriptions import Subscription
-from bridge.front.event_cache import parse_topic
 from bridge.front.frame_writer import ConnectionEnded, FrameWriter
 from bridge.front.journal_reads import FrontJournal
 from bridge.front.snapshot_cache import YIELD_EVERY, SnapshotOffsets
@@ -37,10 +36,6 @@ async def write_snapshot(
             events = await writer.await_read(journal.read_events(offsets))
             if len(events) != len(offsets):  # deleted by retention: close, so that the client notices
                 raise ConnectionEnded(Close(CloseCode.STALLED, "too far behind, resume"))
-        bodies = (
-            event.body
-            for event in events
-            if subscription.subscription is granted or subscription.matches(event, parse_topic(event.topic))
-        )
+        bodies = (event.body for event in events if subscription.subscription is granted or subscription.matches(event))
         count += await writer.write_each(bodies)
     await writer.write_frames(SnapshotEnd(id=subscription.id, count=count))

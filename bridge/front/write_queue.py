@@ -54,7 +54,7 @@ class WriteQueue:
     @property
     def has_snapshot_or_replay(self) -> bool:
         """Return whether a snapshot or a replay is queued."""
-        return any(isinstance(each, SnapshotTask | ResumeTask) for each in self._waiting)
+        return any(isinstance(task, SnapshotTask | ResumeTask) for task in self._waiting)
 
     def put(self, item: WriteRequest, subscriptions: SubscriptionSet) -> None:
         """Append the item, bound to the subscriptions now in force, not to later ones with the same ids."""
@@ -62,7 +62,7 @@ class WriteQueue:
             case SendSnapshot(name):
                 self._waiting.append(SnapshotTask(subscriptions.by_id[name]))
             case ResumeFrom(admitted):
-                followings = (subscriptions.by_id[each.request.id] for each in admitted)
+                followings = (subscriptions.by_id[subscription.request.id] for subscription in admitted)
                 self._waiting.append(ResumeTask(item, tuple(followings)))
             case _:
                 self._waiting.append(item)
@@ -79,12 +79,12 @@ class WriteQueue:
 
     def take_answers(self) -> list[bytes]:
         """Take the answers at the head, up to the next task."""
-        found: list[bytes] = []
-        while isinstance(self.head, bytes) and len(found) < MAX_ANSWERS_PER_WRITE:
+        answers: list[bytes] = []
+        while isinstance(self.head, bytes) and len(answers) < MAX_ANSWERS_PER_WRITE:
             answer = self.take()
             assert isinstance(answer, bytes)
-            found.append(answer)
-        return found
+            answers.append(answer)
+        return answers
 
     def mark_written(self) -> None:
         """Allow more requests after answers were written, unless the queue is still full."""

@@ -12,6 +12,7 @@ from typing import Final
 from bridge.domain.events import Millis
 from bridge.domain.intake import Decoder
 from bridge.domain.reports import Disposition, Report, quarantined
+from bridge.domain.topic_tree import TopicBranch
 from bridge.domain.topics import TopicFilter
 from bridge.ingest import native
 
@@ -45,7 +46,7 @@ class DecoderTable:
 def build_decoders(*, max_bytes: int) -> DecoderTable:
     """Return the table of the pipeline. `max_bytes`: of a payload; a larger one is quarantined."""
     decode_native = partial(native.decode, max_bytes=max_bytes)
-    return DecoderTable([("report/#", decode_native), ("command/#", decode_native)])
+    return DecoderTable([(f"{TopicBranch.REPORT}/#", decode_native), (f"{TopicBranch.COMMAND}/#", decode_native)])
 
 
 def _check_order(earlier: Iterable[TopicFilter], topic_filter: TopicFilter) -> None:

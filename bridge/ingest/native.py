@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from bridge.domain.events import LINE_LEVEL, Millis
 from bridge.domain.ids import is_id
+from bridge.domain.report_fields import CommandId
 from bridge.domain.reports import (
     BODY_OF,
     COMMAND_KINDS,
@@ -23,6 +24,7 @@ from bridge.domain.reports import (
     quarantined,
 )
 from bridge.domain.strict_json import MAX_BYTES, NotStrictJson, parse_json
+from bridge.domain.topic_tree import TopicBranch
 from bridge.ingest.report_rules import check_line_breaks, check_rules
 from bridge.ingest.struct_conversion import PayloadRejected, convert
 
@@ -46,7 +48,7 @@ class CommandUser(Struct, frozen=True):
 class CommandPayload(Struct, frozen=True):
     """Fields that the front adds to a user's action: its id, kept for 24 h, and the authenticated user."""
 
-    id: Annotated[str, Meta(min_length=1, max_length=64)]
+    id: CommandId
     user: CommandUser
 
 
@@ -61,7 +63,7 @@ def decode(
         levels = _parse_topic(topic)
         tree = _parse_object(payload, max_bytes)
         _check_identity(tree, levels)
-        command = convert(tree, CommandPayload) if levels[0] == "command" else None
+        command = convert(tree, CommandPayload) if levels[0] == TopicBranch.COMMAND else None
         body = convert(tree, BODY_OF[levels[5]])
         check_rules(body, is_command=command is not None)
         if b"\\" in payload:  # a line break inside a string is always escaped: strict_json refuses raw ones
@@ -82,16 +84,16 @@ def decode(
 
 def _parse_topic(topic: str) -> list[str]:
     levels = topic.split("/", TOPIC_LEVELS)  # at most one more than there may be, however deep the topic is
-    if len(levels) != TOPIC_LEVELS or levels[0] not in ("report", "command"):
+    if len(levels) != TOPIC_LEVELS or levels[0] not in (TopicBranch.REPORT, TopicBranch.COMMAND):
         raise PayloadRejected("bad_topic")
     ids = levels[1:4] if levels[4] == LINE_LEVEL else levels[1:5]
     if not all(map(is_id, ids)):
         raise PayloadRejected("bad_topic")
     if levels[5] not in BODY_OF:
         raise PayloadRejected("unknown_kind")
-    if levels[0] == "command" and levels[5] not in COMMAND_KINDS:
+    if levels[0] == TopicBranch.COMMAND and levels[5] not in COMMAND_KINDS:
         raise PayloadRejected("report_only")
-    if levels[0] == "report" and levels[5] == "quality":
+    if levels[0] == TopicBranch.REPORT and levels[5] == "quality":
         raise PayloadRejected("command_only")
     return levels
 

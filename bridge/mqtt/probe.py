@@ -10,6 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
+from bridge.domain.topic_tree import TopicBranch
 from bridge.mqtt.link import BrokerLink
 from bridge.ports.broker import BrokerUnavailable, TopicRefused
 from bridge.settings import BrokerSettings
@@ -43,8 +44,10 @@ async def probe_broker(settings: BrokerSettings, *, root: str, reads: Sequence[s
         findings.append(await _connect(settings))
         findings.append(await _subscribe(settings, [f"{root}/{text}" for text in reads]))
         token = secrets.token_hex(8)
-        places = ("bridge", "event", "station", "command", "report")
-        status, event, lamp, command, report = topics = [f"{root}/{place}/_probe/{token}" for place in places]
+        branches = (
+            TopicBranch.BRIDGE, TopicBranch.EVENT, TopicBranch.STATION, TopicBranch.COMMAND, TopicBranch.REPORT,
+        )  # fmt: skip
+        status, event, lamp, command, report = topics = [f"{each.prefix(root)}_probe/{token}" for each in branches]
         async with _open_link(settings, subscriptions=topics) as bridge:
             for topic, what in ((status, "its status"), (event, "events"), (lamp, "lamps")):
                 findings.append(

@@ -6,7 +6,8 @@ from typing import Final
 import msgspec
 from pydantic import ValidationError
 
-from bridge.domain.events import Event, encode_event
+from bridge.domain.envelope import encode_event
+from bridge.domain.events import Event
 from bridge.domain.intake import (
     TICK_TOPIC,
     Decoder,

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from bridge.domain.dedup import Deduplicator
-from bridge.domain.events import Millis, Standing, StateKey
+from bridge.domain.event_topic import StateKey
+from bridge.domain.events import Millis, Standing
 from bridge.domain.intake import Decoder, Intake
 from bridge.domain.internal_inputs import UNWATCHED_MS, BridgeAbsence
 from bridge.domain.line.floor import Floor

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bridge.domain.events import Millis, StateKey
+from bridge.domain.event_topic import EventTopic, StateKey
+from bridge.domain.events import Millis
 from bridge.domain.records import CommandRecord, CommittedEvent, DedupWindow, Input, JournalEntry, Position, Snapshot
 
 
@@ -137,11 +138,11 @@ class Journal(ReadableJournal, Protocol):
     def published_offset(self) -> int:
         """Return the offset up to which publishing is complete."""
 
-    def mark_published(self, offset: int, *, retained: Iterable[tuple[StateKey, str | None]]) -> None:
+    def mark_published(self, offset: int, *, retained: Iterable[tuple[StateKey, EventTopic | None]]) -> None:
         """Set the published offset, and record which topic is retained for a state key (None: no longer any)."""
 
-    def retained_topics(self) -> Mapping[StateKey, str]:
-        """Return the topic retained on the broker for each state key, relative to `{root}/event/`."""
+    def retained_topics(self) -> Mapping[StateKey, EventTopic]:
+        """Return the topic retained on the broker for each state key."""
 
     def counters(self) -> Mapping[tuple[str, str, str], int]:
         """Return how many inputs had each (kind, effect, reason): the accounting of promise P6."""

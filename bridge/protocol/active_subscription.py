@@ -12,7 +12,7 @@ from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import EventType
 from bridge.domain.records import CommittedEvent
-from bridge.domain.topics import TopicFilter, TopicName
+from bridge.domain.topics import TopicFilter
 
 
 class EventSelector(Protocol):
@@ -20,8 +20,8 @@ class EventSelector(Protocol):
 
     after: int
 
-    def selects(self, event: CommittedEvent, name: TopicName) -> bool:
-        """Return whether the event is to be delivered; `name` is its parsed topic."""
+    def selects(self, event: CommittedEvent) -> bool:
+        """Return whether the event is to be delivered."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,12 +36,12 @@ class ActiveSubscription:
     def effective(self) -> tuple[TopicFilter, ...]:
         return () if self.subscription is None else self.subscription.effective
 
-    def matches(self, event: CommittedEvent, name: TopicName) -> bool:
+    def matches(self, event: CommittedEvent) -> bool:
         """Return whether the event is subscribed to and granted now, whatever its offset."""
-        return self.subscription is not None and self.subscription.matches(name, audience=event.audience)
+        return self.subscription is not None and self.subscription.matches(event.topic, audience=event.audience)
 
-    def selects(self, event: CommittedEvent, name: TopicName) -> bool:
-        return event.offset > self.after and self.matches(event, name)
+    def selects(self, event: CommittedEvent) -> bool:
+        return event.offset > self.after and self.matches(event)
 
 
 @dataclass(slots=True, eq=False)
@@ -51,10 +51,10 @@ class AssignmentSubscription:
     viewer: Viewer
     after: int
 
-    def selects(self, event: CommittedEvent, name: TopicName) -> bool:
+    def selects(self, event: CommittedEvent) -> bool:
         if event.type is not EventType.JOB_ASSIGNED or event.offset <= self.after:
             return False
-        return self.viewer.user_id in event.audience and self.viewer.may_read(name)
+        return self.viewer.user_id in event.audience and self.viewer.may_read(event.topic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,11 @@ class ReplaySelector:
     resumed: tuple[EventSelector, ...]
     already_served: tuple[EventSelector, ...]
 
-    def selects(self, event: CommittedEvent, name: TopicName) -> bool:
-        if any(each.selects(event, name) for each in self.already_served):
+    def selects(self, event: CommittedEvent) -> bool:
+        if any(selector.selects(event) for selector in self.already_served):
             return False
-        return any(each.selects(event, name) for each in self.resumed)
+        return any(selector.selects(event) for selector in self.resumed)
 
 
-def any_selects(selectors: Iterable[EventSelector], event: CommittedEvent, name: TopicName) -> bool:
-    return any(each.selects(event, name) for each in selectors)
+def any_selects(selectors: Iterable[EventSelector], event: CommittedEvent) -> bool:
+    return any(selector.selects(event) for selector in selectors)

@@ -9,10 +9,13 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct, field
 
+from bridge.domain.access.subscription_body import MAX_SUBSCRIPTION_ID, SubscriptionBody
+from bridge.domain.access.topic_layout import ACTIONS
+from bridge.domain.ids import Id
+from bridge.domain.report_fields import CommandId
 from bridge.domain.validation_errors import FieldFault
 from bridge.protocol.error_codes import ErrorCode
 
-MAX_ID: Final = 128  # characters of an id that an error repeats; stops replies from growing with requests
 MAX_RESUME_STREAMS: Final = 100  # streams one client can know; a resume names each once
 
 
@@ -42,7 +45,7 @@ class InvalidFrame(Exception):
         self.detail = detail
 
 
-FrameId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+FrameId = Annotated[CommandId, Meta(pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 Body = dict[str, Any]
 
 
@@ -51,13 +54,13 @@ class Auth(Struct, frozen=True):
 
 
 class Subscribe(Struct, frozen=True):
-    """`body` is the whole frame; domain/access/subscriptions.py parses it."""
+    """`body` is the whole frame, a `SubscriptionBody`; domain/access/subscriptions.py parses it."""
 
     body: Body = field(default_factory=dict)
 
 
 class Unsubscribe(Struct, frozen=True):
-    """`body` is the whole frame; domain/access/subscriptions.py finds the subscription that it names."""
+    """`body` is the whole frame: the id of a `SubscriptionBody`, or its type and targets."""
 
     body: Body = field(default_factory=dict)
 
@@ -81,8 +84,17 @@ class Ping(Struct, frozen=True):
     timestamp: Annotated[str, Meta(max_length=64)] | int | float | None = None
 
 
+class CommandHead(Struct, frozen=True):
+    """Fields of every command; commands.py has those of each action."""
+
+    id: FrameId
+    action: Annotated[str, Meta(max_length=64, extra_json_schema={"enum": list(ACTIONS)})]
+    line_id: Id
+    equipment_code: Id | None = None
+
+
 class CommandFrame(Struct, frozen=True):
-    """`body` is the whole frame; commands.py checks the fields of its action."""
+    """`body` is the whole frame, a `CommandHead` with the fields of its action; commands.py parses it."""
 
     id: FrameId
     body: Body = field(default_factory=dict)
@@ -94,7 +106,7 @@ class Acknowledge(Struct, frozen=True):
 
 
 class Explain(Struct, frozen=True):
-    """`body` is a subscribe body."""
+    """`body` is the whole frame, a `SubscriptionBody`."""
 
     body: Body = field(default_factory=dict)
 
@@ -114,14 +126,21 @@ CLIENT_FRAMES: Final[Mapping[str, type[ClientFrame]]] = {
     "explain": Explain,
 }
 
+BODY_OF: Final[Mapping[str, type[Struct]]] = {
+    "subscribe": SubscriptionBody,
+    "unsubscribe": SubscriptionBody,
+    "command": CommandHead,
+    "explain": SubscriptionBody,
+}
+"""The fields of the frames that are parsed as a body."""
+
 
 def parse_frame(tree: object) -> ClientFrame:
     """Return the frame in parsed JSON; raises InvalidFrame, with the frame's id where that is valid."""
     if not isinstance(tree, dict):
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "a frame is one JSON object")
     kind = tree.get("type")
-    given = tree.get("id")
-    named = given if isinstance(given, str) and 0 < len(given) <= MAX_ID else None
+    named = repeatable_id(tree)
     if not isinstance(kind, str):
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "a frame has a type", id=named)
     shape = CLIENT_FRAMES.get(kind)
@@ -134,3 +153,9 @@ def parse_frame(tree: object) -> ClientFrame:
     if isinstance(frame, Subscribe | Unsubscribe | CommandFrame | Explain):
         return msgspec.structs.replace(frame, body=tree)
     return frame
+
+
+def repeatable_id(body: Body) -> str | None:
+    """Return the id in a frame that an error may repeat; bounded, so that replies do not grow with requests."""
+    value = body.get("id")
+    return value if isinstance(value, str) and 0 < len(value) <= MAX_SUBSCRIPTION_ID else None

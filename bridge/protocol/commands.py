@@ -6,19 +6,18 @@ A message is a report body under `command/`, with the command's id and the authe
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
-from msgspec import Meta, Struct
 
 from bridge.domain.access.topic_layout import ACTIONS
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import Place
-from bridge.domain.ids import Id
 from bridge.domain.plant import Plant
 from bridge.domain.reports import BODY_OF
+from bridge.domain.topic_tree import TopicBranch
 from bridge.domain.validation_errors import FieldFault, invalid_value
-from bridge.protocol.client_frames import MAX_ID, Body, FrameId, InvalidFrame
+from bridge.protocol.client_frames import Body, CommandHead, InvalidFrame, repeatable_id
 from bridge.protocol.error_codes import ErrorCode
 
 _NOTES: Final = frozenset({"notes", "resolution_code"})
@@ -52,13 +51,6 @@ _FREE_TEXT: Final = frozenset({"description", "notes", "reason"})  # may contain
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-class _Head(Struct, frozen=True):
-    id: FrameId
-    action: Annotated[str, Meta(max_length=64)]
-    line_id: Id
-    equipment_code: Id | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRequest:
     """A well-formed command, not yet authorized. `fields` holds the action's own fields, without nulls."""
@@ -76,12 +68,11 @@ class CommandRequest:
 
 def parse_command(body: Body) -> CommandRequest:
     """Return the command in a body; raises InvalidFrame."""
-    given = body.get("id")
-    named = given if isinstance(given, str) and 0 < len(given) <= MAX_ID else None
     try:
-        head = msgspec.convert(body, _Head)
+        head = msgspec.convert(body, CommandHead)
     except msgspec.ValidationError as error:
-        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, FieldFault.of(error).describe("command"), id=named) from None
+        message = FieldFault.of(error).describe("command")
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, message, id=repeatable_id(body)) from None
     if head.action not in ACTION_FIELDS:
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "no such action", id=head.id, detail={"actions": list(ACTIONS)})
     needed, possible = ACTION_FIELDS[head.action]
@@ -127,7 +118,7 @@ PlaceLookup = Callable[[str, str | None], Place | None]
 def place_lookup(plant: Plant) -> PlaceLookup:
     """Return a lookup over all lines and equipment in the plant file."""
     places = {line.id: plant.place_of(line) for line in plant.lines}
-    equipment = {(line.id, each.id) for line in plant.lines for each in line.equipment}
+    equipment = {(line.id, item.id) for line in plant.lines for item in line.equipment}
 
     def find(line_id: str, equipment_code: str | None) -> Place | None:
         place = places.get(line_id)
@@ -161,5 +152,5 @@ def command_message(request: CommandRequest, place: Place, viewer: Viewer) -> Co
         user["name"] = viewer.name
     verb = request.action.partition(".")[2]
     body = {"id": request.id, "user": user, "action": verb, **request.fields}
-    topic = "/".join(("command", *place.levels(), request.kind))
+    topic = "/".join((TopicBranch.COMMAND, *place.levels(), request.kind))
     return CommandMessage(topic, msgspec.json.encode(body))

@@ -39,12 +39,16 @@ def _effective(admitted: Subscription | None) -> tuple[TopicFilter, ...]:
 
 
 def _uncovered(filters: tuple[TopicFilter, ...], *, by: tuple[TopicFilter, ...]) -> list[TopicFilter]:
-    return [each for each in filters if not any(other.covers(each) for other in by)]
+    return [topic_filter for topic_filter in filters if not any(other.covers(topic_filter) for other in by)]
 
 
 def _texts(changes: dict[str, list[TopicFilter]]) -> list[str]:
-    return list(dict.fromkeys(str(each) for filters in changes.values() for each in filters))
+    return list(dict.fromkeys(str(topic_filter) for filters in changes.values() for topic_filter in filters))
 
 
 def _remaining(held: SubscriptionTable, changes: dict[str, list[TopicFilter]]) -> list[Effective]:
-    return [Effective(name, [str(each) for each in _effective(held[name][1])]) for name in changes if changes[name]]
+    return [
+        Effective(name, [str(topic_filter) for topic_filter in _effective(held[name][1])])
+        for name in changes
+        if changes[name]
+    ]

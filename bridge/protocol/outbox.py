@@ -10,7 +10,8 @@ from heapq import merge
 from operator import attrgetter
 from typing import Final
 
-from bridge.domain.events import EventType, StateKey
+from bridge.domain.event_topic import StateKey
+from bridge.domain.events import EventType
 from bridge.domain.records import CommittedEvent
 
 _BY_OFFSET = attrgetter("offset")
@@ -32,10 +33,18 @@ class Ledger:
     revoked: Tally = field(default_factory=Counter)  # queued when its grant or its subscription ended
     abandoned: Tally = field(default_factory=Counter)  # queued when the connection ended
     pending: Tally = field(default_factory=Counter)
+    spilled_pending: Tally = field(default_factory=Counter)  # no longer in `matched`
+    spilled_conflated: Tally = field(default_factory=Counter)  # no longer in `matched` nor in `conflated`
+
+    @property
+    def spilled(self) -> int:
+        return self.spilled_pending.total() + self.spilled_conflated.total()
 
     def add(self, other: "Ledger") -> None:
-        for mine, theirs in zip(self.columns(), other.columns(), strict=True):
-            mine.update(theirs)
+        mine = (*self.columns(), self.spilled_pending, self.spilled_conflated)
+        theirs = (*other.columns(), other.spilled_pending, other.spilled_conflated)
+        for tally, more in zip(mine, theirs, strict=True):
+            tally.update(more)
 
     def is_balanced(self) -> bool:
         """Return whether `matched` is the sum of the other columns, for every type."""
@@ -50,6 +59,20 @@ class Ledger:
         return {
             name: {kind.value: count for kind, count in sorted(column.items()) if count}
             for name, column in zip(names, self.columns(), strict=True)
+        }
+
+    def totals(self) -> Mapping[str, Tally]:
+        """Return counts that never fall, also when events are spilled: of all matches, and of their outcomes by name.
+
+        `matched` is the sum of the others and `pending`. An event that is spilled and read again is matched twice.
+        """
+        return {
+            "matched": self.matched + self.spilled_pending + self.spilled_conflated,
+            "sent": self.sent,
+            "conflated": self.conflated + self.spilled_conflated,
+            "revoked": self.revoked,
+            "abandoned": self.abandoned,
+            "left_to_journal": self.spilled_pending,
         }
 
     def columns(self) -> tuple[Tally, ...]:
@@ -72,16 +95,14 @@ class Outbox:
         "_max_bytes",
         "_max_events",
         "ledger",
-        "spilled",
     )
 
     def __init__(self, *, max_events: int, max_bytes: int) -> None:
         self.ledger = Ledger()
-        self.spilled = 0  # events spilled so far; the ledger no longer counts them
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._lossless: deque[CommittedEvent] = deque()
-        self._latest: dict[StateKey, CommittedEvent] = {}  # ascending: a key that gets a later event moves to the end
+        self._latest = dict[StateKey, CommittedEvent]()  # ascending: a key that gets a later event moves to the end
         self._in_flight: list[CommittedEvent] = []
         self._conflated_behind: list[tuple[int, EventType]] = []  # conflated, at an offset above the first queued one
         self._bytes = 0
@@ -107,14 +128,15 @@ class Outbox:
 
     def offer(self, event: CommittedEvent) -> None:
         """Queue one matching event, whose offset is above all queued ones. Check `is_over_limit` afterwards."""
-        self.ledger.matched[event.type] += 1
-        self.ledger.pending[event.type] += 1
+        topic = event.topic
+        self.ledger.matched[topic.type] += 1
+        self.ledger.pending[topic.type] += 1
         self._bytes += event_bytes(event)
         if event.is_lossless:
             self._lossless.append(event)
             return
-        former = self._latest.pop(event.state_key, None)
-        self._latest[event.state_key] = event
+        former = self._latest.pop(topic.state_key, None)
+        self._latest[topic.state_key] = event
         if former is not None:
             self._drop(former, self.ledger.conflated)
             self._record_conflated(former)
@@ -141,15 +163,16 @@ class Outbox:
             if event.is_lossless:
                 self._lossless.popleft()
             else:
-                del self._latest[event.state_key]
+                del self._latest[event.topic.state_key]
         self._clear_conflated()
         return self._in_flight
 
     def mark_sent(self) -> None:
         """Count the events taken last as sent: they have reached the socket."""
         for event in self._in_flight:
-            self.ledger.pending[event.type] -= 1
-            self.ledger.sent[event.type] += 1
+            event_type = event.topic.type
+            self.ledger.pending[event_type] -= 1
+            self.ledger.sent[event_type] += 1
         self._in_flight = []
 
     def revoke(self, keep: Callable[[CommittedEvent], bool]) -> None:
@@ -173,12 +196,12 @@ class Outbox:
             return None
         for event in self._in_order():
             self._drop(event, self.ledger.matched, by=-1)
-            self.spilled += 1
+            self.ledger.spilled_pending[event.type] += 1
         for offset, kind in self._conflated_behind:
             if offset > first:
                 self.ledger.matched[kind] -= 1
                 self.ledger.conflated[kind] -= 1
-                self.spilled += 1
+                self.ledger.spilled_conflated[kind] += 1
         self._clear()
         return first - 1
 

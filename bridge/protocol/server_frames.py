@@ -186,7 +186,7 @@ def confirmation_frame(subscription: Subscription) -> SubscriptionConfirmed:
         subscription_type=selection.subscription_type,
         target_id=selection.target_id,
         target=selection.target_id,
-        effective=[str(each) for each in subscription.effective],
+        effective=[str(topic_filter) for topic_filter in subscription.effective],
         narrowed=subscription.narrowed,
     )
 
@@ -197,7 +197,7 @@ def end_confirmation_frame(request: SubscriptionRequest, subscription: Subscript
         subscription_type=request.subscription_type,
         target_id=request.target_id,
         target=request.target_id,
-        effective=[] if subscription is None else [str(each) for each in subscription.effective],
+        effective=[] if subscription is None else [str(topic_filter) for topic_filter in subscription.effective],
         narrowed=subscription is None or subscription.narrowed,
     )
 

@@ -38,6 +38,7 @@ from bridge.protocol.client_frames import (
     Resume,
     Subscribe,
     Unsubscribe,
+    repeatable_id,
 )
 from bridge.protocol.commands import parse_command
 from bridge.protocol.error_codes import ErrorCode
@@ -134,16 +135,16 @@ class DashboardSession:
         if len(frame.subscriptions) > self._max_subscriptions:
             raise InvalidFrame(ErrorCode.LIMIT_EXCEEDED, f"at most {self._max_subscriptions} subscriptions")
         errors: list[Action] = []
-        found: dict[str, Subscription] = {}
+        subscriptions: dict[str, Subscription] = {}
         for body in frame.subscriptions:
             try:
                 admitted = self._add(admit_body(body, self.viewer))
             except InvalidFrame as error:
                 errors.append(Send(error_frame(error)))
             else:
-                found[admitted.request.id] = admitted
-        follows = [StartSubscription(admitted, deferred=True) for admitted in found.values()]
-        return [*errors, *follows, ResumeFrom(tuple(found.values()), frame.since)]
+                subscriptions[admitted.request.id] = admitted
+        follows = [StartSubscription(admitted, deferred=True) for admitted in subscriptions.values()]
+        return [*errors, *follows, ResumeFrom(tuple(subscriptions.values()), frame.since)]
 
     def _set_options(self, frame: Options) -> list[Action]:
         former = self.batching
@@ -175,5 +176,4 @@ def admit_body(body: dict[str, object], viewer: Viewer) -> Subscription:
 
 
 def _invalid_frame(error: SubscriptionError, body: dict[str, object]) -> InvalidFrame:
-    name = body.get("id")
-    return InvalidFrame(ErrorCode(error.code), error.message, id=name if isinstance(name, str) else None)
+    return InvalidFrame(ErrorCode(error.code), error.message, id=repeatable_id(body))

@@ -6,7 +6,6 @@ from typing import Final
 
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.records import CommittedEvent
-from bridge.domain.topics import TopicName
 from bridge.protocol.active_subscription import (
     ActiveSubscription,
     AssignmentSubscription,
@@ -39,28 +38,28 @@ class SubscriptionSet:
 
     def granted(self) -> Iterator[Subscription]:
         """Iterate over the subscriptions of which anything is granted now."""
-        return (each.subscription for each in self.by_id.values() if each.subscription is not None)
+        return (active.subscription for active in self.by_id.values() if active.subscription is not None)
 
-    def selects(self, event: CommittedEvent, name: TopicName) -> bool:
-        return any_selects(self, event, name)
+    def selects(self, event: CommittedEvent) -> bool:
+        return any_selects(self, event)
 
-    def selects_replayed(self, event: CommittedEvent, name: TopicName) -> bool:
+    def selects_replayed(self, event: CommittedEvent) -> bool:
         """Return whether an event read from the journal is to be delivered: selected, and not delivered before."""
         if self._replay is not None and event.offset <= self._replay.until:
-            return self._replay.selects(event, name)
-        return self.selects(event, name)
+            return self._replay.selects(event)
+        return self.selects(event)
 
     def rewind(self, since: int, subscriptions: Sequence[ActiveSubscription], *, delivered_up_to: int) -> None:
         """Make these subscriptions and the assignments select what came after `since`.
 
         All others were served up to `delivered_up_to`.
         """
-        resumed = [each for each in subscriptions if each in self]
+        resumed = [subscription for subscription in subscriptions if subscription in self]
         fresh: list[EventSelector] = list(resumed)
         # Copies: what they were served stays served, even if one of them ends or changes during the replay.
-        settled = [copy(each) for each in self if each not in fresh]
-        for each in resumed:
-            each.after = since
+        settled = [copy(selector) for selector in self if selector not in fresh]
+        for subscription in resumed:
+            subscription.after = since
         if self.assignments and since < self.assignments[0].after:
             missed = AssignmentSubscription(self.assignments[0].viewer, since)
             self.assignments[1:] = [missed]

@@ -9,11 +9,11 @@ from collections.abc import Callable, Container, Sequence
 
 import structlog
 
-from bridge.domain.events import StateKey
+from bridge.domain.event_topic import EventTopic, StateKey
+from bridge.domain.events import LinePlace
 from bridge.domain.messages import Publication
 from bridge.domain.publications import PublicationPlan, PublishedState, is_up_to_date
 from bridge.domain.records import CommittedEvent, JournalEntry, Position
-from bridge.domain.retained_scan import LinePlace
 from bridge.domain.stream_status import STATUS_SECONDS, StreamOwner, status_publication
 from bridge.ports.broker import BrokerUnavailable, PublicationSink, PublishRefused, RetainedMessageReader
 from bridge.ports.clock import Clock
@@ -59,7 +59,7 @@ class Publisher:
         self._state: PublishedState | None = None
         self._published = journal.published_offset()
         self._saved_offset = self._published
-        self._unsaved_retained = dict[StateKey, str | None]()
+        self._unsaved_retained = dict[StateKey, EventTopic | None]()
         self._refusal_logged_at = -REFUSAL_SECONDS
         self._generation = 0  # of the connection on which the retained state was republished
         self.refused = 0

@@ -12,6 +12,7 @@ from bridge.adapters.authenticator import Authenticator
 from bridge.adapters.clock import FloorClock
 from bridge.domain.plant import Plant
 from bridge.domain.stream_status import status_topic
+from bridge.domain.topic_tree import TopicBranch
 from bridge.front.front import Front
 from bridge.front.replica import Replica
 from bridge.front.web.metric_samples import MetricSample
@@ -44,20 +45,19 @@ class FrontSide:
         broker, root, stream = settings.broker, settings.root, settings.stream
         has_own_user = broker.front_username is not None
         self._authenticator = authenticator
+        hints = [(TopicBranch.EVENT.topic_filter(root), 1), (status_topic(root, stream), 1)]
         self._broker_link = BrokerLink(
             broker,
             client_id=f"floor-{stream}-front-{secrets.token_hex(4)}",  # several fronts may serve one stream
             durable=False,
-            subscriptions=[] if journal else [(f"{root}/event/#", 1), (status_topic(root, stream), 1)],
+            subscriptions=[] if journal else hints,
             username=broker.front_username if has_own_user else broker.username,
             password=broker.front_password if has_own_user else broker.password,
         )
         self.front = Front(
             settings=settings.web,
             journal=journal,
-            verify=authenticator.verify,
-            policy=authenticator.policy,
-            trust_grants=authenticator.trust_grants,
+            authenticator=authenticator,
             clock=clock,
             publish=lambda topic, payload: self._broker_link.publish(f"{root}/{topic}", payload),
             find_place=place_lookup(plant),
@@ -90,12 +90,12 @@ class FrontSide:
 
     def samples(self) -> Iterator[MetricSample]:
         """Yield this side's metrics, without the front's own statistics."""
-        yield MetricSample("broker_connected", float(self._broker_link.status.connected), {"link": "broker-front"})
+        yield MetricSample("broker_connected", float(self._broker_link.status.connected), {"link": "front"})
         if self._replica is not None:
-            yield MetricSample("follower_offset", self.front.position.offset)
-            yield MetricSample("follower_hints", self._replica.hints)
-            yield MetricSample("follower_reads", self._replica.reads)
-            yield MetricSample("follower_turns", self._replica.switches)
+            yield MetricSample("replica_offset", self.front.position.offset)
+            yield MetricSample("replica_hints", self._replica.hints)
+            yield MetricSample("replica_reads", self._replica.reads)
+            yield MetricSample("replica_journal_switches", self._replica.switches)
 
     async def _close_revoked(self) -> None:
         """Close the connections of users and tokens that are revoked after they connected."""

@@ -10,13 +10,7 @@ import structlog
 from bridge.adapters.clock import FloorClock, wall_ms
 from bridge.domain.line.floor import Floor
 from bridge.domain.stream_status import StreamOwner, will_publication
-from bridge.front.web.metric_samples import (
-    MetricSample,
-    counter_samples,
-    gap_samples,
-    ineffective_samples,
-    pipeline_samples,
-)
+from bridge.front.web.metric_samples import MetricSample
 from bridge.ingest.decoders import DecoderTable
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
@@ -25,12 +19,12 @@ from bridge.pipeline.pipeline import Pipeline
 from bridge.publisher.publisher import Publisher
 from bridge.publisher.stream_ownership import StreamOwnership, ownership_subscriptions
 from bridge.settings import Settings
+from bridge.wiring.broker_drops import DROPPED_TOPIC, BrokerDrops
+from bridge.wiring.pipeline_samples import counter_samples, gap_samples, ineffective_samples, pipeline_samples
 
 INTAKE_SECONDS: Final = 3.0  # a stop waits this long for the last commit, of 10 s in all: the disk may not answer
 DRAIN_SECONDS: Final = 4.0  # and this long for the publisher
 BEHIND_SECONDS: Final = 60.0  # host's clock behind floor time; beyond that, floor time is not the plant's
-DROPPED_TOPIC: Final = "$SYS/broker/publish/messages/dropped"
-DIGITS: Final = 20  # of a 64-bit count
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +57,7 @@ class PipelineSide:
             will=will_publication(journal.position(), root=root, simulated=simulated, owner=owner),
             last_publication=lambda: None if self._ownership.taken else self.publisher.status(online=False),
         )
-        self._dropped = 0  # Mosquitto retains it for only a minute, and publishes it again when it changes
+        self._drops = BrokerDrops()  # Mosquitto retains it for only a minute, and publishes it again when it changes
         self._status_channel = BrokerLink(
             broker,
             client_id=f"floor-{stream}-ownership-{owner.id}",
@@ -174,13 +168,13 @@ class PipelineSide:
         yield from ineffective_samples(self.pipeline.device_monitor.ineffective_by_line())
         yield MetricSample("published_offset", self.publisher.published)
         yield MetricSample("publications_refused", self.publisher.refused)
-        yield MetricSample("ghosts_cleared", self.publisher.stale_cleared)
+        yield MetricSample("stale_retained_cleared", self.publisher.stale_cleared)
         yield MetricSample("reports_waiting", self._intake.queued)
-        yield MetricSample("broker_dropped_messages", self._dropped)
+        yield MetricSample("broker_dropped_messages", self._drops.total)
         yield MetricSample("clock_held", float(self._clock.is_ahead_of_wall()))
         yield MetricSample("clock_offset_seconds", self._clock.wall_offset_seconds())
         for name, link in self._links():
-            yield MetricSample("broker_connected", float(link.status.connected), {"link": f"broker-{name}"})
+            yield MetricSample("broker_connected", float(link.status.connected), {"link": name})
 
     def _links(self) -> Iterator[tuple[str, BrokerLink]]:
         yield "intake", self._intake
@@ -191,8 +185,6 @@ class PipelineSide:
         """Log when the broker drops messages: it reports success to their publishers, so nothing else shows it."""
         while True:
             for message in await self._publisher_link.receive(most=10):
-                payload = message.payload[:DIGITS]
-                dropped = int(payload) if payload.isdigit() else self._dropped
-                if dropped > self._dropped:
-                    log.error("broker.messages_dropped", dropped=dropped, more=dropped - self._dropped)
-                self._dropped = dropped
+                more = self._drops.update(message.payload)
+                if more:
+                    log.error("broker.messages_dropped", dropped=self._drops.total, more=more)

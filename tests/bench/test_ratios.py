@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bridge.domain.events import encode_event
+from bridge.domain.envelope import encode_event
 from bridge.domain.filter_index import FilterIndex
 from bridge.domain.reports import Report
 from bridge.domain.topics import TopicFilter, TopicName

@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 import pytest
 from msgspec.structs import fields
 
-from bridge.domain.events import DATA_OF, Event, EventType, Place, Priority, encode_event
+from bridge.domain.envelope import encode_event
+from bridge.domain.events import DATA_OF, Event, EventType, Place, Priority
 from tests.contract.test_schemas import DATA
 
 DOMAIN: Final = Path(__file__).parents[2] / "docs" / "domain.md"

@@ -12,16 +12,16 @@ import jsonschema
 import pytest
 
 from bridge.contract import frame_schemas, schemas
-from bridge.contract.model_schemas import Schema
+from bridge.contract.model_schemas import Schema, self_contained
 from bridge.domain import event_data as data
-from bridge.domain.access.subscription_types import SubscriptionType
 from bridge.domain.access.subscriptions import parse_subscription
-from bridge.domain.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Place, Priority, encode_event
+from bridge.domain.envelope import encode_event
+from bridge.domain.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Place, Priority
 from bridge.domain.records import Position
 from bridge.domain.reports import BODY_OF, COMMAND_KINDS
 from bridge.domain.stream_status import StreamOwner, status_publication, will_publication
 from bridge.domain.topics import TopicFilter
-from bridge.protocol.client_frames import CLIENT_FRAMES, InvalidFrame
+from bridge.protocol.client_frames import CLIENT_FRAMES, CommandFrame, Explain, InvalidFrame, Subscribe, parse_frame
 from bridge.protocol.commands import parse_command
 from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.server_frames import (
@@ -34,6 +34,7 @@ from bridge.protocol.server_frames import (
     StreamLink,
     encode_frame,
 )
+from bridge.protocol.session import parse_request
 
 DOCS = Path(__file__).parents[2] / "docs"
 T0 = "2026-01-05T06:00:00.000Z"
@@ -207,40 +208,61 @@ COMMAND = {"type": "command", "id": "1", "line_id": "L1"}
         ({"type": "subscribe", "subscription_type": "weather"}, False),
         ({"type": "subscribe", "mqtt_filter": "#", "filters": {"priorities": ["high"]}}, True),
         ({"type": "subscribe", "mqtt_filter": "#", "filters": {"priorities": ["huge"]}}, False),
+        ({"type": "subscribe", "mqtt_filter": "#", "filters": {"event_types": []}}, False),
+        ({"type": "subscribe", "subscription_type": "line", "id": "x" * 129}, False),
+        ({"type": "subscribe", "subscription_type": "line", "id": None, "strict": None, "snapshot": None}, True),
+        ({"type": "subscribe", "subscription_type": "line", "strict": 1}, False),
+        *(
+            ({"type": "subscribe", "subscription_type": "line", name: target}, False)
+            for name in ("target", "target_id")
+            for target in ("", None, [], [""], ["L1", None], 7, ["L1"] * 101)
+        ),
+        ({"type": "explain", "subscription_type": "job", "target": "me", "more": [1]}, True),
+        ({"type": "explain", "subscription_type": ["job"]}, False),
+        ({"type": "ping", "timestamp": True}, False),
+        ({"type": "ping", "timestamp": 4.5}, True),
+        ({"type": "auth", "token": ""}, False),
+        ({"type": "acknowledge", "event_id": "main:e:1", "id": "a\nb"}, False),
         ({"type": "resume", "subscriptions": [{}], "since": {"main": {"epoch": "e", "offset": 0}}}, True),
         ({"type": "resume", "subscriptions": [{}], "since": {"main": 5}}, False),
         ({"type": "options", "batch_ms": 1_001}, False),
         ({**COMMAND, "action": "andon.resolve", "call_id": "L1.call.1", "notes": "new film"}, True),
         ({**COMMAND, "action": "andon.resolve"}, False),
+        ({**COMMAND, "action": "andon.resolve", "call_id": None}, False),
+        ({**COMMAND, "action": "changeover.complete", "line_id": "L1/#"}, False),
         ({**COMMAND, "action": "changeover.complete"}, True),
         ({**COMMAND, "action": "andon.paint"}, False),
     ],
 )
-def test_client_frames_are_described(frame: dict[str, Any], valid: bool) -> None:  # noqa: FBT001 - a table's column
-    assert is_valid(frame, frame_schemas.client_frames()[frame["type"]]) == valid
-    if frame["type"] == "command":
-        with contextlib.nullcontext() if valid else pytest.raises(InvalidFrame):
-            parse_command(frame)
+def test_a_client_frame_is_valid_by_its_schema_where_the_front_takes_it(frame: dict[str, Any], valid: bool) -> None:  # noqa: FBT001 - a table's column
+    frames, shared = frame_schemas.client_frames("#/$defs/{name}")
+    assert is_valid(frame, self_contained(frames[frame["type"]], shared)) == valid
+    with contextlib.nullcontext() if valid else pytest.raises(InvalidFrame):
+        match parse_frame(frame):
+            case Subscribe(body) | Explain(body):
+                parse_request(body)
+            case CommandFrame(body=body):
+                parse_command(body)
+            case _:
+                pass
 
 
-def test_every_frame_and_every_subscription_type_of_the_protocol_is_described() -> None:
+def test_every_frame_of_the_protocol_is_described() -> None:
     document = schemas.asyncapi_document("floor/v1")
     messages = document["components"]["messages"]
-    assert frame_schemas.client_frames().keys() == CLIENT_FRAMES.keys()
+    assert frame_schemas.client_frames("{name}")[0].keys() == CLIENT_FRAMES.keys()
     for tag in (frame.__struct_config__.tag for frame in ServerFrame.__subclasses__()):
         assert f"server.{tag}" in messages
-    assert frame_schemas.SUBSCRIPTION_TYPES.keys() == {each.value for each in SubscriptionType}
 
 
-@pytest.mark.parametrize("name", frame_schemas.SUBSCRIPTION_TYPES)
-def test_the_filters_of_a_subscription_type_are_those_it_becomes(name: str) -> None:
-    _, filters = frame_schemas.SUBSCRIPTION_TYPES[name]
-    bodies = [
-        {"subscription_type": name, "target_id": target} for target in ("high" if name == "escalation" else "X", "all")
-    ]
-    for text, body in zip((filters[0], filters[-1]), bodies, strict=True):
-        selection = parse_subscription(body)
-        assert [str(each) for each in selection.filters] == [re.sub(r"\{\w+\}", str(body["target_id"]), text)]
+@pytest.mark.parametrize("listed", schemas.subscription_types(), ids=lambda listed: listed["subscription_type"])
+def test_the_filters_of_a_subscription_type_are_those_it_becomes(listed: dict[str, Any]) -> None:
+    """The first filter is that of a target without a prefix, the last that of `all`."""
+    name, filters = listed["subscription_type"], listed["filters"]
+    for text, target in ((filters[0], "high" if name == "escalation" else "X"), (filters[-1], "all")):
+        selection = parse_subscription({"subscription_type": name, "target_id": target})
+        assert [str(each) for each in selection.filters] == [re.sub(r"\{\w+\}", target, text)]
+        assert f"`{target}`" in listed["target_id"] or target != "all"
 
 
 def test_a_frame_as_sent_is_valid_by_its_message() -> None:

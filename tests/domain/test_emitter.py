@@ -82,6 +82,7 @@ def test_draining_hands_over_in_order_and_starts_anew() -> None:
             equipment=None,
             subject=subject,
             priority=Priority.LOW,
+            standing=Standing.CURRENT,
         )
     assert [event.subject for event in emitter.drain()] == ["S2", "S1"]
     assert emitter.drain() == ()

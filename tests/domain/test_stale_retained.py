@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 from bridge.domain import retained_scan as retained_module
-from bridge.domain.events import Standing
+from bridge.domain.events import LinePlace, Standing
 from bridge.domain.messages import Message, PendingAck
 from bridge.domain.publications import PublicationPlan, PublishedState, is_up_to_date
 from bridge.domain.records import CommittedEvent, Position, Snapshot
-from bridge.domain.retained_scan import LinePlace, RetainedScan, line_place_of
+from bridge.domain.retained_scan import RetainedScan
 from bridge.domain.stream_status import StreamOwner, status_publication
 from tests.domain.test_publications import at, call
 from tests.support.journal_samples import event
@@ -98,18 +98,18 @@ def test_reading_without_the_retained_status_is_not_whole() -> None:
     "payload", [of("other"), b"", b"{", b"[]", b"\xff\xfe", b'{"stream": 5}', b"1", b'{"no": "main"}']
 )
 def test_what_is_not_of_our_stream_is_left_alone(payload: bytes) -> None:
-    assert read(message(f"event/{TOPIC}", payload)).events == set()
+    assert read(message(f"event/{TOPIC}", payload)).events == {}
 
 
 @pytest.mark.parametrize("topic", ["event/a", f"event/{TOPIC}/more", "event/", "station/a/b", "station/a/b/c/d/e/f"])
 def test_topics_of_another_shape_are_left_alone(topic: str) -> None:
     reading = read(message(topic, of("main")), message(topic, b"open"))
-    assert (reading.events, reading.lit_lamps) == (set(), set())
+    assert (reading.events, reading.lit_lamps) == ({}, {})
 
 
 def test_what_is_published_while_we_read_is_not_counted() -> None:
     reading = read(message(f"event/{TOPIC}", of("main"), retained=False))
-    assert (reading.events, reading.messages) == (set(), 0)
+    assert (reading.events, reading.messages) == ({}, 0)
 
 
 def test_a_reading_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_a_reading_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_event_that_the_journal_does_not_know_is_cleared() -> None:
     known, ghost = at(1, event("a")), at(2, event("b"))
     plan = correct(published(known), holding([known, ghost]), current=[known])
-    assert cleared(plan) == [ghost.topic]
+    assert cleared(plan) == [ghost.topic.text]
     assert plan.retained == {}
 
 
@@ -140,7 +140,7 @@ def test_event_of_another_epoch_on_a_current_topic_is_restored_not_cleared() -> 
 def test_earlier_topic_of_a_subject_is_cleared() -> None:
     """Its priority moved it; a broker's older memory brought it back."""
     known = at(2, call("c1", "open"))
-    earlier = known.topic.replace("/high/", "/low/")
+    earlier = known.topic.text.replace("/high/", "/low/")
     reading = read(message(f"event/{known.topic}", known.body), message(f"event/{earlier}", known.body))
     assert cleared(correct(published(known), reading, current=[known])) == [earlier]
 
@@ -157,12 +157,12 @@ def test_topic_that_a_pending_event_will_clear_is_left_to_it() -> None:
     state = published(before)
     plan = correct(state, holding([before]), pending=[after])
     assert cleared(plan) == []
-    assert cleared(state.plan([after])) == [before.topic]
+    assert cleared(state.plan([after])) == [before.topic.text]
 
 
 def test_closed_before_and_pending_again_elsewhere_is_cleared() -> None:
     older, closing = at(1, event("a")), at(9, event("a", standing=Standing.CLOSED))
-    ghost = older.topic.replace("/medium/", "/low/")
+    ghost = older.topic.text.replace("/medium/", "/low/")
     reading = read(message(f"event/{ghost}", older.body))
     assert cleared(correct(published(older), reading, pending=[closing])) == [ghost]
 
@@ -172,7 +172,7 @@ def test_retired_topic_is_cleared_and_forgotten() -> None:
     retired = at(1, event("a"))
     state = published(retired)
     plan = correct(state, holding([retired]), lines=())
-    assert cleared(plan) == [retired.topic]
+    assert cleared(plan) == [retired.topic.text]
     assert plan.retained == {retired.state_key: None}
     state.confirm(plan)
     assert correct(state, read()).retained == {}
@@ -190,7 +190,7 @@ def test_retired_topic_that_was_not_seen_is_cleared_all_the_same(*, whole: bool)
     """It may have been published while the broker was read."""
     retired = at(1, event("a"))
     plan = correct(published(retired), read(whole=whole))
-    assert (cleared(plan), plan.retained) == ([retired.topic], {retired.state_key: None})
+    assert (cleared(plan), plan.retained) == ([retired.topic.text], {retired.state_key: None})
 
 
 def test_lamp_that_nobody_lit_is_switched_off() -> None:
@@ -226,14 +226,14 @@ def test_lamp_of_a_line_that_left_the_plant_is_switched_off() -> None:
 
 def test_lamp_of_a_line_that_another_stream_took_over_is_left_alone() -> None:
     ghost = at(1, call("c1", "open"))
-    theirs = ghost.topic.replace("c1", "c2")
+    theirs = ghost.topic.text.replace("c1", "c2")
     reading = read(
         message(f"event/{ghost.topic}", ghost.body),
         message(f"event/{theirs}", of("other")),
         message(f"station/{LAMP}", b"open"),
     )
     plan = correct(published(), reading, lines=[LINE])
-    assert (cleared(plan), switched(plan)) == ([ghost.topic], [])
+    assert (cleared(plan), switched(plan)) == ([ghost.topic.text], [])
 
 
 def test_lamp_that_is_off_or_says_something_else_is_left_alone() -> None:
@@ -251,8 +251,8 @@ def test_what_was_restored_and_not_seen_is_missing() -> None:
 
 
 def test_line_of_either_topic_is_its_first_three_levels() -> None:
-    assert line_place_of(TOPIC) == LINE
-    assert line_place_of(LAMP) == ANDON_LINE
+    reading = read(message(f"event/{TOPIC}", of("main")), message(f"station/{LAMP}", b"open"))
+    assert (reading.events, reading.lit_lamps) == ({TOPIC: LINE}, {LAMP: ANDON_LINE})
 
 
 def snapshot(offset: int, *current: CommittedEvent) -> Snapshot:

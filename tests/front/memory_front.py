@@ -12,7 +12,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from bridge.adapters.authenticator import Authenticator
 from bridge.adapters.policy_file import load as load_policy
+from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenIssuer, TokenVerifier
 from bridge.domain.event_data import Andon, EventData, Job, LineStatus, Person, Status
 from bridge.domain.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
@@ -229,7 +231,12 @@ async def floor(folder: Path, *, hints: Hints | None = None, **settings: Any) ->
     path = folder / "journal.db"
     journal = SqliteJournal.open(path, stream="main")
     clock = ManualClock()
-    verifier = TokenVerifier(TOKENS)
+    authenticator = Authenticator(
+        tokens=TokenVerifier(TOKENS),
+        revocations=RevocationFile(None),
+        policy=load_policy(None),
+        trust_grants=True,
+    )
     made: list[Floor] = []
     try:
         async with asyncio.TaskGroup() as group:
@@ -240,9 +247,7 @@ async def floor(folder: Path, *, hints: Hints | None = None, **settings: Any) ->
             front = Front(
                 settings=WebSettings(**settings),
                 journal=journal if hints is None else None,
-                verify=verifier.verify,
-                policy=load_policy(None),
-                trust_grants=True,
+                authenticator=authenticator,
                 clock=clock,
                 publish=publish,
                 find_place=directory,

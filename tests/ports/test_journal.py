@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.domain.event_topic import EventTopic
 from bridge.domain.events import EventType, Standing
 from bridge.domain.records import CommandRecord, MessageDigest, Position
 from bridge.domain.reports import quarantined, rejected, suppressed
@@ -191,10 +192,11 @@ def test_published_mark_and_retained_topics_move_together(journal: SqliteJournal
     journal.commit(batch)
     one, two = batch.entries[0].events
     journal.mark_published(1, retained=[(one.state_key, one.topic), (two.state_key, two.topic)])
-    journal.mark_published(2, retained=[(one.state_key, None), (two.state_key, "another/topic")])
+    moved = EventTopic.parse(two.topic.text.replace("/medium/", "/high/"))
+    journal.mark_published(2, retained=[(one.state_key, None), (two.state_key, moved)])
     again = reopen(journal)
     assert again.published_offset() == 2
-    assert again.retained_topics() == {two.state_key: "another/topic"}
+    assert again.retained_topics() == {two.state_key: moved}
     again.close()
 
 

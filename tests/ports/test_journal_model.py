@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bridge.domain.events import Event, Standing, StateKey
+from bridge.domain.event_topic import EventTopic, StateKey
+from bridge.domain.events import Event, Standing
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch, RetentionLimits
 from tests.support.journal_samples import NOON, event, follow
@@ -33,7 +34,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.inputs = 0
         self.published = 0
         self.oldest = 1
-        self.retained: dict[StateKey, str] = {}
+        self.retained = dict[StateKey, EventTopic]()
 
     @rule(inputs=INPUTS, checkpoints=st.dictionaries(st.sampled_from(["l1", "l2"]), st.binary(max_size=3)))
     def commit(self, inputs: list[list[Event]], checkpoints: dict[str, bytes]) -> None:

@@ -27,6 +27,7 @@ from bridge.protocol.client_frames import (
 )
 from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.server_frames import PositionReached, Resumed, encode_frame, stream_positions
+from bridge.protocol.session import parse_request
 
 BODY = {"type": "subscribe", "subscription_type": "andon", "id": "a"}
 
@@ -86,6 +87,9 @@ def test_an_error_repeats_a_good_id_and_no_other() -> None:
     for given_id, repeated in (("a", "a"), ("a" * 128, "a" * 128), ("a" * 129, None), ("", None), (3, None)):
         with pytest.raises(InvalidFrame) as caught:
             parse_frame({"type": "dance", "id": given_id})
+        assert caught.value.id == repeated
+        with pytest.raises(InvalidFrame) as caught:
+            parse_request({"subscription_type": "dance", "id": given_id})
         assert caught.value.id == repeated
 
 

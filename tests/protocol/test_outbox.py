@@ -7,7 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from bridge.domain.events import CATEGORY_OF, CONFLATED_TYPES, EventType, Priority, Standing
+from bridge.domain.event_topic import EventTopic
+from bridge.domain.events import CATEGORY_OF, CONFLATED_TYPES, EventType, Standing
 from bridge.domain.records import CommittedEvent
 from bridge.protocol.outbox import CONFLATED_OVERHEAD_BYTES, EVENT_OVERHEAD_BYTES, Outbox
 
@@ -18,14 +19,10 @@ OFFER = st.tuples(st.sampled_from(TYPES), st.sampled_from(["L1", "L2"]), st.inte
 
 
 def event(offset: int, kind: EventType = EventType.ANDON_EVENT, *, line: str = "L1", size: int = 10) -> CommittedEvent:
-    category = CATEGORY_OF[kind]
     return CommittedEvent(
         offset=offset,
         id=f"s:e:{offset}",
-        type=kind,
-        topic=f"S/A/{line}/_/{category}/{kind}/high/x",
-        priority=Priority.HIGH,
-        state_key=("S", "A", line, "_", category.value, "x"),
+        topic=EventTopic.parse(f"S/A/{line}/_/{CATEGORY_OF[kind]}/{kind}/high/x"),
         standing=Standing.CURRENT,
         timestamp=offset,
         audience=(),
@@ -66,6 +63,7 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
         self.flying: list[Fate] = []
         self.offset = 0
         self.left = 0
+        self.totals: dict[str, Counter[EventType]] = {}
 
     @rule(offers=st.lists(OFFER, min_size=1, max_size=6))
     def offer(self, offers: list[tuple[EventType, str, int]]) -> None:
@@ -152,7 +150,17 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
         assert +ledger.revoked == self.oracle.tally("revoked")
         assert +ledger.abandoned == self.oracle.tally("abandoned")
         assert +ledger.pending == self.oracle.tally("pending")
-        assert self.outbox.spilled == self.left
+        assert self.outbox.ledger.spilled == self.left
+
+    @invariant()
+    def totals_never_fall_and_add_up(self) -> None:
+        totals = {name: Counter(tally) for name, tally in self.outbox.ledger.totals().items()}
+        assert all(tally <= totals[name] for name, tally in self.totals.items())
+        outcomes = Counter(self.outbox.ledger.pending)
+        for name in totals.keys() - {"matched"}:
+            outcomes.update(totals[name])
+        assert +outcomes == totals["matched"]
+        self.totals = totals
 
     @invariant()
     def what_waits_is_known(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import aiomqtt
 import pytest
 
+from bridge.domain.event_topic import EventTopic
 from bridge.domain.records import CommittedEvent
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools import backup as journal_backup
@@ -258,7 +259,7 @@ async def test_topic_that_becomes_current_while_it_is_read_is_not_cleared(
         await inner(reader, *args, **kwargs)
         async with device(mosquitto.port) as client:
             await say(client, "report/bagger/state", state="running")
-        await until(lambda: any(topic.endswith(each.topic) for each in shops[0].journal.snapshot().events))
+        await until(lambda: any(topic.endswith(each.topic.text) for each in shops[0].journal.snapshot().events))
         offset = shops[0].journal.position().offset
         await until(lambda: shops[0].publisher.published >= offset, what="published while it was read")
 
@@ -326,7 +327,7 @@ async def test_what_left_the_plant_is_cleared(
         with contextlib.closing(SqliteJournal.open(path, stream="main")) as journal:
             journal.commit(follow(journal, gone, stays))
     with contextlib.closing(SqliteJournal.open(path, stream="main")) as journal:
-        journal.commit(Batch(entries=[], retired_keys=[each.state_key for each in gone]))
+        journal.commit(Batch(entries=[], retired_keys=[EventTopic.from_event(each).state_key for each in gone]))
     publish_nothing_before_it_was_read(monkeypatch)
     async with outlet(mosquitto, path) as this:
         await until(lambda: this.publisher.looks > 0, what="looked")

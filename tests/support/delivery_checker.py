@@ -159,7 +159,7 @@ class Judge:
     def _check_state(self, name: str, span: Span, held: Held) -> None:
         assert span.asked is not None
         grants = self.proofs[-1].grants
-        seen = [each for each in self.journal.history if span.asked.selects(each) and granted(grants, each.topic)]
+        seen = [each for each in self.journal.history if span.asked.selects(each) and granted(grants, each.topic.text)]
         newest = {_key(each): each.offset for each in seen}
         expected: dict[Key, int] = {}
         if span.state_at is not None:
@@ -181,8 +181,8 @@ class Judge:
         current = [each for each in self.journal.current_at(at).values() if span.asked.selects(each)]
         # While a new token is on its way, either may hold; what ended meanwhile the dashboard has let go.
         possible = self.proofs[self._known :]
-        certain = {each.offset for each in current if all(granted(proof.grants, each.topic) for proof in possible)}
-        allowed = {each.offset for each in current if any(granted(proof.grants, each.topic) for proof in possible)}
+        certain = {each.offset for each in current if all(granted(proof.grants, each.topic.text) for proof in possible)}
+        allowed = {each.offset for each in current if any(granted(proof.grants, each.topic.text) for proof in possible)}
         found = {each["offset"] for each in held.events.values()}
         if not certain <= found <= allowed:
             raise Wrong(f"snapshot of {name} at {at}: missing {certain - found}, invented {found - allowed}")
@@ -238,7 +238,7 @@ class Judge:
         superseded = max(
             (at for at, each in enumerate(self.proofs) if each.known and each.known < event.offset), default=0
         )
-        if not all(granted(each.grants, event.topic) for each in self.proofs[superseded:]):
+        if not all(granted(each.grants, event.topic.text) for each in self.proofs[superseded:]):
             return
         for name, span in [*self.spans.items(), *(("ended", each) for each in self.ended)]:
             if not span.owes(event.offset):

@@ -14,7 +14,9 @@ import websockets
 from pydantic import SecretStr
 
 from bridge.adapters import policy_file
+from bridge.adapters.authenticator import Authenticator
 from bridge.adapters.clock import FloorClock
+from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenIssuer, TokenVerifier
 from bridge.domain.event_data import Andon, LineStatus
 from bridge.domain.events import DEFAULT_QUALITY, DataQuality, Event, EventType, Place, Priority, Standing, rfc3339
@@ -153,8 +155,11 @@ async def served_front(
         await served.publish(topic, payload)
 
     front = Front(
-        settings=settings, journal=journal, verify=TokenVerifier(TOKENS).verify, policy=policy_file.load(None),
-        trust_grants=trust_grants, clock=clock, publish=publish,
+        settings=settings, journal=journal, authenticator=Authenticator(
+            tokens=TokenVerifier(TOKENS), revocations=RevocationFile(None), policy=policy_file.load(None),
+            trust_grants=trust_grants,
+        ),
+        clock=clock, publish=publish,
         find_place=place_lookup(PLANT), simulated=simulated,
     )  # fmt: skip
     served = Served(front, journal, TokenIssuer(TOKENS), clock, listener.getsockname()[1])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.domain.dedup import digest_message
+from bridge.domain.event_topic import EventTopic
 from bridge.domain.events import Standing
 from bridge.domain.records import CONFIG_PREFIX, CommandRecord, JournalEntry, MessageDigest, position_event
 from bridge.domain.reports import APPLIED, quarantined, suppressed
@@ -25,8 +26,8 @@ def fill(journal: Journal, *, rounds: int = 10) -> None:
         number, _ = journal.last_input()
         journal.commit(Batch(entries=_entries(journal, index, number), checkpoints={"bagger-1": b"state" * index}))
     journal.commit(follow(journal, [event("s1", standing=Standing.CLOSED)]))
-    key = event("s2").state_key
-    journal.mark_published(journal.position().offset - 2, retained=[(key, event("s2").topic)])
+    retained = EventTopic.from_event(event("s2"))
+    journal.mark_published(journal.position().offset - 2, retained=[(retained.state_key, retained)])
 
 
 def _entries(journal: Journal, index: int, number: int) -> Sequence[JournalEntry]:
@@ -56,7 +57,7 @@ def whole_journal(path: Path, *, rounds: int = 10) -> None:
     """Make a closed journal with something in every table, and two epochs."""
     journal = SqliteJournal.open(path, stream="main")
     fill(journal, rounds=rounds)
-    journal.commit(Batch(entries=[], retired_keys=[event("s3").state_key]))
+    journal.commit(Batch(entries=[], retired_keys=[EventTopic.from_event(event("s3")).state_key]))
     fill(journal, rounds=1)
     reader = SqliteQuarantineWriter.open(path, stream="main")
     reader.request_replays([6])

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from bridge.domain.events import Event, Standing, StateKey
+from bridge.domain.event_topic import StateKey
+from bridge.domain.events import Event, Standing
 from bridge.domain.records import CommandRecord, CommittedEvent, Position, Snapshot, position_event
 
 STREAM = "main"

@@ -23,7 +23,7 @@ FORGETFUL = re.sub(r"max_queued_messages \d+", f"max_queued_messages {QUEUED}\ns
 
 def dropped(floor: RunningFloor) -> int:
     with urlopen(f"http://127.0.0.1:{floor.port}/metrics", timeout=5) as answer:
-        (count,) = re.findall(r"^floor_broker_dropped_messages ([\d.]+)$", answer.read().decode(), re.MULTILINE)
+        (count,) = re.findall(r"^floor_broker_dropped_messages_total ([\d.]+)$", answer.read().decode(), re.MULTILINE)
     return int(float(count))
 
 

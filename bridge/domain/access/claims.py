@@ -132,7 +132,7 @@ def _check_issuer_and_audience(statements: dict[str, Any], requirements: TokenRe
     # RFC 7519 4.1.3: one string, or a list of strings that contains ours. Whole strings are compared, never parts.
     audience = statements.get("aud")
     audiences = audience if isinstance(audience, list) else [audience]
-    if not all(isinstance(each, str) for each in audiences) or requirements.audience not in audiences:
+    if not all(isinstance(name, str) for name in audiences) or requirements.audience not in audiences:
         raise TokenClaimInvalid("aud", "missing or another")
 
 

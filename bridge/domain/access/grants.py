@@ -137,7 +137,7 @@ def decide(requested: TopicFilter, grants: Grants, *, mask: int = -1) -> Decisio
         return NotGranted(witness, "no grant reaches any topic of it")
     kept = [met[common] for common in remove_covered(met)]
     common_filters = [requested.intersect(grant.filter) for grant in kept]
-    effective = tuple(dict.fromkeys(each for each in common_filters if each is not None))
+    effective = tuple(dict.fromkeys(common for common in common_filters if common is not None))
     return Allowed(effective, witness, tuple(dict.fromkeys(kept)))
 
 
@@ -147,7 +147,7 @@ def explain_decision(decision: Decision) -> dict[str, Any]:
         case Allowed(effective, witness, grants):
             return {
                 "allowed": True,
-                "effective": [str(each) for each in effective],
+                "effective": [str(topic_filter) for topic_filter in effective],
                 "narrowed": decision.narrowed,
                 "witness": None if witness is None else str(witness),
                 "grants": [{"filter": str(grant.filter), "reason": grant.reason} for grant in grants],
@@ -161,7 +161,7 @@ def explain_decision(decision: Decision) -> dict[str, Any]:
 def _witness(region: Region, missing: int, grants: Grants) -> TopicName:
     lowest = (missing & -missing).bit_length() - 1
     taken = {text for grant in grants.all for text in grant.region.ids}
-    fresh = next(each for each in ("any", *(f"any{number}" for number in range(len(taken) + 1))) if each not in taken)
+    fresh = next(name for name in ("any", *(f"any{number}" for number in range(len(taken) + 1))) if name not in taken)
     return grants.shape.make_topic((fresh if text == ANY else text for text in region.ids), lowest)
 
 

@@ -136,4 +136,4 @@ def _choices(level: int, word: str, scope: Mapping[str, tuple[str, ...]], user: 
         return ()
     if claimed is None:
         return (word,)
-    return claimed if word == ANY else tuple(each for each in claimed if each == word)
+    return claimed if word == ANY else tuple(value for value in claimed if value == word)

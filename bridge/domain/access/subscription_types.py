@@ -1,9 +1,12 @@
-"""Subscription types and their targets as topic filters. Source: design.md, «Subscriptions are filters»."""
+"""The ten subscription types: the targets of each, and the topic filters that they become.
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final, Literal
+Parser, schemas and the table of design.md, «Subscriptions are filters», all come from this one.
+"""
+
+import re
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum, auto
+from typing import Final, Self
 
 from typing_extensions import override
 
@@ -15,24 +18,113 @@ TARGET_ALL: Final = "all"
 TARGET_ME: Final = "me"
 MAX_QUOTED_CHARS: Final = 80  # of a refused value, in the error about it
 
-SubscriptionErrorCode = Literal["INVALID_MESSAGE", "UNKNOWN_SUBSCRIPTION_TYPE", "MISSING_TARGET_ID", "LIMIT_EXCEEDED"]
+PLACEHOLDERS: Final = {
+    "site": "site id",
+    "area": "area id",
+    "line": "line id",
+    "equipment": "equipment code",
+    "job": "job id",
+    "escalation": "escalation id",
+    "priority": "priority",
+}
+"""Placeholder in a target and its filter -> its meaning. All stand for an id, but `priority`."""
+
+
+class Addressee(Enum):
+    """The audience of the events that the target `me` selects."""
+
+    USER = auto()  # the user id is in the audience
+    ROLE = auto()  # one of the user's roles is
+
+
+@dataclass(frozen=True, slots=True)
+class TargetForm:
+    """One form of a target, and the filter that it becomes, relative to `{root}/event/`.
+
+    Both hold `PLACEHOLDERS` in braces; in the filter `{type}` is the subscription type.
+    """
+
+    target: str
+    filter: str
+    _pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/:]+)", self.target)
+        object.__setattr__(self, "_pattern", re.compile(pattern))
+
+    def values(self, target: str) -> dict[str, str] | None:
+        """Return the values of the placeholders; None for a target of another form."""
+        match = self._pattern.fullmatch(target)
+        if match is None or not all(_is_valid(name, text) for name, text in match.groupdict().items()):
+            return None
+        return match.groupdict()
+
+
+def _is_valid(placeholder: str, text: str) -> bool:
+    return text in _PRIORITIES if placeholder == "priority" else is_id(text)
+
+
+_PRIORITIES: Final = frozenset(priority.value for priority in Priority)
+
+_LINE: Final = TargetForm("line:{line}", "+/+/{line}/#")
+_EQUIPMENT: Final = TargetForm("equipment:{equipment}", "+/+/+/{equipment}/#")
+_PATHS: Final = (
+    TargetForm("{site}/{area}/{line}", "{site}/{area}/{line}/#"),
+    TargetForm("{site}/{area}/{line}/{equipment}", "{site}/{area}/{line}/{equipment}/#"),
+)
+_EVERYTHING: Final = TargetForm(TARGET_ALL, "#")
+
+_CATEGORY: Final = (
+    TargetForm("line:{line}", "+/+/{line}/+/{type}/#"),
+    TargetForm("equipment:{equipment}", "+/+/+/{equipment}/{type}/#"),
+    TargetForm("{site}/{area}/{line}", "{site}/{area}/{line}/+/{type}/#"),
+    TargetForm("{site}/{area}/{line}/{equipment}", "{site}/{area}/{line}/{equipment}/{type}/#"),
+    TargetForm(TARGET_ALL, "+/+/+/+/{type}/#"),
+)
+"""Targets of a type that is the category of its name."""
+
+_ME: Final = TargetForm(TARGET_ME, "+/+/+/+/{type}/#")
+_JOB: Final = TargetForm("job:{job}", "+/+/+/+/{type}/+/+/{job}")
+_ESCALATION: Final = TargetForm("escalation:{escalation}", "+/+/+/+/{type}/+/+/{escalation}")
+_PRIORITY: Final = TargetForm("priority:{priority}", "+/+/+/+/{type}/+/{priority}/+")
 
 
 class SubscriptionType(StrEnum):
-    LINE = "line"
-    EQUIPMENT = "equipment"
-    JOB = "job"
-    PRODUCTION = "production"
-    OEE = "oee"
-    DOWNTIME = "downtime"
-    ANDON = "andon"
-    ESCALATION = "escalation"
-    QUALITY = "quality"
-    CHANGEOVER = "changeover"
+    """A kind of subscription, which says what its targets mean."""
+
+    forms: tuple[TargetForm, ...]  # the first is also that of a target without a prefix
+    me: Addressee | None  # None: no event of the type has an audience
+
+    def __new__(cls, name: str, forms: tuple[TargetForm, ...], me: Addressee | None = None) -> Self:
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.forms = forms
+        member.me = me
+        return member
+
+    LINE = "line", (_LINE, _EQUIPMENT, *_PATHS, _EVERYTHING)
+    EQUIPMENT = "equipment", (_EQUIPMENT, _LINE, *_PATHS, _EVERYTHING)
+    JOB = "job", (_JOB, *_CATEGORY, _ME), Addressee.USER
+    PRODUCTION = "production", _CATEGORY
+    OEE = "oee", _CATEGORY
+    DOWNTIME = "downtime", _CATEGORY
+    ANDON = "andon", _CATEGORY
+    QUALITY = "quality", _CATEGORY
+    CHANGEOVER = "changeover", _CATEGORY
+    ESCALATION = "escalation", (_PRIORITY, _ESCALATION, *_CATEGORY, _ME), Addressee.ROLE
+
+    @property
+    def default_prefix(self) -> str:
+        return self.forms[0].target.partition(":")[0]
 
 
-ADDRESSED_TYPES: Final = frozenset({SubscriptionType.JOB, SubscriptionType.ESCALATION})
-"""The types whose events have an audience, so that `me` is a valid target."""
+class SubscriptionErrorCode(StrEnum):
+    """Those of protocol.md's error codes that an invalid subscribe body has."""
+
+    INVALID_MESSAGE = "INVALID_MESSAGE"
+    UNKNOWN_SUBSCRIPTION_TYPE = "UNKNOWN_SUBSCRIPTION_TYPE"
+    MISSING_TARGET_ID = "MISSING_TARGET_ID"
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
 
 
 @dataclass(eq=False)
@@ -49,55 +141,11 @@ class SubscriptionError(ValueError):
 
 def target_filter(kind: SubscriptionType, target: str) -> TopicFilter:
     """Return the filter of one target, relative to `{root}/event/`; raise SubscriptionError for an invalid target."""
-    text = _path_filter(kind, target) or _prefixed_filter(kind, target)
-    if text is None:
-        raise SubscriptionError("INVALID_MESSAGE", f"{target[:MAX_QUOTED_CHARS]!r} is no target of {kind.value}")
-    return TopicFilter.parse(text)
-
-
-def _path_filter(kind: SubscriptionType, target: str) -> str | None:
-    """Return the filter of `site/area/line` or `site/area/line/equipment`; None for any other target."""
-    levels = target.split("/")
-    if len(levels) not in (3, 4) or not all(map(is_id, levels)):
-        return None
-    if kind in _ALL_CATEGORY_TYPES:
-        return f"{target}/#"
-    return f"{target}{'/+' if len(levels) == 3 else ''}/{kind.value}/#"
-
-
-def _prefixed_filter(kind: SubscriptionType, target: str) -> str | None:
-    if target == TARGET_ME and kind not in ADDRESSED_TYPES:
-        return None
-    if target in (TARGET_ALL, TARGET_ME):
-        return "#" if kind in _ALL_CATEGORY_TYPES else f"+/+/+/+/{kind.value}/#"
-    prefix, colon, name = target.rpartition(":")
-    prefix = prefix if colon else _DEFAULT_PREFIX.get(kind, "line")
-    form = _TEMPLATES.get((kind, prefix)) or _COMMON_TEMPLATES.get(prefix)
-    valid = name in _PRIORITIES if prefix == "priority" else is_id(name)
-    return form(name, kind) if form is not None and valid else None
-
-
-_PRIORITIES = frozenset(each.value for each in Priority)
-_ALL_CATEGORY_TYPES: Final = frozenset({SubscriptionType.LINE, SubscriptionType.EQUIPMENT})
-"""The types that include every category of their target."""
-_DEFAULT_PREFIX: Final = {
-    SubscriptionType.EQUIPMENT: "equipment",
-    SubscriptionType.JOB: "job",
-    SubscriptionType.ESCALATION: "priority",
-}
-"""The prefix that a target without one gets; `line` for types not listed here."""
-
-_FilterTemplate = Callable[[str, SubscriptionType], str]
-_TEMPLATES: Final[dict[tuple[SubscriptionType, str], _FilterTemplate]] = {
-    (SubscriptionType.LINE, "line"): lambda name, _: f"+/+/{name}/#",
-    (SubscriptionType.EQUIPMENT, "line"): lambda name, _: f"+/+/{name}/#",
-    (SubscriptionType.EQUIPMENT, "equipment"): lambda name, _: f"+/+/+/{name}/#",
-    (SubscriptionType.LINE, "equipment"): lambda name, _: f"+/+/+/{name}/#",
-    (SubscriptionType.JOB, "job"): lambda name, _: f"+/+/+/+/job/+/+/{name}",
-    (SubscriptionType.ESCALATION, "escalation"): lambda name, _: f"+/+/+/+/escalation/+/+/{name}",
-    (SubscriptionType.ESCALATION, "priority"): lambda name, _: f"+/+/+/+/escalation/+/{name}/+",
-}
-_COMMON_TEMPLATES: Final[dict[str, _FilterTemplate]] = {
-    "line": lambda name, kind: f"+/+/{name}/+/{kind.value}/#",
-    "equipment": lambda name, kind: f"+/+/+/{name}/{kind.value}/#",
-}
+    is_bare = target not in (TARGET_ALL, TARGET_ME) and not {":", "/"} & set(target)
+    full = f"{kind.default_prefix}:{target}" if is_bare else target
+    for form in kind.forms:
+        values = form.values(full)
+        if values is not None:
+            return TopicFilter.parse(form.filter.format(type=kind.value, **values))
+    message = f"{target[:MAX_QUOTED_CHARS]!r} is no target of {kind.value}"
+    raise SubscriptionError(SubscriptionErrorCode.INVALID_MESSAGE, message)

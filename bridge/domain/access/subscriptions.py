@@ -2,15 +2,18 @@
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, assert_never
+
+from msgspec import UNSET
 
 from bridge.domain.access.grants import Allowed, Grant, NotGranted, decide
+from bridge.domain.access.subscription_body import EventMasks, SubscriptionBody, parse_body, parse_id
 from bridge.domain.access.subscription_types import (
-    ADDRESSED_TYPES,
-    MAX_QUOTED_CHARS,
     TARGET_ALL,
     TARGET_ME,
+    Addressee,
     SubscriptionError,
+    SubscriptionErrorCode,
     SubscriptionType,
     target_filter,
 )
@@ -19,16 +22,14 @@ from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import EventType, Priority
 from bridge.domain.topics import TopicError, TopicFilter, TopicName
 
-MAX_TARGETS: Final = 100  # of one subscription; each is checked against every grant
 MAX_EFFECTIVE: Final = (
     1_000  # filters of one admitted subscription; stops 100 targets x 1,000 grants from filling index and reply
 )
-MAX_ID: Final = 128  # characters of a subscription id, which every answer about it repeats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionRequest:
-    """A client's request. `filters` are relative to `{root}/event/`; `addressed_only`: only events for this user."""
+    """A client's request. `filters` are relative to `{root}/event/`; `addressee` must be in an event's audience."""
 
     id: str
     subscription_type: SubscriptionType | None  # None: only a raw filter
@@ -36,7 +37,7 @@ class SubscriptionRequest:
     filters: tuple[TopicFilter, ...]
     event_types: frozenset[EventType] | None = None
     priorities: frozenset[Priority] | None = None
-    addressed_only: bool = False
+    addressee: Addressee | None = None
     strict: bool = False
     snapshot: bool = True
     raw_filter: TopicFilter | None = None
@@ -63,13 +64,7 @@ class Subscription:
     @property
     def cache_key(self) -> Hashable:
         """Key that is equal for subscriptions that match the same events, whatever the viewer and the request."""
-        if not self.request.addressed_only:
-            addressed: Hashable = None
-        elif self.request.subscription_type is SubscriptionType.JOB:
-            addressed = self.user_id
-        else:
-            addressed = self.roles
-        return frozenset(self.effective), self.request.mask, addressed
+        return frozenset(self.effective), self.request.mask, self._addressees
 
     def matches(self, name: TopicName, *, audience: tuple[str, ...] = ()) -> bool:
         """Return whether an event is for this subscription; its topic contains type and priority."""
@@ -79,54 +74,56 @@ class Subscription:
         ids, way = point
         if not any(ways & way for ways, _ in self._table.covering(ids)):
             return False
-        if not self.request.addressed_only:
-            return True
-        if self.request.subscription_type is SubscriptionType.JOB:
-            return self.user_id in audience
-        return not self.roles.isdisjoint(audience)
+        return self._addressees is None or not self._addressees.isdisjoint(audience)
+
+    @property
+    def _addressees(self) -> frozenset[str] | None:
+        """Names of this user of which one must be in an event's audience; None: the audience does not matter."""
+        match self.request.addressee:
+            case None:
+                return None
+            case Addressee.USER:
+                return frozenset({self.user_id})
+            case Addressee.ROLE:
+                return self.roles
+            case _:
+                assert_never(self.request.addressee)
 
 
 def parse_subscription(body: Mapping[str, object]) -> SubscriptionRequest:
     """Return the request in a decoded subscribe body; raise SubscriptionError. Unknown fields are ignored."""
-    raw = _parse_raw_filter(body)
-    kind = _parse_type(body, required=raw is None)
-    target = _parse_target(body)
-    event_types, priorities = _parse_masks(body)
-    filters: tuple[TopicFilter, ...] = (raw,) if raw is not None else ()
+    fields = parse_body(body)
+    kind, target = fields.subscription_type, _target(fields)
+    raw = _parse_raw_filter(fields.mqtt_filter)
     texts = (target,) if isinstance(target, str) else target and tuple(dict.fromkeys(target))
-    mine = texts is not None and TARGET_ME in texts and kind in ADDRESSED_TYPES
-    if mine and texts is not None and len(texts) > 1:
-        raise SubscriptionError("INVALID_MESSAGE", "the target me stands alone; ask for the others beside it")
-    if kind is not None:
-        filters = tuple(dict.fromkeys(target_filter(kind, text) for text in texts or (TARGET_ALL,)))
-        if raw is not None:
-            filters = _intersect_all(filters, raw)
-    elif texts is not None:
-        raise SubscriptionError("INVALID_MESSAGE", "a target needs a subscription_type")
+    addressee = kind.me if kind is not None and TARGET_ME in (texts or ()) else None
+    if addressee is not None and texts is not None and len(texts) > 1:
+        raise _invalid("the target me stands alone; ask for the others beside it")
+    masks = fields.filters or EventMasks()
     return SubscriptionRequest(
-        id=_parse_id(body) or _default_id(kind, texts, raw),
+        id=fields.id or _default_id(kind, texts, raw),
         subscription_type=kind,
         target_id=target,
-        filters=filters,
-        event_types=event_types,
-        priorities=priorities,
-        addressed_only=mine,
-        strict=_parse_flag(body, "strict", default=False),
-        snapshot=_parse_flag(body, "snapshot", default=True),
+        filters=_filters(kind, texts, raw),
+        event_types=None if masks.event_types is None else frozenset(masks.event_types),
+        priorities=None if masks.priorities is None else frozenset(masks.priorities),
+        addressee=addressee,
+        strict=fields.strict is True,
+        snapshot=fields.snapshot is not False,
         raw_filter=raw,
     )
 
 
 def parse_unsubscription(body: Mapping[str, object]) -> str | SubscriptionRequest:
     """Return what an unsubscribe body ends: the subscription of an id, or without one all with `is_same_selection`."""
-    return _parse_id(body) or parse_subscription(body)
+    return parse_id(body) or parse_subscription(body)
 
 
 def is_same_selection(one: SubscriptionRequest, other: SubscriptionRequest) -> bool:
     """Return whether two requests have the same type and targets, however written; ids and masks may differ."""
-    return (one.subscription_type, one.addressed_only, set(one.filters)) == (
+    return (one.subscription_type, one.addressee, set(one.filters)) == (
         other.subscription_type,
-        other.addressed_only,
+        other.addressee,
         set(other.filters),
     )
 
@@ -141,8 +138,8 @@ def admit_subscription(request: SubscriptionRequest, viewer: Viewer) -> Subscrip
     refusal: NotGranted | None = None
     witness: TopicName | None = None
     ways = request.mask
-    for each in request.filters:
-        match decide(each, viewer.read_grants, mask=ways):
+    for topic_filter in request.filters:
+        match decide(topic_filter, viewer.read_grants, mask=ways):
             case NotGranted() as refused:
                 refusal = refusal or refused
             case Allowed() as allowed:
@@ -158,7 +155,7 @@ def admit_subscription(request: SubscriptionRequest, viewer: Viewer) -> Subscrip
         return NotGranted(
             missing, refusal.reason if refusal is not None else "it is strict, and not all of it is granted"
         )
-    regions = {EVENTS.region(each, mask=ways): each for each in effective}
+    regions = {EVENTS.region(topic_filter, mask=ways): topic_filter for topic_filter in effective}
     kept = remove_covered(region for region in regions if region is not None)
     return Subscription(
         request=request,
@@ -172,101 +169,44 @@ def admit_subscription(request: SubscriptionRequest, viewer: Viewer) -> Subscrip
     )
 
 
-def _intersect_all(filters: tuple[TopicFilter, ...], raw: TopicFilter) -> tuple[TopicFilter, ...]:
-    """Return the filters narrowed by a raw filter; raise SubscriptionError when nothing is left."""
-    common = tuple(dict.fromkeys(each for each in (each.intersect(raw) for each in filters) if each is not None))
+def _filters(
+    kind: SubscriptionType | None, targets: tuple[str, ...] | None, raw: TopicFilter | None
+) -> tuple[TopicFilter, ...]:
+    """Return the filters of the targets, narrowed by a raw filter; raise SubscriptionError when nothing is left."""
+    if kind is None:
+        if raw is None:
+            raise _invalid("subscription_type is missing")
+        if targets is not None:
+            raise _invalid("a target needs a subscription_type")
+        return (raw,)
+    filters = dict.fromkeys(target_filter(kind, target) for target in targets or (TARGET_ALL,))
+    if raw is None:
+        return tuple(filters)
+    common = tuple(dict.fromkeys(filter(None, (topic_filter.intersect(raw) for topic_filter in filters))))
     if not common:
-        raise SubscriptionError("INVALID_MESSAGE", "mqtt_filter and target have no topic in common")
+        raise _invalid("mqtt_filter and target have no topic in common")
     return common
 
 
-def _parse_raw_filter(body: Mapping[str, object]) -> TopicFilter | None:
-    text = body.get("mqtt_filter")
-    if text is None:
-        return None
-    if not isinstance(text, str):
-        raise SubscriptionError("INVALID_MESSAGE", "mqtt_filter is not a text")
+def _parse_raw_filter(text: str | None) -> TopicFilter | None:
     try:
-        return TopicFilter.parse(text)
+        return None if text is None else TopicFilter.parse(text)
     except TopicError as error:
-        raise SubscriptionError("INVALID_MESSAGE", f"mqtt_filter: {error}") from error
+        raise _invalid(f"mqtt_filter: {error}") from error
 
 
-def _parse_type(body: Mapping[str, object], *, required: bool) -> SubscriptionType | None:
-    text = body.get("subscription_type")
-    if text is None and not required:
-        return None
-    if not isinstance(text, str):
-        raise SubscriptionError("INVALID_MESSAGE", "subscription_type is missing, or not a text")
-    try:
-        return SubscriptionType(text)
-    except ValueError:
-        known = ", ".join(SubscriptionType)
-        raise SubscriptionError(
-            "UNKNOWN_SUBSCRIPTION_TYPE", f"{text[:MAX_QUOTED_CHARS]!r} is none of {known}"
-        ) from None
-
-
-def _parse_target(body: Mapping[str, object]) -> str | tuple[str, ...] | None:
-    """Return the target as sent; None when neither field is present. A present target must not be empty."""
-    sent = [body[name] for name in ("target_id", "target") if name in body]
+def _target(fields: SubscriptionBody) -> str | tuple[str, ...] | None:
+    """Return the target as sent; None when neither field is present."""
+    sent = [value for value in (fields.target_id, fields.target) if value is not UNSET]
     if not sent:
         return None
-    if len(sent) == 2 and sent[0] != sent[1]:
-        raise SubscriptionError("INVALID_MESSAGE", "target_id and target differ")
-    value = sent[0]
-    texts = value if isinstance(value, list) else [value]
-    if not texts or any(text is None or text == "" for text in texts):
-        raise SubscriptionError("MISSING_TARGET_ID", "the target is empty; leave it out, or say all, for all")
-    if len(texts) > MAX_TARGETS:
-        raise SubscriptionError("LIMIT_EXCEEDED", f"{len(texts)} targets, the limit is {MAX_TARGETS}")
-    checked = tuple(text for text in texts if isinstance(text, str))
-    if len(checked) != len(texts):
-        raise SubscriptionError("INVALID_MESSAGE", "a target is a text, or a list of texts")
-    return checked if isinstance(value, list) else checked[0]
+    if sent[0] != sent[-1]:
+        raise _invalid("target_id and target differ")
+    return tuple(sent[0]) if isinstance(sent[0], list) else sent[0]
 
 
-def _parse_masks(body: Mapping[str, object]) -> tuple[frozenset[EventType] | None, frozenset[Priority] | None]:
-    filters = body.get("filters")
-    if filters is None:
-        return None, None
-    if not isinstance(filters, dict):
-        raise SubscriptionError("INVALID_MESSAGE", "filters is not an object")
-    return _parse_mask(filters, "event_types", EventType), _parse_mask(filters, "priorities", Priority)
-
-
-Word = TypeVar("Word", EventType, Priority)
-
-
-def _parse_mask(filters: Mapping[str, object], name: str, words: type[Word]) -> frozenset[Word] | None:
-    values = filters.get(name)
-    if values is None:
-        return None
-    if not isinstance(values, list) or not values:
-        raise SubscriptionError("INVALID_MESSAGE", f"filters.{name} is not a list with something in it")
-    known = {word.value: word for word in words}
-    for value in values:
-        if not isinstance(value, str) or value not in known:
-            raise SubscriptionError("INVALID_MESSAGE", f"filters.{name}: {str(value)[:MAX_QUOTED_CHARS]!r} is unknown")
-    return frozenset(known[value] for value in values)
-
-
-def _parse_flag(body: Mapping[str, object], name: str, *, default: bool) -> bool:
-    value = body.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, bool):
-        raise SubscriptionError("INVALID_MESSAGE", f"{name} is not true or false")
-    return value
-
-
-def _parse_id(body: Mapping[str, object]) -> str | None:
-    value = body.get("id")
-    if value is None:
-        return None
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID:
-        raise SubscriptionError("INVALID_MESSAGE", f"id is not a text of 1 to {MAX_ID} characters")
-    return value
+def _invalid(message: str) -> SubscriptionError:
+    return SubscriptionError(SubscriptionErrorCode.INVALID_MESSAGE, message)
 
 
 def _default_id(kind: SubscriptionType | None, texts: tuple[str, ...] | None, raw: TopicFilter | None) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
-from bridge.domain.events import CATEGORY_OF, LINE_LEVEL, EventType, Priority
+from bridge.domain.event_topic import EVENT_WORDS
+from bridge.domain.events import LINE_LEVEL, EventType, Priority
 from bridge.domain.ids import is_id
 from bridge.domain.topics import TopicFilter, TopicName
 
@@ -113,9 +114,7 @@ EVENTS: Final = TopicLayout(
     id_levels=(0, 1, 2, 3, 7),
     optional_levels=frozenset({3, 7}),
     first_enum_level=4,
-    combinations=tuple(
-        (CATEGORY_OF[kind].value, kind.value, priority.value) for kind in EventType for priority in Priority
-    ),
+    combinations=tuple(words for words, _, _ in EVENT_WORDS),
 )
 """`{site}/{area}/{line}/{equipment}/{category}/{type}/{priority}/{subject}`, relative to `{root}/event/`."""
 
@@ -143,7 +142,7 @@ def action_mask(actions: Iterable[str] | None) -> int:
         return (1 << len(ACTIONS)) - 1
     wanted = frozenset(actions)
     ways = enumerate(ACTIONS)
-    return sum(1 << bit for bit, each in ways if wanted & {each, each.partition(".")[0] + ".*", "*"})
+    return sum(1 << bit for bit, action in ways if wanted & {action, action.partition(".")[0] + ".*", "*"})
 
 
 T = TypeVar("T")

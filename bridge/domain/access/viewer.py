@@ -82,8 +82,8 @@ def admit(claims: Claims, policy: Policy, *, trust_grants: bool) -> Viewer:
     `trust_grants`: whether this issuer's `grants` claim counts. A claim of the wrong type, or an invalid id, grants
     nothing.
     """
-    known = frozenset(Role)
-    roles = tuple(dict.fromkeys(role for role in _strings(claims.claim_set, "roles") if role in known))
+    role_names = frozenset(Role)
+    roles = tuple(dict.fromkeys(role for role in _strings(claims.claim_set, "roles") if role in role_names))
     name = claims.claim_set.get("name")
     return Viewer(
         user_id=claims.subject,
@@ -111,12 +111,12 @@ def _expand_grants(
         if rule is None:
             continue
         for template in rule.read if shape is EVENTS else rule.command:
-            for each in expand_template(template, {} if rule.unscoped else scope, user=user):
-                yield Grant.for_filter(shape, each, reason=f"role {role}: {template}", actions=rule.actions)
+            for topic_filter in expand_template(template, {} if rule.unscoped else scope, user=user):
+                yield Grant.for_filter(shape, topic_filter, reason=f"role {role}: {template}", actions=rule.actions)
     for text in _read_grants_claim(claims.claim_set, "read" if shape is EVENTS else "command") if trust_grants else ():
         # Only an unscoped role ignores the scope claims, so they narrow the token's own grants too.
-        for each in expand_template(text, scope, user=None):
-            yield Grant.for_filter(shape, each, reason="grants claim of the token")
+        for topic_filter in expand_template(text, scope, user=None):
+            yield Grant.for_filter(shape, topic_filter, reason="grants claim of the token")
 
 
 def _bounded(grants: Iterator[Grant | None]) -> Iterator[Grant]:
@@ -130,8 +130,8 @@ def _bounded(grants: Iterator[Grant | None]) -> Iterator[Grant]:
 def _read_scope(statements: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
     """Return the valid ids of each scope claim in the token; an empty or malformed claim allows no place at all."""
     present = [scope for scope in SCOPES if f"{scope}s" in statements]
-    found = {scope: _strings(statements, f"{scope}s") for scope in present}
-    return {scope: tuple(dict.fromkeys(text for text in texts if is_id(text))) for scope, texts in found.items()}
+    claimed = {scope: _strings(statements, f"{scope}s") for scope in present}
+    return {scope: tuple(dict.fromkeys(text for text in texts if is_id(text))) for scope, texts in claimed.items()}
 
 
 def _read_grants_claim(statements: Mapping[str, object], kind: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from heapq import heapify, heappop, heappush
 from typing import Final, Self
 
 from bridge.domain import plant
-from bridge.domain.events import LINE_LEVEL, Event, Millis, Place
+from bridge.domain.events import LINE_LEVEL, Event, LinePlace, Millis, Place
 from bridge.domain.line.area_flood_control import AreaFloodControl, LineEvents
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.device.state import SequenceGaps
@@ -50,7 +50,7 @@ class Floor:
         """Restore from checkpoints; a line without one starts new, one missing from the plant file is left out."""
         return cls(plant_file, checkpoints)
 
-    def line_places(self) -> frozenset[tuple[str, str, str]]:
+    def line_places(self) -> frozenset[LinePlace]:
         """Return (site, area, line) of every line."""
         return frozenset((line.place.site, line.place.area, line.place.line) for line in self._lines.values())
 

@@ -11,7 +11,8 @@ from collections.abc import Set as AbstractSet
 from msgspec.structs import replace
 
 from bridge.domain import plant
-from bridge.domain.events import LINE_LEVEL, Category, Event, Millis, StateKey
+from bridge.domain.event_topic import StateKey
+from bridge.domain.events import LINE_LEVEL, Category, Event, Millis
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.downtime.findings import DowntimeFindings
 from bridge.domain.line.floor import Floor

@@ -9,14 +9,15 @@ from starlette.responses import Response
 from bridge.domain.access.policy import Role
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import UNIX_EPOCH, Millis
+from bridge.domain.topic_tree import TopicBranch
 from bridge.front.front import Front
+from bridge.front.journal_queries import DEFAULT_PAGE, MAX_CURSOR, MAX_PAGE
 from bridge.front.web.responses import json_response, read_body
 from bridge.front.web.websocket import bearer_token
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
 
 MAX_FILTER: Final = 1_024  # characters; event topics have 8 levels of at most 64
-MAX_CURSOR: Final = 256
 
 FilterParameter = Annotated[
     str | None, Query(alias="filter", max_length=MAX_FILTER, description="relative to {root}/event/")
@@ -61,7 +62,7 @@ def api_router(front: Front, *, root: str) -> APIRouter:
 
     def relative(filter_text: str | None) -> str | None:
         """Return the filter; raises InvalidFrame for one of whole topics, which would match nothing."""
-        prefix = f"{root}/event/"
+        prefix = TopicBranch.EVENT.prefix(root)
         if filter_text is not None and filter_text.startswith(prefix):
             raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"leave {prefix} out: a filter is relative to it")
         return filter_text
@@ -74,7 +75,7 @@ def api_router(front: Front, *, root: str) -> APIRouter:
         since: Annotated[datetime | None, Query(alias="from", description="timestamp at or after")] = None,
         until: Annotated[datetime | None, Query(alias="to", description="timestamp before")] = None,
         cursor: Annotated[str | None, Query(max_length=MAX_CURSOR)] = None,
-        limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
     ) -> Response:
         page = await front.read_history(
             asker,

@@ -41,7 +41,7 @@ def make_front_app(
     _add_statistics(app, front)
 
     def all_numbers() -> Iterator[MetricSample]:
-        yield from front_samples(front.statistics())
+        yield from front_samples(front)
         yield from samples()
 
     _add_metrics(app, web, ready, all_numbers)

@@ -29,11 +29,11 @@ def board_routes() -> list[Route]:
     """Return routes to the Andon board at `/` and to its files, read once, so that no client input becomes a path."""
     folder = files("bridge") / "board"
     routes = []
-    for each in sorted(folder.iterdir(), key=lambda file: file.name):
-        media_type = MEDIA_TYPES.get(each.name.rpartition(".")[2])
+    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        media_type = MEDIA_TYPES.get(file.name.rpartition(".")[2])
         if media_type is not None:
-            path = "/" if each.name == "index.html" else f"/{each.name}"
-            routes.append(_page(path, each.read_bytes(), media_type))
+            path = "/" if file.name == "index.html" else f"/{file.name}"
+            routes.append(_page(path, file.read_bytes(), media_type))
     return routes
 
 

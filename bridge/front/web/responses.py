@@ -93,8 +93,8 @@ async def _on_invalid_frame(_: Request, error: Exception) -> Response:
 
 
 async def _on_unauthenticated(_: Request, error: Exception) -> Response:
-    told = error.public_message if isinstance(error, TokenError) else "the token can't be admitted"
-    return error_response(ErrorCode.UNAUTHENTICATED, told)
+    message = error.public_message if isinstance(error, TokenError) else "the token can't be admitted"
+    return error_response(ErrorCode.UNAUTHENTICATED, message)
 
 
 async def _on_journal_error(_: Request, error: Exception) -> Response:
@@ -104,7 +104,7 @@ async def _on_journal_error(_: Request, error: Exception) -> Response:
 
 async def _on_invalid_parameters(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    fields = sorted({f"`{each['loc'][-1]}`" for each in error.errors()})
+    fields = sorted({f"`{fault['loc'][-1]}`" for fault in error.errors()})
     return error_response(ErrorCode.INVALID_MESSAGE, f"invalid value for {', '.join(fields)}")
 
 

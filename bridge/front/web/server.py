@@ -8,17 +8,19 @@ import os
 import socket
 import ssl
 from collections.abc import Iterator
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import uvicorn
 from starlette.types import ASGIApp
 from typing_extensions import override
-from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
 from bridge.settings import WebSettings
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent
 
 HEADER_SECONDS: Final = 10.0  # for a request's head: stops connections that send nothing, or a byte a minute
 HEADER_BYTES: Final = 65_536  # of a request's head; llhttp itself sets no bound
@@ -217,7 +219,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     _abort_timer: asyncio.TimerHandle | None = None
 
     @override
-    async def send(self, message: ASGISendEvent) -> None:
+    async def send(self, message: "ASGISendEvent") -> None:
         if message["type"] == "websocket.close" and self.handshake_complete:
             # The close frame follows unread data: a client that reads again later learns why it was closed.
             self.writable.set()

@@ -59,7 +59,8 @@ def handshake_token(websocket: WebSocket, *, in_query: bool) -> str | None:
 
 def _subprotocol_token(offered: Iterable[str]) -> str | None:
     # Of a WebSocket's handshake headers, browsers let a page set only the subprotocol.
-    return next((each.removeprefix(BEARER_PREFIX) for each in offered if each.startswith(BEARER_PREFIX)), None) or None
+    tokens = (protocol.removeprefix(BEARER_PREFIX) for protocol in offered if protocol.startswith(BEARER_PREFIX))
+    return next(tokens, None) or None
 
 
 def select_subprotocol(offered: Iterable[str]) -> str | None:

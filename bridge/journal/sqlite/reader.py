@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
-from bridge.domain.events import Millis, StateKey
+from bridge.domain.event_topic import EventTopic, StateKey, format_state_key
+from bridge.domain.events import Millis
 from bridge.domain.records import CommandRecord, CommittedEvent, DedupWindow, Input, JournalEntry, Position, Snapshot
 from bridge.journal.sqlite.errors import JournalDamaged, JournalTooOld
 from bridge.journal.sqlite.file import connect, open_connection, read_schema_version, translate_errors
@@ -18,7 +19,6 @@ from bridge.journal.sqlite.rows import (
     COMMAND_MS,
     EVENT_COLUMNS,
     INPUT_COLUMNS,
-    parse_state_key,
     read_applied,
     read_command,
     read_config,
@@ -164,12 +164,15 @@ class SqliteReader:
     def published_offset(self) -> int:
         return self._meta().published
 
-    def retained_topics(self) -> Mapping[StateKey, str]:
-        found = {}
-        for key, topic, sealed in self._all("SELECT key, topic, seal FROM retained ORDER BY key"):
-            require_optional_checksum(self.path, f"what is retained for {key}", (key, topic), sealed)
-            found[parse_state_key(key)] = topic
-        return found
+    def retained_topics(self) -> Mapping[StateKey, EventTopic]:
+        topics = {}
+        for key, text, sealed in self._all("SELECT key, topic, seal FROM retained ORDER BY key"):
+            require_optional_checksum(self.path, f"what is retained for {key}", (key, text), sealed)
+            topic = EventTopic.parse(text)
+            if format_state_key(topic.state_key) != key:
+                raise JournalDamaged(self.path, f"{text} is noted as retained for {key}")
+            topics[topic.state_key] = topic
+        return topics
 
     def counters(self) -> Mapping[tuple[str, str, str], int]:
         rows = self._all("SELECT kind, effect, reason, count, seal FROM counters")

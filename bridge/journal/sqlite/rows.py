@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.domain.events import EventType, Millis, Priority, Standing, StateKey
+from bridge.domain.event_topic import EventTopic, format_state_key
+from bridge.domain.events import Millis, Standing
 from bridge.domain.records import (
     CONFIG_PREFIX,
     DEDUP_INPUTS,
@@ -81,10 +82,10 @@ def write_events(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) ->
     current: dict[str, int | None] = {}
     for event in (event for entry in entries for event in entry.events):
         audience = json.dumps(event.audience)
-        fields = (event.offset, event.id, event.topic, event.standing.value, event.timestamp, audience, event.body)
+        fields = (event.offset, event.id, event.topic.text, event.standing.value, event.timestamp, audience, event.body)
         rows.append((*fields, parts_checksum(*fields)))
         if event.standing is not Standing.HISTORY:
-            current["/".join(event.state_key)] = event.offset if event.standing is Standing.CURRENT else None
+            current[format_state_key(event.state_key)] = event.offset if event.standing is Standing.CURRENT else None
     writer.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
     for key, offset in current.items():
         if offset is None:
@@ -125,14 +126,10 @@ def read_event(row: tuple[Any, ...], path: Path) -> CommittedEvent:
     if parts_checksum(*fields) != sealed:
         raise JournalDamaged(path, f"event {row[0]} does not match its seal")
     offset, event_id, topic, standing, timestamp, audience, body = fields
-    site, area, line, equipment, category, event_type, priority, subject = topic.split("/")
     return CommittedEvent(
         offset=offset,
         id=event_id,
-        type=EventType(event_type),
-        topic=topic,
-        priority=Priority(priority),
-        state_key=(site, area, line, equipment, category, subject),
+        topic=EventTopic.parse(topic),
         standing=Standing(standing),
         timestamp=timestamp,
         audience=tuple(json.loads(audience)),
@@ -151,7 +148,7 @@ def read_current(reader: sqlite3.Connection, path: Path) -> tuple[CommittedEvent
         f"SELECT {EVENT_COLUMNS} FROM events WHERE offset IN (SELECT offset FROM current) ORDER BY offset"  # noqa: S608
     )
     events = tuple(read_event(row, path) for row in rows)
-    if {each.offset: "/".join(each.state_key) for each in events} != keys:
+    if {event.offset: format_state_key(event.state_key) for event in events} != keys:
         raise JournalDamaged(path, "what is current does not agree with the events")
     return events
 
@@ -240,8 +237,3 @@ def require_checksum(path: Path, what: str, fields: tuple[Any, ...], sealed: int
     """Raise `JournalDamaged` if a row does not match its checksum; for tables in which every row has one."""
     if row_checksum(*fields) != sealed:
         raise JournalDamaged(path, f"{what} does not match its seal")
-
-
-def parse_state_key(text: str) -> StateKey:
-    site, area, line, equipment, category, subject = text.split("/")
-    return (site, area, line, equipment, category, subject)

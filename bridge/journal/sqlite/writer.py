@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
 
-from bridge.domain.events import Millis, StateKey
+from bridge.domain.event_topic import EventTopic, StateKey, format_state_key
+from bridge.domain.events import Millis
 from bridge.domain.records import EpochReason, JournalEntry
 from bridge.journal.sqlite.epochs import Epoch, write_epoch
 from bridge.journal.sqlite.errors import JournalDamaged, JournalInUse, JournalTooNew, JournalTooOld, StreamMismatch
@@ -138,24 +139,23 @@ class SqliteJournal(SqliteReader):
                 settled=meta.settled if batch.acked_up_to is None else batch.acked_up_to,
             )
             if batch.retired_keys is not None:
-                keys = [("/".join(state_key),) for state_key in batch.retired_keys]
+                keys = [(format_state_key(state_key),) for state_key in batch.retired_keys]
                 writer.executemany("DELETE FROM current WHERE key = ?", keys)
                 after = _begin_epoch(writer, after, reason="plant")
             self._write_meta(after)
         self.epoch = after.epoch
 
-    def mark_published(self, offset: int, *, retained: Iterable[tuple[StateKey, str | None]]) -> None:
+    def mark_published(self, offset: int, *, retained: Iterable[tuple[StateKey, EventTopic | None]]) -> None:
         # with its own fsync: after a failed fsync the kernel may have dropped unsynced pages of the WAL, and a later
         # commit behind them in the file would be lost with them
         with self._transaction() as (writer, meta):
             for state_key, topic in retained:
-                key = "/".join(state_key)
+                key = format_state_key(state_key)
                 if topic is None:
                     writer.execute("DELETE FROM retained WHERE key = ?", (key,))
                 else:
-                    writer.execute(
-                        "INSERT OR REPLACE INTO retained VALUES (?, ?, ?)", (key, topic, row_checksum(key, topic))
-                    )
+                    row = (key, topic.text)
+                    writer.execute("INSERT OR REPLACE INTO retained VALUES (?, ?, ?)", (*row, row_checksum(*row)))
             self._write_meta(replace(meta, published=offset))
 
     def prune(self, now: Millis, keep: RetentionLimits) -> int:

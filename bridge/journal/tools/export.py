@@ -141,7 +141,7 @@ def _encode_row(
 def _event_line(row: Row, path: Path) -> tuple[Millis, bytes]:
     """Return the event's time and line: the body byte for byte as published, with topic, standing and audience."""
     event = read_event(row, path)
-    about = {"topic": event.topic, "standing": event.standing.value, "audience": list(event.audience)}
+    about = {"topic": event.topic.text, "standing": event.standing.value, "audience": list(event.audience)}
     return event.timestamp, b'{"event":' + event.body + b"," + json.dumps(about).encode()[1:]
 
 

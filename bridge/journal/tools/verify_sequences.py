@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from bridge.domain.events import Standing, event_id
+from bridge.domain.envelope import event_id
+from bridge.domain.event_topic import format_state_key
+from bridge.domain.events import Standing
 from bridge.domain.records import JournalEntry, count_key
 from bridge.domain.reports import Disposition, Effect
 from bridge.journal.sqlite.errors import JournalDamaged
@@ -105,7 +107,7 @@ class EventVerifier(SequenceVerifier):
         expected = event_id(self._facts.meta.stream, self._facts.epoch_of(event.offset), event.offset)
         if event.id != expected:
             self.part.add_fault(f"event {event.offset} has the id {event.id}, not {expected}")
-        key = "/".join(event.state_key)
+        key = format_state_key(event.state_key)
         if event.standing is Standing.CURRENT:
             self.current[key] = event.offset
         elif event.standing is Standing.CLOSED:

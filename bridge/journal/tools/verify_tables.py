@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.domain.dedup import DIGEST_BYTES, digest_message
-from bridge.domain.events import CATEGORY_OF, EventType, Priority, Standing
+from bridge.domain.event_topic import EventTopic, NotAnEventTopic, format_state_key
+from bridge.domain.events import Standing
 from bridge.journal.sqlite.errors import JournalDamaged
 from bridge.journal.sqlite.quarantine_decisions import DECISION_COLUMNS, read_decision
 from bridge.journal.sqlite.rows import (
@@ -227,8 +228,6 @@ def _check_row(part: VerifiedPart, row: tuple[Any, ...], facts: JournalSummary, 
 def _has_state_key(topic: str, key: str) -> bool:
     """Return whether `topic` is the topic of an event with this state key."""
     try:
-        site, area, line, equipment, category, event_type, priority, subject = topic.split("/")
-        fits = CATEGORY_OF[EventType(event_type)] == category and Priority(priority) in Priority
-    except ValueError:
+        return format_state_key(EventTopic.parse(topic).state_key) == key
+    except NotAnEventTopic:
         return False
-    return fits and key == f"{site}/{area}/{line}/{equipment}/{category}/{subject}"

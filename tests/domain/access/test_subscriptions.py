@@ -5,9 +5,9 @@ import pytest
 from bridge.domain.access.claims import Claims
 from bridge.domain.access.grants import MAX_GRANTS, NotGranted
 from bridge.domain.access.policy import Policy
+from bridge.domain.access.subscription_body import MAX_TARGETS
 from bridge.domain.access.subscription_types import SubscriptionError, SubscriptionType
 from bridge.domain.access.subscriptions import (
-    MAX_TARGETS,
     Subscription,
     admit_subscription,
     is_same_selection,
@@ -49,7 +49,9 @@ def test_all_and_an_omitted_target_are_everything_of_the_type(kind: str, target:
         ("line", "S1/A1/L1", "S1/A1/L1/#"),
         ("equipment", "E1", "+/+/+/E1/#"),
         ("equipment", "equipment:E1", "+/+/+/E1/#"),
+        ("equipment", "line:L1", "+/+/L1/#"),
         ("equipment", "S1/A1/L1/E1", "S1/A1/L1/E1/#"),
+        ("line", "equipment:E1", "+/+/+/E1/#"),
         ("job", "J1", "+/+/+/+/job/+/+/J1"),
         ("job", "job:J1", "+/+/+/+/job/+/+/J1"),
         ("job", "line:L1", "+/+/L1/+/job/#"),
@@ -57,7 +59,10 @@ def test_all_and_an_omitted_target_are_everything_of_the_type(kind: str, target:
         *((kind, "L1", f"+/+/L1/+/{kind}/#") for kind in BY_CATEGORY),
         *((kind, "line:L1", f"+/+/L1/+/{kind}/#") for kind in BY_CATEGORY),
         *((kind, "equipment:E1", f"+/+/+/E1/{kind}/#") for kind in BY_CATEGORY),
-        *((kind, "S1/A1/L1", f"S1/A1/L1/+/{kind}/#") for kind in BY_CATEGORY),
+        *((kind, "S1/A1/L1", f"S1/A1/L1/+/{kind}/#") for kind in (*BY_CATEGORY, "job", "escalation")),
+        *((kind, "S1/A1/L1/E1", f"S1/A1/L1/E1/{kind}/#") for kind in (*BY_CATEGORY, "job", "escalation")),
+        ("job", "equipment:E1", "+/+/+/E1/job/#"),
+        ("escalation", "equipment:E1", "+/+/+/E1/escalation/#"),
         ("andon", "line:all", "+/+/all/+/andon/#"),
         ("escalation", "escalation:X.1", "+/+/+/+/escalation/+/+/X.1"),
         ("escalation", "priority:high", "+/+/+/+/escalation/+/high/+"),
@@ -116,6 +121,10 @@ LINE: dict[str, object] = {"subscription_type": "line"}
                 "me",
                 "job:J1",
                 "x:y",
+                ":L1",
+                "line:",
+                "line:equipment:E1",
+                "line:S1/A1/L1",
             )
         ),
         *(("INVALID_MESSAGE", {"subscription_type": "escalation", "target_id": each}) for each in ("L1", "priority:x")),
@@ -142,6 +151,21 @@ def test_what_is_no_subscription_is_refused_with_its_code(code: str, body: dict[
         parse_subscription(body)
     assert caught.value.code == code
     assert len(caught.value.message) < 300
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"id": 7}, "id"),
+        ({"strict": "`$.target`"}, "strict"),
+        ({"filters": {"priorities": ["high", "`$.target`"]}}, "filters.priorities"),
+        ({"target_id": {"`$.id`": 1}}, "target_id"),
+    ],
+)
+def test_an_error_names_the_field_and_quotes_nothing_of_its_value(body: dict[str, object], field: str) -> None:
+    with pytest.raises(SubscriptionError) as caught:
+        parse_subscription({**LINE, **body})
+    assert caught.value.message == f"subscription: invalid value for `{field}`"
 
 
 def test_unsubscribing_names_the_id_or_the_same_type_and_target() -> None:

@@ -7,7 +7,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.domain.events import Event, Millis, Place, Standing, encode_event
+from bridge.domain.envelope import encode_event
+from bridge.domain.event_topic import EventTopic
+from bridge.domain.events import Event, Millis, Place, Standing
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.line import Line
 from bridge.domain.reports import (
@@ -278,8 +280,9 @@ def test_every_event_is_sound(seed: int, which: int) -> None:
             assert encode_event(event, stream="s", epoch="e", offset=1)
             assert event.timestamp >= latest
             latest = event.timestamp
-            assert event.revision == revisions.get(event.state_key, 0) + 1
-            revisions[event.state_key] = event.revision
+            key = EventTopic.from_event(event).state_key
+            assert event.revision == revisions.get(key, 0) + 1
+            revisions[key] = event.revision
             of_deadline = index < outcome.deadline_events
             assert event.caused_by == (() if of_deadline else (report.cause,))
             assert event.received_at == (None if of_deadline else report.received_at)
@@ -310,10 +313,11 @@ def test_a_closed_subject_is_never_current_again_without_a_new_event() -> None:
     line = new_line(0)
     held: set[tuple[str, ...]] = set()
     for event in play(line, Chaos(11).reports(800), []):
+        key = EventTopic.from_event(event).state_key
         if event.standing is Standing.CURRENT:
-            held.add(event.state_key)
+            held.add(key)
         elif event.standing is Standing.CLOSED:
-            held.discard(event.state_key)
+            held.discard(key)
     subjects = line._state.subjects.current
     assert {"/".join(key[3:]) for key in held} == set(subjects)
 

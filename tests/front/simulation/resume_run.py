@@ -9,7 +9,6 @@ from random import Random
 
 import pytest
 
-from bridge.domain.access.policy import Policy
 from bridge.domain.events import Millis
 from bridge.domain.records import CommittedEvent, Input, JournalEntry
 from bridge.domain.reports import APPLIED
@@ -28,7 +27,6 @@ from tests.support.reference_subscription import topic_of
 
 STEPS = 24
 LONGEST = 900.0  # virtual seconds
-NO_POLICY = Policy(roles={})
 INPUT = Input(number=1, topic="report/S1/A1/L1/E1/state", payload=b"{}", received_at=NOON)
 PAUSES = (0.0, 0.0, 0.001, 0.01, 0.1, 0.7, 2.0)
 
@@ -146,9 +144,7 @@ class ResumeRun:
         self.front = Front(
             settings=self._settings,
             journal=self.journal,
-            verify=random_histories.verify,
-            policy=NO_POLICY,
-            trust_grants=True,
+            authenticator=random_histories.UnsignedTokens(),
             clock=Clock(),
             publish=publish,
             find_place=lambda *_: None,
@@ -213,7 +209,7 @@ class ResumeRun:
 
     def _left(self, front: Front) -> None:
         for each in front._connections:
-            self.left_to_the_journal = max(self.left_to_the_journal, each.delivery.outbox.spilled)
+            self.left_to_the_journal = max(self.left_to_the_journal, each.delivery.outbox.ledger.spilled)
 
     def _served(self, task: "asyncio.Task[None]") -> None:
         self._serving.discard(task)

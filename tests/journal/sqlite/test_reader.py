@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bridge.journal.sqlite.reader import SqliteReader
-from bridge.journal.sqlite.writer import JournalTooNew, SqliteJournal, StreamMismatch
+from bridge.journal.sqlite.writer import JournalDamaged, JournalTooNew, SqliteJournal, StreamMismatch
 from bridge.ports.journal import JournalError, JournalUnavailable
 from tests.support.journal_samples import event, follow
 
@@ -44,6 +44,14 @@ def test_reader_refuses_what_the_owner_would(owner: SqliteJournal, tmp_path: Pat
     owner._writer.execute("PRAGMA user_version = 99")
     with pytest.raises(JournalTooNew):
         SqliteReader.open(owner.path, stream="main")
+
+
+def test_topic_retained_for_another_state_key_is_damage(owner: SqliteJournal) -> None:
+    topic = owner.snapshot().events[0].topic
+    key = (*topic.state_key[:5], "b")
+    owner.mark_published(1, retained=[(key, topic)])
+    with pytest.raises(JournalDamaged, match=f"{topic} is noted as retained for {'/'.join(key)}"):
+        owner.retained_topics()
 
 
 def test_reader_stays_with_no_file_that_was_replaced(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.domain.event_topic import EventTopic
 from bridge.domain.events import Standing
 from bridge.domain.records import CommandRecord, MessageDigest
 from bridge.domain.reports import quarantined
@@ -144,7 +145,7 @@ def test_journal_of_schema_2_goes_on(second: Path) -> None:
     )
     assert journal.requested_replays(9) == []
     journal.commit(follow(journal, [event("d")]))
-    journal.commit(Batch(entries=[], retired_keys=[event("d").state_key]))
+    journal.commit(Batch(entries=[], retired_keys=[EventTopic.from_event(event("d")).state_key]))
     last = journal.epoch
     journal.close()
     again = SqliteJournal.open(second, stream="main")

@@ -6,7 +6,8 @@ import sys
 import threading
 from pathlib import Path
 
-from bridge.domain.events import Standing, StateKey
+from bridge.domain.event_topic import StateKey
+from bridge.domain.events import Standing
 from bridge.journal.sqlite.writer import SqliteJournal
 from tests.support.rounds import rounds
 
@@ -74,7 +75,7 @@ def check(path: Path, *, at_least: int) -> None:
     assert last % 3 == 0, "a batch of three events is there whole or not at all"
     assert [each.offset for each in events] == list(range(1, last + 1))
     assert journal.last_input()[0] == last, "three inputs a batch"
-    current: dict[StateKey, int] = {}
+    current = dict[StateKey, int]()
     for each in events:
         if each.standing is Standing.CURRENT:
             current[each.state_key] = each.offset

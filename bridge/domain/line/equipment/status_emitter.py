@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import LineStatus, Status, StatusCause
-from bridge.domain.events import LINE_LEVEL, EventType, Millis, Priority, rfc3339
+from bridge.domain.events import LINE_LEVEL, EventType, Millis, Priority, Standing, rfc3339
 from bridge.domain.reports import Moment
 
 SPEED_PERIOD_MS: Final = 1_000
@@ -108,6 +108,7 @@ class StatusEmitter:
             equipment=self.equipment,
             subject=LINE_LEVEL,
             priority=Priority.MEDIUM,
+            standing=Standing.CURRENT,
             stale=key.stale or key.ineffective,
             ineffective=key.ineffective,
             estimated=key.estimated,

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from bridge.domain.emitter import DoubtfulPieces, Emitter
 from bridge.domain.event_data import PlannedHour, Production
-from bridge.domain.events import LINE_LEVEL, EventType, Millis, Priority, rfc3339
+from bridge.domain.events import LINE_LEVEL, EventType, Millis, Priority, Standing, rfc3339
 from bridge.domain.line.jobs import JobRecord
 from bridge.domain.line.output.piece_shares import PieceShare
 from bridge.domain.reports import Moment
@@ -172,6 +172,7 @@ class PieceCounter:
             equipment=self._equipment,
             subject=LINE_LEVEL,
             priority=Priority.LOW,
+            standing=Standing.CURRENT,
             estimated=state.estimated or self._is_contradictory,
             doubtful=DoubtfulPieces(sum(state.held.values()), state.released, state.refused),
         )

@@ -1,0 +1,13 @@
+"""The port to authentication, the same for WebSocket and HTTP."""
+
+from typing import Protocol
+
+from bridge.domain.access.viewer import Viewer
+from bridge.domain.events import Millis
+
+
+class Authenticator(Protocol):
+    """Decides who a token's bearer is, and what they may read and command."""
+
+    def admit(self, token: str, *, now: Millis) -> Viewer:
+        """Return the viewer of a token that is valid at `now`, in real time; raises TokenError or AdmissionError."""

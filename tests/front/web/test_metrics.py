@@ -1,0 +1,59 @@
+"""Counters never fall: not when dashboards leave and come back, nor when the front goes over to another journal."""
+
+import itertools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import websockets
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.brokers import until
+from tests.support.front_server import Served, call, frame_of, served_front, status
+
+Series = tuple[str, frozenset[tuple[str, str]]]
+
+
+async def read_counters(served: Served) -> Mapping[Series, float]:
+    families = text_string_to_metric_families((await served.get("/metrics")).text)
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in families
+        if family.type == "counter"
+        for sample in family.samples
+    }
+
+
+def events(counters: Mapping[Series, float], outcome: str) -> float:
+    name = "floor_dashboard_events_total"
+    return sum(value for (of, labels), value in counters.items() if of == name and ("outcome", outcome) in labels)
+
+
+async def join(served: Served) -> websockets.ClientConnection:
+    client = await websockets.connect(served.ws, additional_headers=served.bearer())
+    await client.send(json.dumps({"type": "subscribe", "subscription_type": "line"}))
+    await frame_of(client, "snapshot_end")
+    return client
+
+
+async def test_counters_never_fall(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served:
+        seen: list[Mapping[Series, float]] = []
+        for number in range(1, 4):
+            client = await join(served)
+            served.commit(call(f"L1.call.{number}"), status(revision=number))
+            await frame_of(client, "andon_event")
+            seen.append(await read_counters(served))
+            await client.close()
+            await until(lambda: served.front.statistics()["connections"] == 0, what="closed")
+            seen.append(await read_counters(served))
+            served.front.switch_journal(served.journal, served.front.position)
+            seen.append(await read_counters(served))
+        for former, latter in itertools.pairwise(seen):
+            assert all(value <= latter[series] for series, value in former.items())
+        first, last = seen[0], seen[-1]
+        assert (
+            events(last, "matched") == events(last, "sent") + events(last, "abandoned") > events(first, "matched") > 0
+        )
+        built = ("floor_dashboard_snapshot_builds_total", frozenset[tuple[str, str]]())
+        assert last[built] > first[built] > 0

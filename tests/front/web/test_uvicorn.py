@@ -1,0 +1,49 @@
+"""The parts of uvicorn that front/web/server.py overrides and uses, though they are not public: they are there."""
+
+import ast
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.server import ServerState
+
+from bridge.front.web import server
+from bridge.front.web.server import BoundedHttp, BoundedWebSocket
+
+PROTOCOLS: list[type[asyncio.Protocol]] = [BoundedHttp, BoundedWebSocket]
+
+
+def used_names(protocol: type[asyncio.Protocol]) -> set[str]:
+    """Return the attributes of `self` and methods of `super()` in the source of a class that it does not define."""
+    tree = ast.parse(Path(server.__file__).read_text())
+    (body,) = (each for each in ast.walk(tree) if isinstance(each, ast.ClassDef) and each.name == protocol.__name__)
+    return set(_names(body)) - (vars(protocol).keys() - set(_overridden(protocol)))
+
+
+def _names(body: ast.ClassDef) -> Iterator[str]:
+    for node in ast.walk(body):
+        match node:
+            case ast.Attribute(value=ast.Name(id="self"), attr=name):
+                yield name
+            case ast.Attribute(value=ast.Call(func=ast.Name(id="super")), attr=name):
+                yield name
+            case _:
+                pass
+
+
+def _overridden(protocol: type[asyncio.Protocol]) -> list[str]:
+    return [name for name, value in vars(protocol).items() if getattr(value, "__override__", False)]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_what_is_used_of_a_protocol_exists(protocol: type[asyncio.Protocol]) -> None:
+    (base,) = protocol.__bases__
+    overridden = _overridden(protocol)
+    assert len(overridden) >= 5
+    assert [name for name in overridden if name not in vars(base)] == []
+    config = uvicorn.Config(Starlette(), log_config=None)
+    made = base(config=config, server_state=ServerState(), app_state={})
+    assert [name for name in used_names(protocol) if not hasattr(made, name)] == []

@@ -195,7 +195,7 @@ def _apply_environment(tree: dict[str, Any], environment: Mapping[str, str]) -> 
         for section in sections:
             branch = branch.setdefault(section, {})
             if not isinstance(branch, dict):
-                raise SettingsError(f"{name}: {section} is no section in the settings file")
+                raise SettingsError(f"{name}: `{section}` is a value in the settings file, not a section")
         branch[leaf] = value.split(",") if leaf in LIST_SETTINGS else value
 
 

@@ -9,10 +9,10 @@ const SILENCE_MS = 4000; // then nothing here is known to be current: told withi
 const LOST_MS = 12000; // then another connection is tried: this one may be dead, and nobody would ever say so
 const LOOK_MS = 250;
 const STOP = {
-  1000: "the server said goodbye",
+  1000: "the server closed the connection",
   1008: "the token was refused",
-  1009: "the server refused a frame as too large",
-  4401: "the token has expired: give a new one",
+  1009: "the server refused a frame that was too large",
+  4401: "the token has expired: enter a new one",
   4403: "access was revoked",
 };
 const SUBSCRIPTION = { id: "board", subscription_type: "line", target_id: "all" };
@@ -47,7 +47,7 @@ function showLink(live, text) {
 
 function show({ live, text }) {
   document.body.classList.toggle("stale", !live || refused);
-  byId("link").textContent = live && refused ? "nothing is shown: this token may read no events" : text;
+  byId("link").textContent = live && refused ? "no events: this token has no read access" : text;
 }
 
 function connect() {
@@ -106,7 +106,7 @@ function ended({ code, reason }) {
 
 function countDown() {
   const seconds = Math.max(1, Math.ceil((retryAt - performance.now()) / 1000));
-  showLink(false, `connection lost: trying again in ${seconds} s`);
+  showLink(false, `connection lost: reconnecting in ${seconds} s`);
 }
 
 function retryAfter(reason) {
@@ -134,7 +134,7 @@ function take(frame) {
       if (socket.asked && refused) return ask({ type: "subscribe", ...SUBSCRIPTION });
       if (socket.asked) return; // a refresh in place: what was asked for goes on
       socket.asked = true;
-      showLink(false, "connected, waiting for the link's state");
+      showLink(false, "connected, waiting for the link state");
       ask({ type: "options", batch: true, batch_ms: 100 });
       if (Object.keys(positions).length) ask({ type: "resume", subscriptions: [SUBSCRIPTION], since: positions });
       else ask({ type: "subscribe", ...SUBSCRIPTION });
@@ -156,7 +156,7 @@ function take(frame) {
       return forget();
     case "expiring":
       byId("entry").hidden = false;
-      byId("notice").textContent = "The token expires within a minute: give a new one.";
+      byId("notice").textContent = "The token expires within a minute: enter a new one.";
       return;
     case "error":
       byId("notice").textContent = `${frame.code}: ${frame.message}`;

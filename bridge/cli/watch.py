@@ -96,8 +96,9 @@ def _unknown_line_warnings(settings: Settings, subscriptions: Sequence[dict[str,
             continue  # the server reports the reason
         for levels in (topic_filter.levels for topic_filter in filters):
             if len(levels) > LINE_TOPIC_LEVEL and levels[LINE_TOPIC_LEVEL] not in ("+", "#", *lines):
+                listed = ", ".join(lines[:MAX_LISTED_LINES])
                 more = f" and {len(lines) - MAX_LISTED_LINES} more" if len(lines) > MAX_LISTED_LINES else ""
-                yield f"the plant has no line {levels[LINE_TOPIC_LEVEL]}: {', '.join(lines[:MAX_LISTED_LINES])}{more}"
+                yield f"the plant has no line {levels[LINE_TOPIC_LEVEL]}; it has {listed}{more}"
 
 
 def schema(

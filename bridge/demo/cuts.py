@@ -74,13 +74,13 @@ class CutPlayer:
         self._bridge_may_run.set()
 
     async def _cut_broker(self, cut: CutAnnouncement) -> None:
-        memory = ", its memory lost" if cut.forgets else ""
+        memory = ", stored data lost" if cut.forgets else ""
         self._print_status(f"[yellow]broker: power cut for {cut.seconds:.1f} s{memory}[/]")
         await self._broker.simulate_power_loss(loses_data=cut.forgets)
         await asyncio.sleep(cut.seconds)
         await self._broker.start()
         self._broker_runs.set()
-        self._print_status("the broker is back")
+        self._print_status("the broker runs again")
 
     async def _read_announcements(self) -> AsyncIterator[CutAnnouncement]:
         """Yield each announcement that is added to the file."""

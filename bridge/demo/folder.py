@@ -71,7 +71,7 @@ def require_free_port(port: int, option: str, *, default: int) -> None:
                     f"port {port}: {error.strerror}; choose another: make demo ARGS='{option} {default}'"
                 ) from error
             raise DemoError(
-                f"port {port} is taken: stop what holds it, or choose another: make demo ARGS='{option} {port + 1}'"
+                f"port {port} is in use: stop its owner, or choose another: make demo ARGS='{option} {port + 1}'"
             ) from error
 
 
@@ -83,7 +83,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released at the process's end, also at kill -9
         except BlockingIOError as error:
             raise DemoError(
-                f"another demo runs in {folder}: stop it, or give this one a folder and ports of its own: "
+                f"another demo runs in {folder}: stop it, or choose another folder and ports: "
                 "make demo ARGS='--folder /tmp/demo2 --port 8081 --broker-port 11884'"
             ) from error
         yield

@@ -140,9 +140,9 @@ def _print_summary(
     floor = Path(sys.executable).parent / "floor"
     rows = (
         ("broker", f"{broker} on 127.0.0.1:{options.broker_port}"),
-        ("bridge", f"pid {bridge.pid}; kill -9 it if you like: it goes on from its journal; log {bridge.log}"),
+        ("bridge", f"pid {bridge.pid}; after a kill -9 it restarts from its journal; log {bridge.log}"),
         ("plant", f"pid {plant.pid}, simulated, {describe_scale(options.scale)}; log {plant.log}"),
-        *(() if disturbances is None else (("trouble", disturbances),)),
+        *(() if disturbances is None else (("faults", disturbances),)),
         ("board", f"http://127.0.0.1:{options.port}/#token={token}"),
         ("token", token),
         ("watch", shlex.join((str(floor), "watch", "--config", str(options.folder / "floor.toml")))),
@@ -166,17 +166,17 @@ async def _restart_bridge(
             await cuts.wait_for_bridge()
             await bridge.start()
             if await _wait_until_ready(port, bridge, stop):
-                print_status(console, f"the bridge is back: pid {bridge.pid}")
+                print_status(console, f"the bridge runs again: pid {bridge.pid}")
             continue
         soon = time.monotonic() - started < READY_SECONDS
         failures = failures + 1 if soon and code >= 0 else 0  # below 0: killed from outside, any number of times
         if failures > MAX_RESTARTS:
             raise DemoError(f"the bridge ended {failures} times in a row (exit {code}):\n{bridge.last_lines()}")
-        print_status(console, f"[yellow]the bridge ended (exit {code}); starting it again from its journal[/]")
+        print_status(console, f"[yellow]the bridge ended (exit {code}); restarting it from its journal[/]")
         started = time.monotonic()
         await bridge.start()
         if await _wait_until_ready(port, bridge, stop):
-            print_status(console, f"the bridge is back: pid {bridge.pid}")
+            print_status(console, f"the bridge runs again: pid {bridge.pid}")
 
 
 async def _raise_on_simulator_end(plant: ChildProcess, stop: asyncio.Event) -> None:

@@ -69,7 +69,7 @@ class BrokerLink:
         `queue_bound` limits the messages waiting for `receive`; None: what the broker may send unacknowledged.
         """
         if any(qos not in (0, 1) for _, qos in (*subscriptions, *optional)):
-            raise ValueError("subscriptions are of QoS 0 or 1: our journal makes exactly-once, not the broker")
+            raise ValueError("subscriptions have QoS 0 or 1: the journal provides exactly-once, not the broker")
         self._settings = settings
         self._identity = ClientIdentity(
             client_id=client_id,
@@ -229,7 +229,7 @@ class BrokerLink:
         self._short_lives = 0 if settled else self._short_lives + 1
         # two clients that take over from each other must not do so at full speed; Mosquitto 2.0 does not send 0x8E
         if connection.taken_over or self._short_lives >= SUSPICIOUS_SHORT_LIVES:
-            reason = f"{reason}: does another client use the client id {self._identity.client_id}?"
+            reason = f"{reason}; another client may use the client id {self._identity.client_id}"
         return _ConnectionEnd(reason, was_stable=settled and not connection.taken_over)
 
     def _switch_protocol(self, refused: ConnectRefused) -> bool:
@@ -248,7 +248,7 @@ class BrokerLink:
                     await (await connection.submit(farewell))
         except (TimeoutError, BrokerUnavailable, PublishRefused) as error:
             self._log.warning("broker.last_publication_failed", reason=str(error))
-            connection.abort("goodbye failed")  # without a DISCONNECT, so that the broker publishes the Will
+            connection.abort("last publication failed")  # without a DISCONNECT, so that the broker publishes the Will
         self._down(STOPPED)
         await connection.close()
 

@@ -53,4 +53,4 @@ class DeadlineScheduler:
         since = self._firing_since
         if not status.ready or since is None or monotonic_ms() - since < COMMIT_SILENCE_MS:
             return status
-        return status.as_not_ready("what became due while the bridge was down is still being made up")
+        return status.as_not_ready("deadlines missed while the bridge was down are being processed")

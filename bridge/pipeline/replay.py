@@ -54,7 +54,9 @@ class ReplayFailed(Exception):
     """The core crashed on an input it had applied before: a bug of ours. Nothing may start on a partial state."""
 
     def __init__(self, number: int, topic: str) -> None:
-        super().__init__(f"input {number} on {topic or 'a tick'} was applied before, and now crashes the core")
+        super().__init__(
+            f"input {number} ({topic or 'a tick'}) was applied before, but its replay fails: start the former version"
+        )
         self.number = number
         self.topic = topic
 
@@ -64,7 +66,7 @@ class CheckpointUnreadable(Exception):
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"the journal's checkpoints are of another version of floor-bridge ({reason}): start that version"
+            f"the journal has checkpoints of another version of floor-bridge ({reason}): start that version"
         )
 
 

@@ -15,8 +15,8 @@ READ_SECONDS = 30.0  # stops a reading that a slow broker, or one that withholds
 MOST_READINGS = 20  # of one connection, while each is incomplete: stops us where clears have no effect
 FIRST_RETRY_SECONDS = 1.0
 MAX_RETRY_SECONDS = 30.0
-QUEUE_TOO_SHORT = "the broker left some out: its queue is too short (Mosquitto: max_queued_messages)"
-NOT_READABLE = "the broker withholds what we publish: its rules (see mosquitto/acl.services), or it does not retain it"
+QUEUE_TOO_SHORT = "the broker did not send all: its queue is too short (Mosquitto: max_queued_messages)"
+NOT_READABLE = "the broker did not return our retained messages: check its ACL (mosquitto/acl.services) and retention"
 
 log = structlog.get_logger(__name__)
 
@@ -110,9 +110,9 @@ class RetainedAudit:
                 delay = min(2 * delay, MAX_RETRY_SECONDS)
                 continue
             except TimeoutError:
-                reason: str | None = f"not done within {READ_SECONDS:g} s"
+                reason: str | None = f"not complete within {READ_SECONDS:g} s"
             except SubscribeRefused as refused:
-                reason = f"the broker does not let us read: {refused}"
+                reason = f"the broker refused the subscription: {refused}"
             else:
                 reason = reading.stop_reason
             self.result = AuditResult(reading, restored, reason)

@@ -66,7 +66,7 @@ class StreamOwnership:
                 await self._channel.publish(self._echo, b"")
                 known = await self._read_retained_rival()
         except (TimeoutError, BrokerUnavailable, TopicRefused) as error:
-            reason = self._channel.status.reason or str(error) or "what we publish is not delivered to us"
+            reason = self._channel.status.reason or str(error) or "the broker does not deliver our own publications"
             log.warning("stream.unclaimed", stream=self._stream, reason=reason)
             return
         if known is None or not known.online:

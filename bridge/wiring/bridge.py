@@ -94,7 +94,7 @@ class Prepared:
 def prepare(settings: Settings, role: ProcessRole) -> Iterator[Prepared]:
     """Read files, keys and journal, and listen; on failure raise `StartError` and leave nothing open."""
     if role is ProcessRole.FRONT and settings.time.scale != 1:
-        raise StartError("time.scale: a simulation is one process; a front apart would run through a time of its own")
+        raise StartError("time.scale: a separate front cannot run with a scale other than 1; use --role both")
     with contextlib.ExitStack() as stack:
         try:
             plant = plant_file.load(settings.plant_file)

@@ -115,7 +115,7 @@ class PipelineSide:
     def clock_fault(self) -> str | None:
         """Return what is wrong with the host's clock, None if nothing is."""
         behind = self._clock.wall_offset_seconds()
-        return f"the host's clock is {behind:.0f} s behind what is journalled" if behind > BEHIND_SECONDS else None
+        return f"the host's clock is {behind:.0f} s behind the journal" if behind > BEHIND_SECONDS else None
 
     async def claim(self, tasks: asyncio.TaskGroup) -> None:
         """Claim the stream, and keep watching in this group for another publisher of it. Call it before `start`.

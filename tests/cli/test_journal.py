@@ -58,7 +58,7 @@ def test_a_backup_is_made_once_and_restored(folder: Path) -> None:
     assert (nowhere.returncode, nowhere.stderr) == (2, "nowhere: no such folder\n")
     again = floor(folder, "journal", "backup", "backup.db")
     assert (again.returncode, again.stdout) == (2, "")
-    assert again.stderr == "backup.db: there is something of that name; --force replaces it\n"
+    assert again.stderr == "backup.db: already exists; --force overwrites it\n"
     refused = floor(folder, "journal", "restore", "backup.db")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "journal.db: there is a journal; --replace moves it aside and keeps it" in refused.stderr

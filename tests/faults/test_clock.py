@@ -32,7 +32,7 @@ PRESS: Final = b'{"action": "raise", "andon_type": "equipment"}'
 RESOLVE: Final = b'{"action": "resolve", "andon_type": "equipment"}'
 DUE_SECONDS: Final = 3.0
 MONTH_MS: Final = 30 * DAY_MS
-BEHIND: Final = "behind what is journalled"
+BEHIND: Final = "behind the journal"
 LADDER: Final = """
 [ladder.high]
 acknowledge_minutes = 0.05

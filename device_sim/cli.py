@@ -61,7 +61,7 @@ class UnknownName(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0, 130 after Ctrl-C, or 1 with an error and its remedy on stderr."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         _run_command(options)
         sys.stdout.flush()
@@ -171,7 +171,7 @@ def _broker(options: argparse.Namespace) -> BrokerAccess:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="device-sim", description=ABOUT)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     plain = argparse.RawDescriptionHelpFormatter

@@ -35,6 +35,10 @@ class BreakableConnection(aiomqtt.Client):
         super().__init__(*arguments, logger=UNREAD_LOG, **options)
         self._disconnected.add_done_callback(_retrieve_error)
 
+    def has_ended(self) -> bool:
+        """Return whether the connection is over."""
+        return self._disconnected.done()
+
     def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho
         self._loop.call_soon_threadsafe(self._add_writer, sock)
 

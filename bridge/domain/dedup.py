@@ -7,9 +7,9 @@ broker may lack the acknowledgement of the first copy: two equal presses are two
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from bridge.domain.events import Millis
 from bridge.domain.records import DEDUP_INPUTS, DedupWindow, MessageDigest
@@ -43,6 +43,14 @@ class _Open:
     generation: int
     redelivered: bool
     mid: int | None
+
+
+class DedupSizes(NamedTuple):
+    """How many messages a `Deduplicator` remembers, by what they are found by."""
+
+    dated: int
+    unacknowledged: int
+    by_packet_identifier: int
 
 
 class Deduplicator:
@@ -86,6 +94,14 @@ class Deduplicator:
             redelivered = False  # redelivered within the session, so it may be once more
         self._note(number, message_digest, generation=generation, redelivered=redelivered)
         return known
+
+    def remembered(self) -> Sequence[tuple[int, MessageDigest]]:
+        """Return the digests of the window by input number, oldest first."""
+        return tuple(self._in_order)
+
+    @property
+    def sizes(self) -> DedupSizes:
+        return DedupSizes(len(self._dated), sum(map(len, self._unacked.values())), len(self._content_of))
 
     def _find(self, message_digest: MessageDigest, generation: int) -> _Open | None:
         """Remove and return the earlier message that a redelivery repeats: one copy accounts for one message only."""

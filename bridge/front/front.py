@@ -250,13 +250,14 @@ class Front:
             "authenticated": authenticated,
             "users": len(self._context.connections_by_user),
             "subscriptions": dict(sorted(types.items())),
+            "routes": len(self._context.router),
             "waiting_events": sum(len(connection.delivery.outbox) for connection in self._connections),
             "waiting_bytes": sum(connection.delivery.outbox.bytes for connection in self._connections),
             "left_to_journal": ledger.spilled,
             "snapshot_builds": self._former_snapshot_builds + self._context.journal.snapshot_builds,
             "catching_up": sum(connection.delivery.is_catching_up for connection in self._connections),
             "ledger": ledger.as_data(),
-            "balanced": ledger.is_balanced(),
+            "balanced": ledger.is_balanced() and all(each.delivery.outbox.is_balanced for each in self._connections),
         }
 
     def ledger(self) -> Ledger:

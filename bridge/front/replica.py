@@ -73,12 +73,16 @@ class Replica:
         self.switches = 0
 
     async def run(self) -> None:
-        """Follow the journal until cancelled."""
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="front-replica") as thread:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._receive_hints(), name="replica-hints")
-                tasks.create_task(self._poll_forever(thread), name="replica-polls")
-                tasks.create_task(self._update_link_state(), name="replica-link")
+        """Follow the journal until cancelled; close its idle connections then."""
+        try:
+            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="front-replica") as thread:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._receive_hints(), name="replica-hints")
+                    tasks.create_task(self._poll_forever(thread), name="replica-polls")
+                    tasks.create_task(self._update_link_state(), name="replica-link")
+        finally:
+            if self._journal is not None:
+                self._journal.close_idle()
 
     # -- hints ------------------------------------------------------------------------------------------------------
 

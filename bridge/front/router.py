@@ -50,8 +50,8 @@ class Router:
         self._routes.clear()
 
     def __len__(self) -> int:
-        """Return the number of pairs of filter and subscription."""
-        return len(self._index)
+        """Return the number of pairs of filter and subscription, and of dashboards that get their assignments."""
+        return len(self._index) + sum(map(len, self._assignees.values()))
 
     def add_assignee(self, assignments: AssignmentSubscription, recipient: Recipient) -> None:
         self._assignees.setdefault(assignments.viewer.user_id, {})[recipient] = assignments

@@ -30,7 +30,7 @@ from bridge.ingest.struct_conversion import PayloadRejected, convert
 
 MAX_ROLES: Final = 50  # of one user; bounds what a command makes us store
 
-_IDENTITY_FIELDS: Final[Mapping[str, int]] = {
+IDENTITY_FIELDS: Final[Mapping[str, int]] = {
     "site": 1, "site_id": 1,
     "area": 2, "area_id": 2,
     "line": 3, "line_id": 3,
@@ -106,14 +106,14 @@ def _parse_object(payload: bytes, max_bytes: int) -> dict[str, Any]:
 
 
 def _check_identity(tree: Mapping[str, Any], levels: list[str]) -> None:
-    for name in _IDENTITY_FIELDS.keys() & tree.keys():
+    for name in IDENTITY_FIELDS.keys() & tree.keys():
         claimed = tree[name]
-        if claimed not in (None, "") and claimed != levels[_IDENTITY_FIELDS[name]]:
+        if claimed not in (None, "") and claimed != levels[IDENTITY_FIELDS[name]]:
             raise PayloadRejected("identity_mismatch")
 
 
 def _unknown_fields(tree: Mapping[str, Any], body: ReportBody, *, is_command: bool) -> int:
-    known = {*body.__struct_fields__, *_IDENTITY_FIELDS, *(CommandPayload.__struct_fields__ if is_command else ())}
+    known = {*body.__struct_fields__, *IDENTITY_FIELDS, *(CommandPayload.__struct_fields__ if is_command else ())}
     unknown = sum(value is not None for name, value in tree.items() if name not in known)
     if isinstance(body, StateReport) and body.packml is not None:
         unknown += _unknown_in(tree["packml"], body.packml)

@@ -88,6 +88,12 @@ class StatusChannel(MessageSource, PublicationSink, Protocol):
     """A link that receives messages and can publish."""
 
 
+class BrokerClient(StatusChannel, QueuedMessageSource, Protocol):
+    """A client of the broker; connected while `run` runs."""
+
+    async def run(self) -> None: ...
+
+
 class RetainedMessageReader(Protocol):
     """Reads the broker's retained messages: subscribes anew, passes each message to `on_message` until it returns True.
 

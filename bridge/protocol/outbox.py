@@ -116,6 +116,11 @@ class Outbox:
         return self._bytes
 
     @property
+    def is_balanced(self) -> bool:
+        """Return whether the ledger adds up, and its pending events are those queued or being sent."""
+        return self.ledger.is_balanced() and self.ledger.pending.total() == len(self) + len(self._in_flight)
+
+    @property
     def is_over_limit(self) -> bool:
         return len(self._lossless) > self._max_events or self._bytes > self._max_bytes
 

@@ -2,14 +2,13 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
 import structlog
 
 from bridge.adapters.authenticator import Authenticator
-from bridge.adapters.clock import FloorClock
 from bridge.domain.plant import Plant
 from bridge.domain.stream_status import status_topic
 from bridge.domain.topic_tree import TopicBranch
@@ -17,8 +16,10 @@ from bridge.front.front import Front
 from bridge.front.replica import Replica
 from bridge.front.web.metric_samples import MetricSample
 from bridge.journal.sqlite.reader import SqliteReader
-from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
+from bridge.ports.broker import BrokerClient
+from bridge.ports.clock import FrontClock
+from bridge.ports.journal import ReadableJournal
 from bridge.protocol.commands import place_lookup
 from bridge.settings import Settings
 
@@ -31,22 +32,24 @@ class FrontSide:
     """The front of one stream, wired. It holds no durable state.
 
     With a `journal`, the pipeline in this process feeds it. Without one, it follows the journal of another process.
+    `make_client` makes the broker link, from what `BrokerLink` takes.
     """
 
     def __init__(
         self,
         settings: Settings,
         *,
-        journal: SqliteJournal | None,
+        journal: ReadableJournal | None,
         plant: Plant,
         authenticator: Authenticator,
-        clock: FloorClock,
+        clock: FrontClock,
+        make_client: Callable[..., BrokerClient] = BrokerLink,
     ) -> None:
         broker, root, stream = settings.broker, settings.root, settings.stream
         has_own_user = broker.front_username is not None
         self._authenticator = authenticator
         hints = [(TopicBranch.EVENT.topic_filter(root), 1), (status_topic(root, stream), 1)]
-        self._broker_link = BrokerLink(
+        self._broker_link = make_client(
             broker,
             client_id=f"floor-{stream}-front-{secrets.token_hex(4)}",  # several fronts may serve one stream
             durable=False,

@@ -2,13 +2,14 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import structlog
 
 from bridge.adapters.clock import FloorClock, wall_ms
 from bridge.domain.line.floor import Floor
+from bridge.domain.messages import Publication
 from bridge.domain.stream_status import StreamOwner, will_publication
 from bridge.front.web.metric_samples import MetricSample
 from bridge.ingest.decoders import DecoderTable
@@ -16,6 +17,7 @@ from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
 from bridge.mqtt.retained_reader import RetainedReader
 from bridge.pipeline.pipeline import Pipeline
+from bridge.ports.broker import BrokerClient
 from bridge.publisher.publisher import Publisher
 from bridge.publisher.stream_ownership import StreamOwnership, ownership_subscriptions
 from bridge.settings import Settings
@@ -24,22 +26,33 @@ from bridge.wiring.pipeline_samples import counter_samples, gap_samples, ineffec
 
 INTAKE_SECONDS: Final = 3.0  # a stop waits this long for the last commit, of 10 s in all: the disk may not answer
 DRAIN_SECONDS: Final = 4.0  # and this long for the publisher
+ACK_DOUBT_KEEPALIVES: Final = 3.0  # a half-open connection is detected after two
 BEHIND_SECONDS: Final = 60.0  # host's clock behind floor time; beyond that, floor time is not the plant's
 
 log = structlog.get_logger(__name__)
 
 
 class PipelineSide:
-    """Intake, pipeline and publisher of one stream, wired. It owns the journal."""
+    """Intake, pipeline and publisher of one stream, wired. It owns the journal.
+
+    `make_client` makes the broker links, from what `BrokerLink` takes.
+    """
 
     def __init__(
-        self, settings: Settings, *, journal: SqliteJournal, floor: Floor, decode: DecoderTable, clock: FloorClock
+        self,
+        settings: Settings,
+        *,
+        journal: SqliteJournal,
+        floor: Floor,
+        decode: DecoderTable,
+        clock: FloorClock,
+        make_client: Callable[..., BrokerClient] = BrokerLink,
     ) -> None:
         simulated = settings.time.scale != 1
         broker, root, stream = settings.broker, settings.root, settings.stream
         owner = StreamOwner(secrets.token_hex(8), wall_ms())
         self._clock = clock
-        self._intake = BrokerLink(
+        self._intake = make_client(
             broker,
             client_id=f"floor-{stream}",
             durable=True,
@@ -47,7 +60,7 @@ class PipelineSide:
             password=broker.password,
             subscriptions=[(f"{root}/{text}", 1) for text in decode.subscriptions],
         )
-        self._publisher_link = BrokerLink(
+        self._publisher_link = make_client(
             broker,
             client_id=f"floor-{stream}-publisher",
             durable=False,
@@ -55,10 +68,10 @@ class PipelineSide:
             password=broker.password,
             optional=[(DROPPED_TOPIC, 0)],  # not every broker allows $SYS; events are published regardless
             will=will_publication(journal.position(), root=root, simulated=simulated, owner=owner),
-            last_publication=lambda: None if self._ownership.taken else self.publisher.status(online=False),
+            last_publication=self._last_publication,
         )
         self._drops = BrokerDrops()  # Mosquitto retains it for only a minute, and publishes it again when it changes
-        self._status_channel = BrokerLink(
+        self._status_channel = make_client(
             broker,
             client_id=f"floor-{stream}-ownership-{owner.id}",
             durable=False,
@@ -92,7 +105,7 @@ class PipelineSide:
             commit_max_ms=settings.journal.commit_max_ms,
             checkpoint_seconds=settings.journal.checkpoint_seconds,
             keep=settings.journal.keep,
-            ack_doubt_seconds=3.0 * broker.keepalive_seconds,  # a half-open connection is detected after two
+            ack_doubt_seconds=ACK_DOUBT_KEEPALIVES * broker.keepalive_seconds,
             listeners=[self.publisher.on_committed],
         )
         self._tasks: list[asyncio.Task[None]] = []
@@ -176,7 +189,11 @@ class PipelineSide:
         for name, link in self._links():
             yield MetricSample("broker_connected", float(link.status.connected), {"link": name})
 
-    def _links(self) -> Iterator[tuple[str, BrokerLink]]:
+    def _last_publication(self) -> Publication | None:
+        """Return the status of a regular stop, None if another process owns the stream."""
+        return None if self._ownership.taken else self.publisher.status(online=False)
+
+    def _links(self) -> Iterator[tuple[str, BrokerClient]]:
         yield "intake", self._intake
         yield "publisher", self._publisher_link
         yield "ownership", self._status_channel

@@ -12,10 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from bridge.domain.dedup import Deduplicator
 from bridge.domain.intake import Intake
 from bridge.domain.line.floor import Floor
-from bridge.domain.messages import IncomingMessage
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, MeasurementLimit, Plant
 from bridge.domain.records import DEDUP_INPUTS, JournalEntry
 from bridge.ingest.native import decode
@@ -23,6 +21,7 @@ from bridge.journal.sqlite.schema import parts_checksum, row_checksum
 from bridge.journal.sqlite.start_checks import END_ROWS
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
+from tests.support.driven_intake import driven_intake, take_with_ticks
 from tests.support.journal_samples import NOON, forge_meta
 
 LINES: Final = 1_000
@@ -97,14 +96,7 @@ def _seal_ends(connection: sqlite3.Connection, events: int) -> None:
 def _live(path: Path, *, lines: int) -> None:
     """Let every line report, take a round of checkpoints, and report once more."""
     journal = SqliteJournal.open(path, stream="main")
-    intake = Intake(
-        Floor(plant(lines)),
-        decode=DECODE,
-        position=journal.position(),
-        last_input=journal.last_input(),
-        dedup=Deduplicator(journal.dedup_window(), doubt_ms=15_000),
-        crash_digests=(),
-    )
+    intake = driven_intake(Floor(plant(lines)), journal, decode=DECODE)
     said = _said(lines)
     entries = _entries(intake, said, count=6 * lines)
     checkpoints = {line: intake.floor.checkpoint(line) for line in intake.floor.changed_lines()}
@@ -128,13 +120,7 @@ def _said(lines: int) -> Iterator[tuple[str, bytes]]:
 
 
 def _entries(intake: Intake, said: Iterator[tuple[str, bytes]], *, count: int) -> list[JournalEntry]:
-    entries = []
+    entries: list[JournalEntry] = []
     for topic, payload in islice(said, count):
-        now = intake.latest_time + STEP_MS
-        due = intake.floor.next_deadline()
-        ticked = intake.tick(now) if due is not None and due <= now else None
-        if ticked is not None:
-            entries.append(ticked)
-        decoded = intake.receive(IncomingMessage(topic, payload, generation=1), now=now)
-        entries.append(intake.apply(decoded, known=None))
+        entries += take_with_ticks(intake, topic, payload, now=intake.latest_time + STEP_MS)
     return entries

@@ -8,16 +8,12 @@ from typing import Literal
 import pytest
 from typing_extensions import override
 
-from bridge.adapters.clock import FloorClock
-from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
-from bridge.mqtt.link import BrokerLink
-from bridge.pipeline.pipeline import Pipeline
-from bridge.pipeline.replay import restore_floor
 from bridge.ports.journal import Batch
-from bridge.settings import BrokerSettings, JournalSettings
+from bridge.settings import JournalSettings
 from tests.support.brokers import RunningBroker, until
-from tests.support.running_pipeline import PLACE, PLANT, ROOT, device
+from tests.support.in_process import PIPELINE, PLACE, ROOT, device, in_process
+from tests.support.journal_samples import open_connected
 
 pytestmark = pytest.mark.bench
 
@@ -48,39 +44,31 @@ async def publish(port: int, first: int) -> None:
             await asyncio.gather(*(client.publish(topic, payload, qos=1) for payload in payloads))
 
 
-async def drain(broker: RunningBroker, path: Path, disk: Disk, *, reports: int) -> float:
+async def drain(
+    broker: RunningBroker, path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch, *, reports: int
+) -> float:
     """Run a pipeline with the default settings until it has committed so many; returns reports a second."""
-    settings = JournalSettings(path=path)
-    journal = (SlowJournal if disk == "slow fsync" else SqliteJournal).open(path, stream="main")
+    defaults = JournalSettings()
     if disk == "no fsync":
-        journal._writer.execute("PRAGMA synchronous=OFF")
-    link = BrokerLink(
-        BrokerSettings(port=broker.port),
-        client_id="floor-main",
-        durable=True,
-        subscriptions=[(f"{ROOT}/report/#", 1)],
-    )
+        journal, connection = open_connected(path, monkeypatch)
+        connection.execute("PRAGMA synchronous=OFF")
+    else:
+        journal = (SlowJournal if disk == "slow fsync" else SqliteJournal).open(path, stream="main")
     first = journal.last_input()[0]
     times: list[tuple[float, int]] = []
-    pipeline = Pipeline(
-        link,
-        journal,
-        restore_floor(PLANT, journal, decode=decode).floor,
-        FloorClock(not_before=journal.last_input()[1]),
-        decode=decode,
-        root=ROOT,
-        commit_max_inputs=settings.commit_max_inputs,
-        commit_max_ms=settings.commit_max_ms,
-        checkpoint_seconds=settings.checkpoint_seconds,
-        listeners=[lambda entries: times.append((time.perf_counter(), sum(1 for each in entries if each.input.topic)))],
-    )
-    tasks = [asyncio.create_task(link.run()), asyncio.create_task(pipeline.run())]
-    await until(lambda: link.status.connected, what="a connection")
-    await until(lambda: sum(count for _, count in times) >= reports, seconds=120, what="the last report")
-    pipeline.stop()
-    await asyncio.wait([tasks[1]])
-    tasks[0].cancel()
-    await asyncio.wait(tasks)
+    async with in_process(
+        broker.port,
+        path,
+        parts=[PIPELINE],
+        journal=journal,
+        journal__commit_max_inputs=defaults.commit_max_inputs,
+        journal__commit_max_ms=defaults.commit_max_ms,
+    ) as bridge:
+        bridge.pipeline.add_listener(
+            lambda entries: times.append((time.perf_counter(), sum(1 for each in entries if each.input.topic)))
+        )
+        await until(lambda: bridge.connected, what="a connection")
+        await until(lambda: sum(count for _, count in times) >= reports, seconds=120, what="the last report")
     assert journal.last_input()[0] >= first + reports
     journal.close()
     if not times:
@@ -88,14 +76,16 @@ async def drain(broker: RunningBroker, path: Path, disk: Disk, *, reports: int) 
     return (reports - times[0][1]) / (times[-1][0] - times[0][0])
 
 
-async def test_an_fsync_of_every_batch_costs_the_intake_little(mosquitto: RunningBroker, tmp_path: Path) -> None:
+async def test_an_fsync_of_every_batch_costs_the_intake_little(
+    mosquitto: RunningBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "journal.db"
     rates: dict[Disk, float] = dict.fromkeys(DISKS, 0.0)
-    await drain(mosquitto, path, "no fsync", reports=0)  # from now on the broker keeps what comes
+    await drain(mosquitto, path, "no fsync", monkeypatch, reports=0)  # from now on the broker keeps what comes
     for number in range(ROUNDS * len(DISKS)):
         disk = DISKS[number % len(DISKS)]
         await publish(mosquitto.port, number * REPORTS)
-        rates[disk] = max(rates[disk], await drain(mosquitto, path, disk, reports=REPORTS))
+        rates[disk] = max(rates[disk], await drain(mosquitto, path, disk, monkeypatch, reports=REPORTS))
     for disk, rate in rates.items():
         print(f"\nintake, {disk:10}: {rate:6,.0f} reports/s, {rate / rates['no fsync']:.2f}", end="")  # noqa: T201
     assert min(rates.values()) > AT_LEAST * rates["no fsync"]

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker
-from tests.support.split_processes import split_floor
 
 pytestmark = pytest.mark.bench
 
@@ -19,7 +18,7 @@ DEEDS = ("raise", "acknowledge", "resolve")
 ROUNDS = 300
 
 
-async def latencies(pipeline: RunningFloor, front: RunningFloor) -> list[float]:
+async def latencies(pipeline: BridgeProcess, front: BridgeProcess) -> list[float]:
     """Milliseconds from a press to its event on a dashboard, one after the other."""
     took = []
     async with front.dashboard() as board, pipeline.device() as device:
@@ -28,7 +27,7 @@ async def latencies(pipeline: RunningFloor, front: RunningFloor) -> list[float]:
             body = {"boot_id": 1, "seq": number, "action": DEEDS[number % 3], "andon_type": "equipment"}
             began = time.perf_counter()
             publishing = asyncio.create_task(device.publish(STATION, json.dumps(body).encode()))
-            await board.until("andon_event")
+            await board.receive("andon_event")
             took.append((time.perf_counter() - began) * 1_000)
             await publishing
     return took
@@ -37,11 +36,11 @@ async def latencies(pipeline: RunningFloor, front: RunningFloor) -> list[float]:
 async def test_what_a_front_apart_adds_to_the_way(tmp_path: Path, mosquitto: RunningBroker) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    async with running_floor(tmp_path / "one", mosquitto) as floor:
+    async with bridge_process(tmp_path / "one", mosquitto) as floor:
         one = await latencies(floor, floor)
         await floor.stop()
-    async with split_floor(tmp_path / "two", mosquitto) as floor2:
-        two = await latencies(floor2.pipeline, floor2.front)
+    async with bridge_process(tmp_path / "two", mosquitto, fronts=1) as floor:
+        two = await latencies(floor, floor.front)
     for name, figure in (("p50", statistics.median), ("p99", lambda each: statistics.quantiles(each, n=100)[98])):
         print(f"\n{name}: apart {figure(two) / figure(one):.2f} times ({figure(one):.1f} ms -> {figure(two):.1f} ms)")  # noqa: T201
     assert statistics.median(two) < 3 * statistics.median(one)

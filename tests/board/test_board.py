@@ -10,12 +10,13 @@ from bridge.settings import WebSettings
 from tests.support.browser_page import DEADLINE_MS, browser_page
 from tests.support.front_server import Served, call, served_front, status
 from tests.support.journal_samples import NOON
+from tests.support.tokens import token
 
 HOSTILE = '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script>'
 
 
-async def open_board(page: Page, served: Served, token: str | None = None) -> None:
-    await page.goto(f"{served.http}/#token={token or served.token()}")
+async def open_board(page: Page, served: Served, proof: str | None = None) -> None:
+    await page.goto(f"{served.http}/#token={proof or token()}")
     await expect(page.locator("#link")).to_have_text("live", timeout=DEADLINE_MS)
 
 
@@ -41,11 +42,11 @@ async def test_a_typed_token_works_as_well_and_a_bad_one_is_named(tmp_path: Path
         await page.fill("#token", "a.b.c")
         await page.click("#entry button")
         await expect(page.locator("#link")).to_have_text("the token was refused", timeout=DEADLINE_MS)
-        await page.fill("#token", served.token())
+        await page.fill("#token", token())
         await page.click("#entry button")
         await expect(page.locator("#link")).to_have_text("live", timeout=DEADLINE_MS)
         await expect(page.locator("#simulated")).to_be_visible()
-        await expect(page.locator("#user")).to_contain_text("anna (admin)")
+        await expect(page.locator("#user")).to_contain_text("eva (admin)")
 
 
 async def test_script_in_names_is_inert(tmp_path: Path) -> None:
@@ -129,7 +130,7 @@ async def test_what_limits_the_trust_in_an_event_stands_in_its_row(tmp_path: Pat
 async def test_a_board_that_may_read_nothing_is_not_green_until_it_may(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, browser_page() as page:
         served.commit(call())
-        nothing, one_line = served.token("operator", lines=[]), served.token("operator", lines=["L1"])
+        nothing, one_line = token(roles=("operator",), lines=[]), token(roles=("operator",), lines=["L1"])
         await page.goto(f"{served.http}/#token={nothing}")
         for _ in range(2):
             await expect(page.locator("body.stale #link")).to_contain_text("no read access", timeout=DEADLINE_MS)
@@ -184,7 +185,7 @@ async def test_the_name_of_an_event_is_not_broken(tmp_path: Path) -> None:
 
 async def test_an_expired_token_is_asked_for_anew(tmp_path: Path) -> None:
     async with served_front(tmp_path, WebSettings()) as served, browser_page() as page:
-        await open_board(page, served, served.token(ttl_seconds=3))
+        await open_board(page, served, token(ttl=3))
         await expect(page.locator("#link")).to_contain_text("expired", timeout=DEADLINE_MS)
         await expect(page.locator("#token")).to_be_visible()
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from bridge.journal.sqlite.writer import SqliteJournal
-from tests.support.bridge_process import running_floor
+from tests.support.bridge_process import bridge_process
 from tests.support.brokers import RunningBroker, free_port
 from tests.support.command_line import ROOT, floor, write_config
 from tests.support.journal_samples import make_schema_1
+from tests.support.tokens import token
 
 COMMANDS = ("demo", "run", "check", "token", "watch", "schema", "explain-access", "journal", "quarantine")
 
@@ -226,7 +227,7 @@ def test_watch_refuses_what_is_no_address(tmp_path: Path, url: str) -> None:
 
 
 async def test_watch_ends_where_nothing_would_ever_come(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto):
+    async with bridge_process(tmp_path, mosquitto):
         unknown = await asyncio.to_thread(floor, tmp_path, "watch", "banana")
         assert unknown.returncode == 1
         assert "no subscription was accepted: 'banana' is none of line" in unknown.stderr
@@ -249,7 +250,7 @@ async def test_watch_ends_where_nothing_would_ever_come(tmp_path: Path, mosquitt
 async def test_watch_says_which_lines_there_are_where_one_is_not(
     subscriptions: tuple[str, ...], said: str, tmp_path: Path
 ) -> None:
-    write_config(tmp_path, web_port=free_port())
+    write_config(tmp_path)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bridge", "watch", *subscriptions),
         cwd=tmp_path,
@@ -270,8 +271,8 @@ async def test_watch_says_which_lines_there_are_where_one_is_not(
 async def test_watch_ends_with_the_reader_of_its_output(
     tmp_path: Path, mosquitto: RunningBroker, options: tuple[str, ...]
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as running:
-        command = (sys.executable, "-m", "bridge", "watch", "--token", running.token(), *options)
+    async with bridge_process(tmp_path, mosquitto) as running:
+        command = (sys.executable, "-m", "bridge", "watch", "--token", token(), *options)
         process = await asyncio.create_subprocess_shell(
             f"{shlex.join(command)} | head -n 1",
             cwd=tmp_path,

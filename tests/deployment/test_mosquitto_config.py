@@ -20,6 +20,7 @@ from tests.support.shipped_mosquitto import (
     ShippedMosquitto,
     shipped_mosquitto,
 )
+from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
 NOT_AUTHORIZED = 0x87
 
@@ -31,6 +32,16 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShippedMosquit
         yield mosquitto
 
 
+def through(way: TcpProxy | None) -> dict[str, object]:
+    return {} if way is None else {"port": way.port}
+
+
+def cut(way: TcpProxy) -> None:
+    """Cut the cable: no way back either."""
+    way.refusing = True
+    way.cut()
+
+
 def user(
     shipped: ShippedMosquitto,
     name: str,
@@ -39,11 +50,12 @@ def user(
     client_id: str | None = None,
     durable: bool = False,
     will: Publication | None = None,
+    way: TcpProxy | None = None,
 ) -> BrokerLink:
-    """Return a link for a user who comes through the own door, unless another is given."""
+    """Return a link for a user who comes through the own door, unless another is given, and through the proxy `way`."""
     own_door = "services" if name in ("bridge", "front", "simulator") else "devices"
     return BrokerLink(
-        shipped.settings(door or own_door),
+        shipped.settings(door or own_door, **through(way)),
         client_id=client_id or f"test-{name}",
         username=name,
         password=SecretStr(shipped.password(name)),
@@ -114,13 +126,12 @@ async def test_a_gateway_writes_for_every_machine_of_its_line(shipped: ShippedMo
     topics = [f"floor/v1/report/{place}/state" for place in (DEVICE_A, DEVICE_B)]
     topics.append(f"floor/v1/report/{GATEWAY}/_/birth")
     will = Publication(f"floor/v1/report/{GATEWAY}/_/death", b"{}")
-    link = user(shipped, GATEWAY, will=will) if door == "devices" else certified(shipped, GATEWAY, will=will)
-    async with linked(user(shipped, "bridge", "floor/v1/report/#")) as bridge:
-        async with linked(link) as gateway:
+    make = user if door == "devices" else certified
+    async with linked(user(shipped, "bridge", "floor/v1/report/#")) as bridge, tcp_proxy(shipped.ports[door]) as way:
+        async with linked(make(shipped, GATEWAY, will=will, way=way)) as gateway:
             for topic in topics:
                 await gateway.publish(topic, b"{}")
-            assert gateway._connection is not None
-            gateway._connection.abort("cable cut")
+            cut(way)
         assert [each.topic for each in await receive(bridge, 4)] == [*topics, will.topic]
 
 
@@ -155,9 +166,11 @@ async def test_a_will_on_a_foreign_topic_is_never_published(shipped: ShippedMosq
     own = Publication(f"floor/v1/report/{DEVICE_A}/death", b"{}")
     async with linked(user(shipped, "bridge", "floor/v1/report/#")) as bridge:
         for will in (foreign, own):
-            async with linked(user(shipped, DEVICE_A, will=will)) as device:
-                assert device._connection is not None
-                device._connection.abort("cable cut")
+            async with (
+                tcp_proxy(shipped.ports["devices"]) as way,
+                linked(user(shipped, DEVICE_A, will=will, way=way)),
+            ):
+                cut(way)
         (message,) = await receive(bridge, 1)
         assert message.topic == own.topic
 
@@ -252,11 +265,17 @@ async def test_the_broker_must_be_certified_too(shipped: ShippedMosquitto, forei
 
 
 def certified(
-    shipped: ShippedMosquitto, device: str, *, folder: Path | None = None, will: Publication | None = None
+    shipped: ShippedMosquitto,
+    device: str,
+    *,
+    folder: Path | None = None,
+    will: Publication | None = None,
+    way: TcpProxy | None = None,
 ) -> BrokerLink:
     stem = f"client.{device.replace('/', '+')}"
     files = folder or shipped.secrets
-    settings = shipped.settings("certificates", cert_file=files / f"{stem}.crt", key_file=files / f"{stem}.key")
+    identity = {"cert_file": files / f"{stem}.crt", "key_file": files / f"{stem}.key"}
+    settings = shipped.settings("certificates", **identity, **through(way))
     return BrokerLink(settings, client_id="anything", durable=False, will=will)
 
 

@@ -21,8 +21,9 @@ async def test_a_socket_closed_before_the_loop_watches_it_is_not_watched(mosquit
     )
     with contextlib.suppress(aiomqtt.MqttError):  # the connection is lost, as it should be
         async with client:
-            client._client.publish("a", b"x")
-            client._client._sock_close()
+            paho = client._client  # noqa: SLF001 - only paho can close its socket at this very moment
+            paho.publish("a", b"x")
+            paho._sock_close()  # noqa: SLF001 - as above
             await asyncio.sleep(0)
     assert complaints == []
 
@@ -35,7 +36,7 @@ async def test_a_connection_that_breaks_while_nobody_uses_it_leaves_no_complaint
     )
     async with client:
         mosquitto.kill()
-        await until(client._disconnected.done, what="the end of the connection")
+        await until(client.has_ended, what="the end of the connection")
     del client
     gc.collect()
     await asyncio.sleep(0)
@@ -53,5 +54,5 @@ async def test_a_connection_that_is_reset_is_logged_by_nobody_else(
         with contextlib.suppress(aiomqtt.MqttError):
             async with client:
                 proxy.cut(End.RESET)
-                await until(client._disconnected.done, what="the end of the connection")
+                await until(client.has_ended, what="the end of the connection")
     assert [record.getMessage() for record in caplog.records] == []

@@ -9,10 +9,9 @@ from bridge.domain.line.andon.contacts import IGNORED_READINGS
 from bridge.domain.line.device.ineffective import INEFFECTIVE_REASONS, NEUTRAL_REASONS
 from bridge.domain.messages import Publication
 from bridge.front.web.metrics import METRICS
-from tests.support.bridge_process import RunningFloor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
 from tests.support.command_line import ROOT
-from tests.support.split_processes import split_floor
 
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
 ROW = re.compile(r"^\| `(floor_\w+)` \| ([^|]*) \| ([^|]*) \|$", re.MULTILINE)
@@ -30,7 +29,7 @@ def labels_of(name: str) -> set[str]:
     return {label for found, labels, _ in ROW.findall(DOCUMENT) if found == full(name) for label in labels.split(", ")}
 
 
-def scrape(floor: RunningFloor) -> dict[str, set[str]]:
+def scrape(floor: BridgeProcess) -> dict[str, set[str]]:
     """Return the labels of each metric."""
     with urlopen(f"http://127.0.0.1:{floor.port}/metrics", timeout=5) as answer:
         text = answer.read().decode()
@@ -43,17 +42,15 @@ def counts(seq: int) -> Publication:
 
 async def test_every_metric_is_in_the_document_with_its_labels(mosquitto: RunningBroker, tmp_path: Path) -> None:
     documented = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels, _ in ROW.findall(DOCUMENT)}
-    async with split_floor(tmp_path, mosquitto) as floor, floor.front.dashboard() as dashboard:
+    async with bridge_process(tmp_path, mosquitto, fronts=1) as floor, floor.front.dashboard() as dashboard:
         await dashboard.snapshot(subscription_type="line")
-        async with floor.pipeline.device() as link:
+        async with floor.device() as link:
             unreadable = Publication(f"{PLACE}/state", b"x")
             jump = Publication(f"{PLACE}/counts", json.dumps({"total": 10**6, "boot_id": 1, "seq": 4}).encode())
             await link.publish_many([counts(0), counts(3), counts(3), jump, unreadable])
-            await dashboard.until("production_update")
-            await until(
-                lambda: set(scrape(floor.pipeline) | scrape(floor.front)) >= set(documented), what="all of them"
-            )
-            shown = scrape(floor.pipeline) | scrape(floor.front)
+            await dashboard.receive("production_update")
+            await until(lambda: set(scrape(floor) | scrape(floor.front)) >= set(documented), what="all of them")
+            shown = scrape(floor) | scrape(floor.front)
     assert shown == documented
 
 

@@ -17,10 +17,11 @@ from playwright.async_api import Page, expect
 from bridge.cli import app
 from bridge.wiring.bridge import STOP_SECONDS
 from device_sim import cli as device_sim_cli
-from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker
 from tests.support.browser_page import DEADLINE_MS, browser_page
 from tests.support.command_line import ROOT
+from tests.support.tokens import token
 
 SECONDS = 30
 DOCUMENTS = sorted(
@@ -37,7 +38,7 @@ def code(language: str) -> str:
     return str(block)
 
 
-async def press(running: RunningFloor, station: str, andon_type: str) -> None:
+async def press(running: BridgeProcess, station: str, andon_type: str) -> None:
     """Press at a station as the README's reader would, by `device-sim`."""
     pressing = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "device_sim", "press", station, andon_type),
@@ -51,11 +52,11 @@ async def press(running: RunningFloor, station: str, andon_type: str) -> None:
 async def test_the_python_client_shows_calls(tmp_path: Path, mosquitto: RunningBroker) -> None:
     client = tmp_path / "client.py"
     client.write_text(code("python"))
-    async with running_floor(tmp_path, mosquitto) as running:
+    async with bridge_process(tmp_path, mosquitto) as running:
         await press(running, "Andon-L1", "equipment")
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, str(client)),
-            env={**os.environ, "FLOOR_URL": f"ws://127.0.0.1:{running.port}/ws", "FLOOR_TOKEN": running.token()},
+            env={**os.environ, "FLOOR_URL": f"ws://127.0.0.1:{running.port}/ws", "FLOOR_TOKEN": token()},
             stdout=asyncio.subprocess.PIPE,
         )
         assert process.stdout is not None
@@ -70,7 +71,7 @@ async def test_the_python_client_shows_calls(tmp_path: Path, mosquitto: RunningB
 
 
 async def test_the_browser_client_shows_calls(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as running, browser_page() as page:
+    async with bridge_process(tmp_path, mosquitto) as running, browser_page() as page:
         await press(running, "Andon-L1", "equipment")
         await open_client(page, running)
         await expect(page.locator("body")).to_contain_text("L1 equipment open", timeout=DEADLINE_MS)
@@ -78,10 +79,10 @@ async def test_the_browser_client_shows_calls(tmp_path: Path, mosquitto: Running
         await expect(page.locator("body")).to_contain_text("L2 material open", timeout=DEADLINE_MS)
 
 
-async def open_client(page: Page, running: RunningFloor) -> None:
+async def open_client(page: Page, running: BridgeProcess) -> None:
     """Run the README's script in a page of the front's own origin that has no script of its own."""
     await page.goto(f"http://127.0.0.1:{running.port}/health/live")
-    await page.evaluate(f"(token) => {{ window.floorToken = token; {code('js')} }}", running.token())
+    await page.evaluate(f"(token) => {{ window.floorToken = token; {code('js')} }}", token())
 
 
 def commands(document: Path) -> list[list[str]]:
@@ -132,7 +133,7 @@ def test_a_command_that_a_document_shows_is_one(document: Path, words: list[str]
         return
     match program:
         case "make":
-            targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+            targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
             assert {word for word in arguments if "=" not in word} <= set(targets), document
         case "floor":
             group: Any = typer.main.get_command(app)
@@ -143,7 +144,7 @@ def test_a_command_that_a_document_shows_is_one(document: Path, words: list[str]
                 group.commands[name].make_context(name, rest)
         case _:
             if len(arguments) > 1:
-                device_sim_cli._parser().parse_args(arguments)
+                device_sim_cli.parser().parse_args(arguments)
             else:
                 assert arguments[0] in ("run", "press", "list", "disturbances"), document
 

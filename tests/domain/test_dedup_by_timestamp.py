@@ -7,13 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.domain.dedup import Deduplicator
-from bridge.domain.intake import Intake
 from bridge.domain.line.device.timestamp_trail import FAR_MS, TimestampTrail
 from bridge.domain.line.floor import Floor
-from bridge.domain.messages import IncomingMessage
-from bridge.domain.records import DedupWindow, JournalEntry, Position
-from bridge.ingest.native import decode
+from bridge.domain.records import JournalEntry
+from tests.support.driven_intake import driven_intake, take
 from tests.support.packing_line import T0, plant_file
 
 STATION = "report/north/pack/L1/desk/andon"
@@ -24,23 +21,14 @@ class Taken:
     """An intake of messages at seconds since T0."""
 
     def __init__(self) -> None:
-        self.entries: list[JournalEntry] = []
-        self._intake = Intake(
-            Floor(plant_file()),
-            decode=decode,
-            position=Position("s", "e", 0),
-            last_input=(0, 0),
-            dedup=Deduplicator(DedupWindow((), 0), doubt_ms=1_000),
-            crash_digests=(),
-        )
+        self.entries = list[JournalEntry]()
+        self._intake = driven_intake(Floor(plant_file()), doubt_ms=1_000)
 
     def take(self, topic: str, body: dict[str, object], *, at: float, redelivered: bool = False) -> str | None:
         """Return why it has no effect."""
-        message = IncomingMessage(
-            topic, json.dumps(body).encode(), redelivered=redelivered, generation=2 if redelivered else 1
-        )
-        decoded = self._intake.receive(message, now=T0 + round(at * 1000))
-        entry = self._intake.apply(decoded, known=None)
+        payload, now = json.dumps(body).encode(), T0 + round(at * 1000)
+        generation = 2 if redelivered else 1
+        entry = take(self._intake, topic, payload, now=now, redelivered=redelivered, generation=generation)
         self.entries.append(entry)
         return entry.disposition.reason
 

@@ -5,62 +5,46 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.consumers import Consumer, Dashboard, consumer, dashboard
-from tests.faults.forked_bridge import ForkedFloor, nursery
 from tests.faults.load_plant import write_plant
 from tests.faults.loss_ledger import Ledger, close_books
+from tests.faults.published_books import PublishedBooks, published_books
+from tests.faults.resuming_subscriber import ResumingSubscriber, subscribers
 from tests.faults.simulated_load import SCALE, SimulatedLoad, simulated_load
 from tests.support import run_record
-from tests.support.bridge_process import RunningFloor, kept_running, write_config
+from tests.support.bridge_process import RUN, BridgeProcess, Launcher, bridge_process
 from tests.support.brokers import RunningBroker
 
 
 @dataclass
-class FloorUnderLoad:
-    floor: RunningFloor
+class BridgeUnderLoad:
+    bridge: BridgeProcess
     broker: RunningBroker
     load: SimulatedLoad
-    consumer: Consumer
-    dashboard: Dashboard
+    consumer: PublishedBooks
+    dashboard: ResumingSubscriber
 
     async def books(self, title: str) -> Ledger:
         """Let the plant fall silent, close the books, print and record them."""
         await self.load.stop()
-        ledger = await close_books(self.floor, self.broker, self.load, self.consumer, self.dashboard)
+        ledger = await close_books(self.bridge, self.broker, self.load, self.consumer, self.dashboard)
         run_record.note(title, str(ledger))
         return ledger
 
 
 @contextlib.asynccontextmanager
-async def floor_under_load(
-    folder: Path, broker: RunningBroker, *, under: tuple[str, ...] = (), environment: Mapping[str, str] | None = None
-) -> AsyncIterator[FloorUnderLoad]:
-    """Run `floor run` itself; `under` is a command that runs it, `environment` adds settings."""
-    config, port = write_config(folder, broker, plant=write_plant(folder))
+async def bridge_under_load(
+    folder: Path,
+    broker: RunningBroker,
+    *,
+    launcher: Launcher = RUN,
+    environment: Mapping[str, str] | None = None,
+) -> AsyncIterator[BridgeUnderLoad]:
+    """Run a bridge; `environment` adds settings."""
     settings = {"FLOOR_TIME__SCALE": str(SCALE), **(environment or {})}
-    async with _loaded(RunningFloor(config, port, broker, settings, under=under)) as this:
-        yield this
-
-
-@contextlib.asynccontextmanager
-async def forked_floor_under_load(
-    folder: Path, broker: RunningBroker, *, environment: Mapping[str, str] | None = None
-) -> AsyncIterator[tuple[FloorUnderLoad, ForkedFloor]]:
-    """Run what `floor run` runs, forked from a process that can be told where it is to die."""
-    config, port = write_config(folder, broker, plant=write_plant(folder))
-    settings = {"FLOOR_TIME__SCALE": str(SCALE), **(environment or {})}
-    floor = ForkedFloor(config, port, broker, settings)
-    async with nursery(floor), _loaded(floor) as this:
-        yield this, floor
-
-
-@contextlib.asynccontextmanager
-async def _loaded(floor: RunningFloor) -> AsyncIterator[FloorUnderLoad]:
-    broker = floor.broker
     async with (
-        kept_running(floor),
-        consumer(broker) as plain,
-        dashboard(floor) as board,
+        bridge_process(folder, broker, plant=write_plant(folder), environment=settings, launcher=launcher) as bridge,
+        published_books(broker) as plain,
+        subscribers(bridge) as (board,),
         simulated_load(broker) as load,
     ):
-        yield FloorUnderLoad(floor, broker, load, plain, board)
+        yield BridgeUnderLoad(bridge, broker, load, plain, board)

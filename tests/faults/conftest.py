@@ -1,17 +1,5 @@
 """Quiet links: what a fault run prints is its books."""
 
-import logging
-from collections.abc import Iterator
+from tests.support.quiet_logs import quiet_logs
 
-import pytest
-import structlog
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    # not as `floor` does it: loggers that are cached would stay quiet in the tests that come after
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL), cache_logger_on_first_use=False
-    )
-    yield
-    structlog.reset_defaults()
+__all__ = ["quiet_logs"]

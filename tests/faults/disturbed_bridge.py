@@ -16,14 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from bridge import settings as settings_module
-from bridge.adapters.tokens import TokenIssuer
-from tests.faults.consumers import Consumer, Dashboard, consumer, dashboard
 from tests.faults.load_plant import write_plant
 from tests.faults.loss_ledger import Ledger, close_books
+from tests.faults.published_books import PublishedBooks, published_books
+from tests.faults.resuming_subscriber import ResumingSubscriber, subscribers
 from tests.faults.simulated_load import Report, SimulatedLoad, simulated_load
 from tests.faults.simulator_truth import PlayedTruth, read_truth
-from tests.support.bridge_process import ROOT, RunningFloor, kept_running, write_config
+from tests.support.bridge_process import ROOT, BridgeProcess, Launcher, Process, Run, bridge_process
 from tests.support.brokers import RunningBroker, until
 from tests.support.tcp_proxy import End, TcpProxy, tcp_proxy
 
@@ -33,25 +32,22 @@ END_SECONDS: Final = 30.0
 
 
 @dataclass
-class FastFloor(RunningFloor):
-    """A bridge that finds at each start that its wall has run `SCALE` times as fast as life, also in its absence."""
+class ShiftedClock(Launcher):
+    """Lets a bridge find at each start that its wall has run `SCALE` times as fast as life, also in its absence."""
 
     began: float = field(default_factory=time.time)
-    ahead: float = 0.0  # seconds by which its wall, which goes on as walls do, is before the real one
+    ahead: float = 0.0  # seconds by which the bridge's wall, which goes on as walls do, is before the real one
 
     def now(self) -> float:
         """Return the time of the plant, in seconds since 1970."""
         return self.began + (time.time() - self.began) * SCALE
 
-    async def launch(self) -> None:
-        self.ahead = self.now() - time.time()
-        self.under = (sys.executable, "-m", "tests.faults.shifted_clock", f"{self.ahead:.3f}")
-        await super().launch()
+    def wall_ms(self) -> int:
+        return round((time.time() + self.ahead) * 1000)
 
-    def token(self, *, user: str = "eva", roles: tuple[str, ...] = ("admin",), lines: list[str] | None = None) -> str:
-        issuer = TokenIssuer(settings_module.load(self.config, {}).token)
-        now = round((time.time() + self.ahead) * 1000)
-        return issuer.issue(subject=user, roles=list(roles), now=now, ttl_seconds=86_400, lines=lines)
+    async def launch(self, bridge: BridgeProcess) -> Process:
+        self.ahead = self.now() - time.time()
+        return await Run((sys.executable, "-m", "tests.faults.shifted_clock", f"{self.ahead:.3f}")).launch(bridge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +75,14 @@ class AllSent:
 
 
 @dataclass
-class DisturbedFloor:
-    floor: FastFloor
+class DisturbedBridge:
+    bridge: BridgeProcess
+    clock: ShiftedClock
     broker: RunningBroker
     network: TcpProxy
     load: SimulatedLoad
-    consumer: Consumer
-    dashboard: Dashboard
+    consumer: PublishedBooks
+    dashboard: ResumingSubscriber
     plant: asyncio.subprocess.Process
     truth_file: Path
     network_free: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -95,9 +92,9 @@ class DisturbedFloor:
     @contextlib.contextmanager
     def absent(self) -> Iterator[None]:
         """Note when the bridge was away."""
-        since = round(self.floor.now() * 1000)
+        since = round(self.clock.now() * 1000)
         yield
-        self.away.append(Away(since, round(self.floor.now() * 1000)))
+        self.away.append(Away(since, round(self.clock.now() * 1000)))
 
     async def play_network(self, cuts_file: Path) -> None:
         """Play what the simulator announces of the network between broker and bridge, until cancelled."""
@@ -132,25 +129,23 @@ class DisturbedFloor:
         await self.load.stop()
         truth = read_truth(self.truth_file)
         both = AllSent(truth, self.load)
-        return await close_books(self.floor, self.broker, both, self.consumer, self.dashboard), truth
+        return await close_books(self.bridge, self.broker, both, self.consumer, self.dashboard), truth
 
 
 @asynccontextmanager
-async def disturbed_floor(
+async def disturbed_bridge(
     folder: Path, broker: RunningBroker, profile: str, *, seconds: float
-) -> AsyncIterator[DisturbedFloor]:
+) -> AsyncIterator[DisturbedBridge]:
     """Run a bridge, its consumers, and the plant under a profile for so long; the bridge is behind a network."""
-    config, port = write_config(folder, broker, plant=write_plant(folder))
+    clock = ShiftedClock()
     truth_file, cuts_file = folder / "truth.jsonl", folder / "cuts.jsonl"
     await _device_sim(broker, "leave", "--disturb", profile)
     async with tcp_proxy(broker.port) as network:
-        floor = FastFloor(
-            config, port, broker, {"FLOOR_BROKER__PORT": str(network.port), "FLOOR_TIME__SCALE": str(SCALE)}
-        )
+        settings = {"FLOOR_BROKER__PORT": str(network.port), "FLOOR_TIME__SCALE": str(SCALE)}
         async with (
-            consumer(broker) as plain,
-            kept_running(floor),
-            dashboard(floor) as board,
+            published_books(broker) as plain,
+            bridge_process(folder, broker, plant=write_plant(folder), environment=settings, launcher=clock) as bridge,
+            subscribers(bridge) as (board,),
             simulated_load(broker, has_plant=False) as load,
         ):
             await until(lambda: board.live, what="live")
@@ -159,7 +154,7 @@ async def disturbed_floor(
                 *("run", "--disturb", profile, "--truth", str(truth_file), "--cuts", str(cuts_file), "--quiet"),
                 *("--scale", str(SCALE), "--duration", str(seconds)),
             )
-            this = DisturbedFloor(floor, broker, network, load, plain, board, plant, truth_file)
+            this = DisturbedBridge(bridge, clock, broker, network, load, plain, board, plant, truth_file)
             playing = asyncio.create_task(this.play_network(cuts_file), name="play-network")
             try:
                 yield this

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from tests.support import run_record
-from tests.support.bridge_process import RunningFloor
+from tests.support.bridge_process import BridgeProcess
 
 SYNCS: Final = "fdatasync,fsync"
 WRITES: Final = "pwrite64"
@@ -20,7 +20,7 @@ LET_GO_SECONDS: Final = 2.0
 
 
 @contextlib.asynccontextmanager
-async def failing_disk(floor: RunningFloor, calls: str, how: str) -> AsyncIterator[Callable[[], bool]]:
+async def failing_disk(floor: BridgeProcess, calls: str, how: str) -> AsyncIterator[Callable[[], bool]]:
     """Let system calls of the bridge fail, as strace's `inject` has it: `error=EIO:when=3+3`, `delay_enter=2s`.
 
     `calls` are names with commas. Counted for each thread. Yields a question: whether one has failed by now. Where this

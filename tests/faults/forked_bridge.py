@@ -1,4 +1,4 @@
-"""A bridge that starts in a fraction of a second, because it is forked, and dies where it is told to."""
+"""A bridge that starts in a fraction of a second, because it is forked, and that can kill itself at a named step."""
 
 import asyncio
 import contextlib
@@ -6,17 +6,14 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
-from tests.support.bridge_process import ROOT, RunningFloor
+from tests.support.bridge_process import ROOT, BridgeProcess, Launcher
 
-BEGIN_SECONDS = 30.0
 LINE_BYTES = 1_000
 
 
 class ForkedProcess:
-    """A child of the forking process, as asyncio shows processes."""
+    """A child of the fork server, as asyncio shows processes."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -41,52 +38,51 @@ class ForkedProcess:
         self.send_signal(signal.SIGKILL)
 
 
-@dataclass
-class ForkedFloor(RunningFloor):
-    """`floor run` as tests/faults/crash_points.py forks it."""
+class Fork(Launcher):
+    """Forks `floor run` from tests/faults/crash_points.py, one at a time."""
 
-    nursery: asyncio.subprocess.Process | None = None
+    def __init__(self) -> None:
+        self._server: asyncio.subprocess.Process | None = None
+        self._crash: dict[str, object] = {"at": None, "nth": 0}
 
-    async def open_nursery(self) -> None:
-        with (self.config.parent / "bridge.log").open("ab") as log:
-            self.nursery = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "tests.faults.crash_points", str(self.config)),
+    def crash_next(self, at: str, *, nth: int) -> None:
+        """Let the next bridge kill itself when it passes this one of crash_points.PLACES for the nth time."""
+        self._crash = {"at": at, "nth": nth}
+
+    async def launch(self, bridge: BridgeProcess) -> ForkedProcess:
+        if self._server is None:
+            self._server = await self._open(bridge)
+        assert self._server.stdin is not None
+        self._server.stdin.write(json.dumps(self._crash).encode() + b"\n")
+        self._crash = {"at": None, "nth": 0}
+        child = ForkedProcess((await self._answer(bridge))["pid"])
+        self._watching = asyncio.create_task(self._watch(bridge, child), name="forked-bridge")
+        return child
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.kill()  # its child dies with it
+            await self._server.wait()
+
+    @staticmethod
+    async def _open(bridge: BridgeProcess) -> asyncio.subprocess.Process:
+        with bridge.log_file.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "tests.faults.crash_points", str(bridge.config)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, **bridge.environment, "PYTHONPATH": str(ROOT)},
                 limit=LINE_BYTES,
             )
 
-    async def launch(self) -> None:
-        await self.launch_to_die(None, 0)
+    async def _watch(self, bridge: BridgeProcess, child: ForkedProcess) -> None:
+        child.ended((await self._answer(bridge))["ended"])
 
-    async def launch_to_die(self, at: str | None, nth: int) -> None:
-        """Start a bridge that kills itself at the n-th passing of a place of failing_floor.PLACES."""
-        assert self.nursery is not None
-        assert self.nursery.stdin is not None
-        self.nursery.stdin.write(json.dumps({"at": at, "nth": nth}).encode() + b"\n")
-        self.process = child = ForkedProcess((await self._answer())["pid"])
-        self._watching = asyncio.create_task(self._watch(child), name="forked-floor")
-
-    async def _watch(self, child: ForkedProcess) -> None:
-        child.ended((await self._answer())["ended"])
-
-    async def _answer(self) -> dict[str, int]:
-        assert self.nursery is not None
-        assert self.nursery.stdout is not None
-        line = await self.nursery.stdout.readline()
-        assert line, self.log()
+    async def _answer(self, bridge: BridgeProcess) -> dict[str, int]:
+        assert self._server is not None
+        assert self._server.stdout is not None
+        line = await self._server.stdout.readline()
+        assert line, bridge.log()
         answer: dict[str, int] = json.loads(line)
         return answer
-
-
-@contextlib.asynccontextmanager
-async def nursery(floor: ForkedFloor) -> AsyncIterator[None]:
-    await floor.open_nursery()
-    assert floor.nursery is not None
-    try:
-        yield
-    finally:
-        floor.nursery.kill()  # its child dies with it
-        await floor.nursery.wait()

@@ -1,8 +1,7 @@
-"""A dashboard on real sockets behind a bad network: cut again and again, and watched by the judge."""
+"""A dashboard on real sockets behind a bad network: cut again and again, and checked all the while."""
 
 import asyncio
 import contextlib
-import json
 from dataclasses import dataclass, field
 from random import Random
 
@@ -10,23 +9,23 @@ import jwt
 import websockets
 
 from tests.support import random_histories
-from tests.support.delivery_checker import Judge
+from tests.support.checked_dashboard import CheckedDashboard
 from tests.support.front_server import Served
 from tests.support.memory_journal import MemoryJournal
-from tests.support.reference_dashboard import ReferenceDashboard
-from tests.support.reference_subscription import Frame
+from tests.support.socket_dashboard import SocketDashboard, connected
 from tests.support.tcp_proxy import Cut, End, TcpProxy
+from tests.support.tokens import token
 
-MOST_BYTES = {False: 12_000, True: 1_500}  # of what the server says, and the client, until a cut
+MOST_BYTES = {False: 12_000, True: 1_500}  # of what the server sends, and the client, until a cut
 SILENCE = 10.0  # seconds in which a handshake that is cut has failed
 
 
-def grants_of(token: str) -> tuple[str, ...]:
-    return tuple(jwt.decode(token, options={"verify_signature": False})["grants"]["read"])
+def grants_of(proof: str) -> tuple[str, ...]:
+    return tuple(jwt.decode(proof, options={"verify_signature": False})["grants"]["read"])
 
 
 @dataclass(eq=False)
-class TornDashboard:
+class InterruptedDashboard:
     """`cuts`: how many of its connections are to be cut."""
 
     served: Served
@@ -35,25 +34,20 @@ class TornDashboard:
     user: str
     chance: Random
     cuts: int
-    client: ReferenceDashboard = field(init=False)
-    judge: Judge = field(init=False)
-    connections: int = 0
-    _socket: websockets.ClientConnection | None = None
+    checked: CheckedDashboard = field(init=False)
+    connections: int = 0  # and attempts at one
+    _is_connected: bool = False
 
     def __post_init__(self) -> None:
-        self.client = ReferenceDashboard(self.user)
-        self.judge = Judge(self.journal, self.client, grants_of)
+        self.checked = CheckedDashboard(self.user, self.journal, grants_of)
         for name in "abc"[: self.chance.randint(1, 3)]:
             asked = random_histories.ask(self.chance, name, self.user)
-            self.judge.learns(asked)
-            self.client.subscribes(asked.body)
+            self.checked.checker.expect(asked)
+            self.checked.client.subscribes(asked.body)
 
     def _token(self) -> str:
         grants = self.chance.choice((("#",), ("#",), *random_histories.GRANTS))
-        return self.served.issuer.issue(
-            subject=self.user, roles=[random_histories.ROLES[0]], now=self.served.clock.wall_now(), ttl_seconds=600,
-            grants={"read": list(grants)},
-        )  # fmt: skip
+        return token(user=self.user, roles=random_histories.ROLES[:1], grants={"read": list(grants)})
 
     async def run(self) -> None:
         """Come back whenever the connection is lost, until cancelled."""
@@ -64,45 +58,39 @@ class TornDashboard:
                 self.network.plan_cut(Cut(after, self.chance.choice((End.CLOSE, End.RESET)), from_client=from_client))
             self.connections += 1
             with contextlib.suppress(OSError, EOFError, websockets.WebSocketException):
-                async with websockets.connect(
-                    f"ws://127.0.0.1:{self.network.port}/ws", open_timeout=SILENCE, close_timeout=1.0
-                ) as self._socket:
-                    await self._live(self._socket)
-            self._socket = None
+                async with connected(self.network.port, open_timeout=SILENCE, close_timeout=1.0) as board:
+                    self._is_connected = True
+                    await self._live(board)
+            self._is_connected = False
 
-    async def _live(self, socket: websockets.ClientConnection) -> None:
+    async def _live(self, board: SocketDashboard) -> None:
         if self.connections > self.cuts:
-            await self._follow(socket)
+            await self._follow(board)
         try:
-            # Who is told little reaches no byte at which it is cut.
+            # Who is sent little reaches no byte at which it is cut.
             async with asyncio.timeout(0.1 + self.chance.random()):
-                await self._follow(socket)
+                await self._follow(board)
         except TimeoutError:
-            socket.transport.abort()
+            board.socket.transport.abort()
 
-    async def _follow(self, socket: websockets.ClientConnection) -> None:
-        self.judge.connects()
-        await self._say(socket, *self.client.returns(self._token()))
+    async def _follow(self, board: SocketDashboard) -> None:
+        await _send(board, self.checked.connect(self._token()))
         if self.chance.random() < 0.5:
-            await self._say(socket, {"type": "options", "batch": True, "batch_ms": self.chance.choice((0, 100))})
-        async for text in socket:
-            assert isinstance(text, str)
-            self.judge.takes(text)
-            replies, self.client.replies = self.client.replies, []
-            await self._say(socket, *replies)
+            options = {"type": "options", "batch": True, "batch_ms": self.chance.choice((0, 100))}
+            await _send(board, self.checked.send(options))
+        while True:
+            await _send(board, self.checked.receive(await board.receive_text()))
             if self.connections <= self.cuts and self.chance.random() < 0.01:
-                await self._say(socket, self.client.proves(self._token()))
-
-    async def _say(self, socket: websockets.ClientConnection, *frames: Frame) -> None:
-        for frame in frames:
-            self.judge.says(frame)
-            await socket.send(json.dumps(frame))
+                await _send(board, self.checked.send(self.checked.client.proves(self._token())))
 
     @property
-    def content(self) -> bool:
-        """Whether it will not be cut any more, and knows all that there is."""
-        if self.connections <= self.cuts or self._socket is None or not self.client.settled:
-            return False
-        here = {"epoch": self.served.journal.epoch, "offset": self.journal.end}
-        followed = any(each.confirmed for each in self.client.held.values())
-        return not followed or self.client.position.get("main") == here
+    def is_current(self) -> bool:
+        """Return whether it will not be cut any more, and knows all that there is."""
+        return (
+            self.connections > self.cuts and self._is_connected and self.checked.is_current(self.served.journal.epoch)
+        )
+
+
+async def _send(board: SocketDashboard, texts: list[str]) -> None:
+    for text in texts:
+        await board.send_text(text)

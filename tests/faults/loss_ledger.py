@@ -14,11 +14,13 @@ from bridge.domain.records import CommittedEvent, JournalEntry, count_key
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
-from tests.faults.consumers import Consumer, Dashboard
+from tests.faults.published_books import PublishedBooks
+from tests.faults.resuming_subscriber import ResumingSubscriber
 from tests.faults.simulated_load import Report
 from tests.support import retained_messages
-from tests.support.bridge_process import RunningFloor
+from tests.support.bridge_process import BridgeProcess
 from tests.support.brokers import RunningBroker, until
+from tests.support.journal_samples import forget_checkpoints
 
 ALL = 10_000_000
 REPEATS = ("duplicate", "duplicate_command")
@@ -101,7 +103,7 @@ def read_journal(path: Path, plant: Path) -> Journalled:
     try:
         entries, events = journal.inputs_after(0, limit=ALL), journal.events_after(0, limit=ALL)
         current, counters = journal.snapshot().events, journal.counters()
-        journal._writer.execute("DELETE FROM checkpoints")
+        forget_checkpoints(journal.path)
         replayed = restore_floor(plant_file.load(plant), journal, decode=decode)
     finally:
         journal.close()
@@ -110,7 +112,7 @@ def read_journal(path: Path, plant: Path) -> Journalled:
 
 
 async def close_books(
-    floor: RunningFloor, broker: RunningBroker, load: Load, consumer: Consumer, dashboard: Dashboard
+    floor: BridgeProcess, broker: RunningBroker, load: Load, consumer: PublishedBooks, dashboard: ResumingSubscriber
 ) -> Ledger:
     """Wait until all is taken in, stop the bridge, replay its whole journal, and compare."""
     await until(lambda: is_taken_in(floor.journal, load.acknowledged[-1]), seconds=30, what="the last report")
@@ -175,7 +177,7 @@ def of_accounts(held: Journalled) -> Books:
     }
 
 
-def of_mqtt(held: Journalled, consumer: Consumer, found: Mapping[str, bytes]) -> Books:
+def of_mqtt(held: Journalled, consumer: PublishedBooks, found: Mapping[str, bytes]) -> Books:
     """What plain MQTT consumers had and find: every event, in order, and exactly what is current."""
     bodies = {each.offset: hash(each.body) for each in held.events}
     # what was found retained is not late when the publisher restores it: a broker that forgets may lose the news of it
@@ -193,7 +195,7 @@ def of_mqtt(held: Journalled, consumer: Consumer, found: Mapping[str, bytes]) ->
     }
 
 
-def of_dashboard(held: Journalled, dashboard: Dashboard) -> Books:
+def of_dashboard(held: Journalled, dashboard: ResumingSubscriber) -> Books:
     """What a dashboard had, up to its last position: all that is lossless once, and the newest of the rest."""
     bodies = {each.id: hash(each.body) for each in held.events}
     lossless = [each for each in held.events[: dashboard.at] if each.is_lossless]

@@ -11,14 +11,15 @@ import pytest
 from playwright.async_api import expect
 
 from tests.faults.faketime import FakedTime
-from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
 from tests.support.browser_page import DEADLINE_MS, browser_page
+from tests.support.tokens import token
 
 BAGGER: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"
 
 
-def statuses(floor: RunningFloor, equipment: str = "Bagger-1") -> list[tuple[str, bool]]:
+def statuses(floor: BridgeProcess, equipment: str = "Bagger-1") -> list[tuple[str, bool]]:
     """What was told of a machine's status: (status, estimated)."""
     with closing(sqlite3.connect(f"file:{floor.journal}?mode=ro", uri=True)) as journal:
         rows = journal.execute("SELECT body FROM events ORDER BY offset").fetchall()
@@ -30,13 +31,13 @@ def statuses(floor: RunningFloor, equipment: str = "Bagger-1") -> list[tuple[str
     ]
 
 
-def absences(floor: RunningFloor) -> list[dict[str, object]]:
+def absences(floor: BridgeProcess) -> list[dict[str, object]]:
     with closing(sqlite3.connect(f"file:{floor.journal}?mode=ro", uri=True)) as journal:
         rows = journal.execute("SELECT payload FROM inputs WHERE topic = 'presence/absence'").fetchall()
     return [json.loads(payload) for (payload,) in rows]
 
 
-async def runs(floor: RunningFloor) -> None:
+async def runs(floor: BridgeProcess) -> None:
     async with floor.device() as device:
         await device.publish(f"{BAGGER}/state", b'{"state": "running"}')
     await until(lambda: statuses(floor)[-1:] == [("running", False)], what="the machine runs")
@@ -47,7 +48,7 @@ async def test_a_killed_bridge_knows_nothing_of_what_it_did_not_see(
     tmp_path: Path, mosquitto: RunningBroker, away: str, after: tuple[str, bool]
 ) -> None:
     faked = FakedTime(tmp_path)
-    async with running_floor(tmp_path, mosquitto, environment=faked.environment) as floor:
+    async with bridge_process(tmp_path, mosquitto, environment=faked.environment) as floor:
         await runs(floor)
         assert floor.process is not None
         floor.process.kill()
@@ -69,7 +70,7 @@ async def test_a_bridge_without_anything_to_report_was_there_all_the_same(
 ) -> None:
     """A quiet plant is not an absent bridge: what counts is until when it watched, not when it last heard something."""
     environment = {"FLOOR_JOURNAL__CHECKPOINT_SECONDS": "0.2"}
-    async with running_floor(tmp_path, mosquitto, environment=environment) as floor:
+    async with bridge_process(tmp_path, mosquitto, environment=environment) as floor:
         await runs(floor)
         began = asyncio.get_running_loop().time()
         await until(lambda: asyncio.get_running_loop().time() - began > 11, seconds=15, what="a quiet while")
@@ -82,7 +83,7 @@ async def test_a_bridge_without_anything_to_report_was_there_all_the_same(
 async def test_a_link_that_is_lost_for_long_leaves_every_machine_unknown_until_it_reports(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         await runs(floor)
         mosquitto.stop()
         await until(lambda: statuses(floor)[-1:] == [("offline", True)], seconds=15, what="nobody watches")
@@ -95,14 +96,14 @@ async def test_a_link_that_is_lost_for_long_leaves_every_machine_unknown_until_i
 
 async def test_the_board_shows_unknown_time_as_such(tmp_path: Path, mosquitto: RunningBroker) -> None:
     faked = FakedTime(tmp_path)
-    async with running_floor(tmp_path, mosquitto, environment=faked.environment) as floor:
+    async with bridge_process(tmp_path, mosquitto, environment=faked.environment) as floor:
         await runs(floor)
         assert await floor.stop() == 0
         faked.set("+15")
         await floor.start()
         await until(lambda: statuses(floor)[-1:] == [("offline", True)], what="nobody knows what it does")
         async with browser_page() as page:
-            await page.goto(f"http://127.0.0.1:{floor.port}/#token={floor.token()}")
+            await page.goto(f"http://127.0.0.1:{floor.port}/#token={token()}")
             row = page.locator("#events tr", has_text="Bagger-1").filter(has_text="line_status_update").first
             await expect(row).to_contain_text("status offline", timeout=DEADLINE_MS)
             await expect(row).to_contain_text("estimated")

@@ -3,7 +3,7 @@
 import signal
 from pathlib import Path
 
-from tests.faults.bridge_under_load import floor_under_load
+from tests.faults.bridge_under_load import bridge_under_load
 from tests.support.brokers import RunningBroker, until
 from tests.support.rounds import rounds
 
@@ -12,7 +12,7 @@ REPORTS = 60
 
 @rounds(1, faults=4)
 async def test_a_broker_that_restarts_costs_nothing(tmp_path: Path, mosquitto: RunningBroker, rounds: int) -> None:
-    async with floor_under_load(tmp_path, mosquitto) as this:
+    async with bridge_under_load(tmp_path, mosquitto) as this:
         for _ in range(rounds):
             await this.load.more(REPORTS)
             mosquitto.stop()  # in an orderly way: it saves its sessions
@@ -27,7 +27,7 @@ async def test_a_broker_that_restarts_costs_nothing(tmp_path: Path, mosquitto: R
 async def test_a_frozen_broker_is_noticed_and_costs_nothing(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:
-    async with floor_under_load(tmp_path, mosquitto) as this:
+    async with bridge_under_load(tmp_path, mosquitto) as this:
         for _ in range(rounds):
             await this.load.more(REPORTS)
             mosquitto.send(signal.SIGSTOP)

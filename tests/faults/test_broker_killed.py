@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.bridge_under_load import FloorUnderLoad, floor_under_load
+from tests.faults.bridge_under_load import BridgeUnderLoad, bridge_under_load
 from tests.faults.loss_ledger import Journalled, last_number
 from tests.support import run_record
 from tests.support.brokers import MOSQUITTO_CONF, mosquitto_broker, running, until
@@ -37,8 +37,8 @@ async def test_what_a_killed_broker_forgets_is_told(
     conf = f"{MOSQUITTO_CONF}autosave_interval {autosave_seconds}\n"
     (tmp_path / "mosquitto").mkdir()
     with running(mosquitto_broker(tmp_path / "mosquitto", conf=conf)) as broker:
-        async with floor_under_load(tmp_path, broker) as this:
-            await until(lambda: last_number(this.floor.journal) > REPORTS, seconds=20, what="every device known")
+        async with bridge_under_load(tmp_path, broker) as this:
+            await until(lambda: last_number(this.bridge.journal) > REPORTS, seconds=20, what="every device known")
             for _ in range(rounds):
                 if saved:
                     broker.send(signal.SIGUSR1)  # it saves: here, what it did within the last minute
@@ -63,19 +63,19 @@ async def test_what_a_killed_broker_forgets_is_told(
     assert ledger.wrong.keys() <= {"missing", "unpublished", "doubled"}
 
 
-async def kill_under_the_bridge(this: FloorUnderLoad) -> None:
+async def kill_under_the_bridge(this: BridgeUnderLoad) -> None:
     this.broker.kill()
     await until(lambda: not this.dashboard.live, seconds=5, what="told")
     this.broker.start()
     await until(lambda: this.dashboard.live, seconds=20, what="healed")
 
 
-async def kill_with_reports_waiting(this: FloorUnderLoad) -> None:
-    await this.floor.stop(signal.SIGKILL)
+async def kill_with_reports_waiting(this: BridgeUnderLoad) -> None:
+    await this.bridge.stop(signal.SIGKILL)
     await this.load.more(WAITING)
     this.broker.kill()
     this.broker.start()
-    await this.floor.start()
+    await this.bridge.start()
 
 
 def gaps_in_events(held: Journalled) -> int:

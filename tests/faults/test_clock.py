@@ -14,17 +14,16 @@ from typing import Final
 from urllib.request import urlopen
 
 import pytest
-import websockets
 
-from bridge import settings as settings_module
 from bridge.adapters.clock import wall_ms
-from bridge.adapters.tokens import TokenIssuer
 from bridge.domain.events import rfc3339
-from tests.faults.bridge_under_load import floor_under_load
+from tests.faults.bridge_under_load import bridge_under_load
 from tests.faults.faketime import DAY_MS, FakedTime
-from tests.support.bridge_process import DEMO_PLANT, Frame, RunningFloor, running_floor
+from tests.support.bridge_process import DEMO_PLANT, BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
-from tests.support.front_server import closed
+from tests.support.dashboard import Frame
+from tests.support.socket_dashboard import connected
+from tests.support.tokens import token
 
 STATION: Final = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 BAGGER: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"
@@ -53,42 +52,36 @@ def millis(timestamp: str) -> float:
     return datetime.fromisoformat(timestamp).timestamp() * 1_000
 
 
-def journalled_times(floor: RunningFloor) -> list[int]:
+def journalled_times(floor: BridgeProcess) -> list[int]:
     with closing(sqlite3.connect(f"file:{floor.journal}?mode=ro", uri=True)) as journal:
         return [at for (at,) in journal.execute("SELECT received_at FROM inputs ORDER BY number")]
 
 
-def metrics(floor: RunningFloor) -> str:
+def metrics(floor: BridgeProcess) -> str:
     with urlopen(f"http://127.0.0.1:{floor.port}/metrics", timeout=20) as answer:
         return str(answer.read().decode())
 
 
-def offset_of(floor: RunningFloor) -> float:
+def offset_of(floor: BridgeProcess) -> float:
     (line,) = [each for each in metrics(floor).splitlines() if each.startswith("floor_clock_offset_seconds ")]
     return float(line.split()[1])
 
 
-def token_at(floor: RunningFloor, shift_ms: int) -> str:
-    """A token of an issuer whose wall is as wrong as the bridge's."""
-    issuer = TokenIssuer(settings_module.load(floor.config, {}).token)
-    return issuer.issue(subject="eva", roles=["admin"], now=wall_ms() + shift_ms, ttl_seconds=600)
-
-
-async def escalates_in_time(floor: RunningFloor, token: str) -> tuple[Frame, Frame]:
+async def escalates_in_time(floor: BridgeProcess, proof: str) -> tuple[Frame, Frame]:
     """Raise a call, wait until nobody has come, and resolve it; returns how it escalated."""
-    async with floor.dashboard(token) as board, floor.device() as device:
+    async with floor.dashboard(proof) as board, floor.device() as device:
         await board.snapshot(subscription_type="escalation")
         await device.publish(STATION, PRESS)
-        first = await board.until("escalation_update", data__level=0)
+        first = await board.receive("escalation_update", data__level=0)
         began = time.monotonic()
-        second = await board.until("escalation_update", subject=first["subject"], data__level=1, seconds=20)
+        second = await board.receive("escalation_update", subject=first["subject"], data__level=1, seconds=20)
         waited = time.monotonic() - began
         assert second["timestamp"] == first["data"]["deadline"]
         assert millis(second["timestamp"]) - millis(first["timestamp"]) == DUE_SECONDS * 1_000
         # a press that waits for what became due in a day is seen late, and its deadline counts from when it came
         assert waited < DUE_SECONDS + 5.0, "a deadline that passed is fired within P5"
         await device.publish(STATION, RESOLVE)
-        await board.until("escalation_update", subject=first["subject"], data__status="resolved")
+        await board.receive("escalation_update", subject=first["subject"], data__status="resolved")
         return first, second
 
 
@@ -98,10 +91,10 @@ async def test_a_wall_that_is_wrong_at_start_moves_no_deadline_and_no_time_back(
 ) -> None:
     """Right, 30 days behind, a day ahead, and right again."""
     faked = FakedTime(tmp_path)
-    async with running_floor(
+    async with bridge_process(
         tmp_path, mosquitto, plant=plant_with_quick_ladder(tmp_path), environment=faked.environment
     ) as floor:
-        right, _ = await escalates_in_time(floor, token_at(floor, 0))
+        right, _ = await escalates_in_time(floor, token())
         assert "floor_clock_held 0.0" in metrics(floor)
         for shift, shift_ms, held in (("-30d", -MONTH_MS, 1.0), ("+1d", DAY_MS, 0.0), ("+0", 0, 1.0)):
             assert await floor.stop() == 0
@@ -114,7 +107,7 @@ async def test_a_wall_that_is_wrong_at_start_moves_no_deadline_and_no_time_back(
             assert f"floor_clock_held {held}" in metrics(floor)
             behind = {"-30d": MONTH_MS, "+1d": 0, "+0": DAY_MS}[shift]
             assert offset_of(floor) == pytest.approx(behind / 1_000, abs=120)
-            first, _ = await escalates_in_time(floor, token_at(floor, shift_ms))
+            first, _ = await escalates_in_time(floor, token(now=time.time() + shift_ms / 1_000))
             assert millis(first["received_at"]) > millis(right["received_at"])
             if shift == "-30d":
                 assert millis(first["received_at"]) - millis(right["received_at"]) < 120_000, "held, and going on"
@@ -127,20 +120,20 @@ async def test_a_wall_that_is_wrong_at_start_moves_no_deadline_and_no_time_back(
 async def test_a_wall_that_is_set_while_it_runs_moves_no_deadline(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """Set back it is not followed, and the bridge says so; set forward it is, and what is pending has its time."""
     faked = FakedTime(tmp_path)
-    async with running_floor(
+    async with bridge_process(
         tmp_path, mosquitto, plant=plant_with_quick_ladder(tmp_path), environment=faked.environment
     ) as floor:
         async with floor.dashboard() as board, floor.device() as device:
             await board.snapshot(subscription_type="escalation")
             began = time.monotonic()
             await device.publish(STATION, PRESS)
-            first = await board.until("escalation_update", data__level=0)
+            first = await board.receive("escalation_update", data__level=0)
             faked.set("-30d")  # while the deadline runs
-            second = await board.until("escalation_update", data__level=1, seconds=20)
+            second = await board.receive("escalation_update", data__level=1, seconds=20)
             assert 0.5 * DUE_SECONDS < time.monotonic() - began < DUE_SECONDS + 5.0
             assert second["timestamp"] == first["data"]["deadline"]
             await device.publish(STATION, RESOLVE)
-            end = await board.until("escalation_update", data__status="resolved")
+            end = await board.receive("escalation_update", data__status="resolved")
             assert 0 < millis(end["timestamp"]) - millis(first["timestamp"]) < 60_000
             assert end["data_quality"]["clock"] != "skewed"
             assert "clock.step_detected" in floor.log()
@@ -148,14 +141,13 @@ async def test_a_wall_that_is_set_while_it_runs_moves_no_deadline(tmp_path: Path
             assert offset_of(floor) == pytest.approx(MONTH_MS / 1_000, abs=120)
             assert "floor_clock_held 1.0" in metrics(floor)
             faked.set("+1d")
-            code, _ = await closed(board.socket)
-            assert code == 4401, "the token has expired: the wall says so"
-        async with websockets.connect(f"ws://127.0.0.1:{floor.port}/ws") as socket:
-            await socket.send(f'{{"type": "auth", "token": "{floor.token()}"}}')
-            assert (await closed(socket))[0] in (1008, 4401)
+            assert (await board.closed())[0] == 4401, "the token has expired: the wall says so"
+        async with connected(floor.port) as board:
+            await board.send("auth", token=token())
+            assert (await board.closed())[0] in (1008, 4401)
         await until(lambda: "clock.step_applied" in floor.log(), what="the wall is followed")
         assert "floor_clock_held 0.0" in metrics(floor)
-        first, _ = await escalates_in_time(floor, token_at(floor, DAY_MS))
+        first, _ = await escalates_in_time(floor, token(now=time.time() + DAY_MS / 1_000))
         assert 0 < millis(first["received_at"]) - millis(end["timestamp"]) - DAY_MS < 60_000
         assert await floor.stop() == 0
         times = journalled_times(floor)
@@ -169,16 +161,16 @@ async def test_a_wall_that_is_set_again_and_again_under_load_costs_nothing(
     """Backwards by days and by less than what is followed, and kills between them."""
     faked = FakedTime(tmp_path)
     alive = {**faked.environment, "FLOOR_TIME__SCALE": "1"}
-    async with floor_under_load(tmp_path, mosquitto, environment=alive) as this:
+    async with bridge_under_load(tmp_path, mosquitto, environment=alive) as this:
         for shift in ("-1h", "-3", "-30d", "+0"):
             await this.load.more(60)
             faked.set(shift)
             await this.load.more(60)
             if shift == "-3":
-                assert this.floor.process is not None
-                this.floor.process.kill()
-                await this.floor.process.wait()
-                await this.floor.start()
+                assert this.bridge.process is not None
+                this.bridge.process.kill()
+                await this.bridge.process.wait()
+                await this.bridge.start()
         await until(lambda: this.dashboard.live, what="live")
         ledger = await this.books("the wall set by -1 h, -3 s, -30 d and right again, with a kill between")
     assert ledger.wrong == {}
@@ -202,14 +194,14 @@ async def test_a_change_of_the_plants_zone_while_it_runs_closes_its_hour_once(
     shift_ms = moment - wall_ms() - 8_000
     faked = FakedTime(tmp_path, f"{shift_ms / 1_000:+.3f}")
     plant = plant_with_quick_ladder(tmp_path)
-    async with running_floor(tmp_path, mosquitto, plant=plant, environment=faked.environment) as floor:
+    async with bridge_process(tmp_path, mosquitto, plant=plant, environment=faked.environment) as floor:
         async with floor.device() as device:
             await device.publish(f"{BAGGER}/state", b'{"state": "running"}')
         following = {"window": "hour", "window_start": rfc3339(moment)}
         await until(lambda: oee_of(floor, following) != [], seconds=60, what="the hour after the change")
         ended = oee_of(floor, {"window": "hour", "closed": True})
         night = oee_of(floor, {"window": "shift"})
-        await escalates_in_time(floor, token_at(floor, shift_ms))
+        await escalates_in_time(floor, token(now=time.time() + shift_ms / 1_000))
         assert await floor.stop() == 0
         times = journalled_times(floor)
     assert [(each["timestamp"], each["data"]["window_start"], each["data"]["window_end"]) for each in ended] == [
@@ -222,7 +214,7 @@ async def test_a_change_of_the_plants_zone_while_it_runs_closes_its_hour_once(
     assert all(before <= after for before, after in pairwise(times))
 
 
-def oee_of(floor: RunningFloor, like: Frame) -> list[Frame]:
+def oee_of(floor: BridgeProcess, like: Frame) -> list[Frame]:
     """What the journal holds of the line's windows; a dashboard sees the newest of those that come at once."""
     with closing(sqlite3.connect(f"file:{floor.journal}?mode=ro", uri=True)) as journal:
         rows = journal.execute("SELECT body FROM events WHERE topic LIKE '%/L1/\\_/oee/%' ESCAPE '\\' ORDER BY offset")

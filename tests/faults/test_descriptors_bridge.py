@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from tests.faults.bridge_under_load import FloorUnderLoad, floor_under_load
+from tests.faults.bridge_under_load import BridgeUnderLoad, bridge_under_load
 from tests.support.brokers import RunningBroker, until
 from tests.support.tcp_proxy import End, tcp_proxy
 
@@ -16,12 +16,12 @@ NEWCOMERS: Final = 20
 HEALED_SECONDS: Final = 40.0
 
 
-def pid_of(this: FloorUnderLoad) -> int:
-    assert this.floor.process is not None
-    return this.floor.process.pid
+def pid_of(this: BridgeUnderLoad) -> int:
+    assert this.bridge.process is not None
+    return this.bridge.process.pid
 
 
-def allow_descriptors(this: FloorUnderLoad, more: int | None) -> None:
+def allow_descriptors(this: BridgeUnderLoad, more: int | None) -> None:
     """Let the bridge open so many more files and sockets than it has; None: as many as at its start."""
     pid = pid_of(this)
     hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
@@ -47,19 +47,19 @@ async def test_without_descriptors_it_lives_and_reaches_the_broker_again_when_th
     """Newcomers are not accepted, the lost link cannot be made anew; and then it can."""
     async with tcp_proxy(mosquitto.port) as network:
         there = {"FLOOR_BROKER__PORT": str(network.port)}
-        async with floor_under_load(tmp_path, mosquitto, environment=there) as this:
+        async with bridge_under_load(tmp_path, mosquitto, environment=there) as this:
             await this.load.more(REPORTS)
             allow_descriptors(this, 0)
-            plugs = await knock(this.floor.port, NEWCOMERS)  # they take every descriptor that becomes free
+            plugs = await knock(this.bridge.port, NEWCOMERS)  # they take every descriptor that becomes free
             network.cut(End.RESET)
             await until(lambda: not this.dashboard.live, seconds=5, what="told")
             await this.load.more(REPORTS)
-            assert this.floor.process is not None
-            assert this.floor.process.returncode is None, this.floor.log()[-2_000:]
+            assert this.bridge.process is not None
+            assert this.bridge.process.returncode is None, this.bridge.log()[-2_000:]
             allow_descriptors(this, None)
             for plug in plugs:
                 plug.close()
             await until(lambda: this.dashboard.live, seconds=HEALED_SECONDS, what="healed")
-            await until(this.floor.is_ready, what="newcomers are accepted")
+            await until(this.bridge.is_ready, what="newcomers are accepted")
             ledger = await this.books("no file descriptors while the broker's links were cut")
     assert ledger.wrong == {}

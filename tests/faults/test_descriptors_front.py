@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 from tests.support.brokers import until
-from tests.support.bytes_dashboard import RawDashboard, connect, said, token_of
+from tests.support.bytes_dashboard import BytesDashboard, connect, encoded
 from tests.support.front_process import FrontProcess, front_process
+from tests.support.tokens import token
 
 NEWCOMERS = 30
 ROOM = 5
@@ -23,15 +24,15 @@ async def load_of_commits(process: FrontProcess) -> float:
 
 async def test_without_descriptors_newcomers_are_refused_and_others_are_served_on(tmp_path: Path) -> None:
     heard: list[bytes] = []
-    late: list[RawDashboard] = []
-    first = said(
-        {"type": "auth", "token": token_of("eva")},
+    late: list[BytesDashboard] = []
+    first = encoded(
+        {"type": "auth", "token": token()},
         {"type": "subscribe", "id": "all", "subscription_type": "line", "snapshot": False},
     )
-    snapshot = said({"type": "auth", "token": token_of("eva")}, {"type": "subscribe", "subscription_type": "line"})
-    served: dict[RawDashboard, None] = {}
+    snapshot = encoded({"type": "auth", "token": token()}, {"type": "subscribe", "subscription_type": "line"})
+    served: dict[BytesDashboard, None] = {}
 
-    def hear(dashboard: RawDashboard, text: bytes) -> None:
+    def take(dashboard: BytesDashboard, text: bytes) -> None:
         if b'"snapshot_end"' in text:
             served[dashboard] = None
 
@@ -42,18 +43,18 @@ async def test_without_descriptors_newcomers_are_refused_and_others_are_served_o
         process.allow_descriptors(ROOM)
         for _ in range(NEWCOMERS):
             with contextlib.suppress(OSError):
-                late.append(await connect(process.port, snapshot, hear))
+                late.append(await connect(process.port, snapshot, take))
         await asyncio.wait_for(process.commit(20, lines=2), 30)
         await until(lambda: b'"offset":40' in b"".join(heard), what="the events, at who was there before")
         assert await load_of_commits(process) < max(0.5, 3 * usual), "it waits for descriptors, it does not spin"
-        assert old.ended is None
+        assert not old.is_closed
         assert (await process.statistics())["connections"] <= 1 + ROOM
         process.allow_descriptors(1_000)
         for each in late:
-            each.leave()
-        healed = await connect(process.port, snapshot, hear)
+            each.abort()
+        healed = await connect(process.port, snapshot, take)
         await until(lambda: healed in served, what="a newcomer with a snapshot")
         await process.commit(1, lines=2)
         await until(lambda: b'"offset":61' in b"".join(heard), what="events after it healed")
-        assert old.ended is None
+        assert not old.is_closed
         assert json.loads(heard[-1])["type"] != "error"

@@ -16,7 +16,7 @@ import pytest
 
 from bridge.domain.internal_inputs import ABSENCE_TOPIC, BridgeAbsence
 from device_sim import profile
-from tests.faults.disturbed_bridge import SCALE, Away, DisturbedFloor, disturbed_floor
+from tests.faults.disturbed_bridge import SCALE, Away, DisturbedBridge, disturbed_bridge
 from tests.faults.loss_ledger import Books, Journalled
 from tests.faults.silenced_presses import report_of, silenced
 from tests.faults.simulated_load import Report
@@ -43,7 +43,7 @@ async def test_a_bridge_that_dies_among_disturbed_devices_loses_and_invents_noth
     tmp_path: Path, mosquitto: RunningBroker, name: str
 ) -> None:
     chance = random.Random(name)
-    async with disturbed_floor(tmp_path, mosquitto, name, seconds=SECONDS) as this:
+    async with disturbed_bridge(tmp_path, mosquitto, name, seconds=SECONDS) as this:
         for _ in range(KILLS):
             await asyncio.sleep(chance.uniform(*PAUSE_SECONDS))
             await restart(this, signal.SIGKILL, away=chance.uniform(*AWAY_SECONDS))
@@ -75,28 +75,28 @@ async def test_a_bridge_that_dies_among_disturbed_devices_loses_and_invents_noth
     assert carried_over(held, unwatched) == []
 
 
-async def restart(this: DisturbedFloor, number: signal.Signals, *, away: float) -> None:
+async def restart(this: DisturbedBridge, number: signal.Signals, *, away: float) -> None:
     with this.absent():
-        code = await this.floor.stop(number)
-        assert code == (0 if number is signal.SIGTERM else -signal.SIGKILL), this.floor.log()
+        code = await this.bridge.stop(number)
+        assert code == (0 if number is signal.SIGTERM else -signal.SIGKILL), this.bridge.log()
         await asyncio.sleep(away)
-        await this.floor.launch()
-    await this.floor.ready()
+        await this.bridge.launch()
+    await this.bridge.ready()
 
 
-async def lose_the_network(this: DisturbedFloor) -> None:
+async def lose_the_network(this: DisturbedBridge) -> None:
     """Let the bridge's connections be half-open until it says that it does not watch the floor."""
     async with this.network_free:
         this.network.freeze()
         await until(lambda: not this.dashboard.live, seconds=NOTICE_SECONDS, what="it is noticed")
-        before = len(absences(this.floor))
-        await until(lambda: len(absences(this.floor)) > before, seconds=LOST_SECONDS, what="nobody watches")
+        before = len(absences(this.bridge))
+        await until(lambda: len(absences(this.bridge)) > before, seconds=LOST_SECONDS, what="nobody watches")
         with this.absent():
             this.network.thaw()
             await until(lambda: this.dashboard.live, seconds=LOST_SECONDS, what="healed")
 
 
-async def restart_the_broker(this: DisturbedFloor) -> None:
+async def restart_the_broker(this: DisturbedBridge) -> None:
     this.broker.stop()
     await until(lambda: not this.dashboard.live, seconds=NOTICE_SECONDS, what="it is noticed")
     this.broker.start()

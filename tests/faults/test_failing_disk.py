@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.bridge_under_load import FloorUnderLoad, forked_floor_under_load
+from tests.faults.bridge_under_load import BridgeUnderLoad, bridge_under_load
 from tests.faults.failing_disk import SYNCS, WRITES, failing_disk
+from tests.faults.forked_bridge import Fork
 from tests.faults.loss_ledger import last_number
 from tests.support.brokers import RunningBroker, until
 from tests.support.rounds import rounds
@@ -23,15 +24,15 @@ CALLS = pytest.mark.parametrize("calls", [SYNCS, WRITES])
 async def test_a_disk_that_only_fails_stops_the_intake_and_heals(
     tmp_path: Path, mosquitto: RunningBroker, calls: str, rounds: int
 ) -> None:
-    async with forked_floor_under_load(tmp_path, mosquitto) as (this, floor):
+    async with bridge_under_load(tmp_path, mosquitto, launcher=Fork()) as this:
         for _ in range(rounds):
             await this.load.more(REPORTS)
-            async with failing_disk(floor, calls, "error=EIO"):
+            async with failing_disk(this.bridge, calls, "error=EIO"):
                 await until(lambda: not this.dashboard.live, seconds=TOLD_SECONDS, what="told")
-                assert not floor.is_ready()
-                before = last_number(floor.journal)
+                assert not this.bridge.is_ready()
+                before = last_number(this.bridge.journal)
                 await this.load.more(REPORTS)
-                assert last_number(floor.journal) == before
+                assert last_number(this.bridge.journal) == before
             await healed(this)
         ledger = await this.books(f"{rounds} times {calls} always fail")
     assert ledger.wrong == {}
@@ -43,15 +44,15 @@ async def test_every_nth_failure_is_made_good(
     tmp_path: Path, mosquitto: RunningBroker, calls: str, rounds: int
 ) -> None:
     """N grows from 2; between two of them the bridge is killed, so that it starts from what it left behind."""
-    async with forked_floor_under_load(tmp_path, mosquitto) as (this, floor):
+    async with bridge_under_load(tmp_path, mosquitto, launcher=Fork()) as this:
         for nth in range(2, rounds + 2):
-            async with failing_disk(floor, calls, f"error=EIO:when={nth}+{nth}") as has_failed:
+            async with failing_disk(this.bridge, calls, f"error=EIO:when={nth}+{nth}") as has_failed:
                 await this.load.more(REPORTS)
                 await until(has_failed, seconds=60, what="a failure")
                 if nth % 2:
-                    await floor.stop(signal.SIGKILL)
+                    await this.bridge.stop(signal.SIGKILL)
             if nth % 2:
-                await floor.start()
+                await this.bridge.start()
             await healed(this)
         ledger = await this.books(f"every Nth of {calls} fails, N from 2 to {rounds + 1}")
     assert ledger.wrong == {}
@@ -59,13 +60,13 @@ async def test_every_nth_failure_is_made_good(
 
 @rounds(1, faults=3, proof=10)
 async def test_a_kill_after_failed_syncs_loses_nothing(tmp_path: Path, mosquitto: RunningBroker, rounds: int) -> None:
-    async with forked_floor_under_load(tmp_path, mosquitto) as (this, floor):
+    async with bridge_under_load(tmp_path, mosquitto, launcher=Fork()) as this:
         for _ in range(rounds):
             await this.load.more(REPORTS)
-            async with failing_disk(floor, SYNCS, "error=EIO"):
+            async with failing_disk(this.bridge, SYNCS, "error=EIO"):
                 await until(lambda: not this.dashboard.live, seconds=TOLD_SECONDS, what="told")
-                await floor.stop(signal.SIGKILL)
-            await floor.start()
+                await this.bridge.stop(signal.SIGKILL)
+            await this.bridge.start()
         ledger = await this.books(f"{rounds} kills while no sync succeeds")
     assert ledger.wrong == {}
 
@@ -73,18 +74,22 @@ async def test_a_kill_after_failed_syncs_loses_nothing(tmp_path: Path, mosquitto
 @rounds(1, faults=2, proof=4)
 async def test_a_slow_disk_costs_time_only(tmp_path: Path, mosquitto: RunningBroker, rounds: int) -> None:
     """Slow: it goes on. So slow that it does not answer: told, and nothing acknowledged meanwhile."""
-    async with forked_floor_under_load(tmp_path, mosquitto) as (this, floor):
+    async with bridge_under_load(tmp_path, mosquitto, launcher=Fork()) as this:
         for _ in range(rounds):
-            async with failing_disk(floor, SYNCS, "delay_enter=100ms"):
-                taken = last_number(floor.journal)
-                await until(lambda: last_number(floor.journal) > taken + REPORTS, seconds=30, what="slowly taken in")  # noqa: B023 - waited for at once
-            async with failing_disk(floor, SYNCS, "delay_enter=20s"):
+            async with failing_disk(this.bridge, SYNCS, "delay_enter=100ms"):
+                enough = last_number(this.bridge.journal) + REPORTS
+                await until(
+                    lambda enough=enough: last_number(this.bridge.journal) > enough,  # type: ignore[misc]
+                    seconds=30,
+                    what="slowly taken in",
+                )
+            async with failing_disk(this.bridge, SYNCS, "delay_enter=20s"):
                 await until(lambda: not this.dashboard.live, seconds=TOLD_SECONDS, what="told")
-                assert not floor.is_ready()
+                assert not this.bridge.is_ready()
             await healed(this)
         ledger = await this.books(f"{rounds} times a disk that answers late")
     assert ledger.wrong == {}
 
 
-async def healed(this: FloorUnderLoad) -> None:
+async def healed(this: BridgeUnderLoad) -> None:
     await until(lambda: this.dashboard.live, seconds=HEALED_SECONDS, what="healed")

@@ -12,8 +12,9 @@ from typing import Final
 
 from bridge.domain.messages import Will
 from bridge.mqtt.link import BrokerLink
-from tests.support.bridge_process import DEMO_PLANT, Client, RunningFloor, running_floor
+from tests.support.bridge_process import DEMO_PLANT, BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, client_settings, linked, until
+from tests.support.dashboard import Dashboard
 from tests.support.tcp_proxy import End, tcp_proxy
 
 DEVICE: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"
@@ -56,16 +57,18 @@ async def wills(broker: RunningBroker) -> AsyncIterator[list[float]]:
             listening.cancel()
 
 
-async def status(board: Client, wanted: str) -> dict[str, object]:
+async def status(board: Dashboard, wanted: str) -> dict[str, object]:
     """Read up to this status of the machine."""
-    return await board.until("line_status_update", equipment_code="Bagger-1", data__status=wanted, seconds=DEAD_SECONDS)
+    return await board.receive(
+        "line_status_update", equipment_code="Bagger-1", data__status=wanted, seconds=DEAD_SECONDS
+    )
 
 
 async def test_a_half_open_or_lost_device_is_offline_within_5_s_of_its_will(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     async with (
-        running_floor(tmp_path, mosquitto) as floor,
+        bridge_process(tmp_path, mosquitto) as floor,
         floor.dashboard() as board,
         wills(mosquitto) as heard,
         tcp_proxy(mosquitto.port) as network,
@@ -95,7 +98,7 @@ async def test_a_will_that_comes_after_the_device_is_back_does_not_make_it_offli
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     async with (
-        running_floor(tmp_path, mosquitto) as floor,
+        bridge_process(tmp_path, mosquitto) as floor,
         floor.dashboard() as board,
         wills(mosquitto) as heard,
         tcp_proxy(mosquitto.port) as network,
@@ -112,7 +115,7 @@ async def test_a_will_that_comes_after_the_device_is_back_does_not_make_it_offli
         assert became_of_deaths(floor) == {("suppressed", "out_of_order")}
 
 
-def became_of_deaths(floor: RunningFloor) -> set[tuple[str, str]]:
+def became_of_deaths(floor: BridgeProcess) -> set[tuple[str, str]]:
     with closing(sqlite3.connect(f"file:{floor.journal}?mode=ro", uri=True)) as journal:
         return set(journal.execute("SELECT effect, reason FROM inputs WHERE topic LIKE '%/Bagger-1/death'"))
 
@@ -126,7 +129,7 @@ async def test_a_silent_device_is_offline_within_5_s_of_its_limit_and_back_with_
     plant = tmp_path / "plant.toml"
     plant.write_text(changed.replace("heartbeat_seconds = 300", "# heartbeat_seconds = 300"))
     async with (
-        running_floor(tmp_path, mosquitto, plant=plant) as floor,
+        bridge_process(tmp_path, mosquitto, plant=plant) as floor,
         floor.dashboard() as board,
         tcp_proxy(mosquitto.port) as network,
     ):

@@ -2,23 +2,22 @@
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import websockets
 from playwright.async_api import expect
 
 from bridge.front.web import server
 from bridge.watch.client import WatchClient
 from tests.support.brokers import until
 from tests.support.browser_page import DEADLINE_MS, browser_page
-from tests.support.front_server import Served, call, closed, frame_of, served_front
-from tests.support.socket_dashboard import narrow_socket
+from tests.support.front_server import call, served_front
+from tests.support.socket_dashboard import dashboard
 from tests.support.tcp_proxy import tcp_proxy
+from tests.support.tokens import token
 
 TOLD_SECONDS = 5.0
 TOLD_MS = TOLD_SECONDS * 1_000
@@ -30,7 +29,7 @@ async def test_a_board_that_hears_nothing_greys_out_by_itself_and_comes_back(tmp
         tcp_proxy(served.port) as network,
         browser_page() as page,
     ):
-        await page.goto(f"http://127.0.0.1:{network.port}/#token={served.token()}")
+        await page.goto(f"http://127.0.0.1:{network.port}/#token={token()}")
         await expect(page.locator("body:not(.stale) #link")).to_have_text("live", timeout=DEADLINE_MS)
         network.freeze()
         await expect(page.locator("body.stale #link")).to_have_text("the server is silent", timeout=TOLD_MS)
@@ -45,7 +44,7 @@ async def test_a_board_leaves_a_dead_connection_for_a_new_one(tmp_path: Path) ->
         tcp_proxy(served.port) as network,
         browser_page() as page,
     ):
-        await page.goto(f"http://127.0.0.1:{network.port}/#token={served.token()}")
+        await page.goto(f"http://127.0.0.1:{network.port}/#token={token()}")
         await expect(page.locator("body:not(.stale) #link")).to_have_text("live", timeout=DEADLINE_MS)
         network.freeze_passages()
         await expect(page.locator("body.stale")).to_be_visible(timeout=TOLD_MS)
@@ -55,12 +54,12 @@ async def test_a_board_leaves_a_dead_connection_for_a_new_one(tmp_path: Path) ->
 
 
 @contextlib.asynccontextmanager
-async def watching(served: Served, port: int) -> AsyncIterator[list[dict[str, Any]]]:
+async def watching(port: int) -> AsyncIterator[list[dict[str, Any]]]:
     """What `floor watch` shows of everything."""
     shown: list[dict[str, Any]] = []
     watch = WatchClient(
         url=f"ws://127.0.0.1:{port}/ws",
-        token=served.token,
+        token=token,
         subscriptions=[{"id": "all", "subscription_type": "line"}],
         on_frame=shown.append,
     )
@@ -74,7 +73,7 @@ async def watching(served: Served, port: int) -> AsyncIterator[list[dict[str, An
 
 async def test_floor_watch_says_when_it_hears_nothing_and_goes_on_with_a_new_connection(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, tcp_proxy(served.port) as network:
-        async with watching(served, network.port) as shown:
+        async with watching(network.port) as shown:
             await until(lambda: any(each["type"] == "link" for each in shown), what="connected")
             network.freeze_passages()
             began = time.monotonic()
@@ -89,7 +88,7 @@ async def test_floor_watch_says_when_it_hears_nothing_and_goes_on_with_a_new_con
 @pytest.mark.faults
 async def test_an_idle_watch_of_a_front_that_is_there_is_not_called_silent(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, tcp_proxy(served.port) as network:
-        async with watching(served, network.port) as shown:
+        async with watching(network.port) as shown:
             # past the time after which silence is told
             await until(lambda: network.connections == 1 and _positions(shown) >= 3, seconds=20, what="positions")
         assert "link_lost" not in {each["type"] for each in shown}
@@ -106,21 +105,20 @@ async def test_the_front_frees_a_dashboard_that_is_gone_without_a_word(
     monkeypatch.setattr(server, "PING_SECONDS", 0.2)  # of 20
     monkeypatch.setattr(server, "PONG_SECONDS", 0.6)  # of 60
     monkeypatch.setattr(server, "CLOSE_SECONDS", 0.2)
-    async with served_front(tmp_path, send_buffer=4_096) as served, tcp_proxy(served.port) as network:
-        address = f"ws://127.0.0.1:{network.port}/ws"
-        async with websockets.connect(address, sock=narrow_socket(network.port), close_timeout=0.1) as socket:
-            await socket.send(json.dumps({"type": "auth", "token": served.token()}))
-            await frame_of(socket, "auth_ok")
-            await socket.send(json.dumps({"type": "subscribe", "subscription_type": "line"}))
-            await frame_of(socket, "snapshot_end")
-            assert served.front.statistics()["connections"] == 1
-            network.freeze()
-            for number in range(unread):
-                served.commit(call(f"L1.call.{number}"))
-            await until(lambda: served.front.statistics()["connections"] == 0, what="freed")
-            statistics = served.front.statistics()
-            assert statistics["balanced"]
-            assert statistics["subscriptions"] == {}
+    async with (
+        served_front(tmp_path, send_buffer=4_096) as served,
+        tcp_proxy(served.port) as network,
+        dashboard(network.port, narrow=True, close_timeout=0.1) as board,
+    ):
+        await board.snapshot(subscription_type="line")
+        assert served.front.statistics()["connections"] == 1
+        network.freeze()
+        for number in range(unread):
+            served.commit(call(f"L1.call.{number}"))
+        await until(lambda: served.front.statistics()["connections"] == 0, what="freed")
+        statistics = served.front.statistics()
+        assert statistics["balanced"]
+        assert statistics["subscriptions"] == {}
 
 
 @pytest.mark.faults
@@ -129,12 +127,9 @@ async def test_a_slow_but_living_dashboard_is_not_freed(tmp_path: Path, monkeypa
     monkeypatch.setattr(server, "PONG_SECONDS", 1.5)
     async with served_front(tmp_path) as served, tcp_proxy(served.port) as network:
         network.to_client.delay_seconds = network.to_server.delay_seconds = 0.2
-        async with websockets.connect(f"ws://127.0.0.1:{network.port}/ws") as socket:
-            await socket.send(json.dumps({"type": "auth", "token": served.token()}))
-            await frame_of(socket, "auth_ok")
+        async with dashboard(network.port) as board:
             began = time.monotonic()
             while time.monotonic() - began < 3.0:
-                await socket.send(json.dumps({"type": "ping"}))
-                await frame_of(socket, "pong")
+                await board.ask("ping", "pong")
             await served.front.shutdown(spread_seconds=1.0)
-            assert (await closed(socket))[0] == 1012
+            assert (await board.closed())[0] == 1012

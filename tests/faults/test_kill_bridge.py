@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.bridge_under_load import FloorUnderLoad, floor_under_load, forked_floor_under_load
+from tests.faults.bridge_under_load import BridgeUnderLoad, bridge_under_load
 from tests.faults.crash_points import PLACES
-from tests.faults.forked_bridge import ForkedFloor
+from tests.faults.forked_bridge import Fork
 from tests.support.brokers import RunningBroker, until
 from tests.support.rounds import rounds
 
@@ -23,37 +23,39 @@ MOST_REPORTS_BETWEEN = 40
 OFTEN_CHECKPOINTS = {"FLOOR_JOURNAL__CHECKPOINT_SECONDS": "0.1"}
 
 
-@rounds(2, faults=9, proof=91)
+@rounds(1, faults=9, proof=91)
 async def test_sigkill_at_every_step_loses_and_doubles_nothing(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:
     chance = random.Random(7)
     kills = Counter[str]()
-    async with forked_floor_under_load(tmp_path, mosquitto, environment=OFTEN_CHECKPOINTS) as (this, floor):
+    fork = Fork()
+    async with bridge_under_load(tmp_path, mosquitto, environment=OFTEN_CHECKPOINTS, launcher=fork) as this:
         await this.load.more(1)
-        await floor.stop(signal.SIGKILL)
+        await this.bridge.stop(signal.SIGKILL)
         for _ in range(rounds):
             for place in chance.sample([*PLACES, "any moment"], len(PLACES) + 1):
-                await die(this, floor, place, chance)
+                await die(this, fork, place, chance)
                 kills[place] += 1
-        await floor.start()
+        await this.bridge.start()
         await until(lambda: this.dashboard.resumed > 0, seconds=30, what="the dashboard resumed")
         ledger = await this.books(f"{kills.total()} kills, {rounds} at each of {', '.join(sorted(kills))}")
     assert ledger.wrong == {}
 
 
-async def die(this: FloorUnderLoad, floor: ForkedFloor, place: str, chance: random.Random) -> None:
+async def die(this: BridgeUnderLoad, fork: Fork, place: str, chance: random.Random) -> None:
     """Start a bridge, and return when it has been killed at this place."""
     if place == "any moment":
-        await floor.launch()
+        await this.bridge.launch()
         await this.load.more(chance.randrange(MOST_REPORTS_BETWEEN))
-        await floor.stop(signal.SIGKILL)
+        await this.bridge.stop(signal.SIGKILL)
         return
-    await floor.launch_to_die(place, chance.randint(1, MOST_PASSINGS))
-    assert floor.process is not None
-    process = floor.process
+    fork.crash_next(place, nth=chance.randint(1, MOST_PASSINGS))
+    await this.bridge.launch()
+    assert this.bridge.process is not None
+    process = this.bridge.process
     await until(lambda: process.returncode is not None, seconds=DIES_WITHIN_SECONDS, what=f"killed at «{place}»")
-    assert process.returncode == -signal.SIGKILL, floor.log()
+    assert process.returncode == -signal.SIGKILL, this.bridge.log()
 
 
 @pytest.mark.faults
@@ -61,12 +63,12 @@ async def test_floor_run_itself_is_killed_at_random_moments(tmp_path: Path, mosq
     """The same with the command an operator runs, and with kills while it starts."""
     chance = random.Random(11)
     kills = 10
-    async with floor_under_load(tmp_path, mosquitto) as this:
+    async with bridge_under_load(tmp_path, mosquitto) as this:
         for _ in range(kills):
             await this.load.more(chance.randrange(4 * MOST_REPORTS_BETWEEN))
-            await this.floor.stop(signal.SIGKILL)
-            await this.floor.launch()
-        await this.floor.ready()
+            await this.bridge.stop(signal.SIGKILL)
+            await this.bridge.launch()
+        await this.bridge.ready()
         await until(lambda: this.dashboard.resumed > 0, seconds=30, what="the dashboard resumed")
         ledger = await this.books(f"{kills} kills of `floor run` at random moments")
     assert ledger.wrong == {}

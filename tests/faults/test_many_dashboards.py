@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.support.brokers import until
-from tests.support.bytes_dashboard import RawDashboard, connect, said, stalled, token_of
+from tests.support.bytes_dashboard import BytesDashboard, connect, encoded, stalled
 from tests.support.front_process import FrontProcess, front_process
+from tests.support.tokens import token
 
 STALLED_BYTES = 256 * 1_024
 SMALL_BUFFER = 8_192  # of the kernel, for a socket: the front feels soon who does not read
@@ -24,7 +25,7 @@ BATCHED: dict[str, Any] = {"type": "options", "batch": True, "batch_ms": 0}
 
 def asks_for_all(*, batch: bool = True) -> bytes:
     options = [BATCHED] if batch else []
-    return said({"type": "auth", "token": token_of("eva")}, *options, ALL_EVENTS)
+    return encoded({"type": "auth", "token": token()}, *options, ALL_EVENTS)
 
 
 @contextlib.asynccontextmanager
@@ -95,7 +96,7 @@ async def p99_beside_stalled_ones(folder: Path, *, windows: int, healthy: int = 
     """The 99th percentile from commit to receipt beside stalled dashboards, in parts of that without, in one run."""
     heard: list[tuple[int, int]] = []
 
-    def hear(_: RawDashboard, text: bytes) -> None:
+    def take(_: BytesDashboard, text: bytes) -> None:
         now = time.monotonic_ns()
         if text.startswith((b'[{"type":"andon', b'[{"type":"line_status')):
             heard.extend((int(offset), now) for offset in OFFSET.findall(text))
@@ -110,7 +111,7 @@ async def p99_beside_stalled_ones(folder: Path, *, windows: int, healthy: int = 
 
     alone, beside = [], []
     async with front(folder) as process:
-        dashboards = [await connect(process.port, asks_for_all(), hear) for _ in range(healthy)]
+        dashboards = [await connect(process.port, asks_for_all(), take) for _ in range(healthy)]
         await _told(process, "connections", healthy)
         await process.commit(500, lines=100)
         for _ in range(windows):
@@ -118,7 +119,7 @@ async def p99_beside_stalled_ones(folder: Path, *, windows: int, healthy: int = 
             async with stalled_dashboards(process, stuck):
                 beside.append(await window(process))
         for each in dashboards:
-            each.leave()
+            each.abort()
     # Of each kind the quieter half of the windows, for the same reason.
     quiet, disturbed = (sum(sorted(each)[: windows // 2]) for each in (alone, beside))
     print(f"\np99 beside {stuck} stalled dashboards: {disturbed / quiet:.2f} of that without")  # noqa: T201
@@ -146,39 +147,35 @@ async def test_dashboards_that_come_back_at_once_get_one_snapshot_build_for_each
 
 
 async def _epoch(process: FrontProcess) -> str:
-    texts: list[bytes] = []
-    dashboard = await connect(
-        process.port, said({"type": "auth", "token": token_of("eva")}), lambda _, text: texts.append(text)
-    )
-    await until(lambda: bool(texts), what="auth_ok")
-    dashboard.leave()
-    found = re.search(rb'"epoch":"([^"]+)"', texts[0])
-    assert found is not None
-    return found[1].decode()
+    board = await connect(process.port)
+    await board.upgraded.wait()
+    answer = await board.ask("auth", "auth_ok", token=token())
+    board.abort()
+    return str(answer["streams"]["main"]["epoch"])
 
 
 async def _all_back(process: FrontProcess, count: int, since: dict[str, Any], *, recovered: bool) -> float:
     """Seconds until every dashboard, each with a token of its own, has what it missed."""
-    done: dict[RawDashboard, None] = {}
+    done: dict[BytesDashboard, None] = {}
     lines = [number % LINES + 1 for number in range(count)]
     ends = [f'"offset":{4_000 - 2 * LINES + 2 * line},'.encode() for line in range(LINES + 1)]
 
     def first(number: int) -> bytes:
         body = {"id": "mine", "subscription_type": "line", "target_id": f"L{lines[number]}"}
-        token = token_of(f"user-{number}", "operator", lines=[f"L{lines[number]}"])
+        proof = token(user=f"user-{number}", roles=("operator",), lines=[f"L{lines[number]}"])
         resume = {"type": "resume", "subscriptions": [body], "since": since}
-        return said({"type": "auth", "token": token}, BATCHED, resume)
+        return encoded({"type": "auth", "token": proof}, BATCHED, resume)
 
     def waiting_for(end: bytes) -> Any:
-        def hear(dashboard: RawDashboard, text: bytes) -> None:
+        def take(dashboard: BytesDashboard, text: bytes) -> None:
             if end in text:
                 done[dashboard] = None
 
-        return hear
+        return take
 
     firsts = [first(number) for number in range(count)]
     began = time.monotonic()
-    dashboards: Iterable[RawDashboard] = await asyncio.gather(
+    dashboards: Iterable[BytesDashboard] = await asyncio.gather(
         *(
             connect(process.port, each, waiting_for(ends[line] if recovered else b'"snapshot_end"'))
             for each, line in zip(firsts, lines, strict=True)
@@ -187,6 +184,6 @@ async def _all_back(process: FrontProcess, count: int, since: dict[str, Any], *,
     await until(lambda: len(done) == count, seconds=90, what=f"all {count} are back")
     seconds = time.monotonic() - began
     for each in dashboards:
-        assert each.ended is None
-        each.leave()
+        assert not each.is_closed
+        each.abort()
     return seconds

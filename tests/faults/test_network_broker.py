@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.bridge_under_load import FloorUnderLoad, floor_under_load
+from tests.faults.bridge_under_load import BridgeUnderLoad, bridge_under_load
 from tests.support.brokers import RunningBroker, until
 from tests.support.rounds import rounds
 from tests.support.tcp_proxy import Cut, End, TcpProxy, Way, tcp_proxy
@@ -23,20 +23,20 @@ HEALED_SECONDS = 25.0
 
 
 @contextlib.asynccontextmanager
-async def behind_a_network(folder: Path, broker: RunningBroker) -> AsyncIterator[tuple[FloorUnderLoad, TcpProxy]]:
+async def behind_a_network(folder: Path, broker: RunningBroker) -> AsyncIterator[tuple[BridgeUnderLoad, TcpProxy]]:
     async with tcp_proxy(broker.port) as network:
         there = {"FLOOR_BROKER__PORT": str(network.port)}
-        async with floor_under_load(folder, broker, environment=there) as this:
+        async with bridge_under_load(folder, broker, environment=there) as this:
             await until(lambda: this.dashboard.live, what="live")
             yield this, network
 
 
-async def half_open(this: FloorUnderLoad, network: TcpProxy, *ways: Way) -> None:
+async def half_open(this: BridgeUnderLoad, network: TcpProxy, *ways: Way) -> None:
     """Let nothing more pass these ways until it is told, and for as long as the plant says some more."""
     await this.load.more(REPORTS)
     network.freeze(*ways)
     await until(lambda: not this.dashboard.live, seconds=TOLD_SECONDS, what="told")
-    assert "no connection to the broker" in await asyncio.to_thread(this.floor.readiness)
+    assert "no connection to the broker" in await asyncio.to_thread(this.bridge.readiness)
     await this.load.more(REPORTS)
     network.thaw()
     await until(lambda: this.dashboard.live, seconds=HEALED_SECONDS, what="healed")

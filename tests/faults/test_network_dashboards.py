@@ -5,7 +5,6 @@ A second dashboard on a good network beside them keeps its own books: what one s
 
 import asyncio
 import contextlib
-import json
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -16,10 +15,12 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.faults.bridge_under_load import FloorUnderLoad, floor_under_load
+from tests.faults.bridge_under_load import BridgeUnderLoad, bridge_under_load
 from tests.faults.loss_ledger import last_offset, of_dashboard
-from tests.faults.test_split_faults import OrderlyDashboard, boards
+from tests.faults.resuming_subscriber import ResumingSubscriber
+from tests.faults.test_split_faults import boards
 from tests.support.brokers import RunningBroker, until
+from tests.support.bytes_dashboard import UPGRADE, connect, encoded
 from tests.support.rounds import rounds
 from tests.support.tcp_proxy import Cut, End, TcpProxy, tcp_proxy
 
@@ -27,26 +28,22 @@ REPORTS: Final = 60
 BOARDS: Final = 4
 PATIENCE: Final = 30.0
 SHORT: Final = 200  # connections
-UPGRADE: Final = (
-    b"GET /ws HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
-    b"sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-)
 
 
 @contextlib.asynccontextmanager
 async def behind_a_network(
     folder: Path, broker: RunningBroker
-) -> AsyncIterator[tuple[FloorUnderLoad, TcpProxy, list[OrderlyDashboard]]]:
-    async with floor_under_load(folder, broker) as this, tcp_proxy(this.floor.port) as network:
-        there = replace(this.floor, port=network.port)
+) -> AsyncIterator[tuple[BridgeUnderLoad, TcpProxy, list[ResumingSubscriber]]]:
+    async with bridge_under_load(folder, broker) as this, tcp_proxy(this.bridge.port) as network:
+        there = replace(this.bridge, port=network.port)
         async with boards(*[there] * BOARDS) as found:
             yield this, network, found
 
 
-async def close(this: FloorUnderLoad, found: list[OrderlyDashboard], title: str) -> None:
+async def close(this: BridgeUnderLoad, found: list[ResumingSubscriber], title: str) -> None:
     """Wait until every dashboard has all, and hold what each had against the journal."""
     await this.load.stop()
-    end = last_offset(this.floor.journal)
+    end = last_offset(this.bridge.journal)
     await until(lambda: all(each.at >= end for each in found), seconds=PATIENCE, what="caught up")
     resumed = sum(each.resumed for each in found)
     ledger = await this.books(f"{title}; resumed {resumed} times by {BOARDS} dashboards")
@@ -92,7 +89,7 @@ async def test_dashboards_behind_a_narrow_network_have_everything_once(
     async with behind_a_network(tmp_path, mosquitto) as (this, network, found):
         network.to_client.bytes_per_second = network.to_server.bytes_per_second = 20_000
         await this.load.more(15 * REPORTS)
-        behind = last_offset(this.floor.journal) - min(each.at for each in found)
+        behind = last_offset(this.bridge.journal) - min(each.at for each in found)
         network.to_client.bytes_per_second = network.to_server.bytes_per_second = None
         await close(this, found, f"20 kB/s between front and each dashboard, {behind} events behind")
 
@@ -103,30 +100,28 @@ async def test_many_short_connections_disturb_nobody(tmp_path: Path, mosquitto: 
     chance = random.Random(13)
     async with behind_a_network(tmp_path, mosquitto) as (this, network, found):
         for number in range(SHORT):
-            await short_life(network, this.floor.token(), chance, stage=number % 4)
+            await short_life(network, this.bridge.token(), chance, stage=number % 4)
         await this.load.more(REPORTS)
         assert all(each.live and each.connections == 1 for each in found)
         await until(lambda: connections(this) == BOARDS + 1, what="no trace of them")
         await close(this, found, f"{SHORT} short connections")
 
 
-async def short_life(network: TcpProxy, token: str, chance: random.Random, *, stage: int) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", network.port)
+async def short_life(network: TcpProxy, proof: str, chance: random.Random, *, stage: int) -> None:
+    board = await connect(network.port, upgrade=b"")
     if stage:
-        writer.write(UPGRADE[: None if stage > 1 else chance.randrange(len(UPGRADE))])
+        board.send_bytes(UPGRADE[: None if stage > 1 else chance.randrange(len(UPGRADE))])
     if stage > 1:
-        await reader.readuntil(b"\r\n\r\n")
-        said = json.dumps({"type": "auth", "token": token}).encode()
-        frame = b"\x81\xfe" + len(said).to_bytes(2) + bytes(4) + said
-        writer.write(frame[: None if stage > 2 else chance.randrange(len(frame))])
-    await writer.drain()
+        await asyncio.wait_for(board.upgraded.wait(), PATIENCE)
+        frame = encoded({"type": "auth", "token": proof})
+        board.send_bytes(frame[: None if stage > 2 else chance.randrange(len(frame))])
     if chance.random() < 0.5:
-        writer.transport.abort()
+        board.abort()
     else:
-        writer.close()
+        await board.disconnect()
 
 
-def connections(this: FloorUnderLoad) -> int:
-    with urlopen(f"http://127.0.0.1:{this.floor.port}/metrics", timeout=2) as answer:
+def connections(this: BridgeUnderLoad) -> int:
+    with urlopen(f"http://127.0.0.1:{this.bridge.port}/metrics", timeout=2) as answer:
         lines = answer.read().decode().splitlines()
     return int(float(next(line.split()[1] for line in lines if line.startswith("floor_dashboard_connections "))))

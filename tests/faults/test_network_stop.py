@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import struct
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,12 +12,13 @@ from typing import Final
 
 import pytest
 
-from tests.faults.bridge_under_load import FloorUnderLoad, floor_under_load
-from tests.support.bridge_process import RunningFloor, write_config
+from tests.faults.bridge_under_load import BridgeUnderLoad, bridge_under_load
+from tests.support.bridge_process import BridgeProcess, configured
 from tests.support.brokers import RunningBroker, until
-from tests.support.bytes_dashboard import RawDashboard, connect, said, stalled
+from tests.support.bytes_dashboard import BytesDashboard, connect, encoded, stalled
 from tests.support.rounds import rounds
 from tests.support.tcp_proxy import tcp_proxy
+from tests.support.tokens import token
 
 STOP_SECONDS: Final = 10.0
 SPREAD_SECONDS: Final = 10.0
@@ -28,7 +28,7 @@ STATUS: Final = "floor/v1/bridge/main"
 READY_LINE: Final = "bridge.started"
 
 
-async def stopped(floor: RunningFloor, *signals: signal.Signals) -> float:
+async def stopped(floor: BridgeProcess, *signals: signal.Signals) -> float:
     """Send these signals one after another, and return how long the end took; it must be in order."""
     assert floor.process is not None
     began = time.monotonic()
@@ -41,48 +41,46 @@ async def stopped(floor: RunningFloor, *signals: signal.Signals) -> float:
 
 @contextlib.asynccontextmanager
 async def crowd(
-    this: FloorUnderLoad, *, reading: int, stuck: int, catching_up: int
-) -> AsyncIterator[list[RawDashboard]]:
+    this: BridgeUnderLoad, *, reading: int, stuck: int, catching_up: int
+) -> AsyncIterator[list[BytesDashboard]]:
     """Dashboards that read, some that don't, and some that are reading all from the beginning; those that hear."""
-    auth = {"type": "auth", "token": this.floor.token()}
+    auth = {"type": "auth", "token": token()}
     all_events = {"type": "subscribe", "id": "all", "subscription_type": "line"}
     since = {"main": {"epoch": this.dashboard.epoch, "offset": 0}}
-    greeted: set[RawDashboard] = set()
+    greeted: set[BytesDashboard] = set()
 
-    def hear(dashboard: RawDashboard, _: bytes) -> None:
+    def take(dashboard: BytesDashboard, _: bytes) -> None:
         greeted.add(dashboard)
 
-    resume = said(auth, {"type": "resume", "subscriptions": [all_events], "since": since})
+    resume = encoded(auth, {"type": "resume", "subscriptions": [all_events], "since": since})
     with contextlib.ExitStack() as there:
-        found = [await connect(this.floor.port, said(auth, all_events), hear) for _ in range(reading)]
+        found = [await connect(this.bridge.port, encoded(auth, all_events), take) for _ in range(reading)]
         for _ in range(stuck):
-            there.enter_context(await stalled(this.floor.port, said(auth, all_events)))
-        found += [await connect(this.floor.port, resume, hear) for _ in range(catching_up)]
+            there.enter_context(await stalled(this.bridge.port, encoded(auth, all_events)))
+        found += [await connect(this.bridge.port, resume, take) for _ in range(catching_up)]
         for each in found:
-            there.callback(each.leave)
+            there.callback(each.abort)
         await until(lambda: len(greeted) == len(found), seconds=30, what="a crowd")
         yield found
 
 
-def told(content: bytes | None) -> float:
+def retry_after(board: BytesDashboard) -> float:
     """Return after how many seconds a dashboard was told to return."""
-    assert content, "closed without a word"
-    (code,) = struct.unpack("!H", content[:2])
-    assert code == RESTARTING
-    return float(json.loads(content[2:])["retry_after"])
+    assert board.close_code == RESTARTING, "closed without a word"
+    return float(json.loads(board.close_reason)["retry_after"])
 
 
 @rounds(60, faults=200)
 async def test_a_stop_with_many_dashboards_is_in_time_and_tells_each_when_to_return(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:
-    async with floor_under_load(tmp_path, mosquitto, environment=ROOM) as this:
+    async with bridge_under_load(tmp_path, mosquitto, environment=ROOM) as this:
         await this.load.more(100)
         async with crowd(this, reading=rounds - 20, stuck=10, catching_up=10) as found:
-            assert await stopped(this.floor) < STOP_SECONDS
-            await until(lambda: all(each.ended is not None for each in found), what="each heard the end")
-            returns = sorted(told(each.ended) for each in found)
-        await this.floor.start()
+            assert await stopped(this.bridge) < STOP_SECONDS
+            await until(lambda: all(each.is_closed for each in found), what="each heard the end")
+            returns = sorted(retry_after(each) for each in found)
+        await this.bridge.start()
         ledger = await this.books(f"SIGTERM with {rounds} dashboards, some stuck, some catching up")
     assert ledger.wrong == {}
     assert len(set(returns)) > min(50, len(returns) / 2), "spread, in steps of 0.1 s"
@@ -99,11 +97,11 @@ async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
     async with tcp_proxy(mosquitto.port) as network:
         there = {**ROOM, "FLOOR_BROKER__PORT": str(network.port)}
         async with (
-            floor_under_load(tmp_path, mosquitto, environment=there) as this,
-            tcp_proxy(this.floor.port) as front,
+            bridge_under_load(tmp_path, mosquitto, environment=there) as this,
+            tcp_proxy(this.bridge.port) as front,
         ):
             await this.load.more(100)
-            lost = [await connect(front.port, said({"type": "auth", "token": this.floor.token()}), lambda *_: None)]
+            lost = [await connect(front.port, encoded({"type": "auth", "token": token()}), lambda *_: None)]
             async with crowd(this, reading=20, stuck=20, catching_up=20) as found:
                 front.freeze()
                 if broker == "dead":
@@ -111,14 +109,14 @@ async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
                     network.cut()
                 else:
                     network.freeze()
-                assert await stopped(this.floor) < STOP_SECONDS
-                await until(lambda: all(each.ended is not None for each in found), what="each heard the end")
-                assert len({told(each.ended) for each in found}) > 1
+                assert await stopped(this.bridge) < STOP_SECONDS
+                await until(lambda: all(each.is_closed for each in found), what="each heard the end")
+                assert len({retry_after(each) for each in found}) > 1
             network.refusing = False
             network.thaw()
             for each in lost:
-                each.leave()
-            await this.floor.start()
+                each.abort()
+            await this.bridge.start()
             ledger = await this.books(f"SIGTERM with a {broker} broker and dashboards that hang")
     assert ledger.wrong == {}
 
@@ -132,10 +130,10 @@ async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
 async def test_a_signal_that_comes_again_changes_nothing(
     tmp_path: Path, mosquitto: RunningBroker, signals: tuple[signal.Signals, ...]
 ) -> None:
-    async with floor_under_load(tmp_path, mosquitto) as this:
+    async with bridge_under_load(tmp_path, mosquitto) as this:
         await this.load.more(60)
-        assert await stopped(this.floor, *signals) < STOP_SECONDS
-        await this.floor.start()
+        assert await stopped(this.bridge, *signals) < STOP_SECONDS
+        await this.bridge.start()
         ledger = await this.books(f"signals that come again: {' '.join(each.name for each in signals)}")
     assert ledger.wrong == {}
     assert ledger.counts["of them repeats"] == 0, "what was taken was acknowledged"
@@ -143,8 +141,7 @@ async def test_a_signal_that_comes_again_changes_nothing(
 
 async def test_signals_while_it_ends_do_not_make_it_a_failure(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """A supervisor that is impatient sends it again, in the very last moments too."""
-    config, port = write_config(tmp_path, mosquitto)
-    floor = RunningFloor(config, port, mosquitto)
+    floor = configured(tmp_path, mosquitto)
     await floor.start()
     process = floor.process
     assert process is not None
@@ -162,9 +159,8 @@ async def test_signals_while_it_ends_do_not_make_it_a_failure(tmp_path: Path, mo
 
 async def test_a_signal_while_it_starts_ends_it_in_order(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """Where it waits to hear whether another process has the stream, and the broker does not answer."""
-    config, port = write_config(tmp_path, mosquitto)
+    floor = configured(tmp_path, mosquitto)
     mosquitto.send(signal.SIGSTOP)
-    floor = RunningFloor(config, port, mosquitto)
     try:
         await floor.launch()
         await until(floor.journal.exists, seconds=30, what="it has begun")
@@ -179,8 +175,7 @@ async def test_a_signal_while_it_starts_ends_it_in_order(tmp_path: Path, mosquit
 async def test_a_signal_at_any_moment_of_the_start_leaves_all_in_order(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    config, port = write_config(tmp_path, mosquitto)
-    floor = RunningFloor(config, port, mosquitto)
+    floor = configured(tmp_path, mosquitto)
     moments = 0
     for step in range(8):
         await floor.launch()
@@ -194,7 +189,7 @@ async def test_a_signal_at_any_moment_of_the_start_leaves_all_in_order(
     assert await floor.stop() == 0
 
 
-def listens_to_signals(floor: RunningFloor) -> bool:
+def listens_to_signals(floor: BridgeProcess) -> bool:
     """Whether SIGTERM would not end the process by the kernel's hand (proc(5), SigCgt)."""
     assert floor.process is not None
     status = Path(f"/proc/{floor.process.pid}/status").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.settings import WebSettings
-from tests.faults.interrupted_dashboard import TornDashboard
+from tests.faults.interrupted_dashboard import InterruptedDashboard
 from tests.support import random_histories
 from tests.support.brokers import until
 from tests.support.front_server import Served, served_front
@@ -41,7 +41,7 @@ async def live_through(folder: Path, seed: int) -> int:
     async with served_front(folder, settings, trust_grants=True) as served, tcp_proxy(served.port) as network:
         commit(served, journal, floor)
         boards = [
-            TornDashboard(served, network, journal, user, random.Random(seed + n), CUTS)
+            InterruptedDashboard(served, network, journal, user, random.Random(seed + n), CUTS)
             for n, user in enumerate((*random_histories.USERS, *(f"user{n}" for n in range(AT_ONCE - 2))))
         ]
         async with asyncio.TaskGroup() as group:
@@ -49,9 +49,9 @@ async def live_through(folder: Path, seed: int) -> int:
             following = [group.create_task(each.run()) for each in boards]
             await until(lambda: all(each.connections > CUTS for each in boards), seconds=60, what="all were cut")
             loading.cancel()
-            await until(lambda: all(each.content for each in boards), seconds=60, what="all are told all")
+            await until(lambda: all(each.is_current for each in boards), seconds=60, what="all are told all")
             for each in boards:
-                each.judge.finishes()
+                each.checked.checker.finish()
             for task in following:
                 task.cancel()
         assert served.front.statistics()["balanced"]

@@ -12,26 +12,23 @@ import resource
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
-import websockets
 
-from bridge.domain.events import CONFLATED_TYPES
 from bridge.domain.messages import Publication
-from tests.faults.consumers import Dashboard
 from tests.faults.load_plant import write_plant
 from tests.faults.loss_ledger import is_taken_in, last_offset, of_dashboard, read_journal
+from tests.faults.resuming_subscriber import ResumingSubscriber, subscribers
 from tests.faults.simulated_load import Report
 from tests.faults.test_disk_full import NO_ROOM, limit_files
 from tests.support import run_record
-from tests.support.bridge_process import RunningFloor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
 from tests.support.rounds import rounds
-from tests.support.split_processes import SplitFloor, front_of, split_floor
 
 STATION: Final = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 TYPES: Final = ("equipment", "quality", "material", "process")
@@ -53,41 +50,10 @@ def small_broker(tmp_path: Path) -> Iterator[RunningBroker]:
 
 
 @dataclass
-class OrderlyDashboard(Dashboard):
-    """Notes in which order lossless events came first, and when it was told what of its link."""
-
-    order: list[int] = field(default_factory=list)
-    connections: int = 0
-    socket: websockets.ClientConnection | None = None
-
-    async def something_new(self) -> None:
-        at = self.at
-        await until(lambda: self.at > at, seconds=20, what="something new")
-
-    async def move(self, front: RunningFloor) -> None:
-        """Leave, and come back to this front."""
-        assert self.socket is not None
-        connections, self.floor = self.connections, front
-        await self.socket.close()
-        await until(lambda: self.connections > connections and self.live, seconds=20, what="there")
-
-    async def _follow(self, socket: websockets.ClientConnection) -> None:
-        self.connections += 1
-        self.socket = socket
-        await super()._follow(socket)
-
-    def _take(self, text: str, frame: dict[str, Any]) -> None:
-        lossless = "offset" in frame and frame["type"] not in CONFLATED_TYPES
-        if lossless and not self.delivered[frame["id"]]:
-            self.order.append(frame["offset"])
-        super()._take(text, frame)
-
-
-@dataclass
 class Presses:
     """A station that never tires: each report with its sequence, no more of them at once than the broker holds."""
 
-    floor: RunningFloor
+    floor: BridgeProcess
     said: int = 0
     last: Report = ("", b"")
 
@@ -111,26 +77,20 @@ class Presses:
 
 
 @contextlib.asynccontextmanager
-async def boards(*fronts: RunningFloor) -> AsyncIterator[list[OrderlyDashboard]]:
+async def boards(*fronts: BridgeProcess) -> AsyncIterator[list[ResumingSubscriber]]:
     """A dashboard at each front, from the moment it has a position: before that it has nothing to resume from."""
-    found = [OrderlyDashboard(front) for front in fronts]
-    tasks = [asyncio.create_task(each.run(), name="dashboard") for each in found]
-    try:
+    async with subscribers(*fronts) as found:
         await until(lambda: all(each.live and each.positioned for each in found), seconds=20, what="live")
         yield found
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def close(floor: SplitFloor, found: list[OrderlyDashboard], title: str) -> None:
+async def close(floor: BridgeProcess, found: list[ResumingSubscriber], title: str) -> None:
     """Wait until every dashboard has all, stop, and hold what each had against the journal."""
-    end = last_offset(floor.pipeline.journal)
+    end = last_offset(floor.journal)
     await until(lambda: all(each.at >= end for each in found), seconds=30, what="caught up")
-    for process in (*floor.fronts, floor.pipeline):
+    for process in (*floor.fronts, floor):
         assert await process.stop() == 0, process.log()
-    held = read_journal(floor.pipeline.journal, floor.pipeline.config.parent / "plant.toml")
+    held = read_journal(floor.journal, floor.config.parent / "plant.toml")
     lossless = sum(each.is_lossless for each in held.events)
     for each in found:
         wrong = {name: what for name, what in of_dashboard(held, each).items() if what}
@@ -141,13 +101,13 @@ async def close(floor: SplitFloor, found: list[OrderlyDashboard], title: str) ->
     )
 
 
-async def told(found: list[OrderlyDashboard], began: float) -> float:
+async def told(found: list[ResumingSubscriber], began: float) -> float:
     """Wait until every dashboard knows that it sees nothing live; returns how long that took."""
     await until(lambda: not any(each.live for each in found), seconds=TOLD_SECONDS, what="told")
     return time.monotonic() - began
 
 
-async def live(found: list[OrderlyDashboard]) -> None:
+async def live(found: list[ResumingSubscriber]) -> None:
     await until(lambda: all(each.live for each in found), seconds=20, what="live again")
 
 
@@ -155,15 +115,15 @@ async def live(found: list[OrderlyDashboard]) -> None:
 async def test_front_that_stood_still_under_load_misses_nothing(
     tmp_path: Path, small_broker: RunningBroker, rounds: int
 ) -> None:
-    async with split_floor(tmp_path, small_broker, plant=write_plant(tmp_path)) as floor:
-        presses = Presses(floor.pipeline)
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as floor:
+        presses = Presses(floor)
         async with boards(floor.front, floor.front, floor.front) as found:
             for _ in range(rounds):
                 await presses.burst(WINDOW)
                 floor.front.signal(signal.SIGSTOP)
-                before = last_offset(floor.pipeline.journal)
+                before = last_offset(floor.journal)
                 await presses.burst(20 * WINDOW)
-                missed = last_offset(floor.pipeline.journal) - before
+                missed = last_offset(floor.journal) - before
                 assert missed > 1_000, "more than the broker keeps for it"
                 floor.front.signal(signal.SIGCONT)
                 await presses.burst(WINDOW)
@@ -174,8 +134,8 @@ async def test_front_that_stood_still_under_load_misses_nothing(
 
 @rounds(1, faults=3)
 async def test_killed_front_is_come_back_to_exactly(tmp_path: Path, small_broker: RunningBroker, rounds: int) -> None:
-    async with split_floor(tmp_path, small_broker, plant=write_plant(tmp_path)) as floor:
-        presses = Presses(floor.pipeline)
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as floor:
+        presses = Presses(floor)
         async with boards(floor.front, floor.front) as found:
             for _ in range(rounds):
                 await presses.burst(WINDOW)
@@ -191,22 +151,22 @@ async def test_killed_front_is_come_back_to_exactly(tmp_path: Path, small_broker
 async def test_pipeline_that_dies_or_stands_still_is_told_and_its_front_stays(
     tmp_path: Path, small_broker: RunningBroker, rounds: int
 ) -> None:
-    async with split_floor(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as floor:
-        presses = Presses(floor.pipeline)
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as floor:
+        presses = Presses(floor)
         lasted = []
         async with boards(*floor.fronts) as found:
             for _ in range(rounds):
                 await presses.burst(WINDOW)
                 began = time.monotonic()
-                await floor.pipeline.stop(signal.SIGKILL)
+                await floor.stop(signal.SIGKILL)
                 lasted.append(await told(found, began))
-                await floor.pipeline.start()
+                await floor.start()
                 await live(found)
                 await presses.burst(WINDOW)
                 began = time.monotonic()
-                floor.pipeline.signal(signal.SIGSTOP)
+                floor.signal(signal.SIGSTOP)
                 lasted.append(await told(found, began))
-                floor.pipeline.signal(signal.SIGCONT)
+                floor.signal(signal.SIGCONT)
                 await live(found)
                 await presses.burst(WINDOW)
             assert [each.connections for each in found] == [1, 1], "nobody was sent away"
@@ -216,17 +176,17 @@ async def test_pipeline_that_dies_or_stands_still_is_told_and_its_front_stays(
 
 @pytest.mark.faults
 async def test_pipeline_that_cannot_commit_is_told_by_its_front(tmp_path: Path, small_broker: RunningBroker) -> None:
-    async with split_floor(tmp_path, small_broker, plant=write_plant(tmp_path)) as floor:
-        presses = Presses(floor.pipeline)
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as floor:
+        presses = Presses(floor)
         async with boards(floor.front) as found:
             for _ in range(TIMES):
                 await presses.burst(WINDOW)
                 began = time.monotonic()
-                limit_files(floor.pipeline, NO_ROOM)
+                limit_files(floor, NO_ROOM)
                 bursting = asyncio.create_task(presses.burst(WINDOW))
                 await told(found, began)
                 assert "the pipeline is not ready" in floor.front.readiness()
-                limit_files(floor.pipeline, resource.RLIM_INFINITY)
+                limit_files(floor, resource.RLIM_INFINITY)
                 await live(found)
                 await bursting
             await close(floor, found, f"{TIMES} times a full disk below a pipeline apart")
@@ -234,8 +194,8 @@ async def test_pipeline_that_cannot_commit_is_told_by_its_front(tmp_path: Path, 
 
 @pytest.mark.faults
 async def test_killed_broker_is_told_and_nothing_is_missed(tmp_path: Path, small_broker: RunningBroker) -> None:
-    async with split_floor(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as floor:
-        presses = Presses(floor.pipeline)
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as floor:
+        presses = Presses(floor)
         async with boards(*floor.fronts) as found:
             for _ in range(TIMES):
                 await presses.burst(2 * WINDOW)
@@ -253,14 +213,14 @@ async def test_killed_broker_is_told_and_nothing_is_missed(tmp_path: Path, small
 async def test_dashboard_goes_from_front_to_front_without_a_loss(
     tmp_path: Path, small_broker: RunningBroker, rounds: int
 ) -> None:
-    async with split_floor(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as floor:
-        presses = Presses(floor.pipeline)
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as floor:
+        presses = Presses(floor)
         async with boards(*floor.fronts) as found:
             roaming, fronts = found[0], itertools.cycle(floor.fronts)
             for _ in range(rounds):
                 bursting = asyncio.create_task(presses.burst(2 * WINDOW))
                 await roaming.something_new()
-                await roaming.move(next(fronts))
+                await roaming.move_to(next(fronts))
                 await bursting
             await close(floor, found, f"{rounds} moves between two fronts")
             assert roaming.resumed >= rounds
@@ -268,42 +228,38 @@ async def test_dashboard_goes_from_front_to_front_without_a_loss(
 
 @pytest.mark.faults
 async def test_front_waits_for_a_journal_and_turns_to_another_one(tmp_path: Path, small_broker: RunningBroker) -> None:
-    async with split_floor(tmp_path, small_broker, plant=write_plant(tmp_path)) as floor:
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as floor:
         await floor.front.stop()
-        await floor.pipeline.stop()
-        put_aside(floor.pipeline.journal, "first")
-        front = front_of(floor.pipeline)
+        await floor.stop()
+        put_aside(floor.journal, "first")
+        front = floor.add_front()
         await front.launch()
-        try:
-            await until(lambda: "there is no journal" in front.readiness(), seconds=20, what="says what it waits for")
-            await floor.pipeline.start()
-            await front.ready()
-            presses = Presses(floor.pipeline)
-            async with front.dashboard() as board:
-                await board.snapshot(subscription_type="andon")
-                await presses.burst(WINDOW)
-                end = last_offset(floor.pipeline.journal)
-                position = await board.until("position")
-                while position["streams"]["main"]["offset"] < end:
-                    position = await board.until("position")
-                assert await floor.pipeline.stop() == 0
-                await board.until("link", broker=True)
-                put_aside(floor.pipeline.journal, "second")
-                await floor.pipeline.start()
-                await board.socket.wait_closed()
-                assert board.socket.close_code == 1012
-                assert json.loads(board.socket.close_reason or "")["retry_after"] >= 0
-            await front.ready()
-            async with front.dashboard() as board:
-                body = {"id": "s", "subscription_type": "andon"}
-                await board.send({"type": "resume", "subscriptions": [body], "since": position["streams"]})
-                resumed = await board.until("resumed")
-                assert resumed["streams"]["main"]["recovered"] is False
-                await board.until("snapshot_end")
-            assert await front.stop() == 0
-        finally:
-            if front.process is not None and front.process.returncode is None:
-                front.process.kill()
+        await until(lambda: "there is no journal" in front.readiness(), seconds=20, what="says what it waits for")
+        await floor.start()
+        await front.ready()
+        presses = Presses(floor)
+        async with front.dashboard() as board:
+            await board.snapshot(subscription_type="andon")
+            await presses.burst(WINDOW)
+            end = last_offset(floor.journal)
+            position = await board.receive("position")
+            while position["streams"]["main"]["offset"] < end:
+                position = await board.receive("position")
+            assert await floor.stop() == 0
+            await board.receive("link", broker=True)
+            put_aside(floor.journal, "second")
+            await floor.start()
+            code, reason = await board.closed()
+            assert code == 1012
+            assert json.loads(reason)["retry_after"] >= 0
+        await front.ready()
+        async with front.dashboard() as board:
+            body = {"id": "s", "subscription_type": "andon"}
+            await board.send({"type": "resume", "subscriptions": [body], "since": position["streams"]})
+            resumed = await board.receive("resumed")
+            assert resumed["streams"]["main"]["recovered"] is False
+            await board.receive("snapshot_end")
+        assert await front.stop() == 0
 
 
 def put_aside(journal: Path, name: str) -> None:

@@ -4,8 +4,9 @@ import signal
 import time
 from pathlib import Path
 
-from tests.faults.bridge_under_load import floor_under_load, forked_floor_under_load
+from tests.faults.bridge_under_load import bridge_under_load
 from tests.faults.failing_disk import SYNCS, failing_disk
+from tests.faults.forked_bridge import Fork
 from tests.support.brokers import RunningBroker, until
 from tests.support.rounds import rounds
 
@@ -16,13 +17,13 @@ STOP_SECONDS = 10.0
 async def test_sigterm_under_load_leaves_nothing_unacknowledged(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:
-    async with floor_under_load(tmp_path, mosquitto) as this:
+    async with bridge_under_load(tmp_path, mosquitto) as this:
         for _ in range(rounds):
             await this.load.more(100)
             began = time.monotonic()
-            assert await this.floor.stop() == 0
+            assert await this.bridge.stop() == 0
             assert time.monotonic() - began < STOP_SECONDS
-            await this.floor.start()
+            await this.bridge.start()
         ledger = await this.books(f"{rounds} stops under load")
     assert ledger.wrong == {}
     assert ledger.counts["of them repeats"] == 0, "the broker sent again what was committed"
@@ -33,18 +34,18 @@ async def test_sigterm_while_a_sync_hangs_ends_in_time_and_loses_nothing(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:
     took = []
-    async with forked_floor_under_load(tmp_path, mosquitto) as (this, floor):
+    async with bridge_under_load(tmp_path, mosquitto, launcher=Fork()) as this:
         for _ in range(rounds):
             await this.load.more(100)
-            async with failing_disk(floor, SYNCS, "delay_enter=60s"):
+            async with failing_disk(this.bridge, SYNCS, "delay_enter=60s"):
                 await until(lambda: not this.dashboard.live, seconds=5, what="told")
-                process, began = floor.process, time.monotonic()
+                process, began = this.bridge.process, time.monotonic()
                 assert process is not None
                 process.send_signal(signal.SIGTERM)
                 await until(lambda: has_ended(process.pid), seconds=2 * STOP_SECONDS, what="ended")  # noqa: B023 - waited for at once
                 took.append(time.monotonic() - began)
             await process.wait()
-            await floor.start()
+            await this.bridge.start()
         ledger = await this.books(f"{rounds} times SIGTERM while a sync hangs, ended within {max(took):.1f} s")
     assert ledger.wrong == {}
     assert max(took) < STOP_SECONDS

@@ -15,8 +15,9 @@ from bridge.front.event_cache import EventCache, EventPage
 from bridge.front.snapshot_writer import SNAPSHOT_CHUNK
 from bridge.protocol.outbox import EVENT_OVERHEAD_BYTES
 from bridge.protocol.session import admit_body
-from tests.front.memory_front import Floor, Frame, call, floor, status
+from tests.front.memory_front import MemoryFront, call, memory_front, status
 from tests.protocol.test_outbox import event
+from tests.support.dashboard import Frame
 from tests.support.viewers import viewer
 
 EVENT_BYTES = EVENT_OVERHEAD_BYTES + len(event(1).body)
@@ -85,54 +86,54 @@ async def test_dashboards_that_return_at_once_read_each_page_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(front_journal, "PAGE_EVENTS", 10)
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(*(call(f"C{number}") for number in range(95)))
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         reads = _counted(shop)
         boards = [await shop.join() for _ in range(20)]
         for board in boards:
             since = {"main": {"epoch": shop.journal.epoch, "offset": 0}}
             body = {"id": "all", "subscription_type": "andon"}
-            board.say({"type": "resume", "subscriptions": [body], "since": since})
+            await board.send("resume", subscriptions=[body], since=since)
         for board in boards:
-            await board.hears("andon_event", subject="C94")
-            assert board.live() == list(range(1, 96))
+            await board.receive("andon_event", subject="C94")
+            assert board.live_offsets == list(range(1, 96))
         assert sorted(reads) == [10 * number for number in range(10)]
 
 
 async def test_who_is_a_little_behind_reads_nothing_from_disk(tmp_path: Path) -> None:
-    async with floor(tmp_path, outbox_events=10) as shop:
+    async with memory_front(tmp_path, outbox_events=10) as shop:
         reads = _counted(shop)
         board = await shop.join()
-        board.say({"type": "subscribe", "subscription_type": "andon", "snapshot": False})
-        await board.hears("subscription_confirmed")
+        await board.send("subscribe", subscription_type="andon", snapshot=False)
+        await board.receive("subscription_confirmed")
         board.stop_reading()
         shop.commit(*(call(f"C{number}") for number in range(95)))
         assert shop.front.statistics()["left_to_journal"] > 0
         board.read_on()
-        await board.hears("andon_event", subject="C94")
-        assert board.live() == list(range(1, 96))
+        await board.receive("andon_event", subject="C94")
+        assert board.live_offsets == list(range(1, 96))
         assert reads == []
 
 
 async def test_each_distinct_filter_set_costs_one_snapshot_build(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1"), call("C2", line="L2"), status("L1"), status("L2"))
         boards = []
         for subscription, claims in SETS * 4:
             board = await shop.join(roles=["operator"], **claims)
             boards.append(board)
-            board.say({"type": "subscribe", **subscription})
-        ends = [await board.hears("snapshot_end") for board in boards]
+            await board.send("subscribe", **subscription)
+        ends = [await board.receive("snapshot_end") for board in boards]
         assert shop.front.statistics()["snapshot_builds"] == 3
         assert [each["count"] for each in ends] == [1, 1, 2, 2, 1] * 4
         shop.commit(call("C3"))
         board = await shop.join()
-        board.say({"type": "subscribe", "subscription_type": "andon", "target_id": "L1"})
-        assert (await board.hears("snapshot_end"))["count"] == 2, "another position, another build"
+        await board.send("subscribe", subscription_type="andon", target_id="L1")
+        assert (await board.receive("snapshot_end"))["count"] == 2, "another position, another build"
 
 
-def _counted(shop: Floor) -> list[int]:
+def _counted(shop: MemoryFront) -> list[int]:
     """The offsets after which events are read from disk, from now on."""
     reads: list[int] = []
     read: Any = shop.journal.events_after
@@ -150,25 +151,25 @@ async def test_who_is_stuck_in_a_snapshot_holds_few_events_and_gets_all_as_they_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, batch: bool
 ) -> None:
     monkeypatch.setattr(front_journal, "PAGES_BYTES", 0)
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         calls = [call(f"C{number}") for number in range(500)]
         shop.commit(*calls)
         board = await shop.join()
-        board.say({"type": "options", "batch": batch, "batch_ms": 0})
-        await board.hears("options")
+        await board.send("options", batch=batch, batch_ms=0)
+        await board.receive("options")
         board.stop_reading(after="snapshot_begin")
-        board.say({"type": "subscribe", "subscription_type": "line"})
-        await board.hears("snapshot_begin")
+        await board.send("subscribe", subscription_type="line")
+        await board.receive("snapshot_begin")
         shop.commit(*calls)
         other = await shop.join(user="otto")
-        other.say({"type": "subscribe", "subscription_type": "line"})
-        await other.hears("snapshot_end")
+        await other.send("subscribe", subscription_type="line")
+        await other.receive("snapshot_end")
         assert shop.front.position.offset == 1_000
         gc.collect()
         ids = {f"{shop.front.position.stream}:{shop.front.position.epoch}:{offset}" for offset in range(1, 501)}
         held = {each.id for each in gc.get_objects() if isinstance(each, CommittedEvent)}
         assert len(held & ids) <= 2 * SNAPSHOT_CHUNK
         board.read_on()
-        await board.hears("snapshot_end")
+        await board.receive("snapshot_end")
         begin = next(number for number, each in enumerate(board.frames) if each["type"] == "snapshot_begin")
         assert [each["offset"] for each in board.frames[begin + 1 : begin + 501]] == list(range(1, 501))

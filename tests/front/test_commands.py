@@ -11,7 +11,8 @@ from bridge.domain.records import CommandRecord
 from bridge.ports.broker import BrokerUnavailable, PublishRefused
 from bridge.ports.journal import Batch, RetentionLimits
 from bridge.protocol.client_frames import InvalidFrame
-from tests.front.memory_front import NOON, Floor, assignment, call, floor, status
+from tests.front.memory_front import NOON, MemoryFront, assignment, call, memory_front, status
+from tests.support.tokens import token
 
 RAISE = {"type": "command", "id": "k1", "action": "andon.raise", "line_id": "L1", "andon_type": "quality"}
 
@@ -23,11 +24,11 @@ def applied(_topic: str, body: dict[str, Any]) -> CommandRecord:
 
 
 async def test_a_command_is_published_with_its_user_and_answered_after_the_commit(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.answer = applied
         board = await shop.join(name="Eva")
-        board.say({**RAISE, "equipment_code": "E1", "description": "torn bag", "operator": "somebody else"})
-        result = await board.hears("command_result")
+        await board.send(RAISE, equipment_code="E1", description="torn bag", operator="somebody else")
+        result = await board.receive("command_result")
         assert result == {"type": "command_result", "id": "k1", "outcome": "applied", "event_ids": ["main:e:1"]}
         user = {"id": "eva", "roles": ["admin"], "name": "Eva"}
         fields = {"action": "raise", "andon_type": "quality", "description": "torn bag"}
@@ -35,40 +36,40 @@ async def test_a_command_is_published_with_its_user_and_answered_after_the_commi
 
 
 async def test_the_same_command_again_is_answered_and_not_sent_again(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.answer = applied
         board = await shop.join()
-        board.say(RAISE)
-        await board.hears("command_result")
-        board.say(RAISE)
-        await board.hears("command_result", count=2)
+        await board.send(RAISE)
+        await board.receive("command_result")
+        await board.send(RAISE)
+        await board.receive("command_result")
         assert len(shop.commands) == 1
 
 
 async def test_without_an_answer_in_time_the_outcome_is_unknown(tmp_path: Path) -> None:
-    async with floor(tmp_path, command_timeout_seconds=0.05) as shop:
+    async with memory_front(tmp_path, command_timeout_seconds=0.05) as shop:
         board = await shop.join()
-        board.say(RAISE)
-        result = await board.hears("command_result")
+        await board.send(RAISE)
+        result = await board.receive("command_result")
         assert result["outcome"] == "unknown"
-        assert shop.front._context.commands._waiting == {}
+        assert shop.front.pending_commands == []
 
 
 async def test_a_command_that_the_broker_refuses_is_unavailable(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
 
         def refuse(topic: str, _body: dict[str, Any]) -> CommandRecord | None:
             raise PublishRefused(topic, 0x87, "not authorized")
 
         shop.answer = refuse
         board = await shop.join()
-        board.say(RAISE)
-        assert (await board.hears("error"))["code"] == "UNAVAILABLE"
+        await board.send(RAISE)
+        assert (await board.receive("error"))["code"] == "UNAVAILABLE"
 
 
 @pytest.mark.parametrize("arrived", [True, False])
 async def test_a_command_whose_broker_goes_away_is_known_by_what_is_committed(tmp_path: Path, *, arrived: bool) -> None:
-    async with floor(tmp_path, command_timeout_seconds=0.2) as shop:
+    async with memory_front(tmp_path, command_timeout_seconds=0.2) as shop:
 
         def lose(topic: str, body: dict[str, Any]) -> CommandRecord | None:
             if arrived:
@@ -77,8 +78,8 @@ async def test_a_command_whose_broker_goes_away_is_known_by_what_is_committed(tm
 
         shop.answer = lose
         board = await shop.join()
-        board.say(RAISE)
-        assert (await board.hears("command_result"))["outcome"] == ("applied" if arrived else "unknown")
+        await board.send(RAISE)
+        assert (await board.receive("command_result"))["outcome"] == ("applied" if arrived else "unknown")
 
 
 @pytest.mark.parametrize(
@@ -93,17 +94,17 @@ async def test_a_command_whose_broker_goes_away_is_known_by_what_is_committed(tm
 async def test_what_is_not_granted_and_what_is_not_there_answer_the_same(
     tmp_path: Path, change: dict[str, str]
 ) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join(roles=["operator"], lines=["L1"])
-        board.say({**RAISE, **change})
-        refused = await board.hears("error", id="k1")
+        await board.send(RAISE, **change)
+        refused = await board.receive("error", id="k1")
         action = change.get("action", "andon.raise")
         assert (refused["code"], refused["message"]) == ("FORBIDDEN", f"{action} is not granted there")
         assert shop.commands == []
 
 
 async def test_a_rejection_carries_its_reason(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
 
         def rejected(topic: str, body: dict[str, Any]) -> CommandRecord:
             given = applied(topic, body)
@@ -118,18 +119,18 @@ async def test_a_rejection_carries_its_reason(tmp_path: Path) -> None:
 
         shop.answer = rejected
         board = await shop.join()
-        board.say(RAISE)
-        result = await board.hears("command_result")
+        await board.send(RAISE)
+        result = await board.receive("command_result")
         assert (result["outcome"], result["reason"], result["event_ids"]) == ("rejected", "no such call", [])
 
 
 async def test_acknowledging_an_event_commands_its_call(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.answer = applied
         [entry] = shop.commit(call("C7"))
         board = await shop.join()
-        board.say({"type": "acknowledge", "event_id": entry.events[0].id})
-        result = await board.hears("command_result")
+        await board.send("acknowledge", event_id=entry.events[0].id)
+        result = await board.receive("command_result")
         assert result["outcome"] == "applied"
         [(topic, body)] = shop.commands
         assert topic == "command/S1/A1/L1/_/andon"
@@ -137,40 +138,40 @@ async def test_acknowledging_an_event_commands_its_call(tmp_path: Path) -> None:
 
 
 async def test_an_unreadable_event_answers_like_an_unknown_one(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         [entry] = shop.commit(call("C1", line="L2"), status("L1"))
         board = await shop.join(roles=["maintenance"], lines=["L1"])
         hidden = entry.events[0].id
         others = ["", "x", "main:other:1", hidden.replace(":1", ":99"), hidden + "9" * 30]
         for event_id in (hidden, *others[1:]):
-            board.say({"type": "acknowledge", "event_id": event_id})
-        await board.hears("error", count=5)
+            await board.send("acknowledge", event_id=event_id)
+        await board.until(lambda: board.types.count("error") == 5)
         assert len({each["message"] for each in board.frames if each["type"] == "error"}) == 1
-        board.say({"type": "acknowledge", "event_id": entry.events[1].id})
-        assert (await board.hears("error", code="INVALID_MESSAGE"))["message"] == "the event is of no call"
+        await board.send("acknowledge", event_id=entry.events[1].id)
+        assert (await board.receive("error", code="INVALID_MESSAGE"))["message"] == "the event is of no call"
         assert shop.commands == []
 
 
 async def test_explain_shows_the_grant_or_the_witness(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join(roles=["operator"], lines=["L1"])
-        board.say({"type": "explain", "id": "a", "subscription_type": "andon", "target_id": "L1"})
-        board.say({"type": "explain", "id": "b", "subscription_type": "andon", "target_id": "L2"})
-        allowed, refused = await board.hears("explained", id="a"), await board.hears("explained", id="b")
+        await board.send("explain", id="a", subscription_type="andon", target_id="L1")
+        await board.send("explain", id="b", subscription_type="andon", target_id="L2")
+        allowed, refused = await board.receive("explained", id="a"), await board.receive("explained", id="b")
         assert allowed["allowed"] is True
         assert allowed["grants"] == [{"filter": "+/+/L1/#", "reason": "role operator: +/+/{line}/#"}]
         assert refused["allowed"] is False
         assert "/L2/" in refused["witness"]
-        viewer = shop.front.authenticate(shop.token(roles=["operator"], lines=["L1"]))
+        viewer = shop.front.authenticate(token(roles=["operator"], lines=["L1"]))
         over_http = shop.front.explain(viewer, {"id": "b", "subscription_type": "andon", "target_id": "L2"})
         assert {"type": "explained", **over_http} == refused
-        assert "subscription_confirmed" not in board.types()
+        assert "subscription_confirmed" not in board.types
 
 
 async def test_http_commands_are_the_same(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.answer = applied
-        viewer = shop.front.authenticate(shop.token())
+        viewer = shop.front.authenticate(token())
         assert await shop.front.run_command(viewer, dict(RAISE)) == {
             "id": "k1", "outcome": "applied", "event_ids": ["main:e:1"],
         }  # fmt: skip
@@ -179,9 +180,9 @@ async def test_http_commands_are_the_same(tmp_path: Path) -> None:
 
 
 async def test_snapshot_over_http_holds_what_is_current_and_granted(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1"), call("C2", line="L2"), status())
-        viewer = shop.front.authenticate(shop.token(roles=["operator"], lines=["L1"]))
+        viewer = shop.front.authenticate(token(roles=["operator"], lines=["L1"]))
         state = json.loads((await shop.front.read_snapshot(viewer, "+/+/+/+/andon/#")).encode())
         assert [each["offset"] for each in state["events"]] == [1]
         assert state["effective"] == ["+/+/L1/+/andon/#"]
@@ -190,8 +191,8 @@ async def test_snapshot_over_http_holds_what_is_current_and_granted(tmp_path: Pa
             await shop.front.read_snapshot(viewer, "+/+/L2/#")
 
 
-async def _all_pages(shop: Floor, limit: int) -> list[int]:
-    viewer = shop.front.authenticate(shop.token(roles=["operator"], lines=["L1"]))
+async def _all_pages(shop: MemoryFront, limit: int) -> list[int]:
+    viewer = shop.front.authenticate(token(roles=["operator"], lines=["L1"]))
     found: list[int] = []
     cursor: str | None = None
     while True:
@@ -203,11 +204,11 @@ async def _all_pages(shop: Floor, limit: int) -> list[int]:
 
 
 async def test_history_comes_in_pages_without_gap_or_double(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(*(call(f"C{number}", line=("L1", "L2")[number % 2]) for number in range(9)), assignment())
         for limit in (1, 2, 1_000):
             assert await _all_pages(shop, limit) == [1, 3, 5, 7, 9, 10]
-        viewer = shop.front.authenticate(shop.token())
+        viewer = shop.front.authenticate(token())
         nothing = await shop.front.read_history(viewer, None, since=NOON + 1)
         assert nothing.events == ()
         for wrong in ({"limit": 0}, {"limit": 1_001}, {"cursor": "x"}, {"cursor": "other:3"}):
@@ -216,9 +217,9 @@ async def test_history_comes_in_pages_without_gap_or_double(tmp_path: Path) -> N
 
 
 async def test_history_tells_when_what_follows_a_cursor_is_no_longer_kept(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(*(call(f"C{number}", standing=Standing.HISTORY) for number in range(9)))
-        viewer = shop.front.authenticate(shop.token())
+        viewer = shop.front.authenticate(token())
         page = await shop.front.read_history(viewer, None, limit=2)
         shop.journal.commit(Batch(entries=[], checkpoints={"L1": b"state"}))
         for published, kept in ((2, 7), (5, 4), (9, 0)):

@@ -3,100 +3,101 @@
 Each of these was found by the seeded runs of tests/front/simulation.
 """
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
 from bridge.front import journal_reads as front_journal
-from tests.front.memory_front import Floor, Frame, MemorySocket, assignment, call, floor
-from tests.front.test_delivery_races import Gate, andon
+from tests.front.journal_gate import Gate, andon, let_the_front_run
+from tests.front.memory_front import MemoryFront, assignment, call, memory_front
 from tests.support.brokers import until
+from tests.support.dashboard import Frame
+from tests.support.memory_dashboard import MemoryDashboard
+from tests.support.tokens import token
 
 NARROW = ["+/+/L1/#"]
 WIDE = ["+/+/L1/#", "+/+/L2/#"]
 
 
-def types(board: MemorySocket) -> list[str]:
+def types(board: MemoryDashboard) -> list[str]:
     return [each["type"] for each in board.frames if each["type"] != "link"]
 
 
-async def granted(shop: Floor, read: list[str]) -> MemorySocket:
+async def granted(shop: MemoryFront, read: list[str]) -> MemoryDashboard:
     return await shop.join(roles=[], grants={"read": read})
 
 
-def proof(shop: Floor, read: list[str]) -> Frame:
-    return {"type": "auth", "token": shop.token(roles=[], grants={"read": read})}
+def proof(read: list[str]) -> Frame:
+    return {"type": "auth", "token": token(roles=[], grants={"read": read})}
 
 
 async def test_no_position_is_told_while_the_snapshot_of_a_widened_subscription_is_to_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(front_journal, "PAGES_BYTES", 0)
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1", line="L2"))
         board = await granted(shop, NARROW)
         gate = Gate(shop, "events_after", after=True)
         since = {"main": {"epoch": shop.journal.epoch, "offset": 0}}
         body = {"id": "a", "subscription_type": "andon"}
-        board.say({"type": "resume", "subscriptions": [body], "since": since})
+        await board.send("resume", subscriptions=[body], since=since)
         await gate.reached()
-        board.say(proof(shop, WIDE))
-        await _let_the_front_work()
+        await board.send(proof(WIDE))
+        await let_the_front_run()
         gate.open()
-        await board.hears("position")
+        await board.receive("position")
         assert types(board).index("position") > types(board).index("snapshot_end")
 
 
 async def test_a_snapshot_holds_what_is_granted_when_it_begins(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C0", line="L2"))
         board = await granted(shop, NARROW)
-        board.say({**andon("L1"), "snapshot": False})
-        await board.hears("position")
+        await board.send(andon("L1"), snapshot=False)
+        await board.receive("position")
         gate = Gate(shop, "snapshot", after=False)
-        board.say({"type": "subscribe", "id": "all", "subscription_type": "andon"})
+        await board.send("subscribe", id="all", subscription_type="andon")
         await gate.reached()
         shop.commit(call("C1", line="L1"))
         board.stop_reading()
         gate.open()
-        [connection] = shop.front._connections
-        await until(lambda: connection._writer.sending_since is not None)
-        board.say(proof(shop, WIDE))
-        await _let_the_front_work()
+        await until(lambda: board.socket.is_send_blocked)
+        await board.send(proof(WIDE))
+        await let_the_front_run()
         board.read_on()
-        await board.hears("widened")
-        await board.hears("snapshot_end", id="all", count=2)
+        await board.receive("widened")
+        await board.until(lambda: types(board).count("snapshot_end") == 2)
         assert len([each for each in board.frames if each["type"] == "snapshot_end" and each["count"] < 2]) == 0
 
 
 async def test_nothing_of_a_subscription_comes_before_its_confirmation(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
         gate = Gate(shop, "snapshot", after=False)
-        board.say(andon("L1"))
+        await board.send(andon("L1"))
         await gate.reached()
-        board.say({**andon("L2"), "snapshot": False})
-        await _let_the_front_work()
+        await board.send(andon("L2"), snapshot=False)
+        await let_the_front_run()
         shop.commit(call("C1", line="L2"))
         gate.open()
-        await board.hears("andon_event", subject="C1")
+        await board.receive("andon_event", subject="C1")
         told = [each["type"] if "offset" in each else each.get("id") for each in board.frames]
         assert told.index("L2") < told.index("andon_event")
 
 
 async def test_a_subscription_that_is_asked_again_gets_the_snapshot_of_what_it_is_now(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1", line="L1"), call("C2", line="L2"))
         board = await shop.join()
         gate = Gate(shop, "snapshot", after=True)
-        board.say({**andon("L3"), "id": "first"})
+        await board.send(andon("L3"), id="first")
         await gate.reached()
-        board.say({**andon("L1"), "id": "a"})
-        board.say({**andon("L2"), "id": "a"})
-        await _let_the_front_work()
+        await board.send(andon("L1"), id="a")
+        await board.send(andon("L2"), id="a")
+        await let_the_front_run()
         gate.open()
-        await board.hears("snapshot_end", id="a")
+        await board.receive("snapshot_end", id="a")
         told = [each for each in board.frames if each.get("id") == "a" or "offset" in each]
         assert [each.get("target") or each.get("offset") or each["type"] for each in told] == [
             "L1", "L2", "snapshot_begin", 2, "snapshot_end",
@@ -104,63 +105,56 @@ async def test_a_subscription_that_is_asked_again_gets_the_snapshot_of_what_it_i
 
 
 async def test_what_is_asked_again_behind_a_resume_is_not_replayed(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1", line="L1"), call("C2", line="L2"))
         board = await shop.join()
         gate = Gate(shop, "oldest_offset", after=True)
         since = {"main": {"epoch": shop.journal.epoch, "offset": 0}}
-        board.say({"type": "resume", "subscriptions": [{**andon("L1"), "id": "a"}], "since": since})
+        await board.send("resume", subscriptions=[{**andon("L1"), "id": "a"}], since=since)
         await gate.reached()
-        board.say({**andon("L2"), "id": "a"})
-        await _let_the_front_work()
+        await board.send(andon("L2"), id="a")
+        await let_the_front_run()
         gate.open()
-        await board.hears("snapshot_end", id="a")
-        assert board.live() == []
-        assert board.events() == [2]
+        await board.receive("snapshot_end", id="a")
+        assert board.live_offsets == []
+        assert board.offsets == [2]
 
 
 async def test_no_snapshot_comes_after_the_end_of_its_subscription_was_confirmed(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
-        board.say({**andon("L2"), "snapshot": False})
-        await board.hears("position")
+        await board.send(andon("L2"), snapshot=False)
+        await board.receive("position")
         gate = Gate(shop, "snapshot", after=False)
-        board.say(andon("L1"))
+        await board.send(andon("L1"))
         await gate.reached()
         shop.commit(call("C1", line="L2"))
         board.stop_reading()
         gate.open()
-        [connection] = shop.front._connections
-        await until(lambda: connection._writer.sending_since is not None)
-        board.say({"type": "unsubscribe", "id": "L1"})
-        await _let_the_front_work()
+        await until(lambda: board.socket.is_send_blocked)
+        await board.send("unsubscribe", id="L1")
+        await let_the_front_run()
         board.read_on()
-        await board.hears("unsubscription_confirmed")
+        await board.receive("unsubscription_confirmed")
         shop.commit(call("C2", line="L2"))
-        await board.hears("andon_event", subject="C2")
+        await board.receive("andon_event", subject="C2")
         assert "snapshot_begin" not in types(board)
 
 
 async def test_a_snapshot_is_never_overtaken_by_what_it_stands_for(tmp_path: Path) -> None:
     """An assignment that the snapshot knows to be over would come alive again."""
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join(user="eva")
-        board.say({**andon("L2"), "snapshot": False})
-        await board.hears("position")
+        await board.send(andon("L2"), snapshot=False)
+        await board.receive("position")
         gate = Gate(shop, "snapshot", after=False)
-        board.say({"type": "subscribe", "id": "jobs", "subscription_type": "job", "target_id": "J2"})
+        await board.send("subscribe", id="jobs", subscription_type="job", target_id="J2")
         await gate.reached()
         unoffered = shop.commit(assignment("J1", to="eva"), offer=False)
         gate.open()
-        await board.hears("snapshot_end", id="jobs")
+        await board.receive("snapshot_end", id="jobs")
         shop.front.on_committed(unoffered)
         shop.commit(call("C1", line="L2"))
-        await board.hears("andon_event", subject="C1")
+        await board.receive("andon_event", subject="C1")
         told = [each["type"] for each in board.frames if "offset" in each or each["type"] == "snapshot_begin"]
         assert told == ["job_assigned", "snapshot_begin", "andon_event"]
-
-
-async def _let_the_front_work() -> None:
-    """Let every task that can run do so; nothing here depends on how long that takes."""
-    for _ in range(20):
-        await asyncio.sleep(0)

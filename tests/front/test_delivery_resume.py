@@ -1,146 +1,147 @@
 """Coming back, falling behind, and being told: promises P2 and P3."""
 
-import asyncio
 from pathlib import Path
 
 from bridge.domain.events import Standing
-from tests.front.memory_front import PATIENCE, Floor, Frame, assignment, call, floor, status
+from tests.front.journal_gate import let_the_front_run
+from tests.front.memory_front import MemoryFront, assignment, call, memory_front, status
+from tests.support.dashboard import Frame
 
 
-def since(shop: Floor, offset: int) -> Frame:
+def since(shop: MemoryFront, offset: int) -> Frame:
     return {"main": {"epoch": shop.journal.epoch, "offset": offset}}
 
 
 async def test_resume_replays_what_was_missed_once_over_the_union(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1"), status(word="running"), call("C2"), status(word="stopped"), call("C3", line="L2"))
         board = await shop.join()
         bodies = [
             {"id": "a", "subscription_type": "andon", "target_id": "L1"},
             {"id": "b", "subscription_type": "line", "target_id": "L1"},
         ]
-        board.say({"type": "resume", "subscriptions": bodies, "since": since(shop, 1)})
-        resumed = await board.hears("resumed")
+        await board.send("resume", subscriptions=bodies, since=since(shop, 1))
+        resumed = await board.receive("resumed")
         assert resumed["streams"] == {"main": {"recovered": True}}
         assert [each["id"] for each in resumed["subscriptions"]] == ["a", "b"]
-        await board.hears("line_status_update")
+        await board.receive("line_status_update")
         shop.commit(call("C4"))
-        await board.hears("andon_event", subject="C4")
-        assert board.events() == [3, 4, 6]
-        assert "snapshot_begin" not in board.types()
+        await board.receive("andon_event", subject="C4")
+        assert board.offsets == [3, 4, 6]
+        assert "snapshot_begin" not in board.types
 
 
 async def test_another_epoch_or_an_impossible_offset_is_told_and_gets_a_snapshot(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1"), call("C2"))
         foreign: list[Frame] = [{"main": {"epoch": "other", "offset": 1}}, since(shop, 9), {}]
         for claim in foreign:
             board = await shop.join()
             bodies = [{"id": "a", "subscription_type": "andon"}]
-            board.say({"type": "resume", "subscriptions": bodies, "since": claim})
-            resumed = await board.hears("resumed")
+            await board.send("resume", subscriptions=bodies, since=claim)
+            resumed = await board.receive("resumed")
             assert resumed["streams"]["main"] == {"recovered": False}
-            await board.hears("snapshot_end", id="a", count=1)
-            assert board.events() == [1, 2]
+            await board.receive("snapshot_end", id="a")
+            assert board.offsets == [1, 2]
 
 
 async def test_a_replay_leaves_out_what_other_subscriptions_had_already(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         board = await shop.join()
-        board.say({"type": "subscribe", "id": "one", "subscription_type": "andon", "target_id": "L1"})
-        await board.hears("snapshot_end")
+        await board.send("subscribe", id="one", subscription_type="andon", target_id="L1")
+        await board.receive("snapshot_end")
         shop.commit(call("C1"), call("C2", line="L2"), call("C3"))
-        await board.hears("andon_event", subject="C3")
+        await board.receive("andon_event", subject="C3")
         bodies = [{"id": "all", "subscription_type": "andon"}]
-        board.say({"type": "resume", "subscriptions": bodies, "since": since(shop, 0)})
-        await board.hears("andon_event", subject="C2")
+        await board.send("resume", subscriptions=bodies, since=since(shop, 0))
+        await board.receive("andon_event", subject="C2")
         shop.commit(call("C4"))
-        await board.hears("andon_event", subject="C4")
-        assert board.live() == [1, 3, 2, 4]
+        await board.receive("andon_event", subject="C4")
+        assert board.live_offsets == [1, 3, 2, 4]
 
 
 async def test_a_resume_brings_assignments_that_were_missed(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(assignment("J1"), assignment("J2", to="otto"))
         board = await shop.join()
-        board.say({"type": "resume", "subscriptions": [], "since": since(shop, 0)})
-        await board.hears("job_assigned", subject="J1")
-        assert board.events() == [1]
+        await board.send("resume", subscriptions=[], since=since(shop, 0))
+        await board.receive("job_assigned", subject="J1")
+        assert board.offsets == [1]
 
 
 async def test_refused_bodies_of_a_resume_are_told_and_the_others_resume(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1", line="L2"))
         board = await shop.join(roles=["operator"], lines=["L2"])
         bodies = [
             {"id": "no", "subscription_type": "andon", "target_id": "L1"},
             {"id": "yes", "subscription_type": "andon", "target_id": "L2"},
         ]
-        board.say({"type": "resume", "subscriptions": bodies, "since": since(shop, 0)})
-        resumed = await board.hears("resumed")
+        await board.send("resume", subscriptions=bodies, since=since(shop, 0))
+        assert (await board.receive("error", id="no"))["code"] == "FORBIDDEN"
+        resumed = await board.receive("resumed")
         assert [each["id"] for each in resumed["subscriptions"]] == ["yes"]
-        assert (await board.hears("error", id="no"))["code"] == "FORBIDDEN"
-        await board.hears("andon_event")
+        await board.receive("andon_event")
 
 
 async def test_a_slow_dashboard_loses_no_alarm_and_is_told_what_was_conflated(tmp_path: Path) -> None:
-    async with floor(tmp_path, outbox_events=10) as shop:
+    async with memory_front(tmp_path, outbox_events=10) as shop:
         board = await shop.join()
-        board.say({"type": "subscribe", "subscription_type": "line", "target_id": "all", "snapshot": False})
-        await board.hears("subscription_confirmed")
-        await board.hears("position")
+        await board.send("subscribe", subscription_type="line", target_id="all", snapshot=False)
+        await board.receive("subscription_confirmed")
+        await board.receive("position")
         board.stop_reading()
         for number in range(40):
             shop.commit(call(f"C{number}"), status(word="running"), status("L2"))
         assert shop.front.statistics()["waiting_events"] <= 13
         board.read_on()
-        last = await board.hears("andon_event", subject="C39")
+        last = await board.receive("andon_event", subject="C39")
         shop.commit(status(word="fault"))
-        await board.hears("line_status_update", offset=121)
+        await board.receive("line_status_update", offset=121)
         alarms = [each["offset"] for each in board.frames if each["type"] == "andon_event"]
         assert alarms == [1 + 3 * number for number in range(40)]
         statuses = [each["offset"] for each in board.frames if each["type"] == "line_status_update"]
         assert len(statuses) < 80
         assert last["offset"] == 118
-        told = await board.hears("conflated")
+        told = await board.receive("conflated")
         assert set(told["counts"]) == {"line_status_update"}
 
 
 async def test_a_dashboard_that_does_not_read_delays_no_other_and_is_closed(tmp_path: Path) -> None:
-    async with floor(tmp_path, stall_seconds=0.3) as shop:
+    async with memory_front(tmp_path, stall_seconds=0.3) as shop:
         stuck, fine = await shop.join(), await shop.join(user="otto")
         for board in (stuck, fine):
-            board.say({"type": "subscribe", "subscription_type": "andon", "snapshot": False})
-            await board.hears("subscription_confirmed")
+            await board.send("subscribe", subscription_type="andon", snapshot=False)
+            await board.receive("subscription_confirmed")
         stuck.stop_reading()
         shop.commit(call("C1"))
-        await fine.hears("andon_event", subject="C1")
-        code, _ = await stuck.ends()
+        await fine.receive("andon_event", subject="C1")
+        code, _ = await stuck.closed()
         assert code == 4008
-        assert stuck.live() == []
+        assert stuck.live_offsets == []
         shop.commit(call("C2"))
-        await fine.hears("andon_event", subject="C2")
+        await fine.receive("andon_event", subject="C2")
 
 
 async def test_a_client_that_asks_and_does_not_read_is_not_read_either(tmp_path: Path) -> None:
-    async with floor(tmp_path, max_frames_per_second=10_000) as shop:
+    async with memory_front(tmp_path, max_frames_per_second=10_000) as shop:
         board = await shop.join()
         board.stop_reading()
         for _ in range(1_000):
-            board.say({"type": "ping"})
-        [connection] = shop.front._connections
-        async with asyncio.timeout(PATIENCE):
-            while connection.delivery.queue_not_full.is_set():  # noqa: ASYNC110 - what clears it is not ours to signal
-                await asyncio.sleep(0)
-        assert board._inbound.qsize() > 500
+            await board.send("ping")
+        unread = 1_001
+        while board.socket.unread < unread:  # until the front reads no more, however often it may run
+            unread = board.socket.unread
+            await let_the_front_run()
+        assert unread > 500
         board.read_on()
-        await board.hears("pong", count=1_000)
+        await board.until(lambda: board.types.count("pong") == 1_000)
 
 
 async def test_a_closed_subject_is_in_no_snapshot(tmp_path: Path) -> None:
-    async with floor(tmp_path) as shop:
+    async with memory_front(tmp_path) as shop:
         shop.commit(call("C1"), call("C2"), call("C1", status="resolved", standing=Standing.CLOSED))
         board = await shop.join()
-        board.say({"type": "subscribe", "subscription_type": "andon"})
-        await board.hears("snapshot_end", count=1)
-        assert board.events() == [2]
+        await board.send("subscribe", subscription_type="andon")
+        await board.receive("snapshot_end")
+        assert board.offsets == [2]

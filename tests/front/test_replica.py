@@ -11,79 +11,73 @@ import pytest
 from bridge.domain.records import CommandRecord
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
-from tests.front.fake_link import Hints
-from tests.front.memory_front import NOON, Floor, MemorySocket, call, floor
+from tests.front.memory_front import NOON, MemoryFront, call, memory_front
 from tests.support import command_line
 from tests.support.brokers import until
 from tests.support.command_line import write_config
+from tests.support.memory_dashboard import MemoryDashboard
 
 MANY = 1_700  # more than one read
 FORGED = 3_000
 TRICKLE = 100  # each heard before the next is said
 
 
-async def subscribed(here: Floor) -> MemorySocket:
+async def subscribed(here: MemoryFront) -> MemoryDashboard:
     board = await here.join()
-    board.say({"type": "subscribe", "id": "s", "subscription_type": "line"})
-    await board.hears("snapshot_end")
+    await board.send("subscribe", id="s", subscription_type="line")
+    await board.receive("snapshot_end")
     return board
 
 
 async def test_what_is_hinted_at_is_delivered_in_order_and_once(tmp_path: Path) -> None:
-    async with floor(tmp_path, hints=Hints()) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         board = await subscribed(here)
         for number in range(MANY // 10):
             here.commit(*(call(f"C{number}.{each}") for each in range(10)))
-        await board.until(lambda: len(board.live()) >= MANY)
-        assert board.live() == list(range(1, MANY + 1))
-        assert here.hints is not None
-        assert here.hints.acknowledged == MANY
-        assert here.follower is not None
-        assert here.follower.reads < MANY // 2, "hints that come together are one look"
+        await board.until(lambda: len(board.live_offsets) >= MANY)
+        assert board.live_offsets == list(range(1, MANY + 1))
+        assert len(here.link.acknowledged) == MANY
+        assert here.metric("replica_reads") < MANY // 2, "hints that come together are one look"
 
 
 async def test_without_any_hint_it_is_found_all_the_same(tmp_path: Path) -> None:
-    async with floor(tmp_path, hints=Hints()) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         board = await subscribed(here)
         here.commit(*(call(f"C{each}") for each in range(MANY)), offer=False)
-        await board.until(lambda: len(board.live()) >= MANY)
-        assert board.live() == list(range(1, MANY + 1))
+        await board.until(lambda: len(board.live_offsets) >= MANY)
+        assert board.live_offsets == list(range(1, MANY + 1))
 
 
 @pytest.mark.parametrize("seed", range(5))
 async def test_forged_hints_change_nothing(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
-    hints = Hints()
-    async with floor(tmp_path, hints=hints) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         board = await subscribed(here)
         epoch = here.journal.epoch
         for _ in range(FORGED // 10):
             for _ in range(10):
-                hints.say(*forged(chance, epoch))
+                here.link.deliver(*forged(chance, epoch))
             if chance.random() < 0.1:
                 here.commit(call(f"C{chance.random()}"), offer=chance.random() < 0.5)
             await asyncio.sleep(0)
         end = here.journal.position().offset
-        await until(lambda: hints.acknowledged >= FORGED, what="heard")
-        await board.until(lambda: len(board.live()) >= end)
-        assert board.live() == list(range(1, end + 1))
-        assert board.closed is None
+        await until(lambda: len(here.link.acknowledged) >= FORGED, what="heard")
+        await board.until(lambda: len(board.live_offsets) >= end)
+        assert board.live_offsets == list(range(1, end + 1))
+        assert board.close_code is None
         assert here.front.position == here.journal.position()
-        assert here.follower is not None
-        assert here.follower.switches == 1, "that of its start"
+        assert here.metric("replica_journal_switches") == 1, "that of its start"
 
 
 async def test_a_stream_of_forged_hints_costs_few_reads(tmp_path: Path) -> None:
-    hints = Hints()
-    async with floor(tmp_path, hints=hints) as here:
-        assert here.follower is not None
-        reads = here.follower.reads
+    async with memory_front(tmp_path, follows=True) as here:
+        reads = here.metric("replica_reads")
         for number in range(1, TRICKLE + 1):
             body = {"stream": "main", "epoch": here.journal.epoch, "offset": number + 10**6}
-            hints.say("event/S1/A1/L1/_/andon/andon_event/high/C1", json.dumps(body).encode())
-            await until(lambda number=number: hints.acknowledged >= number, what="heard")  # type: ignore[misc]
-        assert here.follower.hints == TRICKLE
-        assert here.follower.reads - reads < TRICKLE / 2
+            here.link.deliver("event/S1/A1/L1/_/andon/andon_event/high/C1", json.dumps(body).encode())
+            await until(lambda number=number: len(here.link.acknowledged) >= number, what="heard")  # type: ignore[misc]
+        assert here.metric("replica_hints") == TRICKLE
+        assert here.metric("replica_reads") - reads < TRICKLE / 2
 
 
 def forged(chance: random.Random, epoch: str) -> tuple[str, bytes]:
@@ -102,67 +96,64 @@ def forged(chance: random.Random, epoch: str) -> tuple[str, bytes]:
 
 
 async def test_a_new_epoch_sends_dashboards_away_and_they_resume_as_not_recovered(tmp_path: Path) -> None:
-    hints = Hints()
-    async with floor(tmp_path, hints=hints) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         board = await subscribed(here)
         here.commit(call("C1"))
-        told = await board.hears("position")
+        told = await board.receive("position")
         here.journal.commit(Batch(entries=[], retired_keys=()))
-        code, reason = await board.ends()
+        code, reason = await board.closed()
         assert code == 1012
         assert json.loads(reason)["retry_after"] >= 0
         await until(lambda: here.front.position == here.journal.position(), what="turned")
         again = await here.join()
         body = {"id": "s", "subscription_type": "line"}
-        again.say({"type": "resume", "subscriptions": [body], "since": told["streams"]})
-        resumed = await again.hears("resumed")
+        await again.send("resume", subscriptions=[body], since=told["streams"])
+        resumed = await again.receive("resumed")
         assert resumed["streams"]["main"] == {"recovered": False}
-        await again.hears("snapshot_end", count=1)
+        await again.receive("snapshot_end")
         here.commit(call("C2"))
-        await again.until(lambda: again.live() == [2])
+        await again.until(lambda: again.live_offsets == [2])
 
 
 async def test_a_journal_put_in_its_place_is_followed(tmp_path: Path) -> None:
-    hints = Hints()
-    async with floor(tmp_path, hints=hints) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         board = await subscribed(here)
-        hints.say_status(here.journal.epoch)
-        await until(lambda: board.last_link()["streams"]["main"]["live"], what="live")
+        here.link.deliver_status(here.journal.epoch)
+        await until(lambda: board.last("link")["streams"]["main"]["live"], what="live")
         here.commit(call("C1"), call("C2"))
-        await board.until(lambda: len(board.live()) == 2)
+        await board.until(lambda: len(board.live_offsets) == 2)
         here.journal.close()
         put_aside(tmp_path)
         await until(
             lambda: not here.front.readiness()[0] and "no such file" in here.front.readiness()[1].lower(), what="told"
         )
-        await until(lambda: not board.last_link()["streams"]["main"]["live"], what="told")
-        assert board.closed is None
+        await until(lambda: not board.last("link")["streams"]["main"]["live"], what="told")
+        assert board.close_code is None
         here.journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
-        assert (await board.ends())[0] == 1012
+        assert (await board.closed())[0] == 1012
         again = await subscribed(here)
         here.commit(call("C3"))
-        await again.until(lambda: again.live() == [1])
+        await again.until(lambda: again.live_offsets == [1])
 
 
 async def test_backup_is_restored_while_the_front_runs(tmp_path: Path) -> None:
-    hints = Hints()
-    async with floor(tmp_path, hints=hints) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         board = await subscribed(here)
         backup = tmp_path / "backup.db"
         here.commit(call("C1"), call("C2"))
         assert (await journal_command(tmp_path, "backup", backup)).returncode == 0
         here.commit(call("C3"))
-        await board.until(lambda: board.live() == [1, 2, 3])
+        await board.until(lambda: board.live_offsets == [1, 2, 3])
         here.journal.close()
         async with asyncio.timeout(20):  # a front that looks at the journal at this moment is in the way
             while (await journal_command(tmp_path, "restore", backup, "--replace")).returncode != 0:
-                assert board.closed is None
-        assert (await board.ends())[0] == 1012
+                assert board.close_code is None
+        assert (await board.closed())[0] == 1012
         here.journal = SqliteJournal.open(here.journal.path, stream="main")
         again = await subscribed(here)
-        assert again.events() == [1, 2]
+        assert again.offsets == [1, 2]
         here.commit(call("C4"))
-        await again.until(lambda: again.live() == [3])
+        await again.until(lambda: again.live_offsets == [3])
 
 
 async def journal_command(folder: Path, name: str, *more: str | Path) -> subprocess.CompletedProcess[str]:
@@ -174,21 +165,21 @@ async def journal_command(folder: Path, name: str, *more: str | Path) -> subproc
 
 
 async def test_dashboard_of_a_front_that_was_ahead_is_recovered_all_the_same(tmp_path: Path) -> None:
-    async with floor(tmp_path, hints=Hints()) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         board = await subscribed(here)
         here.commit(call("C1"))
-        told = (await board.hears("position"))["streams"]
+        told = (await board.receive("position"))["streams"]
         here.commit(call("C2"), call("C3"), offer=False)  # another front has them; this one will poll
         told["main"]["offset"] = 2
         body = {"id": "s", "subscription_type": "line"}
         roaming = await here.join()
-        roaming.say({"type": "resume", "subscriptions": [body], "since": told})
-        assert (await roaming.hears("resumed"))["streams"]["main"] == {"recovered": True}
-        await roaming.until(lambda: roaming.live() == [3])
+        await roaming.send("resume", subscriptions=[body], since=told)
+        assert (await roaming.receive("resumed"))["streams"]["main"] == {"recovered": True}
+        await roaming.until(lambda: roaming.live_offsets == [3])
         told["main"]["offset"] = 10**9
         forging = await here.join()
-        forging.say({"type": "resume", "subscriptions": [body], "since": told})
-        assert (await forging.hears("resumed"))["streams"]["main"] == {"recovered": False}
+        await forging.send("resume", subscriptions=[body], since=told)
+        assert (await forging.receive("resumed"))["streams"]["main"] == {"recovered": False}
 
 
 def put_aside(folder: Path) -> None:
@@ -198,44 +189,42 @@ def put_aside(folder: Path) -> None:
 
 
 async def test_it_is_live_while_its_pipeline_says_so_and_can_be_read(tmp_path: Path) -> None:
-    hints = Hints()
-    async with floor(tmp_path, hints=hints) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         epoch = here.journal.epoch
         board = await subscribed(here)
         await until(lambda: here.front.readiness() == (False, "the pipeline is silent"), what="nothing heard")
-        hints.say_status(epoch, retained=True)
-        hints.say_status(epoch)
-        assert (await board.hears("link", broker=True, count=2))["streams"]["main"]["live"]
+        here.link.deliver_status(epoch, retained=True)
+        here.link.deliver_status(epoch)
+        await board.receive("link", broker=True, streams__main__live=True)
         assert here.front.readiness() == (True, "ready")
-        hints.say_status(epoch, ready=False)
+        here.link.deliver_status(epoch, ready=False)
         await until(lambda: here.front.readiness() == (False, "the pipeline is not ready"), what="not ready")
-        hints.say_status(epoch)
+        here.link.deliver_status(epoch)
         await until(lambda: here.front.readiness()[0], what="live")
         await until(lambda: here.front.readiness() == (False, "the pipeline is silent"), what="silent")
 
 
 async def test_a_copy_of_the_journal_that_never_grows_is_not_live(tmp_path: Path) -> None:
-    hints = Hints()
-    async with floor(tmp_path, hints=hints) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         board = await subscribed(here)
-        hints.say_status(here.journal.epoch, offset=0)
+        here.link.deliver_status(here.journal.epoch, offset=0)
         await until(lambda: here.front.readiness()[0], what="live")
 
         def stands_still() -> bool:
-            hints.say_status(here.journal.epoch, offset=1)
+            here.link.deliver_status(here.journal.epoch, offset=1)
             return here.front.readiness() == (
                 False,
                 "published events are missing in the journal that this front reads",
             )
 
         await until(stands_still, what="told")
-        await until(lambda: not board.last_link()["streams"]["main"]["live"], what="its dashboards too")
+        await until(lambda: not board.last("link")["streams"]["main"]["live"], what="its dashboards too")
         here.commit(call("C1"), offer=False)
         await until(lambda: here.front.readiness()[0], what="live again, once it is there")
 
 
 async def test_a_result_comes_from_the_journal_after_its_events(tmp_path: Path) -> None:
-    async with floor(tmp_path, hints=Hints()) as here:
+    async with memory_front(tmp_path, follows=True) as here:
         board = await subscribed(here)
 
         def record(command_id: str, outcome: str) -> CommandRecord:
@@ -247,7 +236,7 @@ async def test_a_result_comes_from_the_journal_after_its_events(tmp_path: Path) 
 
         here.answer = answer
         command = {"type": "command", "id": "c1", "action": "andon.raise", "line_id": "L1", "equipment_code": "E1"}
-        board.say({**command, "andon_type": "quality"})
-        assert (await board.hears("command_result"))["outcome"] == "applied"
-        kinds = board.types()
+        await board.send(command, andon_type="quality")
+        assert (await board.receive("command_result"))["outcome"] == "applied"
+        kinds = board.types
         assert kinds.index("andon_event") < kinds.index("command_result")

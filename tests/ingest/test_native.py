@@ -321,7 +321,7 @@ def test_a_line_level_topic_speaks_for_no_equipment() -> None:
 
 def test_no_claim_is_also_a_field_of_a_kind() -> None:
     fields = {field for body in BODY_OF.values() for field in body.__struct_fields__}
-    assert not fields & native._IDENTITY_FIELDS.keys()
+    assert not fields & native.IDENTITY_FIELDS.keys()
 
 
 def test_an_operator_in_a_report_stays_a_claim() -> None:

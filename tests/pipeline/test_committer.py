@@ -13,7 +13,7 @@ from bridge.pipeline.pipeline import CoreCrashed
 from bridge.ports.journal import Batch, CommitFailed, JournalUnavailable, RetentionLimits
 from tests.pipeline.test_pipeline import CrashingFloor, accounted, break_disk, command, connected, messages
 from tests.support.brokers import RunningBroker, until
-from tests.support.running_pipeline import ROOT, Shop, device, say, shop
+from tests.support.in_process import ROOT, RunningPipeline, device, in_process, say
 
 PRESS = b'{"action": "raise", "andon_type": "material", "ts": 1000}'
 
@@ -33,7 +33,10 @@ def ask(path: Path, *numbers: int) -> None:
 
 
 async def test_asked_replay_is_one_new_input(mosquitto: RunningBroker, path: Path) -> None:
-    async with shop(mosquitto.port, path, checkpoint_seconds=0.05) as this, device(mosquitto.port) as client:
+    async with (
+        in_process(mosquitto.port, path, journal__checkpoint_seconds=0.05) as this,
+        device(mosquitto.port) as client,
+    ):
         await connected(this)
         await client.publish(f"{ROOT}/report/north/pack/L1/robot/state", b'{"state": "running", "ts": 5}', qos=1)
         await messages(this, 1)
@@ -50,24 +53,27 @@ async def test_asked_replay_is_one_new_input(mosquitto: RunningBroker, path: Pat
 async def test_replay_asked_while_the_bridge_is_down_is_done_once_also_under_kill(
     mosquitto: RunningBroker, path: Path, *, killed: bool
 ) -> None:
-    async with shop(mosquitto.port, path, make_floor=CrashingFloor) as this, device(mosquitto.port) as client:
+    async with in_process(mosquitto.port, path, make_floor=CrashingFloor) as this, device(mosquitto.port) as client:
         await connected(this)
         await client.publish(f"{ROOT}/report/north/pack/L1/desk/andon", PRESS.replace(b"1000", b'"x"'), qos=1)
         await client.publish(f"{ROOT}/report/north/pack/L1/robot/andon", PRESS, qos=1)
         await messages(this, 2)
     ask(path, 2)
     if killed:
-        async with shop(mosquitto.port, path) as this:
+        async with in_process(mosquitto.port, path) as this:
             break_disk(this.journal)
             await until(
                 lambda: this.pipeline.status().in_flight.get("andon") == 1, what="it is taken, and not committed"
             )
             this.running.cancel()
             await asyncio.wait([this.running])
-    async with shop(mosquitto.port, path) as this:
+    async with in_process(mosquitto.port, path) as this:
         await messages(this, 1)
         assert this.dispositions() == [("quarantined", "unknown_equipment")]
-    async with shop(mosquitto.port, path, checkpoint_seconds=0.02) as this, device(mosquitto.port) as client:
+    async with (
+        in_process(mosquitto.port, path, journal__checkpoint_seconds=0.02) as this,
+        device(mosquitto.port) as client,
+    ):
         await connected(this)
         await say(client, "report/bagger/state", state="running")
         await messages(this, 1)
@@ -77,7 +83,7 @@ async def test_replay_asked_while_the_bridge_is_down_is_done_once_also_under_kil
 
 async def test_replay_that_crashes_the_core_again_is_not_tried_for_ever(mosquitto: RunningBroker, path: Path) -> None:
     async def run(*, send: bool) -> None:
-        async with shop(mosquitto.port, path, make_floor=CrashingFloor) as this, device(mosquitto.port) as client:
+        async with in_process(mosquitto.port, path, make_floor=CrashingFloor) as this, device(mosquitto.port) as client:
             if send:
                 await connected(this)
                 await say(client, "report/bagger/state", state="fault")
@@ -85,13 +91,13 @@ async def test_replay_that_crashes_the_core_again_is_not_tried_for_ever(mosquitt
 
     with pytest.raises(CoreCrashed):
         await run(send=True)
-    async with shop(mosquitto.port, path, make_floor=CrashingFloor) as this:
+    async with in_process(mosquitto.port, path, make_floor=CrashingFloor) as this:
         await messages(this, 1)
         assert this.dispositions() == [("quarantined", "crashed")]
     ask(path, 1)
     with pytest.raises(CoreCrashed):
         await run(send=False)
-    async with shop(mosquitto.port, path) as this:
+    async with in_process(mosquitto.port, path) as this:
         assert this.journal.requested_replays(10) == [], "and that settled the request"
         assert accounted(this)
 
@@ -100,24 +106,24 @@ async def test_replay_of_what_once_crashed_the_core_is_applied_by_a_mended_one(
     mosquitto: RunningBroker, path: Path
 ) -> None:
     async def crash() -> None:
-        async with shop(mosquitto.port, path, make_floor=CrashingFloor) as this, device(mosquitto.port) as client:
+        async with in_process(mosquitto.port, path, make_floor=CrashingFloor) as this, device(mosquitto.port) as client:
             await connected(this)
             await say(client, "report/bagger/state", state="fault")
             await asyncio.wait([this.running])
 
     with pytest.raises(CoreCrashed):
         await crash()
-    async with shop(mosquitto.port, path) as this:
+    async with in_process(mosquitto.port, path) as this:
         await messages(this, 1)
     ask(path, 1)
-    async with shop(mosquitto.port, path) as this:
+    async with in_process(mosquitto.port, path) as this:
         await messages(this, 1)
         assert this.dispositions() == [("applied", None)]
         assert this.events("line_status_update")[-1]["data"]["status"] == "fault"
 
 
 async def test_old_events_and_inputs_go_while_reports_come(mosquitto: RunningBroker, path: Path) -> None:
-    async with shop(mosquitto.port, path, checkpoint_seconds=0.05, keep=RetentionLimits(max_bytes=1)) as this:
+    async with in_process(mosquitto.port, path, journal__checkpoint_seconds=0.05, journal__max_bytes=1) as this:
         pruned = this.journal.prune
         asked: list[RetentionLimits] = []
 
@@ -139,7 +145,7 @@ async def test_stop_returns_from_a_commit_that_never_does_and_acknowledges_nothi
 ) -> None:
     stuck = threading.Event()
 
-    async def hang(this: Shop) -> None:
+    async def hang(this: RunningPipeline) -> None:
         committed = this.journal.commit
 
         def commit(batch: Batch) -> None:
@@ -161,7 +167,7 @@ async def test_stop_returns_from_a_commit_that_never_does_and_acknowledges_nothi
             assert this.entries == []
 
     async def run_and_hang() -> None:
-        async with shop(mosquitto.port, path) as this:
+        async with in_process(mosquitto.port, path) as this:
             try:
                 await hang(this)
             finally:
@@ -169,14 +175,14 @@ async def test_stop_returns_from_a_commit_that_never_does_and_acknowledges_nothi
 
     with pytest.raises(CommitFailed, match=DISK_TIMEOUT):
         await run_and_hang()
-    async with shop(mosquitto.port, path) as this:
+    async with in_process(mosquitto.port, path) as this:
         await messages(this, 1)
         assert len(this.events("andon_event")) == 1, "whether the commit came to its end or not"
         assert accounted(this)
 
 
 async def test_command_waits_for_a_journal_that_does_not_answer(mosquitto: RunningBroker, path: Path) -> None:
-    async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
+    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await connected(this)
         known, refused = this.journal.command, 0
 
@@ -199,7 +205,10 @@ async def test_command_waits_for_a_journal_that_does_not_answer(mosquitto: Runni
 async def test_books_balance_while_a_command_that_is_replayed_waits_for_the_journal(
     mosquitto: RunningBroker, path: Path
 ) -> None:
-    async with shop(mosquitto.port, path, checkpoint_seconds=0.05) as this, device(mosquitto.port) as client:
+    async with (
+        in_process(mosquitto.port, path, journal__checkpoint_seconds=0.05) as this,
+        device(mosquitto.port) as client,
+    ):
         await connected(this)
         await say(
             client,
@@ -233,7 +242,7 @@ async def test_books_balance_while_a_command_that_is_replayed_waits_for_the_jour
 async def test_stop_leaves_a_command_to_the_broker_that_could_not_be_looked_up(
     mosquitto: RunningBroker, path: Path
 ) -> None:
-    async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
+    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await connected(this)
 
         def look_up(user: str, command_id: str) -> CommandRecord | None:
@@ -242,6 +251,6 @@ async def test_stop_leaves_a_command_to_the_broker_that_could_not_be_looked_up(
         this.journal.command = look_up  # type: ignore[method-assign]
         await command(client, "one", action="raise", andon_type="material")
         await until(lambda: any(this.pipeline.status().in_flight.values()), what="it is taken")
-    async with shop(mosquitto.port, path) as this:
+    async with in_process(mosquitto.port, path) as this:
         await messages(this, 1)
         assert this.dispositions() == [("applied", None)]

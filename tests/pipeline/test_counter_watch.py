@@ -7,8 +7,8 @@ import structlog
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.pipeline.counter_fit_monitor import CounterFitMonitor
 from tests.support.brokers import RunningBroker, until
+from tests.support.in_process import PLANT, in_process
 from tests.support.journal_samples import journal_of_counts
-from tests.support.running_pipeline import PLANT, shop
 
 
 def fit(*, over: float) -> CounterFit:
@@ -40,6 +40,6 @@ async def test_the_pipeline_looks_at_the_counters(mosquitto: RunningBroker, tmp_
     path = tmp_path / "journal.db"
     journal_of_counts(path, PLANT, "bagger", range(0, 9_000, 3_000))
     with structlog.testing.capture_logs() as logs:
-        async with shop(mosquitto.port, path, checkpoint_seconds=0.05) as this:
+        async with in_process(mosquitto.port, path, journal__checkpoint_seconds=0.05) as this:
             await until(lambda: any(each["event"] == "counters.max_rate_too_low" for each in logs), what="logged")
         assert this.pipeline.counter_fits()["L1", "bagger"].max_rate_is_too_low

@@ -1,8 +1,8 @@
 """A bridge that was down for days makes up what became due meanwhile: a piece at a time, and all of it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,53 +12,37 @@ from bridge.domain.records import JournalEntry
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline import commit_queue, deadline_scheduler
-from bridge.pipeline.pipeline import FOR_EVER, Pipeline
 from bridge.pipeline.replay import restore_floor
 from bridge.ports.journal import RetentionLimits
-from tests.pipeline.test_slow_commits import Tap
+from bridge.settings import DAY_MS
+from tests.pipeline.test_slow_commits import counting
 from tests.support.brokers import until
-from tests.support.running_pipeline import PLANT, ROOT
+from tests.support.fake_link import FakeLink
+from tests.support.in_process import PIPELINE, PLANT, in_process
+from tests.support.journal_samples import forget_checkpoints
 
 HOUR_MS = 3_600_000
 AWAY_MS = 30 * HOUR_MS
 MOST_EVENTS = 20
 
 
-@asynccontextmanager
-async def bridge(
-    path: Path, tap: Tap, *, later: int, keep: RetentionLimits = FOR_EVER
-) -> AsyncIterator[tuple[Pipeline, list[Sequence[JournalEntry]]]]:
-    """A pipeline whose clock is `later` ms ahead of ours, and the batches that it committed."""
-    journal = SqliteJournal.open(path, stream="main")
-    pipeline = Pipeline(
-        tap,
-        journal,
-        restore_floor(PLANT, journal, decode=decode).floor,
-        FloorClock(wall=lambda: wall_ms() + later, not_before=journal.last_input()[1]),
-        decode=decode,
-        root=ROOT,
-        commit_max_inputs=100,
-        commit_max_ms=1,
-        checkpoint_seconds=0.05,
-        keep=keep,
-    )
-    batches: list[Sequence[JournalEntry]] = []
-    pipeline.add_listener(batches.append)
-    run = asyncio.create_task(pipeline.run())
-    yield pipeline, batches
-    pipeline.stop()
-    await run
-    journal.close()
+def clock(*, later: int) -> FloorClock:
+    """Return floor time of a host whose wall clock is `later` ms ahead of ours."""
+    return FloorClock(wall=lambda: wall_ms() + later, not_before=0)
+
+
+async def report_once(path: Path) -> None:
+    """Have a pipeline take one report, so that the line lives."""
+    link = counting(1)
+    async with in_process(link, path, parts=[PIPELINE], journal__checkpoint_seconds=0.05):
+        await until(lambda: link.acknowledged == [1], what="a report")
 
 
 async def test_what_became_due_in_days_is_made_up_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deadline_scheduler, "HOLD_SECONDS", 0.0)  # on any machine, however fast
     monkeypatch.setattr(commit_queue, "MOST_EVENTS", MOST_EVENTS)
     path = tmp_path / "journal.db"
-    first, second = Tap(1), Tap(2)
-    second.left.popleft()
-    async with bridge(path, first, later=0):
-        await until(lambda: first.acknowledged == [1], what="a report, so that the line lives")
+    await report_once(path)
     turns = 0
 
     async def others() -> None:
@@ -67,11 +51,13 @@ async def test_what_became_due_in_days_is_made_up_in_pieces(tmp_path: Path, monk
             turns += 1
             await asyncio.sleep(0)
 
-    async with bridge(path, second, later=AWAY_MS) as (pipeline, batches):
+    link, batches = counting(1, after=1), list[Sequence[JournalEntry]]()
+    async with in_process(link, path, parts=[PIPELINE], clock=clock(later=AWAY_MS)) as bridge:
+        bridge.pipeline.add_listener(batches.append)
         beside = asyncio.create_task(others())
-        await until(lambda: second.acknowledged == [2], seconds=60, what="the report after all that was due")
+        await until(lambda: link.acknowledged == [1], seconds=60, what="the report after all that was due")
         beside.cancel()
-        assert pipeline.status().ready
+        assert bridge.pipeline.status().ready
     entries = [entry for batch in batches for entry in batch]
     ticks = [entry for entry in entries if not entry.input.topic]
     largest = max(len(entry.events) for entry in entries)  # the report revises the windows of all that time
@@ -81,22 +67,17 @@ async def test_what_became_due_in_days_is_made_up_in_pieces(tmp_path: Path, monk
     arrivals = [entry.input.received_at for entry in entries]
     assert arrivals == sorted(arrivals)
     assert all(event.timestamp <= entry.input.received_at for entry in ticks for event in entry.events)
-    journal = SqliteJournal.open(path, stream="main")
-    journal._writer.execute("DELETE FROM checkpoints")
-    assert restore_floor(PLANT, journal, decode=decode).differences == 0
-    journal.close()
+    forget_checkpoints(path)
+    with closing(SqliteJournal.open(path, stream="main")) as journal:
+        assert restore_floor(PLANT, journal, decode=decode).differences == 0
 
 
 async def test_a_clock_that_is_far_ahead_at_the_start_makes_no_history_old(tmp_path: Path) -> None:
     """Retention by age counts from what arrived last, and the time that has passed since the start."""
     path = tmp_path / "journal.db"
-    first, second = Tap(1), Tap(0)
-    async with bridge(path, first, later=0):
-        await until(lambda: first.acknowledged == [1], what="a report")
-    keep = RetentionLimits(events_ms=AWAY_MS, inputs_ms=AWAY_MS)
-    async with bridge(path, second, later=10 * AWAY_MS, keep=keep) as (pipeline, _):
-        asked: list[int] = []
-        journal = pipeline._committer._journal
+    await report_once(path)
+    asked: list[int] = []
+    with closing(SqliteJournal.open(path, stream="main")) as journal:
         prune = journal.prune
 
         def watch(now: int, keep: RetentionLimits) -> int:
@@ -104,6 +85,17 @@ async def test_a_clock_that_is_far_ahead_at_the_start_makes_no_history_old(tmp_p
             return prune(now, keep)
 
         journal.prune = watch  # type: ignore[method-assign]
-        await until(lambda: len(asked) > 3, what="retention is looked after")
-        assert journal.inputs_after(0, limit=1)[0].input.number == 1
+        days = AWAY_MS / DAY_MS
+        async with in_process(
+            FakeLink(),
+            path,
+            parts=[PIPELINE],
+            journal=journal,
+            clock=clock(later=10 * AWAY_MS),
+            journal__checkpoint_seconds=0.05,
+            journal__keep_events_days=days,
+            journal__keep_inputs_days=days,
+        ):
+            await until(lambda: len(asked) > 3, what="retention is looked after")
+            assert journal.inputs_after(0, limit=1)[0].input.number == 1
     assert max(asked) < wall_ms() + HOUR_MS

@@ -4,14 +4,12 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from bridge.domain.dedup import Deduplicator
 from bridge.domain.intake import Intake
 from bridge.domain.line.floor import Floor
-from bridge.domain.messages import IncomingMessage
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
-from bridge.domain.records import DedupWindow, Position
-from bridge.ingest.native import decode
 from bridge.pipeline.device_monitor import MOST_DEVICES, DeviceMonitor
+from tests.support.driven_intake import driven_intake
+from tests.support.driven_intake import take as take_message
 from tests.support.packing_line import T0, plant_file
 
 TOPIC = "report/north/pack/L1/bagger/state"
@@ -19,17 +17,13 @@ PLACE = "north/pack/L1/bagger"
 
 
 def new_intake(plant: Plant | None = None) -> Intake:
-    resends = Deduplicator(DedupWindow((), 0), doubt_ms=1_000)
-    position = Position("s", "e", 0)
-    floor = Floor(plant or plant_file())
-    return Intake(floor, decode=decode, position=position, last_input=(0, 0), dedup=resends, crash_digests=())
+    return driven_intake(Floor(plant or plant_file()), doubt_ms=1_000)
 
 
 def take(intake: Intake, payload: bytes, *, at: int, topic: str = TOPIC) -> None:
     now = T0 + at * 1000
     intake.tick(now)
-    decoded = intake.receive(IncomingMessage(topic, payload, generation=1), now=now)
-    intake.apply(decoded, known=None)
+    take_message(intake, topic, payload, now=now)
 
 
 def test_a_device_without_effect_is_logged_when_it_begins_and_when_it_ends() -> None:

@@ -19,7 +19,6 @@ import pytest
 from bridge.domain import dedup, plant, records
 from bridge.domain.dedup import Deduplicator
 from bridge.domain.events import Millis
-from bridge.domain.intake import Intake
 from bridge.domain.line.device.state import MAX_PAST_BOOTS
 from bridge.domain.messages import IncomingMessage
 from bridge.domain.records import JournalEntry, MessageDigest
@@ -29,6 +28,7 @@ from bridge.journal.sqlite import rows
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
 from bridge.ports.journal import Batch
+from tests.support.driven_intake import driven_intake
 from tests.support.packing_line import T0
 
 WINDOW = 4  # what the broker sends unacknowledged
@@ -104,14 +104,7 @@ class World:
         self.journal = SqliteJournal.open(self.folder / "journal.db", stream="main")
         restored = restore_floor(PLANT, self.journal, decode=decode)
         assert restored.differences == 0, restored.first_differences
-        self.intake = Intake(
-            restored.floor,
-            decode=decode,
-            position=self.journal.position(),
-            last_input=self.journal.last_input(),
-            dedup=Deduplicator(self.journal.dedup_window(), doubt_ms=DOUBT_MS),
-            crash_digests=(),
-        )
+        self.intake = driven_intake(restored.floor, self.journal, doubt_ms=DOUBT_MS)
 
     def kill(self) -> None:
         """Nothing of the process is left but the journal; what it had acknowledged may have left it, or not."""
@@ -329,13 +322,14 @@ def test_what_is_remembered_is_bounded_and_the_same_after_a_restart(
         world.commit(False)
         world.acknowledge()
         world.arrive()
-    held = list(world.intake.dedup._in_order)
+    held = world.intake.dedup.remembered()
     assert len(held) == 20
     world.kill()
-    assert list(world.intake.dedup._in_order) == held
-    assert len(world.intake.dedup._dated) == 10
-    assert sum(map(len, world.intake.dedup._unacked.values())) <= 20
-    assert len(world.intake.dedup._content_of) <= 20
+    assert world.intake.dedup.remembered() == held
+    sizes = world.intake.dedup.sizes
+    assert sizes.dated == 10
+    assert sizes.unacknowledged <= 20
+    assert sizes.by_packet_identifier <= 20
     world.journal.close()
 
 

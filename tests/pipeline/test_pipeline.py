@@ -14,11 +14,13 @@ from bridge.domain.line.floor import Floor
 from bridge.domain.messages import Message
 from bridge.domain.reports import Outcome, Report, StateReport
 from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.mqtt.link import BrokerLink
 from bridge.pipeline.pipeline import APPLY_CHUNK, CoreCrashed
-from bridge.ports.journal import CommitFailed
+from bridge.ports.journal import Batch, CommitFailed
+from bridge.wiring import pipeline_side
 from tests.support.brokers import RunningBroker, until
+from tests.support.in_process import ROOT, RunningPipeline, device, in_process, say
 from tests.support.journal_samples import forge_payload
-from tests.support.running_pipeline import ROOT, Shop, device, say, shop
 
 
 @pytest.fixture
@@ -26,18 +28,18 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.db"
 
 
-async def messages(this: Shop, count: int) -> None:
+async def messages(this: RunningPipeline, count: int) -> None:
     try:
         await until(lambda: len(this.dispositions()) >= count, what=f"{count} messages")
     except AssertionError as error:
         raise AssertionError(f"have {this.dispositions()}, {this.link.status}") from error
 
 
-async def connected(this: Shop) -> None:
+async def connected(this: RunningPipeline) -> None:
     await until(lambda: this.link.status.connected, what="connected")
 
 
-def accounted(this: Shop) -> bool:
+def accounted(this: RunningPipeline) -> bool:
     status = this.pipeline.status()
     return (
         sum(status.received.values()) == sum(status.counters.values()) == this.journal.last_input()[0]
@@ -49,7 +51,7 @@ def accounted(this: Shop) -> bool:
 
 
 async def test_report_becomes_an_event_in_the_journal(mosquitto: RunningBroker, path: Path) -> None:
-    async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
+    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await connected(this)
         await say(client, "report/desk/andon", action="raise", andon_type="material")
         await messages(this, 1)
@@ -61,7 +63,7 @@ async def test_report_becomes_an_event_in_the_journal(mosquitto: RunningBroker, 
 
 async def test_nothing_is_acknowledged_before_it_is_committed(mosquitto: RunningBroker, path: Path) -> None:
     """While nothing can be written the broker keeps everything, and has it still when the pipeline is killed."""
-    async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
+    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await connected(this)
         await say(client, "report/desk/andon", action="raise", andon_type="material")
         await messages(this, 1)
@@ -74,14 +76,14 @@ async def test_nothing_is_acknowledged_before_it_is_committed(mosquitto: Running
         this.running.cancel()
         await asyncio.wait([this.running])
         assert this.journal.position() == position
-    async with shop(mosquitto.port, path) as this:
+    async with in_process(mosquitto.port, path) as this:
         await messages(this, 200)
         assert {effect for effect, _ in this.dispositions()} == {"applied"}
         assert accounted(this)
 
 
 async def test_broken_disk_heals_without_a_restart(mosquitto: RunningBroker, path: Path) -> None:
-    async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
+    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await connected(this)
         break_disk(this.journal)
         await say(client, "report/bagger/counts", total=0, ts=1_000)
@@ -90,7 +92,9 @@ async def test_broken_disk_heals_without_a_restart(mosquitto: RunningBroker, pat
             await say(client, "report/bagger/counts", total=number, ts=1_000 + number)
         # one chunk may have been asked for already; it is not applied either
         await until(lambda: this.link.queued >= 299 - APPLY_CHUNK, what="the link holds what came later")
-        assert this.pipeline._intake.number == 1, "nothing more is applied on top of what is not committed"
+        assert sum(this.pipeline.status().in_flight.values()) == 1, (
+            "nothing more is applied on top of what is not committed"
+        )
         assert this.entries == []
         break_disk(this.journal, broken=False)
         await messages(this, 300)
@@ -100,13 +104,20 @@ async def test_broken_disk_heals_without_a_restart(mosquitto: RunningBroker, pat
 
 
 def break_disk(journal: SqliteJournal, *, broken: bool = True) -> None:
-    """Do what a file system does that remounts itself read-only after an error."""
-    journal._writer.execute(f"PRAGMA query_only = {int(broken)}")
+    """Let every commit fail, as on a file system that remounts itself read-only after an error."""
+
+    def fail(_: Batch) -> None:
+        raise CommitFailed("attempt to write a readonly database")
+
+    if broken:
+        journal.commit = fail  # type: ignore[assignment, method-assign]
+    else:
+        del journal.commit
 
 
 async def test_stop_on_a_broken_disk_says_so_and_leaves_it_to_the_broker(mosquitto: RunningBroker, path: Path) -> None:
     async def fill_and_stop() -> None:
-        async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
+        async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
             await connected(this)
             break_disk(this.journal)
             for number in range(120):
@@ -115,25 +126,28 @@ async def test_stop_on_a_broken_disk_says_so_and_leaves_it_to_the_broker(mosquit
 
     with pytest.raises(CommitFailed, match="readonly"):
         await fill_and_stop()
-    async with shop(mosquitto.port, path) as this:
+    async with in_process(mosquitto.port, path) as this:
         await messages(this, 120)
         assert this.dispositions() == [("applied", None)] * 120
 
 
 async def test_stop_leaves_nothing_to_replay(mosquitto: RunningBroker, path: Path) -> None:
-    async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
+    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await connected(this)
         for number in range(20):
             await say(client, "report/bagger/counts", total=number)
         await messages(this, 20)
-        floor = this.pipeline._intake.floor
-    async with shop(mosquitto.port, path) as this:
+        floor = this.restored.floor
+    async with in_process(mosquitto.port, path) as this:
         assert this.restored.replayed == 0
         assert this.restored.floor.checkpoint("L1") == floor.checkpoint("L1")
 
 
 async def test_replay_brings_back_the_very_same_state(mosquitto: RunningBroker, path: Path) -> None:
-    async with shop(mosquitto.port, path, checkpoint_seconds=3_600) as this, device(mosquitto.port) as client:
+    async with (
+        in_process(mosquitto.port, path, journal__checkpoint_seconds=3_600) as this,
+        device(mosquitto.port) as client,
+    ):
         await connected(this)
         await say(client, "report/bagger/state", state="running")
         began = round(time.time() * 1000)
@@ -146,9 +160,9 @@ async def test_replay_brings_back_the_very_same_state(mosquitto: RunningBroker, 
         await until(lambda: any(not entry.input.topic for entry in this.entries), what="a tick")
         this.running.cancel()  # without the checkpoint of an orderly stop
         await asyncio.wait([this.running])
-        floor = this.pipeline._intake.floor
+        floor = this.restored.floor
         last = this.journal.last_input()[0]
-    async with shop(mosquitto.port, path) as this:
+    async with in_process(mosquitto.port, path) as this:
         assert this.restored.differences == 0, this.restored.first_differences
         resends = 18  # those of the first two came before the clock was known to tick
         assert 22 < this.restored.replayed == last - resends - 1, "resends and quarantined are not applied again"
@@ -161,7 +175,10 @@ async def test_replay_brings_back_the_very_same_state(mosquitto: RunningBroker, 
 
 
 async def test_difference_in_a_replay_is_told_and_the_journal_trusted(mosquitto: RunningBroker, path: Path) -> None:
-    async with shop(mosquitto.port, path, checkpoint_seconds=3_600) as this, device(mosquitto.port) as client:
+    async with (
+        in_process(mosquitto.port, path, journal__checkpoint_seconds=3_600) as this,
+        device(mosquitto.port) as client,
+    ):
         await connected(this)
         await say(client, "report/desk/andon", action="raise", andon_type="material")
         await messages(this, 1)
@@ -169,7 +186,7 @@ async def test_difference_in_a_replay_is_told_and_the_journal_trusted(mosquitto:
         await asyncio.wait([this.running])
         offset = this.journal.position().offset
         forge_payload(path, 1, b'{"action": "raise", "andon_type": "quality"}')
-    async with shop(mosquitto.port, path) as this:
+    async with in_process(mosquitto.port, path) as this:
         (difference,) = this.restored.first_differences
         assert (difference.number, difference.events_were) == (1, offset)
         assert this.journal.position().offset == offset
@@ -179,7 +196,7 @@ async def test_difference_in_a_replay_is_told_and_the_journal_trusted(mosquitto:
 async def test_dated_resend_is_suppressed_also_after_a_restart(mosquitto: RunningBroker, path: Path) -> None:
     began = round(time.time() * 1000)
     for expected in ([("applied", None)] * 3, [("suppressed", "duplicate")] * 3):
-        async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
+        async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
             await connected(this)
             for number in range(3):
                 await say(client, "report/bagger/counts", total=number, ts=began + number)
@@ -189,14 +206,13 @@ async def test_dated_resend_is_suppressed_also_after_a_restart(mosquitto: Runnin
 
 async def test_committed_but_unacknowledged_press_is_one_call(mosquitto: RunningBroker, path: Path) -> None:
     """The connection ends between commit and acknowledgement: the broker sends the press again."""
-    async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
+    async with in_process(mosquitto.port, path, make_client=DeafLink) as this, device(mosquitto.port) as client:
         await connected(this)
-        this.pipeline._committer._source = Deaf(this)
         await say(client, "report/desk/andon", action="raise", andon_type="material")
         await messages(this, 1)
         this.running.cancel()
         await asyncio.wait([this.running])
-    async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
+    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await messages(this, 1)
         assert this.dispositions() == [("suppressed", "duplicate")]
         await say(client, "report/desk/andon", action="raise", andon_type="material")
@@ -205,13 +221,8 @@ async def test_committed_but_unacknowledged_press_is_one_call(mosquitto: Running
         assert accounted(this)
 
 
-class Deaf:
-    """The link of a shop whose acknowledgements never reach the broker."""
-
-    def __init__(self, this: Shop) -> None:
-        self.status = this.link.status
-        self.queued = 0
-        self.receive = this.link.receive
+class DeafLink(BrokerLink):
+    """A link whose acknowledgements never reach the broker."""
 
     def acknowledge(self, messages: Iterable[Message]) -> int:
         del messages
@@ -223,7 +234,7 @@ async def command(client: aiomqtt.Client, command_id: str, **fields: object) -> 
 
 
 async def test_command_is_done_once_and_answered_every_time(mosquitto: RunningBroker, path: Path) -> None:
-    async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
+    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await connected(this)
         for _ in range(2):
             await command(client, "one", action="raise", andon_type="material")
@@ -234,7 +245,7 @@ async def test_command_is_done_once_and_answered_every_time(mosquitto: RunningBr
         assert first.command.event_ids == tuple(event.id for event in first.events) != ()
         assert second.command == first.command
         assert this.dispositions()[1] == ("suppressed", "duplicate_command")
-    async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
+    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await connected(this)
         await command(client, "one", action="raise", andon_type="material")
         await command(client, "two", action="resolve", call_id="no-such-call")
@@ -262,7 +273,7 @@ class CrashingFloor(Floor):
 
 async def test_message_that_crashes_the_core_stops_the_process_once(mosquitto: RunningBroker, path: Path) -> None:
     async def crash_core() -> None:
-        async with shop(mosquitto.port, path, make_floor=CrashingFloor) as this, device(mosquitto.port) as client:
+        async with in_process(mosquitto.port, path, make_floor=CrashingFloor) as this, device(mosquitto.port) as client:
             await connected(this)
             await say(client, "report/bagger/counts", total=1)
             await say(client, "report/bagger/state", state="fault")
@@ -274,7 +285,7 @@ async def test_message_that_crashes_the_core_stops_the_process_once(mosquitto: R
     with pytest.raises(CoreCrashed) as crash:
         await crash_core()
     assert crash.value.topic == "report/north/pack/L1/bagger/state"
-    async with shop(mosquitto.port, path, make_floor=CrashingFloor) as this:
+    async with in_process(mosquitto.port, path, make_floor=CrashingFloor) as this:
         assert this.journal.checkpoints() == [], "the half-changed state is not kept"
         await messages(this, 2)
         assert this.dispositions() == [("quarantined", "crashed"), ("applied", None)]
@@ -285,7 +296,7 @@ async def test_message_that_crashes_the_core_stops_the_process_once(mosquitto: R
 
 
 async def test_deadlines_fire_without_messages_and_are_journalled(mosquitto: RunningBroker, path: Path) -> None:
-    async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
+    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await connected(this)
         await say(client, "report/bagger/state", state="running")
         await say(client, "report/bagger/counts", total=1)
@@ -298,15 +309,18 @@ async def test_deadlines_fire_without_messages_and_are_journalled(mosquitto: Run
 
 
 async def test_message_outside_the_root_is_quarantined(mosquitto: RunningBroker, path: Path) -> None:
-    async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
+    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await connected(this)
         await client.publish(f"{ROOT}/report/else/where", b"\xff", qos=1)
         await messages(this, 1)
         assert this.dispositions() == [("quarantined", "bad_topic")]
 
 
-async def test_settled_acknowledgements_are_remembered(mosquitto: RunningBroker, path: Path) -> None:
-    async with shop(mosquitto.port, path, checkpoint_seconds=0.02, ack_doubt_seconds=0.1) as this:
+async def test_settled_acknowledgements_are_remembered(
+    mosquitto: RunningBroker, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline_side, "ACK_DOUBT_KEEPALIVES", 0.05)
+    async with in_process(mosquitto.port, path, journal__checkpoint_seconds=0.02) as this:
         async with device(mosquitto.port) as client:
             await connected(this)
             await say(client, "report/desk/andon", action="raise", andon_type="material")
@@ -315,7 +329,7 @@ async def test_settled_acknowledgements_are_remembered(mosquitto: RunningBroker,
 
 
 async def test_a_listener_sees_only_what_is_durable(mosquitto: RunningBroker, path: Path) -> None:
-    async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
+    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
         await connected(this)
         seen: list[tuple[int, int]] = []
         this.pipeline.add_listener(

@@ -3,41 +3,70 @@
 import asyncio
 import json
 import random
-import sys
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import aiomqtt
 
+from bridge.adapters import plant_file
 from bridge.domain.records import JournalEntry
 from bridge.domain.reports import APPLIED
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
-from tests.support.running_pipeline import PLANT, ROOT, device, say, shop
+from tests.support.in_process import ROOT, device, say
+from tests.support.journal_samples import forget_checkpoints, query
 
-WORKTREE = Path(__file__).parents[2]
 KILLS = 4  # `make faults` kills the whole bridge, more often
 BURST = 40
+OFTEN_CHECKPOINTS = {"FLOOR_JOURNAL__CHECKPOINT_SECONDS": "0.05"}
+PLANT = """
+name = "test"
+[[areas]]
+id = "pack"
+site = "north"
+[[lines]]
+id = "L1"
+area = "pack"
+total_from = ["bagger"]
+[[lines.equipment]]
+id = "bagger"
+[[lines.equipment]]
+id = "desk"
+kind = "station"
+[[lines.limits]]
+parameter = "weight"
+unit = "g"
+upper = 1_000_000.0
+"""
 
 
 async def test_sigkill_loses_nothing_and_doubles_nothing(mosquitto: RunningBroker, tmp_path: Path) -> None:
-    path = tmp_path / "journal.db"
+    plant = tmp_path / "plant.toml"
+    plant.write_text(PLANT)
     chance = random.Random(11)
     offsets: list[int] = []
     sent = 0
-    async with device(mosquitto.port) as watcher, device(mosquitto.port) as client:
+    async with (
+        bridge_process(tmp_path, mosquitto, plant=plant, fronts=0, environment=OFTEN_CHECKPOINTS) as bridge,
+        device(mosquitto.port) as watcher,
+        device(mosquitto.port) as client,
+    ):
         await watcher.subscribe(f"{ROOT}/event/#", qos=1)
         listening = asyncio.create_task(collect(watcher, offsets))
         for _ in range(KILLS):
-            sent = await burst_and_kill(mosquitto.port, path, client, sent, chance)
-        async with shop(mosquitto.port, path) as this:
-            await until(lambda: len(taken(this.journal)) >= 3 * sent, seconds=20, what="all messages taken")
-        entries, last = look(path)
+            sent = await burst_and_kill(bridge, client, sent, chance)
+            await bridge.start()
+        await until(lambda: taken(bridge.journal) >= 3 * sent, seconds=20, what="all messages taken")
+        assert await bridge.stop() == 0
+        entries, last = look(bridge.journal, plant)
         await until(lambda: last in offsets, what="the last event published")
         listening.cancel()
-    reports = [each for each in entries if each.input.topic]
+    reports = [each for each in entries if each.input.topic.startswith("report/")]
     applied = Counter(each.input.payload for each in reports if each.disposition == APPLIED)
     # whether a kill falls between a commit and its acknowledgement is chance: test_pipeline.py redelivers for certain
     assert {each.disposition.reason for each in reports} <= {None, "duplicate"}
@@ -47,34 +76,16 @@ async def test_sigkill_loses_nothing_and_doubles_nothing(mosquitto: RunningBroke
     assert sorted(set(offsets)) == list(range(1, last + 1)), "every event was published"
 
 
-async def burst_and_kill(port: int, path: Path, client: aiomqtt.Client, sent: int, chance: random.Random) -> int:
-    """Start the pipeline, send a burst of reports of all three kinds, and kill it somewhere within."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.support.running_pipeline",
-        str(port),
-        str(path),
-        cwd=WORKTREE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert child.stdout is not None
-    async with asyncio.timeout(20):
-        while await child.stdout.readline() != b"ready\n":
-            assert child.returncode is None
-    try:
-        kill_at = chance.randrange(BURST)
-        for index in range(BURST):
-            sent += 1
-            await say(client, "report/bagger/counts", total=sent)
-            await say(client, "report/bagger/measurement", parameter="weight", value=sent, unit="g", ts=sent)
-            await say(
-                client, "report/desk/measurement", parameter="weight", value=sent, unit="g", boot_id="b", seq=sent
-            )
-            if index == kill_at:
-                child.kill()
-    finally:
-        await child.communicate()
+async def burst_and_kill(bridge: BridgeProcess, client: aiomqtt.Client, sent: int, chance: random.Random) -> int:
+    """Send a burst of reports of all three kinds, and kill the bridge somewhere within."""
+    kill_at = chance.randrange(BURST)
+    for index in range(BURST):
+        sent += 1
+        await say(client, "report/bagger/counts", total=sent)
+        await say(client, "report/bagger/measurement", parameter="weight", value=sent, unit="g", ts=sent)
+        await say(client, "report/desk/measurement", parameter="weight", value=sent, unit="g", boot_id="b", seq=sent)
+        if index == kill_at:
+            await bridge.kill()
     return sent
 
 
@@ -85,19 +96,15 @@ async def collect(watcher: aiomqtt.Client, offsets: list[int]) -> None:
             offsets.append(json.loads(message.payload)["offset"])
 
 
-def taken(journal: SqliteJournal) -> set[bytes]:
-    entries = journal.inputs_after(0, limit=100_000)
-    return {each.input.payload for each in entries if each.input.topic}
+def taken(path: Path) -> int:
+    ((count,),) = query(path, "SELECT count(DISTINCT payload) FROM inputs WHERE topic LIKE 'report/%'")
+    return int(count)
 
 
-def look(path: Path) -> tuple[list[JournalEntry], int]:
-    """Return all messages of the journal, and hold its events against a replay from the beginning."""
-    journal = SqliteJournal.open(path, stream="main")
-    try:
-        journal._writer.execute("DELETE FROM checkpoints")
-        restored = restore_floor(PLANT, journal, decode=decode)
+def look(path: Path, plant: Path) -> tuple[Sequence[JournalEntry], int]:
+    """Return all inputs of the journal and its last offset, and hold its events against a replay of everything."""
+    forget_checkpoints(path)
+    with closing(SqliteJournal.open(path, stream="main")) as journal:
+        restored = restore_floor(plant_file.load(plant), journal, decode=decode)
         assert restored.differences == 0, restored.first_differences
-        entries = list(journal.inputs_after(0, limit=100_000))
-        return entries, journal.position().offset
-    finally:
-        journal.close()
+        return journal.inputs_after(0, limit=100_000), journal.position().offset

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from bridge.pipeline import internal_inputs
 from tests.support.brokers import RunningBroker, until
-from tests.support.running_pipeline import shop
+from tests.support.in_process import in_process
 
 
 def of(logs: list[Any], event: str) -> list[Any]:
@@ -20,7 +20,7 @@ async def test_a_lost_link_is_logged_when_nobody_watches_and_when_somebody_does_
 ) -> None:
     monkeypatch.setattr(internal_inputs, "OUTAGE_SECONDS", 0.2)
     with capture_logs() as logs:
-        async with shop(mosquitto.port, tmp_path / "journal.db"):
+        async with in_process(mosquitto.port, tmp_path / "journal.db"):
             for turn in (1, 2):
                 mosquitto.stop()
                 await until(lambda: len(of(logs, "floor.unobserved")) == turn, what="nobody watches")  # noqa: B023

@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters import plant_file
-from bridge.domain.dedup import Deduplicator
 from bridge.domain.events import EventType, Millis
 from bridge.domain.intake import Intake
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import orphaned_keys
-from bridge.domain.messages import IncomingMessage
 from bridge.domain.plant import Plant
 from bridge.domain.plant_json import plant_from_json, plant_to_json
 from bridge.domain.records import JournalEntry
@@ -26,6 +24,8 @@ from device_sim import plant as simulated
 from device_sim import plant_file as simulated_file
 from device_sim.messages import ReportNumbering
 from tests.support.bridge_process import DEMO_PLANT, ROOT
+from tests.support.driven_intake import driven_intake, take_with_ticks
+from tests.support.journal_samples import forget_checkpoints
 from tests.support.packing_line import T0
 
 HOUR: Millis = 3_600_000
@@ -56,23 +56,7 @@ def restarted(
     assert restored.differences == 0, restored.first_differences
     assert was is None or states(was[0], restored.floor) == states(*was), "as it was, under the plant file of then"
     taken = journal_plant(plant, restored, journal, decode=read, now=max(now, journal.last_input()[1]))
-    return Intake(
-        taken.floor,
-        decode=read,
-        position=journal.position(),
-        last_input=journal.last_input(),
-        dedup=Deduplicator(journal.dedup_window(), doubt_ms=15_000),
-        crash_digests=(),
-    )
-
-
-def take(intake: Intake, now: Millis, topic: str, payload: bytes) -> Iterator[JournalEntry]:
-    """As the pipeline takes a message: what fell due before it is an input of its own."""
-    deadline = intake.floor.next_deadline()
-    if deadline is not None and deadline <= now and (tick := intake.tick(now)) is not None:
-        yield tick
-    decoded = intake.receive(IncomingMessage(topic, payload, generation=1), now=now)
-    yield intake.apply(decoded, known=None)
+    return driven_intake(taken.floor, journal, decode=read)
 
 
 def states(plant: Plant, floor: Floor) -> dict[str, bytes]:
@@ -101,11 +85,11 @@ def test_replay_equals_the_journal_byte_for_byte_at_every_batch(tmp_path: Path, 
     plant = files[0]
     journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
     intake = restarted(plant, journal)
-    batch: list[JournalEntry] = []
+    batch = list[JournalEntry]()
     held: dict[str, bytes] = {}
     size = restarts = changes = 0
     for now, topic, payload in said(T0 + round(hours * HOUR)):
-        batch += take(intake, now, topic, payload)
+        batch += take_with_ticks(intake, topic, payload, now=now)
         if len(batch) < size:
             continue
         lines = intake.floor.changed_lines() if chance.random() < CHECKPOINTS else frozenset[str]()
@@ -119,7 +103,7 @@ def test_replay_equals_the_journal_byte_for_byte_at_every_batch(tmp_path: Path, 
             "nothing frozen green"
         )
     assert changes >= 2
-    journal._writer.execute("DELETE FROM checkpoints")
+    forget_checkpoints(journal.path)
     assert states(plant, restarted(plant, journal).floor) == held, "from the first input on"
     events = journal.events_after(0, limit=10_000_000)
     assert [each.offset for each in events] == list(range(1, journal.position().offset + 1))

@@ -12,18 +12,18 @@ import pytest
 
 from bridge.ports.broker import LinkStatus
 from tests.support.brokers import RunningBroker, until
-from tests.support.running_pipeline import PLACE, ROOT, Shop, device, say, shop
+from tests.support.in_process import PLACE, ROOT, RunningPipeline, device, in_process, say
 
 PROTOCOLS = ["5", "3.1.1"]
 TOPIC = f"{ROOT}/report/{PLACE}/bagger"
 
 
-async def connected(this: Shop) -> LinkStatus:
+async def connected(this: RunningPipeline) -> LinkStatus:
     await until(lambda: this.link.status.connected, what="connected")
     return this.link.status
 
 
-async def restart_broker(mosquitto: RunningBroker, this: Shop) -> None:
+async def restart_broker(mosquitto: RunningBroker, this: RunningPipeline) -> None:
     """Stop it in an orderly way and start it again: it has its sessions, and all that it retains."""
     generation = this.link.status.generation
     mosquitto.stop()
@@ -33,7 +33,7 @@ async def restart_broker(mosquitto: RunningBroker, this: Shop) -> None:
     assert this.link.status.session_present
 
 
-async def lose_session(mosquitto: RunningBroker, this: Shop) -> None:
+async def lose_session(mosquitto: RunningBroker, this: RunningPipeline) -> None:
     """Let another client end the session; what is retained stays."""
     generation = this.link.status.generation
     async with aiomqtt.Client("127.0.0.1", mosquitto.port, identifier="floor-main", clean_session=True):
@@ -43,23 +43,23 @@ async def lose_session(mosquitto: RunningBroker, this: Shop) -> None:
 
 
 WAYS = [restart_broker, lose_session]
-Way = Callable[[RunningBroker, Shop], Awaitable[None]]
+Way = Callable[[RunningBroker, RunningPipeline], Awaitable[None]]
 
 
 async def retain(client: aiomqtt.Client, kind: str, **fields: object) -> None:
     await client.publish(f"{TOPIC}/{kind}", json.dumps(fields), qos=1, retain=True)
 
 
-async def handled(this: Shop, count: int) -> None:
+async def handled(this: RunningPipeline, count: int) -> None:
     await until(lambda: len(outcomes(this)) >= count, what=f"{count} messages: {this.dispositions()}")
 
 
-def outcomes(this: Shop) -> list[tuple[str, str | None]]:
+def outcomes(this: RunningPipeline) -> list[tuple[str, str | None]]:
     """Return the dispositions, without those of messages whose acknowledgement a killed connection took along."""
     return [each for each in this.dispositions() if each != ("suppressed", "duplicate")]
 
 
-def statuses(this: Shop) -> list[str]:
+def statuses(this: RunningPipeline) -> list[str]:
     told = this.events("line_status_update")
     return [each["data"]["status"] for each in told if each["data"]["scope"] == "equipment"]
 
@@ -81,7 +81,7 @@ async def test_a_reconnect_changes_nothing_that_was_known_live(
 ) -> None:
     async with device(mosquitto.port) as client:
         await retain(client, kind, **fields)
-    async with shop(mosquitto.port, tmp_path / "journal.db", protocol=protocol) as this:
+    async with in_process(mosquitto.port, tmp_path / "journal.db", broker__protocol=protocol) as this:
         await connected(this)
         await handled(this, 1)  # the retained one, with the new subscription
         async with device(mosquitto.port) as client:
@@ -112,7 +112,7 @@ async def test_a_restart_of_the_bridge_changes_nothing_either(
     async with device(mosquitto.port) as client:
         await retain(client, "state", state="running")
     async with (
-        shop(mosquitto.port, tmp_path / "journal.db", protocol=protocol) as this,
+        in_process(mosquitto.port, tmp_path / "journal.db", broker__protocol=protocol) as this,
         device(mosquitto.port) as client,
     ):
         await connected(this)
@@ -122,7 +122,7 @@ async def test_a_restart_of_the_bridge_changes_nothing_either(
         await lose_session(mosquitto, this)
         await handled(this, 3)
     async with (
-        shop(mosquitto.port, tmp_path / "journal.db", protocol=protocol) as this,
+        in_process(mosquitto.port, tmp_path / "journal.db", broker__protocol=protocol) as this,
         device(mosquitto.port) as client,
     ):
         await connected(this)

@@ -5,24 +5,16 @@ import itertools
 import json
 import random
 import threading
-from collections import deque
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from bridge.adapters.clock import FloorClock
-from bridge.domain.messages import Message, PendingAck
-from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
-from bridge.mqtt.link import BrokerLink
-from bridge.pipeline.pipeline import APPLY_CHUNK, Pipeline
-from bridge.pipeline.replay import restore_floor
-from bridge.ports.broker import LinkStatus
+from bridge.pipeline.pipeline import APPLY_CHUNK
 from bridge.ports.journal import Batch, CommitFailed
-from bridge.settings import BrokerSettings
-from tests.support.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
-from tests.support.running_pipeline import PLANT, ROOT, device, say
+from tests.support.brokers import MOSQUITTO_CONF, mosquitto_broker, running, until
+from tests.support.fake_link import FakeLink
+from tests.support.in_process import PIPELINE, PLACE, device, in_process, say
 
 
 class GatedJournal(SqliteJournal):
@@ -40,40 +32,13 @@ class GatedJournal(SqliteJournal):
         super().commit(batch)
 
 
-class Tap:
-    """A source that has all its messages at once, and writes down what is acknowledged and how much is held."""
-
-    def __init__(self, count: int) -> None:
-        self.status = LinkStatus(
-            connected=True, since=0.0, protocol="5", session_present=False, generation=1, reason=None
-        )
-        self.left = deque(self._message(number) for number in range(1, count + 1))
-        self.handed = 0
-        self.acknowledged: list[int] = []
-        self.most_held = 0
-
-    @staticmethod
-    def _message(number: int) -> Message:
+def counting(reports: int, *, after: int = 0) -> FakeLink:
+    """Return a link that has so many reports of a counter at once, which has counted to `after` before."""
+    link = FakeLink()
+    for number in range(after + 1, after + reports + 1):
         payload = json.dumps({"total": number, "boot_id": 1, "seq": number}).encode()
-        topic = f"{ROOT}/report/north/pack/L1/bagger/counts"
-        return Message(topic, payload, 1, False, False, PendingAck(1, number, number, 1))
-
-    @property
-    def queued(self) -> int:
-        return len(self.left)
-
-    async def receive(self, *, most: int) -> list[Message]:
-        while not self.left:
-            await asyncio.Event().wait()
-        taken = [self.left.popleft() for _ in range(min(most, len(self.left)))]
-        self.handed += len(taken)
-        self.most_held = max(self.most_held, self.handed - len(self.acknowledged))
-        return taken
-
-    def acknowledge(self, messages: Iterable[Message]) -> int:
-        serials = [message.pending_ack.serial for message in messages]
-        self.acknowledged += serials
-        return len(serials)
+        link.deliver(f"report/{PLACE}/bagger/counts", payload)
+    return link
 
 
 @pytest.mark.parametrize(("most", "reports"), [(1, 40), (7, 200), (250, 800)])
@@ -83,45 +48,37 @@ async def test_any_pace_of_the_disk_keeps_the_order_and_bounds_what_is_held(
 ) -> None:
     chance = random.Random(seed)
     journal = GatedJournal.open(tmp_path / "journal.db", stream="main")
-    tap = Tap(reports)
-    pipeline = Pipeline(
-        tap,
-        journal,
-        restore_floor(PLANT, journal, decode=decode).floor,
-        FloorClock(),
-        decode=decode,
-        root=ROOT,
-        commit_max_inputs=most,
-        commit_max_ms=1,
-        checkpoint_seconds=0.05,
-    )
-    durable: list[int] = []
-    pipeline.add_listener(lambda entries: durable.extend(each.input.number for each in entries))
-    run = asyncio.create_task(pipeline.run())
-    for turn in itertools.count():
-        journal.failing = chance.random() < 0.2
-        journal.gate.release()
-        for _ in range(chance.randrange(40)):
-            await asyncio.sleep(0)
-        status = pipeline.status()
-        assert not any(status.unaccounted.values())
-        assert sum(status.in_flight.values()) <= APPLY_CHUNK + 2 * most + 2, (
-            "a chunk, a batch in commit, a batch pending"
-        )
-        if turn % 50 == 0:
-            acknowledged = len(tap.acknowledged)  # before: the pipeline goes on while we read
-            committed = (await asyncio.to_thread(journal.last_input))[0]
-            assert acknowledged <= committed
-        if len(tap.acknowledged) == reports:
-            break
-    journal.failing = False
-    pipeline.stop()
-    for _ in range(100):
-        journal.gate.release()
-    await run
-    assert tap.acknowledged == list(range(1, reports + 1)), "in the order of their arrival, each once"
+    link = counting(reports)
+    async with in_process(
+        link,
+        journal.path,
+        parts=[PIPELINE],
+        journal=journal,
+        journal__commit_max_inputs=most,
+        journal__checkpoint_seconds=0.05,
+    ) as bridge:
+        for turn in itertools.count():
+            journal.failing = chance.random() < 0.2
+            journal.gate.release()
+            for _ in range(chance.randrange(40)):
+                await asyncio.sleep(0)
+            status = bridge.pipeline.status()
+            assert not any(status.unaccounted.values())
+            assert sum(status.in_flight.values()) <= APPLY_CHUNK + 2 * most + 2, (
+                "a chunk, a batch in commit, a batch pending"
+            )
+            if turn % 50 == 0:
+                acknowledged = len(link.acknowledged)  # before: the pipeline goes on while we read
+                committed = (await asyncio.to_thread(journal.last_input))[0]
+                assert acknowledged <= committed
+            if len(link.acknowledged) == reports:
+                break
+        journal.failing = False
+        journal.gate.release(100)
+    assert link.acknowledged == list(range(1, reports + 1)), "in the order of their arrival, each once"
+    durable = [each.input.number for each in bridge.entries]
     assert durable == sorted(durable)
-    assert tap.most_held <= APPLY_CHUNK + 2 * most
+    assert link.most_held <= APPLY_CHUNK + 2 * most
     journal.close()
 
 
@@ -132,38 +89,23 @@ async def test_a_window_smaller_than_a_batch_does_not_stall(tmp_path: Path, prot
     folder.mkdir()
     conf = MOSQUITTO_CONF if protocol == "5" else f"{MOSQUITTO_CONF}\nmax_inflight_messages {window}\n"
     with running(mosquitto_broker(folder, conf=conf)) as broker:
-        await flow(broker, tmp_path / "journal.db", protocol=protocol, window=window)
+        await flow(broker.port, tmp_path / "journal.db", protocol=protocol, window=window)
 
 
-async def flow(broker: RunningBroker, path: Path, *, protocol: str, window: int) -> None:
-    settings = BrokerSettings.model_validate({
-        "port": broker.port, "protocol": protocol, "receive_maximum": window, "keepalive_seconds": 2,
-    })  # fmt: skip
-    link = BrokerLink(settings, client_id="floor-main", durable=True, subscriptions=[(f"{ROOT}/report/#", 1)])
-    journal = SqliteJournal.open(path, stream="main")
-    pipeline = Pipeline(
-        link,
-        journal,
-        restore_floor(PLANT, journal, decode=decode).floor,
-        FloorClock(),
-        decode=decode,
-        root=ROOT,
-        commit_max_inputs=500,
-        commit_max_ms=5,
-        checkpoint_seconds=5,
-    )
-    linking, run = asyncio.create_task(link.run()), asyncio.create_task(pipeline.run())
-    await until(lambda: link.status.connected, what="connected")
-    async with device(broker.port) as client:
-        for number in range(100):
-            await say(client, "report/bagger/counts", total=number, ts=number + 1)
-    await until(lambda: pipeline.status().counters.get(("counts", "applied", "")) == 100, what="all of them")
-    totals = [
-        json.loads(each.input.payload)["total"] for each in journal.inputs_after(0, limit=1_000) if each.input.topic
-    ]
-    assert totals == list(range(100))
-    pipeline.stop()
-    await run
-    linking.cancel()
-    await asyncio.wait([linking])
-    journal.close()
+async def flow(port: int, path: Path, *, protocol: str, window: int) -> None:
+    async with in_process(
+        port,
+        path,
+        parts=[PIPELINE],
+        journal__commit_max_inputs=500,
+        broker__protocol=protocol,
+        broker__receive_maximum=window if protocol == "5" else 1_000,
+    ) as bridge:
+        await until(lambda: bridge.connected, what="connected")
+        async with device(port) as client:
+            for number in range(100):
+                await say(client, "report/bagger/counts", total=number, ts=number + 1)
+        applied = ("counts", "applied", "")
+        await until(lambda: bridge.pipeline.status().counters.get(applied) == 100, what="all of them")
+        inputs = [each.input for each in bridge.journal.inputs_after(0, limit=1_000)]
+        assert [json.loads(each.payload)["total"] for each in inputs if each.topic] == list(range(100))

@@ -14,7 +14,7 @@ from bridge.domain.reports import quarantined, rejected, suppressed
 from bridge.journal.sqlite import rows
 from bridge.journal.sqlite.writer import JournalDamaged, SqliteJournal
 from bridge.ports.journal import Batch, Checkpoint, CommitFailed, JournalError
-from tests.support.journal_samples import NOON, applied, event, follow
+from tests.support.journal_samples import NOON, applied, change, event, follow, open_connected, query
 
 DAY = 24 * 3_600_000
 
@@ -81,10 +81,11 @@ def test_event_types_of_one_subject_share_its_state(journal: SqliteJournal) -> N
     assert [each.type for each in journal.snapshot().events] == [EventType.CHANGEOVER_COMPLETED]
 
 
-def test_failed_commit_changes_nothing_and_can_be_repeated(journal: SqliteJournal) -> None:
+def test_failed_commit_changes_nothing_and_can_be_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, connection = open_connected(tmp_path / "full.db", monkeypatch)
     journal.commit(follow(journal, [event("a")]))
-    pages = journal._writer.execute("PRAGMA page_count").fetchone()[0]
-    journal._writer.execute(f"PRAGMA max_page_count = {pages}")
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages}")
     batch = follow(journal, *([event(f"s{n}")] for n in range(200)))
     with pytest.raises(CommitFailed, match="full"):
         journal.commit(batch)
@@ -92,9 +93,10 @@ def test_failed_commit_changes_nothing_and_can_be_repeated(journal: SqliteJourna
     assert journal.last_input()[0] == 1
     assert len(journal.snapshot().events) == 1
     assert journal.counters() == {("changeover", "applied", ""): 1}
-    journal._writer.execute("PRAGMA max_page_count = 1000000")
+    connection.execute("PRAGMA max_page_count = 1000000")
     journal.commit(batch)
     assert journal.position().offset == 201
+    journal.close()
 
 
 @pytest.mark.parametrize("first", [1, 3], ids=["repeated", "hole"])
@@ -142,7 +144,7 @@ def test_command_is_forgotten_after_a_day(journal: SqliteJournal) -> None:
     journal.commit(Batch(entries=[replace(late, input=replace(late.input, received_at=NOON + DAY + 1))]))
     assert journal.command("ann", "old") is None
     assert journal.command("ann", "new") is not None
-    assert journal._all("SELECT count(*) FROM commands") == [(1,)]
+    assert query(journal.path, "SELECT count(*) FROM commands") == [(1,)]
 
 
 def test_counters_account_for_every_input(journal: SqliteJournal) -> None:
@@ -208,13 +210,13 @@ def test_configuration_that_holds_outlives_its_input(journal: SqliteJournal) -> 
     assert journal.config("config/plant") == second.input
     assert journal.config("config/other") is None
     assert journal.counters()["config", "applied", ""] == 2
-    journal._writer.execute("DELETE FROM inputs")
+    change(journal.path, "DELETE FROM inputs")
     assert journal.config("config/plant") == second.input
 
 
 def test_configuration_that_does_not_match_its_seal_is_damage(journal: SqliteJournal) -> None:
     journal.commit(Batch(entries=[applied(1, topic="config/plant", payload=b"one")]))
-    journal._writer.execute("UPDATE config SET payload = ?", (b"two",))
+    change(journal.path, "UPDATE config SET payload = ?", b"two")
     with pytest.raises(JournalDamaged, match="config/plant"):
         journal.config("config/plant")
 

@@ -3,16 +3,18 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import aiomqtt
 import pytest
 
 from tests.support.brokers import RunningBroker, mosquitto_broker, running, until
-from tests.support.running_pipeline import ROOT, Shop, device, say, shop
+from tests.support.in_process import ROOT, RunningPipeline, device, in_process, say
+from tests.support.mqtt_consumer import mqtt_consumer
+from tests.support.retained_messages import MARK, retained
 
-LAMP = f"{ROOT}/station/north/pack/L1/desk/material"
+LAMP = "station/north/pack/L1/desk/material"
 NO_EVENTS_CONF = """\
 listener {port} 127.0.0.1
 allow_anonymous true
@@ -27,67 +29,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.db"
 
 
-class Watcher:
-    """What arrived, and what is retained according to it."""
-
-    def __init__(self) -> None:
-        self.events: list[dict[str, object]] = []
-        self.retained: dict[str, bytes] = {}
-        self.lamps: list[str] = []
-        self.statuses: list[dict[str, object]] = []
-
-    def take(self, topic: str, payload: bytes) -> None:
-        if topic.startswith(f"{ROOT}/bridge/"):
-            self.statuses.append(json.loads(payload))
-        elif topic.startswith(f"{ROOT}/station/"):
-            self.lamps.append(payload.decode())
-        elif payload:
-            self.events.append(json.loads(payload))
-
-    @property
-    def offsets(self) -> list[object]:
-        return [event["offset"] for event in self.events]
-
-
-@contextlib.asynccontextmanager
-async def watcher(port: int) -> AsyncIterator[Watcher]:
-    watching = Watcher()
-
-    async def listen(client: aiomqtt.Client) -> None:
-        async for message in client.messages:
-            assert isinstance(message.payload, bytes)
-            watching.take(message.topic.value, message.payload)
-
-    async with device(port) as client:
-        for each in ("event", "station", "bridge"):
-            await client.subscribe(f"{ROOT}/{each}/#", qos=1)
-        listening = asyncio.create_task(listen(client))
-        try:
-            yield watching
-        finally:
-            listening.cancel()
-            await asyncio.wait([listening])
-
-
-async def retained(port: int) -> dict[str, dict[str, object] | str]:
-    """Return what the broker retains, as a new subscriber gets it; its own last message says that all has come."""
-    found: dict[str, dict[str, object] | str] = {}
-    async with device(port) as client:
-        await client.subscribe(f"{ROOT}/event/#", qos=1)
-        await client.subscribe(f"{ROOT}/station/#", qos=1)
-        await client.subscribe("end", qos=1)
-        await client.publish("end", b"", qos=1)
-        async for message in client.messages:
-            assert isinstance(message.payload, bytes)
-            if message.topic.value == "end":
-                break
-            if message.retain:
-                text = message.payload.decode()
-                found[message.topic.value] = text if "/station/" in message.topic.value else json.loads(text)
-    return found
-
-
-async def published(this: Shop, ready: Callable[[], bool]) -> None:
+async def published(this: RunningPipeline, ready: Callable[[], bool]) -> None:
     """Wait until `ready`, and everything committed by then is published and marked."""
     await until(ready)
     offset = this.journal.position().offset
@@ -99,8 +41,12 @@ async def raise_call(client: aiomqtt.Client) -> None:
 
 
 async def test_report_becomes_an_event_on_mqtt(mosquitto: RunningBroker, path: Path) -> None:
-    async with watcher(mosquitto.port) as seen, shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
-        await until(lambda: this.link.status.connected)
+    async with (
+        mqtt_consumer(mosquitto, "event", "station", "bridge") as seen,
+        in_process(mosquitto.port, path) as this,
+        device(mosquitto.port) as client,
+    ):
+        await until(lambda: this.connected)
         await raise_call(client)
         await published(this, lambda: len(this.events("andon_event")) == 1)
         journalled = this.journal.events_after(0, limit=100)
@@ -110,25 +56,29 @@ async def test_report_becomes_an_event_on_mqtt(mosquitto: RunningBroker, path: P
 
 
 async def test_closed_call_leaves_nothing_retained_and_the_lamp_off(mosquitto: RunningBroker, path: Path) -> None:
-    async with watcher(mosquitto.port) as seen, shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
-        await until(lambda: this.link.status.connected)
+    async with (
+        mqtt_consumer(mosquitto, "event", "station", "bridge") as seen,
+        in_process(mosquitto.port, path) as this,
+        device(mosquitto.port) as client,
+    ):
+        await until(lambda: this.connected)
         await raise_call(client)
         await published(this, lambda: len(this.events("andon_event")) == 1)
-        held = await retained(mosquitto.port)
+        held = await retained(mosquitto)
         assert [topic for topic in held if "/andon/" in topic]
-        assert held[LAMP] == "open"
+        assert held[LAMP] == b"open"
         for action in ("acknowledge", "resolve"):
             await say(client, "report/desk/andon", action=action, andon_type="material")
         await published(this, lambda: len(this.events("andon_event")) == 3)
         await until(lambda: seen.lamps == ["open", "acknowledged", "off"], what=f"lamps {seen.lamps}")
-        held = await retained(mosquitto.port)
+        held = await retained(mosquitto)
         assert not [topic for topic in held if "/andon/" in topic or "/escalation/" in topic]
-        assert held[LAMP] == "off"
+        assert held[LAMP] == b"off"
 
 
 async def test_what_is_retained_is_what_is_current(mosquitto: RunningBroker, path: Path) -> None:
-    async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
-        await until(lambda: this.link.status.connected)
+    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
+        await until(lambda: this.connected)
         await raise_call(client)
         await say(client, "report/bagger/state", state="running")
         for action in ("assign", "start", "complete"):
@@ -137,11 +87,11 @@ async def test_what_is_retained_is_what_is_current(mosquitto: RunningBroker, pat
         for number in range(30):
             await say(client, "report/bagger/counts", total=number)
         await until(lambda: len(this.dispositions()) == 35)
-    held = await retained(mosquitto.port)
-    async with shop(mosquitto.port, path) as this:
+    held = await retained(mosquitto)
+    async with in_process(mosquitto.port, path) as this:
         assert this.journal.published_offset() == this.journal.position().offset, "an orderly stop publishes all"
-        current = {f"{ROOT}/event/{each.topic}": json.loads(each.body) for each in this.journal.snapshot().events}
-    assert {topic: event for topic, event in held.items() if topic != LAMP} == current
+        current = {f"event/{each.topic}": each.body for each in this.journal.snapshot().events}
+    assert {topic: body for topic, body in held.items() if topic != LAMP} == current
 
 
 async def test_broker_that_lost_its_memory_gets_it_back(tmp_path: Path, path: Path) -> None:
@@ -149,22 +99,22 @@ async def test_broker_that_lost_its_memory_gets_it_back(tmp_path: Path, path: Pa
     folder.mkdir()
     broker = mosquitto_broker(folder)
     with running(broker):
-        async with shop(broker.port, path) as this, device(broker.port) as client:
-            await until(lambda: this.link.status.connected)
+        async with in_process(broker.port, path) as this, device(broker.port) as client:
+            await until(lambda: this.connected)
             await raise_call(client)
             await published(this, lambda: len(this.events("andon_event")) == 1)
-            before = await retained(broker.port)
+            before = await retained(broker)
             with contextlib.suppress(aiomqtt.MqttError):
                 broker.kill()
                 for each in folder.glob("*.db"):
                     each.unlink()
                 broker.start()
-            lost = this.link.status
-            await until(lambda: this.link.status.connected and this.link.status.generation > lost.generation)
-            after: dict[str, object] = {}
+            lost = this.outlet.status
+            await until(lambda: this.outlet.status.connected and this.outlet.status.generation > lost.generation)
+            after: dict[str, bytes] = {}
             async with asyncio.timeout(10):
                 while after != before:
-                    after = dict(await retained(broker.port))
+                    after = await retained(broker)
             assert len(this.events("andon_event")) == 1
 
 
@@ -174,28 +124,28 @@ async def test_events_of_a_dead_time_come_in_order_afterwards(tmp_path: Path, pa
     folder.mkdir()
     broker = mosquitto_broker(folder)
     with running(broker):
-        async with shop(broker.port, path) as this:
+        async with in_process(broker.port, path) as this:
             async with device(broker.port) as client:
-                await until(lambda: this.link.status.connected)
+                await until(lambda: this.connected)
                 await say(client, "report/bagger/counts", total=0)
                 for number in range(1, 50):
                     await say(client, "report/bagger/counts", total=number)
                 await published(this, lambda: len(this.dispositions()) == 50)
             broker.stop()
-            await until(lambda: not this.link.status.connected)
+            await until(lambda: not this.outlet.status.connected)
             offset = this.journal.position().offset
             await until(lambda: this.journal.position().offset > offset, what="a periodic event while it is away")
             assert this.publisher.published <= offset
             broker.start()
-            async with watcher(broker.port) as seen:
+            async with mqtt_consumer(broker, "event", "station", "bridge") as seen:
                 await until(lambda: this.publisher.published > offset)
                 await until(lambda: offset + 1 in seen.offsets)
-        new = [each for each in seen.offsets if isinstance(each, int) and each > offset]
+        new = [each for each in seen.offsets if each > offset]
         assert new == list(range(offset + 1, offset + 1 + len(new)))
 
 
 async def test_status_is_told_and_retained(mosquitto: RunningBroker, path: Path) -> None:
-    async with watcher(mosquitto.port) as seen, shop(mosquitto.port, path) as this:
+    async with mqtt_consumer(mosquitto, "event", "station", "bridge") as seen, in_process(mosquitto.port, path) as this:
         await until(lambda: len(seen.statuses) >= 2, what="two statuses")
         assert seen.statuses[-1]["online"] is True
         assert seen.statuses[-1]["epoch"] == this.journal.epoch
@@ -208,30 +158,30 @@ async def test_refused_publication_is_counted_and_blocks_nothing(tmp_path: Path,
     folder = tmp_path / "mosquitto"
     folder.mkdir()
     broker = mosquitto_broker(folder, conf=NO_EVENTS_CONF)
-    acl = f"topic read #\ntopic write {ROOT}/report/#\ntopic write {ROOT}/station/#\ntopic write end\n"
+    acl = f"topic read #\ntopic write {ROOT}/report/#\ntopic write {ROOT}/station/#\ntopic write {MARK}\n"
     (folder / "acl").write_text(acl)
     with running(broker):
-        async with shop(broker.port, path) as this, device(broker.port) as client:
-            await until(lambda: this.link.status.connected)
+        async with in_process(broker.port, path) as this, device(broker.port) as client:
+            await until(lambda: this.connected)
             await raise_call(client)
             await published(this, lambda: len(this.events("andon_event")) == 1)
             assert this.publisher.refused > 0
-            held = await retained(broker.port)
-            assert held == {LAMP: "open"}, "what is allowed is published all the same"
+            held = await retained(broker)
+            assert held == {LAMP: b"open"}, "what is allowed is published all the same"
 
 
 async def test_publisher_goes_on_from_its_mark(mosquitto: RunningBroker, path: Path) -> None:
-    async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
-        await until(lambda: this.link.status.connected)
+    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
+        await until(lambda: this.connected)
         await raise_call(client)
         await published(this, lambda: len(this.events("andon_event")) == 1)
         mark = this.journal.published_offset()
-    async with watcher(mosquitto.port) as seen:
-        async with shop(mosquitto.port, path) as this, device(mosquitto.port) as client:
-            await until(lambda: this.link.status.connected)
+    async with mqtt_consumer(mosquitto, "event", "station", "bridge") as seen:
+        async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
+            await until(lambda: this.connected)
             assert this.publisher.published >= mark
             await say(client, "report/desk/andon", action="acknowledge", andon_type="material")
             await published(this, lambda: len(this.events("andon_event")) == 2)
             last = this.journal.position().offset
             await until(lambda: last in seen.offsets)
-        assert next(each for each in seen.offsets if isinstance(each, int) and each > mark) == mark + 1
+        assert next(each for each in seen.offsets if each > mark) == mark + 1

@@ -7,18 +7,21 @@ import tracemalloc
 from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import pytest
 
 from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.mqtt.link import BrokerLink
 from bridge.ports.journal import CommitFailed, JournalUnavailable
 from bridge.publisher import publisher as publisher_module
+from bridge.settings import BrokerSettings
 from bridge.wiring.pipeline_side import DRAIN_SECONDS
-from tests.publisher.running_publisher import Workload, assert_true, consumer, outlet
+from tests.publisher.workload import Workload, assert_true
 from tests.support.brokers import RunningBroker, free_port, mosquitto_broker, running, until
-from tests.support.running_pipeline import device, say, shop
-from tests.support.tcp_proxy import Cut, End, tcp_proxy
+from tests.support.in_process import CLIENT_IDS, PUBLISHER, device, in_process, say
+from tests.support.mqtt_consumer import mqtt_consumer
+from tests.support.tcp_proxy import Cut, End, TcpProxy, tcp_proxy
 
 CUTS = 8
 FROM_US = 0.7  # of the cuts are of what we send
@@ -39,11 +42,21 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.db"
 
 
+def publishing_through(way: TcpProxy) -> Callable[..., BrokerLink]:
+    """Let the publisher's link go through a proxy, and the others not."""
+
+    def make_client(settings: BrokerSettings, *, client_id: str, **options: Any) -> BrokerLink:
+        port = way.port if client_id == CLIENT_IDS[PUBLISHER] else settings.port
+        return BrokerLink(settings.model_copy(update={"port": port}), client_id=client_id, **options)
+
+    return make_client
+
+
 async def test_intake_goes_on_while_the_publisher_is_cut_off(mosquitto: RunningBroker, path: Path) -> None:
     async with (
         tcp_proxy(mosquitto.port) as way,
-        consumer(mosquitto) as seen,
-        shop(mosquitto.port, path, outlet_port=way.port) as this,
+        mqtt_consumer(mosquitto) as seen,
+        in_process(mosquitto.port, path, make_client=publishing_through(way)) as this,
         device(mosquitto.port) as client,
     ):
         await until(lambda: this.outlet.status.connected)
@@ -66,8 +79,8 @@ async def test_cut_at_any_byte_nothing_is_missing_and_the_order_holds(mosquitto:
     chance = random.Random(3)
     async with (
         tcp_proxy(mosquitto.port) as way,
-        consumer(mosquitto) as seen,
-        outlet(mosquitto, path, port=way.port) as this,
+        mqtt_consumer(mosquitto) as seen,
+        in_process(way.port, path, parts=[PUBLISHER]) as this,
     ):
         for _ in range(CUTS):
             after, end = chance.randrange(30_000), chance.choice(list(End))
@@ -90,13 +103,13 @@ async def test_cut_at_any_byte_nothing_is_missing_and_the_order_holds(mosquitto:
 async def test_backlog_of_any_length_takes_the_same_memory(mosquitto: RunningBroker, tmp_path: Path) -> None:
     peaks, workload = [], Workload(seed=7)
     for number, count in enumerate((500, 4_000)):
-        async with outlet(mosquitto, tmp_path / f"{number}.db", port=free_port()) as away:
+        async with in_process(free_port(), tmp_path / f"{number}.db", parts=[PUBLISHER]) as away:
             for _ in range(count // 100):
                 away.commit(workload.next(100))
             last = away.journal.position().offset
         tracemalloc.start()
         try:
-            async with outlet(mosquitto, tmp_path / f"{number}.db") as this:
+            async with in_process(mosquitto.port, tmp_path / f"{number}.db", parts=[PUBLISHER]) as this:
                 await this.marked(last)
                 peaks.append(tracemalloc.get_traced_memory()[1])
         finally:
@@ -113,7 +126,7 @@ async def test_refused_topics_are_left_out_and_the_others_come_once_in_order(tmp
     rules.append("topic write floor/v1/event/+/+/+/+/+/changeover_started/#")
     (folder / "acl").write_text("\n".join(rules) + "\n")
     with running(mosquitto_broker(folder, conf=WITH_RULES)) as broker:
-        async with consumer(broker) as seen, outlet(broker, path) as this:
+        async with mqtt_consumer(broker) as seen, in_process(broker.port, path, parts=[PUBLISHER]) as this:
             last = this.commit(Workload(seed=9).next(400))
             await this.marked(last)
             allowed = [e.offset for e in this.journal.events_after(0, limit=400) if e.type == "changeover_started"]
@@ -134,10 +147,10 @@ async def test_mark_that_fails_for_long_holds_up_nothing(
         tries += 1
         raise CommitFailed("database or disk is full")
 
-    async with consumer(mosquitto) as seen:
+    async with mqtt_consumer(mosquitto) as seen:
         with monkeypatch.context() as failing:
             failing.setattr(SqliteJournal, "mark_published", full)
-            async with outlet(mosquitto, path) as this:
+            async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
                 last = this.commit(Workload(seed=11).next(500))
                 await seen.all_up_to(last)
                 await until(lambda: tries > 3, what="tried again")
@@ -145,7 +158,7 @@ async def test_mark_that_fails_for_long_holds_up_nothing(
                 await asyncio.wait_for(this.publishing, 5)
                 assert this.journal.published_offset() == 0
         seen.offsets.clear()
-        async with outlet(mosquitto, path) as this:
+        async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
             await this.marked(last)
             await seen.all_up_to(last)
             await until(lambda: this.publisher.looks > 0, what="looked")
@@ -159,7 +172,7 @@ async def test_journal_that_cannot_be_read_for_a_while_is_asked_again(
     chance = random.Random(13)
     for name in ("events_after", "snapshot", "retained_topics"):
         monkeypatch.setattr(SqliteJournal, name, unreliable(getattr(SqliteJournal, name), chance))
-    async with consumer(mosquitto) as seen, outlet(mosquitto, path) as this:
+    async with mqtt_consumer(mosquitto) as seen, in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
         last = this.commit(Workload(seed=13).next(1_000))
         await this.marked(last)
         await seen.all_up_to(last)
@@ -181,13 +194,13 @@ async def test_stop_in_an_outage_ends_and_the_next_start_goes_on(tmp_path: Path,
     folder.mkdir()
     broker = mosquitto_broker(folder)
     with running(broker):
-        async with outlet(broker, path) as this:
+        async with in_process(broker.port, path, parts=[PUBLISHER]) as this:
             last = this.commit(Workload(seed=15).next(50))
             await this.marked(last)
             broker.send(signal.SIGSTOP)
             if outage == "gone":
                 broker.kill()
-                await until(lambda: not this.link.status.connected)
+                await until(lambda: not this.outlet.status.connected)
             last = this.commit(Workload(seed=17).next(500))
             this.publisher.stop()
             await asyncio.wait([this.publishing], timeout=DRAIN_SECONDS)
@@ -197,7 +210,7 @@ async def test_stop_in_an_outage_ends_and_the_next_start_goes_on(tmp_path: Path,
             broker.start()
         else:
             broker.send(signal.SIGCONT)
-        async with consumer(broker) as seen, outlet(broker, path) as this:
+        async with mqtt_consumer(broker) as seen, in_process(broker.port, path, parts=[PUBLISHER]) as this:
             await this.marked(last)
             await until(lambda: seen.last == last)
             assert set(range(51, last + 1)) <= set(seen.offsets)

@@ -1,31 +1,29 @@
 """A whole bridge as its own process: `floor run` on a broker of the test's, as an operator starts it."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
-import websockets
-
-from bridge import settings as settings_module
 from bridge.adapters.clock import wall_ms
-from bridge.adapters.tokens import TokenIssuer
 from bridge.mqtt.link import BrokerLink
 from tests.support.brokers import RunningBroker, client_settings, free_port, linked
+from tests.support.socket_dashboard import SocketDashboard, dashboard
+from tests.support.tokens import SECRET, token
 
 ROOT = Path(__file__).parents[2]
 DEMO_PLANT = ROOT / "bridge" / "demo" / "plant.toml"
 START_SECONDS = 30.0
+TOKEN_SECONDS = 86_400
 CLOSE_SECONDS = 0.2  # whoever stops reading in a flood of events never sees the answer to its close
-Frame = dict[str, Any]
 
 CONFIG = """
 plant_file = "{plant}"
@@ -33,7 +31,7 @@ plant_file = "{plant}"
 port = {broker}
 max_backoff_seconds = 0.3
 [token]
-secret = "a-secret-of-the-tests-that-is-long-enough"
+secret = "{secret}"
 [web]
 port = {port}
 """
@@ -51,40 +49,72 @@ class Process(Protocol):
     async def wait(self) -> int: ...
 
 
+class Launcher(ABC):
+    """Starts the process of a bridge, in one way."""
+
+    @abstractmethod
+    async def launch(self, bridge: "BridgeProcess") -> Process: ...
+
+    async def close(self) -> None:  # noqa: B027 - most hold nothing
+        """Release what outlives a single bridge."""
+
+    def wall_ms(self) -> int:
+        """Return the wall clock of the bridge last launched."""
+        return wall_ms()
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Launcher):
+    """`floor run`; `wrapper` is a command that runs it under the same process id."""
+
+    wrapper: tuple[str, ...] = ()
+
+    async def launch(self, bridge: "BridgeProcess") -> Process:
+        command = (sys.executable, "-m", "bridge", "run", "--config", str(bridge.config), "--role", bridge.role)
+        with bridge.log_file.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *self.wrapper,
+                *command,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **bridge.environment, "PYTHONPATH": str(ROOT)},
+            )
+
+
+RUN = Run()
+
+
 @dataclass
-class RunningFloor:
+class BridgeProcess:
     """One `floor run`, which may be killed and started again on the same journal."""
 
     config: Path
     port: int
     broker: RunningBroker
     environment: Mapping[str, str] = field(default_factory=dict)
-    process: Process | None = field(default=None)
-    under: tuple[str, ...] = ()  # a command that runs it, and leaves it the process id
+    launcher: Launcher = RUN
     role: str = "both"
+    process: Process | None = None
+    fronts: list["BridgeProcess"] = field(default_factory=list)  # processes of their own beside this one
+
+    @property
+    def front(self) -> "BridgeProcess":
+        return self.fronts[0]
+
+    def add_front(self, environment: Mapping[str, str] | None = None) -> "BridgeProcess":
+        """Describe a front beside this process: the same settings, a port of its own. It is stopped with this one."""
+        port = free_port()
+        settings = {**self.environment, **(environment or {}), "FLOOR_WEB__PORT": str(port)}
+        self.fronts.append(BridgeProcess(self.config, port, self.broker, settings, role="front"))
+        return self.fronts[-1]
 
     async def start(self) -> None:
         await self.launch()
         await self.ready()
 
     async def launch(self) -> None:
-        with (self.config.parent / "bridge.log").open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *(
-                    *self.under,
-                    sys.executable,
-                    "-m",
-                    "bridge",
-                    "run",
-                    "--config",
-                    str(self.config),
-                    "--role",
-                    self.role,
-                ),
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT)},
-            )
+        """Start the process, and don't wait for it."""
+        self.process = await self.launcher.launch(self)
 
     async def ready(self) -> None:
         assert self.process is not None
@@ -92,6 +122,10 @@ class RunningFloor:
             while not await asyncio.to_thread(self.is_ready):
                 assert self.process.returncode is None, self.log()
                 await asyncio.sleep(0.05)
+
+    @property
+    def log_file(self) -> Path:
+        return self.config.parent / "bridge.log"
 
     @property
     def journal(self) -> Path:
@@ -102,6 +136,11 @@ class RunningFloor:
         if self.process.returncode is None:
             self.process.send_signal(number)
         return await asyncio.wait_for(self.process.wait(), 30)
+
+    async def kill(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None
@@ -118,11 +157,11 @@ class RunningFloor:
             return ""
 
     def log(self) -> str:
-        return (self.config.parent / "bridge.log").read_text()
+        return self.log_file.read_text()
 
-    def token(self, *, user: str = "eva", roles: tuple[str, ...] = ("admin",), lines: list[str] | None = None) -> str:
-        issuer = TokenIssuer(settings_module.load(self.config, {}).token)
-        return issuer.issue(subject=user, roles=list(roles), now=wall_ms(), ttl_seconds=600, lines=lines)
+    def token(self) -> str:
+        """Return a token of an admin, valid by this bridge's wall clock."""
+        return token(now=self.launcher.wall_ms() / 1_000, ttl=TOKEN_SECONDS)
 
     @asynccontextmanager
     async def device(self) -> AsyncIterator[BrokerLink]:
@@ -131,13 +170,10 @@ class RunningFloor:
             yield link
 
     @asynccontextmanager
-    async def dashboard(self, token: str | None = None) -> AsyncIterator["Client"]:
-        """Return an authenticated dashboard."""
-        async with websockets.connect(f"ws://127.0.0.1:{self.port}/ws", close_timeout=CLOSE_SECONDS) as socket:
-            client = Client(socket)
-            await client.send({"type": "auth", "token": token or self.token()})
-            await client.until("auth_ok")
-            yield client
+    async def dashboard(self, proof: str | None = None) -> AsyncIterator[SocketDashboard]:
+        """Return an authenticated dashboard, by default of an admin."""
+        async with dashboard(self.port, proof or self.token(), close_timeout=CLOSE_SECONDS) as board:
+            yield board
 
     def is_ready(self) -> bool:
         try:
@@ -147,75 +183,45 @@ class RunningFloor:
             return False
 
 
-@dataclass
-class Client:
-    """A dashboard as protocol.md describes it, without any code of the bridge's."""
+def configured(
+    folder: Path,
+    broker: RunningBroker,
+    *,
+    plant: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    fronts: int | None = None,
+    launcher: Launcher = RUN,
+) -> BridgeProcess:
+    """Write the settings of a bridge on this broker, with a free port; `environment` adds some. It is not started.
 
-    socket: websockets.ClientConnection
-    frames: list[Frame] = field(default_factory=list)
-
-    async def send(self, frame: Frame) -> None:
-        await self.socket.send(json.dumps(frame))
-
-    async def until(self, frame_type: str, *, seconds: float = 20.0, **fields: object) -> Frame:
-        """Read up to the first frame of this type with these fields; `data__status` looks inside."""
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._next(frame_type, fields)
-        except TimeoutError:
-            seen = [(frame["type"], frame.get("subject") or frame.get("id")) for frame in self.frames]
-            raise AssertionError(f"no {frame_type} with {fields} in {seconds} s after {seen}") from None
-
-    async def _next(self, frame_type: str, fields: dict[str, object]) -> Frame:
-        while True:
-            frame: Frame = json.loads(await self.socket.recv())
-            self.frames.append(frame)
-            if frame["type"] == frame_type and all(_field(frame, name) == want for name, want in fields.items()):
-                return frame
-
-    async def snapshot(self, **subscription: object) -> list[Frame]:
-        """Subscribe, and return the events of the snapshot."""
-        await self.send({"type": "subscribe", "id": "s", **subscription})
-        await self.until("snapshot_begin", id="s")
-        begin = len(self.frames)
-        end = await self.until("snapshot_end", id="s")
-        events = [frame for frame in self.frames[begin:-1] if "offset" in frame]
-        assert end["count"] == len(events)
-        return events
-
-
-def _field(frame: Frame, path: str) -> object:
-    value: Any = frame
-    for name in path.split("__"):
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
-
-
-def write_config(folder: Path, broker: RunningBroker, *, plant: Path | None = None) -> tuple[Path, int]:
-    """Write settings for a bridge on this broker; returns their path and its free port."""
-    port = free_port()
-    config = folder / "floor.toml"
-    config.write_text(CONFIG.format(plant=plant or DEMO_PLANT, broker=broker.port, port=port))
-    return config, port
+    `fronts`: None for one process with both sides, else a pipeline and so many fronts beside it.
+    """
+    port, config = free_port(), folder / "floor.toml"
+    config.write_text(CONFIG.format(plant=plant or DEMO_PLANT, broker=broker.port, port=port, secret=SECRET))
+    role = "both" if fronts is None else "pipeline"
+    bridge = BridgeProcess(config, port, broker, environment or {}, launcher, role)
+    for _ in range(fronts or 0):
+        bridge.add_front()
+    return bridge
 
 
 @asynccontextmanager
-async def running_floor(
-    folder: Path, broker: RunningBroker, *, plant: Path | None = None, environment: Mapping[str, str] | None = None
-) -> AsyncIterator[RunningFloor]:
-    """Run a bridge on this broker; stopped at the end, however the test ends. `environment` adds settings."""
-    config, port = write_config(folder, broker, plant=plant)
-    async with kept_running(RunningFloor(config, port, broker, environment or {})) as floor:
-        yield floor
-
-
-@asynccontextmanager
-async def kept_running(floor: RunningFloor) -> AsyncIterator[RunningFloor]:
-    """Start a bridge that is described already; stopped at the end, however the test ends."""
-    await floor.start()
+async def bridge_process(
+    folder: Path,
+    broker: RunningBroker,
+    *,
+    plant: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    fronts: int | None = None,
+    launcher: Launcher = RUN,
+) -> AsyncIterator[BridgeProcess]:
+    """Run what `configured` describes; killed at the end if the test has not stopped it."""
+    floor = configured(folder, broker, plant=plant, environment=environment, fronts=fronts, launcher=launcher)
     try:
+        for process in (floor, *floor.fronts):
+            await process.start()
         yield floor
     finally:
-        if floor.process is not None and floor.process.returncode is None:
-            floor.process.kill()
-            await floor.process.wait()
+        for process in (floor, *floor.fronts):
+            await process.kill()
+        await launcher.close()

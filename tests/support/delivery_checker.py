@@ -14,12 +14,12 @@ from tests.support.reference_subscription import Frame, Held, Key
 ASSIGNED = "what is assigned to me"  # needs no subscription
 
 
-class Wrong(AssertionError):
+class PromiseBroken(AssertionError):
     """A promise of design.md is broken."""
 
 
 @dataclass
-class Proof:
+class TokenUse:
     """A token that was sent; offsets are the journal's ends at those moments."""
 
     grants: tuple[str, ...]
@@ -29,7 +29,7 @@ class Proof:
 
 
 @dataclass
-class Span:
+class Obligation:
     """What a dashboard is owed of one subscription: all it selects after `begin`, and nothing that is above `end`.
 
     `begin` None: its snapshot has not come yet. `state_at`: where its last snapshot was true.
@@ -45,15 +45,15 @@ class Span:
 
 
 @dataclass
-class Judge:
-    """Watches one user: `says` before a frame is sent, `takes` what the dashboard gets; raises Wrong or Breach."""
+class DeliveryChecker:
+    """Checks one user: `send` before a frame is sent, `receive` with what comes; raises PromiseBroken or Breach."""
 
     journal: MemoryJournal
     client: ReferenceDashboard
     grants_of: Callable[[str], tuple[str, ...]]  # what a token lets its bearer read
-    proofs: list[Proof] = field(default_factory=list)
-    spans: dict[str, Span] = field(default_factory=dict)
-    ended: list[Span] = field(default_factory=list)
+    tokens: list[TokenUse] = field(default_factory=list)
+    obligations: dict[str, Obligation] = field(default_factory=dict)
+    ended: list[Obligation] = field(default_factory=list)
     _asked: dict[str, Asked] = field(default_factory=dict)
     _checked: int = 0  # positions up to here were held against the journal
     _ranks: dict[str, int] = field(default_factory=dict)  # id -> its place in the log
@@ -62,21 +62,21 @@ class Judge:
     _in_place: list[bool] = field(default_factory=list)  # of each resume that is not answered yet
     _known: int = 0  # the last token that was answered when the snapshot began
 
-    def learns(self, asked: Asked) -> None:
+    def expect(self, asked: Asked) -> None:
         self._asked[json.dumps(asked.body)] = asked
 
-    def connects(self) -> None:
+    def connect(self) -> None:
         """A new connection begins; without a position nothing of the past is owed."""
         self._in_place.clear()
-        for proof in self.proofs:
-            proof.lost = True
+        for use in self.tokens:
+            use.lost = True
         if self._here() is None:
             self._end(ASSIGNED)
 
-    def says(self, frame: Frame) -> None:
+    def send(self, frame: Frame) -> None:
         match frame["type"]:
             case "auth":
-                self.proofs.append(Proof(self.grants_of(frame["token"]), self.journal.end))
+                self.tokens.append(TokenUse(self.grants_of(frame["token"]), self.journal.end))
             case "subscribe":
                 self._begin({name: value for name, value in frame.items() if name != "type"})
             case "resume":
@@ -86,44 +86,44 @@ class Judge:
             case _:
                 pass
 
-    def takes(self, text: str) -> None:
-        """One message, told to the dashboard frame by frame."""
-        told = json.loads(text)
-        for frame in told if isinstance(told, list) else [told]:
+    def receive(self, text: str) -> None:
+        """Take one message, and give it to the dashboard frame by frame."""
+        decoded = json.loads(text)
+        for frame in decoded if isinstance(decoded, list) else [decoded]:
             self.client.take(frame)
-            self.hears(frame)
+            self._receive_frame(frame)
 
-    def hears(self, frame: Frame) -> None:
+    def _receive_frame(self, frame: Frame) -> None:
         if "offset" in frame:
             self._check_body(frame)
         elif frame["type"] in ("subscription_confirmed", "snapshot_begin", "snapshot_end"):
-            self._hears_of(frame, self.client.held[frame["id"]], self.spans.get(frame["id"]))
+            self._receive_of(frame, self.client.held[frame["id"]], self.obligations.get(frame["id"]))
         elif frame["type"] == "auth_ok":
-            next(each for each in self.proofs if each.known is None and not each.lost).known = self.journal.end
-            self.spans.setdefault(ASSIGNED, Span(None, begin=self.journal.end))
+            next(each for each in self.tokens if each.known is None and not each.lost).known = self.journal.end
+            self.obligations.setdefault(ASSIGNED, Obligation(None, begin=self.journal.end))
         elif frame["type"] == "resumed":
             if self._in_place.pop(0):
                 self._resumed_at.append(len(self.client.log))
             if not all(each["recovered"] for each in frame["streams"].values()):
                 self._restart()
-        elif frame["type"] == "error" and frame.get("id") in self.spans:
+        elif frame["type"] == "error" and frame.get("id") in self.obligations:
             self._end(frame["id"])
         elif frame["type"] == "position":
             self._check_position(frame["streams"]["main"]["offset"])
 
-    def _hears_of(self, frame: Frame, held: Held, span: Span | None) -> None:
+    def _receive_of(self, frame: Frame, held: Held, obligation: Obligation | None) -> None:
         if frame["type"] == "snapshot_begin":
-            self._known = max((at for at, each in enumerate(self.proofs) if each.known is not None), default=0)
-        if span is None or held.asked:
+            self._known = max((at for at, each in enumerate(self.tokens) if each.known is not None), default=0)
+        if obligation is None or held.asked:
             return  # it is another one's, which has been asked for again since
         match frame["type"]:
             case "subscription_confirmed" if held.body.get("snapshot") is False:
-                span.begin = self.journal.end
+                obligation.begin = self.journal.end
             case "snapshot_begin":
                 [position] = frame["positions"].values()
-                span.state_at = position["offset"]
-            case "snapshot_end" if span.state_at is not None:
-                self._take_snapshot(frame["id"], span, span.state_at, held)
+                obligation.state_at = position["offset"]
+            case "snapshot_end" if obligation.state_at is not None:
+                self._take_snapshot(frame["id"], obligation, obligation.state_at, held)
             case _:
                 pass
 
@@ -133,118 +133,124 @@ class Judge:
 
     def _begin(self, body: Frame) -> None:
         self._end(body["id"])
-        self.spans[body["id"]] = Span(self._asked[json.dumps(body)])
+        self.obligations[body["id"]] = Obligation(self._asked[json.dumps(body)])
 
     def _end(self, name: str) -> None:
         """Owe no more than what the last position covers: whatever was on its way may be dropped."""
-        span = self.spans.pop(name, None)
-        if span is not None:
-            span.end = self._here() or 0
-            self.ended.append(span)
+        obligation = self.obligations.pop(name, None)
+        if obligation is not None:
+            obligation.end = self._here() or 0
+            self.ended.append(obligation)
 
     def _restart(self) -> None:
-        self.spans = {name: Span(span.asked) for name, span in self.spans.items()}
-        self.spans[ASSIGNED] = Span(None, begin=self.journal.end)
+        self.obligations = {name: Obligation(obligation.asked) for name, obligation in self.obligations.items()}
+        self.obligations[ASSIGNED] = Obligation(None, begin=self.journal.end)
         self.ended.clear()
         self._checked, self._last_rank = 0, -1
 
     # What must be so.
 
-    def finishes(self) -> None:
-        """Everything has been told: the state is the journal's."""
+    def finish(self) -> None:
+        """Check, when all was delivered, that the state is the journal's."""
         for name, held in self.client.held.items():
-            if held.confirmed and name in self.spans:
-                self._check_state(name, self.spans[name], held)
+            if held.confirmed and name in self.obligations:
+                self._check_state(name, self.obligations[name], held)
 
-    def _check_state(self, name: str, span: Span, held: Held) -> None:
-        assert span.asked is not None
-        grants = self.proofs[-1].grants
-        seen = [each for each in self.journal.history if span.asked.selects(each) and granted(grants, each.topic.text)]
+    def _check_state(self, name: str, obligation: Obligation, held: Held) -> None:
+        assert obligation.asked is not None
+        grants = self.tokens[-1].grants
+        seen = [
+            each for each in self.journal.history if obligation.asked.selects(each) and granted(grants, each.topic.text)
+        ]
         newest = {_key(each): each.offset for each in seen}
         expected: dict[Key, int] = {}
-        if span.state_at is not None:
-            current = self.journal.current_at(span.state_at).values()
+        if obligation.state_at is not None:
+            current = self.journal.current_at(obligation.state_at).values()
             expected = {_key(each): each.offset for each in current if each in seen}
-        begin = span.begin if span.state_at is None else span.state_at
+        begin = obligation.begin if obligation.state_at is None else obligation.state_at
         expected |= {_key(each): each.offset for each in seen if begin is not None and each.offset > begin}
         found = {key: event["offset"] for key, event in held.events.items()}
         for key in expected.keys() | found.keys():
             # What it got beside its snapshot, from a replay that began before it, must be the newest of its key.
-            right = expected.get(key, newest.get(key) if span.state_at is not None else found.get(key))
+            right = expected.get(key, newest.get(key) if obligation.state_at is not None else found.get(key))
             if found.get(key) != right:
-                raise Wrong(f"{name} of {self.client.user}: {key} is {found.get(key)}, not {right}; {span}")
+                raise PromiseBroken(
+                    f"{name} of {self.client.user}: {key} is {found.get(key)}, not {right}; {obligation}"
+                )
 
-    def _take_snapshot(self, name: str, span: Span, at: int, held: Held) -> None:
-        assert span.asked is not None
-        if span.begin is None:
-            span.begin = at
-        current = [each for each in self.journal.current_at(at).values() if span.asked.selects(each)]
+    def _take_snapshot(self, name: str, obligation: Obligation, at: int, held: Held) -> None:
+        assert obligation.asked is not None
+        if obligation.begin is None:
+            obligation.begin = at
+        current = [each for each in self.journal.current_at(at).values() if obligation.asked.selects(each)]
         # While a new token is on its way, either may hold; what ended meanwhile the dashboard has let go.
-        possible = self.proofs[self._known :]
-        certain = {each.offset for each in current if all(granted(proof.grants, each.topic.text) for proof in possible)}
-        allowed = {each.offset for each in current if any(granted(proof.grants, each.topic.text) for proof in possible)}
+        possible = self.tokens[self._known :]
+        certain = {each.offset for each in current if all(granted(use.grants, each.topic.text) for use in possible)}
+        allowed = {each.offset for each in current if any(granted(use.grants, each.topic.text) for use in possible)}
         found = {each["offset"] for each in held.events.values()}
         if not certain <= found <= allowed:
-            raise Wrong(f"snapshot of {name} at {at}: missing {certain - found}, invented {found - allowed}")
+            raise PromiseBroken(f"snapshot of {name} at {at}: missing {certain - found}, invented {found - allowed}")
 
     def _check_position(self, offset: int) -> None:
         """All that may be seen up to here was sent or conflated; lossless events in order, each once."""
         for number in range(len(self._ranks), len(self.client.log)):
             event = self.client.log[number]
             if event["id"] in self._ranks:
-                raise Wrong(f"{event['id']} is twice in the log of {self.client.user}")
+                raise PromiseBroken(f"{event['id']} is twice in the log of {self.client.user}")
             self._ranks[event["id"]] = number
         if offset > self.journal.end:
-            raise Wrong(f"position {offset} is not committed, {self.journal.end} is")
+            raise PromiseBroken(f"position {offset} is not committed, {self.journal.end} is")
         for committed in self.journal.history[self._checked : offset]:
-            spans = list(self._owing(committed))
+            obligations = list(self._owing(committed))
             if committed.type in CONFLATED_TYPES:
-                self._check_latest(committed, spans)
-            elif spans:
+                self._check_latest(committed, obligations)
+            elif obligations:
                 self._check_lossless(committed)
         self._checked = max(self._checked, offset)
 
     def _check_body(self, event: Frame) -> None:
         journalled = self.journal.history[event["offset"] - 1 : event["offset"]]
         if not any(json.loads(each.body) == event for each in journalled):
-            raise Wrong(f"{event['id']} is not as journalled")
+            raise PromiseBroken(f"{event['id']} is not as journalled")
 
     def _check_lossless(self, event: CommittedEvent) -> None:
         rank = self._ranks.get(event.id)
         if rank is None:
-            raise Wrong(f"{event.id} {event.topic} never reached {self.client.user}; {list(self._owing(event))}")
+            raise PromiseBroken(
+                f"{event.id} {event.topic} never reached {self.client.user}; {list(self._owing(event))}"
+            )
         if self._assigned(event):
             return  # it may come unasked before a resume is answered
         # What is resumed in place waits for its turn, while the others go on: it comes later, and they don't again.
         in_place = any(rank < each <= self._last_rank for each in self._resumed_at)
         if rank < self._last_rank and not in_place:
-            raise Wrong(f"{event.id} is out of order in the log of {self.client.user}")
+            raise PromiseBroken(f"{event.id} is out of order in the log of {self.client.user}")
         self._last_rank = rank
 
-    def _check_latest(self, event: CommittedEvent, spans: list[tuple[str, Span]]) -> None:
+    def _check_latest(self, event: CommittedEvent, obligations: list[tuple[str, Obligation]]) -> None:
         later = self.journal.history[event.offset :]
         if any(each.state_key == event.state_key for each in later):
             return  # conflated, or to come
-        for name, span in spans:
+        for name, obligation in obligations:
             held = self.client.held.get(name)
-            if held is None or span.end is not None or event.offset <= (span.state_at or 0):
+            if held is None or obligation.end is not None or event.offset <= (obligation.state_at or 0):
                 continue
             found = held.events.get(_key(event))
             if found is None or found["offset"] < event.offset:
-                raise Wrong(f"{event.id} {event.topic} never reached {name} of {self.client.user}")
+                raise PromiseBroken(f"{event.id} {event.topic} never reached {name} of {self.client.user}")
 
-    def _owing(self, event: CommittedEvent) -> Iterator[tuple[str, Span]]:
+    def _owing(self, event: CommittedEvent) -> Iterator[tuple[str, Obligation]]:
         # A token that was not yet superseded when the event was committed may have hidden it, as any later one.
         superseded = max(
-            (at for at, each in enumerate(self.proofs) if each.known and each.known < event.offset), default=0
+            (at for at, each in enumerate(self.tokens) if each.known and each.known < event.offset), default=0
         )
-        if not all(granted(each.grants, event.topic.text) for each in self.proofs[superseded:]):
+        if not all(granted(each.grants, event.topic.text) for each in self.tokens[superseded:]):
             return
-        for name, span in [*self.spans.items(), *(("ended", each) for each in self.ended)]:
-            if not span.owes(event.offset):
+        for name, obligation in [*self.obligations.items(), *(("ended", each) for each in self.ended)]:
+            if not obligation.owes(event.offset):
                 continue
-            if span.asked.selects(event) if span.asked is not None else self._assigned(event):
-                yield name, span
+            if obligation.asked.selects(event) if obligation.asked is not None else self._assigned(event):
+                yield name, obligation
 
     def _assigned(self, event: CommittedEvent) -> bool:
         return event.type.value == "job_assigned" and self.client.user in event.audience

@@ -35,7 +35,10 @@ class FrontProcess:
     """The parent's end: `port` serves, `ask` has something done."""
 
     process: asyncio.subprocess.Process
-    port: int
+    port: int = 0
+
+    async def started(self) -> None:
+        self.port = await self._answer()
 
     async def ask(self, do: str, **options: Any) -> Any:
         assert self.process.stdin is not None
@@ -99,9 +102,9 @@ async def front_process(
         cwd=ROOT,
         limit=16 * 1024 * 1024,
     )
-    front = FrontProcess(process, 0)
+    front = FrontProcess(process)
     try:
-        front.port = await front._answer()
+        await front.started()
         yield front
     finally:
         await front.kill()

@@ -2,22 +2,16 @@
 
 import asyncio
 import contextlib
-import json
 import socket
 from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
-import websockets
 from pydantic import SecretStr
 
-from bridge.adapters import policy_file
-from bridge.adapters.authenticator import Authenticator
 from bridge.adapters.clock import FloorClock
-from bridge.adapters.revocation_file import RevocationFile
-from bridge.adapters.tokens import TokenIssuer, TokenVerifier
 from bridge.domain.event_data import Andon, LineStatus
 from bridge.domain.events import DEFAULT_QUALITY, DataQuality, Event, EventType, Place, Priority, Standing, rfc3339
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
@@ -30,13 +24,14 @@ from bridge.front.web.server import listen, serve
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
-from bridge.protocol.commands import place_lookup
 from bridge.settings import TokenSettings, WebSettings
+from tests.support.fake_link import FakeLink
+from tests.support.in_process import ROOT, front_side
 from tests.support.journal_samples import NOON, applied, follow
+from tests.support.tokens import SECRET
 
 DEADLINE = 10.0
-Frame = dict[str, Any]
-TOKENS = TokenSettings(secret=SecretStr("0123456789abcdef0123456789abcdef"))
+TOKENS = TokenSettings(secret=SecretStr(SECRET))
 PLANT = Plant(
     name="test",
     areas=(AreaConfig(id="pack", site="north"),),
@@ -74,7 +69,6 @@ def status(
 class Served:
     front: Front
     journal: SqliteJournal
-    issuer: TokenIssuer
     clock: FloorClock
     port: int
     published: list[str] = field(default_factory=list)
@@ -86,18 +80,6 @@ class Served:
     @property
     def ws(self) -> str:
         return f"ws://127.0.0.1:{self.port}/ws"
-
-    def token(self, *roles: str, ttl_seconds: int = 600, **claims: Any) -> str:
-        return self.issuer.issue(
-            subject="anna",
-            roles=list(roles or ("admin",)),
-            now=self.clock.wall_now(),
-            ttl_seconds=ttl_seconds,
-            **claims,
-        )
-
-    def bearer(self, *roles: str, **claims: Any) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token(*roles, **claims)}"}
 
     def commit(self, *events: Event) -> tuple[CommittedEvent, ...]:
         batch = follow(self.journal, events)
@@ -145,7 +127,7 @@ async def served_front(
     `send_buffer`: of the kernel, in bytes; small, a client that does not read is felt soon. 0: as the kernel likes.
     """
     settings = web or WebSettings()
-    journal = SqliteJournal.open(folder / "journal.db", stream="main")
+    path = folder / "journal.db"
     clock = FloorClock()
     listener = listen("127.0.0.1", port)
     if send_buffer:
@@ -154,46 +136,28 @@ async def served_front(
     async def publish(topic: str, payload: bytes) -> None:
         await served.publish(topic, payload)
 
-    front = Front(
-        settings=settings, journal=journal, authenticator=Authenticator(
-            tokens=TokenVerifier(TOKENS), revocations=RevocationFile(None), policy=policy_file.load(None),
-            trust_grants=trust_grants,
-        ),
-        clock=clock, publish=publish,
-        find_place=place_lookup(PLANT), simulated=simulated,
-    )  # fmt: skip
-    served = Served(front, journal, TokenIssuer(TOKENS), clock, listener.getsockname()[1])
-    front.set_link_state(broker_connected=True, stream_live=True, last_seen=NOON)
-    app = make_front_app(front, settings, root="floor/v1", samples=lambda: numbers)
-    started = asyncio.Event()
-    tasks = [
-        asyncio.create_task(serve(app, settings, listener=listener, started=started)),
-        asyncio.create_task(front.run()),
-    ]
-    try:
-        await asyncio.wait_for(started.wait(), DEADLINE)
-        yield served
-    finally:
-        await front.shutdown(spread_seconds=1.0)
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=DEADLINE)
-        journal.close()
-        failures = [task.exception() for task in tasks if task.done() and not task.cancelled()]
-        assert not any(failures), failures
-
-
-async def frame_of(client: websockets.ClientConnection, *types: str) -> Frame:
-    """The next frame of one of these types; others are passed over."""
-    async with asyncio.timeout(DEADLINE):
-        while True:
-            frame: Frame = json.loads(await client.recv())
-            if frame["type"] in types:
-                return frame
-
-
-async def closed(client: websockets.ClientConnection) -> tuple[int, str]:
-    """The code and reason with which the server closes."""
-    await asyncio.wait_for(client.wait_closed(), DEADLINE)
-    assert client.close_code is not None
-    return client.close_code, client.close_reason or ""
+    with closing(SqliteJournal.open(path, stream="main")) as journal:
+        side = front_side(
+            path,
+            journal=journal,
+            plant=PLANT,
+            clock=clock,
+            link=FakeLink(publish),
+            token=TOKENS.model_copy(update={"trust_grants_claim": trust_grants}),
+            web=settings,
+            time__scale=2 if simulated else 1,
+        )
+        served = Served(side.front, journal, clock, listener.getsockname()[1])
+        side.front.set_link_state(broker_connected=True, stream_live=True, last_seen=NOON)
+        app = make_front_app(side.front, settings, root=ROOT, samples=lambda: numbers)
+        started = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(serve(app, settings, listener=listener, started=started))
+            side.start(tasks)
+            try:
+                await asyncio.wait_for(started.wait(), DEADLINE)
+                yield served
+            finally:
+                await side.front.shutdown(spread_seconds=1.0)
+                serving.cancel()
+                side.cancel()

@@ -8,12 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bridge.domain.event_data import Changeover
 from bridge.domain.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
 from bridge.domain.line.line import Line
 from bridge.domain.plant import Plant
 from bridge.domain.records import CommandRecord, CommittedEvent, Input, JournalEntry, MessageDigest, position_event
 from bridge.domain.reports import APPLIED, CountsReport, Disposition, Report
+from bridge.journal.sqlite import file
 from bridge.journal.sqlite.lock_file import CommitMarker, JournalLock
 from bridge.journal.sqlite.meta import read_meta, write_meta
 from bridge.journal.sqlite.schema import row_checksum
@@ -109,6 +112,39 @@ def forge_payload(path: Path, number: int, payload: bytes) -> None:
         connection.execute("UPDATE inputs SET payload = ? WHERE number = ?", (payload, number))
         *row, _ = connection.execute("SELECT * FROM inputs WHERE number = ?", (number,)).fetchone()
         connection.execute("UPDATE inputs SET seal = ? WHERE number = ?", (row_checksum(*row), number))
+
+
+def query(path: Path, statement: str) -> list[tuple[Any, ...]]:
+    """Read a journal that may be in use."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def change(path: Path, statement: str, *values: object) -> None:
+    """Change a journal that may be in use, behind the back of its owner."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(statement, values)
+
+
+def forget_checkpoints(path: Path) -> None:
+    """Make a replay begin with the first input."""
+    change(path, "DELETE FROM checkpoints")
+
+
+def open_connected(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[SqliteJournal, sqlite3.Connection]:
+    """Open a journal; return it with the connection by which it writes, for the pragmas of a single connection."""
+    connections: list[sqlite3.Connection] = []
+
+    def connect(path: Path, *, writer: bool) -> sqlite3.Connection:
+        connection = inner(path, writer=writer)
+        connections.extend([connection] if writer else [])
+        return connection
+
+    inner = file.connect
+    with monkeypatch.context() as patch:
+        patch.setattr(file, "connect", connect)
+        journal = SqliteJournal.open(path, stream="main")
+    return journal, connections[-1]
 
 
 def make_schema_1(path: Path) -> None:

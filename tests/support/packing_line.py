@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from bridge.domain import event_data, plant
 from bridge.domain.events import Event, EventType, Millis, Place
 from bridge.domain.line.line import Line
+from bridge.domain.line.line_state import LineState
 from bridge.domain.reports import Actor, Outcome, Report, ReportBody
 from bridge.domain.shifts import ShiftConfig
 
@@ -133,3 +136,8 @@ class Shop:
 def seconds(at: Millis) -> float:
     """An instant as seconds since T0."""
     return (at - T0) / 1000
+
+
+def state_of(line: Line) -> LineState:
+    """Return what the line knows, as its checkpoint has it."""
+    return msgspec.msgpack.decode(line.checkpoint(), type=LineState)

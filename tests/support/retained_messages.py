@@ -1,7 +1,8 @@
 """What a broker retains, as a client that has never been there finds it."""
 
+import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from bridge.domain.events import EventType
@@ -29,6 +30,20 @@ async def retained(broker: RunningBroker) -> dict[str, bytes]:
             link.acknowledge(messages)
             if any(each.topic == MARK for each in messages):
                 return found
+
+
+async def until_retained(
+    broker: RunningBroker, holds: Callable[[dict[str, bytes]], bool], *, seconds: float = 20.0
+) -> dict[str, bytes]:
+    """Wait until what a new subscriber finds is as wanted, and return it."""
+    async with asyncio.timeout(seconds):
+        while not holds(found := await retained(broker)):
+            pass
+    return found
+
+
+def event_topics(found: Mapping[str, bytes]) -> set[str]:
+    return {topic for topic in found if topic.startswith("event/")}
 
 
 def expected(current: Sequence[CommittedEvent]) -> dict[str, bytes]:

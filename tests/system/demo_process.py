@@ -1,7 +1,6 @@
 """Starts `floor demo` as a user would, and looks at it from outside: its output, its sockets, its processes."""
 
 import asyncio
-import json
 import os
 import re
 import signal
@@ -10,15 +9,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import websockets
-
-from tests.support.bridge_process import CLOSE_SECONDS
 from tests.support.brokers import free_port, until
+from tests.support.dashboard import Frame
+from tests.support.socket_dashboard import dashboard
 
 READY_SECONDS = 60.0
-Frame = dict[str, Any]
 
 
 @dataclass
@@ -107,18 +103,9 @@ async def demo(folder: Path, *options: str) -> AsyncIterator[Demo]:
             await process.wait()
 
 
-async def watch(port: int, token: str, until: Callable[[Frame], bool], *, seconds: float) -> list[Frame]:
+async def watch(port: int, proof: str, until: Callable[[Frame], bool], *, seconds: float) -> list[Frame]:
     """Subscribe to everything as a dashboard, and return all frames up to the one `until` is true for."""
-    frames: list[Frame] = []
-    async with (
-        asyncio.timeout(seconds),
-        websockets.connect(f"ws://127.0.0.1:{port}/ws", close_timeout=CLOSE_SECONDS) as socket,
-    ):
-        await socket.send(json.dumps({"type": "auth", "token": token}))
-        await socket.send(json.dumps({"type": "subscribe", "id": "all", "subscription_type": "line"}))
-        async for text in socket:
-            frame = json.loads(text)
-            frames.append(frame)
-            if until(frame):
-                break
-    return frames
+    async with dashboard(port, proof) as board:
+        await board.send("subscribe", id="all", subscription_type="line")
+        await board.until(lambda: until(board.frames[-1]), seconds=seconds)
+        return board.frames

@@ -14,9 +14,9 @@ import structlog
 from bridge.domain.messages import Message, Publication
 from bridge.mqtt.link import BrokerLink
 from bridge.pipeline.status import UNKNOWN, ReceivedCounts
-from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
-from tests.support.running_pipeline import device, say, shop
+from tests.support.in_process import device, in_process, say
 
 BURST = 100
 SAMPLE = re.compile(r'floor_pipeline_(\w+?)(?:_total)?\{kind="([^"]+)"(?:,reason="[^"]*")?\} ([\d.]+)')
@@ -40,7 +40,7 @@ class Books(Counter[tuple[str, str]]):
         return sum(count for (column, _), count in self.items() if column == "in_flight")
 
 
-def scrape(floor: RunningFloor) -> Books:
+def scrape(floor: BridgeProcess) -> Books:
     with urlopen(f"http://127.0.0.1:{floor.port}/metrics", timeout=5) as answer:
         found = SAMPLE.findall(answer.read().decode())
     books = Books()
@@ -65,7 +65,7 @@ async def burst(link: BrokerLink, start: int) -> None:
 async def test_the_books_balance_at_every_scrape_across_kills_and_stops(
     mosquitto: RunningBroker, tmp_path: Path
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, floor.device() as link:
+    async with bridge_process(tmp_path, mosquitto) as floor, floor.device() as link:
         scrapes: list[Books] = []
         for turn, end in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)):
             speaking = asyncio.create_task(burst(link, turn * BURST))
@@ -100,11 +100,11 @@ async def test_a_message_that_is_lost_on_the_way_is_told(mosquitto: RunningBroke
     """Lose one between intake and commit, as a bug of ours would."""
     with structlog.testing.capture_logs() as logs:
         async with (
-            shop(mosquitto.port, tmp_path / "journal.db", checkpoint_seconds=0.05) as this,
+            in_process(mosquitto.port, tmp_path / "journal.db", journal__checkpoint_seconds=0.05) as this,
             device(mosquitto.port) as client,
         ):
             await until(lambda: this.link.status.connected, what="connected")
-            this.pipeline._unapplied = Leaking()
+            this.pipeline._unapplied = Leaking()  # noqa: SLF001 - where a bug of ours would be there is no seam
             await say(client, "report/bagger/counts", total=1)
             await until(lambda: this.pipeline.status().unaccounted["counts"] == 1, what="it is missed")
             await until(lambda: any(each["event"] == "pipeline.accounting_mismatch" for each in logs), what="told")

@@ -6,7 +6,7 @@ from urllib.request import urlopen
 
 from bridge.domain.messages import Publication
 from bridge.mqtt.link import BrokerLink
-from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import (
     MOSQUITTO_CONF,
     RunningBroker,
@@ -21,7 +21,7 @@ QUEUED = 50
 FORGETFUL = re.sub(r"max_queued_messages \d+", f"max_queued_messages {QUEUED}\nsys_interval 1", MOSQUITTO_CONF)
 
 
-def dropped(floor: RunningFloor) -> int:
+def dropped(floor: BridgeProcess) -> int:
     with urlopen(f"http://127.0.0.1:{floor.port}/metrics", timeout=5) as answer:
         (count,) = re.findall(r"^floor_broker_dropped_messages_total ([\d.]+)$", answer.read().decode(), re.MULTILINE)
     return int(float(count))
@@ -39,7 +39,7 @@ async def test_what_the_broker_drops_is_told_and_shown(tmp_path: Path) -> None:
     folder.mkdir()
     with running(mosquitto_broker(folder, conf=FORGETFUL)) as broker:
         await leave_a_session(broker)
-        async with running_floor(tmp_path, broker) as floor, floor.device() as device:
+        async with bridge_process(tmp_path, broker) as floor, floor.device() as device:
             assert dropped(floor) == 0
             await device.publish_many([Publication("away/x", b"{}")] * 3 * QUEUED)
             await until(lambda: dropped(floor) >= QUEUED, seconds=30, what="shown")

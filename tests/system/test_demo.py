@@ -16,7 +16,8 @@ import pytest_asyncio
 from bridge.domain.events import EventType
 from tests.support.brokers import free_port
 from tests.support.command_line import ROOT, floor
-from tests.system.demo_process import Demo, Frame, demo, watch
+from tests.support.dashboard import Frame
+from tests.system.demo_process import Demo, demo, watch
 
 DELIVERY_SECONDS = 120.0  # a deadline against hanging; how long it took is printed
 

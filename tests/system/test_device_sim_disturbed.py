@@ -1,19 +1,16 @@
 """`device-sim run --disturb` against a real Mosquitto: what a subscriber hears is what the truth says was published."""
 
 import asyncio
-import contextlib
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import aiomqtt
 import pytest
 
 from device_sim import profile
 from tests.support.brokers import RunningBroker, until
+from tests.support.mqtt_consumer import MqttConsumer, mqtt_consumer
 from tests.system.test_device_sim import DEVICES, device_sim
 
 ROUGH = """
@@ -53,39 +50,16 @@ ratio = 0.2
 """
 
 
-@dataclass(slots=True)
-class Heard:
-    payloads: Counter[tuple[str, bytes]] = field(default_factory=Counter)
-    order: list[tuple[str, bytes]] = field(default_factory=list)
-    retained: set[str] = field(default_factory=set)
-
-    def deaths(self) -> set[str]:
-        return {topic.split("/")[-2] for topic, _ in self.order if topic.endswith("/death")}
+Truth = dict[str, list[dict[str, Any]]]
+Run = tuple[MqttConsumer, Truth, str]
 
 
-@contextlib.asynccontextmanager
-async def listening(broker: RunningBroker) -> AsyncIterator[Heard]:
-    heard = Heard()
-    async with aiomqtt.Client("127.0.0.1", broker.port, protocol=aiomqtt.ProtocolVersion.V5) as client:
-        await client.subscribe("floor/v1/report/#", qos=1)
-
-        async def collect() -> None:
-            async for message in client.messages:
-                topic = str(message.topic).removeprefix("floor/v1/")
-                heard.payloads[topic, bytes(message.payload)] += 1
-                heard.order.append((topic, bytes(message.payload)))
-                if message.retain:
-                    heard.retained.add(topic)
-
-        task = asyncio.create_task(collect(), name="collect")
-        try:
-            yield heard
-        finally:
-            task.cancel()
+def deaths(heard: MqttConsumer) -> set[str]:
+    return {topic.split("/")[-2] for topic, _ in heard.messages if topic.endswith("/death")}
 
 
-def records(path: Path) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
+def records(path: Path) -> Truth:
+    found: Truth = {}
     for line in path.read_text().splitlines():
         record = json.loads(line)
         found.setdefault(record["truth"], []).append(record)
@@ -93,21 +67,19 @@ def records(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 @pytest.fixture
-async def disturbed(mosquitto: RunningBroker, tmp_path: Path) -> tuple[Heard, dict[str, list[dict[str, Any]]], str]:
+async def disturbed(mosquitto: RunningBroker, tmp_path: Path) -> Run:
     """Run ten simulated minutes under a rough profile; return what was heard, the truth, and what was printed."""
     rough, truth = tmp_path / "rough.toml", tmp_path / "truth.jsonl"
     rough.write_text(ROUGH)
     options = ("--disturb", str(rough), "--truth", str(truth), "--scale", "60", "--duration", "10", "--seed", "5")
-    async with listening(mosquitto) as heard, device_sim(mosquitto, "run", *options) as process:
+    async with mqtt_consumer(mosquitto, "report") as heard, device_sim(mosquitto, "run", *options) as process:
         out, errors = await asyncio.wait_for(process.communicate(), 60)
         assert (process.returncode, errors) == (0, b"")
-        await until(lambda: heard.deaths() >= DEVICES - {"Maker-2", "Packer-2", "Andon-L2"}, what="deaths")
+        await until(lambda: deaths(heard) >= DEVICES - {"Maker-2", "Packer-2", "Andon-L2"}, what="deaths")
     return heard, records(truth), out.decode()
 
 
-async def test_the_truth_is_what_a_subscriber_heard(
-    disturbed: tuple[Heard, dict[str, list[dict[str, Any]]], str],
-) -> None:
+async def test_the_truth_is_what_a_subscriber_heard(disturbed: Run) -> None:
     heard, truth, printed = disturbed
     (run,) = truth["run"]
     assert set(run["devices"]) == DEVICES
@@ -116,34 +88,32 @@ async def test_the_truth_is_what_a_subscriber_heard(
         if said["payload"]:
             known[said["payload"].encode().decode(), b""] += 1
     published = [said for said in truth["said"] if said["fate"] == "published"]
-    payloads = {payload for _, payload in heard.payloads}
+    payloads = {payload for _, payload in heard.messages}
     assert published
     assert [said for said in published if said["payload"].encode() not in payloads] == []
     # nothing but reports, extras and the Wills of connections was heard
     mine = {said["payload"].encode() for said in truth["said"]} | {
         extra["payload"].encode(errors="replace") for extra in truth["extras"]
     }
-    foreign = [(topic, body) for topic, body in heard.payloads if body not in mine and not topic.endswith("/death")]
+    foreign = [(topic, body) for topic, body in heard.messages if body not in mine and not topic.endswith("/death")]
     assert [each for each in foreign if b"\xff" not in each[1] and "/_/" not in each[0]] == []
     assert not heard.retained
     # the disturbances were there
-    assert any(count > 1 for count in heard.payloads.values())
+    assert any(count > 1 for count in Counter(heard.messages).values())
     assert {record["what"] for record in truth["registers"]} >= {"glitch", "power"}
     assert {record["why"] for record in truth["absences"]} >= {"link", "power", "gateway"}
     assert "connection lost" in printed
     assert "power cut" in printed
 
 
-async def test_connections_that_die_leave_their_will(
-    disturbed: tuple[Heard, dict[str, list[dict[str, Any]]], str],
-) -> None:
+async def test_connections_that_die_leave_their_will(disturbed: Run) -> None:
     """A death that the device did not say: with the boot_id of the connection, before the next birth."""
     heard, truth, _ = disturbed
     said = {each["payload"].encode() for each in truth["said"] if each["kind"] == "death"}
-    wills = [(topic, body) for topic, body in heard.order if topic.endswith("/death") and body not in said]
+    wills = [(topic, body) for topic, body in heard.messages if topic.endswith("/death") and body not in said]
     assert wills
     born: dict[str, int] = {}
-    for topic, body in heard.order:
+    for topic, body in heard.messages:
         device, kind = topic.split("/")[-2:]
         if kind == "birth" and body.startswith(b"{"):
             born[device] = json.loads(body)["boot_id"]
@@ -157,7 +127,7 @@ async def test_leftovers_are_retained_before_the_run(mosquitto: RunningBroker, t
     async with device_sim(mosquitto, "leave", "--disturb", str(left)) as process:
         out, errors = await asyncio.wait_for(process.communicate(), 30)
     assert (process.returncode, errors, out) == (0, b"", b"6 retained leftovers published\n")
-    async with listening(mosquitto) as heard:
+    async with mqtt_consumer(mosquitto, "report") as heard:
         await until(lambda: len(heard.retained) == 6, what="leftovers")
 
 
@@ -189,10 +159,10 @@ async def test_a_short_sequence_wraps_on_a_real_connection(mosquitto: RunningBro
     short = tmp_path / "short.toml"
     short.write_text('[[disturbances]]\nkind = "short-seq"\ndevices = ["Bagger-1"]\nbits = 8\n')
     options = ("--disturb", str(short), "--scale", "900", "--duration", "4", "--quiet")
-    async with listening(mosquitto) as heard, device_sim(mosquitto, "run", *options) as process:
+    async with mqtt_consumer(mosquitto, "report") as heard, device_sim(mosquitto, "run", *options) as process:
         assert (await asyncio.wait_for(process.communicate(), 60), process.returncode) == ((b"", b""), 0)
-        await until(lambda: "Bagger-1" in heard.deaths(), what="the last report")
-    numbers = [json.loads(body)["seq"] for topic, body in heard.order if "/Bagger-1/" in topic]
+        await until(lambda: "Bagger-1" in deaths(heard), what="the last report")
+    numbers = [json.loads(body)["seq"] for topic, body in heard.messages if "/Bagger-1/" in topic]
     assert len(numbers) > 256
     assert numbers == [number % 256 for number in range(len(numbers))]
 

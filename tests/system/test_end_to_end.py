@@ -7,16 +7,16 @@ import signal
 import sys
 from pathlib import Path
 
-import websockets
-
-from tests.support.bridge_process import ROOT, RunningFloor, running_floor
+from tests.support.bridge_process import ROOT, BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, free_port
+from tests.support.socket_dashboard import connected
+from tests.support.tokens import token
 
 STATION = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 PRESS = {"action": "raise", "andon_type": "equipment", "operator": "cem", "description": "noise"}
 
 
-async def press(floor: RunningFloor, **fields: object) -> None:
+async def press(floor: BridgeProcess, **fields: object) -> None:
     async with floor.device() as device:
         await device.publish(STATION, json.dumps({**PRESS, **fields}).encode())
 
@@ -24,63 +24,63 @@ async def press(floor: RunningFloor, **fields: object) -> None:
 async def test_a_press_reaches_a_dashboard_and_its_acknowledgement_the_floor(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, floor.dashboard() as board:
+    async with bridge_process(tmp_path, mosquitto) as floor, floor.dashboard() as board:
         await board.snapshot(subscription_type="andon", target_id="L1")
         await press(floor)
-        call = await board.until("andon_event", data__status="open")
+        call = await board.receive("andon_event", data__status="open")
         assert call["data"]["raised_by"] == {"id": "cem", "claimed": True}
         assert call["data"]["description"] == "noise"
 
         await board.send({"type": "acknowledge", "event_id": call["id"]})
-        acknowledged = await board.until("andon_event", data__status="acknowledged")
+        acknowledged = await board.receive("andon_event", data__status="acknowledged")
         assert acknowledged["revision"] == call["revision"] + 1
         assert acknowledged["data"]["acknowledged_by"] == {"id": "eva"}
 
         command = {"type": "command", "id": "c1", "action": "andon.resolve", "line_id": "L1"}
         await board.send({**command, "equipment_code": "Andon-L1", "call_id": call["subject"], "notes": "oiled"})
-        result = await board.until("command_result", id="c1")
+        result = await board.receive("command_result", id="c1")
         assert result["outcome"] == "applied"
         resolved = next(frame for frame in board.frames if frame.get("id") in result["event_ids"])
         assert resolved["data"]["resolution_notes"] == "oiled"
         await board.send({**command, "equipment_code": "Andon-L1", "call_id": call["subject"], "notes": "oiled"})
-        again = await board.until("command_result", id="c1")
+        again = await board.receive("command_result", id="c1")
         assert again["event_ids"] == result["event_ids"]
 
 
 async def test_who_may_not_see_a_line_is_refused_and_shown_nothing_of_it(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
-        token = floor.token(user="olga", roles=("operator",), lines=["L2"])
-        async with floor.dashboard(token) as board, floor.dashboard() as admin:
+    async with bridge_process(tmp_path, mosquitto) as floor:
+        proof = token(user="olga", roles=("operator",), lines=["L2"])
+        async with floor.dashboard(proof) as board, floor.dashboard() as admin:
             await board.send({"type": "subscribe", "id": "a", "subscription_type": "andon", "target_id": "L1"})
-            assert (await board.until("error"))["code"] == "FORBIDDEN"
+            assert (await board.receive("error"))["code"] == "FORBIDDEN"
             assert await board.snapshot(subscription_type="line", target_id="all") == []
             await admin.snapshot(subscription_type="andon")
             await press(floor)
-            call = await admin.until("andon_event")
+            call = await admin.receive("andon_event")
             await board.send({"type": "acknowledge", "event_id": call["id"]})
-            unreadable = await board.until("error")
+            unreadable = await board.receive("error")
             await board.send({"type": "acknowledge", "event_id": f"main:{call['epoch']}:999999"})
-            unknown = await board.until("error")
+            unknown = await board.receive("error")
             assert (unreadable["code"], unreadable["message"]) == (unknown["code"], unknown["message"])
-            await board.until("position")
+            await board.receive("position")
         assert not [frame for frame in board.frames if "offset" in frame]
 
 
 async def test_kill_9_loses_no_open_call_no_job_and_no_count(tmp_path: Path, mosquitto: RunningBroker) -> None:
     counts = "floor/v1/report/plant1/packing/L1/Bagger-1/counts"
     job = "floor/v1/report/plant1/packing/L1/Andon-L1/job"
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         async with floor.dashboard() as board, floor.device() as device:
             await board.snapshot(subscription_type="line", target_id="L1")
             for action in ("assign", "start"):
                 body = {"action": action, "job_id": "J1", "product": "bag-250g", "target_quantity": 500}
                 await device.publish(job, json.dumps(body).encode())
-            await board.until("job_started")
+            await board.receive("job_started")
             await device.publish(counts, b'{"total": 100, "good": 100, "reject": 0}')
             await device.publish(STATION, json.dumps(PRESS).encode())
-            call = await board.until("andon_event", data__status="open")
+            call = await board.receive("andon_event", data__status="open")
             await floor.stop(signal.SIGKILL)
             # while the bridge is down the broker keeps what the floor says
             await device.publish(counts, b'{"total": 107, "good": 107, "reject": 0}')
@@ -93,10 +93,10 @@ async def test_kill_9_loses_no_open_call_no_job_and_no_count(tmp_path: Path, mos
             assert current[call["subject"]] == call, "the open call, byte for byte"
             assert current["J1"]["data"]["status"] == "in_progress"
             if "L1.call.2" not in current:
-                await board.until("andon_event", subject="L1.call.2")
+                await board.receive("andon_event", subject="L1.call.2")
             counted = [frame for frame in board.frames if frame["type"] == "production_update"]
             while not counted or counted[-1]["data"]["total_count"] < 7:
-                counted.append(await board.until("production_update", equipment_code="Bagger-1"))
+                counted.append(await board.receive("production_update", equipment_code="Bagger-1"))
             assert counted[-1]["data"]["total_count"] == 7
         assert await floor.stop() == 0
 
@@ -104,14 +104,14 @@ async def test_kill_9_loses_no_open_call_no_job_and_no_count(tmp_path: Path, mos
 async def test_a_dashboard_resumes_over_a_restart_without_a_gap_or_a_double(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         async with floor.dashboard() as board:
             await board.snapshot(subscription_type="andon")
             await press(floor)
-            first = await board.until("andon_event")
-            position = await board.until("position")
+            first = await board.receive("andon_event")
+            position = await board.receive("position")
         while position["streams"]["main"]["offset"] < first["offset"]:
-            position = await board.until("position")
+            position = await board.receive("position")
         await press(floor, action="acknowledge")
         assert await floor.stop() == 0
         await floor.start()
@@ -119,35 +119,35 @@ async def test_a_dashboard_resumes_over_a_restart_without_a_gap_or_a_double(
         async with floor.dashboard() as board:
             body = {"id": "s", "subscription_type": "andon"}
             await board.send({"type": "resume", "subscriptions": [body], "since": position["streams"]})
-            resumed = await board.until("resumed")
+            resumed = await board.receive("resumed")
             assert resumed["streams"]["main"]["recovered"]
-            await board.until("andon_event", data__status="resolved")
+            await board.receive("andon_event", data__status="resolved")
             statuses = [frame["data"]["status"] for frame in board.frames if frame["type"] == "andon_event"]
             assert statuses == ["acknowledged", "resolved"]
 
 
 async def test_a_lost_broker_is_told_and_its_return_too(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, floor.dashboard() as board:
-        await board.until("link", broker=True)
+    async with bridge_process(tmp_path, mosquitto) as floor, floor.dashboard() as board:
+        await board.receive("link", broker=True)
         mosquitto.stop()
-        await board.until("link", broker=False)
+        await board.receive("link", broker=False)
         mosquitto.start()
-        await board.until("link", broker=True)
+        await board.receive("link", broker=True)
         await board.snapshot(subscription_type="andon")
         await press(floor)
-        await board.until("andon_event")
+        await board.receive("andon_event")
 
 
 async def test_sigterm_says_when_to_come_back(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, floor.dashboard() as board:
+    async with bridge_process(tmp_path, mosquitto) as floor, floor.dashboard() as board:
         assert await floor.stop() == 0
-        await board.socket.wait_closed()
-        assert board.socket.close_code == 1012
-        assert json.loads(board.socket.close_reason or "")["retry_after"] >= 0
+        code, reason = await board.closed()
+        assert code == 1012
+        assert json.loads(reason)["retry_after"] >= 0
 
 
 async def test_a_second_bridge_for_the_same_journal_refuses(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         second = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "bridge", "run", "--config", str(floor.config)),
             stderr=asyncio.subprocess.PIPE,
@@ -165,16 +165,14 @@ async def test_revoked_access_ends_and_stays_ended(tmp_path: Path, mosquitto: Ru
     revoked = tmp_path / "revoked"
     revoked.write_text("# nobody yet\n")
     settings = {"FLOOR_TOKEN__REVOKED_FILE": str(revoked)}
-    async with running_floor(tmp_path, mosquitto, environment=settings) as floor:
-        token = floor.token(user="otto")
-        async with floor.dashboard() as eva, floor.dashboard(token) as otto:
+    async with bridge_process(tmp_path, mosquitto, environment=settings) as floor:
+        proof = token(user="otto")
+        async with floor.dashboard() as eva, floor.dashboard(proof) as otto:
             revoked.write_text("user otto\n")
-            await otto.socket.wait_closed()
-            assert otto.socket.close_code == 4403
+            assert (await otto.closed())[0] == 4403
             await floor.stop()
             await floor.start()
-            async with websockets.connect(f"ws://127.0.0.1:{floor.port}/ws") as again:
-                await again.send(json.dumps({"type": "auth", "token": token}))
-                await again.wait_closed()
-                assert again.close_code == 4403
+            async with connected(floor.port) as again:
+                await again.send("auth", token=proof)
+                assert (await again.closed())[0] == 4403
             assert eva.socket.close_code == 1012

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.journal.tools.quarantine_reader import QuarantineReader
-from tests.support.bridge_process import DEMO_PLANT, RunningFloor, running_floor
+from tests.support.bridge_process import DEMO_PLANT, BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
 from tests.support.command_line import floor
 
@@ -15,13 +15,13 @@ PRESS = b'{"action": "raise", "andon_type": "equipment"}'
 ANDON = {"id": "a", "subscription_type": "andon", "target_id": "all"}
 
 
-async def tool(running: RunningFloor, *arguments: str, code: int = 0) -> str:
+async def tool(running: BridgeProcess, *arguments: str, code: int = 0) -> str:
     ended = await asyncio.to_thread(floor, running.config.parent, *arguments)
     assert ended.returncode == code, ended.stdout + ended.stderr
     return ended.stdout
 
 
-async def stats(running: RunningFloor) -> dict[str, Any]:
+async def stats(running: BridgeProcess) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(await tool(running, "journal", "stats", "--json"))
     return found
 
@@ -30,13 +30,13 @@ OFTEN = {"FLOOR_JOURNAL__CHECKPOINT_SECONDS": "0.2"}  # when a replay that was a
 
 
 async def test_every_tool_works_beside_a_running_bridge(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto, environment=OFTEN) as running, running.dashboard() as board:
+    async with bridge_process(tmp_path, mosquitto, environment=OFTEN) as running, running.dashboard() as board:
         await board.send({"type": "subscribe", **ANDON})
-        await board.until("snapshot_end", id="a")
+        await board.receive("snapshot_end", id="a")
         async with running.device() as device:
             await device.publish(STATION, b"{garbage")
             await device.publish(STATION, PRESS)
-        opened = await board.until("andon_event", data__status="open")
+        opened = await board.receive("andon_event", data__status="open")
         assert "is intact" in await tool(running, "journal", "verify")
         books = await stats(running)
         assert books["received"]["andon"]["applied"] == 1
@@ -55,7 +55,7 @@ async def test_every_tool_works_beside_a_running_bridge(tmp_path: Path, mosquitt
         assert (await stats(running))["unaccounted"] == 0
         async with running.device() as device:
             await device.publish(STATION, b'{"action": "acknowledge", "andon_type": "equipment"}')
-        await board.until("andon_event", data__status="acknowledged")
+        await board.receive("andon_event", data__status="acknowledged")
         await running.stop()
         assert "is intact" in await tool(running, "journal", "verify")
 
@@ -67,7 +67,7 @@ async def test_what_a_mended_plant_file_makes_sense_of_is_replayed_once(
     plant.write_text(DEMO_PLANT.read_text().replace("Andon-L1", "Andon-X1"))
     for beside in DEMO_PLANT.parent.glob("*.csv"):
         (tmp_path / beside.name).write_bytes(beside.read_bytes())
-    async with running_floor(tmp_path, mosquitto, plant=plant, environment=OFTEN) as running:
+    async with bridge_process(tmp_path, mosquitto, plant=plant, environment=OFTEN) as running:
         async with running.device() as device:
             await device.publish(STATION, PRESS)
         await until(lambda: any(QuarantineReader(running.journal).list_inputs()), what="the press is set aside")
@@ -78,7 +78,7 @@ async def test_what_a_mended_plant_file_makes_sense_of_is_replayed_once(
         await running.start()
         async with running.dashboard() as board:
             await board.send({"type": "subscribe", **ANDON})
-            opened = await board.until("andon_event", data__status="open", data__andon_type="equipment")
+            opened = await board.receive("andon_event", data__status="open", data__andon_type="equipment")
         await running.stop()
         await running.start()
         (replayed,) = json.loads(await tool(running, "quarantine", "list", "--json"))["inputs"]

@@ -10,22 +10,22 @@ from urllib.request import Request, urlopen
 import pytest
 
 from bridge.adapters import plant_file
-from bridge.domain.dedup import Deduplicator
-from bridge.domain.intake import Intake
 from bridge.domain.line.plant_migration import orphaned_keys
-from bridge.domain.messages import IncomingMessage
 from bridge.domain.plant import Plant
 from bridge.domain.plant_json import PLANT_TOPIC, plant_to_json
-from bridge.domain.records import DedupWindow
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
 from bridge.pipeline.startup_inputs import PlantChange, journal_plant
 from bridge.ports.journal import Batch
-from tests.support.bridge_process import Frame, RunningFloor, running_floor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
+from tests.support.dashboard import Frame
+from tests.support.driven_intake import driven_intake, take
+from tests.support.journal_samples import change
 from tests.support.packing_line import T0
 from tests.support.retained_messages import retained
+from tests.support.tokens import token
 
 SITE = "floor/v1/report/north/pack"
 WHOLE = {"subscription_type": "line", "target_id": "all"}
@@ -50,13 +50,13 @@ def places(events: list[Frame]) -> set[tuple[str, str | None]]:
     return {(each["line_id"], each["equipment_code"]) for each in events}
 
 
-def read(floor: RunningFloor, path: str) -> str:
-    request = Request(f"http://127.0.0.1:{floor.port}{path}", headers={"Authorization": f"Bearer {floor.token()}"})
+def read(floor: BridgeProcess, path: str) -> str:
+    request = Request(f"http://127.0.0.1:{floor.port}{path}", headers={"Authorization": f"Bearer {token()}"})
     with urlopen(request, timeout=5) as answer:
         return str(answer.read().decode())
 
 
-async def speak(floor: RunningFloor) -> None:
+async def speak(floor: BridgeProcess) -> None:
     async with floor.device() as device:
         for line in BEFORE:
             for machine in ("bagger", "packer"):
@@ -68,7 +68,7 @@ async def test_what_is_gone_from_the_plant_file_is_gone_from_every_board(
     mosquitto: RunningBroker, tmp_path: Path
 ) -> None:
     plant = write_plant(tmp_path / "plant.toml", BEFORE)
-    async with running_floor(tmp_path, mosquitto, plant=plant) as floor:
+    async with bridge_process(tmp_path, mosquitto, plant=plant) as floor:
         await speak(floor)
         await until(lambda: 'floor_pipeline_applied_total{kind="andon"} 2.0' in read(floor, "/metrics"), what="taken")
         async with floor.dashboard() as board:
@@ -81,9 +81,9 @@ async def test_what_is_gone_from_the_plant_file_is_gone_from_every_board(
         async with floor.dashboard() as board:
             since = {"main": {"epoch": epoch, "offset": int(offset)}}
             await board.send({"type": "resume", "subscriptions": [{**WHOLE, "id": "w"}], "since": since})
-            resumed = await board.until("resumed")
+            resumed = await board.receive("resumed")
             assert resumed["streams"]["main"] == {"recovered": False}
-            await board.until("snapshot_end", id="w")
+            await board.receive("snapshot_end", id="w")
             shown = [each for each in board.frames if "offset" in each]
         assert {("L1", "bagger"), ("L1", None)} == places(shown)
         (line,) = (e for e in shown if e["type"] == "line_status_update" and e["equipment_code"] is None)
@@ -107,16 +107,7 @@ def start(plant: Plant, journal: SqliteJournal) -> PlantChange:
 
 def spoken(taken: PlantChange, journal: SqliteJournal) -> None:
     """Let the packer say something, and commit it."""
-    intake = Intake(
-        taken.floor,
-        decode=decode,
-        position=journal.position(),
-        last_input=journal.last_input(),
-        dedup=Deduplicator(DedupWindow((), 0), doubt_ms=0),
-        crash_digests=(),
-    )
-    message = IncomingMessage("report/north/pack/L1/packer/state", RUNNING, generation=1)
-    entry = intake.apply(intake.receive(message, now=T0), known=None)
+    entry = take(driven_intake(taken.floor, journal), "report/north/pack/L1/packer/state", RUNNING, now=T0)
     journal.commit(Batch(entries=[entry]))
 
 
@@ -127,14 +118,12 @@ def test_a_plant_file_is_taken_with_what_it_retires_or_not_at_all(tmp_path: Path
     try:
         spoken(start(before, journal), journal)
         position, current = journal.position(), journal.snapshot().events
-        journal._writer.execute(
-            "CREATE TRIGGER killed BEFORE INSERT ON epochs BEGIN SELECT RAISE(ABORT, 'killed'); END"
-        )
+        change(journal.path, "CREATE TRIGGER killed BEFORE INSERT ON epochs BEGIN SELECT RAISE(ABORT, 'killed'); END")
         with pytest.raises(sqlite3.IntegrityError, match="killed"):
             start(after, journal)
         assert (journal.position(), journal.snapshot().events) == (position, current)
         assert not start(before, journal).changed
-        journal._writer.execute("DROP TRIGGER killed")
+        change(journal.path, "DROP TRIGGER killed")
         taken = start(after, journal)
         assert (taken.changed, taken.retired > 0) == (True, True)
         assert orphaned_keys((event.state_key for event in journal.snapshot().events), after) == []

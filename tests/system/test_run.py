@@ -1,29 +1,25 @@
 """`floor run` as an operator meets it: how it starts, what it refuses, how it ends, what the broker is left with."""
 
 import asyncio
-import json
 import os
 import signal
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from urllib.request import urlopen
 
-from bridge.mqtt.link import BrokerLink
-from tests.support.bridge_process import DEMO_PLANT, ROOT, RunningFloor, running_floor
-from tests.support.brokers import RunningBroker, client_settings, linked, until
+from tests.support.bridge_process import DEMO_PLANT, ROOT, BridgeProcess, bridge_process
+from tests.support.brokers import RunningBroker, until
 from tests.support.journal_samples import forge_meta
+from tests.support.mqtt_consumer import mqtt_consumer
 
 STOP_SECONDS = 10.0
 AHEAD = 4_000_000_000_000  # ms: the year 2096
 STATION = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
-LAMP = "floor/v1/station/plant1/packing/L1/Andon-L1/equipment"
-STATUS = "floor/v1/bridge/main"
+LAMP = "station/plant1/packing/L1/Andon-L1/equipment"
 LADDER = """
 [ladder.high]
 acknowledge_minutes = 0.05
@@ -39,7 +35,7 @@ def write(journal: Path, statement: str) -> None:
         connection.execute(statement)
 
 
-async def refused(floor: RunningFloor) -> str:
+async def refused(floor: BridgeProcess) -> str:
     """Start a bridge that cannot; return what it says on the way out."""
     before = len(floor.log())
     await floor.launch()
@@ -48,27 +44,8 @@ async def refused(floor: RunningFloor) -> str:
     return floor.log()[before:]
 
 
-@asynccontextmanager
-async def retained(broker: RunningBroker, topic: str) -> AsyncIterator[dict[str, bytes]]:
-    """Return what is retained on a topic, as it changes."""
-    link = BrokerLink(client_settings(broker), client_id="watcher", durable=False, subscriptions=[(topic, 1)])
-    seen: dict[str, bytes] = {}
-
-    async def watch() -> None:
-        while True:
-            for message in await link.receive(most=10):
-                seen[message.topic] = message.payload
-
-    async with linked(link):
-        watching = asyncio.create_task(watch(), name="watch")
-        try:
-            yield seen
-        finally:
-            watching.cancel()
-
-
 async def test_a_task_that_fails_ends_the_process_and_says_why(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, floor.device() as device:
+    async with bridge_process(tmp_path, mosquitto) as floor, floor.device() as device:
         forge_meta(floor.journal, last_number=7)
         await device.publish(STATION, PRESS)
         assert floor.process is not None
@@ -79,11 +56,11 @@ async def test_a_task_that_fails_ends_the_process_and_says_why(tmp_path: Path, m
 
 
 async def test_a_damaged_journal_is_refused_and_kept(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         async with floor.dashboard() as board, floor.device() as device:
             await board.snapshot(subscription_type="andon")
             await device.publish(STATION, PRESS)
-            await board.until("andon_event")
+            await board.receive("andon_event")
         assert await floor.stop() == 0
         write(floor.journal, "UPDATE checkpoints SET state = x'00'")
         content = floor.journal.read_bytes()
@@ -96,7 +73,7 @@ async def test_a_damaged_journal_is_refused_and_kept(tmp_path: Path, mosquitto: 
 async def test_a_place_for_the_journal_that_cannot_be_written_is_found_by_check_and_run(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         await floor.stop()
         floor.environment = {"FLOOR_JOURNAL__PATH": str(floor.config / "journal.db")}
         assert "cannot open a journal there" in await refused(floor)
@@ -111,7 +88,7 @@ async def test_a_place_for_the_journal_that_cannot_be_written_is_found_by_check_
 
 
 async def test_https_without_its_files_is_refused_with_their_names(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         await floor.stop()
         floor.environment = {"FLOOR_WEB__TLS_CERT_FILE": "/nowhere.crt", "FLOOR_WEB__TLS_KEY_FILE": "/nowhere.key"}
         said = await refused(floor)
@@ -122,7 +99,7 @@ async def test_https_without_its_files_is_refused_with_their_names(tmp_path: Pat
 async def test_without_a_broker_it_starts_and_is_ready_once_there_is_one(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         await floor.stop()
         mosquitto.stop()
         await floor.launch()
@@ -136,21 +113,21 @@ async def test_without_a_broker_it_starts_and_is_ready_once_there_is_one(
         assert time.monotonic() - began < STOP_SECONDS
 
 
-def is_live(floor: RunningFloor) -> bool:
+def is_live(floor: BridgeProcess) -> bool:
     try:
         return bool(get(floor, "/health/live"))
     except OSError:
         return False
 
 
-def get(floor: RunningFloor, path: str) -> bytes:
+def get(floor: BridgeProcess, path: str) -> bytes:
     with urlopen(f"http://127.0.0.1:{floor.port}{path}", timeout=2) as answer:
         content: bytes = answer.read()
         return content
 
 
 async def test_a_stop_while_broker_and_dashboard_hang_is_in_time(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, floor.device() as device:
+    async with bridge_process(tmp_path, mosquitto) as floor, floor.device() as device:
         reader, writer = await asyncio.open_connection("127.0.0.1", floor.port)
         writer.write(
             b"GET /ws HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
@@ -168,32 +145,28 @@ async def test_a_stop_while_broker_and_dashboard_hang_is_in_time(tmp_path: Path,
 
 
 async def test_the_broker_is_told_whether_the_bridge_is_there(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, retained(mosquitto, STATUS) as seen:
-
-        def status() -> dict[str, Any]:
-            return dict(json.loads(seen.get(STATUS, b"{}")))
-
-        await until(lambda: status().get("online") is True, what="online")
+    async with bridge_process(tmp_path, mosquitto) as floor, mqtt_consumer(mosquitto, "bridge") as seen:
+        await until(lambda: seen.status.get("online") is True, what="online")
         await floor.stop(signal.SIGKILL)
-        await until(lambda: status()["online"] is False, what="the Will")
-        assert status()["offset"] is None
+        await until(lambda: seen.status["online"] is False, what="the Will")
+        assert seen.status["offset"] is None
         await floor.start()
-        await until(lambda: status()["online"] is True, what="online again")
+        await until(lambda: seen.status["online"] is True, what="online again")
         await floor.stop()
-        await until(lambda: status()["online"] is False, what="the goodbye")
-        assert status()["offset"] == 0
+        await until(lambda: seen.status["online"] is False, what="the goodbye")
+        assert seen.status["offset"] == 0
 
 
 async def test_lamps_are_lit_again_on_a_broker_that_forgot_them(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
-        async with floor.device() as device, retained(mosquitto, LAMP) as lamps:
+    async with bridge_process(tmp_path, mosquitto) as floor:
+        async with floor.device() as device, mqtt_consumer(mosquitto, "station") as seen:
             await device.publish(STATION, PRESS)
-            await until(lambda: lamps.get(LAMP) == b"open", what="lit")
+            await until(lambda: seen.values.get(LAMP) == b"open", what="lit")
         mosquitto.kill()
         (tmp_path / "mosquitto" / "mosquitto.db").unlink(missing_ok=True)
         mosquitto.start()
-        async with retained(mosquitto, LAMP) as lamps:
-            await until(lambda: lamps.get(LAMP) == b"open", what="lit again")
+        async with mqtt_consumer(mosquitto, "station") as seen:
+            await until(lambda: seen.values.get(LAMP) == b"open", what="lit again")
         assert await floor.stop() == 0
 
 
@@ -203,11 +176,11 @@ async def test_a_deadline_that_passed_while_it_was_down_is_dated_when_it_was_due
     plant = tmp_path / "plant.toml"
     demo = DEMO_PLANT.read_text().replace('faults_file = "', f'faults_file = "{DEMO_PLANT.parent}/')
     plant.write_text(demo + LADDER)
-    async with running_floor(tmp_path, mosquitto, plant=plant) as floor:
+    async with bridge_process(tmp_path, mosquitto, plant=plant) as floor:
         async with floor.dashboard() as board, floor.device() as device:
             await board.snapshot(subscription_type="escalation")
             await device.publish(STATION, PRESS)
-            call = await board.until("escalation_update", data__level=0)
+            call = await board.receive("escalation_update", data__level=0)
         await floor.stop(signal.SIGKILL)
         due = datetime.fromisoformat(call["data"]["deadline"])
         await until(lambda: datetime.now(UTC) > due, what="the deadline passes, with nobody there")
@@ -215,7 +188,7 @@ async def test_a_deadline_that_passed_while_it_was_down_is_dated_when_it_was_due
         async with floor.dashboard() as board:
             (late,) = await board.snapshot(subscription_type="escalation")
             if late["data"]["level"] == 0:
-                late = await board.until("escalation_update", data__level=1)
+                late = await board.receive("escalation_update", data__level=1)
         assert late["subject"] == call["subject"]
         assert late["timestamp"] == call["data"]["deadline"]
 
@@ -223,7 +196,7 @@ async def test_a_deadline_that_passed_while_it_was_down_is_dated_when_it_was_due
 async def test_a_wall_behind_the_journal_is_flagged_and_time_never_goes_back(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         await floor.stop()
         forge_meta(floor.journal, latest_arrival=AHEAD)
         await floor.launch()
@@ -233,20 +206,20 @@ async def test_a_wall_behind_the_journal_is_flagged_and_time_never_goes_back(
         async with floor.dashboard() as board, floor.device() as device:
             await board.snapshot(subscription_type="andon")
             await device.publish(STATION, PRESS)
-            call = await board.until("andon_event")
+            call = await board.receive("andon_event")
         assert datetime.fromisoformat(call["received_at"]).timestamp() * 1_000 >= AHEAD
 
 
 async def test_a_poisoned_or_oversized_message_is_quarantined_and_the_stream_goes_on(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         async with floor.dashboard() as board, floor.device() as device:
             await board.snapshot(subscription_type="andon")
             for payload in (b"", b"\xff\x00", b"[" * 60_000, b'{"action": "raise"', b"x" * 900_000):
                 await device.publish(STATION, payload)
             await device.publish(STATION, PRESS)
-            await board.until("andon_event")
+            await board.receive("andon_event")
         assert await floor.stop() == 0
         with closing(sqlite3.connect(floor.journal)) as journal:
             effects = journal.execute("SELECT effect, count(*) FROM inputs WHERE topic LIKE 'report/%' GROUP BY effect")

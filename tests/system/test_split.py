@@ -8,22 +8,21 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tests.faults.load_plant import LINE, PLACE, write_plant
-from tests.support.bridge_process import RunningFloor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker
 from tests.support.command_line import ROOT
-from tests.support.split_processes import front_of, split_floor
 
 STATION = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 STATION_TO_GO = f"floor/v1/report/{PLACE}/Andon-A/andon"
 PRESS = b'{"action": "raise", "andon_type": "equipment"}'
 
 
-async def press(floor: RunningFloor, payload: bytes = PRESS) -> None:
+async def press(floor: BridgeProcess, payload: bytes = PRESS) -> None:
     async with floor.device() as device:
         await device.publish(STATION, payload)
 
 
-def status_of(floor: RunningFloor, path: str) -> int:
+def status_of(floor: BridgeProcess, path: str) -> int:
     try:
         with urlopen(f"http://127.0.0.1:{floor.port}{path}", timeout=2) as answer:
             return int(answer.status)
@@ -50,37 +49,36 @@ async def first_line(folder: Path, *arguments: str) -> str:
 async def test_a_press_reaches_a_dashboard_of_a_front_and_its_deed_the_floor(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with split_floor(tmp_path, mosquitto) as floor, floor.front.dashboard() as board:
+    async with bridge_process(tmp_path, mosquitto, fronts=1) as floor, floor.front.dashboard() as board:
         await board.snapshot(subscription_type="andon", target_id="L1")
-        await press(floor.pipeline)
-        call = await board.until("andon_event", data__status="open")
+        await press(floor)
+        call = await board.receive("andon_event", data__status="open")
         await board.send({"type": "acknowledge", "event_id": call["id"]})
-        acknowledged = await board.until("andon_event", data__status="acknowledged")
+        acknowledged = await board.receive("andon_event", data__status="acknowledged")
         assert acknowledged["data"]["acknowledged_by"] == {"id": "eva"}
 
         command = {"type": "command", "id": "c1", "action": "andon.resolve", "line_id": "L1"}
         command |= {"equipment_code": "Andon-L1", "call_id": call["subject"], "notes": "oiled"}
         await board.send(command)
-        result = await board.until("command_result", id="c1")
+        result = await board.receive("command_result", id="c1")
         assert result["outcome"] == "applied"
         resolved = next(frame for frame in board.frames if frame.get("id") in result["event_ids"])
         assert resolved["data"]["resolution_notes"] == "oiled"
         await board.send(command)
-        assert (await board.until("command_result", id="c1"))["event_ids"] == result["event_ids"]
+        assert (await board.receive("command_result", id="c1"))["event_ids"] == result["event_ids"]
         await board.send({**command, "id": "c2", "call_id": "L1.call.99"})
-        refused = await board.until("command_result", id="c2")
+        refused = await board.receive("command_result", id="c2")
         assert (refused["outcome"], refused["event_ids"]) == ("rejected", [])
         assert await floor.front.stop() == 0
-        await board.socket.wait_closed()
-        assert board.socket.close_code == 1012
+        assert (await board.closed())[0] == 1012
 
 
 async def test_a_pipeline_alone_shows_its_health_and_serves_no_dashboard(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with split_floor(tmp_path, mosquitto, fronts=0) as floor:
+    async with bridge_process(tmp_path, mosquitto, fronts=0) as floor:
         answers = {
-            path: status_of(floor.pipeline, path)
+            path: status_of(floor, path)
             for path in ("/health/live", "/health/ready", "/metrics", "/", "/ws", "/api/snapshot")
         }
         assert answers == {
@@ -90,31 +88,34 @@ async def test_a_pipeline_alone_shows_its_health_and_serves_no_dashboard(
         watching = await first_line(tmp_path, "watch")
         assert "serves no dashboards" in watching
         assert "--url" in watching
-        assert await floor.pipeline.stop() == 0
+        assert await floor.stop() == 0
 
 
 async def test_command_while_the_pipeline_is_away_is_answered_once_it_is_back(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     impatient = {"FLOOR_WEB__COMMAND_TIMEOUT_SECONDS": "1"}
-    async with split_floor(tmp_path, mosquitto, environment=impatient) as floor, floor.front.dashboard() as board:
+    async with (
+        bridge_process(tmp_path, mosquitto, environment=impatient, fronts=1) as floor,
+        floor.front.dashboard() as board,
+    ):
         await board.snapshot(subscription_type="andon", target_id="L1")
-        await floor.pipeline.stop()
+        await floor.stop()
         raising = {"type": "command", "id": "c1", "action": "andon.raise", "line_id": "L1"}
         raising |= {"equipment_code": "Andon-L1", "andon_type": "quality"}
         await board.send(raising)
-        assert (await board.until("command_result", id="c1"))["outcome"] == "unknown"
-        await floor.pipeline.start()
-        call = await board.until("andon_event", data__status="open")
+        assert (await board.receive("command_result", id="c1"))["outcome"] == "unknown"
+        await floor.start()
+        call = await board.receive("andon_event", data__status="open")
         await board.send(raising)
-        result = await board.until("command_result", id="c1")
+        result = await board.receive("command_result", id="c1")
         assert result["outcome"] == "applied"
         assert call["id"] in result["event_ids"]
 
 
 async def test_front_of_a_simulation_is_refused(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with split_floor(tmp_path, mosquitto, fronts=0) as floor:
-        front = front_of(floor.pipeline, {"FLOOR_TIME__SCALE": "60"})
+    async with bridge_process(tmp_path, mosquitto, fronts=0) as floor:
+        front = floor.add_front({"FLOOR_TIME__SCALE": "60"})
         await front.launch()
         assert front.process is not None
         assert await asyncio.wait_for(front.process.wait(), 20) == 1
@@ -125,26 +126,25 @@ async def test_plant_that_lost_a_line_is_a_new_epoch_to_a_front_that_stays(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     plant = write_plant(tmp_path)
-    async with split_floor(tmp_path, mosquitto, plant=plant) as floor:
+    async with bridge_process(tmp_path, mosquitto, plant=plant, fronts=1) as floor:
         async with floor.front.dashboard() as board:
             await board.snapshot(subscription_type="andon")
-            await press(floor.pipeline)
-            call = await board.until("andon_event", data__status="open")
-            async with floor.pipeline.device() as device:
+            await press(floor)
+            call = await board.receive("andon_event", data__status="open")
+            async with floor.device() as device:
                 await device.publish(STATION_TO_GO, PRESS)
-            await board.until("andon_event", line_id="L5")
-            since = (await board.until("position"))["streams"]
-            assert await floor.pipeline.stop() == 0
+            await board.receive("andon_event", line_id="L5")
+            since = (await board.receive("position"))["streams"]
+            assert await floor.stop() == 0
             plant.write_text(plant.read_text().replace(LINE, ""))
-            await floor.pipeline.start()
+            await floor.start()
             async with asyncio.timeout(20):
-                await board.socket.wait_closed()
-            assert board.socket.close_code == 1012
+                assert (await board.closed())[0] == 1012
         await floor.front.ready()
         async with floor.front.dashboard() as board:
             body = {"id": "s", "subscription_type": "andon"}
             await board.send({"type": "resume", "subscriptions": [body], "since": since})
-            assert (await board.until("resumed"))["streams"]["main"] == {"recovered": False}
-            await board.until("snapshot_end")
+            assert (await board.receive("resumed"))["streams"]["main"] == {"recovered": False}
+            await board.receive("snapshot_end")
             calls = [frame for frame in board.frames if frame["type"] == "andon_event"]
             assert calls == [call]

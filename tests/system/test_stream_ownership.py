@@ -14,26 +14,26 @@ from bridge.domain.records import Position
 from bridge.domain.stream_status import StreamOwner, status_publication
 from bridge.mqtt.link import BrokerLink
 from bridge.publisher.stream_ownership import StreamOwnership, StreamTaken, echo_topic, ownership_subscriptions
-from tests.support.bridge_process import CONFIG, DEMO_PLANT, RunningFloor, running_floor
-from tests.support.brokers import RunningBroker, client_settings, free_port, linked, mosquitto_broker, running, until
+from tests.support.bridge_process import BridgeProcess, bridge_process, configured
+from tests.support.brokers import RunningBroker, client_settings, linked, mosquitto_broker, running, until
+from tests.support.mqtt_consumer import mqtt_consumer
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
-from tests.system.status_listener import STATUS, statuses
 
 ROOT = "floor/v1"
+STATUS = f"{ROOT}/bridge/main"
 TOLD_SECONDS = 5.0  # promise P5
 
 
-def rival(folder: Path, broker: RunningBroker, *, port: int | None = None, journal: Path | None = None) -> RunningFloor:
+def rival(
+    folder: Path, broker: RunningBroker, *, port: int | None = None, journal: Path | None = None
+) -> BridgeProcess:
     """Describe a second bridge for the same stream: with a journal of its own, unless one is named."""
     folder.mkdir()
-    config = folder / "floor.toml"
-    web = free_port()
-    text = CONFIG.format(plant=DEMO_PLANT, broker=port or broker.port, port=web)
-    config.write_text(text + (f'[journal]\npath = "{journal}"\n' if journal else ""))
-    return RunningFloor(config, web, broker)
+    settings = {"FLOOR_BROKER__PORT": str(port or broker.port)}
+    return configured(folder, broker, environment=settings | ({"FLOOR_JOURNAL__PATH": str(journal)} if journal else {}))
 
 
-async def ended(floor: RunningFloor) -> str:
+async def ended(floor: BridgeProcess) -> str:
     """Wait until it has ended by itself; returns what it said."""
     assert floor.process is not None
     try:
@@ -48,18 +48,18 @@ async def ended(floor: RunningFloor) -> str:
 async def test_second_process_refuses_to_start(tmp_path: Path, which: str, request: pytest.FixtureRequest) -> None:
     """With a journal of its own, and on the same one."""
     broker: RunningBroker = request.getfixturevalue(which)
-    async with running_floor(tmp_path, broker) as first, statuses(broker.port) as seen:
-        await until(lambda: len(seen.heard) > 0)
+    async with bridge_process(tmp_path, broker) as first, mqtt_consumer(broker, "bridge") as seen:
+        await until(lambda: len(seen.statuses) > 0)
         second = rival(tmp_path / "second", broker)
         third = rival(tmp_path / "third", broker, journal=first.journal)
         await asyncio.gather(second.launch(), third.launch())
         said = await ended(second)
         assert "another process publishes stream main" in said
-        assert f"epoch {seen.heard[0]['epoch']}" in said
+        assert f"epoch {seen.statuses[0]['epoch']}" in said
         assert "a stream of its own" in said
         assert str(first.journal) in await ended(third)
-        assert len(seen.owners()) == 1, "they never spoke"
-        assert all(each["online"] for each in seen.heard), "and took nobody's connection"
+        assert len(seen.owners) == 1, "they never spoke"
+        assert all(each["online"] for each in seen.statuses), "and took nobody's connection"
         assert first.is_ready()
 
 
@@ -68,13 +68,13 @@ async def test_next_process_starts_without_waiting(
     tmp_path: Path, mosquitto: RunningBroker, how: signal.Signals
 ) -> None:
     """An orderly stop leaves `online: false`, a kill the Will, which is published before the next one listens."""
-    async with running_floor(tmp_path, mosquitto) as floor, statuses(mosquitto.port) as seen:
-        await until(lambda: seen.last.get("ready") is True, what="ready")
-        owner = seen.last["owner"]
+    async with bridge_process(tmp_path, mosquitto) as floor, mqtt_consumer(mosquitto, "bridge") as seen:
+        await until(lambda: seen.status.get("ready") is True, what="ready")
+        owner = seen.status["owner"]
         await floor.stop(how)
-        await until(lambda: seen.last["online"] is False, seconds=TOLD_SECONDS)
-        assert (seen.last["ready"], seen.last["owner"]) == (False, owner)
-        assert (seen.last["offset"] is None) is (how == signal.SIGKILL), "a Will does not know it"
+        await until(lambda: seen.status["online"] is False, seconds=TOLD_SECONDS)
+        assert (seen.status["ready"], seen.status["owner"]) == (False, owner)
+        assert (seen.status["offset"] is None) is (how == signal.SIGKILL), "a Will does not know it"
         await floor.start()
         assert "stream.owner_check" not in floor.log()
 
@@ -92,7 +92,7 @@ async def test_status_left_online_by_nobody_delays_the_start_only(tmp_path: Path
     }
     async with aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
         await client.publish(STATUS, json.dumps(ghost), qos=1, retain=True)
-    async with running_floor(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as floor:
         assert "stream.owner_gone" in floor.log()
 
 
@@ -112,20 +112,24 @@ async def test_broker_that_is_away_does_not_stop_the_start(tmp_path: Path) -> No
 
 async def test_of_two_that_meet_the_later_one_ends(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """Both started while the second one's way to the broker was cut, so that it could ask nobody."""
-    async with running_floor(tmp_path, mosquitto) as first, statuses(mosquitto.port) as seen, network(mosquitto) as way:
-        await until(lambda: len(seen.heard) > 0)
-        (owner,) = seen.owners()
+    async with (
+        bridge_process(tmp_path, mosquitto) as first,
+        mqtt_consumer(mosquitto, "bridge") as seen,
+        network(mosquitto) as way,
+    ):
+        await until(lambda: len(seen.statuses) > 0)
+        (owner,) = seen.owners
         second = rival(tmp_path / "second", mosquitto, port=way.port)
         way.refusing = True
         await second.launch()
         await until(lambda: "stream.unclaimed" in second.log() and "bridge.started" in second.log(), seconds=30)
         way.refusing = False
         assert "another process publishes stream main" in await ended(second)
-        count = len(seen.heard)
-        await until(lambda: len(seen.heard) >= count + 3, what="the first goes on")
-        assert {each["owner"] for each in seen.heard[-2:] if each["online"]} == {owner}
+        count = len(seen.statuses)
+        await until(lambda: len(seen.statuses) >= count + 3, what="the first goes on")
+        assert {each["owner"] for each in seen.statuses[-2:] if each["online"]} == {owner}
         await first.ready()
-        assert "stream.second_publisher" in first.log() or len(seen.owners()) == 1
+        assert "stream.second_publisher" in first.log() or len(seen.owners) == 1
 
 
 @contextlib.asynccontextmanager
@@ -177,8 +181,8 @@ async def test_of_two_that_start_at_once_one_ends(tmp_path: Path, mosquitto: Run
             (stays,) = (each for each in both if each.process is not None and each.process.returncode is None)
             (gone,) = (each for each in both if each is not stays)
             assert "another process publishes stream main" in await ended(gone)
-            async with statuses(mosquitto.port) as seen:
-                await until(lambda seen=seen: seen.last.get("ready") is True, seconds=20)  # type: ignore[misc]
+            async with mqtt_consumer(mosquitto, "bridge") as seen:
+                await until(lambda seen=seen: seen.status.get("ready") is True, seconds=20)  # type: ignore[misc]
             await stays.ready()
             assert await stays.stop() == 0
     finally:

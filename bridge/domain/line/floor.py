@@ -161,6 +161,11 @@ class Floor:
         if len(self._heap) > HEAP_ENTRIES_PER_LINE * len(self._lines):
             self._build_heap()
 
+    @property
+    def scheduled(self) -> int:
+        """Return the entries of the queue of deadlines, with those that moved meanwhile."""
+        return len(self._heap)
+
     def _build_heap(self) -> None:
         self._heap = [(at, self._order[each], each) for each, at in self._deadlines.items() if at is not None]
         heapify(self._heap)

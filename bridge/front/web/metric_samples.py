@@ -45,7 +45,7 @@ def front_samples(front: Front) -> Iterator[MetricSample]:
 
 
 _FRONT_GAUGES: Final = (
-    *("connections", "authenticated", "users", "waiting_events", "waiting_bytes", "catching_up", "balanced"),
+    *("connections", "authenticated", "users", "routes", "waiting_events", "waiting_bytes", "catching_up", "balanced"),
 )
 
 

@@ -49,6 +49,7 @@ METRICS: Final = {
     "dashboard_authenticated": _gauge("Authenticated connections."),
     "dashboard_users": _gauge("Different users with a connection."),
     "dashboard_subscriptions": _gauge("Subscriptions of all connections."),
+    "dashboard_routes": _gauge("Filters that route events, and dashboards that get their own assignments."),
     "dashboard_waiting_events": _gauge("Events that wait in all outboxes."),
     "dashboard_waiting_bytes": _gauge("Bytes that wait in all outboxes."),
     "dashboard_catching_up": _gauge("Dashboards that read the journal to catch up."),

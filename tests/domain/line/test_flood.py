@@ -13,7 +13,7 @@ from bridge.domain.event_data import Escalation
 from bridge.domain.line.plant_migration import migrate_floor
 from bridge.domain.reports import AndonReport, DowntimeReport, StateReport
 from tests.domain.line.many_lines import AREAS, FAULT, MIA, ON_FIRE, RUNNING, Flooded, plant_of
-from tests.support.packing_line import T0
+from tests.support.packing_line import T0, state_of
 
 CALL_AFTER: Final = 300.0
 WINDOW: Final = 600.0
@@ -288,7 +288,7 @@ def test_an_area_never_calls_more_than_its_limit_and_forgets_nothing_it_held(ste
     for spec in SMALL.lines:
         line = floor.floor.line(spec.id)
         assert line is not None
-        calls, standing = line.automatic_calls, line._state.downtimes.open
+        calls, standing = line.automatic_calls, state_of(line).downtimes.open
         assert (calls.flood.held, calls.flood.flooding, calls.summary_call) == (None, False, None)
         assert standing is None or standing.downtime_id in linked
 

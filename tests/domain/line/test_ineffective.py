@@ -2,14 +2,10 @@
 
 import pytest
 
-from bridge.domain.dedup import Deduplicator
 from bridge.domain.events import Event, EventType, Place
-from bridge.domain.intake import Intake
 from bridge.domain.line.floor import Floor
-from bridge.domain.messages import IncomingMessage
-from bridge.domain.records import DedupWindow, Position
 from bridge.domain.reports import BirthReport, DeathReport, JobReport, ReportBody, StateReport, suppressed
-from bridge.ingest.native import decode
+from tests.support.driven_intake import driven_intake, take
 from tests.support.packing_line import T0, Shop, plant_file
 
 
@@ -145,20 +141,11 @@ class Door:
 
     def __init__(self) -> None:
         self.floor = Floor(plant_file())
-        self.intake = Intake(
-            self.floor,
-            decode=decode,
-            position=Position("s", "e", 0),
-            last_input=(0, 0),
-            dedup=Deduplicator(DedupWindow((), 0), doubt_ms=1_000),
-            crash_digests=(),
-        )
+        self.intake = driven_intake(self.floor, doubt_ms=1_000)
 
     def take(self, topic: str, payload: bytes, *, at: float) -> None:
         self.tick(at)
-        now = T0 + round(at * 1000)
-        decoded = self.intake.receive(IncomingMessage(topic, payload, generation=1), now=now)
-        self.intake.apply(decoded, known=None)
+        take(self.intake, topic, payload, now=T0 + round(at * 1000))
 
     def tick(self, at: float) -> list[Event]:
         return [event for _, events in self.floor.tick(T0 + round(at * 1000)) for event in events]

@@ -30,7 +30,7 @@ from bridge.domain.reports import (
     ReportBody,
     StateReport,
 )
-from tests.support.packing_line import LEADER, T0, equipment, line_spec, plant_file
+from tests.support.packing_line import LEADER, T0, equipment, line_spec, plant_file, state_of
 
 WORDS = ("running", "running", "running", "stopped", "idle", "fault", "maintenance", "setup", "dancing")
 PRODUCTS = ("crisps", "nuts", "unheard-of")
@@ -256,13 +256,13 @@ def test_absences_of_devices_are_the_same_however_often_it_is_ticked_or_restored
     found += play(line, reports[cut:], ticks, before=reports[cut - 1].received_at if cut else None)
     assert found == expected
     assert line.next_deadline() == plain.next_deadline()
-    assert sum(each.end is None for each in line._state.absences.records) <= len(Keeping(0).numbers) + 2
+    assert sum(each.end is None for each in state_of(line).absences.records) <= len(Keeping(0).numbers) + 2
 
 
 def test_the_state_of_a_line_whose_devices_are_lost_again_and_again_is_bounded() -> None:
     line = new_line(2)
     play(line, Keeping(5).reports(3_000), [])
-    assert line._state.absences.records
+    assert state_of(line).absences.records
     assert largest(msgspec.msgpack.decode(line.checkpoint())) <= 500
     assert len(line.checkpoint()) < 250_000
 
@@ -318,7 +318,7 @@ def test_a_closed_subject_is_never_current_again_without_a_new_event() -> None:
             held.add(key)
         elif event.standing is Standing.CLOSED:
             held.discard(key)
-    subjects = line._state.subjects.current
+    subjects = state_of(line).subjects.current
     assert {"/".join(key[3:]) for key in held} == set(subjects)
 
 

@@ -23,7 +23,7 @@ from bridge.domain.reports import (
     StateReport,
     quarantined,
 )
-from tests.support.packing_line import T0, equipment, line_spec, plant_file
+from tests.support.packing_line import T0, equipment, line_spec, plant_file, state_of
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -156,7 +156,7 @@ def test_pieces_are_counted_by_the_machines_that_count_now() -> None:
     shop.wait(2 * MINUTE)
     line = shop.floor.line("L1")
     assert line is not None
-    counts = line._state.output.counts
+    counts = state_of(line).output.counts
     assert counts["_"].total == 14
     assert "bagger" not in counts
 
@@ -168,7 +168,7 @@ def test_alerts_and_windows_of_what_is_gone_go() -> None:
     shop.adopt(WITHOUT_BAGGER, 1)
     line = shop.floor.line("L1")
     assert line is not None
-    assert {alert.equipment for alert in line._state.people.quality.active.values()} == {"packer"}
+    assert {alert.equipment for alert in state_of(line).people.quality.active.values()} == {"packer"}
 
 
 def test_a_line_that_moves_starts_anew() -> None:

@@ -5,22 +5,30 @@ import contextlib
 import json
 from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 import pytest
 
+from bridge.adapters.authenticator import Authenticator
+from bridge.adapters.revocation_file import RevocationFile
+from bridge.adapters.tokens import TokenVerifier
+from bridge.domain.access.policy import Policy
+from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import Millis
 from bridge.domain.records import CommittedEvent, Input, JournalEntry
 from bridge.domain.reports import APPLIED
 from bridge.front import connection, journal_reads
 from bridge.front.front import Front
 from bridge.settings import WebSettings
-from tests.front.simulation.memory_connection import MemoryWire
-from tests.front.simulation.simulated_dashboard import VirtualDashboard
+from tests.front.simulation.simulated_dashboard import SimulatedDashboard
 from tests.front.simulation.virtual_loop import VirtualLoop
 from tests.support import random_histories
-from tests.support.delivery_checker import Wrong
+from tests.support.delivery_checker import PromiseBroken
+from tests.support.fake_link import FakeLink
+from tests.support.in_process import PLANT, front_side, settings_with
 from tests.support.memory_journal import MemoryJournal
+from tests.support.memory_socket import MemorySocket
 from tests.support.random_histories import NOON
 from tests.support.reference_dashboard import Breach
 from tests.support.reference_subscription import topic_of
@@ -39,6 +47,17 @@ class Clock:
         return NOON + int(asyncio.get_running_loop().time() * 1_000)
 
 
+class PlainAuthenticator(Authenticator):
+    """Trusts what a token of random_histories says."""
+
+    def __init__(self) -> None:
+        tokens, revocations = TokenVerifier(settings_with().token), RevocationFile(None)
+        super().__init__(tokens=tokens, revocations=revocations, policy=Policy(roles={}), trust_grants=True)
+
+    def admit(self, token: str, *, now: Millis) -> Viewer:
+        return random_histories.UnsignedTokens().admit(token, now=now)
+
+
 class ResumeRun:
     """`seed` decides everything but where the first dashboard's first connection is cut."""
 
@@ -48,7 +67,7 @@ class ResumeRun:
         self.journal = MemoryJournal()
         self.floor = random_histories.Floor(Random(seed + 2))
         self.front: Front | None = None
-        self.boards: list[VirtualDashboard] = []
+        self.boards: list[SimulatedDashboard] = []
         self.left_to_the_journal = 0  # events, by outboxes that were full
         self._cut_after = cut_after
         self._offers: deque[list[CommittedEvent]] = deque()
@@ -70,32 +89,32 @@ class ResumeRun:
         return self.front is not None
 
     @property
-    def heard(self) -> list[int]:
+    def frame_ends(self) -> list[int]:
         """Where the frames of the first connection ended, in bytes."""
         first = self.boards[0].first
-        return [] if first is None else first.heard
+        return [] if first is None else first.frame_ends
 
-    def live(self) -> None:
-        """Live through it; raises Wrong or Breach."""
+    def run(self) -> None:
+        """Run it; raises PromiseBroken or Breach."""
         with pytest.MonkeyPatch.context() as patch:
             for module, name, value in self._bounds:
                 patch.setattr(module, name, value)
             self.loop.run(self._main(), until=LONGEST)
         for failure in self.loop.failures:
-            raise failure.get("exception") or Wrong(str(failure))
+            raise failure.get("exception") or PromiseBroken(str(failure))
 
     async def _main(self) -> None:
         self.journal.append(self.floor.happens(30))
         seed = self.chance.random()
-        self.boards = [VirtualDashboard(self, "eva", Random(seed), self._cut_after)]
+        self.boards = [SimulatedDashboard(self, "eva", Random(seed), self._cut_after)]
         if self.chance.random() < 0.3:
-            self.boards.append(VirtualDashboard(self, "otto", Random(seed + 1)))
+            self.boards.append(SimulatedDashboard(self, "otto", Random(seed + 1)))
         with self._open():
             for board in self.boards:
                 board.granted = self.chance.choice((("#",), *random_histories.GRANTS))
                 board.connect()
                 for name in "abc"[: self.chance.randint(1, 3)]:
-                    board.subscribes(name)
+                    board.subscribe(name)
             for _ in range(STEPS):
                 await asyncio.sleep(self.chance.choice(PAUSES))
                 await self._step()
@@ -112,7 +131,7 @@ class ResumeRun:
             case each if each < 22:
                 self._commit(self.chance.choice((1, 2, 5, 20)))
             case _:
-                self.chance.choice(self.boards).acts()
+                self.chance.choice(self.boards).act()
 
     def _commit(self, most: int) -> None:
         self._offers.append(self.journal.append(self.floor.happens(most)))
@@ -139,16 +158,17 @@ class ResumeRun:
 
     def _start(self) -> None:
         async def publish(topic: str, payload: bytes) -> None:
-            raise Wrong(f"nothing is commanded here: {topic} {payload!r}")
+            raise PromiseBroken(f"nothing is commanded here: {topic} {payload!r}")
 
-        self.front = Front(
-            settings=self._settings,
+        self.front = front_side(
+            Path(),
             journal=self.journal,
-            authenticator=random_histories.UnsignedTokens(),
+            plant=PLANT,
             clock=Clock(),
-            publish=publish,
-            find_place=lambda *_: None,
-        )
+            link=FakeLink(publish),
+            authenticator=PlainAuthenticator(),
+            web=self._settings,
+        ).front
         self.front.set_link_state(broker_connected=True, stream_live=True, last_seen=NOON)
         self._hand = self.loop.create_task(self.front.run())
 
@@ -173,19 +193,20 @@ class ResumeRun:
         self._hand.cancel()
         if crash:
             for board in self.boards:
-                if board.wire is not None:
-                    board.wire.cut(noticed_in=0.0)
+                if board.socket is not None:
+                    board.socket.cut(noticed_in=0.0)
         await front.shutdown()
         while self._serving:
             await asyncio.wait(list(self._serving))
         for board in self.boards:
-            if board.wire is not None:
-                board.wire.cut(noticed_in=0.0)  # what was under way is lost with the machine
+            if board.socket is not None:
+                board.socket.cut(noticed_in=0.0)  # what was under way is lost with the machine
         books = front.statistics()
-        if not books["balanced"] or books["ledger"].get("pending") or len(front._context.router):
-            raise Wrong(f"left behind: {books}")
+        self.left_to_the_journal += books["left_to_journal"]
+        if not books["balanced"] or books["ledger"].get("pending") or books["routes"]:
+            raise PromiseBroken(f"left behind: {books}")
 
-    def serve(self, wire: MemoryWire) -> None:
+    def serve(self, socket: MemorySocket) -> None:
         assert self.front is not None
         front = self.front
         grants: list[tuple[str, ...]] = []
@@ -197,19 +218,14 @@ class ResumeRun:
 
         def on_write(text: str) -> None:
             self._check_front(front)
-            self._left(front)
             for frame in json.loads(text) if text.startswith("[") else [json.loads(text)]:
                 if "offset" in frame and not random_histories.granted(grants[0], topic_of(frame)):
-                    raise Wrong(f"{frame['id']} {topic_of(frame)} was shown to who may read {grants[0]}")
+                    raise PromiseBroken(f"{frame['id']} {topic_of(frame)} was shown to who may read {grants[0]}")
 
-        wire.on_read, wire.on_write = on_read, on_write
-        task = self.loop.create_task(front.serve(wire, handshake_token=None, peer="test"))
+        socket.on_read, socket.on_write = on_read, on_write
+        task = self.loop.create_task(front.serve(socket, handshake_token=None, peer="test"))
         self._serving.add(task)
         task.add_done_callback(self._served)
-
-    def _left(self, front: Front) -> None:
-        for each in front._connections:
-            self.left_to_the_journal = max(self.left_to_the_journal, each.delivery.outbox.ledger.spilled)
 
     def _served(self, task: "asyncio.Task[None]") -> None:
         self._serving.discard(task)
@@ -218,42 +234,41 @@ class ResumeRun:
 
     def _check(self) -> None:
         if self.loop.failures:
-            raise self.loop.failures[0].get("exception") or Wrong(str(self.loop.failures[0]))
+            raise self.loop.failures[0].get("exception") or PromiseBroken(str(self.loop.failures[0]))
         if self.front is not None:
             self._check_front(self.front)
 
     @staticmethod
     def _check_front(front: Front) -> None:
-        for each in front._connections:
-            outbox = each.delivery.outbox
-            if not outbox.ledger.is_balanced() or outbox.ledger.pending.total() != len(outbox) + len(outbox._in_flight):
-                raise Wrong(f"the books don't add up: {outbox.ledger}")
+        books = front.statistics()
+        if not books["balanced"]:
+            raise PromiseBroken(f"the books don't add up: {books}")
 
     async def _finish(self) -> None:
         """Let everybody read, and wait until all is told."""
         self._commit(3)
         for _ in range(1_000):
             for board in self.boards:
-                board.reads("fast")
+                board.read("fast")
             await asyncio.sleep(0.2)
             self._check()
-            if not self._offers and all(each.content for each in self.boards):
+            if not self._offers and all(each.is_current for each in self.boards):
                 break
         else:
-            raise Wrong(f"never done: {[(b.client.held, b.client.position, b.wire) for b in self.boards]}")
+            raise PromiseBroken(f"never done: {[(b.client.held, b.client.position, b.socket) for b in self.boards]}")
         for board in self.boards:
-            board.judge.finishes()
-            board.gone = True
-            if board.wire is not None:
-                board.wire.cut(noticed_in=0.0)
+            board.checked.checker.finish()
+            board.is_stopped = True
+            if board.socket is not None:
+                board.socket.cut(noticed_in=0.0)
 
 
 def lives(seed: int, cut_after: int | None = None) -> ResumeRun:
     """Live through the run of this seed; what is wrong names it."""
     run = ResumeRun(seed, cut_after=cut_after)
     try:
-        run.live()
-    except (Wrong, Breach, TimeoutError) as error:
+        run.run()
+    except (PromiseBroken, Breach, TimeoutError) as error:
         again = f"RESUME_RUN={seed}:{'' if cut_after is None else cut_after}"
         raise AssertionError(f"{again}: {type(error).__name__}: {error}") from error
     return run

@@ -1,22 +1,23 @@
-"""A user of the seeded runs: the reference dashboard on wires in memory, watched by a judge."""
+"""A user of the seeded runs: a checked dashboard on sockets in memory, which reads at its own pace and is cut."""
 
 import asyncio
-import json
 from dataclasses import dataclass, field
 from random import Random
-from typing import Protocol
+from typing import Final, Protocol
 
-from tests.front.simulation.memory_connection import MemoryWire
 from tests.support import random_histories
-from tests.support.delivery_checker import Judge, Wrong
+from tests.support.checked_dashboard import CheckedDashboard
+from tests.support.delivery_checker import PromiseBroken
 from tests.support.memory_journal import MemoryJournal
+from tests.support.memory_socket import MemorySocket
 from tests.support.reference_dashboard import ReferenceDashboard
 from tests.support.reference_subscription import Frame
 
 STEADY_FRAMES = 60  # a second
+WINDOW: Final = 3  # frames on their way
 
 
-class Floor(Protocol):
+class Server(Protocol):
     """What it connects to."""
 
     journal: MemoryJournal
@@ -24,30 +25,31 @@ class Floor(Protocol):
     @property
     def is_open(self) -> bool: ...
 
-    def serve(self, wire: MemoryWire) -> None: ...
+    def serve(self, socket: MemorySocket) -> None: ...
 
 
 @dataclass(eq=False)
-class VirtualDashboard:
+class SimulatedDashboard:
     """A user who comes back whenever the connection is lost."""
 
-    run: Floor
+    server: Server
     user: str
     chance: Random
     cut_after: int | None = None  # bytes, of the first connection
-    client: ReferenceDashboard = field(init=False)
-    judge: Judge = field(init=False)
-    wire: MemoryWire | None = None
-    first: MemoryWire | None = None
+    checked: CheckedDashboard = field(init=False)
+    socket: MemorySocket | None = None
+    first: MemorySocket | None = None
     speed: str = "fast"
     granted: tuple[str, ...] = ("#",)
-    gone: bool = False
-    connections: int = 0
-    endings: list[int | None] = field(default_factory=list)  # close codes, None where it was cut off
+    is_stopped: bool = False  # it comes back no more
+    close_codes: list[int | None] = field(default_factory=list)  # None where it was cut off
 
     def __post_init__(self) -> None:
-        self.client = ReferenceDashboard(self.user)
-        self.judge = Judge(self.run.journal, self.client, random_histories.grants_of)
+        self.checked = CheckedDashboard(self.user, self.server.journal, random_histories.grants_of)
+
+    @property
+    def client(self) -> ReferenceDashboard:
+        return self.checked.client
 
     # How it reads.
 
@@ -62,87 +64,76 @@ class VirtualDashboard:
             case _:
                 return None
 
-    def hear(self, wire: MemoryWire, text: str) -> None:
-        if wire is not self.wire:
-            return
-        self.judge.takes(text)
-        replies, self.client.replies = self.client.replies, []
-        self.says(*replies)
+    def take(self, socket: MemorySocket, text: str) -> None:
+        if socket is self.socket:
+            self._send_texts(self.checked.receive(text))
 
-    def over(self, wire: MemoryWire, code: int | None) -> None:
-        if wire is not self.wire:
+    def end(self, socket: MemorySocket, code: int | None, reason: str) -> None:
+        if socket is not self.socket:
             return
         if code not in (None, 1012, 4008):
-            raise Wrong(f"closed with {code}")
-        self.endings.append(code)
-        self.wire = None
+            raise PromiseBroken(f"closed with {code} {reason}")
+        self.close_codes.append(code)
+        self.socket = None
         asyncio.get_running_loop().call_later(self.chance.choice((0.0, 0.002, 0.4)), self.connect)
 
     # What it does.
 
     def connect(self) -> None:
-        if self.wire is not None or self.gone or not self.run.is_open:
+        if self.socket is not None or self.is_stopped or not self.server.is_open:
             return
-        wire = MemoryWire(self, self.chance, cut_after=self.cut_after if self.first is None else None)
-        self.wire = wire
-        self.connections += 1
-        self.first = self.first or wire
-        self.run.serve(wire)
-        self.judge.connects()
-        self.says(*self.client.returns(random_histories.token(self.user, self.granted)))
+        cut_after = self.cut_after if self.first is None else None
+        self.socket = MemorySocket(self, window=WINDOW, chance=self.chance, cut_after=cut_after)
+        self.first = self.first or self.socket
+        self.server.serve(self.socket)
+        self._send_texts(self.checked.connect(random_histories.token(self.user, self.granted)))
         if self.speed == "stuck":
             self.speed = "slow"
 
-    def says(self, *frames: Frame) -> None:
-        if self.wire is None:
-            return
-        for frame in frames:
-            self.judge.says(frame)
-            self.wire.say(json.dumps(frame))
+    def send(self, *frames: Frame) -> None:
+        if self.socket is not None:
+            self._send_texts(self.checked.send(*frames))
 
-    def reads(self, speed: str) -> None:
+    def read(self, speed: str) -> None:
         self.speed = speed
-        if self.wire is not None:
-            self.wire.go_on()
+        if self.socket is not None:
+            self.socket.go_on()
 
-    def subscribes(self, name: str) -> None:
-        if self.wire is None:
-            return
-        asked = random_histories.ask(self.chance, name, self.user)
-        self.judge.learns(asked)
-        self.says(self.client.subscribes(asked.body))
+    def subscribe(self, name: str) -> None:
+        if self.socket is not None:
+            self._send_texts(self.checked.subscribe(random_histories.ask(self.chance, name, self.user)))
 
-    def asks(self, body: Frame, selects: str) -> None:
-        self.judge.learns(random_histories.Asked(body, selects, self.user))
-        self.says(self.client.subscribes(body))
+    def subscribe_to(self, body: Frame, topic_filter: str) -> None:
+        self._send_texts(self.checked.subscribe(random_histories.Asked(body, topic_filter, self.user)))
 
-    def acts(self) -> None:
-        if self.wire is None:
+    def act(self) -> None:
+        if self.socket is None:
             return
         match self.chance.randrange(13):
             case 0 | 1:
-                self.subscribes(self.chance.choice("abcd"))
+                self.subscribe(self.chance.choice("abcd"))
             case 2 if self.client.held:
-                self.says(self.client.unsubscribes(self.chance.choice(list(self.client.held))))
+                self.send(self.client.unsubscribes(self.chance.choice(list(self.client.held))))
             case 3 | 4:
                 self.granted = self.chance.choice(random_histories.GRANTS)
-                self.says(self.client.proves(random_histories.token(self.user, self.granted)))
+                self.send(self.client.proves(random_histories.token(self.user, self.granted)))
             case 5:
                 options = {"batch": self.chance.random() < 0.6, "batch_ms": self.chance.choice((0, 50, 1_000))}
-                self.says({"type": "options", **options})
+                self.send({"type": "options", **options})
             case 6:
-                self.says({"type": "ping"})
+                self.send({"type": "ping"})
             case 7:
-                self.wire.cut()
+                self.socket.cut()
             case 8 if self.client.settled and self.client.position and self.client.held:
-                self.says(self.client.resumes(self.chance.choice(list(self.client.held))))
+                self.send(self.client.resumes(self.chance.choice(list(self.client.held))))
             case _:
-                self.reads(self.chance.choice(("fast", "fast", "slow", "slow", "stuck")))
+                self.read(self.chance.choice(("fast", "fast", "slow", "slow", "stuck")))
 
     @property
-    def content(self) -> bool:
-        if self.wire is None or not self.client.settled:
-            return False
-        here = {"epoch": self.run.journal.epoch, "offset": self.run.journal.end}
-        followed = any(each.confirmed for each in self.client.held.values())
-        return not followed or self.client.position.get("main") == here
+    def is_current(self) -> bool:
+        return self.socket is not None and self.checked.is_current(self.server.journal.epoch)
+
+    def _send_texts(self, texts: list[str]) -> None:
+        if self.socket is not None:
+            for text in texts:
+                self.socket.send_text(text)

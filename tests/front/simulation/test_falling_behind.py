@@ -7,7 +7,7 @@ from random import Random
 from typing_extensions import override
 
 from tests.front.simulation.resume_run import ResumeRun
-from tests.front.simulation.simulated_dashboard import STEADY_FRAMES, VirtualDashboard
+from tests.front.simulation.simulated_dashboard import STEADY_FRAMES, SimulatedDashboard
 
 EVENTS = 8  # of a commit at most
 COMMITS = 4  # a second
@@ -17,18 +17,18 @@ STALL_SECONDS = 30.0
 class BehindRun(ResumeRun):
     """One dashboard that follows everything, while commits go on."""
 
-    async def play(self, board: VirtualDashboard) -> None:
+    async def play(self, board: SimulatedDashboard) -> None:
         """What this run is about."""
 
     @override
     async def _main(self) -> None:
         self.journal.append(self.floor.happens(30))
-        board = VirtualDashboard(self, "eva", Random(self.chance.random()))
+        board = SimulatedDashboard(self, "eva", Random(self.chance.random()))
         self.boards = [board]
         with self._open():
             board.connect()
-            board.asks({"id": "a", "subscription_type": "line", "target_id": "all"}, "#")
-            await self.pass_until(lambda: board.content, commits=False)
+            board.subscribe_to({"id": "a", "subscription_type": "line", "target_id": "all"}, "#")
+            await self.pass_until(lambda: board.is_current, commits=False)
             await self.play(board)
             await self._finish()
         await self._close(crash=False)
@@ -49,33 +49,35 @@ class BehindRun(ResumeRun):
     @property
     def catching_up(self) -> bool:
         assert self.front is not None
-        return any(each.delivery.is_catching_up for each in self.front._connections)
+        return bool(self.front.statistics()["catching_up"])
 
 
 class SlowButSteady(BehindRun):
     @override
-    async def play(self, board: VirtualDashboard) -> None:
+    async def play(self, board: SimulatedDashboard) -> None:
         began = self.loop.time()
-        board.reads("stuck")
+        board.read("stuck")
         await self.pass_until(lambda: self.loop.time() - began > STALL_SECONDS - 2)
         self.backlog = self.behind
         assert self.catching_up
-        board.reads("steady")
+        board.read("steady")
         await self.pass_until(lambda: not self.catching_up and self.behind <= 6 * EVENTS)
-        assert board.endings == []
+        assert board.close_codes == []
 
 
 class ReadsNothing(BehindRun):
     @override
-    async def play(self, board: VirtualDashboard) -> None:
+    async def play(self, board: SimulatedDashboard) -> None:
         began = self.loop.time()
-        board.reads("stuck")
+        board.read("stuck")
         assert self.front is not None
         await self.pass_until(lambda: not self.front or self.front.statistics()["connections"] == 0)
         self.closed_after = self.loop.time() - began
-        board.reads("steady")
-        await self.pass_until(lambda: board.connections == 2 and not self.catching_up and self.behind <= 6 * EVENTS)
-        assert board.endings == [4008]
+        board.read("steady")
+        await self.pass_until(
+            lambda: board.checked.connections == 2 and not self.catching_up and self.behind <= 6 * EVENTS
+        )
+        assert board.close_codes == [4008]
         assert board.client.gaps == 0
 
 
@@ -83,12 +85,12 @@ def test_a_dashboard_far_behind_that_reads_on_is_live_again_while_events_go_on()
     assert STEADY_FRAMES > EVENTS * COMMITS, "it can keep up at all"
     for seed in range(10):
         run = SlowButSteady(seed)
-        run.live()
+        run.run()
         assert run.backlog > 10 * run.outbox_events
 
 
 def test_a_dashboard_that_reads_nothing_is_closed_in_time_and_gets_on_when_it_is_back() -> None:
     for seed in range(10):
         run = ReadsNothing(seed)
-        run.live()
+        run.run()
         assert STALL_SECONDS <= run.closed_after < STALL_SECONDS + 2

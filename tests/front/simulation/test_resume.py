@@ -24,7 +24,7 @@ def every_cut(first_seed: int) -> Iterator[ResumeRun]:
         yield whole
         chance = Random(seed)
         start = 0
-        for end in whole.heard:
+        for end in whole.frame_ends:
             yield lives(seed, cut_after=end)
             yield lives(seed, cut_after=chance.randint(start, end - 1))
             start = end
@@ -43,7 +43,7 @@ def live_through(runs: Iterator[ResumeRun]) -> Counter[str]:
     for run in runs:
         told["runs"] += 1
         for board in run.boards:
-            told["connections"] += board.connections
+            told["connections"] += board.checked.connections
             told["log entries"] += len(board.client.log)
             told["gaps told"] += board.client.gaps
             told["conflated"] += board.client.conflated.total()

@@ -34,7 +34,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def run(self, work: Coroutine[Any, Any, T], *, until: float) -> T:
         """Run to the end of `work`, for `until` virtual seconds at most."""
-        asyncio._set_running_loop(self)
+        asyncio._set_running_loop(self)  # noqa: SLF001 - for those who implement loops
         try:
             task: asyncio.Task[T] = self.create_task(work)
             while not task.done():
@@ -42,7 +42,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             return task.result()
         finally:
             self._end()
-            asyncio._set_running_loop(None)
+            asyncio._set_running_loop(None)  # noqa: SLF001 - as above
 
     def _end(self) -> None:
         """Cancel what is left, as `asyncio.run` does."""
@@ -64,7 +64,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         for _ in range(len(self._ready)):
             handle = self._ready.popleft()
             if not handle.cancelled():
-                handle._run()
+                handle._run()  # noqa: SLF001 - as above
 
     @override
     def time(self) -> float:

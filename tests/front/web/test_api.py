@@ -13,6 +13,7 @@ from bridge.settings import WebSettings
 from bridge.wiring.pipeline_samples import counter_samples, gap_samples, ineffective_samples, pipeline_samples
 from tests.support.front_server import call, served_front, status
 from tests.support.journal_samples import NOON
+from tests.support.tokens import bearer
 
 COMMAND = {"id": "c1", "action": "andon.acknowledge", "line_id": "L1", "call_id": "L1.call.1"}
 
@@ -29,8 +30,8 @@ async def test_health_is_open_and_says_why_it_is_not_ready(tmp_path: Path) -> No
 
 async def test_statistics_are_for_admins(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served:
-        assert (await served.get("/ws/health", served.bearer())).json()["connections"] == 0
-        refused = await served.get("/ws/health", served.bearer("viewer", lines=["L1"]))
+        assert (await served.get("/ws/health", bearer())).json()["connections"] == 0
+        refused = await served.get("/ws/health", bearer(roles=("viewer",), lines=["L1"]))
         assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN")
         unproven = await served.get("/ws/health")
         assert (unproven.status_code, unproven.headers["www-authenticate"]) == (401, "Bearer")
@@ -85,27 +86,27 @@ async def test_metrics_are_in_the_text_format_and_count_the_pipeline_too(tmp_pat
 async def test_what_a_proxy_passed_on_is_not_loopback(tmp_path: Path, header: str) -> None:
     async with served_front(tmp_path) as served:
         assert (await served.get("/metrics", {header: "127.0.0.1"})).status_code == 401
-        assert (await served.get("/metrics", {header: "127.0.0.1", **served.bearer()})).status_code == 200
+        assert (await served.get("/metrics", {header: "127.0.0.1", **bearer()})).status_code == 200
 
 
 async def test_behind_a_proxy_metrics_are_for_admins(tmp_path: Path) -> None:
     async with served_front(tmp_path, WebSettings(trusted_proxies=("127.0.0.1",))) as served:
         assert (await served.get("/metrics")).status_code == 401
         assert (await served.get("/metrics", {"X-Forwarded-For": "127.0.0.1"})).status_code == 401
-        assert (await served.get("/metrics", served.bearer("viewer", lines=["L1"]))).status_code == 403
-        assert (await served.get("/metrics", served.bearer())).status_code == 200
+        assert (await served.get("/metrics", bearer(roles=("viewer",), lines=["L1"]))).status_code == 403
+        assert (await served.get("/metrics", bearer())).status_code == 200
 
 
 async def test_history_comes_in_pages_byte_for_byte(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served:
         served.commit(status("L1"), status("L2"), call())
         bodies = [each.body for each in served.journal.events_after(0, limit=10)]
-        first = await served.get("/api/events?limit=2", served.bearer())
+        first = await served.get("/api/events?limit=2", bearer())
         assert bodies[0] + b"," + bodies[1] in first.content
-        second = await served.get(f"/api/events?limit=2&cursor={first.json()['cursor']}", served.bearer())
+        second = await served.get(f"/api/events?limit=2&cursor={first.json()['cursor']}", bearer())
         assert [event["offset"] for event in second.json()["events"]] == [3]
         assert second.json()["cursor"] is None
-        narrowed = await served.get("/api/events", served.bearer("viewer", lines=["L2"]))
+        narrowed = await served.get("/api/events", bearer(roles=("viewer",), lines=["L2"]))
         assert [event["line_id"] for event in narrowed.json()["events"]] == ["L2"]
 
 
@@ -118,23 +119,23 @@ async def test_history_is_cut_by_time(tmp_path: Path) -> None:
             ("to=2026-01-06T12:00:00Z", 0),
             ("to=2026-01-06T13:00:00.001%2B01:00", 1),
         ):
-            answer = await served.get(f"/api/events?{query}", served.bearer())
+            answer = await served.get(f"/api/events?{query}", bearer())
             assert len(answer.json()["events"]) == count, query
 
 
 async def test_the_snapshot_is_what_is_current_and_granted(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served:
         served.commit(status("L1"), status("L2"), status("L1", revision=2))
-        answer = (await served.get("/api/snapshot", served.bearer("viewer", lines=["L1"]))).json()
+        answer = (await served.get("/api/snapshot", bearer(roles=("viewer",), lines=["L1"]))).json()
         assert [(event["line_id"], event["revision"]) for event in answer["events"]] == [("L1", 2)]
         assert answer["positions"]["main"]["offset"] == 3
-        refused = await served.get("/api/snapshot?filter=%2B/%2B/L2/%23", served.bearer("viewer", lines=["L1"]))
+        refused = await served.get("/api/snapshot?filter=%2B/%2B/L2/%23", bearer(roles=("viewer",), lines=["L1"]))
         assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN")
 
 
 async def test_explain_answers_alike_to_a_query_and_a_body(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served:
-        viewer = served.bearer("viewer", lines=["L1"])
+        viewer = bearer(roles=("viewer",), lines=["L1"])
         query = "subscription_type=andon&target_id=L1&target_id=L2&priorities=high"
         asked = await served.get(f"/api/explain?{query}", viewer)
         body = {"subscription_type": "andon", "target_id": ["L1", "L2"], "filters": {"priorities": ["high"]}}
@@ -154,7 +155,7 @@ async def test_a_command_is_done_once(tmp_path: Path) -> None:
             answer = await served.post(
                 "/api/commands",
                 content=json.dumps(COMMAND).encode(),
-                headers=served.bearer("maintenance", lines=["L1"]),
+                headers=bearer(roles=("maintenance",), lines=["L1"]),
             )
             assert answer.status_code == 200, answer.text
             assert answer.json()["outcome"] == "applied"
@@ -164,11 +165,11 @@ async def test_a_command_is_done_once(tmp_path: Path) -> None:
 async def test_a_command_without_the_right_is_forbidden(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served:
         for headers, expected in (
-            (served.bearer("viewer", lines=["L1"]), 403),
-            (served.bearer("maintenance", lines=["L2"]), 403),
+            (bearer(roles=("viewer",), lines=["L1"]), 403),
+            (bearer(roles=("maintenance",), lines=["L2"]), 403),
             ({}, 401),
             ({"Authorization": "Bearer a.b.c"}, 401),
-            (served.bearer(ttl_seconds=-10), 401),
+            (bearer(ttl=-10), 401),
         ):
             answer = await served.post("/api/commands", content=json.dumps(COMMAND).encode(), headers=headers)
             assert answer.status_code == expected
@@ -179,7 +180,7 @@ async def test_a_bearer_hears_no_more_of_a_token_than_it_may(tmp_path: Path) -> 
     async with served_front(tmp_path) as served:
         for headers, message in (
             ({"Authorization": "Bearer a.b.c"}, "the token is not valid"),
-            (served.bearer(ttl_seconds=-10), "the token has expired"),
+            (bearer(ttl=-10), "the token has expired"),
         ):
             assert (await served.get("/api/snapshot", headers)).json()["message"] == message
 
@@ -199,7 +200,7 @@ async def test_a_bearer_hears_no_more_of_a_token_than_it_may(tmp_path: Path) -> 
 )
 async def test_a_bad_body_is_refused_with_its_code(tmp_path: Path, content: bytes, code: str) -> None:
     async with served_front(tmp_path) as served:
-        answer = await served.post("/api/commands", content=content, headers=served.bearer())
+        answer = await served.post("/api/commands", content=content, headers=bearer())
     assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
@@ -211,7 +212,7 @@ async def test_a_bad_body_is_refused_with_its_code(tmp_path: Path, content: byte
 )  # fmt: skip
 async def test_a_bad_question_is_refused_and_not_repeated(tmp_path: Path, path: str) -> None:
     async with served_front(tmp_path) as served:
-        answer = await served.get(path, served.bearer())
+        answer = await served.get(path, bearer())
     assert answer.status_code == 400
     assert answer.json()["type"] == "error"
     assert "SECRET" not in answer.text

@@ -4,6 +4,7 @@ import json
 import logging
 import ssl
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,23 +18,23 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from websockets import Subprotocol
 
 from bridge.settings import WebSettings
-from tests.support.front_server import Served, call, closed, frame_of, served_front
+from tests.support.front_server import Served, call, served_front
+from tests.support.socket_dashboard import SocketDashboard, connected
+from tests.support.tokens import bearer, token
 
-SUBSCRIBE = json.dumps({"type": "subscribe", "id": "a", "subscription_type": "line", "target_id": "all"})
+SUBSCRIBE = {"type": "subscribe", "id": "a", "subscription_type": "line", "target_id": "all"}
 
 
-def proven(served: Served) -> websockets.connect:
-    return websockets.connect(served.ws, additional_headers=served.bearer())
+def authenticated(served: Served) -> AbstractAsyncContextManager[SocketDashboard]:
+    return connected(served.ws, additional_headers=bearer())
 
 
 async def test_a_first_frame_proves_who_one_is_and_events_follow(tmp_path: Path) -> None:
-    async with served_front(tmp_path) as served, websockets.connect(served.ws) as client:
-        await client.send(json.dumps({"type": "auth", "token": served.token()}))
-        assert (await frame_of(client, "auth_ok", "error"))["user_id"] == "anna"
-        await client.send(SUBSCRIBE)
-        await frame_of(client, "snapshot_end")
+    async with served_front(tmp_path) as served, connected(served.ws) as client:
+        assert (await client.ask("auth", "auth_ok", token=token()))["user_id"] == "eva"
+        await client.ask(SUBSCRIBE, "snapshot_end")
         served.commit(call())
-        event = await frame_of(client, "andon_event")
+        event = await client.receive("andon_event")
     assert event["data"]["call_id"] == "L1.call.1"
     assert event["offset"] == 1
 
@@ -42,19 +43,17 @@ async def test_a_first_frame_proves_who_one_is_and_events_follow(tmp_path: Path)
 async def test_a_header_proves_it_too(tmp_path: Path, path: str) -> None:
     async with served_front(tmp_path) as served:
         url = f"ws://127.0.0.1:{served.port}{path}"
-        async with websockets.connect(url, additional_headers=served.bearer()) as client:
-            await client.send(SUBSCRIBE)
-            assert (await frame_of(client, "subscription_confirmed", "error"))["type"] == "subscription_confirmed"
+        async with connected(url, additional_headers=bearer()) as client:
+            await client.ask(SUBSCRIBE, "subscription_confirmed")
 
 
 @pytest.mark.parametrize("beside", [("floor.v1",), ("other", "floor.v1")])
 async def test_a_subprotocol_proves_it_and_is_never_echoed(tmp_path: Path, beside: Sequence[str]) -> None:
     async with served_front(tmp_path) as served:
-        offered = [Subprotocol(f"bearer.{served.token()}"), *map(Subprotocol, beside)]
-        async with websockets.connect(served.ws, subprotocols=offered) as client:
-            assert client.subprotocol == "floor.v1"
-            await client.send(SUBSCRIBE)
-            assert (await frame_of(client, "subscription_confirmed", "error"))["type"] == "subscription_confirmed"
+        offered = [Subprotocol(f"bearer.{token()}"), *map(Subprotocol, beside)]
+        async with connected(served.ws, subprotocols=offered) as client:
+            assert client.socket.subprotocol == "floor.v1"
+            await client.ask(SUBSCRIBE, "subscription_confirmed")
 
 
 async def test_a_token_in_the_query_counts_where_it_is_allowed(
@@ -62,31 +61,29 @@ async def test_a_token_in_the_query_counts_where_it_is_allowed(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     async with served_front(tmp_path, WebSettings(token_in_query=True)) as served:
-        token = served.token()
+        text = token()
         quiet = logging.getLogger("test")
-        async with websockets.connect(f"{served.ws}?token={token}", logger=quiet) as client:
-            await client.send(SUBSCRIBE)
-            assert (await frame_of(client, "subscription_confirmed", "error"))["type"] == "subscription_confirmed"
-    assert not [each for each in caplog.records if each.name != "test" and token in each.getMessage()]
+        async with connected(f"{served.ws}?token={text}", logger=quiet) as client:
+            await client.ask(SUBSCRIBE, "subscription_confirmed")
+    assert not [each for each in caplog.records if each.name != "test" and text in each.getMessage()]
 
 
 async def test_a_token_in_the_query_counts_nowhere_else(tmp_path: Path) -> None:
-    async with served_front(tmp_path) as served, websockets.connect(f"{served.ws}?token={served.token()}") as client:
-        await client.send(SUBSCRIBE)
-        assert (await frame_of(client, "subscription_confirmed", "error"))["code"] == "UNAUTHENTICATED"
-        assert (await closed(client))[0] == 1008
+    async with served_front(tmp_path) as served, connected(f"{served.ws}?token={token()}") as client:
+        assert (await client.ask(SUBSCRIBE, "error"))["code"] == "UNAUTHENTICATED"
+        assert (await client.closed())[0] == 1008
 
 
 async def test_a_bad_token_ends_it(tmp_path: Path) -> None:
     headers = {"Authorization": "Bearer a.b.c"}
-    async with served_front(tmp_path) as served, websockets.connect(served.ws, additional_headers=headers) as client:
-        assert (await closed(client))[0] == 1008
+    async with served_front(tmp_path) as served, connected(served.ws, additional_headers=headers) as client:
+        assert (await client.closed())[0] == 1008
 
 
 async def test_silence_ends_it(tmp_path: Path) -> None:
     web = WebSettings(auth_timeout_seconds=0.1)
-    async with served_front(tmp_path, web) as served, websockets.connect(served.ws) as client:
-        assert (await closed(client))[0] == 4408
+    async with served_front(tmp_path, web) as served, connected(served.ws) as client:
+        assert (await client.closed())[0] == 4408
 
 
 @pytest.mark.parametrize("header", ["", ",", "bearer.", "bearer.,floor.v1", 'a"b, c d', "\xe4", "floor.v2"])
@@ -94,8 +91,8 @@ async def test_a_bad_subprotocol_header_is_no_fault_of_ours(tmp_path: Path, head
     async with served_front(tmp_path) as served:
         headers = {"Sec-WebSocket-Protocol": header}
         try:
-            async with websockets.connect(served.ws, additional_headers=headers) as client:
-                assert client.subprotocol is None
+            async with connected(served.ws, additional_headers=headers) as client:
+                assert client.socket.subprotocol is None
         except (websockets.InvalidStatus, websockets.NegotiationError) as refused:
             status = getattr(getattr(refused, "response", None), "status_code", 400)
             answered = status < 500
@@ -110,7 +107,7 @@ async def test_a_bad_subprotocol_header_is_no_fault_of_ours(tmp_path: Path, head
 async def test_a_page_of_another_origin_is_refused_before_the_upgrade(tmp_path: Path, origin: str) -> None:
     async with served_front(tmp_path) as served:
         with pytest.raises(websockets.InvalidStatus) as refused:
-            await websockets.connect(served.ws, additional_headers={"Origin": origin, **served.bearer()})
+            await websockets.connect(served.ws, additional_headers={"Origin": origin, **bearer()})
     assert refused.value.response.status_code == 403
     assert json.loads(refused.value.response.body or b"")["code"] == "FORBIDDEN"
 
@@ -118,50 +115,44 @@ async def test_a_page_of_another_origin_is_refused_before_the_upgrade(tmp_path: 
 async def test_the_servers_own_pages_and_those_of_the_list_may_connect(tmp_path: Path) -> None:
     async with served_front(tmp_path, WebSettings(allowed_origins=("https://wall.example",))) as served:
         for origin in (served.http, "https://wall.example"):
-            async with websockets.connect(
-                served.ws, additional_headers={"Origin": origin, **served.bearer()}
-            ) as client:
-                await client.send(SUBSCRIBE)
-                assert (await frame_of(client, "subscription_confirmed", "error"))["type"] == "subscription_confirmed"
+            async with connected(served.ws, additional_headers={"Origin": origin, **bearer()}) as client:
+                await client.ask(SUBSCRIBE, "subscription_confirmed")
 
 
 async def test_a_binary_frame_is_an_invalid_message_and_the_connection_lives(tmp_path: Path) -> None:
-    async with served_front(tmp_path) as served, proven(served) as client:
-        await client.send(b"\x00\x01")
-        assert (await frame_of(client, "error"))["code"] == "INVALID_MESSAGE"
-        await client.send(SUBSCRIBE)
-        await frame_of(client, "subscription_confirmed")
+    async with served_front(tmp_path) as served, authenticated(served) as client:
+        await client.send_text(b"\x00\x01")
+        assert (await client.receive("error"))["code"] == "INVALID_MESSAGE"
+        await client.ask(SUBSCRIBE, "subscription_confirmed")
 
 
 async def test_a_frame_over_the_limit_ends_with_1009(tmp_path: Path) -> None:
-    async with served_front(tmp_path) as served, proven(served) as client:
-        await client.send("x" * 65_537)
-        assert (await closed(client))[0] == 1009
+    async with served_front(tmp_path) as served, authenticated(served) as client:
+        await client.send_text("x" * 65_537)
+        assert (await client.closed())[0] == 1009
 
 
 async def test_one_connection_too_many_ends_with_4429(tmp_path: Path) -> None:
     async with (
         served_front(tmp_path, WebSettings(max_connections=1)) as served,
-        websockets.connect(served.ws),
-        websockets.connect(served.ws) as second,
+        connected(served.ws),
+        connected(served.ws) as second,
     ):
-        assert (await closed(second))[0] == 4429
+        assert (await second.closed())[0] == 4429
 
 
 async def test_a_restart_says_when_to_come_back(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served:
-        client = await websockets.connect(served.ws, additional_headers=served.bearer())
-        await client.send(SUBSCRIBE)
-        await frame_of(client, "snapshot_end")
-    code, reason = await closed(client)
+        client = SocketDashboard(await websockets.connect(served.ws, additional_headers=bearer()))
+        await client.ask(SUBSCRIBE, "snapshot_end")
+    code, reason = await client.closed()
     assert code == 1012
     assert json.loads(reason)["retry_after"] >= 0
 
 
 async def test_behind_a_prefix_that_a_proxy_strips_all_is_found(tmp_path: Path) -> None:
-    async with served_front(tmp_path, WebSettings(root_path="/floor")) as served, proven(served) as client:
-        await client.send(SUBSCRIBE)
-        assert (await frame_of(client, "subscription_confirmed", "error"))["type"] == "subscription_confirmed"
+    async with served_front(tmp_path, WebSettings(root_path="/floor")) as served, authenticated(served) as client:
+        await client.ask(SUBSCRIBE, "subscription_confirmed")
         for path in ("/", "/board.js", "/health/live", "/ws/events"):
             assert (await served.get(path)).status_code == 200
 
@@ -172,16 +163,15 @@ async def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
     trust = ssl.create_default_context(cafile=str(certificate))
     async with served_front(tmp_path, web) as served:
         origin = f"https://localhost:{served.port}"
-        headers = {"Origin": origin, **served.bearer()}
+        headers = {"Origin": origin, **bearer()}
         url = f"wss://localhost:{served.port}/ws"
-        async with websockets.connect(url, ssl=trust, additional_headers=headers) as client:
-            await client.send(SUBSCRIBE)
-            await frame_of(client, "subscription_confirmed")
+        async with connected(url, ssl=trust, additional_headers=headers) as client:
+            await client.ask(SUBSCRIBE, "subscription_confirmed")
         async with httpx.AsyncClient(verify=trust) as http:
             assert (await http.get(f"{origin}/health/live")).status_code == 200
         with pytest.raises(websockets.InvalidStatus):
             await websockets.connect(
-                url, ssl=trust, additional_headers={"Origin": f"http://localhost:{served.port}", **served.bearer()}
+                url, ssl=trust, additional_headers={"Origin": f"http://localhost:{served.port}", **bearer()}
             )
 
 

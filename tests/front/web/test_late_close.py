@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-import websockets
-
 from bridge.settings import WebSettings
 from tests.support.brokers import until
 from tests.support.front_server import call, served_front
-from tests.support.socket_dashboard import Dashboard, narrow_socket
+from tests.support.socket_dashboard import dashboard
 
 
 async def test_a_dashboard_that_reads_on_long_after_its_end_is_told_the_code(tmp_path: Path) -> None:
@@ -15,10 +13,8 @@ async def test_a_dashboard_that_reads_on_long_after_its_end_is_told_the_code(tmp
     async with served_front(tmp_path, settings) as served:
         # More than fits between the two ends; unread from here on.
         served.commit(*(call(f"L1.call.{n}", description="x" * 2_000) for n in range(2_000)))
-        async with websockets.connect(served.ws, sock=narrow_socket(served.port), max_queue=1) as socket:
-            board = Dashboard(socket)
-            await board.asks("auth", "auth_ok", token=served.token())
-            await board.asks("subscribe", "subscription_confirmed", subscription_type="andon")
+        async with dashboard(served.port, narrow=True) as board:
+            await board.ask("subscribe", "subscription_confirmed", subscription_type="andon")
             # The front has said goodbye, and forgotten it.
             await until(lambda: served.front.statistics()["connections"] == 0, what="the front is done with it")
-            assert (await board.ends())[0] == 4008
+            assert (await board.closed())[0] == 4008

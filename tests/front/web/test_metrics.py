@@ -1,15 +1,15 @@
 """Counters never fall: not when dashboards leave and come back, nor when the front goes over to another journal."""
 
 import itertools
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import websockets
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.brokers import until
-from tests.support.front_server import Served, call, frame_of, served_front, status
+from tests.support.front_server import Served, call, served_front, status
+from tests.support.socket_dashboard import connected
+from tests.support.tokens import bearer
 
 Series = tuple[str, frozenset[tuple[str, str]]]
 
@@ -29,22 +29,16 @@ def events(counters: Mapping[Series, float], outcome: str) -> float:
     return sum(value for (of, labels), value in counters.items() if of == name and ("outcome", outcome) in labels)
 
 
-async def join(served: Served) -> websockets.ClientConnection:
-    client = await websockets.connect(served.ws, additional_headers=served.bearer())
-    await client.send(json.dumps({"type": "subscribe", "subscription_type": "line"}))
-    await frame_of(client, "snapshot_end")
-    return client
-
-
 async def test_counters_never_fall(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served:
         seen: list[Mapping[Series, float]] = []
         for number in range(1, 4):
-            client = await join(served)
-            served.commit(call(f"L1.call.{number}"), status(revision=number))
-            await frame_of(client, "andon_event")
-            seen.append(await read_counters(served))
-            await client.close()
+            async with connected(served.ws, additional_headers=bearer()) as client:
+                await client.send({"type": "subscribe", "subscription_type": "line"})
+                await client.receive("snapshot_end")
+                served.commit(call(f"L1.call.{number}"), status(revision=number))
+                await client.receive("andon_event")
+                seen.append(await read_counters(served))
             await until(lambda: served.front.statistics()["connections"] == 0, what="closed")
             seen.append(await read_counters(served))
             served.front.switch_journal(served.journal, served.front.position)

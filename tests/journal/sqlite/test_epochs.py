@@ -8,7 +8,7 @@ import pytest
 from bridge.domain.events import Standing
 from bridge.journal.sqlite.writer import SqliteJournal, SqliteReader
 from bridge.ports.journal import Batch, CommitFailed
-from tests.support.journal_samples import event, follow
+from tests.support.journal_samples import change, event, follow, open_connected, query
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_offsets_go_on_in_a_new_epoch_and_retired_keys_are_no_longer_current(jou
 def test_every_epoch_is_noted_with_where_it_began_and_why(journal: SqliteJournal) -> None:
     first = journal.epoch
     journal.commit(Batch(entries=[], retired_keys=()))
-    assert journal._all("SELECT epoch, first_offset, reason FROM epochs ORDER BY first_offset") == [
+    assert query(journal.path, "SELECT epoch, first_offset, reason FROM epochs ORDER BY first_offset") == [
         (first, 1, "created"),
         (journal.epoch, 4, "plant"),
     ]
@@ -50,7 +50,7 @@ def test_every_epoch_is_noted_with_where_it_began_and_why(journal: SqliteJournal
 def test_new_epoch_begins_whole_or_not_at_all(journal: SqliteJournal) -> None:
     before = journal.epoch
     keys = [each.state_key for each in journal.snapshot().events]
-    journal._writer.execute("CREATE TRIGGER full BEFORE INSERT ON epochs BEGIN SELECT RAISE(ABORT, 'full'); END")
+    change(journal.path, "CREATE TRIGGER full BEFORE INSERT ON epochs BEGIN SELECT RAISE(ABORT, 'full'); END")
     with pytest.raises(Exception, match="full"):
         journal.commit(Batch(entries=[], retired_keys=keys))
     assert journal.epoch == journal.position().epoch == before
@@ -73,7 +73,12 @@ def test_reader_of_another_process_hears_of_the_new_epoch(journal: SqliteJournal
     reader.close()
 
 
-def test_new_epoch_on_a_full_disk_fails_as_a_commit_does(journal: SqliteJournal) -> None:
-    journal._writer.execute("PRAGMA query_only=ON")
+def test_new_epoch_on_a_full_disk_fails_as_a_commit_does(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.close()
+    full, connection = open_connected(journal.path, monkeypatch)
+    connection.execute("PRAGMA query_only=ON")
     with pytest.raises(CommitFailed):
-        journal.commit(Batch(entries=[], retired_keys=()))
+        full.commit(Batch(entries=[], retired_keys=()))
+    full.close()

@@ -17,7 +17,7 @@ from bridge.journal.sqlite.lock_file import MARKER_BYTES, CommitMarker, JournalL
 from bridge.journal.sqlite.writer import JournalDamaged, JournalTooNew, SqliteJournal, SqliteReader
 from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
 from bridge.ports.journal import Batch
-from tests.support.journal_samples import NOON, applied, event, follow
+from tests.support.journal_samples import NOON, applied, change, event, follow, query
 
 FILES = ("journal.db", "journal.db-wal", "journal.db.lock")
 
@@ -45,7 +45,7 @@ def filled(folder: Path, *, written_back: bool) -> Left:
     for number in range(10):
         journal.commit(follow(journal, [event(f"s{number}")], [event("x", revision=number + 1)]))
     if written_back:
-        journal._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        change(journal.path, "PRAGMA wal_checkpoint(TRUNCATE)")
     last = journal.last_input()[0]
     command = CommandRecord(user="ann", command_id="x", outcome="applied", reason=None, event_ids=("e:1",), at=NOON)
     garbage = applied(last + 2, payload=b"garbage", disposition=quarantined("not_json"), reached_core=False)
@@ -72,7 +72,7 @@ def filled(folder: Path, *, written_back: bool) -> Left:
     (first,) = journal.events_after(0, limit=1)
     journal.mark_published(1, retained=[(first.state_key, first.topic)])
     if written_back:
-        journal._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        change(journal.path, "PRAGMA wal_checkpoint(TRUNCATE)")
     left = Left({name: (folder / name).read_bytes() for name in FILES})
     journal.close()
     return left
@@ -104,10 +104,10 @@ def survey(path: Path) -> Survey:
                 journal.retained_topics(),
                 journal.counters(),
                 journal.requested_replays(10),
-                journal._all("SELECT * FROM epochs"),
-                journal._all("SELECT * FROM handled"),
-                journal._all("SELECT * FROM suspects"),
-                journal._all("SELECT * FROM ages"),
+                query(journal.path, "SELECT * FROM epochs"),
+                query(journal.path, "SELECT * FROM handled"),
+                query(journal.path, "SELECT * FROM suspects"),
+                query(journal.path, "SELECT * FROM ages"),
             ]
         )
     finally:

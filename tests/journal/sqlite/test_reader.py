@@ -13,7 +13,7 @@ import pytest
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.writer import JournalDamaged, JournalTooNew, SqliteJournal, StreamMismatch
 from bridge.ports.journal import JournalError, JournalUnavailable
-from tests.support.journal_samples import event, follow
+from tests.support.journal_samples import change, event, follow
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_reader_refuses_what_the_owner_would(owner: SqliteJournal, tmp_path: Pat
     with pytest.raises(JournalError, match="no journal"):
         SqliteReader.open(tmp_path / "nowhere.db", stream="main")
     assert not (tmp_path / "nowhere.db").exists()
-    owner._writer.execute("PRAGMA user_version = 99")
+    change(owner.path, "PRAGMA user_version = 99")
     with pytest.raises(JournalTooNew):
         SqliteReader.open(owner.path, stream="main")
 
@@ -59,7 +59,8 @@ def test_reader_stays_with_no_file_that_was_replaced(tmp_path: Path) -> None:
     former = SqliteJournal.open(path, stream="main")
     former.commit(follow(former, [event("a")]))
     reader = SqliteReader.open(path, stream="main")
-    with reader._read_transaction() as lent:  # while somebody reads, another file comes in its place
+    # while somebody reads, another file comes in its place
+    with reader._read_transaction() as lent:  # noqa: SLF001 - no public read lasts so long
         assert lent.execute("SELECT last_offset FROM meta").fetchone() == (1,)
         assert reader.position() == former.position()
         former.close()

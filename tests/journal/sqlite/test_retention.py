@@ -1,6 +1,8 @@
 """What a journal lets go by age and by size, and what it never does."""
 
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from bridge.journal.sqlite.retention import measure_used_bytes
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
 from bridge.ports.journal import Batch, RetentionLimits
-from tests.support.journal_samples import NOON, applied, event, follow
+from tests.support.journal_samples import NOON, applied, event, follow, query
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -140,24 +142,29 @@ def test_quarantine_stays_within_its_own_bound(journal: SqliteJournal, monkeypat
     a_week(journal)
     keep = RetentionLimits(inputs_ms=DAY)
     prune(journal, keep)
-    assert journal._all("SELECT number FROM inputs WHERE number < 100") == [(2,), (3,)]
+    assert query(journal.path, "SELECT number FROM inputs WHERE number < 100") == [(2,), (3,)]
     assert [each.payload for each in journal.requested_replays(9)] == [b"unknown"]
     assert desk.request_replays([2]) == [2], "its payload is held, and so is what it was"
     journal.commit(Batch(entries=[garbage[172]], quarantined_numbers=[2, 3]))
     arrive(journal, NOON + 9 * DAY, [])
     settle(journal)
     prune(journal, keep, now=NOON + 9 * DAY)
-    assert journal._all("SELECT number FROM inputs ORDER BY number") == [(172,), (173,)]
-    assert journal._all("SELECT number FROM handled") == []
+    assert query(journal.path, "SELECT number FROM inputs ORDER BY number") == [(172,), (173,)]
+    assert query(journal.path, "SELECT number FROM handled") == []
     desk.close()
+
+
+def used_bytes(journal: SqliteJournal) -> int:
+    with closing(sqlite3.connect(journal.path)) as connection:
+        return measure_used_bytes(connection)
 
 
 def test_over_its_size_the_oldest_of_both_goes_first(journal: SqliteJournal) -> None:
     a_week(journal)
     prune(journal, RetentionLimits(inputs_ms=2 * DAY))
-    bound = measure_used_bytes(journal._writer) - 40_000
+    bound = used_bytes(journal) - 40_000
     prune(journal, RetentionLimits(max_bytes=bound))
-    assert measure_used_bytes(journal._writer) <= bound
+    assert used_bytes(journal) <= bound
     assert 1 < journal.oldest_offset() < 120, "five days of events are older than every input"
     assert len(numbers(journal)) == 48
     prune(journal, RetentionLimits(max_bytes=1))
@@ -192,7 +199,7 @@ def test_pages_are_used_again(journal: SqliteJournal) -> None:
         for hour in range(7 * 24):
             arrive(journal, NOON + week * 7 * DAY + hour * HOUR, [event(standing=HISTORY)])
         settle(journal)
-        sizes.append(journal._all("PRAGMA page_count")[0][0])
+        sizes.append(query(journal.path, "PRAGMA page_count")[0][0])
         prune(journal, keep, now=NOON + (week + 1) * 7 * DAY)
     assert sizes[2] <= sizes[1] + 1  # a seal takes up to six bytes, by chance: a page may be full a row earlier
 

@@ -21,7 +21,7 @@ from bridge.journal.tools.quarantine_reader import QuarantineReader
 from bridge.journal.tools.stats import read_stats
 from bridge.journal.tools.verify import verify_journal
 from bridge.ports.journal import Batch, Checkpoint
-from tests.support.journal_samples import NOON, applied, event, follow, make_schema_1, make_schema_2
+from tests.support.journal_samples import NOON, applied, event, follow, make_schema_1, make_schema_2, query
 
 ROOT = Path(__file__).parents[3]
 
@@ -97,7 +97,7 @@ def test_journal_of_schema_1_goes_on(path: Path) -> None:
     assert again.checkpoints() == [Checkpoint("bagger-1", 11, b"later")]
     assert again.counters()["changeover", "applied", ""] == 8
     assert again.inputs_after(6, limit=1)[0].disposition == quarantined("unknown_place")
-    assert again._all("SELECT epoch, first_offset, reason FROM epochs") == [("0123456789abcdef", 1, "created")]
+    assert query(again.path, "SELECT epoch, first_offset, reason FROM epochs") == [("0123456789abcdef", 1, "created")]
     again.close()
 
 
@@ -120,8 +120,8 @@ def test_journal_of_schema_2_holds_what_it_held(second: Path) -> None:
     (resend,) = journal.dedup_window().digests
     assert (resend[0], resend[1].mid) == (4, 7)
     assert len(journal.crash_digests()) == 1
-    assert journal._all("SELECT epoch, first_offset, began, reason FROM epochs ORDER BY first_offset") == EPOCHS
-    assert journal._all("SELECT number, action, at FROM handled ORDER BY number") == DECISIONS
+    assert query(journal.path, "SELECT epoch, first_offset, began, reason FROM epochs ORDER BY first_offset") == EPOCHS
+    assert query(journal.path, "SELECT number, action, at FROM handled ORDER BY number") == DECISIONS
     journal.close()
     assert verify_journal(second).is_intact
 
@@ -151,7 +151,7 @@ def test_journal_of_schema_2_goes_on(second: Path) -> None:
     again = SqliteJournal.open(second, stream="main")
     assert again.epoch == last
     assert [each.id.split(":")[1] for each in again.events_after(4, limit=9)] == ["fedcba9876543210"] * 2
-    assert again._all("SELECT number, action FROM handled ORDER BY number") == [
+    assert query(again.path, "SELECT number, action FROM handled ORDER BY number") == [
         (5, "replayed"),
         (6, "replayed"),
         (7, "dropped"),
@@ -165,7 +165,7 @@ def test_copy_of_schema_2_goes_on_in_a_new_epoch(second: Path) -> None:
     """As one of this schema does: the owners of both leave a mark, and a copy has none."""
     second.with_name("second.db.lock").unlink()
     journal = SqliteJournal.open(second, stream="main")
-    assert [reason for (reason,) in journal._all("SELECT reason FROM epochs ORDER BY began")] == [
+    assert [reason for (reason,) in query(journal.path, "SELECT reason FROM epochs ORDER BY began")] == [
         "created",
         "plant",
         "restored",

@@ -20,7 +20,7 @@ from bridge.journal.tools.read_only import NoJournal
 from bridge.journal.tools.restore import RestoreRefused, restore_journal
 from bridge.journal.tools.verify import verify_journal
 from tests.support.full_journal import fill, held, whole_journal
-from tests.support.journal_samples import event, follow, make_schema_2
+from tests.support.journal_samples import event, follow, make_schema_2, query
 
 ROOT = Path(__file__).parents[3]
 SCHEMA_1 = ROOT / "tests" / "support" / "journals" / "schema_1.sql"
@@ -181,7 +181,7 @@ def test_a_copy_put_in_place_by_hand_goes_on_in_a_new_epoch_too(path: Path, tmp_
     place.parent.mkdir()
     back_up(path, place)
     journal = SqliteJournal.open(place, stream="main")
-    before, reason = journal._all("SELECT epoch, reason FROM epochs ORDER BY first_offset, began")[-2:]
+    before, reason = query(journal.path, "SELECT epoch, reason FROM epochs ORDER BY first_offset, began")[-2:]
     assert (journal.epoch, "restored") == tuple(reason)
     assert journal.epoch != before[0]
     journal.commit(follow(journal, [event("later")]))
@@ -202,7 +202,7 @@ def test_a_journal_that_was_just_made_is_no_copy(tmp_path: Path) -> None:
         journal.close()
         again = SqliteJournal.open(made, stream="main")
         assert again.epoch == journal.epoch
-        assert len(again._all("SELECT epoch FROM epochs")) == 1
+        assert len(query(again.path, "SELECT epoch FROM epochs")) == 1
         again.close()
 
 

@@ -10,7 +10,7 @@ from bridge.journal.sqlite import rows
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
 from bridge.ports.journal import Batch
-from tests.support.journal_samples import applied
+from tests.support.journal_samples import applied, query
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_asked_payload_is_not_crowded_out(
     assert asked(journal) == [(2, b"garbage")]
     again = applied(6, payload=b"garbage", disposition=quarantined("not_json"), reached_core=False)
     journal.commit(Batch(entries=[again], quarantined_numbers=[2]))
-    assert journal._all("SELECT number FROM quarantine") == [(6,)], "once replayed it makes room"
+    assert query(journal.path, "SELECT number FROM quarantine") == [(6,)], "once replayed it makes room"
 
 
 def test_cut_payload_is_never_replayed(

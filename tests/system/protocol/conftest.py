@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest_asyncio
 
-from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import mosquitto_broker, running
 from tests.support.socket_dashboard import dashboard
 
@@ -43,17 +43,17 @@ LINES = [
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def busy_floor() -> AsyncIterator[RunningFloor]:
+async def busy_bridge() -> AsyncIterator[BridgeProcess]:
     """Run a floor sixty times as fast, with something current in every category at L1 and at L3."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with running(mosquitto_broker(folder)) as broker:
-            async with running_floor(folder, broker, environment={"FLOOR_TIME__SCALE": "60"}) as floor:
+            async with bridge_process(folder, broker, environment={"FLOOR_TIME__SCALE": "60"}) as floor:
                 await _keep_busy(floor)
                 yield floor
 
 
-async def _keep_busy(floor: RunningFloor) -> None:
+async def _keep_busy(floor: BridgeProcess) -> None:
     async with dashboard(floor.port) as board, floor.device() as device:
         await board.snapshot(subscription_type="line")
         for line in LINES:
@@ -63,5 +63,5 @@ async def _keep_busy(floor: RunningFloor) -> None:
                 await device.publish(topic, json.dumps(body).encode())
         missing = {(line["line"], category) for line in LINES for category in ("downtime", "oee", "escalation")}
         while missing:
-            event = await board.hears_event()
+            event = await board.receive_event()
             missing.discard((event["line_id"], event["category"]))

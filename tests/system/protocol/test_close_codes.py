@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.bridge_process import running_floor
+from tests.support.bridge_process import bridge_process
 from tests.support.brokers import RunningBroker
-from tests.support.socket_dashboard import PATIENCE, connected, dashboard, http, narrow_socket, token
+from tests.support.dashboard import PATIENCE
+from tests.support.socket_dashboard import connected, dashboard, http
+from tests.support.tokens import token
 
 JOBS = "floor/v1/report/plant1/packing/L2/Andon-L2/job"
 JOB = {"action": "assign", "product": "p", "target_quantity": 5, "assigned_to": "olga"}
@@ -28,7 +30,7 @@ SMALL = {
 
 
 async def test_a_connection_ends_as_the_table_says(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto, environment=SMALL) as floor:
+    async with bridge_process(tmp_path, mosquitto, environment=SMALL) as floor:
         for proof, code in [
             ("a.b.c", 1008),
             (token(iss="another"), 1008),
@@ -38,51 +40,51 @@ async def test_a_connection_ends_as_the_table_says(tmp_path: Path, mosquitto: Ru
             (token(ttl=-1), 4401),
         ]:
             async with connected(floor.port) as board:
-                await board.say("auth", token=proof)
-                assert (await board.ends())[0] == code
+                await board.send("auth", token=proof)
+                assert (await board.closed())[0] == code
             async with connected(floor.port, additional_headers={"Authorization": f"Bearer {proof}"}) as board:
-                assert (await board.ends())[0] == code
+                assert (await board.closed())[0] == code
 
         async with connected(floor.port) as board:
-            await board.say("subscribe", subscription_type="line")
-            assert (await board.hears("error"))["code"] == "UNAUTHENTICATED"
-            assert (await board.ends())[0] == 1008
+            await board.send("subscribe", subscription_type="line")
+            assert (await board.receive("error"))["code"] == "UNAUTHENTICATED"
+            assert (await board.closed())[0] == 1008
         async with connected(floor.port) as board:
-            assert (await board.ends())[0] == 4408
+            assert (await board.closed())[0] == 4408
         async with dashboard(floor.port) as board:
-            await board.say("ping", timestamp="x" * 5_000)
-            assert (await board.ends())[0] == 1009
+            await board.send("ping", timestamp="x" * 5_000)
+            assert (await board.closed())[0] == 1009
         async with dashboard(floor.port) as board:
-            await board.socket.close()
+            await board.disconnect()
             assert board.socket.close_code == 1000
 
         async with dashboard(floor.port), dashboard(floor.port), connected(floor.port) as third:
-            await third.say("auth", token=token())
-            assert (await third.ends())[0] == 4429
+            await third.send("auth", token=token())
+            assert (await third.closed())[0] == 4429
             async with dashboard(floor.port, token(user="mia")) as other:
-                await other.asks("ping", "pong")
+                await other.ask("ping", "pong")
 
 
 async def test_too_much_is_an_error_first_and_4429_then(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto, environment=SMALL) as floor, dashboard(floor.port) as board:
+    async with bridge_process(tmp_path, mosquitto, environment=SMALL) as floor, dashboard(floor.port) as board:
         for name in "abc":
-            await board.asks("subscribe", "subscription_confirmed", id=name, subscription_type="line")
-        error = await board.asks("subscribe", "error", id="d", subscription_type="line")
+            await board.ask("subscribe", "subscription_confirmed", id=name, subscription_type="line")
+        error = await board.ask("subscribe", "error", id="d", subscription_type="line")
         assert (error["code"], error["id"]) == ("LIMIT_EXCEEDED", "d")
-        await board.asks("subscribe", "subscription_confirmed", id="a", subscription_type="andon")
+        await board.ask("subscribe", "subscription_confirmed", id="a", subscription_type="andon")
         for _ in range(200):
-            await board.say("ping")
-        assert (await board.hears("error"))["code"] == "RATE_LIMITED"
-        assert (await board.ends())[0] == 4429
+            await board.send("ping")
+        assert (await board.receive("error"))["code"] == "RATE_LIMITED"
+        assert (await board.closed())[0] == 4429
 
 
 async def test_a_token_that_ends_is_told_ahead_and_then_ends_it(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, dashboard(floor.port, token(ttl=3)) as board:
+    async with bridge_process(tmp_path, mosquitto) as floor, dashboard(floor.port, token(ttl=3)) as board:
         loop = asyncio.get_running_loop()
         admitted = loop.time()
-        expiring = await board.hears("expiring")
+        expiring = await board.receive("expiring")
         assert expiring["expires_at"] == board.frames[0]["expires_at"]
-        assert (await board.ends())[0] == 4401
+        assert (await board.closed())[0] == 4401
         assert loop.time() - admitted < 4
 
 
@@ -94,25 +96,24 @@ async def test_a_dashboard_that_takes_nothing_is_ended_and_delays_no_other(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     patience = {"FLOOR_WEB__STALL_SECONDS": "1.5", "FLOOR_WEB__MAX_FRAMES_PER_SECOND": "1000"}
-    async with running_floor(tmp_path, mosquitto, environment=patience) as floor, floor.device() as device:
+    async with bridge_process(tmp_path, mosquitto, environment=patience) as floor, floor.device() as device:
         async with dashboard(floor.port) as board:
             await board.snapshot(id="s", subscription_type="job")
             for number in range(200):
                 await device.publish(JOBS, json.dumps({**JOB, "job_id": f"J{number}"}).encode())
-            await board.hears("job_assigned", subject="J199")
-        with narrow_socket(floor.port) as slow:
-            async with dashboard(floor.port, sock=slow, max_queue=1) as board, dashboard(floor.port) as other:
-                await board.asks("subscribe", "subscription_confirmed", subscription_type="job", snapshot=False)
-                for number in range(90):
-                    await board.say("subscribe", id=f"x{number}", subscription_type="job")
-                # What is committed for a dashboard that takes nothing waits, until the dashboard is given up.
-                late = itertools.count(200)
-                async with asyncio.timeout(PATIENCE):
-                    while not (waiting := await books(floor.port))["abandoned"]:
-                        if not waiting["pending"]:
-                            await device.publish(JOBS, json.dumps({**JOB, "job_id": f"J{next(late)}"}).encode())
-                        await other.asks("ping", "pong")
-                assert (await board.ends())[0] == 4008
+            await board.receive("job_assigned", subject="J199")
+        async with dashboard(floor.port, narrow=True) as board, dashboard(floor.port) as other:
+            await board.ask("subscribe", "subscription_confirmed", subscription_type="job", snapshot=False)
+            for number in range(90):
+                await board.send("subscribe", id=f"x{number}", subscription_type="job")
+            # What is committed for a dashboard that takes nothing waits, until the dashboard is given up.
+            late = itertools.count(200)
+            async with asyncio.timeout(PATIENCE):
+                while not (waiting := await books(floor.port))["abandoned"]:
+                    if not waiting["pending"]:
+                        await device.publish(JOBS, json.dumps({**JOB, "job_id": f"J{next(late)}"}).encode())
+                    await other.ask("ping", "pong")
+            assert (await board.closed())[0] == 4008
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -120,7 +121,7 @@ async def test_a_stop_says_when_to_come_back_and_a_resume_has_no_gap(
     tmp_path: Path, mosquitto: RunningBroker, number: signal.Signals
 ) -> None:
     body = {"id": "j", "subscription_type": "job", "target_id": "line:L2"}
-    async with running_floor(tmp_path, mosquitto) as floor, floor.device() as device:
+    async with bridge_process(tmp_path, mosquitto) as floor, floor.device() as device:
 
         async def assign(name: str) -> None:
             await device.publish(JOBS, json.dumps({**JOB, "job_id": name}).encode())
@@ -128,23 +129,23 @@ async def test_a_stop_says_when_to_come_back_and_a_resume_has_no_gap(
         async with dashboard(floor.port) as board:
             await board.snapshot(**body)
             await assign("before")
-            first = await board.hears("job_assigned")
+            first = await board.receive("job_assigned")
             position: Any = None
             while position is None or position["streams"]["main"]["offset"] < first["offset"]:
-                position = await board.hears("position")
+                position = await board.receive("position")
             await assign("unseen")
             assert await floor.stop(number) == 0
-            code, reason = await board.ends()
+            code, reason = await board.closed()
             assert code == 1012
             assert json.loads(reason)["retry_after"] >= 0
         seen = {each["subject"] for each in board.events}
         await floor.start()
         await assign("after")
         async with dashboard(floor.port) as board:
-            resumed = await board.asks("resume", "resumed", subscriptions=[body], since=position["streams"])
+            resumed = await board.ask("resume", "resumed", subscriptions=[body], since=position["streams"])
             assert resumed["streams"] == {"main": {"recovered": True}}
             while "after" not in seen:
-                event = await board.hears_event()
+                event = await board.receive_event()
                 seen.add(event["subject"])
             assert seen == {"before", "unseen", "after"}
             offsets = [each["offset"] for each in board.events]

@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.support.bridge_process import RunningFloor
-from tests.support.socket_dashboard import dashboard, http, token
+from tests.support.bridge_process import BridgeProcess
+from tests.support.socket_dashboard import dashboard, http
+from tests.support.tokens import token
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -34,11 +35,11 @@ FORWARDED = {"X-Forwarded-For": "192.0.2.1"}  # from a loopback address `/metric
     ],
 )
 async def test_who_may_ask(
-    busy_floor: RunningFloor, path: str, headers: dict[str, str], statuses: tuple[int, int, int]
+    busy_bridge: BridgeProcess, path: str, headers: dict[str, str], statuses: tuple[int, int, int]
 ) -> None:
     nobody, operator, admin = statuses
     for proof, status in ((None, nobody), (OLGA, operator), (token(), admin), ("a.b.c", nobody)):
-        answer = await http(busy_floor.port, path, proof, **headers)
+        answer = await http(busy_bridge.port, path, proof, **headers)
         assert answer.status == status, (path, answer.body[:200])
         if status >= 400:
             assert answer.data["type"] == "error"
@@ -47,47 +48,47 @@ async def test_who_may_ask(
             assert answer.headers["www-authenticate"] == "Bearer"
 
 
-async def test_the_catalogue_names_all_types(busy_floor: RunningFloor) -> None:
-    catalogue = (await http(busy_floor.port, "/ws/events")).data
+async def test_the_catalogue_names_all_types(busy_bridge: BridgeProcess) -> None:
+    catalogue = (await http(busy_bridge.port, "/ws/events")).data
     assert (len(catalogue["event_types"]), len(catalogue["subscription_types"])) == (13, 10)
 
 
-async def test_statistics_count_and_their_books_add_up(busy_floor: RunningFloor) -> None:
-    async with dashboard(busy_floor.port) as board:
+async def test_statistics_count_and_their_books_add_up(busy_bridge: BridgeProcess) -> None:
+    async with dashboard(busy_bridge.port) as board:
         await board.snapshot(id="s", subscription_type="andon")
-        told = (await http(busy_floor.port, "/ws/health", token())).data
+        told = (await http(busy_bridge.port, "/ws/health", token())).data
         assert (told["connections"], told["subscriptions"]) == (1, {"andon": 1})
         assert told["balanced"]
-        metrics = (await http(busy_floor.port, "/metrics")).body.decode()
+        metrics = (await http(busy_bridge.port, "/metrics")).body.decode()
         assert 'floor_dashboard_subscriptions{subscription_type="andon"} 1.0' in metrics
         assert "floor_pipeline_received" in metrics
 
 
-async def test_history_comes_in_pages_without_hole_or_double(busy_floor: RunningFloor) -> None:
+async def test_history_comes_in_pages_without_hole_or_double(busy_bridge: BridgeProcess) -> None:
     filter_text = "%2B/%2B/%2B/%2B/job/%23"
-    whole = (await http(busy_floor.port, f"/api/events?filter={filter_text}&limit=1000", token())).data["events"]
+    whole = (await http(busy_bridge.port, f"/api/events?filter={filter_text}&limit=1000", token())).data["events"]
     assert whole
     pages, cursor = [], ""
     while True:
         path = f"/api/events?filter={filter_text}&limit=1{cursor}"
-        page = (await http(busy_floor.port, path, token())).data
+        page = (await http(busy_bridge.port, path, token())).data
         pages += page["events"]
         if page["cursor"] is None:
             break
         cursor = f"&cursor={page['cursor']}"
     assert pages == whole
     first = whole[0]["timestamp"]
-    cut = (await http(busy_floor.port, f"/api/events?filter={filter_text}&to={first}", token())).data
+    cut = (await http(busy_bridge.port, f"/api/events?filter={filter_text}&to={first}", token())).data
     assert cut["events"] == []
-    since = (await http(busy_floor.port, f"/api/events?filter={filter_text}&from={first}&limit=1000", token())).data
+    since = (await http(busy_bridge.port, f"/api/events?filter={filter_text}&from={first}&limit=1000", token())).data
     assert since["events"] == whole
 
 
-async def test_a_snapshot_over_http_is_that_of_a_subscription(busy_floor: RunningFloor) -> None:
+async def test_a_snapshot_over_http_is_that_of_a_subscription(busy_bridge: BridgeProcess) -> None:
     path = "/api/snapshot?filter=%2B/%2B/L1/%2B/andon/%23"
-    async with dashboard(busy_floor.port) as board:
+    async with dashboard(busy_bridge.port) as board:
         while True:
-            answer = (await http(busy_floor.port, path, token())).data
+            answer = (await http(busy_bridge.port, path, token())).data
             told = await board.snapshot(id="s", subscription_type="andon", target_id="L1")
             if answer["events"] == told:
                 break
@@ -95,11 +96,13 @@ async def test_a_snapshot_over_http_is_that_of_a_subscription(busy_floor: Runnin
 
 
 @pytest.mark.parametrize("path", ["/api/snapshot?filter=", "/api/events?filter=", "/api/explain?mqtt_filter="])
-async def test_a_filter_of_whole_topics_is_refused_with_what_to_leave_out(busy_floor: RunningFloor, path: str) -> None:
-    answer = await http(busy_floor.port, f"{path}floor/v1/event/%2B/%2B/L1/%23", token())
+async def test_a_filter_of_whole_topics_is_refused_with_what_to_leave_out(
+    busy_bridge: BridgeProcess, path: str
+) -> None:
+    answer = await http(busy_bridge.port, f"{path}floor/v1/event/%2B/%2B/L1/%23", token())
     assert (answer.status, answer.data["code"]) == (400, "INVALID_MESSAGE")
     assert answer.data["message"] == "leave floor/v1/event/ out: a filter is relative to it"
-    assert (await http(busy_floor.port, f"{path}%2B/%2B/L1/%23", token())).status == 200
+    assert (await http(busy_bridge.port, f"{path}%2B/%2B/L1/%23", token())).status == 200
 
 
 @pytest.mark.parametrize(
@@ -111,6 +114,6 @@ async def test_a_filter_of_whole_topics_is_refused_with_what_to_leave_out(busy_f
         ([], 400, "INVALID_MESSAGE"),
     ],
 )
-async def test_a_wrong_command_is_refused(busy_floor: RunningFloor, body: object, status: int, code: str) -> None:
-    answer = await http(busy_floor.port, "/api/commands", OLGA, body)
+async def test_a_wrong_command_is_refused(busy_bridge: BridgeProcess, body: object, status: int, code: str) -> None:
+    answer = await http(busy_bridge.port, "/api/commands", OLGA, body)
     assert (answer.status, answer.data["code"]) == (status, code)

@@ -4,9 +4,11 @@ import asyncio
 import json
 from pathlib import Path
 
-from tests.support.bridge_process import RunningFloor, running_floor
+from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker
-from tests.support.socket_dashboard import PATIENCE, Dashboard, Frame, dashboard, http, narrow_socket, token
+from tests.support.dashboard import PATIENCE, Frame
+from tests.support.socket_dashboard import SocketDashboard, dashboard, http
+from tests.support.tokens import token
 
 REPORT = "floor/v1/report/plant1"
 JOB = {"action": "assign", "product": "p", "target_quantity": 5, "assigned_to": "olga"}
@@ -14,7 +16,7 @@ COUNT = 150
 SMALL = {"FLOOR_WEB__OUTBOX_EVENTS": "20", "FLOOR_WEB__MAX_FRAMES_PER_SECOND": "1000"}
 
 
-async def burst(floor: RunningFloor) -> None:
+async def burst(floor: BridgeProcess) -> None:
     """As many changes of a machine's state as jobs at L2, in turn; a job is the last."""
     async with floor.device() as device:
         for number in range(COUNT):
@@ -24,58 +26,57 @@ async def burst(floor: RunningFloor) -> None:
             await device.publish(f"{REPORT}/packing/L2/Andon-L2/job", job.encode())
 
 
-def jobs_of(board: Dashboard) -> list[str]:
+def jobs_of(board: SocketDashboard) -> list[str]:
     return [each["subject"] for each in board.events if each["subject"].startswith("burst")]
 
 
-def changes_of(board: Dashboard) -> list[Frame]:
+def changes_of(board: SocketDashboard) -> list[Frame]:
     return [each for each in board.events if each["type"] == "line_status_update" and each["line_id"] == "L2"]
 
 
-async def read_to_the_end_of(board: Dashboard, last: int) -> None:
+async def read_to_the_end_of(board: SocketDashboard, last: int) -> None:
     async with asyncio.timeout(PATIENCE):
-        while (await board.hears("position"))["streams"]["main"]["offset"] < last:
+        while (await board.receive("position"))["streams"]["main"]["offset"] < last:
             pass
 
 
 async def test_a_slow_dashboard_gets_every_alarm_once_in_order_and_is_told_what_was_conflated(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto, environment=SMALL) as floor, dashboard(floor.port) as quick:
+    async with bridge_process(tmp_path, mosquitto, environment=SMALL) as floor, dashboard(floor.port) as quick:
         await quick.snapshot(id="q", subscription_type="line")
         async with floor.device() as device:
             for number in range(200):
                 job = json.dumps({**JOB, "job_id": f"J{number}"})
                 await device.publish(f"{REPORT}/assembly/L3/Andon-L3-End/job", job.encode())
-        await quick.hears("job_assigned", subject="J199")
-        with narrow_socket(floor.port) as slow:
-            async with dashboard(floor.port, sock=slow, max_queue=1) as board:
-                await board.asks("subscribe", "subscription_confirmed", subscription_type="line", snapshot=False)
-                # More than fits between the two ends: from here on it is the front that has to wait.
-                for _ in range(200):
-                    await board.say("subscribe", id="x", subscription_type="job", target_id="line:L3")
-                await burst(floor)
-                await quick.hears("job_assigned", subject=f"burst-{COUNT - 1}")
-                last = quick.events[-1]["offset"]
-                await read_to_the_end_of(board, last)
-                await read_to_the_end_of(quick, last)
-                assert jobs_of(board) == [f"burst-{number}" for number in range(COUNT)]
-                conflated = [each["counts"] for each in board.frames if each["type"] == "conflated"]
-                counted = sum(counts["line_status_update"] for counts in conflated)
-                states = changes_of(board)
-                changes = changes_of(quick)
-                assert counted > 0
-                assert all(counts.keys() == {"line_status_update"} for counts in conflated)
-                assert len(states) + counted >= len(changes)
-                newest = {each["equipment_code"]: each for each in changes}
-                assert {each["equipment_code"]: each for each in states} == newest
-                assert (await http(floor.port, "/ws/health", token())).data["balanced"]
+        await quick.receive("job_assigned", subject="J199")
+        async with dashboard(floor.port, narrow=True) as board:
+            await board.ask("subscribe", "subscription_confirmed", subscription_type="line", snapshot=False)
+            # More than fits between the two ends: from here on it is the front that has to wait.
+            for _ in range(200):
+                await board.send("subscribe", id="x", subscription_type="job", target_id="line:L3")
+            await burst(floor)
+            await quick.receive("job_assigned", subject=f"burst-{COUNT - 1}")
+            last = quick.events[-1]["offset"]
+            await read_to_the_end_of(board, last)
+            await read_to_the_end_of(quick, last)
+            assert jobs_of(board) == [f"burst-{number}" for number in range(COUNT)]
+            conflated = [each["counts"] for each in board.frames if each["type"] == "conflated"]
+            counted = sum(counts["line_status_update"] for counts in conflated)
+            states = changes_of(board)
+            changes = changes_of(quick)
+            assert counted > 0
+            assert all(counts.keys() == {"line_status_update"} for counts in conflated)
+            assert len(states) + counted >= len(changes)
+            newest = {each["equipment_code"]: each for each in changes}
+            assert {each["equipment_code"]: each for each in states} == newest
+            assert (await http(floor.port, "/ws/health", token())).data["balanced"]
 
 
 async def test_a_snapshot_in_a_burst_and_what_follows_it_are_all_and_nothing_twice(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with running_floor(tmp_path, mosquitto) as floor, dashboard(floor.port) as board:
+    async with bridge_process(tmp_path, mosquitto) as floor, dashboard(floor.port) as board:
         work = asyncio.create_task(burst(floor), name="burst")
         names: list[str] = []
         while not work.done():
@@ -87,12 +88,12 @@ async def test_a_snapshot_in_a_burst_and_what_follows_it_are_all_and_nothing_twi
             assert all(each["offset"] <= at for each in told)
             # An overlapping subscription that ends takes nothing from the others.
             if len(names) > 1:
-                await board.asks("unsubscribe", "unsubscription_confirmed", id=names[-2])
+                await board.ask("unsubscribe", "unsubscription_confirmed", id=names[-2])
             async with dashboard(floor.port) as fresh:
                 told = await fresh.snapshot(id="f", subscription_type="job", target_id="line:L2")
                 at = fresh.frames[[each["type"] for each in fresh.frames].index("snapshot_begin")]
                 offset = at["positions"]["main"]["offset"]
-                await fresh.hears("position")
+                await fresh.receive("position")
                 live = fresh.events[len(told) :]
                 assert all(each["offset"] > offset for each in live), "what follows is later than the snapshot"
                 subjects = jobs_of(fresh)

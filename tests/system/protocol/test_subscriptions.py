@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.bridge_process import RunningFloor
-from tests.support.socket_dashboard import Dashboard, Frame, dashboard, http, is_event, token
+from tests.support.bridge_process import BridgeProcess
+from tests.support.dashboard import Frame, is_event
+from tests.support.socket_dashboard import SocketDashboard, dashboard, http
+from tests.support.tokens import token
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -65,22 +67,24 @@ def is_mine(event: Frame) -> bool:
     return assigned == "eva" or "maintenance" in event["data"].get("recipients", [])
 
 
-async def beside_all(board: Dashboard, **body: object) -> tuple[list[Frame], list[Frame], Frame]:
+async def beside_all(board: SocketDashboard, **body: object) -> tuple[list[Frame], list[Frame], Frame]:
     """All current events and those of a subscription, at one position, and the confirmation of the latter."""
     while True:
         everything = await board.snapshot(id="everything", mqtt_filter="#")
         first = next(each for each in reversed(board.frames) if each["type"] == "snapshot_begin")
-        confirmed = await board.asks("subscribe", "subscription_confirmed", id="asked", **body)
-        told = await board.told_snapshot("asked")
+        confirmed = await board.ask("subscribe", "subscription_confirmed", id="asked", **body)
+        told = await board.receive_snapshot("asked")
         second = next(each for each in reversed(board.frames) if each["type"] == "snapshot_begin")
         if first["positions"] == second["positions"]:
             return everything, told, confirmed
 
 
 @pytest.mark.parametrize(("kind", "target", "filters"), FILTERS, ids=str)
-async def test_a_subscription_is_a_filter(busy_floor: RunningFloor, kind: str, target: Any, filters: list[str]) -> None:
+async def test_a_subscription_is_a_filter(
+    busy_bridge: BridgeProcess, kind: str, target: Any, filters: list[str]
+) -> None:
     asked = {"subscription_type": kind} | ({} if target is None else {"target_id": target})
-    async with dashboard(busy_floor.port, EVA) as board:
+    async with dashboard(busy_bridge.port, EVA) as board:
         everything, told, confirmed = await beside_all(board, **asked)
         assert confirmed["effective"] == filters
         assert not confirmed["narrowed"]
@@ -95,21 +99,21 @@ async def test_a_subscription_is_a_filter(busy_floor: RunningFloor, kind: str, t
 
         # Whatever its id, a subscription ends by its type and target too.
         body = {"subscription_type": kind} | ({} if target is None else {"target": target})
-        ended = await board.asks("unsubscribe", "unsubscription_confirmed", **body)
+        ended = await board.ask("unsubscribe", "unsubscription_confirmed", **body)
         assert {**ended, "type": confirmed["type"]} == confirmed
 
 
-async def test_an_unsubscription_ends_all_of_that_type_and_target_and_nothing_else(busy_floor: RunningFloor) -> None:
-    async with dashboard(busy_floor.port) as board:
+async def test_an_unsubscription_ends_all_of_that_type_and_target_and_nothing_else(busy_bridge: BridgeProcess) -> None:
+    async with dashboard(busy_bridge.port) as board:
         for name, target in {"a": "L1", "b": "line:L1", "c": "L3"}.items():
             await board.snapshot(id=name, subscription_type="andon", target_id=target)
         await board.snapshot(subscription_type="andon", target_id="L1")
-        await board.say("unsubscribe", subscription_type="andon", target_id="L1")
-        ended = [(await board.hears("unsubscription_confirmed"))["id"] for _ in range(3)]
+        await board.send("unsubscribe", subscription_type="andon", target_id="L1")
+        ended = [(await board.receive("unsubscription_confirmed"))["id"] for _ in range(3)]
         assert sorted(ended) == ["a", "andon:L1", "b"]
-        again = await board.asks("unsubscribe", "error", subscription_type="andon", target_id="L1")
+        again = await board.ask("unsubscribe", "error", subscription_type="andon", target_id="L1")
         assert again["code"] == "INVALID_MESSAGE"
-        assert (await board.asks("unsubscribe", "unsubscription_confirmed", id="c"))["target_id"] == "L3"
+        assert (await board.ask("unsubscribe", "unsubscription_confirmed", id="c"))["target_id"] == "L3"
 
 
 @pytest.mark.parametrize(
@@ -123,8 +127,8 @@ async def test_an_unsubscription_ends_all_of_that_type_and_target_and_nothing_el
         ),
     ],
 )
-async def test_masks_narrow_beside_the_filter(busy_floor: RunningFloor, mask: Frame, allowed: Any) -> None:
-    async with dashboard(busy_floor.port) as board:
+async def test_masks_narrow_beside_the_filter(busy_bridge: BridgeProcess, mask: Frame, allowed: Any) -> None:
+    async with dashboard(busy_bridge.port) as board:
         everything, told, confirmed = await beside_all(
             board, subscription_type="line", target_id="L1", mqtt_filter="plant1/#", filters=mask
         )
@@ -133,32 +137,32 @@ async def test_masks_narrow_beside_the_filter(busy_floor: RunningFloor, mask: Fr
         assert told
 
 
-async def test_who_sees_less_is_told_so_and_sees_no_more_anywhere(busy_floor: RunningFloor) -> None:
+async def test_who_sees_less_is_told_so_and_sees_no_more_anywhere(busy_bridge: BridgeProcess) -> None:
     proof = token(user="olga", roles=("operator",), lines=["L3"])
-    async with dashboard(busy_floor.port, proof) as board:
-        confirmed = await board.asks("subscribe", "subscription_confirmed", id="s", subscription_type="line")
+    async with dashboard(busy_bridge.port, proof) as board:
+        confirmed = await board.ask("subscribe", "subscription_confirmed", id="s", subscription_type="line")
         assert confirmed["narrowed"]
         assert confirmed["effective"] == ["+/+/L3/#"]
-        assert {each["line_id"] for each in await board.told_snapshot("s")} == {"L3"}
+        assert {each["line_id"] for each in await board.receive_snapshot("s")} == {"L3"}
         mine = await board.snapshot(id="m", subscription_type="job", target_id="me")
         assert {each["data"]["assigned_to"]["id"] for each in mine} == {"olga"}
-        strict = await board.asks("subscribe", "error", id="t", subscription_type="line", strict=True)
+        strict = await board.ask("subscribe", "error", id="t", subscription_type="line", strict=True)
         assert (strict["code"], strict["id"]) == ("FORBIDDEN", "t")
-        foreign = await board.asks("subscribe", "error", id="f", subscription_type="andon", target_id="L1")
+        foreign = await board.ask("subscribe", "error", id="f", subscription_type="andon", target_id="L1")
         assert foreign["code"] == "FORBIDDEN"
         assert matches("+/+/L1/+/andon/#", foreign["detail"]["witness"].split("/"))
 
         since = {"main": {"epoch": mine[0]["epoch"], "offset": 0}}
-        await board.say("resume", subscriptions=[{"id": "r", "subscription_type": "line"}], since=since)
-        assert (await board.hears("resumed"))["streams"] == {"main": {"recovered": True}}
-        await board.hears("position")
+        await board.send("resume", subscriptions=[{"id": "r", "subscription_type": "line"}], since=since)
+        assert (await board.receive("resumed"))["streams"] == {"main": {"recovered": True}}
+        await board.receive("position")
         assert {each["line_id"] for each in board.events} == {"L3"}
 
     for path in ("/api/snapshot", "/api/events?limit=1000"):
-        answer = (await http(busy_floor.port, path, proof)).data
+        answer = (await http(busy_bridge.port, path, proof)).data
         assert answer["effective"] == ["+/+/L3/#"]
         assert {each["line_id"] for each in answer["events"]} == {"L3"}
-    assert (await http(busy_floor.port, "/api/events?filter=%2B/%2B/L1/%23", proof)).status == 403
+    assert (await http(busy_bridge.port, "/api/events?filter=%2B/%2B/L1/%23", proof)).status == 403
 
 
 @pytest.mark.parametrize("proof", [token(), token(user="olga", roles=("operator",), lines=["L3"])])
@@ -172,13 +176,13 @@ async def test_who_sees_less_is_told_so_and_sees_no_more_anywhere(busy_floor: Ru
         {"subscription_type": "line", "strict": True},
     ],
 )
-async def test_explain_is_what_subscribe_then_does(busy_floor: RunningFloor, proof: str, body: Frame) -> None:
-    async with dashboard(busy_floor.port, proof) as board:
-        explained = await board.asks("explain", "explained", id="e", **body)
-        over_http = (await http(busy_floor.port, "/api/explain", proof, {"id": "e", **body})).data
+async def test_explain_is_what_subscribe_then_does(busy_bridge: BridgeProcess, proof: str, body: Frame) -> None:
+    async with dashboard(busy_bridge.port, proof) as board:
+        explained = await board.ask("explain", "explained", id="e", **body)
+        over_http = (await http(busy_bridge.port, "/api/explain", proof, {"id": "e", **body})).data
         assert {"type": "explained", **over_http} == explained
-        await board.say("subscribe", id="e", **body)
-        answer = await board.hears("subscription_confirmed" if explained["allowed"] else "error")
+        await board.send("subscribe", id="e", **body)
+        answer = await board.receive("subscription_confirmed" if explained["allowed"] else "error")
         if explained["allowed"]:
             assert (answer["effective"], answer["narrowed"]) == (explained["effective"], explained["narrowed"])
             assert explained["grants"]
@@ -186,24 +190,24 @@ async def test_explain_is_what_subscribe_then_does(busy_floor: RunningFloor, pro
             assert answer["detail"]["witness"] == explained["witness"]
 
 
-async def test_an_event_is_told_byte_for_byte_as_journalled_and_once(busy_floor: RunningFloor) -> None:
+async def test_an_event_is_told_byte_for_byte_as_journalled_and_once(busy_bridge: BridgeProcess) -> None:
     bodies: list[dict[str, Any]] = [
         {"mqtt_filter": "#"},
         {"subscription_type": "job"},
         {"subscription_type": "line", "target_id": "L2"},
     ]
-    async with dashboard(busy_floor.port) as board, busy_floor.device() as device:
+    async with dashboard(busy_bridge.port) as board, busy_bridge.device() as device:
         for number, body in enumerate(bodies):
-            await board.asks("subscribe", "subscription_confirmed", id=str(number), snapshot=False, **body)
+            await board.ask("subscribe", "subscription_confirmed", id=str(number), snapshot=False, **body)
         job = {"action": "assign", "product": "p", "target_quantity": 5, "assigned_to": "olga"}
         for number in range(50):
             text = json.dumps({**job, "job_id": f"burst-{number}"})
             await device.publish("floor/v1/report/plant1/packing/L2/Andon-L2/job", text.encode())
-        await board.hears("job_assigned", subject="burst-49")
+        await board.receive("job_assigned", subject="burst-49")
         told = [each["offset"] for each in board.events]
         assert told == list(range(told[0], told[-1] + 1)), "no hole, no double"
         cursor = f"{board.events[0]['epoch']}:{told[0] - 1}"
         path = f"/api/events?cursor={cursor}&limit={len(told)}"
-        journalled = (await http(busy_floor.port, path, token())).body
+        journalled = (await http(busy_bridge.port, path, token())).body
         texts = [text.encode() for text in board.texts if is_event(json.loads(text))]
         assert journalled.startswith(b'{"events":[' + b",".join(texts) + b"],")

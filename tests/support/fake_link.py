@@ -1,0 +1,84 @@
+"""A broker client without a broker: it receives what the test delivers, and keeps what it is given."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from bridge.domain.events import rfc3339
+from bridge.domain.messages import Message, PendingAck, Publication
+from bridge.ports.broker import LinkStatus, PublishRefused
+from tests.support.journal_samples import NOON
+
+ROOT = "floor/v1"
+Publish = Callable[[str, bytes], Awaitable[None]]
+
+
+async def ignore(_topic: str, _payload: bytes) -> None:
+    """Confirm a publication, and forget it."""
+
+
+class FakeLink:
+    """Connected for ever. Topics are those below the root."""
+
+    def __init__(self, publish: Publish = ignore) -> None:
+        self.status = LinkStatus(
+            connected=True, since=0.0, protocol="5", session_present=False, generation=1, reason=None
+        )
+        self.acknowledged: list[int] = []  # the numbers of messages, from 1 in the order of their delivery
+        self.most_held = 0  # handed over and not acknowledged, at once
+        self._delivered = 0
+        self._waiting = deque[Message]()
+        self._arrived = asyncio.Event()
+        self._publish = publish
+
+    def deliver(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
+        self._delivered += 1
+        ack = PendingAck(generation=1, serial=self._delivered, mid=self._delivered, qos=1)
+        self._waiting.append(
+            Message(f"{ROOT}/{topic}", payload, qos=1, retained=retained, redelivered=False, pending_ack=ack)
+        )
+        self._arrived.set()
+
+    def deliver_status(
+        self, epoch: str, *, online: bool = True, ready: bool = True, retained: bool = False, offset: int | None = None
+    ) -> None:
+        status = {"online": online, "epoch": epoch, "offset": offset, "ready": ready, "time": rfc3339(NOON)}
+        self.deliver("bridge/main", json.dumps(status).encode(), retained=retained)
+
+    # What a broker client does.
+
+    @property
+    def queued(self) -> int:
+        return len(self._waiting)
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def receive(self, *, most: int) -> list[Message]:
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        held = self._delivered - len(self._waiting) - len(self.acknowledged)
+        self.most_held = max(self.most_held, held)
+        return taken
+
+    def acknowledge(self, messages: Iterable[Message]) -> int:
+        serials = [message.pending_ack.serial for message in messages]
+        self.acknowledged += serials
+        return len(serials)
+
+    async def wait_status_change(self, seen: LinkStatus) -> LinkStatus:
+        while self.status is seen:
+            await asyncio.Event().wait()
+        return self.status
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1) -> None:
+        del retain, qos
+        await self._publish(topic.removeprefix(f"{ROOT}/"), payload)
+
+    async def publish_many(self, publications: Sequence[Publication]) -> Sequence[PublishRefused]:
+        for each in publications:
+            await self.publish(each.topic, each.payload)
+        return []

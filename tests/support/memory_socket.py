@@ -1,0 +1,160 @@
+"""A WebSocket in memory between the front and a dashboard that reads at its own pace, and may be cut at any byte."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from random import Random
+from typing import Final, Protocol
+
+from bridge.front.frame_writer import Disconnected
+
+TRAVEL: Final = 0.004  # seconds at most that what a client sends is on its way, where there is a `chance`
+Listener = Callable[[str], None]
+
+
+class Reader(Protocol):
+    """The dashboard's end."""
+
+    def pace(self) -> float | None:
+        """Return the seconds until it takes the next frame; 0: at once; None: it takes none until `go_on`."""
+
+    def take(self, socket: "MemorySocket", text: str) -> None: ...
+
+    def end(self, socket: "MemorySocket", code: int | None, reason: str) -> None:
+        """The connection is lost (None), or was closed by the front."""
+
+
+class MemorySocket:
+    """The front's `Socket`.
+
+    `window`: frames on their way, what the buffers of both ends hold. `chance`: decides how long what the client sends
+    is on its way, and when a front notices that the client is lost; without it both are at once. `cut_after`: the
+    client gets so many bytes, and no frame of which one is missing.
+    """
+
+    def __init__(
+        self, reader: Reader, *, window: int = 0, chance: Random | None = None, cut_after: int | None = None
+    ) -> None:
+        self.cut_after = cut_after
+        self.frame_ends: list[int] = []  # where each frame that was taken ended, in bytes
+        self.on_read: Listener = lambda _: None  # the front takes what the client sent
+        self.on_write: Listener = lambda _: None  # the front sends something
+        self.is_send_blocked = False  # the front waits for the client to read
+        self._reader = reader
+        self._window = window
+        self._chance = chance
+        self._loop = asyncio.get_running_loop()
+        self._sent: deque[str | bytes] = deque()  # by the client
+        self._travelling_until = 0.0
+        self._in_flight: deque[str] = deque()
+        self._goodbye: tuple[int, str] | None = None
+        self._news = asyncio.Event()  # for `receive`
+        self._room = asyncio.Event()  # for `send`
+        self._reading = False
+        self._lost = False  # for the client
+        self._known = False  # that it is lost, to the front
+
+    # The front's end.
+
+    async def receive(self) -> str | bytes:
+        while not self._sent:
+            if self._known:
+                raise Disconnected
+            self._news.clear()
+            await self._news.wait()
+        message = self._sent.popleft()
+        if isinstance(message, str):
+            self.on_read(message)
+        return message
+
+    async def send(self, text: str) -> None:
+        self.on_write(text)
+        while not self._has_room() and not self._known:
+            self.is_send_blocked = True
+            self._room.clear()
+            await self._room.wait()
+        self.is_send_blocked = False
+        if self._known or self._goodbye is not None:
+            raise Disconnected
+        self._in_flight.append(text)
+        self.go_on()
+
+    async def close(self, code: int, reason: str) -> None:
+        assert len(reason.encode()) <= 123  # RFC 6455 5.5
+        self._goodbye = int(code), reason
+        if self._window:
+            self.go_on()
+        else:
+            self._take()  # nothing is on its way: the client learns it even if it reads nothing
+
+    # The dashboard's end.
+
+    @property
+    def unread(self) -> int:
+        """Messages of the client that the front has not taken."""
+        return len(self._sent)
+
+    def send_text(self, text: str | bytes) -> None:
+        if self._chance is None:
+            self._arrive(text)
+            return
+        self._travelling_until = max(self._travelling_until, self._loop.time() + self._chance.random() * TRAVEL)
+        self._loop.call_at(self._travelling_until, self._arrive, text)
+
+    def go_on(self) -> None:
+        """Take the next frame in its time."""
+        if not self._in_flight:
+            self._room.set()
+        if self._reading or self._lost or not (self._in_flight or self._goodbye is not None):
+            return
+        pace = self._reader.pace()
+        if pace == 0:
+            self._take()
+        elif pace is not None:
+            self._reading = True
+            self._loop.call_later(pace, self._take)
+
+    def cut(self, *, noticed_in: float | None = None) -> None:
+        """Lose the connection: the client knows at once, the front after a while."""
+        if self._lost:
+            return
+        self._lost = True
+        if self._chance is None:
+            self._notice()
+        else:
+            delays = (0.0, 0.001, 0.3, 3.0, 45.0) if noticed_in is None else (noticed_in,)
+            self._loop.call_later(self._chance.choice(delays), self._notice)
+        self._reader.end(self, None, "")
+
+    def _arrive(self, text: str | bytes) -> None:
+        if not self._lost:
+            self._sent.append(text)
+            self._news.set()
+
+    def _take(self) -> None:
+        self._reading = False
+        if self._lost:
+            return
+        if not self._in_flight:
+            assert self._goodbye is not None
+            self._lost = True
+            self._notice()
+            self._reader.end(self, *self._goodbye)
+            return
+        text = self._in_flight.popleft()
+        self._room.set()
+        end = (self.frame_ends[-1] if self.frame_ends else 0) + len(text)
+        if self.cut_after is None or end <= self.cut_after:
+            self.frame_ends.append(end)
+            self._reader.take(self, text)
+        if self.cut_after is not None and end >= self.cut_after:
+            self.cut()
+        self.go_on()
+
+    def _notice(self) -> None:
+        self._known = True
+        self._news.set()
+        self._room.set()
+
+    def _has_room(self) -> bool:
+        return len(self._in_flight) < self._window or (not self._in_flight and self._reader.pace() == 0)

@@ -72,11 +72,11 @@ def explain_access(
     from bridge.wiring import checks  # noqa: PLC0415
 
     settings = read_settings(config)
-    given = token or issue_token(settings, user=user, roles=role, sites=site, areas=area, lines=line, hours=1)
+    access_token = token or issue_token(settings, user=user, roles=role, sites=site, areas=area, lines=line, hours=1)
     body = {"mqtt_filter": subscribe} if as_filter else subscription_body(subscribe)
     try:
-        explained = checks.explain_subscription(settings, given, body)
+        explanation = checks.explain_subscription(settings, access_token, body)
     except checks.CheckError as error:
         fail(str(error))
-    console.print_json(json.dumps(explained))
-    raise typer.Exit(0 if explained["allowed"] else 3)
+    console.print_json(json.dumps(explanation))
+    raise typer.Exit(0 if explanation["allowed"] else 3)

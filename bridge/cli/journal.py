@@ -120,8 +120,8 @@ def restore(
             restored = journal_restore.restore_journal(file, place, stream=stream, replace=replace, progress=progress)
         except journal_backup.VerificationFailed as error:
             fail(f"{error}; nothing was restored", code=NOT_WHOLE)
-    for each in restored.replaced_files:
-        print_text(f"kept: {each}")
+    for replaced in restored.replaced_files:
+        print_text(f"kept: {replaced}")
     meta = restored.summary.meta
     print_text(f"{place}: stream {meta.stream}, up to offset {meta.last_offset}, in the new epoch {meta.epoch}")
 

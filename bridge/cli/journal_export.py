@@ -48,18 +48,18 @@ def export(
     kinds = {ExportKind.EVENTS: journal_export.export_events, ExportKind.INPUTS: journal_export.export_inputs}
     with exit_on_journal_error(), _open_output(out) as write:
         written = 0
-        left_out: list[journal_export.ExportGap] = []
+        gaps: list[journal_export.ExportGap] = []
         for kind in kinds if only is None else (only,):
             for line in kinds[kind](journal, span):
                 if isinstance(line, bytes):
                     write(line + b"\n")
                     written += 1
                 else:
-                    journal_export.add_gap(left_out, line)
-    for each in left_out:
-        error_console.print(escape_unprintable(f"unreadable: {each}"), markup=False, highlight=False, soft_wrap=True)
-    if left_out:
-        count = sum(each.last - each.first + 1 for each in left_out)
+                    journal_export.add_gap(gaps, line)
+    for gap in gaps:
+        error_console.print(escape_unprintable(f"unreadable: {gap}"), markup=False, highlight=False, soft_wrap=True)
+    if gaps:
+        count = sum(gap.last - gap.first + 1 for gap in gaps)
         fail(f"incomplete: {written} lines written, {count} unreadable", code=NOT_WHOLE)
     error_console.print(f"{written} lines written", highlight=False)
 

@@ -49,7 +49,7 @@ def exit_on_journal_error() -> Iterator[None]:
 
 def escape_unprintable(text: str) -> str:
     """Escape unprintable characters, so that text of a file or a device can't control the terminal."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def print_text(text: str, *, style: str | None = None) -> None:

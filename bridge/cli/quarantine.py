@@ -68,15 +68,15 @@ def list_(
         fail(f"--topic: {escape_unprintable(str(error))}", code=NOT_DONE)
     with exit_on_journal_error():
         quarantine = QuarantineReader(journal_path(path, config))
-        found = list(islice(quarantine.list_inputs(reason=reason, topic=wanted), limit + 1))
-    shown, more = found[:limit], len(found) > limit
+        inputs = list(islice(quarantine.list_inputs(reason=reason, topic=wanted), limit + 1))
+    shown, more = inputs[:limit], len(inputs) > limit
     if as_json:
-        print_json({"inputs": [_as_json(each) for each in shown], "more": more})
+        print_json({"inputs": [_as_json(entry) for entry in shown], "more": more})
         return
-    for each in shown:
-        size = f"{each.size}+" if each.truncated else str(each.size)
-        when = rfc3339(each.received_at)
-        print_text(f"{each.number:>10}  {when}  {each.state:<11}  {each.reason:<20}  {size:>6}  {each.topic}")
+    for entry in shown:
+        size = f"{entry.size}+" if entry.truncated else str(entry.size)
+        when = rfc3339(entry.received_at)
+        print_text(f"{entry.number:>10}  {when}  {entry.state:<11}  {entry.reason:<20}  {size:>6}  {entry.topic}")
     if more:
         print_text(f"there are older ones: --limit {limit * 2}")
     if not shown:
@@ -100,13 +100,13 @@ def show(
     """Show the payload of a quarantined input, with unprintable characters escaped."""
     with exit_on_journal_error():
         quarantine = QuarantineReader(journal_path(path, config))
-        aside, payload = quarantine.find_input(number), quarantine.read_payload(number)
+        entry, payload = quarantine.find_input(number), quarantine.read_payload(number)
     if as_json:
-        print_json({**_as_json(aside), "payload_hex": payload.hex()})
+        print_json({**_as_json(entry), "payload_hex": payload.hex()})
         return
-    print_text(f"input {aside.number} of {rfc3339(aside.received_at)} on {aside.topic}")
+    print_text(f"input {entry.number} of {rfc3339(entry.received_at)} on {entry.topic}")
     print_text(
-        f"{aside.reason}, {aside.state}, {aside.size} bytes" + (" kept of a longer payload" if aside.truncated else "")
+        f"{entry.reason}, {entry.state}, {entry.size} bytes" + (" kept of a longer payload" if entry.truncated else "")
     )
     bytes_ = payload if whole else payload[:SHOWN_BYTES]
     for line in _payload_lines(bytes_, as_hex=as_hex):
@@ -136,16 +136,16 @@ def replay(
         before = quarantine.last_number()
         writer = SqliteQuarantineWriter.open(quarantine.path, stream=quarantine.meta.stream)
         try:
-            asked = writer.request_replays(chosen)
+            requested = writer.request_replays(chosen)
         finally:
             writer.close()
-        for number in sorted(set(chosen) - set(asked)):
+        for number in sorted(set(chosen) - set(requested)):
             print_text(f"{number}: {_refusal_reason(quarantine, number)}")
-        waiting = _print_outcomes(quarantine, asked, before, time.monotonic() + wait)
+        waiting = _print_outcomes(quarantine, requested, before, time.monotonic() + wait)
     if waiting:
         print_text(f"{len(waiting)} requested, no outcome yet: a stopped bridge processes them when it starts")
-    if len(asked) < len(chosen):
-        fail(f"{len(asked)} of {len(chosen)} replays requested", code=NOT_WHOLE)
+    if len(requested) < len(chosen):
+        fail(f"{len(requested)} of {len(chosen)} replays requested", code=NOT_WHOLE)
 
 
 @app.command()
@@ -180,15 +180,15 @@ def _select_numbers(
         fail("give either numbers, --reason or --all", code=NOT_DONE)
     if numbers:
         return sorted(set(numbers))
-    return sorted(each.number for each in quarantine.list_inputs(reason=reason, state="waiting"))
+    return sorted(entry.number for entry in quarantine.list_inputs(reason=reason, state="waiting"))
 
 
 def _refusal_reason(quarantine: QuarantineReader, number: int) -> str:
     try:
-        aside = quarantine.find_input(number)
+        entry = quarantine.find_input(number)
     except NotQuarantined:
         return "not in quarantine"
-    return "its payload was not kept completely" if aside.state == "waiting" else aside.state
+    return "its payload was not kept completely" if entry.state == "waiting" else entry.state
 
 
 def _print_outcomes(quarantine: QuarantineReader, numbers: Sequence[int], after: int, deadline: float) -> list[int]:
@@ -206,15 +206,15 @@ def _print_outcomes(quarantine: QuarantineReader, numbers: Sequence[int], after:
         time.sleep(POLL_SECONDS)
 
 
-def _as_json(aside: QuarantinedInput) -> dict[str, Any]:
+def _as_json(entry: QuarantinedInput) -> dict[str, Any]:
     return {
-        "number": aside.number,
-        "received_at": rfc3339(aside.received_at),
-        "topic": aside.topic,
-        "reason": aside.reason,
-        "bytes": aside.size,
-        "cut": aside.truncated,
-        "state": aside.state,
+        "number": entry.number,
+        "received_at": rfc3339(entry.received_at),
+        "topic": entry.topic,
+        "reason": entry.reason,
+        "bytes": entry.size,
+        "cut": entry.truncated,
+        "state": entry.state,
     }
 
 

@@ -82,11 +82,11 @@ def check(
     from bridge.wiring import checks  # noqa: PLC0415
 
     logs.configure(level="error", log_format="console")  # the results contain the broker's answers
-    findings = asyncio.run(checks.run_checks(find_config(config), offline=offline))
-    for finding in findings:
-        mark = "[green]ok[/]  " if finding.ok else "[red]FAIL[/]"
-        console.print(f"{mark} [bold]{finding.name:<9}[/]", end=" ")
-        console.print(finding.text, markup=False, highlight=False, soft_wrap=True)
-    bad = sum(not finding.ok for finding in findings)
-    console.print(f"{bad} of {len(findings)} checks failed" if bad else "all checks passed")
+    results = asyncio.run(checks.run_checks(find_config(config), offline=offline))
+    for result in results:
+        mark = "[green]ok[/]  " if result.ok else "[red]FAIL[/]"
+        console.print(f"{mark} [bold]{result.name:<9}[/]", end=" ")
+        console.print(result.text, markup=False, highlight=False, soft_wrap=True)
+    bad = sum(not result.ok for result in results)
+    console.print(f"{bad} of {len(results)} checks failed" if bad else "all checks passed")
     raise typer.Exit(1 if bad else 0)

@@ -91,8 +91,8 @@ class CutPlayer:
             lines = text[read : text.rfind("\n") + 1].splitlines()
             read = max(read, text.rfind("\n") + 1)
             for line in lines:
-                said = json.loads(line)
-                yield CutAnnouncement(said["part"], said["how"], said["seconds"], said["forgets"])
+                cut = json.loads(line)
+                yield CutAnnouncement(cut["part"], cut["how"], cut["seconds"], cut["forgets"])
 
     def _read_file(self) -> str:
         return self._file.read_text(encoding="utf-8") if self._file.exists() else ""

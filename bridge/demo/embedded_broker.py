@@ -84,14 +84,14 @@ class BrokerDied(EmbeddedBrokerError):
 def find_broker() -> tuple[BrokerKind, Path]:
     """Return the broker to start, preferably a Mosquitto; raises `NoBrokerFound`."""
     for folders in (None, ":".join(MORE_FOLDERS)):
-        found = shutil.which("mosquitto", path=folders)
-        if found is not None:
-            return "mosquitto", Path(found)
+        program = shutil.which("mosquitto", path=folders)
+        if program is not None:
+            return "mosquitto", Path(program)
     beside_us = str(Path(sys.prefix) / "bin")  # where pip puts it, whether or not the environment is activated
-    found = shutil.which("nats-server", path=beside_us) or shutil.which("nats-server")
-    if found is None:
+    program = shutil.which("nats-server", path=beside_us) or shutil.which("nats-server")
+    if program is None:
         raise NoBrokerFound
-    return "nats-server", Path(found)
+    return "nats-server", Path(program)
 
 
 class EmbeddedBroker:

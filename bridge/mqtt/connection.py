@@ -65,9 +65,9 @@ class BrokerConnection(PahoClient):
 
     def _set_lost(self, reason: str) -> None:
         super()._set_lost(reason)
-        for each in self._unconfirmed.values():
-            if not each.confirmation.done():
-                each.confirmation.set_exception(BrokerUnavailable(reason))
+        for unconfirmed in self._unconfirmed.values():
+            if not unconfirmed.confirmation.done():
+                unconfirmed.confirmation.set_exception(BrokerUnavailable(reason))
         self._unconfirmed.clear()
 
     # -- receiving --------------------------------------------------------------------------------------------------
@@ -75,8 +75,8 @@ class BrokerConnection(PahoClient):
     def resume(self) -> None:
         """Resume reading. Restart the time limit of unconfirmed publications: their answers may lie unread."""
         now = self._loop.time()
-        for each in self._unconfirmed.values():
-            each.since = now
+        for unconfirmed in self._unconfirmed.values():
+            unconfirmed.since = now
         super().resume()
 
     # paho's signature

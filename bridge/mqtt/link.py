@@ -152,8 +152,8 @@ class BrokerLink:
         except BrokerUnavailable as error:
             gone = error
         except asyncio.CancelledError:
-            for each in confirmations:
-                each.cancel()
+            for confirmation in confirmations:
+                confirmation.cancel()
             raise
         refusals: list[PublishRefused] = []
         for outcome in await asyncio.gather(*confirmations, return_exceptions=True):

@@ -39,42 +39,42 @@ async def probe_broker(settings: BrokerSettings, *, root: str, reads: Sequence[s
     Takes some seconds, and ends at the first failed connect. Publishes only empty messages under `_probe`; a running
     bridge quarantines those that the rules let through.
     """
-    findings: list[ProbeResult] = []
+    results: list[ProbeResult] = []
     try:
-        findings.append(await _connect(settings))
-        findings.append(await _subscribe(settings, [f"{root}/{text}" for text in reads]))
+        results.append(await _connect(settings))
+        results.append(await _subscribe(settings, [f"{root}/{text}" for text in reads]))
         token = secrets.token_hex(8)
         branches = (
             TopicBranch.BRIDGE, TopicBranch.EVENT, TopicBranch.STATION, TopicBranch.COMMAND, TopicBranch.REPORT,
         )  # fmt: skip
-        status, event, lamp, command, report = topics = [f"{each.prefix(root)}_probe/{token}" for each in branches]
+        status, event, lamp, command, report = topics = [f"{branch.prefix(root)}_probe/{token}" for branch in branches]
         async with _open_link(settings, subscriptions=topics) as bridge:
             for topic, what in ((status, "status messages"), (event, "events"), (lamp, "lamp states")):
-                findings.append(
+                results.append(
                     await _check_delivered(
                         bridge, bridge, topic, f"the bridge can publish {what} and receive them back"
                     )
                 )
             if _has_front(settings):
                 async with _open_link(settings, front=True, subscriptions=[status, event]) as front:
-                    findings.append(
+                    results.append(
                         await _check_delivered(front, bridge, command, "the bridge receives the front's commands")
                     )
                     for topic, what in ((status, "status messages"), (event, "events")):  # a separate front needs both
-                        findings.append(
+                        results.append(
                             await _check_delivered(bridge, front, topic, f"the front receives the bridge's {what}")
                         )
-                findings.append(
+                results.append(
                     await _check_withheld(bridge, command, status, "the bridge's user cannot publish commands")
                 )
-                findings.append(
+                results.append(
                     await _check_withheld(bridge, report, status, "the bridge's user cannot publish reports")
                 )
             else:
-                findings.append(ProbeResult("rules", ok=True, text=_ONE_USER))
+                results.append(ProbeResult("rules", ok=True, text=_ONE_USER))
     except _NotConnected as error:
-        findings.append(ProbeResult("connect", ok=False, text=str(error)))
-    return findings
+        results.append(ProbeResult("connect", ok=False, text=str(error)))
+    return results
 
 
 _ONE_USER = (
@@ -155,7 +155,7 @@ async def _open_link(
         durable=False,
         username=username,
         password=settings.front_password if front else settings.password,
-        subscriptions=[(each, 1) for each in subscriptions],
+        subscriptions=[(topic_filter, 1) for topic_filter in subscriptions],
     )
     running = asyncio.create_task(link.run(), name="broker-probe")
     try:

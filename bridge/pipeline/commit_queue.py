@@ -31,7 +31,7 @@ class CommitQueue:
         self._room.set()
 
     def topics(self) -> list[str]:
-        return [each.entry.input.topic for each in self._waiting]
+        return [pending.entry.input.topic for pending in self._waiting]
 
     @property
     def capacity_left(self) -> int:
@@ -52,13 +52,13 @@ class CommitQueue:
 
     def take_all(self) -> list[PendingInput]:
         """Remove and return all pending inputs."""
-        taken, self._waiting = self._waiting, []
+        pending, self._waiting = self._waiting, []
         self._events = 0
         self._room.set()
         if not self.is_closed:
             self._work.clear()
             self._full.clear()
-        return taken
+        return pending
 
     def close(self) -> None:
         """Close the queue: nothing more will be added."""

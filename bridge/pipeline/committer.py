@@ -79,7 +79,7 @@ class Committer:
         self.committing: Sequence[JournalEntry] = ()
         self._acked_up_to = intake.dedup.acked_up_to
         self._crash: CrashRecord | None = None
-        self._crash_told = False
+        self._crash_recorded = False
         self._stop_at: float | None = None  # time of the loop's clock at which a stop gives up on the disk
 
     def record_crash(self, crash: CrashRecord) -> None:
@@ -125,25 +125,25 @@ class Committer:
         `note`: record `watched_until` even if there is nothing else to commit.
         """
         waiting = self._queue.take_all()
-        entries = [each.entry for each in waiting]
-        replayed = [each.replayed for each in waiting if each.replayed is not None]
+        entries = [pending.entry for pending in waiting]
+        replayed = [pending.replayed for pending in waiting if pending.replayed is not None]
         checkpoints: dict[str, bytes] = {}
-        settled = None
+        acked_up_to = None
         if checkpoint:
-            settled = self._advance_acked()
+            acked_up_to = self._advance_acked()
             if self._crash is None:
                 checkpoints = {line: self._intake.floor.checkpoint(line) for line in self._intake.floor.changed_lines()}
         suspect = None
-        if self._crash is not None and not self._crash_told:
-            self._crash_told = True
+        if self._crash is not None and not self._crash_recorded:
+            self._crash_recorded = True
             suspect = self._crash.suspect
             replayed += [] if self._crash.replayed is None else [self._crash.replayed]
-        if not (entries or checkpoints or note or replayed) and settled is None and suspect is None:
+        if not (entries or checkpoints or note or replayed) and acked_up_to is None and suspect is None:
             return None, waiting
         batch = Batch(
             entries=entries,
             checkpoints=checkpoints,
-            acked_up_to=settled,
+            acked_up_to=acked_up_to,
             crash_digest=suspect,
             quarantined_numbers=replayed,
             watched_until=self._clock.now(),
@@ -153,13 +153,13 @@ class Committer:
     def _advance_acked(self) -> int | None:
         status = self._source.status
         generation = status.generation if status.connected else None
-        settled = self._intake.dedup.advance_acked(
+        acked_up_to = self._intake.dedup.advance_acked(
             monotonic_ms(), generation=generation, caught_up=self._is_caught_up()
         )
-        if settled == self._acked_up_to:
+        if acked_up_to == self._acked_up_to:
             return None
-        self._acked_up_to = settled
-        return settled
+        self._acked_up_to = acked_up_to
+        return acked_up_to
 
     async def _commit(self, batch: Batch, waiting: list[PendingInput], writer: JournalThread) -> bool:
         """Commit, however long it takes; return False if a stop ended the retries, with nothing acknowledged."""
@@ -229,16 +229,18 @@ class Committer:
 
     def _finish_commit(self, entries: Sequence[JournalEntry], waiting: list[PendingInput]) -> None:
         """Acknowledge a durable batch to the broker, then update dedup and status and call the listeners."""
-        self._source.acknowledge([each.message for each in waiting if each.message is not None])
-        owed = [
-            each.entry.input.number for each in waiting if each.message is not None and self._is_ack_lost(each.message)
+        self._source.acknowledge([pending.message for pending in waiting if pending.message is not None])
+        unacknowledged = [
+            pending.entry.input.number
+            for pending in waiting
+            if pending.message is not None and self._is_ack_lost(pending.message)
         ]
         self.committing = ()
         self._queue.unblock()
         self.status = self.status.as_ready()
         if not entries:
             return
-        self._intake.dedup.record_acks(entries[-1].input.number, monotonic_ms(), except_for=owed)
+        self._intake.dedup.record_acks(entries[-1].input.number, monotonic_ms(), except_for=unacknowledged)
         self._intake.forget_committed(entries)
         self.status = self.status.with_committed(entries, at=self._clock.now())
         for listener in self.listeners:

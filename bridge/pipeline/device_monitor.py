@@ -26,18 +26,18 @@ class DeviceMonitor:
 
     def log_changes(self) -> None:
         """Log what has changed since the last call."""
-        self._look_at_effects()
-        self._look_at_gaps()
+        self._log_effect_changes()
+        self._log_new_gaps()
 
-    def _look_at_effects(self) -> None:
-        found = self._intake.floor.ineffective_devices()
-        for place in found.keys() - self._logged.keys():
-            log.warning("pipeline.device_ineffective", place=_name(place), reason=found[place])
-        for place in self._logged.keys() - found.keys():
+    def _log_effect_changes(self) -> None:
+        ineffective = self._intake.floor.ineffective_devices()
+        for place in ineffective.keys() - self._logged.keys():
+            log.warning("pipeline.device_ineffective", place=_name(place), reason=ineffective[place])
+        for place in self._logged.keys() - ineffective.keys():
             log.info("pipeline.device_effective", place=_name(place))
-        self._logged = found
+        self._logged = ineffective
 
-    def _look_at_gaps(self) -> None:
+    def _log_new_gaps(self) -> None:
         before, self._gaps = self._gaps, self._intake.floor.gaps_by_device()
         rises = {place: _rise(before.get(place, NO_GAPS), gaps) for place, gaps in self._gaps.items()}
         risen = [(place, rise) for place, rise in rises.items() if any(rise)]

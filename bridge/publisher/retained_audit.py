@@ -77,10 +77,10 @@ class RetainedAudit:
         if self._running is not None:
             self._running.cancel()
 
-    def log_incomplete(self, seen: AuditResult, missing: Sequence[str]) -> None:
+    def log_incomplete(self, audit: AuditResult, missing: Sequence[str]) -> None:
         """Log what may have been missed, once per reason. `missing`: topics that must have been there."""
-        reason = seen.reason
-        if reason is None and not seen.scan.is_complete:
+        reason = audit.reason
+        if reason is None and not audit.scan.is_complete:
             reason = QUEUE_TOO_SHORT
         if reason is None and missing:
             reason = NOT_READABLE
@@ -88,7 +88,7 @@ class RetainedAudit:
             log.warning(
                 "publisher.audit_incomplete",
                 reason=reason,
-                retained=seen.scan.messages,
+                retained=audit.scan.messages,
                 missing=len(missing),
                 example=missing[0] if missing else None,
             )

@@ -64,28 +64,28 @@ class StreamOwnership:
                 while not self._channel.status.connected:
                     await self._channel.wait_status_change(self._channel.status)
                 await self._channel.publish(self._echo, b"")
-                known = await self._read_retained_rival()
+                rival = await self._read_retained_rival()
         except (TimeoutError, BrokerUnavailable, TopicRefused) as error:
             reason = self._channel.status.reason or str(error) or "the broker does not deliver our own publications"
             log.warning("stream.unclaimed", stream=self._stream, reason=reason)
             return
-        if known is None or not known.online:
+        if rival is None or not rival.online:
             return
-        log.info("stream.owner_check", stream=self._stream, epoch=known.epoch, seconds=LIFE_SECONDS)
+        log.info("stream.owner_check", stream=self._stream, epoch=rival.epoch, seconds=LIFE_SECONDS)
         try:
             async with asyncio.timeout(LIFE_SECONDS):
                 await self._wait_rival_gone()
         except TimeoutError:
-            log.info("stream.owner_gone", stream=self._stream, epoch=known.epoch)
+            log.info("stream.owner_gone", stream=self._stream, epoch=rival.epoch)
 
     async def _read_retained_rival(self) -> StreamStatus | None:
         """Return the retained status of another process; the echo arrives after all retained messages."""
-        known = None
+        rival = None
         while True:
             message = await self._next()
             if message.topic == self._echo:
-                return known
-            known = self._parse_rival(message) or known
+                return rival
+            rival = self._parse_rival(message) or rival
 
     async def _wait_rival_gone(self) -> None:
         """Return when the other process goes offline; raise `StreamTaken` when it publishes a live status."""

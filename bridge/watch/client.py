@@ -123,7 +123,7 @@ class WatchClient:
         self.on_frame(frame)
         if frame["type"] == "error" and frame["code"] in REFUSAL_CODES:
             self.refused_ids.add(frame.get("id"))
-            if self.refused_ids.issuperset(each["id"] for each in self.subscriptions):
+            if self.refused_ids.issuperset(subscription["id"] for subscription in self.subscriptions):
                 raise WatchEnded(f"no subscription was accepted: {frame['message']}")
         self.event_count += "offset" in frame
         return self.event_limit is not None and self.event_count >= self.event_limit

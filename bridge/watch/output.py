@@ -92,16 +92,16 @@ def _format_event(frame: Frame) -> str:
 
 def _format_quality(quality: dict[str, Any]) -> str:
     """Return what limits the trust in an event, prominent fields first; includes fields that a later version adds."""
-    said = {
+    limits = {
         name: value
         for name, value in quality.items()
         if value is not None and value is not False and value != UNREMARKABLE_QUALITY.get(name)
     }
-    names = sorted(said, key=lambda name: name not in PROMINENT_QUALITY)
+    names = sorted(limits, key=lambda name: name not in PROMINENT_QUALITY)
     return " ".join(
         f"[bold red]{PROMINENT_QUALITY[name]}[/]"
         if name in PROMINENT_QUALITY
-        else f"[yellow]{escape(_format_field(name, said[name]))}[/]"
+        else f"[yellow]{escape(_format_field(name, limits[name]))}[/]"
         for name in names
     )
 

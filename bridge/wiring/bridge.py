@@ -39,7 +39,7 @@ from bridge.wiring.front_side import FrontSide
 from bridge.wiring.pipeline_side import PipelineSide
 
 STOP_SECONDS: Final = 9.0  # of the 10 s after which Docker and others kill
-LINK_LOOK_SECONDS: Final = 0.25  # delay in reporting a lost broker or a silent pipeline: within 5 s with two keepalives
+LINK_POLL_SECONDS: Final = 0.25  # delay in reporting a lost broker or a silent pipeline: within 5 s with two keepalives
 START_ERRORS: Final = (
     plant_file.PlantFileError,
     PolicyError,
@@ -251,7 +251,7 @@ class Bridge:
             front.front.set_link_state(
                 broker_connected=pipeline.is_connected, stream_live=status.ready, last_seen=status.committed_at
             )
-            await asyncio.sleep(LINK_LOOK_SECONDS)
+            await asyncio.sleep(LINK_POLL_SECONDS)
 
     def _ready(self) -> tuple[bool, str]:
         """Return whether dashboards see a live floor with a correct clock, and the reason."""

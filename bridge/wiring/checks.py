@@ -46,22 +46,22 @@ async def run_checks(config: Path, *, offline: bool) -> list[CheckResult]:
         settings = settings_module.load(config)
     except SettingsError as error:
         return [CheckResult("settings", ok=False, text=str(error))]
-    findings = [
+    results = [
         CheckResult("settings", ok=True, text=str(config)),
-        _finding("plant", lambda: _plant(settings)),
-        _finding("policy", lambda: _policy(settings)),
-        _finding("tokens", lambda: _tokens(settings)),
-        _finding("journal", lambda: _journal(settings)),
+        _run_check("plant", lambda: _plant(settings)),
+        _run_check("policy", lambda: _policy(settings)),
+        _run_check("tokens", lambda: _tokens(settings)),
+        _run_check("journal", lambda: _journal(settings)),
     ]
-    if all(each.ok for each in findings if each.name in ("plant", "journal")):
-        findings.append(_finding("counters", lambda: _counters(settings)))
+    if all(result.ok for result in results if result.name in ("plant", "journal")):
+        results.append(_run_check("counters", lambda: _counters(settings)))
     if not offline:
         reads = build_decoders(max_bytes=settings.broker.max_payload_bytes).subscriptions
-        findings += [
-            CheckResult("broker", ok=each.ok, text=f"{each.name}: {each.text}")
-            for each in await probe_broker(settings.broker, root=settings.root, reads=reads)
+        results += [
+            CheckResult("broker", ok=result.ok, text=f"{result.name}: {result.text}")
+            for result in await probe_broker(settings.broker, root=settings.root, reads=reads)
         ]
-    return findings
+    return results
 
 
 def explain_subscription(settings: Settings, token: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -80,11 +80,11 @@ def explain_empty_access(settings: Settings, token: str, roles: Sequence[str]) -
     policy = _policy_of(settings)
     if _viewer(settings, token, policy).read_grants.all:
         return None
-    known = ", ".join(policy.roles)
+    roles_of_policy = ", ".join(policy.roles)
     if not roles:
-        return f"gives no access without --role, one of: {known}"
+        return f"gives no access without --role, one of: {roles_of_policy}"
     if unknown := [role for role in roles if role not in policy.roles]:
-        return f"gives no access: unknown role {', '.join(unknown)}; the policy has {known}"
+        return f"gives no access: unknown role {', '.join(unknown)}; the policy has {roles_of_policy}"
     filters = ", ".join(text for role in Role if role in roles for text in policy.roles[role].read)
     wanted = " or ".join(f"--{claim}" for claim in ("site", "area", "line") if f"{{{claim}}}" in filters)
     return f"gives no access: {', '.join(roles)} may read {filters or 'nothing'}" + (
@@ -109,7 +109,7 @@ def _viewer(settings: Settings, token: str, policy: Policy) -> Viewer:
         raise CheckError(str(error)) from error
 
 
-def _finding(name: str, check: Callable[[], str]) -> CheckResult:
+def _run_check(name: str, check: Callable[[], str]) -> CheckResult:
     try:
         return CheckResult(name, ok=True, text=check())
     except (CheckError, plant_file.PlantFileError, PolicyError, TokenKeyError, JournalError) as error:
@@ -136,7 +136,7 @@ def _journal(settings: Settings) -> str:
     path = settings.journal.path
     if not path.exists():
         require_no_leftovers(path, marker=read_marker(path))
-        folder = next(each for each in path.absolute().parents if each.exists())
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK):
             raise JournalError(f"{path}: cannot open a journal there: {folder} is not a writable folder")
         return f"{path}: will be created at the first start"
@@ -164,7 +164,7 @@ def _counters(settings: Settings) -> str:
     except JournalTooOld:
         return f"{path}: available after the next start migrates the journal"
     try:
-        checkpoints = {each.line: each.state for each in journal.checkpoints()}
+        checkpoints = {checkpoint.line: checkpoint.state for checkpoint in journal.checkpoints()}
     finally:
         journal.close()
     try:

@@ -39,11 +39,11 @@ class CutPlayer:
         self._broker_runs.set()
 
     @property
-    def is_bridge_away(self) -> bool:
+    def is_bridge_down(self) -> bool:
         return not self._bridge_may_run.is_set()
 
     @property
-    def is_broker_away(self) -> bool:
+    def is_broker_down(self) -> bool:
         return not self._broker_runs.is_set()
 
     async def wait_for_bridge(self) -> None:
@@ -56,10 +56,10 @@ class CutPlayer:
         """Play announced cuts until cancelled, independently per part; skip a cut of a part that is offline."""
         async with asyncio.TaskGroup() as tasks:
             async for cut in self._read_announcements():
-                if cut.part == "bridge" and not self.is_bridge_away:
+                if cut.part == "bridge" and not self.is_bridge_down:
                     self._bridge_may_run.clear()
                     tasks.create_task(self._cut_bridge(cut), name="cut-bridge")
-                elif cut.part == "broker" and not self.is_broker_away:
+                elif cut.part == "broker" and not self.is_broker_down:
                     self._broker_runs.clear()
                     tasks.create_task(self._cut_broker(cut), name="cut-broker")
 

@@ -22,7 +22,7 @@ START_SECONDS = 10.0
 STOP_SECONDS = 5.0
 LAST_LINES = 8
 # Debian's sbin, local builds and Homebrew are often not on an ordinary user's PATH
-MORE_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
+EXTRA_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 CONNECT = bytes.fromhex("10 11 0004 4d515454 04 02 000a 0005 7265616479")  # MQTT 3.1.1, clean, client id `ready`
 CONNACK = bytes.fromhex("20 02 00 00")
 
@@ -83,12 +83,12 @@ class BrokerDied(EmbeddedBrokerError):
 
 def find_broker() -> tuple[BrokerKind, Path]:
     """Return the broker to start, preferably a Mosquitto; raises `NoBrokerFound`."""
-    for folders in (None, ":".join(MORE_FOLDERS)):
+    for folders in (None, ":".join(EXTRA_FOLDERS)):
         program = shutil.which("mosquitto", path=folders)
         if program is not None:
             return "mosquitto", Path(program)
-    beside_us = str(Path(sys.prefix) / "bin")  # where pip puts it, whether or not the environment is activated
-    program = shutil.which("nats-server", path=beside_us) or shutil.which("nats-server")
+    environment_bin = str(Path(sys.prefix) / "bin")  # where pip puts it, whether or not the environment is activated
+    program = shutil.which("nats-server", path=environment_bin) or shutil.which("nats-server")
     if program is None:
         raise NoBrokerFound
     return "nats-server", Path(program)

@@ -80,14 +80,18 @@ async def _run(options: DemoOptions, *, console: Console, issue_token: Callable[
                 _print_summary(console, options, broker.kind, bridge, plant, disturbances=trouble, token=token)
             async with asyncio.TaskGroup() as tasks:
                 watching = [
-                    tasks.create_task(_restart_bridge(bridge, options.port, console, stop, cuts), name="keep-bridge"),
-                    tasks.create_task(_raise_on_simulator_end(plant, stop), name="tell-plant"),
-                    tasks.create_task(_raise_on_broker_end(broker, cuts), name="tell-broker"),
+                    tasks.create_task(
+                        _restart_bridge(bridge, options.port, console, stop, cuts), name="restart-bridge"
+                    ),
+                    tasks.create_task(_raise_on_simulator_end(plant, stop), name="watch-plant"),
+                    tasks.create_task(_raise_on_broker_end(broker, cuts), name="watch-broker"),
                     tasks.create_task(cuts.play(), name="play-cuts"),
-                    tasks.create_task(_print_first_deliveries(options, issue_token, config, console), name="tally"),
+                    tasks.create_task(
+                        _print_first_deliveries(options, issue_token, config, console), name="first-deliveries"
+                    ),
                 ]
                 if terminal:
-                    watching.append(tasks.create_task(_stop_on_hangup(stop), name="notice-hangup"))
+                    watching.append(tasks.create_task(_stop_on_hangup(stop), name="watch-hangup"))
                 await stop.wait()
                 for task in watching:
                     task.cancel()
@@ -162,7 +166,7 @@ async def _restart_bridge(
         code = await bridge.wait()
         if stop.is_set():
             return
-        if cuts.is_bridge_away:
+        if cuts.is_bridge_down:
             await cuts.wait_for_bridge()
             await bridge.start()
             if await _wait_until_ready(port, bridge, stop):
@@ -188,7 +192,7 @@ async def _raise_on_simulator_end(plant: ChildProcess, stop: asyncio.Event) -> N
 async def _raise_on_broker_end(broker: EmbeddedBroker, cuts: CutPlayer) -> None:
     while True:
         died = await broker.wait_exited()
-        if not cuts.is_broker_away:
+        if not cuts.is_broker_down:
             raise DemoError(str(died))
         await cuts.wait_for_broker()
 
@@ -217,7 +221,7 @@ async def _print_first_deliveries(
     watch = WatchClient(
         url=f"ws://127.0.0.1:{options.port}/ws",
         token=lambda: issue_token(config),
-        subscriptions=[{"id": "tally", "subscription_type": "line", "target_id": "all"}],
+        subscriptions=[{"id": "demo", "subscription_type": "line", "target_id": "all"}],
         on_frame=show,
     )
     with contextlib.suppress(asyncio.CancelledError):

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from bridge.domain.messages import Message
 from bridge.domain.records import JournalEntry
 
-MOST_EVENTS: Final = 10_000  # of one batch: bounds its memory when overdue deadlines make thousands of events per input
+MAX_BATCH_EVENTS: Final = 10_000  # bounds a batch's memory when overdue deadlines make thousands of events per input
 
 
 class PendingInput(NamedTuple):
@@ -40,7 +40,7 @@ class CommitQueue:
 
     @property
     def _is_full(self) -> bool:
-        return self.capacity_left <= 0 or self._events >= MOST_EVENTS
+        return self.capacity_left <= 0 or self._events >= MAX_BATCH_EVENTS
 
     def add(self, entry: JournalEntry, message: Message | None = None, *, replayed: int | None = None) -> None:
         self._waiting.append(PendingInput(entry, message, replayed))

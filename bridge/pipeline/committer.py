@@ -1,7 +1,7 @@
 """The committer: commits applied inputs in batches and only then acknowledges them (design.md, promise P1).
 
 While one batch commits in the journal thread the next is gathered. A failed commit is retried with the same batch until
-it succeeds. Meanwhile nothing is acknowledged and nothing more is taken in, so the broker queues.
+it succeeds. Meanwhile nothing is acknowledged and nothing more is received, so the broker queues.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ FIRST_RETRY_SECONDS = 0.1
 MAX_RETRY_SECONDS = 5.0
 PRUNE_SECONDS = 0.2  # between two chunks of pruning, so that a commit seldom waits for one
 WATCHED_SECONDS = 5.0  # between two records of `watched_until`: half of what a restart takes for an absence
-LAST_SECONDS = 2.5  # for the commits under way at a stop, of the 10 that a stop has in all
+STOP_COMMIT_SECONDS = 2.5  # for the commits under way at a stop, of the 10 that a stop has in all
 DISK_TIMEOUT = "the disk does not answer"
 
 log = structlog.get_logger(__name__)
@@ -93,24 +93,26 @@ class Committer:
     async def run(self) -> None:
         """Commit until the queue is closed and all of it is durable, or until a stop ends the retries."""
         loop = asyncio.get_running_loop()
-        due = loop.time() + self._checkpoint_seconds
+        checkpoint_at = loop.time() + self._checkpoint_seconds
         prune_at = loop.time()
-        note_at = loop.time() + WATCHED_SECONDS
+        watched_at = loop.time() + WATCHED_SECONDS
         ended = False
         self.status = self.status.as_ready()
         writer = JournalThread()
         try:
             while not ended:
                 await self._queue.wait_for_batch(
-                    batch_wait_seconds=self._batch_wait_seconds, until=min(due, prune_at, note_at)
+                    batch_wait_seconds=self._batch_wait_seconds, until=min(checkpoint_at, prune_at, watched_at)
                 )
                 ended = self._queue.is_closed
-                checkpoint = ended or loop.time() >= due
+                checkpoint = ended or loop.time() >= checkpoint_at
                 if checkpoint:
-                    due = loop.time() + self._checkpoint_seconds
-                batch, waiting = self._build_batch(checkpoint=checkpoint, note=ended or loop.time() >= note_at)
+                    checkpoint_at = loop.time() + self._checkpoint_seconds
+                batch, waiting = self._build_batch(
+                    checkpoint=checkpoint, record_watched=ended or loop.time() >= watched_at
+                )
                 if batch is not None:
-                    note_at = loop.time() + WATCHED_SECONDS
+                    watched_at = loop.time() + WATCHED_SECONDS
                     if not await self._commit(batch, waiting, writer):
                         return
                 if not ended and loop.time() >= prune_at:
@@ -119,10 +121,10 @@ class Committer:
         finally:
             writer.close()
 
-    def _build_batch(self, *, checkpoint: bool, note: bool) -> tuple[Batch | None, list[PendingInput]]:
+    def _build_batch(self, *, checkpoint: bool, record_watched: bool) -> tuple[Batch | None, list[PendingInput]]:
         """Build a batch of all that is applied. No await in here, so checkpoints are of exactly that state.
 
-        `note`: record `watched_until` even if there is nothing else to commit.
+        `record_watched`: record `watched_until` even if there is nothing else to commit.
         """
         waiting = self._queue.take_all()
         entries = [pending.entry for pending in waiting]
@@ -138,7 +140,7 @@ class Committer:
             self._crash_recorded = True
             suspect = self._crash.suspect
             replayed += [] if self._crash.replayed is None else [self._crash.replayed]
-        if not (entries or checkpoints or note or replayed) and acked_up_to is None and suspect is None:
+        if not (entries or checkpoints or record_watched or replayed) and acked_up_to is None and suspect is None:
             return None, waiting
         batch = Batch(
             entries=entries,
@@ -189,7 +191,7 @@ class Committer:
         return True
 
     async def _wait_for_writer(self, call: Coroutine[Any, Any, T]) -> T:
-        """Wait for the journal thread, but at most `LAST_SECONDS` of a stop; then raise `CommitFailed`."""
+        """Wait for the journal thread, but at most `STOP_COMMIT_SECONDS` of a stop; then raise `CommitFailed`."""
         writing = asyncio.create_task(call, name="pipeline-writing")
         stopping = asyncio.create_task(self._stopping.wait(), name="pipeline-stopping")
         try:
@@ -206,19 +208,19 @@ class Committer:
     def _stop_seconds_left(self) -> float:
         """Return the seconds that the stop still allows, over all commits together."""
         now = asyncio.get_running_loop().time()
-        self._stop_at = now + LAST_SECONDS if self._stop_at is None else self._stop_at
+        self._stop_at = now + STOP_COMMIT_SECONDS if self._stop_at is None else self._stop_at
         return max(0.0, self._stop_at - now)
 
     async def _prune(self, writer: JournalThread) -> bool:
         """Prune a chunk of old events and inputs; return whether there may be more."""
         self.status = replace(self.status, committing_since=monotonic_ms())
         try:
-            gone = await self._wait_for_writer(writer.call(self._journal.prune, self._retention_now(), self._keep))
+            pruned = await self._wait_for_writer(writer.call(self._journal.prune, self._retention_now(), self._keep))
         except CommitFailed as failure:
             log.warning("pipeline.prune_failed", reason=failure.reason)
-            gone = 0
+            pruned = 0
         self.status = replace(self.status, committing_since=None)
-        return gone > 0
+        return pruned > 0
 
     def _retention_now(self) -> Millis:
         """Return the time that retention uses: the last arrival before the start, plus the time since.

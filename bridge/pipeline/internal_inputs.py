@@ -17,7 +17,6 @@ from bridge.ports.clock import AdjustableClock
 OUTAGE_SECONDS: Final = 5.0
 """Real time, like every other time about the link. A shorter outage changes nothing: the broker keeps what is sent."""
 
-
 log = structlog.get_logger(__name__)
 
 
@@ -59,7 +58,7 @@ class InternalInputSource:
         self._clock = clock
         self._intake = intake
         self._link = LinkOutageDetector(source)
-        self._lost_at: Millis | None = None  # start of the time in which nobody watches, for the log
+        self._lost_at: Millis | None = None  # start of an outage, for the log
 
     def due_inputs(self, *, caught_up: bool) -> Iterator[tuple[str, Callable[[], JournalEntry]]]:
         """Yield a clock step before any deadline that it makes due, and a lost link once all messages are applied."""

@@ -33,7 +33,7 @@ from bridge.ports.broker import QueuedMessageSource
 from bridge.ports.clock import AdjustableClock
 from bridge.ports.journal import Journal, RetentionLimits
 
-FOR_EVER: Final = RetentionLimits()
+KEEP_ALL: Final = RetentionLimits()
 APPLY_CHUNK = 100  # messages applied between two checks of the clock: bounds how long the loop is blocked
 ACK_DOUBT_SECONDS = 15.0
 
@@ -64,7 +64,7 @@ class Pipeline:
         commit_max_inputs: int,
         commit_max_ms: int,
         checkpoint_seconds: float,
-        keep: RetentionLimits = FOR_EVER,
+        keep: RetentionLimits = KEEP_ALL,
         ack_doubt_seconds: float = ACK_DOUBT_SECONDS,
         listeners: Iterable[CommitListener] = (),
     ) -> None:

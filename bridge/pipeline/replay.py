@@ -26,7 +26,7 @@ from bridge.domain.reports import Disposition, Outcome
 from bridge.ports.journal import Journal
 
 PAGE: Final = 1_000  # inputs read at a time: bounds the memory of a long replay
-DIFFERENCES_KEPT: Final = 20  # a changed rule differs everywhere; a few examples show which
+MAX_DIFFERENCES: Final = 20  # a changed rule differs everywhere; a few examples show which
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def restore_floor(plant: Plant, journal: Journal, *, decode: Decoder) -> Restore
                 text = entry.input.payload
             if difference is not None:
                 differences += 1
-                first = [*first, difference][:DIFFERENCES_KEPT]
+                first = [*first, difference][:MAX_DIFFERENCES]
         number = page[-1].input.number
     return RestoredFloor(floor, text, replayed, differences, tuple(first))
 

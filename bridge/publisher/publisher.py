@@ -66,7 +66,7 @@ class Publisher:
         """Publications refused by the broker's rules since the start: a configuration error to be shown."""
         self.stale_cleared = 0
         """Retained topics of ours that were stale, and were cleared or switched off, since the start."""
-        self.looks = 0
+        self.audits = 0
         """Completed audits of the retained messages: on each connection, once the publisher is up to date."""
 
     @property
@@ -217,7 +217,7 @@ class Publisher:
             return  # what was cleared makes room for what was left out
         self._audit.log_incomplete(audit, state.find_missing(audit.restored, audit.scan))
         self._audit.result = None
-        self.looks += 1
+        self.audits += 1
 
     async def _send(self, publications: Sequence[Publication]) -> None:
         """Publish in order; log and skip what the broker's rules refuse, for repeating would not help."""

@@ -12,7 +12,7 @@ from bridge.domain.stream_status import StreamOwner
 from bridge.ports.broker import BrokerUnavailable, MqttVersion, RetainedMessageReader, SubscribeRefused
 
 READ_SECONDS = 30.0  # stops a reading that a slow broker, or one that withholds our status, would make endless
-MOST_READINGS = 20  # of one connection, while each is incomplete: stops us where clears have no effect
+MAX_READINGS = 20  # of one connection, while each is incomplete: stops us where clears have no effect
 FIRST_RETRY_SECONDS = 1.0
 MAX_RETRY_SECONDS = 30.0
 QUEUE_TOO_SHORT = "the broker did not send all: its queue is too short (Mosquitto: max_queued_messages)"
@@ -56,14 +56,14 @@ class RetainedAudit:
     ) -> None:
         """Start a reading in this task group, after the stream's own status and `restored` were confirmed."""
         self.stop()
-        self._readings_left = MOST_READINGS
+        self._readings_left = MAX_READINGS
         self._start_reading = lambda: tasks.create_task(
             self._read_retained(protocol, restored, done), name="publisher-retained"
         )
         self._running = self._start_reading()
 
     def try_again(self) -> bool:
-        """Read again on this connection and discard the result; return False after `MOST_READINGS` readings."""
+        """Read again on this connection and discard the result; return False after `MAX_READINGS` readings."""
         self._readings_left -= 1
         if self._readings_left <= 0:
             return False

@@ -12,8 +12,8 @@ from bridge.domain.messages import Message
 from bridge.domain.stream_status import STATUS_SECONDS, StreamOwner, StreamStatus, read_status, status_topic
 from bridge.ports.broker import BrokerUnavailable, StatusChannel, TopicRefused
 
-REACH_SECONDS = 2.0  # a broker that has not answered by then does not hold up the start
-LIFE_SECONDS = 3 * STATUS_SECONDS  # a live process has published its status by then
+CONNECT_SECONDS = 2.0  # a broker that has not answered by then does not hold up the start
+LIVENESS_SECONDS = 3 * STATUS_SECONDS  # a live process has published its status by then
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +60,7 @@ class StreamOwnership:
         If the broker is unreachable the stream stays unclaimed, and `watch` detects a rival later.
         """
         try:
-            async with asyncio.timeout(REACH_SECONDS):
+            async with asyncio.timeout(CONNECT_SECONDS):
                 while not self._channel.status.connected:
                     await self._channel.wait_status_change(self._channel.status)
                 await self._channel.publish(self._echo, b"")
@@ -71,9 +71,9 @@ class StreamOwnership:
             return
         if rival is None or not rival.online:
             return
-        log.info("stream.owner_check", stream=self._stream, epoch=rival.epoch, seconds=LIFE_SECONDS)
+        log.info("stream.owner_check", stream=self._stream, epoch=rival.epoch, seconds=LIVENESS_SECONDS)
         try:
-            async with asyncio.timeout(LIFE_SECONDS):
+            async with asyncio.timeout(LIVENESS_SECONDS):
                 await self._wait_rival_gone()
         except TimeoutError:
             log.info("stream.owner_gone", stream=self._stream, epoch=rival.epoch)

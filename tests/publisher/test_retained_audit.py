@@ -117,9 +117,9 @@ async def test_older_memory_of_anything_is_put_right(tmp_path: Path) -> None:
             await this.marked(this.commit(workload.next(200)))
             await memory.remember()
             await this.marked(this.commit(workload.next(200)))
-            await until(lambda: this.publisher.looks == 1, what="looked at first")
+            await until(lambda: this.publisher.audits == 1, what="looked at first")
             memory.come_back_with_it()
-            await until(lambda: this.publisher.looks == 2, what="looked again")
+            await until(lambda: this.publisher.audits == 2, what="looked again")
             assert this.publisher.stale_cleared > 0
             await assert_true(memory.broker, this.journal)
 

@@ -33,9 +33,11 @@ class SettingsError(Exception):
     """The settings cannot be used; the text has a line with file, location and reason for each fault."""
 
 
-def file_error_reason(error: Exception) -> object:
+def file_error_reason(error: Exception) -> str:
     """Return why a file cannot be used, without its name, which an `OSError` would repeat."""
-    return error.strerror or error if isinstance(error, OSError) else error
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 class Section(BaseModel):

@@ -5,6 +5,7 @@ from pathlib import Path
 import structlog
 
 from bridge.domain.access.revocations import Revocations, RevocationsError
+from bridge.settings import file_error_reason
 
 log = structlog.get_logger(__name__)
 
@@ -45,8 +46,6 @@ class RevocationFile:
             return Revocations()
         try:
             text = self._path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise RevocationsError(f"{self._path}: not UTF-8") from error
-        except OSError as error:
-            raise RevocationsError(f"{self._path}: {error.strerror}") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise RevocationsError(f"{self._path}: {file_error_reason(error)}") from error
         return Revocations.parse(text, source=str(self._path))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.settings_options import ConfigOption, console, error_console, fail, read_settings
+from bridge.cli.settings_options import ConfigOption, console, fail, read_settings, warn
 from bridge.cli.user_options import (
     AreasOption,
     LinesOption,
@@ -44,7 +44,7 @@ def token(
         fail(str(error))
     console.print(made, markup=False, highlight=False, soft_wrap=True)
     if shortfall is not None:
-        error_console.print(f"this token {shortfall}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        warn(f"this token {shortfall}")
 
 
 def explain_access(

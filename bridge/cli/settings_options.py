@@ -25,6 +25,10 @@ ConfigOption = Annotated[
 ]
 
 
+def warn(text: str) -> None:
+    error_console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
 def fail(text: str, *, code: int = 1) -> NoReturn:
     error_console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(code)

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from bridge.cli.settings_options import ConfigOption, console, error_console, fail, read_settings
+from bridge.cli.settings_options import ConfigOption, console, fail, read_settings, warn
 from bridge.cli.user_options import RolesOption, UserOption, issue_token, subscription_body
 from bridge.settings import Settings
 
@@ -56,7 +56,7 @@ def watch(
     if url is None:
         assert settings is not None
         for notice in _unknown_line_warnings(settings, subscriptions):
-            error_console.print(notice, style="yellow", markup=False, highlight=False, soft_wrap=True)
+            warn(notice)
         scheme = "wss" if settings.web.tls_cert_file else "ws"
         host = "127.0.0.1" if settings.web.host in ("0.0.0.0", "::") else settings.web.host  # noqa: S104
         url = f"{scheme}://{host}:{settings.web.port}{settings.web.root_path}/ws"

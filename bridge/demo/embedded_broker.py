@@ -115,7 +115,9 @@ class EmbeddedBroker:
 
     async def start(self) -> None:
         """Start the broker and wait until it answers; also again after `simulate_power_loss`."""
-        self._require_free_port()
+        error = find_bind_error(self.port)
+        if error is not None:
+            raise BrokerPortTaken(self.port) from error
         self._folder.mkdir(parents=True, exist_ok=True)
         conf = self._folder / f"{self.kind}.conf"
         conf.write_text(CONFIGURATION[self.kind].format(port=self.port, folder=self._folder))
@@ -167,14 +169,6 @@ class EmbeddedBroker:
         assert self._process is not None, "inside the context"
         return self._process.pid
 
-    def _require_free_port(self) -> None:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as brokers do: a closed one's port is free
-            try:
-                probe.bind((HOST, self.port))
-            except OSError as error:
-                raise BrokerPortTaken(self.port) from error
-
     async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + START_SECONDS
@@ -201,6 +195,17 @@ class EmbeddedBroker:
     def _last_lines(self) -> str:
         lines = self._log_file.read_text(errors="replace").splitlines()
         return "\n".join(f"  {line}" for line in lines[-LAST_LINES:])
+
+
+def find_bind_error(port: int) -> OSError | None:
+    """Return why a port of the loopback interface cannot be bound, None if it can."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a closed one's port is free
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            return error
+    return None
 
 
 def parent_death_prefix() -> tuple[str, ...]:

@@ -168,9 +168,7 @@ async def _restart_bridge(
             return
         if cuts.is_bridge_down:
             await cuts.wait_for_bridge()
-            await bridge.start()
-            if await _wait_until_ready(port, bridge, stop):
-                print_status(console, f"the bridge runs again: pid {bridge.pid}")
+            await _start_again(bridge, port, console, stop)
             continue
         soon = time.monotonic() - started < READY_SECONDS
         failures = failures + 1 if soon and code >= 0 else 0  # below 0: killed from outside, any number of times
@@ -178,9 +176,13 @@ async def _restart_bridge(
             raise DemoError(f"the bridge ended {failures} times in a row (exit {code}):\n{bridge.last_lines()}")
         print_status(console, f"[yellow]the bridge ended (exit {code}); restarting it from its journal[/]")
         started = time.monotonic()
-        await bridge.start()
-        if await _wait_until_ready(port, bridge, stop):
-            print_status(console, f"the bridge runs again: pid {bridge.pid}")
+        await _start_again(bridge, port, console, stop)
+
+
+async def _start_again(bridge: ChildProcess, port: int, console: Console, stop: asyncio.Event) -> None:
+    await bridge.start()
+    if await _wait_until_ready(port, bridge, stop):
+        print_status(console, f"the bridge runs again: pid {bridge.pid}")
 
 
 async def _raise_on_simulator_end(plant: ChildProcess, stop: asyncio.Event) -> None:

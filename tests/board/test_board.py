@@ -160,7 +160,7 @@ async def test_the_seconds_to_the_next_connection_count_down(tmp_path: Path) -> 
     async with browser_page() as page:
         async with served_front(tmp_path) as served:
             await open_board(page, served)
-        await page.evaluate("""ended({ code: 1012, reason: '{"retry_after": 6}' })""")
+        await page.evaluate("""onClosed({ code: 1012, reason: '{"retry_after": 6}' })""")
         for seconds in (5, 3):
             await expect(page.locator("#link")).to_have_text(
                 f"connection lost: reconnecting in {seconds} s", timeout=DEADLINE_MS

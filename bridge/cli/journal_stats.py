@@ -54,7 +54,7 @@ def _rows(figures: "JournalStats") -> Iterator[tuple[str, str]]:
     meta = figures.summary.meta
     yield "journal", f"{figures.path}: stream {meta.stream}, schema {figures.summary.schema}"
     for epoch in figures.summary.epochs:
-        yield "epoch", f"{epoch.epoch} from offset {epoch.first_offset:,}, {epoch.reason} {rfc3339(epoch.began)}"
+        yield "epoch", f"{epoch.epoch} from offset {epoch.first_offset:,}, {epoch.reason} {rfc3339(epoch.began_at)}"
     files = ", ".join(f"{suffix or 'file'} {_format_size(size)}" for suffix, size in figures.files.items())
     yield "size", f"{files}; {_format_size(figures.used)} used"
     for part, size in figures.parts.items():
@@ -63,9 +63,9 @@ def _rows(figures: "JournalStats") -> Iterator[tuple[str, str]]:
     yield "inputs", _format_range(figures.inputs)
     older = f"{figures.older_current:,} of them older than the oldest kept event"
     yield "current", f"{figures.current:,} state keys, {older}"
-    behind = meta.last_offset - meta.published
-    yield "published", f"up to offset {meta.published:,}" + (f", {behind:,} behind" if behind else ", all")
-    yield "resends", f"{figures.resends:,} digests; acknowledgement certain up to input {meta.settled:,}"
+    behind = meta.last_offset - meta.published_offset
+    yield "published", f"up to offset {meta.published_offset:,}" + (f", {behind:,} behind" if behind else ", all")
+    yield "resends", f"{figures.resends:,} digests; acknowledgement certain up to input {meta.acked_up_to:,}"
     age = _format_checkpoint_age(figures.checkpoint_arrival, meta.latest_arrival)
     to_replay = f"a start replays {meta.last_number - figures.checkpoint:,} inputs"
     yield "checkpoints", f"{figures.checkpoints:,} lines, after input {figures.checkpoint:,}{age}; {to_replay}"
@@ -111,7 +111,7 @@ def _json_document(figures: "JournalStats") -> dict[str, Any]:
         "schema": figures.summary.schema,
         "epoch": meta.epoch,
         "epochs": [
-            {"epoch": epoch.epoch, "first_offset": epoch.first_offset, "began": rfc3339(epoch.began),
+            {"epoch": epoch.epoch, "first_offset": epoch.first_offset, "began": rfc3339(epoch.began_at),
              "reason": epoch.reason}
             for epoch in figures.summary.epochs
         ],
@@ -120,8 +120,8 @@ def _json_document(figures: "JournalStats") -> dict[str, Any]:
         "events": as_json(figures.events),
         "inputs": as_json(figures.inputs),
         "current": {"held": figures.current, "older": figures.older_current},
-        "published": {"offset": meta.published, "behind": meta.last_offset - meta.published},
-        "resends": {"known": figures.resends, "settled": meta.settled},
+        "published": {"offset": meta.published_offset, "behind": meta.last_offset - meta.published_offset},
+        "resends": {"known": figures.resends, "settled": meta.acked_up_to},
         "checkpoints": {
             "lines": figures.checkpoints,
             "input": figures.checkpoint,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.journal.sqlite.schema import SCHEMA
 from bridge.journal.sqlite.writer import SqliteJournal
 from tests.support.bridge_process import bridge_process
 from tests.support.brokers import RunningBroker, free_port
@@ -122,7 +123,7 @@ def test_check_leaves_an_older_journal_to_the_next_start(tmp_path: Path) -> None
     before = path.read_bytes()
     ended = floor(tmp_path, "check", "--offline")
     assert ended.returncode == 0
-    assert "journal.db: schema 1; the next start migrates it to 3" in ended.stdout
+    assert f"journal.db: schema 1; the next start migrates it to {SCHEMA}" in ended.stdout
     assert path.read_bytes() == before
 
 

@@ -43,7 +43,7 @@ def test_verify_says_what_is_wrong_and_what_to_do(folder: Path) -> None:
     ended = floor(folder, "journal", "verify")
     assert ended.returncode == 1
     assert "FAIL events" in ended.stdout
-    assert "does not match its seal" in ended.stdout
+    assert "does not match its checksum" in ended.stdout
     assert "floor journal restore" in ended.stderr
     ended = floor(folder, "journal", "verify", "--json")
     assert ended.returncode == 1
@@ -154,7 +154,7 @@ def test_an_export_of_a_damaged_journal_says_what_is_not_in_it(folder: Path) -> 
     assert ended.returncode == 1
     assert len(ended.stdout.splitlines()) == 34
     *left_out, last = ended.stderr.splitlines()
-    assert left_out == ["unreadable: event 16: event 16 does not match its seal"]
+    assert left_out == ["unreadable: event 16: event 16 does not match its checksum"]
     assert last == "incomplete: 34 lines written, 1 unreadable"
 
 

@@ -301,7 +301,7 @@ async def test_a_disturbed_demo_cuts_bridge_and_broker_and_goes_on(tmp_path: Pat
 
 async def test_a_profile_that_is_none_is_named_with_those_there_are(tmp_path: Path) -> None:
     async with demo(tmp_path, "--disturb", "wfi") as running:
-        await running.until(r"no profile and no file is called wfi; did you mean wifi\?\s+profiles: clean, wifi")
+        await running.until(r"unknown profile or file: wfi; did you mean wifi\?\s+known: clean, wifi")
         assert await running.end() == 1
 
 

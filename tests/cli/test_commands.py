@@ -26,7 +26,7 @@ def test_help_names_every_command_and_what_to_start_with(tmp_path: Path) -> None
 def test_missing_settings_are_named_by_every_command(tmp_path: Path, command: str) -> None:
     ended = floor(tmp_path, *command.split())
     assert ended.returncode == 1
-    assert "no settings file: name one with --config, or start the demo" in ended.stdout + ended.stderr
+    assert "no settings file: name one with --config, or start `floor demo`" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -53,7 +53,7 @@ def test_check_is_content_with_a_valid_configuration_and_leaves_no_journal(
     write_config(tmp_path, broker_port=mosquitto.port)
     ended = floor(tmp_path, "check")
     assert ended.returncode == 0, ended.stdout
-    assert ended.stdout.endswith("all is well\n")
+    assert ended.stdout.endswith("all checks passed\n")
     assert "FAIL" not in ended.stdout
     assert ended.stderr == ""
     assert not (tmp_path / ".floor").exists()
@@ -118,7 +118,7 @@ def test_check_leaves_an_older_journal_to_the_next_start(tmp_path: Path) -> None
     before = path.read_bytes()
     ended = floor(tmp_path, "check", "--offline")
     assert ended.returncode == 0
-    assert f"journal.db: schema 1, brought to {SCHEMA} by the next start" in ended.stdout
+    assert f"journal.db: schema 1; the next start migrates it to {SCHEMA}" in ended.stdout
     assert path.read_bytes() == before
 
 
@@ -133,8 +133,8 @@ def test_a_token_is_all_that_stdout_holds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ((), "shows nothing without --role: admin,"),
-        (("--role", "amdin"), "no role amdin in the policy, which has admin,"),
+        ((), "gives no access without --role, one of: admin,"),
+        (("--role", "amdin"), "unknown role amdin; the policy has admin,"),
         (("--role", "operator"), "operator may read +/+/{line}/#; give --line"),
     ],
     ids=["no role", "unknown role", "no line"],
@@ -157,7 +157,7 @@ def test_no_token_is_made_that_the_bridge_would_refuse(tmp_path: Path) -> None:
     config.write_text('[token]\nalgorithm = "RS256"\npublic_key_file = "key.pem"\n')
     ended = floor(tmp_path, "token", "--user", "eva", "--role", "admin")
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert "tokens are issued with HS256 only" in ended.stderr
+    assert "tokens can be issued with HS256 only" in ended.stderr
 
 
 @pytest.mark.parametrize(

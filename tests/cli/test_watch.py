@@ -19,7 +19,7 @@ from tests.support.tokens import token
 def test_watch_refuses_what_is_no_address(tmp_path: Path, url: str) -> None:
     ended = floor(tmp_path, "watch", "--url", url, "--token", "x")
     assert ended.returncode == 1
-    assert "such as ws://127.0.0.1:8080/ws" in ended.stderr
+    assert "example: ws://127.0.0.1:8080/ws" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -27,10 +27,10 @@ async def test_watch_ends_where_nothing_would_ever_come(tmp_path: Path, mosquitt
     async with bridge_process(tmp_path, mosquitto):
         unknown = await asyncio.to_thread(floor, tmp_path, "watch", "banana")
         assert unknown.returncode == 1
-        assert "nothing to watch: 'banana' is none of line" in unknown.stderr
+        assert "no subscription was accepted: 'banana' is none of line" in unknown.stderr
         refused = await asyncio.to_thread(floor, tmp_path, "watch", "line:L1", "--role", "amdin")
         assert refused.returncode == 1
-        assert "nothing to watch" in refused.stderr
+        assert "no subscription was accepted" in refused.stderr
         stranger = await asyncio.to_thread(floor, tmp_path, "watch", "--token", "a.b.c")
         assert stranger.returncode == 1
         assert "1008" in stranger.stderr
@@ -39,8 +39,8 @@ async def test_watch_ends_where_nothing_would_ever_come(tmp_path: Path, mosquitt
 @pytest.mark.parametrize(
     ("subscriptions", "said"),
     [
-        (("downtime:L9",), "the plant has no line L9: L1, L2, L3, L4\n"),
-        (("line:site/area/L8", "oee:L1"), "the plant has no line L8: L1, L2, L3, L4\n"),
+        (("downtime:L9",), "the plant has no line L9; it has L1, L2, L3, L4\n"),
+        (("line:site/area/L8", "oee:L1"), "the plant has no line L8; it has L1, L2, L3, L4\n"),
         (("downtime:L1", "job:me", "equipment:Bagger-1", "banana", "line"), ""),
     ],
 )
@@ -98,7 +98,7 @@ async def test_watch_prints_what_it_waits_for_and_ends_at_ctrl_c(tmp_path: Path)
     process = await start_watch(tmp_path, f"ws://127.0.0.1:{port}/ws")
     assert process.stdout is not None
     async with asyncio.timeout(30):
-        assert b"no connection; trying again" in await process.stdout.readline()
+        assert b"no connection; reconnecting" in await process.stdout.readline()
         async with await asyncio.start_server(other, "127.0.0.1", port):
             while b"HTTP 404" not in await process.stdout.readline():
                 assert process.returncode is None

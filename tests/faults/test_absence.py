@@ -57,10 +57,10 @@ async def test_a_killed_bridge_knows_nothing_of_what_it_did_not_see(
         await bridge.start()
         await until(lambda: statuses(bridge)[-1:] == [after], what="what is known after the restart")
         assert len(absences(bridge)) == (after[0] == "offline")
-        assert ("floor.unwatched" in bridge.log()) == (after[0] == "offline")
+        assert ("floor.unobserved" in bridge.log()) == (after[0] == "offline")
         assert await bridge.stop() == 0
         await bridge.start()
-        assert "floor.replays_differently" not in bridge.log()
+        assert "floor.replay_differs" not in bridge.log()
         assert len(absences(bridge)) == (after[0] == "offline"), "a short stop is no absence"
         await runs(bridge)
 

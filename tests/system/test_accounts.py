@@ -86,7 +86,7 @@ async def test_the_books_balance_at_every_scrape_across_kills_and_stops(
         last = scrapes[-1]
         assert last["applied", "counts"] == 3 * BURST, "each once"
         assert last["suppressed", "counts"] >= 3 * BURST, "redeliveries after a kill count as received again"
-        assert "books_disagree" not in bridge.log()
+        assert "accounting_mismatch" not in bridge.log()
 
 
 class Leaking(deque[Message]):
@@ -107,8 +107,10 @@ async def test_a_message_that_is_lost_on_the_way_is_reported(mosquitto: RunningB
             this.pipeline._unapplied = Leaking()  # noqa: SLF001 - where a bug of ours would be there is no seam
             await publish_report(client, "report/bagger/counts", total=1)
             await until(lambda: this.pipeline.status().unaccounted["counts"] == 1, what="it is missed")
-            await until(lambda: any(entry["event"] == "pipeline.books_disagree" for entry in logs), what="told")
-    assert [entry["unaccounted"] for entry in logs if entry["event"] == "pipeline.books_disagree"] == [{"counts": 1}]
+            await until(lambda: any(entry["event"] == "pipeline.accounting_mismatch" for entry in logs), what="told")
+    assert [entry["unaccounted"] for entry in logs if entry["event"] == "pipeline.accounting_mismatch"] == [
+        {"counts": 1}
+    ]
 
 
 def test_a_journal_whose_counters_do_not_reach_its_last_input_is_reported() -> None:

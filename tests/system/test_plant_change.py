@@ -98,7 +98,7 @@ async def test_equipment_removed_from_the_plant_file_leaves_every_board(
             await until(lambda sample=sample: sample in read(bridge, "/metrics"), what=sample)  # type: ignore[misc]
         assert 'floor_pipeline_applied_total{kind="config"} 2.0' in read(bridge, "/metrics")
         assert await bridge.stop() == 0
-        assert "floor.replays_differently" not in bridge.log()
+        assert "floor.replay_differs" not in bridge.log()
 
 
 def start(plant: Plant, journal: SqliteJournal) -> PlantChange:

@@ -78,7 +78,7 @@ async def test_a_place_for_the_journal_that_cannot_be_written_is_found_by_check_
     async with bridge_process(tmp_path, mosquitto) as bridge:
         await bridge.stop()
         bridge.environment = {"FLOOR_JOURNAL__PATH": str(bridge.config / "journal.db")}
-        assert "no journal can be kept there" in await refused(bridge)
+        assert "cannot open a journal there" in await refused(bridge)
         checking = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "bridge", "check", "--offline", "--config", str(bridge.config)),
             stdout=asyncio.subprocess.PIPE,
@@ -86,7 +86,7 @@ async def test_a_place_for_the_journal_that_cannot_be_written_is_found_by_check_
         )
         output, _ = await checking.communicate()
         assert checking.returncode == 1
-        assert b"no journal can be kept there" in output
+        assert b"cannot open a journal there" in output
 
 
 async def test_https_without_its_files_is_refused_with_their_names(tmp_path: Path, mosquitto: RunningBroker) -> None:
@@ -202,7 +202,7 @@ async def test_a_wall_behind_the_journal_is_flagged_and_time_never_goes_back(
         await bridge.stop()
         forge_meta(bridge.journal, latest_arrival=AHEAD)
         await bridge.launch()
-        reason = "behind what is journalled"
+        reason = "behind the journal"
         await until(lambda: reason in bridge.readiness(), seconds=30, what="it is not ready, and says why")
         assert b"floor_clock_held 1.0" in get(bridge, "/metrics")
         async with bridge.dashboard() as board, bridge.device() as device:

@@ -76,7 +76,7 @@ async def test_next_process_starts_without_waiting(
         assert (consumer.status["ready"], consumer.status["owner"]) == (False, owner)
         assert (consumer.status["offset"] is None) is (how == signal.SIGKILL), "a Will does not know it"
         await bridge.start()
-        assert "stream.listening" not in bridge.log()
+        assert "stream.owner_check" not in bridge.log()
 
 
 async def test_status_left_online_by_nobody_delays_the_start_only(tmp_path: Path, mosquitto: RunningBroker) -> None:
@@ -93,7 +93,7 @@ async def test_status_left_online_by_nobody_delays_the_start_only(tmp_path: Path
     async with aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
         await client.publish(STATUS, json.dumps(stale), qos=1, retain=True)
     async with bridge_process(tmp_path, mosquitto) as bridge:
-        assert "stream.abandoned" in bridge.log()
+        assert "stream.owner_gone" in bridge.log()
 
 
 async def test_broker_that_is_offline_does_not_stop_the_start(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ async def test_broker_that_is_offline_does_not_stop_the_start(tmp_path: Path) ->
     bridge = rival(tmp_path / "floor", broker)
     try:
         await bridge.launch()
-        await until(lambda: "stream.unclaimed" in bridge.log() and "bridge.up" in bridge.log(), seconds=30)
+        await until(lambda: "stream.unclaimed" in bridge.log() and "bridge.started" in bridge.log(), seconds=30)
         with running(broker):
             await bridge.ready()
     finally:
@@ -122,14 +122,14 @@ async def test_of_two_that_meet_the_later_one_ends(tmp_path: Path, mosquitto: Ru
         second = rival(tmp_path / "second", mosquitto, port=way.port)
         way.refusing = True
         await second.launch()
-        await until(lambda: "stream.unclaimed" in second.log() and "bridge.up" in second.log(), seconds=30)
+        await until(lambda: "stream.unclaimed" in second.log() and "bridge.started" in second.log(), seconds=30)
         way.refusing = False
         assert "another process publishes stream main" in await ended(second)
         count = len(consumer.statuses)
         await until(lambda: len(consumer.statuses) >= count + 3, what="the first goes on")
         assert {status["owner"] for status in consumer.statuses[-2:] if status["online"]} == {owner}
         await first.ready()
-        assert "stream.rival" in first.log() or len(consumer.owners) == 1
+        assert "stream.second_publisher" in first.log() or len(consumer.owners) == 1
 
 
 @contextlib.asynccontextmanager

@@ -14,7 +14,7 @@ from tests.support.brokers import RunningBroker
 pytestmark = pytest.mark.bench
 
 STATION = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
-DEEDS = ("raise", "acknowledge", "resolve")
+ACTIONS = ("raise", "acknowledge", "resolve")
 ROUNDS = 300
 
 
@@ -24,7 +24,7 @@ async def latencies(pipeline: BridgeProcess, front: BridgeProcess) -> list[float
     async with front.dashboard() as board, pipeline.device() as device:
         await board.snapshot(subscription_type="andon", target_id="L1")
         for number in range(ROUNDS):
-            body = {"boot_id": 1, "seq": number, "action": DEEDS[number % 3], "andon_type": "equipment"}
+            body = {"boot_id": 1, "seq": number, "action": ACTIONS[number % 3], "andon_type": "equipment"}
             began = time.perf_counter()
             publishing = asyncio.create_task(device.publish(STATION, json.dumps(body).encode()))
             await board.receive("andon_event")

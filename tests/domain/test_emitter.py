@@ -2,7 +2,6 @@
 
 from typing import Final
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +9,7 @@ from bridge.domain.emitter import CLOSED_SUBJECTS, Emitter, Subjects
 from bridge.domain.event_data import Person, Quality
 from bridge.domain.events import DataQuality, Event, EventType, Place, Priority, Standing
 from bridge.domain.reports import Actor, Moment
+from tests.support.one_line_plant import from_checkpoint
 
 LINE: Final = Place("north", "pack", "L1")
 DATA: Final = Quality(
@@ -124,7 +124,7 @@ def test_revisions_count_every_event_of_a_subject_across_restarts(steps: list[tu
         seen[subject] = seen.get(subject, 0) + 1
         assert event.revision == seen[subject]
         assert not subjects.current.keys() & subjects.closed.keys()
-        subjects = msgspec.msgpack.decode(msgspec.msgpack.encode(subjects), type=Subjects)
+        subjects = from_checkpoint(subjects)
 
 
 def test_closed_subjects_are_bounded_and_the_latest_touched_stay() -> None:

@@ -32,7 +32,7 @@ from tests.support.brokers import RunningBroker, until
 KILLS: Final = 4
 SECONDS: Final = 40.0  # of the plant, in which all of it happens
 PAUSE_SECONDS: Final = (1.5, 3.0)
-AWAY_SECONDS: Final = (0.1, 1.5)
+ABSENT_SECONDS: Final = (0.1, 1.5)
 LOST_SECONDS: Final = 20.0
 NOTICE_SECONDS: Final = 10.0
 
@@ -46,9 +46,9 @@ async def test_a_bridge_that_dies_among_disturbed_devices_loses_and_invents_noth
     async with disturbed_bridge(tmp_path, mosquitto, name, seconds=SECONDS) as this:
         for _ in range(KILLS):
             await asyncio.sleep(chance.uniform(*PAUSE_SECONDS))
-            await restart(this, signal.SIGKILL, away=chance.uniform(*AWAY_SECONDS))
+            await restart(this, signal.SIGKILL, away=chance.uniform(*ABSENT_SECONDS))
         await asyncio.sleep(chance.uniform(*PAUSE_SECONDS))
-        await restart(this, signal.SIGTERM, away=chance.uniform(*AWAY_SECONDS))
+        await restart(this, signal.SIGTERM, away=chance.uniform(*ABSENT_SECONDS))
         await lose_the_network(this)
         await restart_the_broker(this)
         ledger, truth = await this.books()

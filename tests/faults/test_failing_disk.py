@@ -13,7 +13,7 @@ from tests.support.brokers import RunningBroker, until
 from tests.support.rounds import rounds
 
 REPORTS = 60
-TOLD_SECONDS = 5.0  # P5
+REPORTED_SECONDS = 5.0  # P5
 HEALED_SECONDS = 30.0
 
 CALLS = pytest.mark.parametrize("calls", [SYNCS, WRITES])
@@ -28,7 +28,7 @@ async def test_a_disk_that_only_fails_stops_the_intake_and_heals(
         for _ in range(rounds):
             await this.load.more(REPORTS)
             async with failing_disk(this.bridge, calls, "error=EIO"):
-                await until(lambda: not this.dashboard.live, seconds=TOLD_SECONDS, what="told")
+                await until(lambda: not this.dashboard.live, seconds=REPORTED_SECONDS, what="told")
                 assert not this.bridge.is_ready()
                 before = last_number(this.bridge.journal)
                 await this.load.more(REPORTS)
@@ -64,7 +64,7 @@ async def test_a_kill_after_failed_syncs_loses_nothing(tmp_path: Path, mosquitto
         for _ in range(rounds):
             await this.load.more(REPORTS)
             async with failing_disk(this.bridge, SYNCS, "error=EIO"):
-                await until(lambda: not this.dashboard.live, seconds=TOLD_SECONDS, what="told")
+                await until(lambda: not this.dashboard.live, seconds=REPORTED_SECONDS, what="told")
                 await this.bridge.stop(signal.SIGKILL)
             await this.bridge.start()
         ledger = await this.books(f"{rounds} kills while no sync succeeds")
@@ -84,7 +84,7 @@ async def test_a_slow_disk_costs_time_only(tmp_path: Path, mosquitto: RunningBro
                     what="slowly taken in",
                 )
             async with failing_disk(this.bridge, SYNCS, "delay_enter=20s"):
-                await until(lambda: not this.dashboard.live, seconds=TOLD_SECONDS, what="told")
+                await until(lambda: not this.dashboard.live, seconds=REPORTED_SECONDS, what="told")
                 assert not this.bridge.is_ready()
             await healed(this)
         ledger = await this.books(f"{rounds} times a disk that answers late")

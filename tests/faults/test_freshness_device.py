@@ -15,10 +15,10 @@ from bridge.mqtt.link import BrokerLink
 from tests.support.bridge_process import DEMO_PLANT, BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, client_settings, linked, until
 from tests.support.dashboard import Dashboard
-from tests.support.tcp_proxy import End, tcp_proxy
+from tests.support.tcp_proxy import End, TcpProxy, tcp_proxy
 
 DEVICE: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"
-TOLD_SECONDS: Final = 5.0
+REPORTED_SECONDS: Final = 5.0
 SILENT_SECONDS: Final = 2
 KEEPALIVE_SECONDS: Final = 2  # of the device: the broker gives it up after one and a half
 DEAD_SECONDS: Final = 15.0  # until the broker says so
@@ -64,46 +64,49 @@ async def status(board: Dashboard, wanted: str) -> dict[str, object]:
     )
 
 
+@contextlib.asynccontextmanager
+async def watched_line(
+    folder: Path, broker: RunningBroker
+) -> AsyncIterator[tuple[BridgeProcess, Dashboard, list[float], TcpProxy]]:
+    """Run a bridge, a dashboard of line L1, and a proxy before the broker; with the times of published Wills."""
+    async with (
+        bridge_process(folder, broker) as bridge,
+        bridge.dashboard() as board,
+        wills(broker) as wills_at,
+        tcp_proxy(broker.port) as network,
+    ):
+        await board.snapshot(subscription_type="line", target_id="L1")
+        yield bridge, board, wills_at, network
+
+
 async def test_a_half_open_or_lost_device_is_offline_within_5_s_of_its_will(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with (
-        bridge_process(tmp_path, mosquitto) as bridge,
-        bridge.dashboard() as board,
-        wills(mosquitto) as wills_at,
-        tcp_proxy(mosquitto.port) as network,
-    ):
-        await board.snapshot(subscription_type="line", target_id="L1")
+    async with watched_line(tmp_path, mosquitto) as (_, board, wills_at, network):
         async with device(mosquitto, network.port, 1):
             await status(board, "running")
             network.freeze_passages()  # half-open: only its silence tells the broker
             await status(board, "offline")
-            assert time.monotonic() - wills_at[0] < TOLD_SECONDS
+            assert time.monotonic() - wills_at[0] < REPORTED_SECONDS
         async with device(mosquitto, network.port, 2):
             await status(board, "running")
             network.refusing = True
             network.cut(End.RESET)
             await status(board, "offline")
-            assert time.monotonic() - wills_at[1] < TOLD_SECONDS
+            assert time.monotonic() - wills_at[1] < REPORTED_SECONDS
             network.refusing = False
         async with device(mosquitto, mosquitto.port, 3) as link:
             await status(board, "running")
             reported_at = time.monotonic()
             await link.publish(*message("death", boot_id=3))
             await status(board, "offline")
-            assert time.monotonic() - reported_at < TOLD_SECONDS
+            assert time.monotonic() - reported_at < REPORTED_SECONDS
 
 
 async def test_a_will_that_comes_after_the_device_is_back_does_not_make_it_offline(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with (
-        bridge_process(tmp_path, mosquitto) as bridge,
-        bridge.dashboard() as board,
-        wills(mosquitto) as wills_at,
-        tcp_proxy(mosquitto.port) as network,
-    ):
-        await board.snapshot(subscription_type="line", target_id="L1")
+    async with watched_line(tmp_path, mosquitto) as (bridge, board, wills_at, network):
         async with device(mosquitto, network.port, 1):
             await status(board, "running")
             network.freeze_passages()
@@ -139,7 +142,7 @@ async def test_a_silent_device_is_offline_within_5_s_of_its_limit_and_back_with_
             first = await status(board, "running")
             network.freeze(network.to_server)  # it receives the broker, and nobody receives it
             gone = await status(board, "offline")
-            assert time.monotonic() - running < SILENT_SECONDS + TOLD_SECONDS
+            assert time.monotonic() - running < SILENT_SECONDS + REPORTED_SECONDS
             assert gone["caused_by"] == [], "its deadline made it"
             network.thaw()
             await until(lambda: link.status.connected, what="connected")

@@ -8,46 +8,43 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from bridge.front.web import server
 from bridge.watch.client import WatchClient
 from tests.support.brokers import until
 from tests.support.browser_page import DEADLINE_MS, browser_page
-from tests.support.front_server import call, served_front
+from tests.support.front_server import Served, call, served_front
 from tests.support.socket_dashboard import dashboard
-from tests.support.tcp_proxy import tcp_proxy
+from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 from tests.support.tokens import token
 
-TOLD_SECONDS = 5.0
-TOLD_MS = TOLD_SECONDS * 1_000
+REPORTED_SECONDS = 5.0
+REPORTED_MS = REPORTED_SECONDS * 1_000
+
+
+@contextlib.asynccontextmanager
+async def live_board(folder: Path) -> AsyncIterator[tuple[Served, TcpProxy, Page]]:
+    """Run a front, and a browser whose board shows it live through a proxy."""
+    async with served_front(folder) as served, tcp_proxy(served.port) as network, browser_page() as page:
+        await page.goto(f"http://127.0.0.1:{network.port}/#token={token()}")
+        await expect(page.locator("body:not(.stale) #link")).to_have_text("live", timeout=DEADLINE_MS)
+        yield served, network, page
 
 
 async def test_a_board_without_messages_greys_out_by_itself_and_recovers(tmp_path: Path) -> None:
-    async with (
-        served_front(tmp_path) as served,
-        tcp_proxy(served.port) as network,
-        browser_page() as page,
-    ):
-        await page.goto(f"http://127.0.0.1:{network.port}/#token={token()}")
-        await expect(page.locator("body:not(.stale) #link")).to_have_text("live", timeout=DEADLINE_MS)
+    async with live_board(tmp_path) as (_, network, page):
         network.freeze()
-        await expect(page.locator("body.stale #link")).to_have_text("the server is silent", timeout=TOLD_MS)
+        await expect(page.locator("body.stale #link")).to_have_text("the server is silent", timeout=REPORTED_MS)
         network.thaw()
         await expect(page.locator("body:not(.stale) #link")).to_have_text("live", timeout=DEADLINE_MS)
 
 
 @pytest.mark.faults
 async def test_a_board_leaves_a_dead_connection_for_a_new_one(tmp_path: Path) -> None:
-    async with (
-        served_front(tmp_path) as served,
-        tcp_proxy(served.port) as network,
-        browser_page() as page,
-    ):
-        await page.goto(f"http://127.0.0.1:{network.port}/#token={token()}")
-        await expect(page.locator("body:not(.stale) #link")).to_have_text("live", timeout=DEADLINE_MS)
+    async with live_board(tmp_path) as (served, network, page):
         network.freeze_passages()
-        await expect(page.locator("body.stale")).to_be_visible(timeout=TOLD_MS)
+        await expect(page.locator("body.stale")).to_be_visible(timeout=REPORTED_MS)
         served.commit(call())
         await expect(page.locator("body:not(.stale) #link")).to_have_text("live", timeout=2 * DEADLINE_MS)
         await expect(page.locator("#events tr")).to_have_count(1, timeout=DEADLINE_MS)
@@ -78,7 +75,7 @@ async def test_floor_watch_reports_silence_and_continues_with_a_new_connection(t
             network.freeze_passages()
             began = time.monotonic()
             lost = {"type": "link_lost", "reason": "the server is silent"}
-            await until(lambda: lost in shown, seconds=TOLD_SECONDS, what="told")
+            await until(lambda: lost in shown, seconds=REPORTED_SECONDS, what="told")
             assert time.monotonic() - began > 1.0, "a pause is no silence"
             served.commit(call())
             await until(lambda: any(frame.get("offset") == 1 for frame in shown), what="healed")

@@ -18,7 +18,7 @@ from tests.support.tcp_proxy import Cut, End, TcpProxy, Way, tcp_proxy
 
 REPORTS = 60
 CUTS = 30
-TOLD_SECONDS = 5.0
+REPORTED_SECONDS = 5.0
 HEALED_SECONDS = 25.0
 
 
@@ -35,7 +35,7 @@ async def half_open(this: BridgeUnderLoad, network: TcpProxy, *ways: Way) -> Non
     """Block these directions until the loss is reported, and while the plant sends more reports."""
     await this.load.more(REPORTS)
     network.freeze(*ways)
-    await until(lambda: not this.dashboard.live, seconds=TOLD_SECONDS, what="told")
+    await until(lambda: not this.dashboard.live, seconds=REPORTED_SECONDS, what="told")
     assert "no connection to the broker" in await asyncio.to_thread(this.bridge.readiness)
     await this.load.more(REPORTS)
     network.thaw()

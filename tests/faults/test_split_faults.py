@@ -36,7 +36,7 @@ ACTIONS: Final = ("raise", "acknowledge", "resolve")
 TIMES: Final = 2
 WINDOW: Final = 40  # reports at once: the pipeline's own session holds no more than a front's
 BOOT: Final = 1
-TOLD_SECONDS: Final = 5.0  # promise P5
+REPORTED_SECONDS: Final = 5.0  # promise P5
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ async def close(bridge: BridgeProcess, boards: list[ResumingSubscriber], title: 
 
 async def link_loss_seconds(boards: list[ResumingSubscriber], began: float) -> float:
     """Wait until every dashboard knows that it sees nothing live; returns how long that took."""
-    await until(lambda: not any(subscriber.live for subscriber in boards), seconds=TOLD_SECONDS, what="told")
+    await until(lambda: not any(subscriber.live for subscriber in boards), seconds=REPORTED_SECONDS, what="told")
     return time.monotonic() - began
 
 

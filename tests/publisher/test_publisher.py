@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import aiomqtt
@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.brokers import RunningBroker, mosquitto_broker, running, until
 from tests.support.in_process import ROOT, RunningPipeline, device, in_process, publish_report
-from tests.support.mqtt_consumer import mqtt_consumer
+from tests.support.mqtt_consumer import MqttConsumer, mqtt_consumer
 from tests.support.retained_messages import MARK, retained
 
 LAMP = "station/north/pack/L1/desk/material"
@@ -40,15 +40,24 @@ async def raise_call(client: aiomqtt.Client) -> None:
     await publish_report(client, "report/desk/andon", action="raise", andon_type="material")
 
 
-async def test_report_becomes_an_event_on_mqtt(mosquitto: RunningBroker, path: Path) -> None:
+@contextlib.asynccontextmanager
+async def published_call(
+    broker: RunningBroker, path: Path
+) -> AsyncIterator[tuple[MqttConsumer, RunningPipeline, aiomqtt.Client]]:
+    """Run a consumer, a pipeline that has published one call, and the station's client."""
     async with (
-        mqtt_consumer(mosquitto, "event", "station", "bridge") as consumer,
-        in_process(mosquitto.port, path) as this,
-        device(mosquitto.port) as client,
+        mqtt_consumer(broker, "event", "station", "bridge") as consumer,
+        in_process(broker.port, path) as this,
+        device(broker.port) as client,
     ):
         await until(lambda: this.connected)
         await raise_call(client)
         await published(this, lambda: len(this.events("andon_event")) == 1)
+        yield consumer, this, client
+
+
+async def test_report_becomes_an_event_on_mqtt(mosquitto: RunningBroker, path: Path) -> None:
+    async with published_call(mosquitto, path) as (consumer, this, _):
         journalled = this.journal.events_after(0, limit=100)
         await until(lambda: len(consumer.events) >= len(journalled))
         assert consumer.events[: len(journalled)] == [json.loads(event.body) for event in journalled]
@@ -56,14 +65,7 @@ async def test_report_becomes_an_event_on_mqtt(mosquitto: RunningBroker, path: P
 
 
 async def test_closed_call_leaves_nothing_retained_and_the_lamp_off(mosquitto: RunningBroker, path: Path) -> None:
-    async with (
-        mqtt_consumer(mosquitto, "event", "station", "bridge") as consumer,
-        in_process(mosquitto.port, path) as this,
-        device(mosquitto.port) as client,
-    ):
-        await until(lambda: this.connected)
-        await raise_call(client)
-        await published(this, lambda: len(this.events("andon_event")) == 1)
+    async with published_call(mosquitto, path) as (consumer, this, client):
         held = await retained(mosquitto)
         assert [topic for topic in held if "/andon/" in topic]
         assert held[LAMP] == b"open"

@@ -27,7 +27,7 @@ user root
 acl_file {folder}/acl
 log_dest stderr
 """
-GHOST = "event/north/pack/L1/desk/andon/andon_event/high/old-call"
+STALE = "event/north/pack/L1/desk/andon/andon_event/high/old-call"
 THEIRS = "event/south/pack/L7/desk/andon/andon_event/high/their-call"
 THEIR_LAMP = "station/south/pack/L7/desk/material"
 
@@ -126,11 +126,11 @@ async def test_older_memory_of_anything_is_put_right(tmp_path: Path) -> None:
 
 async def test_another_streams_topics_are_left_alone(mosquitto: RunningBroker, tmp_path: Path) -> None:
     theirs = {THEIRS: of("south"), THEIR_LAMP: b"open", "event/no/event": b"{}"}
-    await retain(mosquitto.port, {GHOST: of("main"), LAMP: b"acknowledged", **theirs})
+    await retain(mosquitto.port, {STALE: of("main"), LAMP: b"acknowledged", **theirs})
     async with in_process(mosquitto.port, tmp_path / "journal.db") as this:
         await looked(this)
         found = await retained(mosquitto)
-        assert GHOST not in found
+        assert STALE not in found
         assert found[LAMP] == b"off"
         assert {topic for topic in theirs if topic in found} == set(theirs)
         assert found[THEIR_LAMP] == b"open"
@@ -139,7 +139,7 @@ async def test_another_streams_topics_are_left_alone(mosquitto: RunningBroker, t
 @pytest.mark.parametrize("which", ["mosquitto", "nats"])
 async def test_thousands_of_ghosts_are_cleared(tmp_path: Path, which: str, request: pytest.FixtureRequest) -> None:
     broker: RunningBroker = request.getfixturevalue(which)
-    stale = {f"{GHOST}-{number}": of("main") for number in range(5_000)}
+    stale = {f"{STALE}-{number}": of("main") for number in range(5_000)}
     await retain(broker.port, stale)
     async with in_process(broker.port, tmp_path / "journal.db") as this:
         await looked(this)
@@ -159,7 +159,7 @@ def short(tmp_path: Path) -> Iterator[RunningBroker]:
 async def test_ghosts_beyond_the_brokers_queue_are_cleared_in_turns(
     short: RunningBroker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await retain(short.port, {f"{GHOST}-{number}": of("main") for number in range(3_000)})
+    await retain(short.port, {f"{STALE}-{number}": of("main") for number in range(3_000)})
     async with in_process(short.port, tmp_path / "journal.db") as this:
         await looked(this)
         assert this.publisher.stale_cleared == 3_000
@@ -214,11 +214,11 @@ async def test_topic_that_becomes_current_while_it_is_read_is_not_cleared(
         await until(lambda: pipelines[0].publisher.published >= offset, what="published while it was read")
 
     monkeypatch.setattr(RetainedReader, "read", slow)
-    await retain(mosquitto.port, {topic: of("main"), GHOST: of("main")})
+    await retain(mosquitto.port, {topic: of("main"), STALE: of("main")})
     async with in_process(mosquitto.port, tmp_path / "journal.db") as this:
         pipelines.append(this)
         await looked(this)
         found = await retained(mosquitto)
-        assert GHOST not in found
+        assert STALE not in found
         assert json.loads(found[topic])["epoch"] == this.journal.epoch
         await until_retained(mosquitto, lambda found: event_topics(found) == right(this))  # the next tick adds OEE

@@ -21,7 +21,7 @@ from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
 ROOT = "floor/v1"
 STATUS = f"{ROOT}/bridge/main"
-TOLD_SECONDS = 5.0  # promise P5
+REPORTED_SECONDS = 5.0  # promise P5
 
 
 def rival(
@@ -72,7 +72,7 @@ async def test_next_process_starts_without_waiting(
         await until(lambda: consumer.status.get("ready") is True, what="ready")
         owner = consumer.status["owner"]
         await bridge.stop(how)
-        await until(lambda: consumer.status["online"] is False, seconds=TOLD_SECONDS)
+        await until(lambda: consumer.status["online"] is False, seconds=REPORTED_SECONDS)
         assert (consumer.status["ready"], consumer.status["owner"]) == (False, owner)
         assert (consumer.status["offset"] is None) is (how == signal.SIGKILL), "a Will does not know it"
         await bridge.start()

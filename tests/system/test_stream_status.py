@@ -8,7 +8,7 @@ from tests.support.brokers import RunningBroker, until
 from tests.support.mqtt_consumer import mqtt_consumer
 
 NO_ROOM = 1  # byte a file may have: every write fails, as on a full disk
-TOLD_SECONDS = 5.0  # promise P5
+REPORTED_SECONDS = 5.0  # promise P5
 
 
 def limit_files(bridge: BridgeProcess, most: int) -> None:
@@ -25,7 +25,7 @@ async def test_full_disk_is_reported_as_not_ready_and_heals(tmp_path: Path, mosq
         await until(lambda: consumer.status.get("ready") is True, what="ready")
         limit_files(bridge, NO_ROOM)
         await device.publish("floor/v1/report/plant1/packing/L1/Bagger-1/state", b'{"state": "running"}')
-        await until(lambda: consumer.status["ready"] is False, seconds=TOLD_SECONDS, what="not ready")
+        await until(lambda: consumer.status["ready"] is False, seconds=REPORTED_SECONDS, what="not ready")
         assert consumer.status["online"] is True
         limit_files(bridge, resource.RLIM_INFINITY)
         await until(lambda: consumer.status["ready"] is True, seconds=20, what="healed")

@@ -2,8 +2,6 @@
 
 from typing import Final
 
-import msgspec
-
 from bridge.domain.emitter import Emitter, Subjects
 from bridge.domain.event_data import Andon
 from bridge.domain.events import Event, Millis
@@ -12,23 +10,12 @@ from bridge.domain.line.andon.call_registry import AndonState, CallRegistry
 from bridge.domain.line.andon.calls import AndonActions
 from bridge.domain.plant import Plant
 from bridge.domain.reports import APPLIED, Actor, AndonReport, Disposition, Moment
+from tests.support.one_line_plant import from_checkpoint, one_line_plant
 
-PLANT: Final = Plant.model_validate(
-    {
-        "name": "works",
-        "areas": [{"id": "pack", "site": "north"}],
-        "lines": [
-            {
-                "id": "L1",
-                "area": "pack",
-                "equipment": [
-                    {"id": "BAG1"},
-                    {"id": "ST1", "kind": "station", "andon_types": ["quality", "material"]},
-                    {"id": "ST2", "kind": "station"},
-                ],
-            }
-        ],
-    }
+PLANT: Final = one_line_plant(
+    {"id": "BAG1"},
+    {"id": "ST1", "kind": "station", "andon_types": ["quality", "material"]},
+    {"id": "ST2", "kind": "station"},
 )
 START: Final[Millis] = 1_750_000_000_000
 SECOND: Final = 1_000
@@ -45,8 +32,8 @@ class AndonLine:
 
     def restore(self) -> None:
         """Go on from what a checkpoint holds."""
-        self.state = msgspec.msgpack.decode(msgspec.msgpack.encode(self.state), type=AndonState)
-        self.subjects = msgspec.msgpack.decode(msgspec.msgpack.encode(self.subjects), type=Subjects)
+        self.state = from_checkpoint(self.state)
+        self.subjects = from_checkpoint(self.subjects)
         line = self.plant.lines[0]
         place = self.plant.place_of(line)
         self.emitter = Emitter(place, self.subjects)

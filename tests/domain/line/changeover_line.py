@@ -2,14 +2,12 @@
 
 from typing import Final
 
-import msgspec
-
 from bridge.domain.emitter import Emitter, Subjects
 from bridge.domain.event_data import Changeover
 from bridge.domain.events import Event, Millis, rfc3339
 from bridge.domain.line.changeover import Changeovers, ChangeoverState
-from bridge.domain.plant import Plant
 from bridge.domain.reports import ChangeoverReport, Disposition, Moment
+from tests.support.one_line_plant import from_checkpoint, one_line_plant
 
 START: Final[Millis] = 1_750_000_000_000
 
@@ -18,21 +16,16 @@ SECOND: Final = 1_000
 
 class ChangeoverLine:
     def __init__(self, *, good_pieces: int = 1) -> None:
-        self.plant = Plant.model_validate(
-            {
-                "name": "works",
-                "areas": [{"id": "pack", "site": "north"}],
-                "lines": [{"id": "L1", "area": "pack", "equipment": [{"id": "BAG1"}]}],
-                "products": [{"id": "A"}, {"id": "B", "changeover_seconds": 900}],
-                "rules": {"changeover_good_pieces": good_pieces},
-            }
+        self.plant = one_line_plant(
+            products=[{"id": "A"}, {"id": "B", "changeover_seconds": 900}],
+            rules={"changeover_good_pieces": good_pieces},
         )
         self.state = ChangeoverState()
         self.subjects = Subjects()
         self.restore()
 
     def restore(self) -> None:
-        self.state = msgspec.msgpack.decode(msgspec.msgpack.encode(self.state), type=ChangeoverState)
+        self.state = from_checkpoint(self.state)
         line = self.plant.lines[0]
         place = self.plant.place_of(line)
         self.emitter = Emitter(place, self.subjects)

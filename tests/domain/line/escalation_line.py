@@ -2,7 +2,6 @@
 
 from typing import Final, Literal
 
-import msgspec
 from hypothesis import strategies as st
 
 from bridge.domain.emitter import Emitter, Subjects
@@ -13,6 +12,7 @@ from bridge.domain.line.andon.call_registry import AndonState, CallRegistry
 from bridge.domain.line.andon.calls import AndonActions
 from bridge.domain.plant import Plant
 from bridge.domain.reports import AndonReport, Disposition, Moment
+from tests.support.one_line_plant import from_checkpoint, one_line_plant
 
 START: Final = 1_750_000_000_000
 
@@ -35,7 +35,7 @@ TABLE: Final[dict[CallPriority, Row]] = {
     "critical": (2, 15, 2, 2),
 }
 
-TOLD: Final[dict[CallPriority, tuple[set[str], set[str], set[str]]]] = {
+RECIPIENTS: Final[dict[CallPriority, tuple[set[str], set[str], set[str]]]] = {
     "low": ({"maintenance"}, {"team_leader"}, {"shift_manager"}),
     "medium": ({"maintenance"}, {"team_leader", "shift_manager"}, {"production_manager"}),
     "high": ({"maintenance"}, {"shift_manager", "engineer"}, {"production_manager"}),
@@ -44,14 +44,7 @@ TOLD: Final[dict[CallPriority, tuple[set[str], set[str], set[str]]]] = {
 
 
 def plant_with(ladder: dict[CallPriority, EscalationPolicy] | None = None) -> Plant:
-    return Plant.model_validate(
-        {
-            "name": "works",
-            "areas": [{"id": "pack", "site": "north"}],
-            "lines": [{"id": "L1", "area": "pack", "equipment": [{"id": "BAG1"}]}],
-            **({} if ladder is None else {"ladder": ladder}),
-        }
-    )
+    return one_line_plant() if ladder is None else one_line_plant(ladder=ladder)
 
 
 PLANT: Final = plant_with()
@@ -66,8 +59,8 @@ class EscalationLine:
         self.restore()
 
     def restore(self) -> None:
-        self.state = msgspec.msgpack.decode(msgspec.msgpack.encode(self.state), type=AndonState)
-        self.subjects = msgspec.msgpack.decode(msgspec.msgpack.encode(self.subjects), type=Subjects)
+        self.state = from_checkpoint(self.state)
+        self.subjects = from_checkpoint(self.subjects)
         line = self.plant.lines[0]
         place = self.plant.place_of(line)
         self.emitter = Emitter(place, self.subjects)

@@ -2,14 +2,12 @@
 
 from typing import Final, Literal
 
-import msgspec
-
 from bridge.domain.emitter import Emitter, Subjects
 from bridge.domain.event_data import Job
 from bridge.domain.events import Event, EventType, Millis
 from bridge.domain.line.jobs import Jobs, JobsState
-from bridge.domain.plant import Plant
 from bridge.domain.reports import APPLIED, Actor, Disposition, JobReport, Moment
+from tests.support.one_line_plant import from_checkpoint, one_line_plant
 
 START: Final[Millis] = 1_750_000_000_000
 
@@ -22,21 +20,14 @@ Action = Literal["accept", "start", "pause", "complete", "cancel"]
 
 class JobLine:
     def __init__(self, **rules: bool) -> None:
-        self.plant = Plant.model_validate(
-            {
-                "name": "works",
-                "areas": [{"id": "pack", "site": "north"}],
-                "lines": [{"id": "L1", "area": "pack", "equipment": [{"id": "BAG1"}]}],
-                "rules": rules,
-            }
-        )
+        self.plant = one_line_plant(rules=rules)
         self.state = JobsState()
         self.subjects = Subjects()
         self.now = START
         self.restore()
 
     def restore(self) -> None:
-        self.state = msgspec.msgpack.decode(msgspec.msgpack.encode(self.state), type=JobsState)
+        self.state = from_checkpoint(self.state)
         line = self.plant.lines[0]
         place = self.plant.place_of(line)
         self.emitter = Emitter(place, self.subjects)

@@ -2,13 +2,10 @@
 
 from typing import Final
 
-import msgspec
-
 from bridge.domain.emitter import Emitter, Subjects
 from bridge.domain.event_data import Quality
 from bridge.domain.events import Event, Millis
 from bridge.domain.line.quality.alerts import QualityChecks, QualityState
-from bridge.domain.plant import Plant
 from bridge.domain.reports import (
     Actor,
     Disposition,
@@ -17,27 +14,19 @@ from bridge.domain.reports import (
     Moment,
     QualityReport,
 )
+from tests.support.one_line_plant import from_checkpoint, one_line_plant
 
 START: Final[Millis] = 1_750_000_000_000
 
 INSPECTOR: Final = Actor("ines", ("quality",), "Ines")
 
-PLANT: Final = Plant.model_validate(
-    {
-        "name": "works",
-        "areas": [{"id": "pack", "site": "north"}],
-        "lines": [
-            {
-                "id": "L1",
-                "area": "pack",
-                "equipment": [{"id": "BAG1"}, {"id": "BAG2"}],
-                "limits": [
-                    {"parameter": "weight", "unit": "g", "lower": 490, "upper": 510, "hysteresis": 2},
-                    {"parameter": "weight", "equipment": "BAG2", "unit": "g", "upper": 600, "severity": "critical"},
-                ],
-            }
-        ],
-    }
+PLANT: Final = one_line_plant(
+    {"id": "BAG1"},
+    {"id": "BAG2"},
+    limits=(
+        {"parameter": "weight", "unit": "g", "lower": 490, "upper": 510, "hysteresis": 2},
+        {"parameter": "weight", "equipment": "BAG2", "unit": "g", "upper": 600, "severity": "critical"},
+    ),
 )
 
 
@@ -48,7 +37,7 @@ class QualityLine:
         self.restore()
 
     def restore(self) -> None:
-        self.state = msgspec.msgpack.decode(msgspec.msgpack.encode(self.state), type=QualityState)
+        self.state = from_checkpoint(self.state)
         line = PLANT.lines[0]
         place = PLANT.place_of(line)
         self.emitter = Emitter(place, self.subjects)

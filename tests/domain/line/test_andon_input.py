@@ -2,7 +2,6 @@
 
 from typing import Final, Literal
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,24 +11,11 @@ from bridge.domain.event_data import Andon
 from bridge.domain.line.andon.call_registry import AndonState, CallRegistry
 from bridge.domain.line.andon.calls import AndonActions
 from bridge.domain.line.andon.contacts import Contact, LevelReading, read_level
-from bridge.domain.plant import Plant
 from bridge.domain.reports import APPLIED, AndonReport, Disposition, Moment, suppressed
+from tests.support.one_line_plant import from_checkpoint, one_line_plant
 
-PLANT: Final = Plant.model_validate(
-    {
-        "name": "works",
-        "areas": [{"id": "pack", "site": "north"}],
-        "lines": [
-            {
-                "id": "L1",
-                "area": "pack",
-                "equipment": [
-                    {"id": "BUTTON", "kind": "station"},
-                    {"id": "SWITCH", "kind": "station", "input": "latching"},
-                ],
-            }
-        ],
-    }
+PLANT: Final = one_line_plant(
+    {"id": "BUTTON", "kind": "station"}, {"id": "SWITCH", "kind": "station", "input": "latching"}
 )
 START: Final = 1_750_000_000_000
 SECOND: Final = 1_000
@@ -167,7 +153,7 @@ def test_a_button_agrees_with_a_reading_of_its_whole_history(history: list[tuple
         if reading is LevelReading.PRESSED:
             contact.pressed_at = at
             presses += 1
-        contact = msgspec.msgpack.decode(msgspec.msgpack.encode(contact), type=Contact)
+        contact = from_checkpoint(contact)
         edge = level and observed[-1:] == [False]
         bounces = edge and last is not None and at - last <= 2_000
         if not bounces:
@@ -212,7 +198,7 @@ def test_a_press_is_read_whatever_came_before_its_release(
     for level, wait, late in history:
         at += wait
         read(level=level, stamped=None if late is None else at - late)
-        contact = msgspec.msgpack.decode(msgspec.msgpack.encode(contact), type=Contact)
+        contact = from_checkpoint(contact)
     at += 5 * SECOND
     read(level=False, stamped=at - behind)
     at += 5 * SECOND

@@ -11,9 +11,9 @@ from bridge.domain.event_data import Andon, CallPriority, Escalation
 from bridge.domain.events import Standing
 from bridge.domain.reports import APPLIED, AndonReport, Moment, suppressed
 from tests.domain.line.escalation_line import (
+    RECIPIENTS,
     START,
     TABLE,
-    TOLD,
     DeedName,
     EscalationLine,
     Plot,
@@ -77,7 +77,7 @@ def test_an_ignored_call_climbs_to_the_top_and_reaches_everybody(priority: CallP
     play(line, priority, ())
     rises = [(minute, data) for minute, data in line.escalations() if data.cause == "ack_timeout"]
     assert [minute for minute, _ in rises] == [acknowledge, acknowledge + step]
-    responders, first, second = TOLD[priority]
+    responders, first, second = RECIPIENTS[priority]
     assert [set(data.recipients) for _, data in rises] == [responders | first, responders | first | second]
     assert [set(data.recipients[: len(new)]) for (_, data), new in zip(rises, (first, second), strict=True)] == [
         first,
@@ -172,7 +172,7 @@ def test_closing_the_call_closes_its_escalation_and_stops_its_clock() -> None:
         assert isinstance(last.data, Escalation)
         assert (last.data.status, last.data.level, last.data.deadline) == (status, 1, None)
         assert last.standing is Standing.CLOSED
-        assert set(last.data.recipients) == TOLD["high"][0] | TOLD["high"][1]
+        assert set(last.data.recipients) == RECIPIENTS["high"][0] | RECIPIENTS["high"][1]
         assert line.book.next_deadline() is None
 
 

@@ -221,7 +221,7 @@ SHORT = BEFORE.model_copy(
     }
 )
 FILES = (BEFORE, WITHOUT_DESK, WITHOUT_BAGGER, SHORT)
-SAID = st.one_of(
+REPORTS = st.one_of(
     st.tuples(st.sampled_from(["feeder", "bagger", "packer"]), st.sampled_from(["running", "fault", "stopped"])).map(
         lambda each: (each[0], StateReport(state=each[1]))
     ),
@@ -231,7 +231,7 @@ SAID = st.one_of(
 )
 
 
-@given(steps=st.lists(st.tuples(st.integers(0, 3 * HOUR), SAID), max_size=25))
+@given(steps=st.lists(st.tuples(st.integers(0, 3 * HOUR), REPORTS), max_size=25))
 @settings(max_examples=60)
 def test_any_history_of_plant_files_reports_only_of_what_is_there_and_replays_the_same(
     steps: list[tuple[int, Any]],

@@ -1,6 +1,5 @@
 """Quality alerts: fixed limits with hysteresis, the share of defects in the last 50, raised once and cleared once."""
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +16,7 @@ from bridge.domain.reports import (
     suppressed,
 )
 from tests.domain.line.quality_line import PLANT, QualityLine
+from tests.support.one_line_plant import from_checkpoint
 
 
 def test_an_alert_is_raised_once_and_cleared_once() -> None:
@@ -181,7 +181,7 @@ def test_the_window_is_the_last_50_pieces(batches: list[tuple[int, int]]) -> Non
         pieces += [batch[number + 1] - batch[number] for number in range(inspected)]
         last = pieces[-50:]
         assert (window.inspected, window.defects) == (len(last), sum(last))
-        window = msgspec.msgpack.decode(msgspec.msgpack.encode(window), type=InspectionWindow)
+        window = from_checkpoint(window)
     assert sum(pieces) == sum(defects for _, defects in batches)
 
 

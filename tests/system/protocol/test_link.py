@@ -11,7 +11,7 @@ from tests.support.brokers import RunningBroker
 from tests.support.socket_dashboard import SocketDashboard, dashboard, http
 
 RAISE = {"action": "andon.raise", "line_id": "L1", "equipment_code": "Andon-L1", "andon_type": "quality"}
-TOLD_WITHIN = 5.0  # protocol.md and promise P5
+REPORTED_WITHIN = 5.0  # protocol.md and promise P5
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def held(bridge: BridgeProcess) -> Iterator[None]:
 
 async def raised_once(board: SocketDashboard) -> None:
     """Read until the call is reported; it is one, however often it was asked for."""
-    async with asyncio.timeout(TOLD_WITHIN):
+    async with asyncio.timeout(REPORTED_WITHIN):
         while not board.events:
             await board.read()
     assert [(event["type"], event["data"]["repeat"]) for event in board.events] == [("andon_event", 0)]
@@ -39,7 +39,7 @@ async def test_a_lost_broker_is_reported_and_a_command_is_unknown_until_it_is_ba
     async with bridge_process(tmp_path, mosquitto, environment=quick) as bridge, dashboard(bridge.port) as board:
         await board.snapshot(id="s", subscription_type="andon", target_id="L1")
         mosquitto.kill()
-        link = await board.receive("link", seconds=TOLD_WITHIN, broker=False)
+        link = await board.receive("link", seconds=REPORTED_WITHIN, broker=False)
         assert not link["streams"]["main"]["live"]
         assert (await http(bridge.port, "/health/ready")).status == 503
         assert (await http(bridge.port, "/health/live")).status == 200
@@ -65,9 +65,9 @@ async def test_a_journal_that_does_not_answer_is_reported_and_loses_nothing(
             asked = asyncio.get_running_loop().time()
             await board.send("command", id="c", **RAISE)
             assert (await board.receive("command_result", id="c"))["outcome"] == "unknown"
-            link = await board.receive("link", seconds=2 * TOLD_WITHIN)
+            link = await board.receive("link", seconds=2 * REPORTED_WITHIN)
             assert (link["broker"], link["streams"]["main"]["live"]) == (True, False)
-            assert asyncio.get_running_loop().time() - asked < TOLD_WITHIN
+            assert asyncio.get_running_loop().time() - asked < REPORTED_WITHIN
             assert (await http(bridge.port, "/health/ready")).status == 503
         link = await board.receive("link")
         assert link["streams"]["main"]["live"]

@@ -149,13 +149,10 @@ async def test_unacknowledged_messages_are_redelivered_in_the_next_connection(cl
         old = await take(link, 3)
         assert link.acknowledge(old[:1]) == 1
         await link.publish("b", b"a round trip behind the acknowledgement")
-        generation = link.status.generation
     async with clients.link("one") as link:
         assert link.status.session_present
         again = await take(link, 2)
         assert [(message.payload, message.redelivered) for message in again] == [(b"1", True), (b"2", True)]
-        if link.status.generation != generation:
-            assert link.acknowledge(old) == 0, "acknowledgements of an earlier connection are void"
         assert link.acknowledge(again) == 2
 
 

@@ -64,7 +64,7 @@ async def drain(
         journal__commit_max_inputs=defaults.commit_max_inputs,
         journal__commit_max_ms=defaults.commit_max_ms,
     ) as bridge:
-        bridge.pipeline.add_listener(
+        bridge.core.add_listener(
             lambda entries: times.append((time.perf_counter(), sum(1 for entry in entries if entry.input.topic)))
         )
         await until(lambda: bridge.connected, what="a connection")

@@ -154,10 +154,10 @@ async def disturbed_bridge(
                 *("run", "--disturb", profile, "--truth", str(truth_file), "--cuts", str(cuts_file), "--quiet"),
                 *("--scale", str(SCALE), "--duration", str(seconds)),
             )
-            this = DisturbedBridge(bridge, clock, broker, network, load, plain, board, plant, truth_file)
-            playing = asyncio.create_task(this.play_network(cuts_file), name="play-network")
+            disturbed = DisturbedBridge(bridge, clock, broker, network, load, plain, board, plant, truth_file)
+            playing = asyncio.create_task(disturbed.play_network(cuts_file), name="play-network")
             try:
-                yield this
+                yield disturbed
             finally:
                 playing.cancel()
                 with contextlib.suppress(asyncio.CancelledError):

@@ -161,18 +161,18 @@ async def test_a_wall_that_is_set_again_and_again_under_load_loses_nothing(
     """Backwards by days and by less than what is followed, and kills between them."""
     faked = FakedTime(tmp_path)
     alive = {**faked.environment, "FLOOR_TIME__SCALE": "1"}
-    async with bridge_under_load(tmp_path, mosquitto, environment=alive) as this:
+    async with bridge_under_load(tmp_path, mosquitto, environment=alive) as loaded:
         for shift in ("-1h", "-3", "-30d", "+0"):
-            await this.load.more(60)
+            await loaded.load.more(60)
             faked.set(shift)
-            await this.load.more(60)
+            await loaded.load.more(60)
             if shift == "-3":
-                assert this.bridge.process is not None
-                this.bridge.process.kill()
-                await this.bridge.process.wait()
-                await this.bridge.start()
-        await until(lambda: this.dashboard.live, what="live")
-        ledger = await this.books("the wall set by -1 h, -3 s, -30 d and right again, with a kill between")
+                assert loaded.bridge.process is not None
+                loaded.bridge.process.kill()
+                await loaded.bridge.process.wait()
+                await loaded.bridge.start()
+        await until(lambda: loaded.dashboard.live, what="live")
+        ledger = await loaded.books("the wall set by -1 h, -3 s, -30 d and right again, with a kill between")
     assert ledger.wrong == {}
     times = [entry.input.received_at for entry in ledger.held.entries]
     assert all(before <= after for before, after in pairwise(times))

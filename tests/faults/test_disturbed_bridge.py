@@ -43,28 +43,28 @@ async def test_a_bridge_that_dies_among_disturbed_devices_loses_and_invents_noth
     tmp_path: Path, mosquitto: RunningBroker, name: str
 ) -> None:
     chance = random.Random(name)
-    async with disturbed_bridge(tmp_path, mosquitto, name, seconds=SECONDS) as this:
+    async with disturbed_bridge(tmp_path, mosquitto, name, seconds=SECONDS) as disturbed:
         for _ in range(KILLS):
             await asyncio.sleep(chance.uniform(*PAUSE_SECONDS))
-            await restart(this, signal.SIGKILL, away=chance.uniform(*ABSENT_SECONDS))
+            await restart(disturbed, signal.SIGKILL, away=chance.uniform(*ABSENT_SECONDS))
         await asyncio.sleep(chance.uniform(*PAUSE_SECONDS))
-        await restart(this, signal.SIGTERM, away=chance.uniform(*ABSENT_SECONDS))
-        await lose_the_network(this)
-        await restart_the_broker(this)
-        ledger, truth = await this.books()
+        await restart(disturbed, signal.SIGTERM, away=chance.uniform(*ABSENT_SECONDS))
+        await lose_the_network(disturbed)
+        await restart_the_broker(disturbed)
+        ledger, truth = await disturbed.books()
     held = ledger.held
     pieces = pieces_of(truth, held)
     actions = [action for action in truth.truth.actions if truth.is_acknowledged(action)]
-    presses = [truth.report(action) for action in actions] + this.load.acknowledged
+    presses = [truth.report(action) for action in actions] + disturbed.load.acknowledged
     lost = silenced(held.entries, presses, truth)
-    unwatched = absences_of(held, this.away)
+    unwatched = absences_of(held, disturbed.away)
     unknown = sum(absence.until - absence.since for absence in unwatched) / 60_000
     made, forgotten, counted = (sum(getattr(piece, key) for piece in pieces) for key in ("made", "lost", "counted"))
     declared = sum(abs(piece.difference) for piece in pieces)
     wrong = explained(ledger.wrong, truth, held)
     run_record.note(
         f"{name}: {KILLS} kills, a stop, a half-open link and a broker's restart",
-        f"{SECONDS * SCALE / 60:.0f} minutes, in which the profile cut the network {this.network_cuts} times; "
+        f"{SECONDS * SCALE / 60:.0f} minutes, in which the profile cut the network {disturbed.network_cuts} times; "
         f"{ledger}; of presses and commands {len(presses):,}, lost {len(lost)}; "
         f"pieces made {made:,}, forgotten by registers {forgotten:,}, counted {counted:,}, "
         f"difference declared {declared:,}; {len(unwatched)} absences of {unknown:.0f} minutes",
@@ -75,32 +75,32 @@ async def test_a_bridge_that_dies_among_disturbed_devices_loses_and_invents_noth
     assert carried_over(held, unwatched) == []
 
 
-async def restart(this: DisturbedBridge, number: signal.Signals, *, away: float) -> None:
-    with this.absent():
-        code = await this.bridge.stop(number)
-        assert code == (0 if number is signal.SIGTERM else -signal.SIGKILL), this.bridge.log()
+async def restart(disturbed: DisturbedBridge, number: signal.Signals, *, away: float) -> None:
+    with disturbed.absent():
+        code = await disturbed.bridge.stop(number)
+        assert code == (0 if number is signal.SIGTERM else -signal.SIGKILL), disturbed.bridge.log()
         await asyncio.sleep(away)
-        await this.bridge.launch()
-    await this.bridge.ready()
+        await disturbed.bridge.launch()
+    await disturbed.bridge.ready()
 
 
-async def lose_the_network(this: DisturbedBridge) -> None:
+async def lose_the_network(disturbed: DisturbedBridge) -> None:
     """Leave the bridge's connections half-open until it reports its absence."""
-    async with this.network_free:
-        this.network.freeze()
-        await until(lambda: not this.dashboard.live, seconds=NOTICE_SECONDS, what="it is noticed")
-        before = len(absences(this.bridge))
-        await until(lambda: len(absences(this.bridge)) > before, seconds=LOST_SECONDS, what="nobody watches")
-        with this.absent():
-            this.network.thaw()
-            await until(lambda: this.dashboard.live, seconds=LOST_SECONDS, what="healed")
+    async with disturbed.network_free:
+        disturbed.network.freeze()
+        await until(lambda: not disturbed.dashboard.live, seconds=NOTICE_SECONDS, what="it is noticed")
+        before = len(absences(disturbed.bridge))
+        await until(lambda: len(absences(disturbed.bridge)) > before, seconds=LOST_SECONDS, what="nobody watches")
+        with disturbed.absent():
+            disturbed.network.thaw()
+            await until(lambda: disturbed.dashboard.live, seconds=LOST_SECONDS, what="healed")
 
 
-async def restart_the_broker(this: DisturbedBridge) -> None:
-    this.broker.stop()
-    await until(lambda: not this.dashboard.live, seconds=NOTICE_SECONDS, what="it is noticed")
-    this.broker.start()
-    await until(lambda: this.dashboard.live, seconds=LOST_SECONDS, what="healed")
+async def restart_the_broker(disturbed: DisturbedBridge) -> None:
+    disturbed.broker.stop()
+    await until(lambda: not disturbed.dashboard.live, seconds=NOTICE_SECONDS, what="it is noticed")
+    disturbed.broker.start()
+    await until(lambda: disturbed.dashboard.live, seconds=LOST_SECONDS, what="healed")
 
 
 # What must hold

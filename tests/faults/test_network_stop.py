@@ -41,12 +41,12 @@ async def stopped(bridge: BridgeProcess, *signals: signal.Signals) -> float:
 
 @contextlib.asynccontextmanager
 async def crowd(
-    this: BridgeUnderLoad, *, reading: int, stuck: int, catching_up: int
+    loaded: BridgeUnderLoad, *, reading: int, stuck: int, catching_up: int
 ) -> AsyncIterator[list[BytesDashboard]]:
     """Dashboards that read, some that don't, and some that are reading all from the beginning; those that hear."""
     auth = {"type": "auth", "token": token()}
     all_events = {"type": "subscribe", "id": "all", "subscription_type": "line"}
-    since = {"main": {"epoch": this.dashboard.epoch, "offset": 0}}
+    since = {"main": {"epoch": loaded.dashboard.epoch, "offset": 0}}
     greeted: set[BytesDashboard] = set()
 
     def take(dashboard: BytesDashboard, _: bytes) -> None:
@@ -54,10 +54,10 @@ async def crowd(
 
     resume = encoded(auth, {"type": "resume", "subscriptions": [all_events], "since": since})
     with contextlib.ExitStack() as elsewhere:
-        subscribers = [await connect(this.bridge.port, encoded(auth, all_events), take) for _ in range(reading)]
+        subscribers = [await connect(loaded.bridge.port, encoded(auth, all_events), take) for _ in range(reading)]
         for _ in range(stuck):
-            elsewhere.enter_context(await stalled(this.bridge.port, encoded(auth, all_events)))
-        subscribers += [await connect(this.bridge.port, resume, take) for _ in range(catching_up)]
+            elsewhere.enter_context(await stalled(loaded.bridge.port, encoded(auth, all_events)))
+        subscribers += [await connect(loaded.bridge.port, resume, take) for _ in range(catching_up)]
         for subscriber in subscribers:
             elsewhere.callback(subscriber.abort)
         await until(lambda: len(greeted) == len(subscribers), seconds=30, what="a crowd")
@@ -74,14 +74,14 @@ def retry_after(board: BytesDashboard) -> float:
 async def test_a_stop_with_many_dashboards_is_in_time_and_states_to_each_when_to_reconnect(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:
-    async with bridge_under_load(tmp_path, mosquitto, environment=ROOM) as this:
-        await this.load.more(100)
-        async with crowd(this, reading=rounds - 20, stuck=10, catching_up=10) as subscribers:
-            assert await stopped(this.bridge) < STOP_SECONDS
+    async with bridge_under_load(tmp_path, mosquitto, environment=ROOM) as loaded:
+        await loaded.load.more(100)
+        async with crowd(loaded, reading=rounds - 20, stuck=10, catching_up=10) as subscribers:
+            assert await stopped(loaded.bridge) < STOP_SECONDS
             await until(lambda: all(subscriber.is_closed for subscriber in subscribers), what="each heard the end")
             returns = sorted(retry_after(subscriber) for subscriber in subscribers)
-        await this.bridge.start()
-        ledger = await this.books(f"SIGTERM with {rounds} dashboards, some stuck, some catching up")
+        await loaded.bridge.start()
+        ledger = await loaded.books(f"SIGTERM with {rounds} dashboards, some stuck, some catching up")
     assert ledger.wrong == {}
     assert len(set(returns)) > min(50, len(returns) / 2), "spread, in steps of 0.1 s"
     assert 0 <= returns[0] < 1 < SPREAD_SECONDS - 1 < returns[-1] <= SPREAD_SECONDS + 1
@@ -97,27 +97,27 @@ async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
     async with tcp_proxy(mosquitto.port) as network:
         elsewhere = {**ROOM, "FLOOR_BROKER__PORT": str(network.port)}
         async with (
-            bridge_under_load(tmp_path, mosquitto, environment=elsewhere) as this,
-            tcp_proxy(this.bridge.port) as front,
+            bridge_under_load(tmp_path, mosquitto, environment=elsewhere) as loaded,
+            tcp_proxy(loaded.bridge.port) as front,
         ):
-            await this.load.more(100)
+            await loaded.load.more(100)
             lost = [await connect(front.port, encoded({"type": "auth", "token": token()}), lambda *_: None)]
-            async with crowd(this, reading=20, stuck=20, catching_up=20) as subscribers:
+            async with crowd(loaded, reading=20, stuck=20, catching_up=20) as subscribers:
                 front.freeze()
                 if broker == "dead":
                     network.refusing = True
                     network.cut()
                 else:
                     network.freeze()
-                assert await stopped(this.bridge) < STOP_SECONDS
+                assert await stopped(loaded.bridge) < STOP_SECONDS
                 await until(lambda: all(subscriber.is_closed for subscriber in subscribers), what="each heard the end")
                 assert len({retry_after(subscriber) for subscriber in subscribers}) > 1
             network.refusing = False
             network.thaw()
             for subscriber in lost:
                 subscriber.abort()
-            await this.bridge.start()
-            ledger = await this.books(f"SIGTERM with a {broker} broker and dashboards that hang")
+            await loaded.bridge.start()
+            ledger = await loaded.books(f"SIGTERM with a {broker} broker and dashboards that hang")
     assert ledger.wrong == {}
 
 
@@ -130,11 +130,11 @@ async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
 async def test_a_signal_that_comes_again_changes_nothing(
     tmp_path: Path, mosquitto: RunningBroker, signals: tuple[signal.Signals, ...]
 ) -> None:
-    async with bridge_under_load(tmp_path, mosquitto) as this:
-        await this.load.more(60)
-        assert await stopped(this.bridge, *signals) < STOP_SECONDS
-        await this.bridge.start()
-        ledger = await this.books(f"signals that come again: {' '.join(sent.name for sent in signals)}")
+    async with bridge_under_load(tmp_path, mosquitto) as loaded:
+        await loaded.load.more(60)
+        assert await stopped(loaded.bridge, *signals) < STOP_SECONDS
+        await loaded.bridge.start()
+        ledger = await loaded.books(f"signals that come again: {' '.join(sent.name for sent in signals)}")
     assert ledger.wrong == {}
     assert ledger.counts["of them repeats"] == 0, "what was taken was acknowledged"
 

@@ -55,11 +55,11 @@ async def test_deadlines_of_several_days_are_caught_up_in_steps(
 
     link, batches = counting(1, after=1), list[Sequence[JournalEntry]]()
     async with in_process(link, path, parts=[PIPELINE], clock=clock(later=ABSENT_MS)) as bridge:
-        bridge.pipeline.add_listener(batches.append)
+        bridge.core.add_listener(batches.append)
         beside = asyncio.create_task(others())
         await until(lambda: link.acknowledged == [1], seconds=60, what="the report after all that was due")
         beside.cancel()
-        assert bridge.pipeline.status().ready
+        assert bridge.core.status().ready
     entries = [entry for batch in batches for entry in batch]
     ticks = [entry for entry in entries if not entry.input.topic]
     largest = max(len(entry.events) for entry in entries)  # the report revises the windows of all that time

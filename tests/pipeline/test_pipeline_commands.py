@@ -23,29 +23,29 @@ from tests.support.in_process import device, in_process, publish_report
 async def test_dated_resend_is_suppressed_also_after_a_restart(mosquitto: RunningBroker, path: Path) -> None:
     began = round(time.time() * 1000)
     for expected in ([("applied", None)] * 3, [("suppressed", "duplicate")] * 3):
-        async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
-            await connected(this)
+        async with in_process(mosquitto.port, path) as pipeline, device(mosquitto.port) as client:
+            await connected(pipeline)
             for number in range(3):
                 await publish_report(client, "report/bagger/counts", total=number, ts=began + number)
-            await messages(this, 3)
-            assert this.dispositions() == expected
+            await messages(pipeline, 3)
+            assert pipeline.dispositions() == expected
 
 
 async def test_committed_but_unacknowledged_press_is_one_call(mosquitto: RunningBroker, path: Path) -> None:
     """The connection ends between commit and acknowledgement: the broker sends the press again."""
-    async with in_process(mosquitto.port, path, make_client=DeafLink) as this, device(mosquitto.port) as client:
-        await connected(this)
+    async with in_process(mosquitto.port, path, make_client=DeafLink) as pipeline, device(mosquitto.port) as client:
+        await connected(pipeline)
         await publish_report(client, "report/desk/andon", action="raise", andon_type="material")
-        await messages(this, 1)
-        this.running.cancel()
-        await asyncio.wait([this.running])
-    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
-        await messages(this, 1)
-        assert this.dispositions() == [("suppressed", "duplicate")]
+        await messages(pipeline, 1)
+        pipeline.running.cancel()
+        await asyncio.wait([pipeline.running])
+    async with in_process(mosquitto.port, path) as pipeline, device(mosquitto.port) as client:
+        await messages(pipeline, 1)
+        assert pipeline.dispositions() == [("suppressed", "duplicate")]
         await publish_report(client, "report/desk/andon", action="raise", andon_type="material")
-        await messages(this, 2)
-        assert this.entries[-1].reached_core, "the next press is not taken for the first one"
-        assert accounted(this)
+        await messages(pipeline, 2)
+        assert pipeline.entries[-1].reached_core, "the next press is not taken for the first one"
+        assert accounted(pipeline)
 
 
 class DeafLink(BrokerLink):
@@ -63,28 +63,28 @@ async def command(client: aiomqtt.Client, command_id: str, **fields: object) -> 
 
 
 async def test_command_is_done_once_and_answered_every_time(mosquitto: RunningBroker, path: Path) -> None:
-    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
-        await connected(this)
+    async with in_process(mosquitto.port, path) as pipeline, device(mosquitto.port) as client:
+        await connected(pipeline)
         for _ in range(2):
             await command(client, "one", action="raise", andon_type="material")
-        await messages(this, 2)
-        first, second = (entry for entry in this.entries if entry.input.topic)
+        await messages(pipeline, 2)
+        first, second = (entry for entry in pipeline.entries if entry.input.topic)
         assert first.command is not None
         assert first.command.outcome == "applied"
         assert first.command.event_ids == tuple(event.id for event in first.events) != ()
         assert second.command == first.command
-        assert this.dispositions()[1] == ("suppressed", "duplicate_command")
-    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
-        await connected(this)
+        assert pipeline.dispositions()[1] == ("suppressed", "duplicate_command")
+    async with in_process(mosquitto.port, path) as pipeline, device(mosquitto.port) as client:
+        await connected(pipeline)
         await command(client, "one", action="raise", andon_type="material")
         await command(client, "two", action="resolve", call_id="no-such-call")
-        await messages(this, 2)
-        again, other = (entry.command for entry in this.entries if entry.input.topic)
+        await messages(pipeline, 2)
+        again, other = (entry.command for entry in pipeline.entries if entry.input.topic)
         assert again == first.command
         assert other is not None
         assert (other.outcome, other.event_ids) == ("rejected", ())
-        assert len(this.events("andon_event")) == 1
-        assert accounted(this)
+        assert len(pipeline.events("andon_event")) == 1
+        assert accounted(pipeline)
 
 
 class CrashingFloor(Floor):
@@ -102,23 +102,26 @@ class CrashingFloor(Floor):
 
 async def test_message_that_crashes_the_core_stops_the_process_once(mosquitto: RunningBroker, path: Path) -> None:
     async def crash_core() -> None:
-        async with in_process(mosquitto.port, path, make_floor=CrashingFloor) as this, device(mosquitto.port) as client:
-            await connected(this)
+        async with (
+            in_process(mosquitto.port, path, make_floor=CrashingFloor) as pipeline,
+            device(mosquitto.port) as client,
+        ):
+            await connected(pipeline)
             await publish_report(client, "report/bagger/counts", total=1)
             await publish_report(client, "report/bagger/state", state="fault")
             await publish_report(client, "report/bagger/counts", total=2)
-            await asyncio.wait([this.running])
-            assert not this.pipeline.status().ready
-            assert this.dispositions() == [("applied", None)], "what came before is committed"
+            await asyncio.wait([pipeline.running])
+            assert not pipeline.core.status().ready
+            assert pipeline.dispositions() == [("applied", None)], "what came before is committed"
 
     with pytest.raises(CoreCrashed) as crash:
         await crash_core()
     assert crash.value.topic == "report/north/pack/L1/bagger/state"
-    async with in_process(mosquitto.port, path, make_floor=CrashingFloor) as this:
-        assert this.journal.checkpoints() == [], "the half-changed state is not kept"
-        await messages(this, 2)
-        assert this.dispositions() == [("quarantined", "crashed"), ("applied", None)]
-        assert this.restored.differences == 0
-        kept = next(e for e in this.journal.inputs_after(0, limit=10) if e.disposition.reason == "crashed")
+    async with in_process(mosquitto.port, path, make_floor=CrashingFloor) as pipeline:
+        assert pipeline.journal.checkpoints() == [], "the half-changed state is not kept"
+        await messages(pipeline, 2)
+        assert pipeline.dispositions() == [("quarantined", "crashed"), ("applied", None)]
+        assert pipeline.restored.differences == 0
+        kept = next(e for e in pipeline.journal.inputs_after(0, limit=10) if e.disposition.reason == "crashed")
         assert json.loads(kept.input.payload) == {"state": "fault"}
-        assert accounted(this)
+        assert accounted(pipeline)

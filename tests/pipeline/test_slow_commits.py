@@ -62,7 +62,7 @@ async def test_any_pace_of_the_disk_keeps_the_order_and_bounds_what_is_held(
             journal.gate.release()
             for _ in range(chance.randrange(40)):
                 await asyncio.sleep(0)
-            status = bridge.pipeline.status()
+            status = bridge.core.status()
             assert not any(status.unaccounted.values())
             assert sum(status.in_flight.values()) <= APPLY_CHUNK + 2 * most + 2, (
                 "a chunk, a batch in commit, a batch pending"
@@ -106,6 +106,6 @@ async def flow(port: int, path: Path, *, protocol: str, window: int) -> None:
             for number in range(100):
                 await publish_report(client, "report/bagger/counts", total=number, ts=number + 1)
         applied = ("counts", "applied", "")
-        await until(lambda: bridge.pipeline.status().counters.get(applied) == 100, what="all of them")
+        await until(lambda: bridge.core.status().counters.get(applied) == 100, what="all of them")
         inputs = [entry.input for entry in bridge.journal.inputs_after(0, limit=1_000)]
         assert [json.loads(entry.payload)["total"] for entry in inputs if entry.topic] == list(range(100))

@@ -31,20 +31,20 @@ from tests.support.retained_messages import event_topics, retained, until_retain
 
 
 async def test_new_journal_clears_what_the_one_before_left(mosquitto: RunningBroker, tmp_path: Path) -> None:
-    async with in_process(mosquitto.port, tmp_path / "old.db") as this, device(mosquitto.port) as client:
-        await until(lambda: this.connected)
+    async with in_process(mosquitto.port, tmp_path / "old.db") as pipeline, device(mosquitto.port) as client:
+        await until(lambda: pipeline.connected)
         await raise_call(client)
         await publish_report(client, "report/bagger/state", state="running")
         await until_retained(mosquitto, lambda found: found.get(LAMP) == b"open")
     before = event_topics(await retained(mosquitto))
-    async with in_process(mosquitto.port, tmp_path / "new.db") as this, device(mosquitto.port) as client:
+    async with in_process(mosquitto.port, tmp_path / "new.db") as pipeline, device(mosquitto.port) as client:
         await publish_report(client, "report/bagger/state", state="running")  # on a topic that was retained before
-        await until(lambda: len(this.dispositions()) == 1)
-        await looked(this)
-        found = await until_retained(mosquitto, lambda found: event_topics(found) == right(this))
+        await until(lambda: len(pipeline.dispositions()) == 1)
+        await looked(pipeline)
+        found = await until_retained(mosquitto, lambda found: event_topics(found) == right(pipeline))
         assert found[LAMP] == b"off"
         assert before & event_topics(found), "what is current again has its topic again"
-        assert {json.loads(found[topic])["epoch"] for topic in event_topics(found)} == {this.journal.epoch}
+        assert {json.loads(found[topic])["epoch"] for topic in event_topics(found)} == {pipeline.journal.epoch}
 
 
 async def test_bridge_killed_between_an_event_and_its_clear_leaves_no_stale_event(
@@ -75,15 +75,15 @@ async def test_bridge_killed_between_an_event_and_its_clear_leaves_no_stale_even
 
 async def test_journal_from_a_backup_clears_what_came_after_it(mosquitto: RunningBroker, tmp_path: Path) -> None:
     path, kept, workload = tmp_path / "journal.db", tmp_path / "backup.db", Workload(seed=21)
-    async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
-        await this.marked(this.commit(workload.next(200)))
+    async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as pipeline:
+        await pipeline.marked(pipeline.commit(workload.next(200)))
         journal_backup.back_up(path, kept)
-        await this.marked(this.commit([*workload.next(200), event("only later"), call("late", "open")]))
+        await pipeline.marked(pipeline.commit([*workload.next(200), event("only later"), call("late", "open")]))
     journal_restore.restore_journal(kept, path, replace=True)
-    async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
-        await until(lambda: this.publisher.audits > 0, what="looked")
-        assert this.publisher.stale_cleared > 1
-        await assert_true(mosquitto, this.journal)
+    async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as pipeline:
+        await until(lambda: pipeline.publisher.audits > 0, what="looked")
+        assert pipeline.publisher.stale_cleared > 1
+        await assert_true(mosquitto, pipeline.journal)
 
 
 @pytest.mark.parametrize("published", [True, False])
@@ -94,20 +94,20 @@ async def test_retained_events_of_removed_equipment_are_cleared(
     path = tmp_path / "journal.db"
     gone, stays = [event("gone"), call("gone", "open")], [event("stays")]
     if published:
-        async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
-            await this.marked(this.commit([*gone, *stays]))
+        async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as pipeline:
+            await pipeline.marked(pipeline.commit([*gone, *stays]))
     else:
         with contextlib.closing(SqliteJournal.open(path, stream="main")) as journal:
             journal.commit(follow(journal, gone, stays))
     with contextlib.closing(SqliteJournal.open(path, stream="main")) as journal:
         journal.commit(Batch(entries=[], retired_keys=[EventTopic.from_event(each).state_key for each in gone]))
     publish_nothing_before_it_was_read(monkeypatch)
-    async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
-        await until(lambda: this.publisher.audits > 0, what="looked")
+    async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as pipeline:
+        await until(lambda: pipeline.publisher.audits > 0, what="looked")
         found = await retained(mosquitto)
         assert {topic.split("/")[-1] for topic in found} == {"stays", "material"}
         assert found[LAMP] == b"off"
-        await until(lambda: len(this.journal.retained_topics()) == 1, what="and forgotten")
+        await until(lambda: len(pipeline.journal.retained_topics()) == 1, what="and forgotten")
 
 
 def publish_nothing_before_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:

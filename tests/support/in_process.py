@@ -116,7 +116,7 @@ class RunningPipeline:
 
     journal: SqliteJournal
     restored: RestoredFloor
-    pipeline: Pipeline
+    core: Pipeline
     publisher: Publisher
     clients: dict[str, BrokerClient]  # by their client ids
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # by the part that they run
@@ -204,29 +204,29 @@ async def in_process(
             clock=clock or FloorClock(not_before=journal.last_input()[1]),
             make_client=keep_client,
         )
-        this = RunningPipeline(journal, restored, side.pipeline, side.publisher, clients)
-        side.pipeline.add_listener(this.entries.extend)
-        async with _running(this, parts):
-            yield this
+        pipeline = RunningPipeline(journal, restored, side.pipeline, side.publisher, clients)
+        side.pipeline.add_listener(pipeline.entries.extend)
+        async with _running(pipeline, parts):
+            yield pipeline
     for part in reversed(parts):
-        if not this.tasks[part].cancelled():
-            await this.tasks[part]
+        if not pipeline.tasks[part].cancelled():
+            await pipeline.tasks[part]
 
 
 @contextlib.asynccontextmanager
-async def _running(this: RunningPipeline, parts: Sequence[str]) -> AsyncIterator[None]:
-    work: dict[str, Pipeline | Publisher] = {PIPELINE: this.pipeline, PUBLISHER: this.publisher}
-    linking = [asyncio.create_task(this.clients[CLIENT_IDS[part]].run()) for part in parts]
-    this.tasks = {part: asyncio.create_task(work[part].run(), name=part) for part in parts}
+async def _running(pipeline: RunningPipeline, parts: Sequence[str]) -> AsyncIterator[None]:
+    work: dict[str, Pipeline | Publisher] = {PIPELINE: pipeline.core, PUBLISHER: pipeline.publisher}
+    linking = [asyncio.create_task(pipeline.clients[CLIENT_IDS[part]].run()) for part in parts]
+    pipeline.tasks = {part: asyncio.create_task(work[part].run(), name=part) for part in parts}
     try:
         yield
     finally:
         for part in parts:
             work[part].stop()
-            await asyncio.wait([this.tasks[part]], timeout=STOP_SECONDS)
-        for task in (*linking, *this.tasks.values()):
+            await asyncio.wait([pipeline.tasks[part]], timeout=STOP_SECONDS)
+        for task in (*linking, *pipeline.tasks.values()):
             task.cancel()
-        await asyncio.wait([*linking, *this.tasks.values()])
+        await asyncio.wait([*linking, *pipeline.tasks.values()])
 
 
 @contextlib.asynccontextmanager

@@ -100,13 +100,13 @@ async def test_a_message_that_is_lost_on_the_way_is_reported(mosquitto: RunningB
     """Lose one between intake and commit, as a bug of ours would."""
     with structlog.testing.capture_logs() as logs:
         async with (
-            in_process(mosquitto.port, tmp_path / "journal.db", journal__checkpoint_seconds=0.05) as this,
+            in_process(mosquitto.port, tmp_path / "journal.db", journal__checkpoint_seconds=0.05) as pipeline,
             device(mosquitto.port) as client,
         ):
-            await until(lambda: this.link.status.connected, what="connected")
-            this.pipeline._unapplied = Leaking()  # noqa: SLF001 - where a bug of ours would be there is no seam
+            await until(lambda: pipeline.link.status.connected, what="connected")
+            pipeline.core._unapplied = Leaking()  # noqa: SLF001 - where a bug of ours would be there is no seam
             await publish_report(client, "report/bagger/counts", total=1)
-            await until(lambda: this.pipeline.status().unaccounted["counts"] == 1, what="it is missed")
+            await until(lambda: pipeline.core.status().unaccounted["counts"] == 1, what="it is missed")
             await until(lambda: any(entry["event"] == "pipeline.accounting_mismatch" for entry in logs), what="told")
     assert [entry["unaccounted"] for entry in logs if entry["event"] == "pipeline.accounting_mismatch"] == [
         {"counts": 1}

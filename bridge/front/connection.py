@@ -63,12 +63,12 @@ class DashboardConnection:
         self._socket = socket
         self._context = context
         self._loop = asyncio.get_running_loop()
-        self.protocol = DashboardProtocol(context.limits, parse_json=context.parse_json, elapsed=self._elapsed())
+        self.protocol = DashboardProtocol(context.limits, elapsed=self._elapsed())
         self._writer = FrameWriter(socket, require_open=self._check_expiry)
         self.delivery = Delivery(
             writer=self._writer,
             journal=context.journal,
-            outbox=Outbox(max_events=context.outbox_events, max_bytes=OUTBOX_BYTES),
+            outbox=Outbox(max_events=context.settings.outbox_events, max_bytes=OUTBOX_BYTES),
             link=context.link_frame,
         )
         self._ended: asyncio.Future[Close | None] = self._loop.create_future()
@@ -114,7 +114,7 @@ class DashboardConnection:
         )
         self.delivery.tick(self._elapsed())
         since = self._writer.sending_since
-        if since is not None and self._loop.time() - since >= self._context.stall_seconds:
+        if since is not None and self._loop.time() - since >= self._context.settings.stall_seconds:
             self.end(Close(CloseCode.STALLED, "no progress, resume"))
 
     async def _receive(self) -> None:
@@ -123,7 +123,7 @@ class DashboardConnection:
                 text = await self._socket.receive()
                 self._check_expiry()
                 self._perform(
-                    self.protocol.receive(text, elapsed=self._elapsed(), server_info=self._context.server_info())
+                    self.protocol.receive(text, elapsed=self._elapsed(), server_time=self._context.clock.now())
                 )
                 # A client that does not read its answers is not read either.
                 await self.delivery.queue_not_full.wait()

@@ -8,13 +8,11 @@ import msgspec
 
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import Millis, rfc3339_or_none
-from bridge.domain.strict_json import NotStrictJson, parse_json
 from bridge.front.command_dispatcher import CommandDispatcher
 from bridge.front.journal_reads import FrontJournal
 from bridge.front.router import Router
 from bridge.ports.authenticator import Authenticator
 from bridge.ports.clock import FrontClock
-from bridge.protocol.client_frames import NotJson
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.dashboard_protocol import ConnectionLimits, ServerInfo
 from bridge.protocol.server_frames import Close, Link, StreamLink, stream_positions
@@ -56,21 +54,6 @@ class FrontContext:
             max_subscriptions=self.settings.max_subscriptions,
             auth_timeout_ms=int(self.settings.auth_timeout_seconds * 1_000),
         )
-
-    @property
-    def outbox_events(self) -> int:
-        return self.settings.outbox_events
-
-    @property
-    def stall_seconds(self) -> float:
-        return self.settings.stall_seconds
-
-    def parse_json(self, text: str) -> object:
-        """Parse strict JSON; raises NotJson. The frame's length was checked before."""
-        try:
-            return parse_json(text.encode(errors="surrogatepass"), max_bytes=self.settings.max_frame_bytes)
-        except NotStrictJson as error:
-            raise NotJson(error.reason) from None
 
     def admit(self, token: str) -> Viewer:
         """Return the viewer that a token authenticates; raises TokenError or AdmissionError."""

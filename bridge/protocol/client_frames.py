@@ -19,14 +19,6 @@ from bridge.protocol.error_codes import ErrorCode
 MAX_RESUME_STREAMS: Final = 100  # streams one client can know; a resume names each once
 
 
-class NotJson(Exception):
-    """Unacceptable JSON from the client. `reason` is one of a fixed set of phrases."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
 class InvalidFrame(Exception):
     """A frame that cannot be served, by the client's fault. All attributes may be sent to the client."""
 

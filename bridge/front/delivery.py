@@ -61,8 +61,12 @@ class Delivery:
         elif self._timer is None:
             self._timer = self._loop.call_later(self._batch_ms / 1_000, self.wake)
 
+    def answer(self, frame: ServerFrame) -> None:
+        """Queue an answer, encoded now: a waiting frame is charged by its bytes."""
+        self.enqueue(encode_frame(frame))
+
     def enqueue(self, item: WriteRequest) -> None:
-        """Queue an answer or a task for the writer."""
+        """Queue an encoded answer or a task for the writer."""
         self._queue.put(item, self.subscriptions)
         self.wake()
 
@@ -80,7 +84,7 @@ class Delivery:
 
     def drop_unwanted(self) -> None:
         """Drop queued events that are no longer subscribed to or granted."""
-        self.outbox.revoke(self._is_wanted)
+        self.outbox.revoke(self.subscriptions.selects)
 
     def tick(self, now: Millis) -> None:
         if self._push_enabled and self._is_position_due(now):
@@ -212,9 +216,6 @@ class Delivery:
                 return event.offset
         return last
 
-    def _is_wanted(self, event: CommittedEvent) -> bool:
-        return self.subscriptions.selects(event)
-
     async def _send_snapshot(self, subscription: ActiveSubscription) -> None:
         """Write the subscription's current events; events committed after their position follow, each once."""
         if subscription not in self.subscriptions:
@@ -230,7 +231,7 @@ class Delivery:
         if first:
             subscription.after = at
             # The snapshot replaces events that were offered to this subscription alone while it was read.
-            self.outbox.revoke(lambda event: not begun < event.offset <= at or self._is_wanted(event))
+            self.outbox.revoke(lambda event: not begun < event.offset <= at or self.subscriptions.selects(event))
         await self._write_events(up_to=at, whole=True)
         await self._catch_up_to(at)
         if subscription not in self.subscriptions:

@@ -28,7 +28,7 @@ from bridge.protocol.actions import (
     StartSubscription,
     UpdateGrants,
 )
-from bridge.protocol.active_subscription import AssignmentSubscription
+from bridge.protocol.active_subscriptions import AssignmentSubscription
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.dashboard_protocol import DashboardProtocol

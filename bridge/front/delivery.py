@@ -15,12 +15,11 @@ from bridge.front.journal_reads import FrontJournal
 from bridge.front.snapshot_writer import write_snapshot
 from bridge.front.write_queue import ResumeTask, SnapshotTask, WriteQueue, WriteRequest
 from bridge.protocol.actions import EnablePush, ResumeFrom, SetBatching
-from bridge.protocol.active_subscription import ActiveSubscription
+from bridge.protocol.active_subscriptions import NO_OFFSET_YET, ActiveSubscription, SubscriptionSet
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.outbox import Outbox
 from bridge.protocol.position_schedule import PositionSchedule
 from bridge.protocol.server_frames import Close, Recovery, Resumed, ServerFrame, confirmation_frame, encode_frame
-from bridge.protocol.subscription_set import NO_OFFSET_YET, SubscriptionSet
 
 
 class Delivery:

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from bridge.domain.events import EventType
 from bridge.domain.filter_index import FilterIndex
 from bridge.domain.records import CommittedEvent
-from bridge.protocol.active_subscription import ActiveSubscription, AssignmentSubscription
+from bridge.protocol.active_subscriptions import ActiveSubscription, AssignmentSubscription
 
 MAX_ROUTES: Final = 20_000  # cached; subjects come and go, so a plant's topics have no end
 

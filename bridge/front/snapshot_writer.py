@@ -7,7 +7,7 @@ from bridge.domain.access.subscriptions import Subscription
 from bridge.front.frame_writer import ConnectionEnded, FrameWriter
 from bridge.front.journal_reads import FrontJournal
 from bridge.front.snapshot_cache import YIELD_EVERY, SnapshotOffsets
-from bridge.protocol.active_subscription import ActiveSubscription
+from bridge.protocol.active_subscriptions import ActiveSubscription
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.server_frames import Close, SnapshotBegin, SnapshotEnd, stream_positions
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.protocol.actions import EnablePush, ResumeFrom, SendSnapshot, SetBatching
-from bridge.protocol.active_subscription import ActiveSubscription
+from bridge.protocol.active_subscriptions import ActiveSubscription, SubscriptionSet
 from bridge.protocol.server_frames import Close
-from bridge.protocol.subscription_set import SubscriptionSet
 
 
 @dataclass(frozen=True, slots=True)

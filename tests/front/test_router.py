@@ -5,7 +5,7 @@ import pytest
 from bridge.domain.records import CommittedEvent, position_event
 from bridge.front import router as router_module
 from bridge.front.router import Router
-from bridge.protocol.active_subscription import ActiveSubscription
+from bridge.protocol.active_subscriptions import ActiveSubscription
 from bridge.protocol.session import admit_body
 from tests.support import journal_samples
 from tests.support.viewers import viewer

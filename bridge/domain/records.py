@@ -18,6 +18,9 @@ CONFIG_PREFIX: Final = "config/"
 PRESENCE_PREFIX: Final = "presence/"
 """Topic prefix of absences of the bridge and of clock steps; no message has it."""
 
+EVENT_OVERHEAD_BYTES: Final = 1_024
+"""Memory that a queued event takes beside its body, measured: topic, key, times, queue slots."""
+
 EpochReason = Literal["created", "restored", "plant"]
 """Cause of a journal's epoch: it was created, restored from a backup, or its plant lost a part with current events."""
 
@@ -66,6 +69,11 @@ class CommittedEvent:
     @property
     def is_lossless(self) -> bool:
         return self.topic.type not in CONFLATED_TYPES
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory that the event takes while it is cached or queued."""
+        return EVENT_OVERHEAD_BYTES + len(self.body)
 
 
 def position_event(event: Event, *, stream: str, epoch: str, offset: int) -> CommittedEvent:

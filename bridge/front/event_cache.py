@@ -9,7 +9,6 @@ from typing import Final
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.events import EventType
 from bridge.domain.records import CommittedEvent
-from bridge.protocol.outbox import event_bytes
 
 MAX_CACHED_MATCHES: Final = 64  # of one page: bounds the memory for 5,000 dashboards with different subscriptions
 _BY_OFFSET = attrgetter("offset")
@@ -121,4 +120,4 @@ def _merge_distinct(sequences: Iterable[Sequence[CommittedEvent]]) -> Iterable[C
 
 
 def _total_bytes(*events: CommittedEvent) -> int:
-    return sum(event_bytes(event) for event in events)
+    return sum(event.memory_bytes for event in events)

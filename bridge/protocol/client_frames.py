@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct, field
 
-from bridge.domain.access.subscription_body import MAX_SUBSCRIPTION_ID, SubscriptionBody
+from bridge.domain.access.subscription_request import MAX_SUBSCRIPTION_ID, SubscriptionBody
 from bridge.domain.access.topic_layout import ACTIONS
 from bridge.domain.ids import Id
 from bridge.domain.report_fields import CommandId
@@ -46,7 +46,7 @@ class Auth(Struct, frozen=True):
 
 
 class Subscribe(Struct, frozen=True):
-    """`body` is the whole frame, a `SubscriptionBody`; domain/access/subscriptions.py parses it."""
+    """`body` is the whole frame, a `SubscriptionBody`; domain/access/subscription_request.py parses it."""
 
     body: Body = field(default_factory=dict)
 

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from typing import Final, assert_never
 
 from bridge.domain.access.claims import TokenError, TokenExpired, TokenRevoked
-from bridge.domain.access.subscriptions import SubscriptionRequest
+from bridge.domain.access.subscription_request import SubscriptionRequest
 from bridge.domain.access.viewer import AdmissionError, Viewer
 from bridge.domain.events import Millis, rfc3339
 from bridge.domain.strict_json import NotStrictJson, parse_json

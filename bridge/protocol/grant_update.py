@@ -1,6 +1,7 @@
 """Effects of a new token on the subscriptions of an open connection (protocol.md, «Authentication»)."""
 
-from bridge.domain.access.subscriptions import Subscription, SubscriptionRequest, admit_subscription
+from bridge.domain.access.subscription_request import SubscriptionRequest
+from bridge.domain.access.subscriptions import Subscription, admit_subscription
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.topics import TopicFilter
 from bridge.protocol.actions import Action, Send, SendSnapshot, UpdateGrants

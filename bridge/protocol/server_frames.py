@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Struct
 
 from bridge.domain.access.grants import Allowed, NotGranted, explain_decision
-from bridge.domain.access.subscriptions import Subscription, SubscriptionRequest
+from bridge.domain.access.subscription_request import SubscriptionRequest
+from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.records import Position
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.close_codes import CloseCode

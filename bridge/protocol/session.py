@@ -6,15 +6,14 @@ Authority is a type: a `DashboardSession` requires a `Viewer`, and nothing else 
 from typing import assert_never
 
 from bridge.domain.access.grants import NotGranted
-from bridge.domain.access.subscription_types import SubscriptionError
-from bridge.domain.access.subscriptions import (
-    Subscription,
+from bridge.domain.access.subscription_request import (
     SubscriptionRequest,
-    admit_subscription,
     is_same_selection,
     parse_subscription,
     parse_unsubscription,
 )
+from bridge.domain.access.subscription_types import SubscriptionError
+from bridge.domain.access.subscriptions import Subscription, admit_subscription
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import Millis, rfc3339
 from bridge.protocol.actions import (

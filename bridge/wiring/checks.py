@@ -17,8 +17,9 @@ from bridge.adapters.tokens import TokenKeyError, TokenVerifier
 from bridge.domain.access.claims import TokenError, TokenRevoked
 from bridge.domain.access.policy import PolicyError, Role
 from bridge.domain.access.revocations import RevocationsError
+from bridge.domain.access.subscription_request import parse_subscription
 from bridge.domain.access.subscription_types import SubscriptionError
-from bridge.domain.access.subscriptions import admit_subscription, parse_subscription
+from bridge.domain.access.subscriptions import admit_subscription
 from bridge.domain.access.viewer import AdmissionError, Viewer
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.floor import Floor

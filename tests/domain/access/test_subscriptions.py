@@ -5,15 +5,14 @@ import pytest
 from bridge.domain.access.claims import Claims
 from bridge.domain.access.grants import MAX_GRANTS, NotGranted
 from bridge.domain.access.policy import Policy
-from bridge.domain.access.subscription_body import MAX_TARGETS
-from bridge.domain.access.subscription_types import SubscriptionError, SubscriptionType
-from bridge.domain.access.subscriptions import (
-    Subscription,
-    admit_subscription,
+from bridge.domain.access.subscription_request import (
+    MAX_TARGETS,
     is_same_selection,
     parse_subscription,
     parse_unsubscription,
 )
+from bridge.domain.access.subscription_types import SubscriptionError, SubscriptionType
+from bridge.domain.access.subscriptions import Subscription, admit_subscription
 from bridge.domain.access.viewer import Viewer, admit
 from bridge.domain.events import CATEGORY_OF, EventType, Priority
 from bridge.domain.topics import TopicName

@@ -63,17 +63,10 @@ class SubscriptionRequest:
     subscription_type: SubscriptionType | None  # None: only a raw filter
     target_id: str | tuple[str, ...] | None  # as sent; None: omitted, meaning all
     filters: tuple[TopicFilter, ...]
-    event_types: frozenset[EventType] | None = None
-    priorities: frozenset[Priority] | None = None
-    addressee: Addressee | None = None
-    strict: bool = False
-    snapshot: bool = True
-    raw_filter: TopicFilter | None = None
-
-    @property
-    def mask(self) -> int:
-        """Event types and priorities as a mask of the layout `EVENTS`."""
-        return event_mask(self.event_types, self.priorities)
+    mask: int  # event types and priorities, in the layout `EVENTS`
+    addressee: Addressee | None
+    strict: bool
+    snapshot: bool
 
 
 def parse_subscription(body: Mapping[str, object]) -> SubscriptionRequest:
@@ -91,12 +84,10 @@ def parse_subscription(body: Mapping[str, object]) -> SubscriptionRequest:
         subscription_type=kind,
         target_id=target,
         filters=_filters(kind, targets, raw_filter),
-        event_types=None if masks.event_types is None else frozenset(masks.event_types),
-        priorities=None if masks.priorities is None else frozenset(masks.priorities),
+        mask=event_mask(masks.event_types, masks.priorities),
         addressee=addressee,
         strict=fields.strict is True,
         snapshot=fields.snapshot is not False,
-        raw_filter=raw_filter,
     )
 
 

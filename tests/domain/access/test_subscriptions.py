@@ -13,6 +13,7 @@ from bridge.domain.access.subscription_request import (
 )
 from bridge.domain.access.subscription_types import SubscriptionError, SubscriptionType
 from bridge.domain.access.subscriptions import Subscription, admit_subscription
+from bridge.domain.access.topic_layout import event_mask
 from bridge.domain.access.viewer import Viewer, admit
 from bridge.domain.events import CATEGORY_OF, EventType, Priority
 from bridge.domain.topics import TopicName
@@ -308,4 +309,4 @@ def test_a_selection_keeps_what_was_sent() -> None:
     body = {"subscription_type": "line", "target": ["L1"], "id": "s1", "snapshot": False, "unknown": {"a": 1}}
     made = parse_subscription({**body, "filters": {"priorities": ["high"], "event_types": None}})
     assert (made.id, made.target_id, made.snapshot, made.strict) == ("s1", ("L1",), False, False)
-    assert (made.priorities, made.event_types) == (frozenset({Priority.HIGH}), None)
+    assert made.mask == event_mask(None, [Priority.HIGH])

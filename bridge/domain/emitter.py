@@ -97,8 +97,11 @@ class Emitter:
     def _next(self, key: str, priority: Priority, standing: Standing) -> SubjectRevision:
         current, closed = self._subjects.current, self._subjects.closed
         is_current = key in current
-        known = current.pop(key, None) or closed.pop(key, None)
-        entry = SubjectRevision(1, priority) if known is None else SubjectRevision(known.revision + 1, known.priority)
+        previous = current.pop(key, None) or closed.pop(key, None)
+        if previous is None:
+            entry = SubjectRevision(1, priority)
+        else:
+            entry = SubjectRevision(previous.revision + 1, previous.priority)
         if standing is Standing.CURRENT or (standing is Standing.HISTORY and is_current):
             current[key] = entry
         else:
@@ -109,7 +112,7 @@ class Emitter:
 
     @property
     def event_count(self) -> int:
-        """The number of collected events."""
+        """Return the number of collected events."""
         return len(self._events)
 
     def drain(self) -> tuple[Event, ...]:

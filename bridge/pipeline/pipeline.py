@@ -270,7 +270,7 @@ class Pipeline:
         if known is None and decoded.command is not None:
             known = await self._lookups.find_command(*decoded.command)
         with self._reporting_crashes(message.topic, message):
-            entry = self._intake.apply(decoded, known=known)
+            entry = self._intake.apply(decoded, earlier_result=known)
         if entry.disposition == CRASHED:
             log.error("pipeline.crashed_before", topic=message.topic, number=entry.input.number)
         return entry

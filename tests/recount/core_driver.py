@@ -98,7 +98,7 @@ class _Bridge:
             mid=arrival.mid or None,
         )
         decoded = self._intake.receive(message, now=arrival.at)
-        entry = self._intake.apply(decoded, known=None)
+        entry = self._intake.apply(decoded, earlier_result=None)
         disposition = entry.disposition
         self.driven.outcomes.append((len(self.driven.fed) - 1, disposition.effect.value, disposition.reason))
         self._keep(entry)

@@ -13,11 +13,11 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from bridge.domain.escalation_policy import MOST_CALLS, FloodRule
+from bridge.domain.escalation_policy import MAX_CALLS, FloodRule
 from bridge.domain.events import Millis
 from bridge.domain.line.andon.call_matching import CallRequest
 
-MAX_INSTANTS: Final = MOST_CALLS  # instants kept of one line: no decision looks further back
+MAX_INSTANTS: Final = MAX_CALLS  # instants kept of one line: no decision looks further back
 
 
 class HeldCall(Struct, kw_only=True):

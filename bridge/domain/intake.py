@@ -132,14 +132,8 @@ class Intake:
 
     def receive(self, message: IncomingMessage, *, now: Millis) -> DecodedInput:
         """Number and decode a message."""
-        self.latest_time = max(self.latest_time, now)  # the floor's time never goes back
-        input_ = Input(
-            number=self.number + 1,
-            topic=message.topic,
-            payload=message.payload,
-            received_at=self.latest_time,
-            retained=message.retained,
-            redelivered=message.redelivered,
+        input_ = self._next_input(
+            message.topic, message.payload, now, retained=message.retained, redelivered=message.redelivered
         )
         if message.mid is not None and not message.redelivered:
             self.dedup.release_packet_id(message.mid)
@@ -180,34 +174,24 @@ class Intake:
 
     def tick(self, now: Millis) -> JournalEntry | None:
         """Advance the floor to `now`; None if that caused no event."""
-        self.latest_time = max(self.latest_time, now)
-        events = tuple(event for _, events in self.floor.tick(self.latest_time) for event in events)
-        if not events:
-            return None
-        input_ = Input(number=self.number + 1, topic=TICK_TOPIC, payload=b"", received_at=self.latest_time)
-        return self._enter(input_, Outcome(Disposition(Effect.APPLIED), events))
+        input_ = self._next_input(TICK_TOPIC, b"", now)
+        events = tuple(event for _, events in self.floor.tick(input_.received_at) for event in events)
+        return self._enter(input_, Outcome(APPLIED, events)) if events else None
 
     def enter_plant(self, text: bytes, now: Millis) -> JournalEntry:
         """Apply a plant file: the floor runs under it from here on."""
-        self.latest_time = max(self.latest_time, now)
-        input_ = Input(number=self.number + 1, topic=PLANT_TOPIC, payload=text, received_at=self.latest_time)
+        input_ = self._next_input(PLANT_TOPIC, text, now)
         self.floor, outcome = apply_plant(self.floor, input_)
         return self._enter(input_, outcome)
 
     def enter_absence(self, absence: BridgeAbsence, now: Millis) -> JournalEntry:
         """Apply an absence of the bridge: the state of the machines is unknown from its start on."""
-        self.latest_time = max(self.latest_time, now)
-        input_ = Input(
-            number=self.number + 1, topic=ABSENCE_TOPIC, payload=absence.encode(), received_at=self.latest_time
-        )
+        input_ = self._next_input(ABSENCE_TOPIC, absence.encode(), now)
         return self._enter(input_, apply_absence(self.floor, input_))
 
     def enter_clock_step(self, by: Millis, now: Millis) -> JournalEntry:
         """Apply a step of the host's clock, which was set forward to `now`."""
-        self.latest_time = max(self.latest_time, now)
-        input_ = Input(
-            number=self.number + 1, topic=CLOCK_TOPIC, payload=ClockStep(by=by).encode(), received_at=self.latest_time
-        )
+        input_ = self._next_input(CLOCK_TOPIC, ClockStep(by=by).encode(), now)
         return self._enter(input_, apply_clock_step(self.floor, input_))
 
     def forget_committed(self, entries: Sequence[JournalEntry]) -> None:
@@ -218,6 +202,20 @@ class Intake:
 
     def _has_crashed(self, message: IncomingMessage) -> bool:
         return bool(self._crash_digests) and digest_message(message.topic, message.payload) in self._crash_digests
+
+    def _next_input(
+        self, topic: str, payload: bytes, now: Millis, *, retained: bool = False, redelivered: bool = False
+    ) -> Input:
+        """Return the input that follows, received at `now`, or later: the floor's time never goes back."""
+        self.latest_time = max(self.latest_time, now)
+        return Input(
+            number=self.number + 1,
+            topic=topic,
+            payload=payload,
+            received_at=self.latest_time,
+            retained=retained,
+            redelivered=redelivered,
+        )
 
     def _enter_unapplied(
         self, input_: Input, disposition: Disposition, *, digest: MessageDigest | None = None
@@ -255,22 +253,15 @@ class Intake:
     def _with_result(self, entry: JournalEntry, command: tuple[str, str], outcome: Outcome) -> JournalEntry:
         user, command_id = command
         disposition = outcome.disposition
-        result = "rejected" if disposition.rejected else disposition.effect.value
-        if disposition.effect is Effect.QUARANTINED:
-            result = "rejected"  # a rejection for the user: the plant has no such place
+        # To the user, a quarantined command is rejected: the plant has no such place.
+        is_rejected = disposition.rejected or disposition.effect is Effect.QUARANTINED
         record = CommandRecord(
             user=user,
             command_id=command_id,
-            outcome=result,
+            outcome="rejected" if is_rejected else disposition.effect.value,
             reason=disposition.reason,
             event_ids=tuple(event.id for event in entry.events[outcome.deadline_events :]),
             at=entry.input.received_at,
         )
         self._commands[command] = record
-        return JournalEntry(
-            input=entry.input,
-            disposition=disposition,
-            events=entry.events,
-            command=record,
-            message_digest=entry.message_digest,
-        )
+        return replace(entry, command=record)

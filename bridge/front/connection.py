@@ -141,21 +141,21 @@ class DashboardConnection:
             self.end(ended.close)
 
     def _perform(self, actions: list[Action], *, immediately: bool = False) -> None:
-        for at, action in enumerate(actions):
+        for index, action in enumerate(actions):
             match action:
                 case Send(frame):
                     self.delivery.answer(frame)
                 case Authenticate(token):
                     self._authenticate(token, confirm=True)
-                case StartSubscription(admitted, awaits):
-                    self._start_subscription(admitted, deferred=awaits)
-                case UpdateGrants(viewer, admitted_by_id):
-                    self._update_grants(viewer, admitted_by_id)
-                case EndSubscription(name):
-                    self._end_subscription(name)
+                case StartSubscription(subscription, deferred):
+                    self._start_subscription(subscription, deferred=deferred)
+                case UpdateGrants(viewer, subscriptions):
+                    self._update_grants(viewer, subscriptions)
+                case EndSubscription(subscription_id):
+                    self._end_subscription(subscription_id)
                 case RunCommand() | AcknowledgeEvent():
-                    # The first answer may be this command's: unrequested frames wait for it.
-                    self._start_command(action, enable_push=EnablePush() in actions[at:])
+                    # This command's answer may be the first one: unrequested frames wait for it.
+                    self._start_command(action, enable_push=EnablePush() in actions[index:])
                     return
                 case Close() as close if immediately:
                     self.end(close)
@@ -189,8 +189,8 @@ class DashboardConnection:
             former.subscription = None
         self._context.router.add(self.delivery.add_subscription(subscription, deferred=deferred), self.delivery)
 
-    def _end_subscription(self, name: str) -> None:
-        former = self.delivery.subscriptions.by_id.pop(name, None)
+    def _end_subscription(self, subscription_id: str) -> None:
+        former = self.delivery.subscriptions.by_id.pop(subscription_id, None)
         if former is not None:
             self._context.router.remove(former)
             former.subscription = None
@@ -199,19 +199,19 @@ class DashboardConnection:
     def _update_grants(self, viewer: Viewer, subscriptions: Mapping[str, Subscription | None]) -> None:
         for assignments in self.delivery.subscriptions.assignments:
             assignments.viewer = viewer
-        for name, admitted in subscriptions.items():
-            following = self.delivery.subscriptions.by_id[name]
-            self._context.router.remove(following)
-            following.subscription = admitted
-            self._context.router.add(following, self.delivery)
+        for subscription_id, subscription in subscriptions.items():
+            active = self.delivery.subscriptions.by_id[subscription_id]
+            self._context.router.remove(active)
+            active.subscription = subscription
+            self._context.router.add(active, self.delivery)
         self.delivery.drop_unwanted()
 
     def _start_command(self, action: RunCommand | AcknowledgeEvent, *, enable_push: bool) -> None:
         viewer = self.viewer
         assert viewer is not None, "only a session asks for commands"
-        name = action.request.id if isinstance(action, RunCommand) else action.id
+        command_id = action.request.id if isinstance(action, RunCommand) else action.id
         if len(self._tasks) >= MAX_COMMANDS + 2:
-            refusal = Error(code=ErrorCode.LIMIT_EXCEEDED, message="too many commands at once", id=name)
+            refusal = Error(code=ErrorCode.LIMIT_EXCEEDED, message="too many commands at once", id=command_id)
             self._answer(refusal, enable_push=enable_push)
             return
         self._spawn(self._run_command(action, viewer, enable_push=enable_push), name=f"front command {self.peer}")
@@ -247,8 +247,8 @@ class DashboardConnection:
 
     def _release(self) -> None:
         self.protocol.mark_closed()
-        for following in self.delivery.subscriptions.by_id.values():
-            self._context.router.remove(following)
+        for active in self.delivery.subscriptions.by_id.values():
+            self._context.router.remove(active)
         if self.viewer is not None:
             self._context.router.remove_assignee(self.viewer.user_id, self.delivery)
             self._context.release_connection(self.viewer)
@@ -259,4 +259,4 @@ class DashboardConnection:
             async with asyncio.timeout(CLOSE_HANDSHAKE_SECONDS):
                 await self._socket.close(close.code, close.reason)
         except (TimeoutError, Disconnected):
-            log.debug("front_close_unheard", peer=self.peer, code=int(close.code))
+            log.debug("front_close_failed", peer=self.peer, code=int(close.code))

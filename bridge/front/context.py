@@ -20,9 +20,7 @@ from bridge.settings import WebSettings
 
 OUTBOX_BYTES: Final = 65_536  # of the 256 KiB that a stalled dashboard may cost; beyond it the journal is read
 RECONNECT_SPREAD_SECONDS: Final = 10.0  # period over which closed dashboards reconnect
-RECONNECT_STEP_SECONDS: Final = (
-    0.7  # from one rejected connection to the next: uses each tenth of the spread once before any again
-)
+RECONNECT_STEP_SECONDS: Final = 0.7  # from one rejected connection to the next: each tenth of the spread in turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +72,12 @@ class FrontContext:
 
     def link_frame(self) -> Link:
         here, state = self.journal.position, self.link_state
-        seen = rfc3339_or_none(state.last_seen)
-        live = state.broker_connected and state.stream_live
-        return Link(broker=state.broker_connected, streams={here.stream: StreamLink(live, seen, here.offset)})
+        link = StreamLink(
+            live=state.broker_connected and state.stream_live,
+            last_seen=rfc3339_or_none(state.last_seen),
+            offset=here.offset,
+        )
+        return Link(broker=state.broker_connected, streams={here.stream: link})
 
     def unavailable_close(self) -> Close:
         """Return a close for a client that cannot be served now, with a delay that spreads the reconnects."""

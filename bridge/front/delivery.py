@@ -113,10 +113,10 @@ class Delivery:
                     self._writer.batch, self._batch_ms = batch, batch_ms if batch else 0
                 case EnablePush():
                     self._push_enabled = True
-                case SnapshotTask(following):
-                    await self._send_snapshot(following)
-                case ResumeTask(resume, followings):
-                    await self._resume(resume, followings)
+                case SnapshotTask(subscription):
+                    await self._send_snapshot(subscription)
+                case ResumeTask(resume, subscriptions):
+                    await self._resume(resume, subscriptions)
                 case Close() as close:
                     raise ConnectionEnded(close)
                 case bytes() as answer:
@@ -219,29 +219,29 @@ class Delivery:
         """Write the subscription's current events; events committed after their position follow, each once."""
         if subscription not in self.subscriptions:
             return
-        begun = self._latest_offset()
-        first = subscription.after == NO_OFFSET_YET
-        if first:
-            subscription.after = begun
-        current = await self._writer.await_read(self._journal.current_events(at_least=begun))
-        admitted, at = subscription.subscription, current.position.offset
-        built = await self._journal.snapshot_offsets(current, admitted)
+        start = self._latest_offset()
+        is_first = subscription.after == NO_OFFSET_YET
+        if is_first:
+            subscription.after = start
+        current = await self._writer.await_read(self._journal.current_events(at_least=start))
+        granted, end = subscription.subscription, current.position.offset
+        snapshot = await self._journal.snapshot_offsets(current, granted)
         del current  # a waiting socket keeps none of its events in memory
-        if first:
-            subscription.after = at
+        if is_first:
+            subscription.after = end
             # The snapshot replaces events that were offered to this subscription alone while it was read.
-            self.outbox.revoke(lambda event: not begun < event.offset <= at or self.subscriptions.selects(event))
-        await self._write_events(up_to=at, whole=True)
-        await self._catch_up_to(at)
+            self.outbox.revoke(lambda event: not start < event.offset <= end or self.subscriptions.selects(event))
+        await self._write_events(up_to=end, whole=True)
+        await self._catch_up_to(end)
         if subscription not in self.subscriptions:
             return  # it ended meanwhile, with its own confirmation
-        if subscription.subscription is not admitted:
-            if first:
+        if subscription.subscription is not granted:
+            if is_first:
                 subscription.after = NO_OFFSET_YET
                 self.drop_unwanted()
-            await self._send_snapshot(subscription)  # with the grants at its begin, not those when it was read
+            await self._send_snapshot(subscription)  # again, with the grants that are now in force
         else:
-            await write_snapshot(self._writer, self._journal, built, subscription, granted=admitted)
+            await write_snapshot(self._writer, self._journal, snapshot, subscription, granted=granted)
 
     async def _resume(self, resume: ResumeFrom, subscriptions: Sequence[ActiveSubscription]) -> None:
         """Send `resumed`, then replay what the dashboard missed, once over all subscriptions; or send snapshots."""
@@ -261,10 +261,10 @@ class Delivery:
             for subscription in subscriptions:
                 await self._send_snapshot(subscription)
             return
-        done = self._delivered_offset()
+        delivered = self._delivered_offset()
         self.outbox.spill()
-        self.subscriptions.rewind(since.offset, subscriptions, delivered_up_to=done)
-        self._cursor = min(since.offset, done)
+        self.subscriptions.rewind(since.offset, subscriptions, delivered_up_to=delivered)
+        self._cursor = min(since.offset, delivered)
         await self._catch_up()
 
     def _latest_offset(self) -> int:
@@ -273,9 +273,9 @@ class Delivery:
 
     def _delivered_offset(self) -> int:
         """Return the offset up to which every selected event was sent or conflated."""
-        first = self.outbox.first_offset()
-        here = self._latest_offset() if self._cursor is None else self._cursor
-        return here if first is None else min(here, first - 1)
+        offered = self._latest_offset() if self._cursor is None else self._cursor
+        first_queued = self.outbox.first_offset()
+        return offered if first_queued is None else min(offered, first_queued - 1)
 
     def _is_position_due(self, now: Millis) -> bool:
         """Return whether to send a position; never before a queued snapshot or replay, which a resume would skip."""
@@ -291,5 +291,6 @@ class Delivery:
             return
         here = self._journal.position
         # Not beyond the front's own position: it could not yet recover a resume from there.
-        reached = Position(here.stream, here.epoch, min(here.offset, self._delivered_offset()))
-        await self._writer.write_frames(*self._position_schedule.frames(reached, self.outbox.ledger.conflated, now=now))
+        position = Position(here.stream, here.epoch, min(here.offset, self._delivered_offset()))
+        frames = self._position_schedule.frames(position, self.outbox.ledger.conflated, now=now)
+        await self._writer.write_frames(*frames)

@@ -104,8 +104,8 @@ class EventCache:
         self._pages[number] = page
         self._grow(_total_bytes(*page.events) - (_total_bytes(*former.events) if former is not None else 0))
 
-    def _grow(self, more: int) -> None:
-        self._bytes += more
+    def _grow(self, added: int) -> None:
+        self._bytes += added
         while self._bytes > self._max_bytes:
             _, oldest = self._pages.popitem(last=False)
             self._bytes -= _total_bytes(*oldest.events)

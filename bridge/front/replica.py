@@ -29,7 +29,7 @@ POLL_SECONDS: Final = 1.0  # without hints: the delay of events whose hints the 
 COMMAND_POLL_SECONDS: Final = 0.05  # while commands are pending: a rejected one emits no event, and so no hint
 HINT_BACKOFF_SECONDS: Final = 0.05  # after a hint without events in the journal: forged ones cost 20 reads a second
 LINK_POLL_SECONDS: Final = 0.25  # delay of reporting a silent pipeline: within 5 s together with `SILENT_MS`
-UNKNOWN_OFFSET: Final = 2**63  # stands for a hint of another epoch, whose offsets do not compare
+UNKNOWN_OFFSET: Final = 2**63  # of a hint of another epoch, whose offsets do not compare
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +63,7 @@ class Replica:
         self._events_prefix = TopicBranch.EVENT.prefix(root)
         self._status_topic = status_topic(root, stream)
         self._journal: ReplicatedJournal | None = None
-        self._heard = StreamLiveness()
+        self._liveness = StreamLiveness()
         self._hinted_offset = 0  # there may be events up to here
         self._hint = asyncio.Event()
         self._poll_started: float | None = None  # loop time
@@ -74,11 +74,11 @@ class Replica:
 
     async def run(self) -> None:
         """Follow the journal until cancelled."""
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="front-follower") as thread:
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="front-replica") as thread:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._receive_hints(), name="follower-hears")
-                tasks.create_task(self._poll_forever(thread), name="follower-reads")
-                tasks.create_task(self._update_link_state(), name="follower-link")
+                tasks.create_task(self._receive_hints(), name="replica hints")
+                tasks.create_task(self._poll_forever(thread), name="replica polls")
+                tasks.create_task(self._update_link_state(), name="replica link")
 
     # -- hints ------------------------------------------------------------------------------------------------------
 
@@ -96,7 +96,7 @@ class Replica:
             status = read_status(message.payload)
             if status is None:
                 return
-            self._heard = self._heard.with_status(
+            self._liveness = self._liveness.with_status(
                 status, retained=message.retained, now=self._now(), read_offset=self._front.position.offset
             )
             epoch, offset = status.epoch, status.offset or 0
@@ -155,18 +155,18 @@ class Replica:
             after, waiting = self._front.position.offset, self._front.pending_commands
             # Without a live writer, a restore may be about to replace the journal's files.
             read = partial(self._read_journal, after, waiting, close_idle=self.not_live_reason() is not None)
-            polled = await loop.run_in_executor(thread, read)
+            poll = await loop.run_in_executor(thread, read)
         except JournalError as error:
             if self._read_error != str(error):
-                log.warning("follower.cannot_read", reason=str(error))
+                log.warning("replica.read_failed", reason=str(error))
             self._read_error = str(error)
             return False
         finally:
             self._poll_started = None
         if self._read_error is not None:
-            log.info("follower.reads", offset=polled.position.offset)
+            log.info("replica.reads_again", offset=poll.position.offset)
         self._read_error = None
-        return self._forward(polled)
+        return self._forward(poll)
 
     def _read_journal(self, after: int, waiting: Sequence[tuple[str, str]], *, close_idle: bool) -> JournalPoll:
         """Poll the journal, in the replica's own thread: reads for many dashboards do not delay it."""
@@ -181,30 +181,30 @@ class Replica:
             self._journal.close_idle()
         return JournalPoll(position, events, records)
 
-    def _forward(self, polled: JournalPoll) -> bool:
+    def _forward(self, poll: JournalPoll) -> bool:
         here, journal = self._front.position, self._journal
         assert journal is not None, "it was read"
-        if not _is_continuous(polled, here):
-            log.info("follower.turns", former=here, position=polled.position)
-            self._front.switch_journal(journal, polled.position)
+        if not _is_continuous(poll, here):
+            log.info("replica.switches_journal", former=here, position=poll.position)
+            self._front.switch_journal(journal, poll.position)
             self.switches += 1
             return True
-        self._front.deliver(polled.events)
-        if len(polled.events) == READ_EVENTS:
+        self._front.deliver(poll.events)
+        if len(poll.events) == READ_EVENTS:
             return True  # results come after their events, so the next poll reads them again
-        self._front.deliver_results(polled.records)
+        self._front.deliver_results(poll.records)
         return False
 
     # -- link state -------------------------------------------------------------------------------------------------
 
     async def _update_link_state(self) -> None:
         while True:
-            silence = self.not_live_reason()
+            reason = self.not_live_reason()
             self._front.set_link_state(
                 broker_connected=self._source.status.connected,
-                stream_live=silence is None,
-                last_seen=self._heard.status_time,
-                reason=silence,
+                stream_live=reason is None,
+                last_seen=self._liveness.status_time,
+                reason=reason,
             )
             await asyncio.sleep(LINK_POLL_SECONDS)
 
@@ -216,18 +216,18 @@ class Replica:
         if self._read_error is not None:
             return self._read_error
         here = self._front.position
-        return self._heard.not_live_reason(epoch=here.epoch, now=self._now(), read_offset=here.offset)
+        return self._liveness.not_live_reason(epoch=here.epoch, now=self._now(), read_offset=here.offset)
 
     def _now(self) -> Millis:
         return int(asyncio.get_running_loop().time() * 1_000)
 
 
-def _is_continuous(polled: JournalPoll, here: Position) -> bool:
+def _is_continuous(poll: JournalPoll, here: Position) -> bool:
     """Return whether the poll continues from the front's position: same epoch, nothing removed, no gap."""
-    if (polled.position.stream, polled.position.epoch) != (here.stream, here.epoch):
+    if (poll.position.stream, poll.position.epoch) != (here.stream, here.epoch):
         return False
-    if not polled.events:
-        return polled.position.offset == here.offset
-    last = polled.events[-1]
+    if not poll.events:
+        return poll.position.offset == here.offset
+    last = poll.events[-1]
     epoch = last.id.rpartition(":")[0].rpartition(":")[2]
-    return polled.events[0].offset == here.offset + 1 and epoch == here.epoch
+    return poll.events[0].offset == here.offset + 1 and epoch == here.epoch

@@ -11,9 +11,7 @@ from bridge.protocol.active_subscriptions import ActiveSubscription
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.server_frames import Close, SnapshotBegin, SnapshotEnd, stream_positions
 
-SNAPSHOT_CHUNK: Final = (
-    16  # events in memory at once: part of the 256 KiB that a stalled dashboard may cost, beside its outbox
-)
+SNAPSHOT_CHUNK: Final = 16  # events in memory at once, of the 256 KiB that a stalled dashboard may cost
 
 
 async def write_snapshot(

@@ -148,7 +148,7 @@ async def test_an_unreadable_event_answers_like_an_unknown_one(tmp_path: Path) -
         await board.until(lambda: board.types.count("error") == 5)
         assert len({each["message"] for each in board.frames if each["type"] == "error"}) == 1
         await board.send("acknowledge", event_id=entry.events[1].id)
-        assert (await board.receive("error", code="INVALID_MESSAGE"))["message"] == "the event is of no call"
+        assert (await board.receive("error", code="INVALID_MESSAGE"))["message"] == "the event belongs to no Andon call"
         assert shop.commands == []
 
 
@@ -229,5 +229,5 @@ async def test_history_tells_when_what_follows_a_cursor_is_no_longer_kept(tmp_pa
             if published == 2:
                 assert len((await shop.front.read_history(viewer, None, cursor=page.cursor)).events) == kept
                 continue
-            with pytest.raises(InvalidFrame, match="no longer kept"):
+            with pytest.raises(InvalidFrame, match="were deleted"):
                 await shop.front.read_history(viewer, None, cursor=page.cursor)

@@ -132,16 +132,16 @@ def parse_frame(tree: object) -> ClientFrame:
     if not isinstance(tree, dict):
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "a frame is one JSON object")
     kind = tree.get("type")
-    named = repeatable_id(tree)
+    frame_id = repeatable_id(tree)
     if not isinstance(kind, str):
-        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "a frame has a type", id=named)
-    shape = CLIENT_FRAMES.get(kind)
-    if shape is None:
-        raise InvalidFrame(ErrorCode.UNKNOWN_TYPE, "no such type of frame", id=named)
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "a frame has a type", id=frame_id)
+    frame_type = CLIENT_FRAMES.get(kind)
+    if frame_type is None:
+        raise InvalidFrame(ErrorCode.UNKNOWN_TYPE, "no such type of frame", id=frame_id)
     try:
-        frame = msgspec.convert({name: value for name, value in tree.items() if name != "body"}, shape)
+        frame = msgspec.convert({name: value for name, value in tree.items() if name != "body"}, frame_type)
     except msgspec.ValidationError as error:
-        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, FieldFault.of(error).describe(kind), id=named) from None
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, FieldFault.of(error).describe(kind), id=frame_id) from None
     if isinstance(frame, Subscribe | Unsubscribe | CommandFrame | Explain):
         return msgspec.structs.replace(frame, body=tree)
     return frame

@@ -116,7 +116,7 @@ class DashboardProtocol:
         """Accept a verified token; `confirm` False: it came with the handshake, so no frame awaits an answer."""
         former = self.viewer
         if former is not None and (former.user_id, former.issuer) != (viewer.user_id, viewer.issuer):
-            return [Send(Error(code=ErrorCode.FORBIDDEN, message="the token is another user's"))]
+            return [Send(Error(code=ErrorCode.FORBIDDEN, message="the token is of another user"))]
         self.phase = NEXT[self.phase, ConnectionStep.TOKEN_ACCEPTED]
         self._expiry_warned = False
         changed: list[Action] = []
@@ -202,6 +202,6 @@ class DashboardProtocol:
         if isinstance(frame, Auth):
             return [Authenticate(frame.token)]
         if self.session is None:
-            refusal = Error(code=ErrorCode.UNAUTHENTICATED, message="the first frame is auth")
+            refusal = Error(code=ErrorCode.UNAUTHENTICATED, message="the first frame must be auth")
             return [Send(refusal), *self._close(CloseCode.POLICY_VIOLATION, "token missing")]
         return self.session.execute(frame, server_time)

@@ -154,7 +154,7 @@ class Outbox:
         self, *, max_events: int, max_bytes: int, up_to: int | None = None, lossless_only: bool = False
     ) -> list[CommittedEvent]:
         """Take the first queued events, by offset, at least one if there is one; `mark_sent` then counts them."""
-        assert not self._in_flight, "one flight at a time"
+        assert not self._in_flight, "the events taken last are not marked as sent"
         size = 0
         for event in self._in_order(lossless_only=lossless_only):
             size += len(event.body)

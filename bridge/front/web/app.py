@@ -40,11 +40,11 @@ def make_front_app(
     _add_health(app, ready)
     _add_statistics(app, front)
 
-    def all_numbers() -> Iterator[MetricSample]:
+    def all_samples() -> Iterator[MetricSample]:
         yield from front_samples(front)
         yield from samples()
 
-    _add_metrics(app, web, ready, all_numbers)
+    _add_metrics(app, web, ready, all_samples)
     _add_contracts(app, root)
     app.router.routes.extend(board_routes())
     return app
@@ -98,18 +98,18 @@ def _add_socket(app: FastAPI, front: Front, web: WebSettings) -> None:
 
 
 def _add_health(app: FastAPI, ready: ReadinessCheck) -> None:
-    @app.get("/health/live", summary="Whether the process answers at all")
+    @app.get("/health/live", summary="200 while the process runs")
     async def live() -> Response:
         return json_response({"live": True})
 
-    @app.get("/health/ready", summary="Whether what is served now is a live floor; 503 and why if not")
+    @app.get("/health/ready", summary="200 while dashboards get live data; 503 and the reason if not")
     async def readiness() -> Response:
         is_ready, reason = ready()
         return json_response({"ready": is_ready, "reason": reason}, status=200 if is_ready else 503)
 
 
 def _add_statistics(app: FastAPI, front: Front) -> None:
-    @app.get("/ws/health", summary="Connections, subscriptions, and the books of all outboxes; for admins")
+    @app.get("/ws/health", summary="Connections, subscriptions, and the ledgers of all outboxes; for admins")
     async def statistics(request: Request) -> Response:
         require_admin(request)
         return json_response(front.statistics())
@@ -118,11 +118,11 @@ def _add_statistics(app: FastAPI, front: Front) -> None:
 def _add_metrics(
     app: FastAPI, web: WebSettings, ready: ReadinessCheck, samples: Callable[[], Iterable[MetricSample]]
 ) -> None:
-    def all_numbers() -> Iterator[MetricSample]:
+    def all_samples() -> Iterator[MetricSample]:
         yield MetricSample("ready", float(ready()[0]))
         yield from samples()
 
-    metrics = MetricsEndpoint(all_numbers)
+    metrics = MetricsEndpoint(all_samples)
 
     @app.get("/metrics", summary="Prometheus metrics; from this machine, or for admins")
     async def prometheus(request: Request) -> Response:

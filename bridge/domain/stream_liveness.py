@@ -68,7 +68,7 @@ class StreamLiveness:
 
     @property
     def status_time(self) -> Millis | None:
-        """The floor time in the status; None if it cannot be parsed."""
+        """Return the floor time in the status; None if it cannot be parsed."""
         try:
             time = datetime.fromisoformat((self.status and self.status.time) or "")
             return round((time - UNIX_EPOCH).total_seconds() * 1_000)
@@ -80,7 +80,7 @@ class StreamLiveness:
         if self.status is None or now - self.received_at >= SILENT_MS:
             return "the pipeline is silent"
         if not self.status.online:
-            return "the pipeline is not there"
+            return "the pipeline is offline"
         if not self.status.ready:
             return "the pipeline is not ready"
         if self.status.epoch != epoch:

@@ -36,7 +36,7 @@ def test_a_stream_lives_while_its_status_says_so_again_and_again() -> None:
 
 def test_a_stream_that_is_offline_not_ready_or_of_another_epoch_is_not_live() -> None:
     for status, told in (
-        (StreamStatus(online=False, epoch="e"), "the pipeline is not there"),
+        (StreamStatus(online=False, epoch="e"), "the pipeline is offline"),
         (StreamStatus(online=True, epoch="e", ready=False), "the pipeline is not ready"),
         (StreamStatus(online=True, epoch="f", ready=True), "the pipeline writes another journal than this front reads"),
     ):

@@ -59,7 +59,7 @@ class FilterIndex(Generic[T]):
         # MQTT 5 4.7.2: wildcards at the start never match $-topics.
         wildcards = not name.levels[0].startswith("$")
         for level in name.levels:
-            following: list[_Node[T]] = []
+            next_nodes: list[_Node[T]] = []
             for node in nodes:
                 for key in (level, "+", "#") if wildcards else (level,):
                     child = node.children.get(key)
@@ -68,8 +68,8 @@ class FilterIndex(Generic[T]):
                     if key == "#":
                         matches |= child.subscribers
                     else:
-                        following.append(child)
-            nodes, wildcards = following, True
+                        next_nodes.append(child)
+            nodes, wildcards = next_nodes, True
         for node in nodes:
             matches |= node.subscribers
             # MQTT 5 4.7.1.2: `#` matches the parent level too.

@@ -59,7 +59,7 @@ class DecodedInput:
 
     @property
     def command(self) -> tuple[str, str] | None:
-        """The (user, command id) of a user's command; None for any other input."""
+        """Return the (user, command id) of a user's command; None for any other input."""
         report = self.result
         if isinstance(report, Disposition) or report.command_id is None or report.actor is None:
             return None

@@ -72,7 +72,7 @@ class CommittedEvent:
 
     @property
     def memory_bytes(self) -> int:
-        """The memory that the event takes while it is cached or queued."""
+        """Return the memory that the event takes while it is cached or queued."""
         return EVENT_OVERHEAD_BYTES + len(self.body)
 
 

@@ -67,7 +67,7 @@ class RetainedScan:
 
     @property
     def stop_reason(self) -> str | None:
-        """The limit that stopped the scan before its end; None when there was none."""
+        """Return the limit that stopped the scan before its end; None when there was none."""
         if self.messages >= MAX_MESSAGES:
             return f"more than {MAX_MESSAGES} retained messages"
         return f"more than {MAX_BYTES} bytes retained" if self._bytes >= MAX_BYTES else None

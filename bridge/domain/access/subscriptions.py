@@ -31,7 +31,7 @@ class Subscription:
 
     @property
     def cache_key(self) -> Hashable:
-        """Key that is equal for subscriptions that match the same events, whatever the viewer and the request."""
+        """Return a key that is equal for subscriptions that match the same events, of whatever viewer and request."""
         return frozenset(self.effective), self.request.mask, self._addressees
 
     def matches(self, name: TopicName, *, audience: tuple[str, ...] = ()) -> bool:
@@ -46,7 +46,7 @@ class Subscription:
 
     @property
     def _addressees(self) -> frozenset[str] | None:
-        """Names of this user of which one must be in an event's audience; None: the audience does not matter."""
+        """Return the names of which one must be in an event's audience; None if the audience does not matter."""
         match self.request.addressee:
             case None:
                 return None
@@ -59,9 +59,9 @@ class Subscription:
 
 
 def admit_subscription(request: SubscriptionRequest, viewer: Viewer) -> Subscription | NotGranted:
-    """Admit what this viewer may read of a request.
+    """Return the part of a request that this viewer may read.
 
-    Refuse it if that is nothing, if a strict request is not granted in full, or over `MAX_EFFECTIVE` filters.
+    It is refused if that is nothing, if it is strict and not granted in full, or above `MAX_EFFECTIVE` filters.
     """
     effective: dict[TopicFilter, None] = {}
     grants: dict[Grant, None] = {}

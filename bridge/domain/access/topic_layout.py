@@ -42,14 +42,14 @@ class Region:
         if not mask:
             return None
         ids = []
-        for mine, theirs in zip(self.ids, other.ids, strict=True):
-            if mine not in (ANY, theirs) and theirs != ANY:
+        for own_id, other_id in zip(self.ids, other.ids, strict=True):
+            if own_id not in (ANY, other_id) and other_id != ANY:
                 return None
-            ids.append(theirs if mine == ANY else mine)
+            ids.append(other_id if own_id == ANY else own_id)
         return Region(tuple(ids), mask)
 
     def _covers_ids(self, ids: tuple[str, ...]) -> bool:
-        return all(mine in (ANY, theirs) for mine, theirs in zip(self.ids, ids, strict=True))
+        return all(own_id in (ANY, other_id) for own_id, other_id in zip(self.ids, ids, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

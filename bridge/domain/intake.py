@@ -6,11 +6,17 @@ from typing import Final, Protocol
 
 from bridge.domain.dedup import Deduplicator, digest_message, message_digest_of
 from bridge.domain.events import Event, Millis
-from bridge.domain.internal_inputs import ABSENCE_TOPIC, CLOCK_TOPIC, BridgeAbsence, ClockStep
+from bridge.domain.internal_inputs import (
+    ABSENCE_TOPIC,
+    CLOCK_TOPIC,
+    PLANT_TOPIC,
+    BridgeAbsence,
+    ClockStep,
+    plant_from_json,
+)
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import migrate_floor
 from bridge.domain.messages import IncomingMessage
-from bridge.domain.plant_json import PLANT_TOPIC, plant_from_json
 from bridge.domain.records import (
     CommandRecord,
     CommittedEvent,

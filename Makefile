@@ -10,11 +10,12 @@ PROVERS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check format faults proof bench docs lock clean system-packages
+.PHONY: help demo test test-versions check format faults proof bench docs lock clean system-packages
 
 help:
 	@echo "make demo    start broker, bridge, dashboards' front and a simulated plant on http://127.0.0.1:8080"
 	@echo "make test    run the whole suite against a real Mosquitto and a real browser"
+	@echo "make test-versions   run the suite on each Python found, 3.11 to 3.14, in random order"
 	@echo "make check   format, lint and types"
 	@echo "make faults | proof | bench   fault injection, long proofs (both write docs/proof.md), benchmarks (ratios)"
 	@echo "make docs    generate schemas and docs/asyncapi.json again;  make lock  resolve the locked versions again"
@@ -24,6 +25,9 @@ demo: .venv/.run
 
 test: .venv/.dev system-packages
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+test-versions: system-packages
+	WORKERS=$(WORKERS) .ci/test-versions
 
 check: .venv/.dev
 	$(BIN)/ruff format --check .
@@ -37,7 +41,8 @@ format: .venv/.dev
 faults: .venv/.dev system-packages
 	FAULT_RECORD=faults $(BIN)/python -m pytest -m faults -s
 
-# where there is an oracle: ten times the examples, and the runs of simulated days; the mutations; and a thousand kills
+# where there is an oracle: ten times the examples, and the runs of simulated days; the mutations; and a thousand kills;
+# then the whole suite on each version of Python
 PROVED := tests/recount tests/mutations tests/domain tests/protocol tests/ingest tests/contract/test_payload_contract.py \
 	tests/ports/test_journal_model.py tests/journal/tools/test_verify.py tests/journal/sqlite/test_lock_file.py \
 	tests/device_sim tests/front/simulation tests/pipeline/test_replay.py tests/pipeline/test_exactly_once.py \
@@ -45,6 +50,7 @@ PROVED := tests/recount tests/mutations tests/domain tests/protocol tests/ingest
 
 proof: .venv/.dev system-packages
 	FAULT_RECORD=proof HYPOTHESIS_PROFILE=proof $(BIN)/python -m pytest -n $(PROVERS) --dist worksteal -m "proof or not (faults or bench)" $(PROVED)
+	$(MAKE) test-versions
 
 bench: .venv/.dev system-packages
 	$(BIN)/python -m pytest -m bench -s
@@ -60,7 +66,7 @@ lock: .venv/.dev
 		pyproject.toml --extra demo --group dev -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .floor .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-3.* .floor .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
 
 system-packages:
 	@.ci/system-packages mosquitto chromium strace faketime

@@ -1,4 +1,4 @@
-"""Brokers that any test may ask for by name, and how hard property tests try."""
+"""Brokers that any test may ask for by name, how hard property tests try, and the order of the tests."""
 
 import os
 import time
@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import run_record
 from tests.support.brokers import RunningBroker, mosquitto_broker, nats_broker, running
+from tests.support.random_order import shuffled
 
 SUITE, PROOF, MUTATIONS = "suite", "proof", "mutations"
 EXAMPLES = {SUITE: 0.3, PROOF: 10, MUTATIONS: 1}  # times as many as a test asks for: each run of the suite draws others
@@ -27,6 +28,12 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", SUITE))
 BEGAN = time.time()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--random-order", type=int, metavar="SEED", help="run modules, and the tests of each, in an order of this seed"
+    )
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     run_record.collect(getattr(node, "workeroutput", {}))
@@ -36,7 +43,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     run_record.keep(BEGAN, session)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if (seed := config.getoption("--random-order")) is not None:
+        items[:] = shuffled(items, module_of=lambda item: item.path, seed=seed)
     times = EXAMPLES[hypothesis.settings.get_current_profile_name()]
     # a parametrized test is one function and many items: it would be multiplied once for each of them
     tests = {getattr(item, "obj", None): None for item in items}

@@ -1,5 +1,6 @@
 """Conversion of structs to JSON Schemas: named, portable, and self-contained or with shared components."""
 
+import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -27,12 +28,20 @@ def components(structs: Iterable[type], reference: str) -> tuple[list[Schema], S
 
 
 def _portable(schema: Any) -> Any:
-    """Replace Python's end-of-text anchor in patterns by that of ECMA 262, the dialect of JSON Schema 6.3.3."""
+    """Replace what depends on Python or its version.
+
+    The end-of-text anchor in patterns becomes that of ECMA 262, the dialect of JSON Schema 6.3.3. Descriptions, which
+    are docstrings, lose their indentation; Python does that itself since 3.13.
+    """
     if isinstance(schema, dict):
-        return {name: _portable(value) for name, value in schema.items()}
+        return {name: _portable(_dedented(name, value)) for name, value in schema.items()}
     if isinstance(schema, list):
         return [_portable(value) for value in schema]
     return schema.replace(r"\Z", "$") if isinstance(schema, str) else schema
+
+
+def _dedented(name: str, value: Any) -> Any:
+    return inspect.cleandoc(value) if name == "description" and isinstance(value, str) else value
 
 
 def self_contained(schema: Schema, shared: Schema) -> Schema:

@@ -73,12 +73,16 @@ class Replica:
         self.switches = 0
 
     async def run(self) -> None:
-        """Follow the journal until cancelled."""
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="front-replica") as thread:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._receive_hints(), name="replica hints")
-                tasks.create_task(self._poll_forever(thread), name="replica polls")
-                tasks.create_task(self._update_link_state(), name="replica link")
+        """Follow the journal until cancelled; close its idle connections then."""
+        try:
+            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="front-replica") as thread:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._receive_hints(), name="replica-hints")
+                    tasks.create_task(self._poll_forever(thread), name="replica-polls")
+                    tasks.create_task(self._update_link_state(), name="replica-link")
+        finally:
+            if self._journal is not None:
+                self._journal.close_idle()
 
     # -- hints ------------------------------------------------------------------------------------------------------
 
@@ -164,7 +168,7 @@ class Replica:
         finally:
             self._poll_started = None
         if self._read_error is not None:
-            log.info("replica.reads_again", offset=poll.position.offset)
+            log.info("replica.reading", offset=poll.position.offset)
         self._read_error = None
         return self._forward(poll)
 
@@ -185,7 +189,7 @@ class Replica:
         here, journal = self._front.position, self._journal
         assert journal is not None, "it was read"
         if not _is_continuous(poll, here):
-            log.info("replica.switches_journal", former=here, position=poll.position)
+            log.info("replica.journal_switched", former=here, position=poll.position)
             self._front.switch_journal(journal, poll.position)
             self.switches += 1
             return True

@@ -1,4 +1,13 @@
-"""The port to the broker: link status, errors, and the protocols that an MQTT client implements."""
+"""The port to the broker: link status, errors, and the protocols that an MQTT client implements.
+
+Order: messages are received in the order of the broker's delivery, publications arrive in the order of the calls.
+Delivery: at least once. In a durable session a message of QoS 1 that was not acknowledged comes again, with
+`redelivered`, at once or after the broker's own delay. An acknowledgement of an earlier connection is void.
+Errors: a request without a connection raises `BrokerUnavailable` at once; nothing is queued for later.
+Threads: all methods belong to one event loop. One task receives; any task may publish.
+
+`tests/ports/test_broker.py` tests every implementation against this.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -60,8 +69,15 @@ class MessageSource(Protocol):
 
     @property
     def status(self) -> LinkStatus: ...
-    async def receive(self, *, most: int) -> list[Message]: ...
-    def acknowledge(self, messages: Iterable[Message]) -> int: ...
+
+    async def receive(self, *, most: int) -> list[Message]:
+        """Wait for at least one message; return up to `most`, in order of arrival."""
+
+    def acknowledge(self, messages: Iterable[Message]) -> int:
+        """Acknowledge messages that are stored safely; return how many acknowledgements were sent.
+
+        They are sent in order of arrival: each waits for those before it. A second one of a message is ignored.
+        """
 
 
 class QueuedMessageSource(MessageSource, Protocol):
@@ -72,16 +88,25 @@ class QueuedMessageSource(MessageSource, Protocol):
 
 
 class PublicationSink(Protocol):
-    """A sink of publications: a link to the broker.
-
-    `publish` and `publish_many` raise `BrokerUnavailable`. `publish` raises a refusal, `publish_many` returns it.
-    """
+    """A sink of publications: a link to the broker."""
 
     @property
     def status(self) -> LinkStatus: ...
-    async def wait_status_change(self, seen: LinkStatus) -> LinkStatus: ...
-    async def publish(self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1) -> None: ...
-    async def publish_many(self, publications: Sequence[Publication]) -> Sequence[PublishRefused]: ...
+
+    async def wait_status_change(self, seen: LinkStatus) -> LinkStatus:
+        """Wait until the status is no longer `seen`; return the new one."""
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1) -> None:
+        """Publish, and return when the broker has confirmed; raise `BrokerUnavailable` or `PublishRefused`.
+
+        After `BrokerUnavailable` the broker may or may not have the message.
+        """
+
+    async def publish_many(self, publications: Sequence[Publication]) -> Sequence[PublishRefused]:
+        """Publish in order, many at a time; return the refused ones when the broker has answered all.
+
+        A refusal does not hold up the others. Raises `BrokerUnavailable`, after which any of them may be missing.
+        """
 
 
 class StatusChannel(MessageSource, PublicationSink, Protocol):
@@ -95,11 +120,12 @@ class BrokerClient(StatusChannel, QueuedMessageSource, Protocol):
 
 
 class RetainedMessageReader(Protocol):
-    """Reads the broker's retained messages: subscribes anew, passes each message to `on_message` until it returns True.
-
-    Raises `BrokerUnavailable` or `SubscribeRefused`.
-    """
+    """Reads the broker's retained messages."""
 
     async def read(
         self, filters: Sequence[str], on_message: Callable[[Message], bool], *, protocol: MqttVersion
-    ) -> None: ...
+    ) -> None:
+        """Subscribe in this order, and pass every message to `on_message` until it returns True.
+
+        Raises `BrokerUnavailable` or `SubscribeRefused`; `on_message` must not raise.
+        """

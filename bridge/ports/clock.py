@@ -1,4 +1,10 @@
-"""The port to the clock: floor time, which may run fast, and the host's wall clock."""
+"""The port to the clock: floor time, which may run fast, and the host's wall clock. Times in ms since 1970, UTC.
+
+Order: floor time never goes back. A step of the wall clock moves it only by `apply_step`.
+Threads: a clock belongs to one thread. No method blocks or raises.
+
+`tests/ports/test_clock.py` tests every implementation against this.
+"""
 
 from typing import Protocol
 
@@ -6,17 +12,23 @@ from bridge.domain.events import Millis
 
 
 class Clock(Protocol):
-    """Floor time, which may run fast; `seconds_until` is in real seconds."""
+    """Floor time, which may run fast."""
 
-    def now(self) -> Millis: ...
-    def seconds_until(self, at: Millis) -> float: ...
+    def now(self) -> Millis:
+        """Return floor time."""
+
+    def seconds_until(self, at: Millis) -> float:
+        """Return how many real seconds remain until a floor time, 0 when it has passed."""
 
 
 class AdjustableClock(Clock, Protocol):
     """Floor time of a host whose wall clock may be set forward."""
 
-    def forward_step(self) -> Millis: ...
-    def apply_step(self, by: Millis) -> None: ...
+    def forward_step(self) -> Millis:
+        """Return by how many ms the wall clock was set forward and not yet applied; 0 if it was not."""
+
+    def apply_step(self, by: Millis) -> None:
+        """Set floor time forward by a number of ms."""
 
 
 class FrontClock(Protocol):

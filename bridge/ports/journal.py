@@ -1,6 +1,14 @@
 """The port to the journal: the contract of every store, so that another one can replace SQLite.
 
-`tests/ports/test_journal.py` tests every store against it.
+Order: numbers of inputs and offsets of events count from 1 without gaps or repetitions, also over epochs.
+Durability: when `commit`, `mark_published` or `prune` returns, its effect survives a kill and a power loss.
+Atomicity: a call takes effect completely or not at all, and a reader sees complete batches only.
+Repetition: a batch whose commit failed may be committed again; a repeated command keeps its first result.
+Errors: `JournalError` and its kinds, of which `JournalUnavailable` and `CommitFailed` may pass; `ValueError` for a
+batch that does not follow the journal's end, which is a bug of the caller.
+Threads: any thread may call any method at any time; writes wait for each other, reads do not wait for writes.
+
+`tests/ports` tests every store against this: a new one adds itself to `tests/ports/journals.py`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -76,7 +84,7 @@ class ReadableJournal(Protocol):
         """Return all current events at one position."""
 
     def events_after(self, offset: int, *, limit: int) -> Sequence[CommittedEvent]:
-        """Return events with greater offsets, in order, at most `limit`, without gaps.
+        """Return events with greater offsets, in order, at most `limit`, without gaps; none after the last.
 
         If the first is not `offset` + 1, retention has removed the events before it.
         """
@@ -98,7 +106,9 @@ class Journal(ReadableJournal, Protocol):
     epoch: str
 
     def commit(self, batch: Batch) -> None:
-        """Make the batch durable, fsync included, or raise `CommitFailed` and change nothing.
+        """Make the batch durable, or raise `CommitFailed` and change nothing.
+
+        Raises `ValueError` if an input or event does not follow the last one, and `JournalError` after `close`.
 
         If the batch begins a new epoch, `epoch` changes to it; offsets continue.
         """
@@ -147,7 +157,8 @@ class Journal(ReadableJournal, Protocol):
     def counters(self) -> Mapping[tuple[str, str, str], int]:
         """Return how many inputs had each (kind, effect, reason): the accounting of promise P6."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release the journal, so that another owner may open it; a second call does nothing."""
 
 
 class ReplicatedJournal(ReadableJournal, Protocol):

@@ -1,7 +1,7 @@
 """A journal as a plant of 1,000 lines leaves it after many events, made quickly.
 
-The past is written by SQL, with bodies as long as real ones, and sealed where a start looks at it; the last inputs go
-through the core and `SqliteJournal`, so that checkpoints, current events and the tail to replay are real.
+The past is written by SQL, with bodies as long as real ones, and with checksums where a start looks at it; the last
+inputs go through the core and `SqliteJournal`, so that checkpoints, current events and the tail to replay are real.
 """
 
 import sqlite3
@@ -17,7 +17,7 @@ from bridge.domain.line.floor import Floor
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, MeasurementLimit, Plant
 from bridge.domain.records import DEDUP_INPUTS, JournalEntry
 from bridge.ingest.native import decode
-from bridge.journal.sqlite.schema import parts_checksum, row_checksum
+from bridge.journal.sqlite.schema import row_checksum
 from bridge.journal.sqlite.start_checks import END_ROWS
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
@@ -39,8 +39,9 @@ INSERT INTO events SELECT i, printf('main:0123456789abcdef:%d', i),
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {events})
 INSERT INTO inputs SELECT i, printf('report/S1/A1/L%d/M1/counts', i % 1000), zeroblob(80), {noon} + i, 0, 0,
     'applied', NULL, 0, 1, i, 1, 0 FROM n;
-INSERT INTO resends SELECT number, randomblob(16), 1, NULL, NULL FROM inputs ORDER BY number DESC LIMIT {resends};
-INSERT INTO counters VALUES ('counts', 'applied', '', {events}, NULL);
+INSERT INTO dedup_digests SELECT number, randomblob(16), 1, NULL, 0 FROM inputs ORDER BY number DESC LIMIT {resends};
+UPDATE dedup_digests SET checksum = checksum(number, digest, has_timestamp, packet_id);
+INSERT INTO counters VALUES ('counts', 'applied', '', {events}, checksum('counts', 'applied', '', {events}));
 COMMIT;
 PRAGMA wal_checkpoint(TRUNCATE);
 """
@@ -71,24 +72,23 @@ def make(path: Path, *, events: int, lines: int = LINES) -> None:
     """Make a journal with so many events in its past, and close it."""
     SqliteJournal.open(path, stream="main").close()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.create_function("checksum", -1, row_checksum)
         connection.executescript(PAST.format(events=events, noon=NOON, resends=DEDUP_INPUTS))
-        _seal_ends(connection, events)
-    forge_meta(path, last_offset=events, last_number=events, latest_arrival=NOON + events, published=events)
+        _write_end_checksums(connection, events)
+    forge_meta(path, last_offset=events, last_number=events, latest_arrival=NOON + events, published_offset=events)
     _live(path, lines=lines)
 
 
-def _seal_ends(connection: sqlite3.Connection, events: int) -> None:
-    connection.create_function("seal", -1, parts_checksum)
-    connection.create_function("seal_row", -1, row_checksum)
+def _write_end_checksums(connection: sqlite3.Connection, events: int) -> None:
     ends = (END_ROWS, events - END_ROWS)
     connection.execute(
-        "UPDATE events SET seal = seal(offset, id, topic, standing, timestamp, audience, body)"
+        "UPDATE events SET checksum = checksum(offset, id, topic, standing, timestamp, audience, body)"
         " WHERE offset <= ? OR offset > ?",
         ends,
     )
     connection.execute(
-        "UPDATE inputs SET seal = seal_row(number, topic, payload, received_at, retained, redelivered, effect, reason,"
-        " rejected, reached_core, first_offset, event_count) WHERE number <= ? OR number > ?",
+        "UPDATE inputs SET checksum = checksum(number, topic, payload, received_at, retained, redelivered, effect,"
+        " reason, rejected, reached_core, first_offset, event_count) WHERE number <= ? OR number > ?",
         ends,
     )
 

@@ -2,8 +2,11 @@
 
 import re
 import shlex
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+from bridge.journal.sqlite.schema import TABLES, create_tables
 from tests.support.command_line import ROOT, floor, write_config
 from tests.support.full_journal import whole_journal
 
@@ -31,8 +34,8 @@ def test_every_command_of_the_document_does_what_it_is_for(tmp_path: Path) -> No
         *(f"journal {name}" for name in ("backup", "verify", "restore", "export", "stats")),
         *(f"quarantine {name}" for name in ("list", "show", "replay", "drop")),
     }
-    assert "is whole" in said["journal verify"]
-    assert "11 asked" in said["quarantine replay"]
+    assert "is intact" in said["journal verify"]
+    assert "11 requested" in said["quarantine replay"]
     assert "2 dropped" in said["quarantine drop"]
 
 
@@ -50,3 +53,14 @@ def test_the_document_names_every_exit_code_and_command() -> None:
     for name in ("backup", "verify", "restore", "export", "stats"):
         assert f"floor journal {name}" in text
     assert re.findall(r"^\| (\d) \|", text, re.MULTILINE) == ["0", "1", "2"]
+
+
+def test_the_document_lists_every_table_and_column() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| .* \| (`.*) \|$", DOCUMENT.read_text(), re.MULTILINE)
+    listed = {table: re.findall(r"`(\w+)`", re.sub(r"\(.*?\)", "", columns)) for table, columns in rows}
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        create_tables(connection, epoch="", stream="")
+        columns = {
+            table: [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")] for table in TABLES
+        }
+    assert {table: [*names, "checksum"] for table, names in listed.items()} == columns

@@ -23,7 +23,7 @@ MOST_REPORTS_BETWEEN = 40
 OFTEN_CHECKPOINTS = {"FLOOR_JOURNAL__CHECKPOINT_SECONDS": "0.1"}
 
 
-@rounds(2, faults=9, proof=91)
+@rounds(1, faults=9, proof=91)
 async def test_sigkill_at_every_step_loses_and_doubles_nothing(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:

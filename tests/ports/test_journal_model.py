@@ -1,6 +1,7 @@
-"""The journal held against a model in plain Python, over random histories with restarts in between."""
+"""Every journal store compared with a model in plain Python, over random histories with restarts in between."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bridge.domain.event_topic import EventTopic, StateKey
 from bridge.domain.events import Event, Standing
-from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch, RetentionLimits
+from tests.ports.journals import JOURNALS, JournalStore
 from tests.support.journal_samples import NOON, event, follow
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ class JournalMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name) / "journal.db"
-        self.journal = SqliteJournal.open(self.path, stream="main")
+        self.store = self.make_store(Path(self.folder.name))
+        self.journal = self.store.open()
         self.events: list[CommittedEvent] = []
         self.current: dict[StateKey, CommittedEvent] = {}
         self.checkpoints: dict[str, tuple[int, bytes]] = {}
@@ -35,6 +36,9 @@ class JournalMachine(RuleBasedStateMachine):
         self.published = 0
         self.oldest = 1
         self.retained = dict[StateKey, EventTopic]()
+
+    def make_store(self, folder: Path) -> JournalStore:
+        raise NotImplementedError
 
     @rule(inputs=INPUTS, checkpoints=st.dictionaries(st.sampled_from(["l1", "l2"]), st.binary(max_size=3)))
     def commit(self, inputs: list[list[Event]], checkpoints: dict[str, bytes]) -> None:
@@ -70,7 +74,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.journal.close()
-        self.journal = SqliteJournal.open(self.path, stream="main")
+        self.journal = self.store.open()
 
     @invariant()
     def agrees(self) -> None:
@@ -91,7 +95,16 @@ class JournalMachine(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-TestJournalAgainstModel = JournalMachine.TestCase
-TestJournalAgainstModel.settings = settings(
-    max_examples=25, stateful_step_count=15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+def machine_of(store: Callable[[Path], JournalStore]) -> type[JournalMachine]:
+    class Machine(JournalMachine):
+        def make_store(self, folder: Path) -> JournalStore:
+            return store(folder)
+
+    Machine.TestCase.settings = settings(
+        max_examples=25, stateful_step_count=15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    return Machine
+
+
+for implementation in JOURNALS:
+    globals()[f"Test{implementation.__name__}"] = machine_of(implementation).TestCase

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.brokers import free_port
+
 ROOT = Path(__file__).parents[2]
 SECONDS = 60
 
@@ -23,7 +25,7 @@ def floor(folder: Path, *arguments: str | Path, **environment: str) -> subproces
     )
 
 
-def write_config(folder: Path, *, broker_port: int = 1, web_port: int = 8080, more: str = "") -> Path:
+def write_config(folder: Path, *, broker_port: int = 1, more: str = "") -> Path:
     """Write a `floor.toml` that is right but for a broker that need not be there."""
     config = folder / "floor.toml"
     config.write_text(
@@ -34,7 +36,7 @@ secret = "a-secret-of-the-tests-that-is-long-enough"
 [broker]
 port = {broker_port}
 [web]
-port = {web_port}
+port = {free_port()}
 {more}"""
     )
     return config

@@ -1,7 +1,9 @@
 """Small events and inputs for journals under test, and the child process that commits until it is killed."""
 
+import gzip
 import sqlite3
 import sys
+import zlib
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -24,8 +26,6 @@ from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch, Journal, RetentionLimits
 
 JOURNALS = Path(__file__).parent / "journals"
-SCHEMA_1 = JOURNALS / "schema_1.sql"
-SCHEMA_2 = JOURNALS / "schema_2.sql"
 NOON = 1_767_700_800_000
 
 
@@ -101,17 +101,32 @@ def journal_of_counts(path: Path, plant_file: Plant, equipment: str, totals: Seq
 
 
 def forge_meta(path: Path, **changes: Any) -> None:
-    """Change where a journal says that it begins, ends or stands, with the seal that belongs to it."""
+    """Change where a journal says that it begins, ends or stands, with the checksum that belongs to it."""
     with closing(sqlite3.connect(path)) as connection, connection:
         write_meta(connection, replace(read_meta(connection, path), **changes))
 
 
 def forge_payload(path: Path, number: int, payload: bytes) -> None:
-    """Put another payload in an input's place, with the seal that belongs to it."""
+    """Put another payload in an input's place, with the checksum that belongs to it."""
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE inputs SET payload = ? WHERE number = ?", (payload, number))
         *row, _ = connection.execute("SELECT * FROM inputs WHERE number = ?", (number,)).fetchone()
-        connection.execute("UPDATE inputs SET seal = ? WHERE number = ?", (row_checksum(*row), number))
+        connection.execute("UPDATE inputs SET checksum = ? WHERE number = ?", (row_checksum(*row), number))
+
+
+def make_older_journal(path: Path, sample: str) -> None:
+    """Make a journal of an older schema from a sample in `journals/`, with its owner's marker from schema 2 on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = JOURNALS / sample
+    script = gzip.decompress(file.read_bytes()).decode() if file.suffix == ".gz" else file.read_text()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.executescript(script)
+        if connection.execute("PRAGMA user_version").fetchone() == (1,):
+            return
+        marker = CommitMarker(*connection.execute("SELECT epoch, commits FROM meta").fetchone())
+    with closing(JournalLock.acquire(path)) as ownership:
+        ownership.force_marker(marker)
 
 
 def query(path: Path, statement: str) -> list[tuple[Any, ...]]:
@@ -148,22 +163,17 @@ def open_connected(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[SqliteJ
 
 
 def make_schema_1(path: Path) -> None:
-    """Put a journal there as version 0.1.0 left it."""
-    _make_older(path, SCHEMA_1)
+    """Make a journal as version 0.1.0 left it."""
+    make_older_journal(path, "schema_1.sql")
 
 
 def make_schema_2(path: Path) -> None:
-    """Put a journal of schema 2 there, with the mark that its owner left beside it."""
-    _make_older(path, SCHEMA_2)
-    with closing(JournalLock.acquire(path)) as ownership:
-        ownership.force_marker(CommitMarker("fedcba9876543210", 5))
+    make_older_journal(path, "schema_2.sql")
 
 
-def _make_older(path: Path, sample: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.executescript(sample.read_text())
+def repr_checksum(*fields: str | bytes | int | None) -> int:
+    """Return a row's checksum as schemas 2 and 3 had it."""
+    return zlib.crc32(repr(fields).encode())
 
 
 def commit_until_killed(path: Path) -> None:

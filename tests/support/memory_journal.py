@@ -56,14 +56,17 @@ class MemoryJournal:
         return Position(self.stream, self.epoch, self.end)
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(self.position(), tuple(self.current_at(self.end).values()))
+        end = self.end  # once: another thread may append meanwhile
+        return Snapshot(Position(self.stream, self.epoch, end), tuple(self.current_at(end).values()))
 
     def events_after(self, offset: int, *, limit: int) -> Sequence[CommittedEvent]:
         first = max(offset + 1, self.oldest)
         return self.history[first - 1 : first - 1 + limit]
 
     def event(self, offset: int) -> CommittedEvent | None:
-        return self.history[offset - 1] if self.oldest <= offset <= self.end else None
+        if self.oldest <= offset <= self.end:
+            return self.history[offset - 1]
+        return next((event for event in self.current_at(self.end).values() if event.offset == offset), None)
 
     def oldest_offset(self) -> int:
         return self.oldest

@@ -56,7 +56,8 @@ class AreaFloodControl:
         first = next(line_id for line_id, each in held if not each.listed)
         line_id = next(iter(self._lines_with_summary()), first)
         names = [
-            line_id if each.help.equipment is None else f"{line_id} {each.help.equipment}" for line_id, each in held
+            line_id if each.request.equipment is None else f"{line_id} {each.request.equipment}"
+            for line_id, each in held
         ]
         more = "" if len(names) <= MAX_LISTED else f" and {len(names) - MAX_LISTED} more"
         for _, each in held:
@@ -79,6 +80,6 @@ class AreaFloodControl:
             if not self._flood.has_room(at):
                 break
             line = self._lines[line_id]
-            wanted = line.downtimes.is_call_wanted(held.help.downtime_id)
+            wanted = line.downtimes.is_call_wanted(held.request.downtime_id)
             fired.append((line_id, line.apply_action(at, partial(line.automatic_calls.release_held, wanted=wanted))))
         return fired

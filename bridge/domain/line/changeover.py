@@ -48,7 +48,7 @@ class SetupSignal(Struct):
     completed_at: Millis | None = None  # the Nth good piece
 
 
-class ChangeoverState(Struct):
+class ChangeoverState(Struct, rename={"stopped_since": "stands_since"}):
     """Checkpointed. `product`: what the line is set up for, if known."""
 
     next_number: int = 1
@@ -58,7 +58,7 @@ class ChangeoverState(Struct):
     running: ChangeoverRecord | None = None
     setup: SetupSignal | None = None  # the line was set up, and has made no good piece while running since
     in_setup: bool = False  # a mode that lasts is one signal
-    stands_since: Millis | None = None  # None: it runs, or its state is unknown
+    stopped_since: Millis | None = None  # None: it runs, or its state is unknown
 
 
 class Changeovers:
@@ -91,7 +91,7 @@ class Changeovers:
     def observe_standstill(self, *, stands: bool, at: Millis) -> None:
         """Record whether the line is known to be stopped: no piece is made from then on."""
         state = self._state
-        state.stands_since = (at if state.stands_since is None else state.stands_since) if stands else None
+        state.stopped_since = (at if state.stopped_since is None else state.stopped_since) if stands else None
 
     def observe_product_change(self, *, from_product: str | None, to_product: str, runs: bool, moment: Moment) -> None:
         """Start a changeover for a product change, unless it is expected; a change from None is only recorded.
@@ -129,7 +129,7 @@ class Changeovers:
 
     def _has_stood_since(self, hid_at: Millis, *, now: Millis) -> bool:
         """Return whether nothing was made since a doubtful report: another was due, and the line is stopped."""
-        due, stands_since = hid_at + COUNTS_INTERVAL_MS, self._state.stands_since
+        due, stands_since = hid_at + COUNTS_INTERVAL_MS, self._state.stopped_since
         return stands_since is not None and stands_since <= due < now - COUNTS_INTERVAL_MS // 2
 
     def _count(self, good: int, reject: int, *, runs: bool, moment: Moment, hid_at: Millis | None = None) -> None:

@@ -20,8 +20,8 @@ from bridge.domain.line.andon.call_matching import CallRequest
 MAX_INSTANTS: Final = MAX_CALLS  # instants kept of one line: no decision looks further back
 
 
-class HeldCall(Struct, kw_only=True):
-    help: CallRequest
+class HeldCall(Struct, kw_only=True, rename={"request": "help"}):
+    request: CallRequest
     at: Millis
     listed: bool = False  # in the summary call
 

@@ -95,9 +95,9 @@ class Line(TimedLine):
             for spoken in touched if disposition == APPLIED else ():
                 self._absences.add_report(report, spoken, moment, now=now, gapless=gapless)
             if report.actor is None and is_effective(disposition):
-                device.state.futile = None
+                device.state.ineffective_run = None
                 for spoken in touched if isinstance(report.body, DeathReport) else ():
-                    spoken.device.state.futile = None  # a source's death is that of all its devices
+                    spoken.device.state.ineffective_run = None  # a source's death is that of all its devices
             self._propagate_change(moment, touched)
         device.note_emitted(self._emitter.event_count)
         return disposition

@@ -38,17 +38,17 @@ class OutputState(Struct):
     counters_seen: list[str] = field(default_factory=list)  # of the line's own: total, good, reject
 
 
-class LineState(Struct):
+class LineState(Struct, rename={"line_source": "talker", "status_emitter": "shown", "operations": "people"}):
     """State of a line; its encoded bytes are the checkpoint."""
 
     last_now: Millis = 0
     at: Millis = 0  # the latest step; no event of the line is dated before it
     shift: ShiftWindow | None = None  # None: nothing was ever reported, so nothing is tracked
-    talker: DeviceState = field(default_factory=DeviceState)  # the source that reports for the line itself
+    line_source: DeviceState = field(default_factory=DeviceState)  # the source that reports for the line itself
     equipment: dict[str, EquipmentState] = field(default_factory=dict)
-    shown: StatusEmitterState = field(default_factory=StatusEmitterState)
+    status_emitter: StatusEmitterState = field(default_factory=StatusEmitterState)
     subjects: Subjects = field(default_factory=Subjects)
-    people: OperationsState = field(default_factory=OperationsState)
+    operations: OperationsState = field(default_factory=OperationsState)
     downtimes: DowntimesState = field(default_factory=DowntimesState)
     output: OutputState = field(default_factory=OutputState)
     absences: AbsenceState = field(default_factory=AbsenceState)

@@ -52,7 +52,7 @@ def remove_orphans(state: LineState, spec: plant.LineConfig) -> None:
     """Remove from a line's state what the plant file no longer has, and set the ideal cycles it now has."""
     owners = _StateOwners(spec)
     there = owners.there
-    people, output, quality = state.people, state.output, state.people.quality
+    people, output, quality = state.operations, state.output, state.operations.quality
     state.equipment = {name: each for name, each in state.equipment.items() if name in there}
     output.counts = {scope: each for scope, each in output.counts.items() if scope in there}
     for counts in output.counts.values():
@@ -70,22 +70,22 @@ def remove_orphans(state: LineState, spec: plant.LineConfig) -> None:
     people.andon.open = {key: call for key, call in people.andon.open.items() if _owner(key) in there}
     people.andon.contacts = {key: each for key, each in people.andon.contacts.items() if _owner(key) in there}
     flood = people.andon.flood
-    if flood.held is not None and flood.held.help.equipment not in {None, *there}:
+    if flood.held is not None and flood.held.request.equipment not in {None, *there}:
         flood.held = None
     quality.active = {key: alert for key, alert in quality.active.items() if _owner(key) in there}
     quality.windows = {name: each for name, each in quality.windows.items() if name in there}
     for watched in output.oee.values():
-        watched.unwatched = watched.away = False
+        watched.unwatched = watched.device_offline = False
     state.absences.records.clear()  # of machines as they were: time not rebuilt yet stays unknown
     if state.downtimes.pending is not None:
         _forget_equipment(state.downtimes.pending, there)
     if state.downtimes.open is not None:
-        _forget_equipment(state.downtimes.open.found, there)
-        owed = state.downtimes.open.owed
+        _forget_equipment(state.downtimes.open.findings, there)
+        owed = state.downtimes.open.interrupted_call
         if owed is not None and owed.equipment not in there:
-            state.downtimes.open.owed = None
-    if state.downtimes.turn.found is not None:
-        _forget_equipment(state.downtimes.turn.found, there)
+            state.downtimes.open.interrupted_call = None
+    if state.downtimes.split.findings is not None:
+        _forget_equipment(state.downtimes.split.findings, there)
     subjects = state.subjects
     subjects.current = {key: each for key, each in subjects.current.items() if owners.is_owner(*key.split("/")[:2])}
 
@@ -98,7 +98,7 @@ def reset_changed_rates(state: LineState, spec: plant.LineConfig, fits: Mapping[
             continue
         registers = state.equipment[machine.id].registers
         for name, register in registers.items():
-            registers[name] = replace(register, over=0.0, fastest=0.0, spells=0, spell_ms=0, spell_pieces=0)
+            registers[name] = replace(register, refuted_limit=0.0, fastest=0.0, spells=0, spell_ms=0, spell_pieces=0)
 
 
 class _StateOwners:

@@ -46,10 +46,12 @@ class TimedLine:
         self._equipment = EquipmentGroup(
             state.equipment, spec=spec, rules=self._rules, zone=self._plan.zone, emitter=emitter
         )
-        talker = Device(state.talker, None, self._plan.zone)
+        talker = Device(state.line_source, None, self._plan.zone)
         self.devices = Devices(talker, {name: each.device for name, each in self._equipment.machines.items()})
-        self._status_emitter = StatusEmitter(state.shown, emitter, None)
-        self._operations = Operations(state.people, place=self.place, plant_file=plant_file, spec=spec, emitter=emitter)
+        self._status_emitter = StatusEmitter(state.status_emitter, emitter, None)
+        self._operations = Operations(
+            state.operations, place=self.place, plant_file=plant_file, spec=spec, emitter=emitter
+        )
         self.automatic_calls = self._operations.automatic_calls
         self.downtimes = RebuildableDowntimes(state.downtimes, reasons=plant_file, spec=spec, emitter=emitter)
         self._absences = DeviceAbsences(state.absences, flow=self._equipment, plan=self._plan)
@@ -193,7 +195,7 @@ class TimedLine:
 
     def _emit_status(self, diagnosis: Diagnosis, moment: Moment) -> None:
         ineffective = self.devices.line_source.is_ineffective
-        if not self._equipment.has_known_status and not ineffective and self._state.shown.face is None:
+        if not self._equipment.has_known_status and not ineffective and self._state.status_emitter.status_key is None:
             return
         job = self._operations.running_job
         job_id = None if job is None else job.job_id

@@ -16,17 +16,17 @@ class Epoch:
 
     epoch: str
     first_offset: int
-    began: Millis
+    began_at: Millis
     reason: str  # created, restored, plant
 
 
 def read_epochs(connection: sqlite3.Connection, path: Path) -> Sequence[Epoch]:
     """Return every epoch, oldest first; raise `JournalDamaged` if one does not match its checksum."""
     rows = connection.execute(
-        "SELECT epoch, first_offset, began, reason, seal FROM epochs ORDER BY first_offset, began"
+        "SELECT epoch, first_offset, began_at, reason, checksum FROM epochs ORDER BY first_offset, began_at"
     ).fetchall()
-    for *fields, sealed in rows:
-        require_checksum(path, f"epoch {fields[0]}", tuple(fields), sealed)
+    for *fields, checksum in rows:
+        require_checksum(path, "epochs", f"epoch {fields[0]}", fields, checksum)
     return [Epoch(*fields) for *fields, _ in rows]
 
 

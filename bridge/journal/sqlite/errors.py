@@ -39,6 +39,15 @@ class JournalTooOld(JournalError):
         self.known = known
 
 
+class NoRoomToMigrate(JournalError):
+    def __init__(self, path: Path, *, found: int, known: int) -> None:
+        super().__init__(
+            f"{path}: no room on the disk to migrate from schema {found} to {known}: while it does, the -wal needs as "
+            "much as the journal's inputs take. Nothing was changed; make room and start again"
+        )
+        self.path = path
+
+
 class JournalInUse(JournalError):
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path}: another process has this journal: stop it first, a stream has one owner")

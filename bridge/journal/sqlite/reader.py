@@ -28,9 +28,9 @@ from bridge.journal.sqlite.rows import (
     read_digest,
     read_event,
     read_input,
-    require_optional_checksum,
+    require_checksum,
 )
-from bridge.journal.sqlite.schema import SCHEMA, parts_checksum
+from bridge.journal.sqlite.schema import SCHEMA
 from bridge.journal.sqlite.start_checks import check_consistency, check_structure
 from bridge.ports.journal import Checkpoint, JournalError, JournalUnavailable
 
@@ -102,12 +102,15 @@ class SqliteReader:
         return self._meta().oldest_offset
 
     def checkpoints(self) -> Sequence[Checkpoint]:
-        found = []
-        for line, number, state, sealed in self._all("SELECT line, number, state, seal FROM checkpoints ORDER BY line"):
-            if parts_checksum(line, number, state) != sealed:
-                raise JournalDamaged(self.path, f"checkpoint of line {line}")
-            found.append(Checkpoint(line, number, state))
-        return found
+        checkpoints = []
+        for line, number, state, checksum in self._all(
+            "SELECT line, number, state, checksum FROM checkpoints ORDER BY line"
+        ):
+            require_checksum(
+                self.path, "checkpoints", f"the checkpoint of line {line}", (line, number, state), checksum
+            )
+            checkpoints.append(Checkpoint(line, number, state))
+        return checkpoints
 
     def inputs_after(self, number: int, *, limit: int) -> Sequence[JournalEntry]:
         with self._read_transaction() as reader:
@@ -119,63 +122,61 @@ class SqliteReader:
             ).fetchall()
             offsets = [offset for row in rows for offset in range(row[10], row[10] + row[11])]
             first, last = (offsets[0], offsets[-1]) if offsets else (0, -1)
-            found = reader.execute(
+            event_rows = reader.execute(
                 f"SELECT {EVENT_COLUMNS} FROM events WHERE offset BETWEEN ? AND ?",  # noqa: S608 - our own constant
                 (first, last),
             ).fetchall()
-        events = {row[0]: read_event(row, self.path) for row in found}
-        known = {"whole_after": meta.whole_after, "oldest_offset": meta.oldest_offset}
-        return [read_applied(row, events, self.path, **known) for row in rows]
+        events = {row[0]: read_event(row, self.path) for row in event_rows}
+        return [read_applied(row, events, self.path, oldest_offset=meta.oldest_offset) for row in rows]
 
     def requested_replays(self, limit: int) -> Sequence[Input]:
-        with self._read_transaction() as reader:
-            whole_after = read_meta(reader, self.path).whole_after
-            rows = reader.execute(
-                f"SELECT {DECISION_COLUMNS}, {INPUT_COLUMNS} "  # noqa: S608 - our own constants
-                "FROM handled JOIN inputs USING (number) LEFT JOIN quarantine USING (number) "
-                "WHERE action = 'asked' ORDER BY handled.number LIMIT ?",
-                (limit,),
-            ).fetchall()
+        rows = self._all(
+            f"SELECT {DECISION_COLUMNS}, {INPUT_COLUMNS} "  # noqa: S608 - our own constants
+            "FROM quarantine_decisions JOIN inputs USING (number) LEFT JOIN quarantine USING (number) "
+            "WHERE decision = 'asked' ORDER BY quarantine_decisions.number LIMIT ?",
+            (limit,),
+        )
         for row in rows:
             read_decision(row[:4], self.path)
-        return [read_input(row[4:], self.path, whole_after=whole_after) for row in rows]
+        return [read_input(row[4:], self.path) for row in rows]
 
     def dedup_window(self) -> DedupWindow:
-        rows = self._all("SELECT number, digest, dated, mid, seal FROM resends ORDER BY number")
-        return DedupWindow(tuple(read_digest(row, self.path) for row in rows), self._meta().settled)
+        rows = self._all("SELECT number, digest, has_timestamp, packet_id, checksum FROM dedup_digests ORDER BY number")
+        return DedupWindow(tuple(read_digest(row, self.path) for row in rows), self._meta().acked_up_to)
 
     def config(self, topic: str) -> Input | None:
-        rows = self._all("SELECT topic, number, payload, received_at, seal FROM config WHERE topic = ?", (topic,))
+        rows = self._all("SELECT topic, number, payload, received_at, checksum FROM config WHERE topic = ?", (topic,))
         return read_config(rows[0], self.path) if rows else None
 
     def crash_digests(self) -> frozenset[bytes]:
-        rows = self._all("SELECT number, digest, seal FROM suspects")
+        rows = self._all("SELECT number, digest, checksum FROM crash_digests")
         return frozenset(read_crash_digest(row, self.path) for row in rows)
 
     def command(self, user: str, command_id: str) -> CommandRecord | None:
         rows = self._all(
-            "SELECT user, command_id, outcome, reason, event_ids, at, seal FROM commands "
+            "SELECT user, command_id, outcome, reason, event_ids, at, checksum FROM commands "
             "WHERE user = ? AND command_id = ?",
             (user, command_id),
         )
-        found = read_command(rows[0], self.path) if rows else None
-        return found if found is None or found.at >= self._meta().latest_arrival - COMMAND_MS else None
+        record = read_command(rows[0], self.path) if rows else None
+        return record if record is None or record.at >= self._meta().latest_arrival - COMMAND_MS else None
 
     def published_offset(self) -> int:
-        return self._meta().published
+        return self._meta().published_offset
 
     def retained_topics(self) -> Mapping[StateKey, EventTopic]:
         topics = {}
-        for key, text, sealed in self._all("SELECT key, topic, seal FROM retained ORDER BY key"):
-            require_optional_checksum(self.path, f"what is retained for {key}", (key, text), sealed)
+        for *fields, checksum in self._all("SELECT state_key, topic, checksum FROM retained_topics ORDER BY state_key"):
+            state_key, text = fields
+            require_checksum(self.path, "retained_topics", f"what is retained for {state_key}", fields, checksum)
             topic = EventTopic.parse(text)
-            if format_state_key(topic.state_key) != key:
-                raise JournalDamaged(self.path, f"{text} is noted as retained for {key}")
+            if format_state_key(topic.state_key) != state_key:
+                raise JournalDamaged(self.path, f"{text} is noted as retained for {state_key}")
             topics[topic.state_key] = topic
         return topics
 
     def counters(self) -> Mapping[tuple[str, str, str], int]:
-        rows = self._all("SELECT kind, effect, reason, count, seal FROM counters")
+        rows = self._all("SELECT kind, effect, reason, count, checksum FROM counters")
         return dict(read_counter(row, self.path) for row in rows)
 
     def close(self) -> None:
@@ -212,16 +213,16 @@ class SqliteReader:
 
     def _take_connection(self) -> tuple[int, sqlite3.Connection]:
         try:
-            found = self.path.stat().st_ino
+            inode = self.path.stat().st_ino
         except OSError as error:
             raise JournalUnavailable(f"{self.path}: {error}") from error
         with contextlib.suppress(IndexError):
             while True:
                 file, reader = self._idle.pop()
-                if file == found:
+                if file == inode:
                     return file, reader
                 reader.close()  # a backup was restored: readers must not stay on the old file
-        return found, connect(self.path, writer=False)
+        return inode, connect(self.path, writer=False)
 
     def _all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         with self._read_transaction() as reader:

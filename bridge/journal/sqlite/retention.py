@@ -11,14 +11,16 @@ from typing import Final
 
 from bridge.domain.events import Millis
 from bridge.journal.sqlite.meta import Meta
-from bridge.journal.sqlite.rows import require_optional_checksum
+from bridge.journal.sqlite.rows import require_checksum
 from bridge.ports.journal import RetentionLimits
 
 PRUNE_CHUNK: Final = 1_000  # events and inputs each, removed in one transaction: a commit may have to wait for it
 NEVER: Final = 2**63 - 1  # later than any time
 
-HELD_EVENTS: Final = "SELECT offset FROM current"
-HELD_INPUTS: Final = "SELECT number FROM quarantine UNION SELECT number FROM handled WHERE action = 'asked'"
+HELD_EVENTS: Final = "SELECT offset FROM current_events"
+HELD_INPUTS: Final = (
+    "SELECT number FROM quarantine UNION SELECT number FROM quarantine_decisions WHERE decision = 'asked'"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,15 @@ def prune(writer: sqlite3.Connection, path: Path, meta: Meta, keep: RetentionLim
     if number >= meta.oldest_number:
         statement = f"DELETE FROM inputs WHERE number <= ? AND number NOT IN ({HELD_INPUTS})"  # noqa: S608 - ours
         writer.execute(statement, (number,))
-        left = "DELETE FROM handled WHERE number <= ? AND number NOT IN (SELECT number FROM inputs WHERE number <= ?)"
-        writer.execute(left, (number, number))
+        writer.execute(
+            "DELETE FROM quarantine_decisions "
+            "WHERE number <= ? AND number NOT IN (SELECT number FROM inputs WHERE number <= ?)",
+            (number, number),
+        )
         meta = replace(meta, oldest_number=number + 1)
-    writer.execute("DELETE FROM ages WHERE offset < ? AND number < ?", (meta.oldest_offset, meta.oldest_number))
+    writer.execute(
+        "DELETE FROM hourly_positions WHERE offset < ? AND number < ?", (meta.oldest_offset, meta.oldest_number)
+    )
     return meta
 
 
@@ -80,7 +87,7 @@ def _find_unneeded(writer: sqlite3.Connection, meta: Meta) -> PruneLimit:
     needed = writer.execute(
         "SELECT first_offset FROM inputs WHERE number > ? AND event_count > 0 ORDER BY number LIMIT 1", (number,)
     ).fetchone()
-    return PruneLimit(min(meta.published, needed[0] - 1 if needed else meta.last_offset), number)
+    return PruneLimit(min(meta.published_offset, needed[0] - 1 if needed else meta.last_offset), number)
 
 
 def _find_expired(
@@ -104,19 +111,22 @@ def _find_expired(
 
 def _find_older_than(writer: sqlite3.Connection, path: Path, before: Millis) -> PruneLimit:
     row = writer.execute(
-        "SELECT at, number, offset, seal FROM ages WHERE at <= ? ORDER BY at DESC LIMIT 1", (before,)
+        "SELECT hour_end, number, offset, checksum FROM hourly_positions "
+        "WHERE hour_end <= ? ORDER BY hour_end DESC LIMIT 1",
+        (before,),
     ).fetchone()
     if row is None:
         return PruneLimit(0, 0)
-    at, number, offset, sealed = row
-    require_optional_checksum(path, f"the mark of hour {at}", (at, number, offset), sealed)
+    *fields, checksum = row
+    require_checksum(path, "hourly_positions", f"the position of hour {fields[0]}", fields, checksum)
+    _, number, offset = fields
     return PruneLimit(offset, number)
 
 
 def _find_oldest_hour(writer: sqlite3.Connection, column: str, oldest: int, last: int) -> tuple[Millis, int]:
     """Return when the hour that holds `oldest` ended, and the last key of that hour."""
     row = writer.execute(
-        f"SELECT at, {column} FROM ages WHERE {column} >= ? ORDER BY at LIMIT 1",  # noqa: S608 - one of our two names
+        f"SELECT hour_end, {column} FROM hourly_positions WHERE {column} >= ? ORDER BY hour_end LIMIT 1",  # noqa: S608 - one of our two names
         (oldest,),
     ).fetchone()
     return (row[0], row[1]) if row else (NEVER, last)

@@ -21,59 +21,62 @@ from bridge.domain.records import (
 )
 from bridge.domain.reports import Disposition, Effect
 from bridge.journal.sqlite.errors import JournalDamaged
-from bridge.journal.sqlite.schema import parts_checksum, row_checksum
+from bridge.journal.sqlite.schema import ROW_TYPES, row_checksum
 from bridge.ports.journal import Batch
 
 COMMAND_MS: Final = 24 * 3_600_000  # protocol.md, «Requests»: idempotent for 24 h
 QUARANTINE_INPUTS: Final = 1_000  # payloads kept for inspection: a misbehaving device can't fill the disk
 QUARANTINE_BYTES: Final = 65_536  # kept of one payload
 MAX_CRASH_DIGESTS: Final = 1_000  # messages that crashed the core; with more than that the messages are not the cause
-EVENT_COLUMNS: Final = "offset, id, topic, standing, timestamp, audience, body, seal"
+EVENT_COLUMNS: Final = "offset, id, topic, standing, timestamp, audience, body, checksum"
 INPUT_COLUMNS: Final = (
     "inputs.number, topic, inputs.payload, received_at, retained, redelivered, effect, reason, rejected, "
-    "reached_core, first_offset, event_count, inputs.seal, quarantine.payload, quarantine.seal"
+    "reached_core, first_offset, event_count, inputs.checksum, quarantine.payload, quarantine.checksum"
 )
 
 
 def write_inputs(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) -> None:
     rows: list[tuple[Any, ...]] = []
-    aside: list[tuple[int, bytes]] = []
+    quarantined: list[tuple[int, bytes]] = []
     for entry in entries:
-        given, disposition, events = entry.input, entry.disposition, entry.events
-        payload = given.payload
+        message, disposition, events = entry.input, entry.disposition, entry.events
+        payload = message.payload
         if not entry.reached_core and disposition.effect is Effect.QUARANTINED:
-            aside.append((given.number, payload[:QUARANTINE_BYTES]))
+            quarantined.append((message.number, payload[:QUARANTINE_BYTES]))
             payload = b""
         fields = (
-            given.number, given.topic, payload, given.received_at, int(given.retained), int(given.redelivered),
-            disposition.effect.value, disposition.reason, int(disposition.rejected), int(entry.reached_core),
-            events[0].offset if events else 0, len(events),
+            message.number, message.topic, payload, message.received_at, int(message.retained),
+            int(message.redelivered), disposition.effect.value, disposition.reason, int(disposition.rejected),
+            int(entry.reached_core), events[0].offset if events else 0, len(events),
         )  # fmt: skip
         rows.append((*fields, row_checksum(*fields)))
     writer.executemany("INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-    if aside:
-        writer.executemany("INSERT INTO quarantine VALUES (?, ?, ?)", [(*row, row_checksum(*row)) for row in aside])
+    if quarantined:
+        writer.executemany(
+            "INSERT INTO quarantine VALUES (?, ?, ?)", [(*row, row_checksum(*row)) for row in quarantined]
+        )
         writer.execute(
             "DELETE FROM quarantine WHERE number <= "
             "(SELECT number FROM quarantine ORDER BY number DESC LIMIT 1 OFFSET ?) "
-            "AND number NOT IN (SELECT number FROM handled WHERE action = 'asked')",  # its replay needs the bytes
+            # a replay needs the bytes
+            "AND number NOT IN (SELECT number FROM quarantine_decisions WHERE decision = 'asked')",
             (QUARANTINE_INPUTS,),
         )
 
 
 def write_config(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) -> None:
     """Keep the configuration in force beside the inputs, of which retention removes the old ones."""
-    for given in (entry.input for entry in entries if entry.input.topic.startswith(CONFIG_PREFIX)):
-        row = (given.topic, given.number, given.payload, given.received_at)
+    for message in (entry.input for entry in entries if entry.input.topic.startswith(CONFIG_PREFIX)):
+        row = (message.topic, message.number, message.payload, message.received_at)
         writer.execute("INSERT OR REPLACE INTO config VALUES (?, ?, ?, ?, ?)", (*row, row_checksum(*row)))
 
 
 def write_counters(writer: sqlite3.Connection, entries: Sequence[JournalEntry], path: Path) -> None:
     for key, count in Counter(map(count_key, entries)).items():
-        found = writer.execute(
-            "SELECT kind, effect, reason, count, seal FROM counters WHERE (kind, effect, reason) = (?, ?, ?)", key
+        counter = writer.execute(
+            "SELECT kind, effect, reason, count, checksum FROM counters WHERE (kind, effect, reason) = (?, ?, ?)", key
         ).fetchone()
-        row = (*key, count + (read_counter(found, path)[1] if found else 0))
+        row = (*key, count + (read_counter(counter, path)[1] if counter else 0))
         writer.execute("INSERT OR REPLACE INTO counters VALUES (?, ?, ?, ?, ?)", (*row, row_checksum(*row)))
 
 
@@ -83,15 +86,18 @@ def write_events(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) ->
     for event in (event for entry in entries for event in entry.events):
         audience = json.dumps(event.audience)
         fields = (event.offset, event.id, event.topic.text, event.standing.value, event.timestamp, audience, event.body)
-        rows.append((*fields, parts_checksum(*fields)))
+        rows.append((*fields, row_checksum(*fields)))
         if event.standing is not Standing.HISTORY:
             current[format_state_key(event.state_key)] = event.offset if event.standing is Standing.CURRENT else None
     writer.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
     for key, offset in current.items():
         if offset is None:
-            writer.execute("DELETE FROM current WHERE key = ?", (key,))
+            writer.execute("DELETE FROM current_events WHERE state_key = ?", (key,))
         else:
-            writer.execute("INSERT OR REPLACE INTO current VALUES (?, ?, ?)", (key, offset, row_checksum(key, offset)))
+            writer.execute(
+                "INSERT OR REPLACE INTO current_events VALUES (?, ?, ?)",
+                (key, offset, row_checksum(key, offset)),
+            )
 
 
 def write_commands(writer: sqlite3.Connection, entries: Sequence[JournalEntry], latest_arrival: Millis) -> None:
@@ -107,24 +113,28 @@ def write_commands(writer: sqlite3.Connection, entries: Sequence[JournalEntry], 
 
 
 def write_digests(writer: sqlite3.Connection, batch: Batch, last_number: int) -> None:
-    found = [(each.input.number, each.message_digest) for each in batch.entries if each.message_digest is not None]
-    rows = [(number, resend.digest, int(resend.has_timestamp), resend.mid) for number, resend in found]
+    digests = [
+        (entry.input.number, entry.message_digest) for entry in batch.entries if entry.message_digest is not None
+    ]
+    rows = [(number, digest.digest, int(digest.has_timestamp), digest.mid) for number, digest in digests]
     if rows:
-        writer.executemany("INSERT INTO resends VALUES (?, ?, ?, ?, ?)", [(*row, row_checksum(*row)) for row in rows])
-        writer.execute("DELETE FROM resends WHERE number <= ?", (last_number - DEDUP_INPUTS,))
+        writer.executemany(
+            "INSERT INTO dedup_digests VALUES (?, ?, ?, ?, ?)", [(*row, row_checksum(*row)) for row in rows]
+        )
+        writer.execute("DELETE FROM dedup_digests WHERE number <= ?", (last_number - DEDUP_INPUTS,))
     if batch.crash_digest is not None:
-        (number,) = writer.execute("SELECT coalesce(max(number), 0) + 1 FROM suspects").fetchone()
+        (number,) = writer.execute("SELECT coalesce(max(number), 0) + 1 FROM crash_digests").fetchone()
         row = (number, batch.crash_digest)
-        writer.execute("INSERT OR IGNORE INTO suspects VALUES (?, ?, ?)", (*row, row_checksum(*row)))
+        writer.execute("INSERT OR IGNORE INTO crash_digests VALUES (?, ?, ?)", (*row, row_checksum(*row)))
         writer.execute(
-            "DELETE FROM suspects WHERE number <= (SELECT max(number) FROM suspects) - ?", (MAX_CRASH_DIGESTS,)
+            "DELETE FROM crash_digests WHERE number <= (SELECT max(number) FROM crash_digests) - ?",
+            (MAX_CRASH_DIGESTS,),
         )
 
 
 def read_event(row: tuple[Any, ...], path: Path) -> CommittedEvent:
-    *fields, sealed = row
-    if parts_checksum(*fields) != sealed:
-        raise JournalDamaged(path, f"event {row[0]} does not match its seal")
+    *fields, checksum = row
+    require_checksum(path, "events", f"event {row[0]}", fields, checksum)
     offset, event_id, topic, standing, timestamp, audience, body = fields
     return CommittedEvent(
         offset=offset,
@@ -140,12 +150,12 @@ def read_event(row: tuple[Any, ...], path: Path) -> CommittedEvent:
 def read_current(reader: sqlite3.Connection, path: Path) -> tuple[CommittedEvent, ...]:
     """Return the current events, oldest first, each checked against the key that it is current for."""
     keys = {}
-    for key, offset, sealed in reader.execute("SELECT key, offset, seal FROM current"):
-        require_optional_checksum(path, f"what is current of {key}", (key, offset), sealed)
+    for key, offset, checksum in reader.execute("SELECT state_key, offset, checksum FROM current_events"):
+        require_checksum(path, "current_events", f"what is current of {key}", (key, offset), checksum)
         keys[offset] = key
     rows = reader.execute(
         # our own constant
-        f"SELECT {EVENT_COLUMNS} FROM events WHERE offset IN (SELECT offset FROM current) ORDER BY offset"  # noqa: S608
+        f"SELECT {EVENT_COLUMNS} FROM events WHERE offset IN (SELECT offset FROM current_events) ORDER BY offset"  # noqa: S608
     )
     events = tuple(read_event(row, path) for row in rows)
     if {event.offset: format_state_key(event.state_key) for event in events} != keys:
@@ -153,15 +163,15 @@ def read_current(reader: sqlite3.Connection, path: Path) -> tuple[CommittedEvent
     return events
 
 
-def read_input(row: tuple[Any, ...], path: Path, *, whole_after: int) -> Input:
+def read_input(row: tuple[Any, ...], path: Path) -> Input:
     number, topic, payload, received_at, retained, redelivered = row[:6]
-    expected = row_checksum(*row[:12]) if number > whole_after else parts_checksum(number, topic, payload)
-    if row[12] != expected:
-        raise JournalDamaged(path, f"input {number} does not match its seal")
-    aside, aside_seal = row[13:]
-    if aside is not None:
-        payload = aside
-        require_optional_checksum(path, f"the quarantined payload of input {number}", (number, aside), aside_seal)
+    require_checksum(path, "inputs", f"input {number}", row[:12], row[12])
+    kept, kept_checksum = row[13:]
+    if kept is not None:
+        payload = kept
+        require_checksum(
+            path, "quarantine", f"the quarantined payload of input {number}", (number, kept), kept_checksum
+        )
     return Input(
         number=number,
         topic=topic,
@@ -173,16 +183,16 @@ def read_input(row: tuple[Any, ...], path: Path, *, whole_after: int) -> Input:
 
 
 def read_applied(
-    row: tuple[Any, ...], events: Mapping[int, CommittedEvent], path: Path, *, whole_after: int, oldest_offset: int
+    row: tuple[Any, ...], events: Mapping[int, CommittedEvent], path: Path, *, oldest_offset: int
 ) -> JournalEntry:
     """Return the journal entry of an input; events that retention has removed are left out."""
-    given = read_input(row, path, whole_after=whole_after)
+    message = read_input(row, path)
     effect, reason, rejected, reached_core, first, count = row[6:12]
     offsets = range(max(first, oldest_offset), first + count)
     if any(offset not in events for offset in offsets):
-        raise JournalDamaged(path, f"an event of input {given.number} is missing")
+        raise JournalDamaged(path, f"an event of input {message.number} is missing")
     return JournalEntry(
-        input=given,
+        input=message,
         disposition=Disposition(Effect(effect), reason, bool(rejected)),
         events=tuple(events[offset] for offset in offsets),
         reached_core=bool(reached_core),
@@ -190,33 +200,35 @@ def read_applied(
 
 
 def read_config(row: tuple[Any, ...], path: Path) -> Input:
-    topic, number, payload, received_at, sealed = row
-    require_optional_checksum(path, f"the configuration {topic}", (topic, number, payload, received_at), sealed)
+    topic, number, payload, received_at, checksum = row
+    require_checksum(path, "config", f"the configuration {topic}", (topic, number, payload, received_at), checksum)
     return Input(number=number, topic=topic, payload=payload, received_at=received_at)
 
 
 def read_counter(row: tuple[Any, ...], path: Path) -> tuple[tuple[str, str, str], int]:
-    kind, effect, reason, count, sealed = row
-    require_optional_checksum(path, f"the count of {kind}/{effect}", (kind, effect, reason, count), sealed)
+    kind, effect, reason, count, checksum = row
+    require_checksum(path, "counters", f"the count of {kind}/{effect}", (kind, effect, reason, count), checksum)
     return (kind, effect, reason), count
 
 
 def read_digest(row: tuple[Any, ...], path: Path) -> tuple[int, MessageDigest]:
-    number, digest, dated, mid, sealed = row
-    require_optional_checksum(path, f"the digest of input {number}", (number, digest, dated, mid), sealed)
-    return number, MessageDigest(digest, bool(dated), mid)
+    number, digest, has_timestamp, mid, checksum = row
+    require_checksum(
+        path, "dedup_digests", f"the digest of input {number}", (number, digest, has_timestamp, mid), checksum
+    )
+    return number, MessageDigest(digest, bool(has_timestamp), mid)
 
 
 def read_crash_digest(row: tuple[Any, ...], path: Path) -> bytes:
     """Return the digest of a message that crashed the core."""
-    number, found, sealed = row
-    require_checksum(path, f"crashing message {number}", (number, found), sealed)
-    return bytes(found)
+    number, digest, checksum = row
+    require_checksum(path, "crash_digests", f"crashing message {number}", (number, digest), checksum)
+    return bytes(digest)
 
 
 def read_command(row: tuple[Any, ...], path: Path) -> CommandRecord:
-    user, command_id, outcome, reason, event_ids, at, sealed = row
-    require_optional_checksum(path, f"command {command_id}", row[:6], sealed)
+    user, command_id, outcome, reason, event_ids, at, checksum = row
+    require_checksum(path, "commands", f"command {command_id}", row[:6], checksum)
     return CommandRecord(
         user=user,
         command_id=command_id,
@@ -227,13 +239,10 @@ def read_command(row: tuple[Any, ...], path: Path) -> CommandRecord:
     )
 
 
-def require_optional_checksum(path: Path, what: str, fields: tuple[Any, ...], sealed: int | None) -> None:
-    """Raise `JournalDamaged` if a row does not match its checksum; a row of schema 1 has none."""
-    if sealed is not None:
-        require_checksum(path, what, fields, sealed)
+def require_checksum(path: Path, table: str, what: str, fields: Sequence[Any], checksum: int) -> None:
+    """Raise `JournalDamaged` if a row of `table` does not match its checksum, or a column is of another type.
 
-
-def require_checksum(path: Path, what: str, fields: tuple[Any, ...], sealed: int) -> None:
-    """Raise `JournalDamaged` if a row does not match its checksum; for tables in which every row has one."""
-    if row_checksum(*fields) != sealed:
-        raise JournalDamaged(path, f"{what} does not match its seal")
+    A flipped bit may turn text into a blob of the same bytes.
+    """
+    if tuple(map(type, fields)) not in ROW_TYPES[table] or row_checksum(*fields) != checksum:
+        raise JournalDamaged(path, f"{what} does not match its checksum")

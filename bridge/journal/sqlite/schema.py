@@ -1,28 +1,41 @@
-"""The journal's tables, the migrations between schemas, and the checksums of rows."""
+"""The journal's tables, and the checksum of a row."""
 
+import re
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterator
+from itertools import product
+from types import MappingProxyType, NoneType
 from typing import Final
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 MARKED_SINCE: Final = 2  # from this schema on a journal without its owner's commit marker is a copy
 APPLICATION_ID: Final = 0x464C4F52  # "FLOR" in the file's header: tells a journal from another program's database
 
-FIRST_TABLES: Final = """
+_TABLES: Final = """
 CREATE TABLE meta (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
+    id INTEGER PRIMARY KEY CHECK (id = 1),
     epoch TEXT NOT NULL,
     stream TEXT NOT NULL,
-    created INTEGER NOT NULL,
-    last_offset INTEGER NOT NULL DEFAULT 0,
-    last_number INTEGER NOT NULL DEFAULT 0,
-    latest_arrival INTEGER NOT NULL DEFAULT 0,
-    published INTEGER NOT NULL DEFAULT 0,
-    settled INTEGER NOT NULL DEFAULT 0
+    created_at INTEGER NOT NULL,
+    last_offset INTEGER NOT NULL,
+    last_number INTEGER NOT NULL,
+    latest_arrival INTEGER NOT NULL,
+    published_offset INTEGER NOT NULL,
+    acked_up_to INTEGER NOT NULL,
+    oldest_offset INTEGER NOT NULL,
+    oldest_number INTEGER NOT NULL,
+    commits INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE epochs (
+    epoch TEXT PRIMARY KEY,
+    first_offset INTEGER NOT NULL,
+    began_at INTEGER NOT NULL,
+    reason TEXT NOT NULL CHECK (reason IN ('created', 'restored', 'plant')),
+    checksum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE inputs (
     number INTEGER PRIMARY KEY,
     topic TEXT NOT NULL,
@@ -36,7 +49,7 @@ CREATE TABLE inputs (
     reached_core INTEGER NOT NULL,
     first_offset INTEGER NOT NULL,
     event_count INTEGER NOT NULL,
-    seal INTEGER NOT NULL
+    checksum INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE events (
     offset INTEGER PRIMARY KEY,
@@ -46,11 +59,13 @@ CREATE TABLE events (
     timestamp INTEGER NOT NULL,
     audience TEXT NOT NULL,
     body BLOB NOT NULL,
-    seal INTEGER NOT NULL
+    checksum INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE current (key TEXT PRIMARY KEY, offset INTEGER NOT NULL REFERENCES events) STRICT, WITHOUT ROWID;
+CREATE TABLE current_events (
+    state_key TEXT PRIMARY KEY, offset INTEGER NOT NULL REFERENCES events, checksum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE checkpoints (
-    line TEXT PRIMARY KEY, number INTEGER NOT NULL, state BLOB NOT NULL, seal INTEGER NOT NULL
+    line TEXT PRIMARY KEY, number INTEGER NOT NULL, state BLOB NOT NULL, checksum INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE commands (
     user TEXT NOT NULL,
@@ -59,114 +74,88 @@ CREATE TABLE commands (
     reason TEXT,
     event_ids TEXT NOT NULL,
     at INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
     PRIMARY KEY (user, command_id)
 ) STRICT;
-CREATE INDEX commands_by_age ON commands (at);
 CREATE TABLE counters (
-    kind TEXT NOT NULL, effect TEXT NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    effect TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
     PRIMARY KEY (kind, effect, reason)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE quarantine (number INTEGER PRIMARY KEY, payload BLOB NOT NULL) STRICT;
-CREATE TABLE resends (number INTEGER PRIMARY KEY, digest BLOB NOT NULL, dated INTEGER NOT NULL) STRICT;
-CREATE TABLE suspects (number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE) STRICT;
-CREATE TABLE retained (key TEXT PRIMARY KEY, topic TEXT NOT NULL) STRICT, WITHOUT ROWID;
-"""
-"""Schema 1. A new journal is created from it and the migrations, so that each table is defined once."""
-
-# `whole_after`: inputs with greater numbers have checksums over all their columns, those of schema 1 over three.
-# `commits`: transactions of the owner; compared with the owner's commit marker at start.
-# A `seal` that is NULL belongs to a row of schema 1.
-SECOND_TABLES: Final = """
-ALTER TABLE meta ADD COLUMN oldest_offset INTEGER NOT NULL DEFAULT 1;
-ALTER TABLE meta ADD COLUMN oldest_number INTEGER NOT NULL DEFAULT 1;
-ALTER TABLE meta ADD COLUMN whole_after INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE meta ADD COLUMN commits INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE meta ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE commands ADD COLUMN seal INTEGER;
-ALTER TABLE counters ADD COLUMN seal INTEGER;
-ALTER TABLE current ADD COLUMN seal INTEGER;
-ALTER TABLE quarantine ADD COLUMN seal INTEGER;
-ALTER TABLE resends ADD COLUMN mid INTEGER;
-ALTER TABLE resends ADD COLUMN seal INTEGER;
-ALTER TABLE retained ADD COLUMN seal INTEGER;
-CREATE TABLE epochs (
-    epoch TEXT PRIMARY KEY,
-    first_offset INTEGER NOT NULL,
-    began INTEGER NOT NULL,
-    reason TEXT NOT NULL CHECK (reason IN ('created', 'restored', 'plant'))
-) STRICT, WITHOUT ROWID;
-CREATE TABLE ages (
-    at INTEGER PRIMARY KEY, number INTEGER NOT NULL, offset INTEGER NOT NULL, seal INTEGER NOT NULL
-) STRICT;
-CREATE TABLE handled (
+CREATE TABLE quarantine (number INTEGER PRIMARY KEY, payload BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT;
+CREATE TABLE quarantine_decisions (
     number INTEGER PRIMARY KEY,
-    action TEXT NOT NULL CHECK (action IN ('asked', 'replayed', 'dropped')),
-    at INTEGER NOT NULL
+    decision TEXT NOT NULL CHECK (decision IN ('asked', 'replayed', 'dropped')),
+    decided_at INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE config (
-    topic TEXT PRIMARY KEY, number INTEGER NOT NULL, payload BLOB NOT NULL, received_at INTEGER NOT NULL,
-    seal INTEGER NOT NULL
+CREATE TABLE dedup_digests (
+    number INTEGER PRIMARY KEY,
+    digest BLOB NOT NULL,
+    has_timestamp INTEGER NOT NULL,
+    packet_id INTEGER,
+    checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE crash_digests (number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, checksum INTEGER NOT NULL) STRICT;
+CREATE TABLE retained_topics (
+    state_key TEXT PRIMARY KEY, topic TEXT NOT NULL, checksum INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX replays_asked ON handled (number) WHERE action = 'asked';
-CREATE INDEX quarantined ON inputs (number) WHERE effect = 'quarantined';
-INSERT INTO epochs SELECT epoch, 1, created, 'created' FROM meta;
-UPDATE meta SET whole_after = last_number;
+CREATE TABLE config (
+    topic TEXT PRIMARY KEY,
+    number INTEGER NOT NULL,
+    payload BLOB NOT NULL,
+    received_at INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE hourly_positions (
+    hour_end INTEGER PRIMARY KEY, number INTEGER NOT NULL, offset INTEGER NOT NULL, checksum INTEGER NOT NULL
+) STRICT;
 """
 
-# checksums for rows that had none in schema 2; never NULL, so that no flipped bit passes for a row of an older version
-THIRD_TABLES: Final = """
-ALTER TABLE epochs ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE handled ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE suspects ADD COLUMN seal INTEGER NOT NULL DEFAULT 0;
-"""
+TABLES: Final = MappingProxyType({text.split()[2]: text.strip() for text in _TABLES.split(";") if text.strip()})
+"""Table name -> its CREATE statement."""
+
+TYPES: Final = MappingProxyType({"TEXT": str, "INTEGER": int, "BLOB": bytes})
 
 
-def _migrate_to_2(connection: sqlite3.Connection) -> None:
-    """Add the tables and columns of retention, epochs and the quarantine tools.
-
-    No old row but that of `meta` is read or written again: ten million events cost one scan of the inputs, for the
-    index of the quarantined ones. Inputs from before the migration have no ages: the first row of `ages` covers all of
-    them, so they are kept longer than the settings say by as much as they are older, and never shorter.
-    """
-    for statement in SECOND_TABLES.split(";"):
-        connection.execute(statement)  # not executescript, which would commit the open transaction
-    write_meta_checksum(connection)
-
-
-def _migrate_to_3(connection: sqlite3.Connection) -> None:
-    """Add checksums to the small tables: epochs, quarantine decisions, digests of messages that crashed the core."""
-    for statement in THIRD_TABLES.split(";"):
-        connection.execute(statement)
-    for query, update in (
-        ("SELECT epoch, first_offset, began, reason FROM epochs", "UPDATE epochs SET seal = ? WHERE epoch = ?"),
-        ("SELECT number, action, at FROM handled", "UPDATE handled SET seal = ? WHERE number = ?"),
-        ("SELECT number, digest FROM suspects", "UPDATE suspects SET seal = ? WHERE number = ?"),
-    ):
-        rows = connection.execute(query).fetchall()
-        connection.executemany(update, [(row_checksum(*row), row[0]) for row in rows])
+def _row_types(statement: str) -> Iterator[tuple[type, ...]]:
+    columns = re.findall(r"(\w+) (TEXT|INTEGER|BLOB)( NOT NULL| PRIMARY KEY)?", statement)
+    return product(
+        *(
+            (TYPES[kind],) if required else (TYPES[kind], NoneType)
+            for name, kind, required in columns
+            if name != "checksum"
+        )
+    )
 
 
-MIGRATIONS: Final[Mapping[int, Callable[[sqlite3.Connection], None]]] = MappingProxyType(
-    {1: _migrate_to_2, 2: _migrate_to_3}
+ROW_TYPES: Final = MappingProxyType({name: frozenset(_row_types(text)) for name, text in TABLES.items()})
+"""Table name -> the types that the columns of its rows may have, without the checksum."""
+
+INDEXES: Final = (
+    "CREATE INDEX commands_by_age ON commands (at)",
+    "CREATE INDEX requested_replays ON quarantine_decisions (number) WHERE decision = 'asked'",
+    "CREATE INDEX quarantined ON inputs (number) WHERE effect = 'quarantined'",
 )
-"""Schema number -> migration to the next one, inside a transaction; forward only."""
-
-
-def migrate(connection: sqlite3.Connection, schema: int) -> None:
-    """Migrate an older journal to this version's schema, inside the caller's transaction."""
-    for number in range(schema, SCHEMA):
-        MIGRATIONS[number](connection)
-        connection.execute(f"PRAGMA user_version={number + 1}")
 
 
 def create_tables(connection: sqlite3.Connection, *, epoch: str, stream: str) -> None:
     """Create the tables of an empty journal in an empty database."""
+    created_at = wall_ms()
     connection.execute("BEGIN IMMEDIATE")
-    for statement in FIRST_TABLES.split(";"):
+    for statement in (*TABLES.values(), *INDEXES):
         connection.execute(statement)
-    connection.execute("INSERT INTO meta (one, epoch, stream, created) VALUES (1, ?, ?, ?)", (epoch, stream, wall_ms()))
+    for table, row in (
+        ("meta", (1, epoch, stream, created_at, 0, 0, 0, 0, 0, 1, 1, 0)),
+        ("epochs", (epoch, 1, created_at, "created")),
+    ):
+        marks = ", ".join("?" for _ in row)
+        connection.execute(f"INSERT INTO {table} VALUES ({marks}, ?)", (*row, row_checksum(*row)))  # noqa: S608 - ours
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-    migrate(connection, 1)
+    connection.execute(f"PRAGMA user_version={SCHEMA}")
     connection.execute("COMMIT")
 
 
@@ -175,20 +164,24 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def parts_checksum(*parts: str | bytes | int) -> int:
-    """Return a checksum of a row: SQLite has none of its own, and a flipped bit must not become an event."""
-    value = 0
-    for part in parts:
-        data = part if isinstance(part, bytes) else str(part).encode()
-        value = zlib.crc32(data, zlib.crc32(len(data).to_bytes(8), value))
-    return value
+NULL_LENGTH: Final = (2**64 - 1).to_bytes(8)  # no value is so long
 
 
 def row_checksum(*fields: str | bytes | int | None) -> int:
-    """Return the checksum of a row's columns, each a str, an int (not a bool), bytes or None."""
-    return zlib.crc32(repr(fields).encode())
+    """Return the CRC-32 of a row's columns: SQLite has no checksums, and a flipped bit must not become an event.
 
-
-def write_meta_checksum(connection: sqlite3.Connection) -> None:
-    *row, _ = connection.execute("SELECT * FROM meta").fetchone()
-    connection.execute("UPDATE meta SET seal = ?", (row_checksum(*row),))
+    Of each column the length in 8 bytes, big-endian, and its bytes (text in UTF-8, integers in decimal digits); of NULL
+    only the length 2^64 - 1. So no two rows of the same column types have the same encoding; the types themselves are
+    not in it (`ROW_TYPES`).
+    """
+    encoded = bytearray()
+    for value in fields:
+        if value is None:
+            encoded += NULL_LENGTH
+        else:
+            data = (
+                value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
+            )  # as read from damaged text
+            encoded += len(data).to_bytes(8)
+            encoded += data
+    return zlib.crc32(encoded)

@@ -29,8 +29,9 @@ from bridge.journal.sqlite.schema import SCHEMA, create_tables
 FULL_CHECK_BYTES: Final = 64 * 1024**2  # checked whole up to here: 0.1 s; 10 GB take a minute, more on a cold disk
 END_ROWS: Final = 1_000  # events and inputs checked at each end
 SMALL_TABLES: Final = (
-    "meta", "epochs", "ages", "handled", "current", "checkpoints", "commands", "counters", "resends", "suspects",
-    "retained",
+    "meta", "epochs", "hourly_positions", "quarantine_decisions", "current_events", "checkpoints", "commands",
+    "counters", "dedup_digests", "crash_digests", "retained_topics",
+    "ages", "handled", "current", "resends", "suspects", "retained",  # of schemas 1 to 3
 )  # fmt: skip
 
 ALL_COLUMNS: Final = """
@@ -44,8 +45,8 @@ def check_structure(connection: sqlite3.Connection, path: Path) -> None:
     (size,) = connection.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()
     parts = ["1"]
     if size > FULL_CHECK_BYTES:
-        found = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
-        parts = [f"'{name}'" for name in SMALL_TABLES if name in found]  # schema 1 has fewer
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
+        parts = [f"'{name}'" for name in SMALL_TABLES if name in tables]  # each schema has some of them
     for part in parts:
         findings = [row[0] for row in connection.execute(f"PRAGMA integrity_check({part})")]
         if findings != ["ok"]:
@@ -58,13 +59,9 @@ def check_consistency(connection: sqlite3.Connection, path: Path, *, stream: str
     meta = read_meta(connection, path)
     if meta.stream != stream:
         raise StreamMismatch(path, expected=stream, found=meta.stream)
-    known = {each.epoch for each in read_epochs(connection, path)}
-    if marker is not None and (marker.commits > meta.commits or not {meta.epoch, marker.epoch} <= known):
-        raise JournalDamaged(
-            path,
-            f"it holds {meta.commits} commits of epoch {meta.epoch}, and its .lock knows of {marker.commits} of "
-            f"{marker.epoch}: its -wal is lost or damaged, or another file has taken its place",
-        )
+    read_epochs(connection, path)
+    if marker is not None:
+        check_marker(connection, path, marker)
     ends = connection.execute(
         "SELECT (SELECT min(offset) FROM events WHERE offset >= ?), (SELECT max(offset) FROM events),"
         " (SELECT min(number) FROM inputs WHERE number >= ?), (SELECT max(number) FROM inputs)",
@@ -84,13 +81,25 @@ def check_consistency(connection: sqlite3.Connection, path: Path, *, stream: str
     _check_rows(connection, path, meta)
 
 
+def check_marker(connection: sqlite3.Connection, path: Path, marker: CommitMarker) -> None:
+    """Raise `JournalDamaged` if the journal, of schema 2 or newer, lacks commits that its owner's marker counts."""
+    epoch, commits = connection.execute("SELECT epoch, commits FROM meta").fetchone()
+    epochs = {row[0] for row in connection.execute("SELECT epoch FROM epochs")}
+    if marker.commits > commits or not {epoch, marker.epoch} <= epochs:
+        raise JournalDamaged(
+            path,
+            f"it holds {commits} commits of epoch {epoch}, and its .lock knows of {marker.commits} of {marker.epoch}: "
+            "its -wal is lost or damaged, or another file has taken its place",
+        )
+
+
 def _check_columns(connection: sqlite3.Connection, path: Path) -> None:
     """Raise `JournalDamaged` if columns differ from a new journal's: a flipped name would show only at first use.
 
     Compares what this SQLite reads from both, not the SQL text, which another version may have written differently.
     """
-    found = set(connection.execute(ALL_COLUMNS))
-    if different := sorted({name for name, *_ in _columns() - found}):
+    columns = set(connection.execute(ALL_COLUMNS))
+    if different := sorted({name for name, *_ in _columns() - columns}):
         raise JournalDamaged(path, f"{', '.join(different)}: not the columns of schema {SCHEMA}")
 
 
@@ -105,7 +114,7 @@ def _check_rows(connection: sqlite3.Connection, path: Path, meta: Meta) -> None:
     """Verify the rows at both ends, the current events, the quarantine decisions and the crash digests."""
     read_current(connection, path)
     check_decisions(connection, path)
-    for row in connection.execute("SELECT number, digest, seal FROM suspects"):
+    for row in connection.execute("SELECT number, digest, checksum FROM crash_digests"):
         read_crash_digest(row, path)
     for order in ("", "DESC"):
         events = connection.execute(
@@ -121,4 +130,4 @@ def _check_rows(connection: sqlite3.Connection, path: Path, meta: Meta) -> None:
             (meta.oldest_number, END_ROWS),
         )
         for row in inputs:
-            read_input(row, path, whole_after=meta.whole_after)
+            read_input(row, path)

@@ -23,6 +23,7 @@ from bridge.journal.sqlite.file import (
 )
 from bridge.journal.sqlite.lock_file import CommitMarker, JournalLock, read_marker
 from bridge.journal.sqlite.meta import Meta, read_meta, write_meta
+from bridge.journal.sqlite.migrations import migrate, require_room
 from bridge.journal.sqlite.quarantine_decisions import find_decision, write_decision
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.retention import prune
@@ -34,8 +35,8 @@ from bridge.journal.sqlite.rows import (
     write_events,
     write_inputs,
 )
-from bridge.journal.sqlite.schema import MARKED_SINCE, migrate, parts_checksum, row_checksum, wall_ms
-from bridge.journal.sqlite.start_checks import check_consistency, check_structure
+from bridge.journal.sqlite.schema import MARKED_SINCE, row_checksum, wall_ms
+from bridge.journal.sqlite.start_checks import check_consistency, check_marker, check_structure
 from bridge.journal.sqlite.wal import WalTruncator
 from bridge.ports.journal import Batch, CommitFailed, JournalError, RetentionLimits
 
@@ -81,14 +82,17 @@ class SqliteJournal(SqliteReader):
             with open_connection(path, writer=True) as writer:
                 schema = read_schema_version(writer, path)
                 check_structure(writer, path)
-                writer.execute("BEGIN IMMEDIATE")  # an older journal is migrated only if it then passes the checks
-                migrate(writer, schema)
-                check_consistency(writer, path, stream=stream, marker=mark)
-                meta = read_meta(writer, path)
-                if mark is None and schema >= MARKED_SINCE and not made:
-                    meta = _begin_epoch(writer, meta, reason="restored")
-                    write_meta(writer, meta)
-                writer.execute("COMMIT")
+                if mark is not None and schema >= MARKED_SINCE:
+                    check_marker(writer, path, mark)  # before a migration, which takes long
+                with require_room(writer, path, schema):
+                    writer.execute("BEGIN IMMEDIATE")  # an older journal is migrated only if it then passes the checks
+                    migrate(writer, path, schema)
+                    check_consistency(writer, path, stream=stream, marker=mark)
+                    meta = read_meta(writer, path)
+                    if mark is None and schema >= MARKED_SINCE and not made:
+                        meta = _begin_epoch(writer, meta, reason="restored")
+                        write_meta(writer, meta)
+                    writer.execute("COMMIT")
                 if mark is None:
                     ownership.force_marker(CommitMarker(meta.epoch, meta.commits))
         except BaseException as error:
@@ -113,8 +117,11 @@ class SqliteJournal(SqliteReader):
                 latest = max(latest, batch.watched_until)
             ended = (meta.latest_arrival // HOUR_MS + 1) * HOUR_MS
             if latest >= ended and meta.last_number:
-                age = (ended, meta.last_number, meta.last_offset)  # all of these arrived before `ended`
-                writer.execute("INSERT OR IGNORE INTO ages VALUES (?, ?, ?, ?)", (*age, row_checksum(*age)))
+                position = (ended, meta.last_number, meta.last_offset)  # all of these arrived before `ended`
+                writer.execute(
+                    "INSERT OR IGNORE INTO hourly_positions VALUES (?, ?, ?, ?)",
+                    (*position, row_checksum(*position)),
+                )
             for number in batch.quarantined_numbers:  # first: the new inputs may crowd replayed ones out
                 if find_decision(writer, self.path, number) == "asked":
                     write_decision(writer, number, "replayed", wall_ms())
@@ -127,7 +134,7 @@ class SqliteJournal(SqliteReader):
             writer.executemany(
                 "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)",
                 [
-                    (line, last_number, state, parts_checksum(line, last_number, state))
+                    (line, last_number, state, row_checksum(line, last_number, state))
                     for line, state in batch.checkpoints.items()
                 ],
             )
@@ -136,11 +143,11 @@ class SqliteJournal(SqliteReader):
                 last_offset=last_offset,
                 last_number=last_number,
                 latest_arrival=latest,
-                settled=meta.settled if batch.acked_up_to is None else batch.acked_up_to,
+                acked_up_to=meta.acked_up_to if batch.acked_up_to is None else batch.acked_up_to,
             )
             if batch.retired_keys is not None:
                 keys = [(format_state_key(state_key),) for state_key in batch.retired_keys]
-                writer.executemany("DELETE FROM current WHERE key = ?", keys)
+                writer.executemany("DELETE FROM current_events WHERE state_key = ?", keys)
                 after = _begin_epoch(writer, after, reason="plant")
             self._write_meta(after)
         self.epoch = after.epoch
@@ -152,11 +159,13 @@ class SqliteJournal(SqliteReader):
             for state_key, topic in retained:
                 key = format_state_key(state_key)
                 if topic is None:
-                    writer.execute("DELETE FROM retained WHERE key = ?", (key,))
+                    writer.execute("DELETE FROM retained_topics WHERE state_key = ?", (key,))
                 else:
                     row = (key, topic.text)
-                    writer.execute("INSERT OR REPLACE INTO retained VALUES (?, ?, ?)", (*row, row_checksum(*row)))
-            self._write_meta(replace(meta, published=offset))
+                    writer.execute(
+                        "INSERT OR REPLACE INTO retained_topics VALUES (?, ?, ?)", (*row, row_checksum(*row))
+                    )
+            self._write_meta(replace(meta, published_offset=offset))
 
     def prune(self, now: Millis, keep: RetentionLimits) -> int:
         with self._transaction() as (writer, meta):

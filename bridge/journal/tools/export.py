@@ -15,7 +15,7 @@ from bridge.journal.sqlite.rows import INPUT_COLUMNS, read_event, read_input
 from bridge.journal.tools.read_only import READ_ERRORS, open_read_only, read_checked_meta
 from bridge.journal.tools.row_reader import EVENT_TABLE, INPUT_TABLE, Row, ScannedTable, UnreadableKeys, scan_rows
 
-INPUT_COLUMNS_ALONE: Final = INPUT_COLUMNS.replace("quarantine.payload, quarantine.seal", "NULL, NULL")
+INPUT_COLUMNS_ALONE: Final = INPUT_COLUMNS.replace("quarantine.payload, quarantine.checksum", "NULL, NULL")
 MAX_KEY: Final = 2**62  # beyond every key, for a journal whose last key is unknown
 
 
@@ -71,7 +71,6 @@ def export_inputs(path: Path, key_range: ExportRange) -> Iterator[bytes | Export
 class _JournalEnds:
     oldest: int
     last: int
-    whole_after: int = 0
 
 
 def _export(path: Path, source: ScannedTable, noun: str, key_range: ExportRange) -> Iterator[bytes | ExportGap]:
@@ -81,24 +80,24 @@ def _export(path: Path, source: ScannedTable, noun: str, key_range: ExportRange)
             ends = _JournalEnds(*(
                 (meta.oldest_offset, meta.last_offset)
                 if source is EVENT_TABLE
-                else (meta.oldest_number, meta.last_number, meta.whole_after)
+                else (meta.oldest_number, meta.last_number)
             ))  # fmt: skip
         except JournalDamaged:
             source = replace(source, oldest="1")  # the beginning is unknown, so a gap looks like pruned rows
             ends = _JournalEnds(MAX_KEY, _last(connection, path, source))
         following = max(key_range.first, ends.oldest)
         last = min(key_range.last, ends.last)
-        for found in _scan_or_salvage(connection, source, key_range.first, last):
-            if isinstance(found, UnreadableKeys):
-                yield ExportGap(noun, found.first, found.last, found.reason)
-                following = found.last + 1
+        for page in _scan_or_salvage(connection, source, key_range.first, last):
+            if isinstance(page, UnreadableKeys):
+                yield ExportGap(noun, page.first, page.last, page.reason)
+                following = page.last + 1
                 continue
-            for row in found:
+            for row in page:
                 following = max(following, row[-1]) if following < MAX_KEY else row[0]  # retention may prune meanwhile
                 if row[0] > following:
                     yield ExportGap(noun, following, row[0] - 1, "missing")
                 following = max(following, row[0] + 1)
-                yield from _encode_row(path, noun, row[:-1], key_range, ends)
+                yield from _encode_row(path, noun, row[:-1], key_range)
         if following <= last:
             yield ExportGap(noun, following, last, "missing")
 
@@ -116,19 +115,17 @@ def _scan_or_salvage(
     connection: sqlite3.Connection, source: ScannedTable, first: int, last: int
 ) -> Iterator[list[Row] | UnreadableKeys]:
     """Scan the rows; read an input alone if it cannot be read together with its quarantined payload."""
-    for found in scan_rows(connection, source, first, last):
-        if isinstance(found, UnreadableKeys) and source.tables == INPUT_TABLE.tables:
+    for page in scan_rows(connection, source, first, last):
+        if isinstance(page, UnreadableKeys) and source.tables == INPUT_TABLE.tables:
             plain = replace(source, tables="inputs", columns=INPUT_COLUMNS_ALONE)
-            yield from scan_rows(connection, plain, found.first, found.last)
+            yield from scan_rows(connection, plain, page.first, page.last)
         else:
-            yield found
+            yield page
 
 
-def _encode_row(
-    path: Path, noun: str, row: Row, key_range: ExportRange, ends: _JournalEnds
-) -> Iterator[bytes | ExportGap]:
+def _encode_row(path: Path, noun: str, row: Row, key_range: ExportRange) -> Iterator[bytes | ExportGap]:
     try:
-        at, line = _event_line(row, path) if noun == "event" else _input_line(row, path, ends)
+        at, line = _event_line(row, path) if noun == "event" else _input_line(row, path)
     except JournalDamaged as damage:
         yield ExportGap(noun, row[0], row[0], damage.finding)
     except (ValueError, TypeError, AttributeError) as error:  # a column holds an invalid value
@@ -145,15 +142,15 @@ def _event_line(row: Row, path: Path) -> tuple[Millis, bytes]:
     return event.timestamp, b'{"event":' + event.body + b"," + json.dumps(about).encode()[1:]
 
 
-def _input_line(row: Row, path: Path, ends: _JournalEnds) -> tuple[Millis, bytes]:
-    given = read_input(row, path, whole_after=ends.whole_after)
+def _input_line(row: Row, path: Path) -> tuple[Millis, bytes]:
+    message = read_input(row, path)
     effect, reason, rejected, reached_core, first, count = row[6:12]
     about: dict[str, Any] = {
-        "input": given.number,
-        "topic": given.topic,
-        "received_at": rfc3339(given.received_at),
-        "retained": given.retained,
-        "redelivered": given.redelivered,
+        "input": message.number,
+        "topic": message.topic,
+        "received_at": rfc3339(message.received_at),
+        "retained": message.retained,
+        "redelivered": message.redelivered,
         "effect": effect,
         "reason": reason,
         "rejected": bool(rejected),
@@ -162,7 +159,7 @@ def _input_line(row: Row, path: Path, ends: _JournalEnds) -> tuple[Millis, bytes
         "event_count": count,
     }
     try:
-        about["payload"] = given.payload.decode()
+        about["payload"] = message.payload.decode()
     except UnicodeDecodeError:
-        about["payload_base64"] = base64.b64encode(given.payload).decode()
-    return given.received_at, json.dumps(about).encode()
+        about["payload_base64"] = base64.b64encode(message.payload).decode()
+    return message.received_at, json.dumps(about).encode()

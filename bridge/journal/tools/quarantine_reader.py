@@ -1,6 +1,6 @@
 """Read-only access to quarantined inputs; safe while the bridge runs."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,12 @@ QuarantineState = Literal["waiting", "asked", "replayed", "dropped", "crowded ou
 
 QUARANTINED_INPUTS: Final = f"""
 SELECT inputs.number, received_at, topic, reason, coalesce(length(quarantine.payload), length(inputs.payload)),
-    coalesce(action, CASE WHEN reached_core OR quarantine.number IS NOT NULL THEN 'waiting' ELSE 'crowded out' END)
+    coalesce(decision, CASE WHEN reached_core OR quarantine.number IS NOT NULL THEN 'waiting' ELSE 'crowded out' END)
         AS state,
-    NOT reached_core AND length(quarantine.payload) >= ?, {DECISION_COLUMNS}
-FROM inputs LEFT JOIN quarantine USING (number) LEFT JOIN handled USING (number) WHERE effect = 'quarantined'
-"""  # noqa: S608 - our own constant
+    NOT reached_core AND length(quarantine.payload) >= {QUARANTINE_BYTES}, {DECISION_COLUMNS}
+FROM inputs LEFT JOIN quarantine USING (number) LEFT JOIN quarantine_decisions USING (number)
+WHERE effect = 'quarantined'
+"""  # noqa: S608 - our own constants
 
 
 class NotQuarantined(JournalError):
@@ -72,58 +73,71 @@ class QuarantineReader:
 
         A reason without its field, such as `bad_format`, matches every field.
         """
-        of_reason = "(?2 IS NULL OR reason = ?2 OR substr(reason, 1, length(?2) + 1) = ?2 || ':')"
-        for row in self._rows(f"{QUARANTINED_INPUTS} AND {of_reason} ORDER BY inputs.number DESC", reason):
-            aside = _aside(row, self.path)
-            if state in (None, aside.state) and (topic is None or _matches(topic, aside.topic)):
-                yield aside
+        query, values = QUARANTINED_INPUTS, {}
+        if reason is not None:
+            query += " AND (reason = :reason OR substr(reason, 1, length(:reason) + 1) = :reason || ':')"
+            values["reason"] = reason
+        for row in self._rows(f"{query} ORDER BY inputs.number DESC", values):
+            listed = _quarantined_input(row, self.path)
+            if state in (None, listed.state) and (topic is None or _matches(topic, listed.topic)):
+                yield listed
 
     def find_input(self, number: int) -> QuarantinedInput:
         """Return one quarantined input; raise `NotQuarantined` if it is not held."""
-        for row in self._rows(f"{QUARANTINED_INPUTS} AND inputs.number = ?2", number):
-            return _aside(row, self.path)
-        raise NotQuarantined(self.path, number)
+        row = self._row(f"{QUARANTINED_INPUTS} AND inputs.number = :number", {"number": number})
+        if row is None:
+            raise NotQuarantined(self.path, number)
+        return _quarantined_input(row, self.path)
 
     def read_payload(self, number: int) -> bytes:
         """Return the bytes held of an input's payload; raise `JournalDamaged` if they do not match their checksum."""
-        query = f"SELECT {INPUT_COLUMNS} FROM inputs LEFT JOIN quarantine USING (number) WHERE ?1 AND number = ?2"  # noqa: S608 - our own constant
-        for row in self._rows(query, number):
-            return read_input(row, self.path, whole_after=self.meta.whole_after).payload
-        raise NotQuarantined(self.path, number)
+        query = f"SELECT {INPUT_COLUMNS} FROM inputs LEFT JOIN quarantine USING (number) WHERE number = :number"  # noqa: S608 - our own constant
+        row = self._row(query, {"number": number})
+        if row is None:
+            raise NotQuarantined(self.path, number)
+        return read_input(row, self.path).payload
 
     def last_number(self) -> int:
         """Return the number of the newest input."""
-        return int(next(self._rows("SELECT last_number FROM meta WHERE ?1 AND ?2 IS NULL", None))[0])
+        row = self._row("SELECT last_number FROM meta", {})
+        assert row is not None, "the meta row was read when this journal was opened"
+        return int(row[0])
 
     def find_replay(self, number: int, *, after: int) -> QuarantineReplay | None:
         """Return the input after `after` that a replay of `number` has become; None while there is none."""
         if self.find_input(number).state != "replayed":
             return None
         query = (
-            "SELECT again.number, again.effect, again.reason, again.event_count FROM inputs AS again "
-            "LEFT JOIN quarantine AS kept ON kept.number = again.number JOIN inputs AS first ON first.number = ?2 "
-            "LEFT JOIN quarantine AS aside ON aside.number = first.number "
-            "WHERE ?1 AND again.number > max(?3, ?2) AND again.topic = first.topic "
-            "AND coalesce(kept.payload, again.payload) = coalesce(aside.payload, first.payload) "
-            "ORDER BY again.number LIMIT 1"
+            "SELECT replay.number, replay.effect, replay.reason, replay.event_count FROM inputs AS replay "
+            "LEFT JOIN quarantine AS replay_payload ON replay_payload.number = replay.number "
+            "JOIN inputs AS original ON original.number = :number "
+            "LEFT JOIN quarantine AS original_payload ON original_payload.number = original.number "
+            "WHERE replay.number > max(:after, :number) AND replay.topic = original.topic "
+            "AND coalesce(replay_payload.payload, replay.payload) "
+            "= coalesce(original_payload.payload, original.payload) "
+            "ORDER BY replay.number LIMIT 1"
         )
-        for row in self._rows(query, number, after):
-            return QuarantineReplay(*row)
-        return None
+        row = self._row(query, {"number": number, "after": after})
+        return None if row is None else QuarantineReplay(*row)
 
-    def _rows(self, query: str, *values: object) -> Iterator[Row]:
+    def _row(self, query: str, values: Mapping[str, object]) -> Row | None:
+        """Return the first row, None if there is none."""
+        with closing(self._rows(query, values)) as rows:
+            return next(rows, None)
+
+    def _rows(self, query: str, values: Mapping[str, object]) -> Generator[Row, None, None]:
         with translate_read_errors(self.path), closing(open_read_only(self.path)) as connection:
-            yield from connection.execute(query, (QUARANTINE_BYTES, *values))
+            yield from connection.execute(query, values)
 
 
-def _aside(row: Row, path: Path) -> QuarantinedInput:
-    number, received_at, topic, reason, size, state, cut = row[:7]
+def _quarantined_input(row: Row, path: Path) -> QuarantinedInput:
+    number, received_at, topic, reason, size, state, truncated = row[:7]
     read_decision(row[7:], path)
-    return QuarantinedInput(number, received_at, topic, reason, size, state, bool(cut))
+    return QuarantinedInput(number, received_at, topic, reason, size, state, bool(truncated))
 
 
-def _matches(wanted: TopicFilter, topic: str) -> bool:
+def _matches(topic_filter: TopicFilter, topic: str) -> bool:
     try:
-        return wanted.matches(TopicName.parse(topic))
+        return topic_filter.matches(TopicName.parse(topic))
     except TopicError:  # an invalid topic name: no filter matches it
         return False

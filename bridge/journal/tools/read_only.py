@@ -38,7 +38,7 @@ class JournalSummary:
 
     def epoch_of(self, offset: int) -> str:
         """Return the epoch of the event at `offset`; the later one if two began there."""
-        return next((each.epoch for each in reversed(self.epochs) if each.first_offset <= offset), "")
+        return next((epoch.epoch for epoch in reversed(self.epochs) if epoch.first_offset <= offset), "")
 
 
 def sidecar_path(path: Path, suffix: str) -> Path:

@@ -21,7 +21,7 @@ from pathlib import Path
 from bridge.journal.sqlite.errors import JournalTooOld, StreamMismatch
 from bridge.journal.sqlite.file import SHARED_FIRST, SHARED_SIZE, open_connection, read_schema_version, sync_directory
 from bridge.journal.sqlite.lock_file import CommitMarker, JournalLock, lock_path, read_marker
-from bridge.journal.sqlite.schema import migrate
+from bridge.journal.sqlite.migrations import migrate, require_room
 from bridge.journal.sqlite.start_checks import check_consistency, check_structure
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.backup import (
@@ -148,9 +148,9 @@ def _require_intact(backup: Path, partial: Path, *, stream: str | None, progress
     if not verdict.is_intact:
         raise VerificationFailed(VerificationResult(backup, verdict.summary, verdict.parts))
     assert verdict.summary is not None
-    found = verdict.summary.meta.stream
-    if stream is not None and found != stream:
-        raise StreamMismatch(backup, expected=stream, found=found)
+    held_stream = verdict.summary.meta.stream
+    if stream is not None and held_stream != stream:
+        raise StreamMismatch(backup, expected=stream, found=held_stream)
 
 
 def _migrate(partial: Path) -> None:
@@ -159,10 +159,11 @@ def _migrate(partial: Path) -> None:
         (stream,) = writer.execute("SELECT stream FROM meta").fetchone()
         schema = read_schema_version(writer, partial)
         check_structure(writer, partial)
-        writer.execute("BEGIN IMMEDIATE")
-        migrate(writer, schema)
-        check_consistency(writer, partial, stream=stream, marker=None)
-        writer.execute("COMMIT")
+        with require_room(writer, partial, schema):
+            writer.execute("BEGIN IMMEDIATE")
+            migrate(writer, partial, schema)
+            check_consistency(writer, partial, stream=stream, marker=None)
+            writer.execute("COMMIT")
         writer.close()
 
 
@@ -179,17 +180,17 @@ def _rename_old_files(path: Path) -> Sequence[Path]:
     """Give the old files second names, all or none, and return these; raise `RestoreRefused` on failure."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     names = (f".replaced-{stamp}" + (f"-{count}" if count else "") for count in itertools.count())
-    aside = next(name for name in names if not any(sidecar_path(path, name + part).exists() for part in FILE_SUFFIXES))
+    suffix = next(name for name in names if not any(sidecar_path(path, name + part).exists() for part in FILE_SUFFIXES))
     made: list[Path] = []
     try:
         for part in FILE_SUFFIXES:
             if sidecar_path(path, part).exists():
-                made.append(sidecar_path(path, aside + part))
+                made.append(sidecar_path(path, suffix + part))
                 _link_or_copy(sidecar_path(path, part), made[-1])
         sync_directory(path.parent)
     except OSError as error:
-        for each in made:
-            each.unlink(missing_ok=True)
+        for link in made:
+            link.unlink(missing_ok=True)
         raise RestoreRefused(f"{path} cannot be kept aside: {error.strerror}") from error
     return made
 
@@ -199,8 +200,8 @@ def _copy_file_owner(path: Path, partial: Path) -> None:
     if os.geteuid() != 0:
         return
     like = (path if path.exists() else path.parent).stat()
-    for each in (partial, lock_path(path)):
-        os.chown(each, like.st_uid, like.st_gid)
+    for file in (partial, lock_path(path)):
+        os.chown(file, like.st_uid, like.st_gid)
 
 
 def _link_or_copy(old: Path, new: Path) -> None:

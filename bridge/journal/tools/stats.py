@@ -12,7 +12,7 @@ from bridge.domain.events import Millis
 from bridge.domain.reports import Effect
 from bridge.journal.sqlite.quarantine_decisions import check_decisions
 from bridge.journal.sqlite.retention import PruneLimit, find_prune_limit, measure_used_bytes
-from bridge.journal.sqlite.rows import QUARANTINE_BYTES, read_counter
+from bridge.journal.sqlite.rows import read_counter
 from bridge.journal.tools.quarantine_reader import QUARANTINED_INPUTS, QuarantineState
 from bridge.journal.tools.read_only import (
     JournalSummary,
@@ -84,7 +84,7 @@ class JournalStats:
     @property
     def unaccounted(self) -> int:
         """Inputs that were numbered but not counted, or counted but never numbered: 0, or something is wrong."""
-        return self.summary.meta.last_number - sum(each.received for each in self.input_counts.values())
+        return self.summary.meta.last_number - sum(counts.received for counts in self.input_counts.values())
 
 
 def read_stats(path: Path, *, keep: RetentionLimits | None = None, sizes: bool = False) -> JournalStats:
@@ -105,7 +105,7 @@ def _stats(
     meta = summary.meta
     lines, newest = connection.execute("SELECT count(*), coalesce(max(number), 0) FROM checkpoints").fetchone()
     older, current = connection.execute(
-        "SELECT count(*) FILTER (WHERE offset < ?), count(*) FROM current", (meta.oldest_offset,)
+        "SELECT count(*) FILTER (WHERE offset < ?), count(*) FROM current_events", (meta.oldest_offset,)
     ).fetchone()
     files = {part: sidecar_path(path, part) for part in ("", "-wal", "-shm")}
     sizes_of = {part: file.stat().st_size for part, file in files.items() if file.exists()}
@@ -129,11 +129,11 @@ def _stats(
         ),
         current=current,
         older_current=older,
-        resends=_one(connection, "SELECT count(*) FROM resends WHERE number > ?", 0) or 0,
+        resends=_one(connection, "SELECT count(*) FROM dedup_digests WHERE number > ?", 0) or 0,
         checkpoints=lines,
         checkpoint=newest,
         checkpoint_arrival=_one(connection, ARRIVAL_QUERY, newest),
-        input_counts=_books(connection, path),
+        input_counts=_input_counts(connection, path),
         quarantine=_quarantine(connection, path),
         quarantine_bytes=_one(connection, "SELECT sum(length(payload)) FROM quarantine WHERE number > ?", 0) or 0,
         prunable=None if keep is None else find_prune_limit(connection, path, meta, keep=keep, now=meta.latest_arrival),
@@ -152,10 +152,10 @@ def _parts(connection: sqlite3.Connection) -> Mapping[str, int]:
         return {}
 
 
-def _books(connection: sqlite3.Connection, path: Path) -> Mapping[str, InputCounts]:
+def _input_counts(connection: sqlite3.Connection, path: Path) -> Mapping[str, InputCounts]:
     applied: Counter[str] = Counter()
     reasons: dict[tuple[str, str], dict[str, int]] = {}
-    for row in connection.execute("SELECT kind, effect, reason, count, seal FROM counters ORDER BY kind, reason"):
+    for row in connection.execute("SELECT kind, effect, reason, count, checksum FROM counters ORDER BY kind, reason"):
         (kind, effect, reason), count = read_counter(row, path)
         if effect == Effect.APPLIED:
             applied[kind] += count
@@ -174,4 +174,4 @@ def _books(connection: sqlite3.Connection, path: Path) -> Mapping[str, InputCoun
 def _quarantine(connection: sqlite3.Connection, path: Path) -> Mapping[QuarantineState, int]:
     check_decisions(connection, path)
     by_state = f"SELECT state, count(*) FROM ({QUARANTINED_INPUTS}) GROUP BY state"  # noqa: S608 - our own constant
-    return dict(connection.execute(by_state, (QUARANTINE_BYTES,)).fetchall())
+    return dict(connection.execute(by_state).fetchall())

@@ -96,8 +96,8 @@ def _read_or_add_fault(part: VerifiedPart, read: Callable[[], Mapping[K, V]]) ->
 def _verify_sequence(
     connection: sqlite3.Connection, source: ScannedTable, walk: SequenceVerifier, progress: ProgressCallback
 ) -> None:
-    for found in scan_rows(connection, source, 1, walk.last):
-        walk.verify_page(found)
+    for page in scan_rows(connection, source, 1, walk.last):
+        walk.verify_page(page)
         progress(walk.part.name, walk.reached, walk.last)
     try:
         (oldest,) = connection.execute(f"SELECT {source.oldest}").fetchone()
@@ -123,16 +123,16 @@ def _structure(connection: sqlite3.Connection, progress: ProgressCallback) -> Ve
 def _check_identity(part: VerifiedPart, summary: JournalSummary, marker: CommitMarker | None) -> None:
     meta = summary.meta
     part.scope = f"stream {meta.stream}, epoch {meta.epoch}, {meta.commits} commits"
-    known = [each.epoch for each in summary.epochs]
-    if not known or known[-1] != meta.epoch:
-        part.add_fault(f"its epoch {meta.epoch} is not the last of its epochs, {', '.join(known) or 'none'}")
-    if known and summary.epochs[0].first_offset != 1:
+    epochs = [epoch.epoch for epoch in summary.epochs]
+    if not epochs or epochs[-1] != meta.epoch:
+        part.add_fault(f"its epoch {meta.epoch} is not the last of its epochs, {', '.join(epochs) or 'none'}")
+    if epochs and summary.epochs[0].first_offset != 1:
         part.add_fault(f"its first epoch begins at offset {summary.epochs[0].first_offset}")
-    if any(each.first_offset > meta.last_offset + 1 for each in summary.epochs):
+    if any(epoch.first_offset > meta.last_offset + 1 for epoch in summary.epochs):
         part.add_fault(f"an epoch begins after the last offset, {meta.last_offset}")
-    if not 0 <= meta.published <= meta.last_offset:
-        part.add_fault(f"published up to {meta.published}, and the last offset is {meta.last_offset}")
-    if marker is not None and (marker.epoch not in known or marker.commits > meta.commits):
+    if not 0 <= meta.published_offset <= meta.last_offset:
+        part.add_fault(f"published up to {meta.published_offset}, and the last offset is {meta.last_offset}")
+    if marker is not None and (marker.epoch not in epochs or marker.commits > meta.commits):
         part.add_fault(
             f"its .lock knows of {marker.commits} commits of epoch {marker.epoch}: its -wal is lost or damaged, "
             "or another file has taken its place"

@@ -50,15 +50,15 @@ class SequenceVerifier:
         self._facts = facts
         self._next = oldest
 
-    def verify_page(self, found: list[Row] | UnreadableKeys) -> None:
+    def verify_page(self, page: list[Row] | UnreadableKeys) -> None:
         """Verify the next rows, or record a fault for a range that cannot be read."""
-        if isinstance(found, UnreadableKeys):
-            self.part.add_fault(f"{self.noun} {found.first} cannot be read: {found.reason}")
-            self._next = max(self._next, found.last + 1)
-            self.reached = found.last
+        if isinstance(page, UnreadableKeys):
+            self.part.add_fault(f"{self.noun} {page.first} cannot be read: {page.reason}")
+            self._next = max(self._next, page.last + 1)
+            self.reached = page.last
             self._on_gap()
             return
-        for *row, oldest in found:
+        for *row, oldest in page:
             self.oldest = max(self.oldest, oldest)  # retention may prune meanwhile
             self._expect_key(row[0])
             self.seen += 1
@@ -129,7 +129,7 @@ class InputVerifier(SequenceVerifier):
         self._next_offset = None
 
     def _verify_row(self, row: Row) -> None:
-        given = read_input(row, self._path, whole_after=self._facts.meta.whole_after)
+        given = read_input(row, self._path)
         effect, reason, rejected, _, first, count = row[6:12]
         disposition = Disposition(Effect(effect), reason, bool(rejected))
         self.counts[count_key(JournalEntry(input=given, disposition=disposition))] += 1

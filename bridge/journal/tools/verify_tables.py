@@ -17,9 +17,8 @@ from bridge.journal.sqlite.rows import (
     read_counter,
     read_crash_digest,
     read_digest,
-    require_optional_checksum,
+    require_checksum,
 )
-from bridge.journal.sqlite.schema import parts_checksum
 from bridge.journal.tools.read_only import READ_ERRORS, JournalSummary
 from bridge.journal.tools.row_reader import Row
 from bridge.journal.tools.verify_sequences import EventVerifier, InputVerifier, VerifiedPart
@@ -46,25 +45,26 @@ class CurrentPointer:
 
 
 def read_current_pointers(connection: sqlite3.Connection, path: Path, part: VerifiedPart) -> dict[str, CurrentPointer]:
-    """Return the rows of `current` by key; add a fault for each that does not match its checksum."""
-    found = {}
+    """Return the rows of `current_events` by key; add a fault for each that does not match its checksum."""
+    pointers = {}
     rows = connection.execute(
-        "SELECT key, current.offset, current.seal, topic, standing FROM current LEFT JOIN events USING (offset)"
+        "SELECT state_key, current_events.offset, current_events.checksum, topic, standing "
+        "FROM current_events LEFT JOIN events USING (offset)"
     ).fetchall()
-    for key, offset, sealed, topic, standing in rows:
+    for key, offset, checksum, topic, standing in rows:
         try:
-            require_optional_checksum(path, f"what is current of {key}", (key, offset), sealed)
+            require_checksum(path, "current_events", f"what is current of {key}", (key, offset), checksum)
         except JournalDamaged as damage:
             part.add_fault(damage.finding)
         else:
-            found[key] = CurrentPointer(offset, topic, standing)
-    return found
+            pointers[key] = CurrentPointer(offset, topic, standing)
+    return pointers
 
 
 def check_current(
     part: VerifiedPart, held: Mapping[str, CurrentPointer], summary: JournalSummary, walk: EventVerifier
 ) -> None:
-    """Check the rows of `current` against the events."""
+    """Check the rows of `current_events` against the events."""
     part.scope = f"{len(held):,} state keys"
     for key, to in held.items():
         if to.topic is None:
@@ -74,7 +74,7 @@ def check_current(
         elif to.offset >= walk.oldest and walk.current.get(key) != to.offset and not walk.part.faults:
             part.add_fault(f"{key} points to event {to.offset}, and the last one is {walk.current.get(key, 'closed')}")
     # a plant that lost equipment retired some current events before
-    since = max((each.first_offset for each in summary.epochs if each.reason == "plant"), default=0)
+    since = max((epoch.first_offset for epoch in summary.epochs if epoch.reason == "plant"), default=0)
     for key, offset in walk.current.items():
         if key not in held and offset >= max(since, walk.oldest) and not walk.part.faults:
             part.add_fault(f"{key} is not current, and event {offset} says it is")
@@ -100,36 +100,32 @@ def check_counters(
 
 def read_counters(connection: sqlite3.Connection, path: Path, part: VerifiedPart) -> dict[tuple[str, str, str], int]:
     """Return the counters; add a fault for each that does not match its checksum."""
-    found = {}
-    for row in connection.execute("SELECT kind, effect, reason, count, seal FROM counters").fetchall():
+    counters = {}
+    for row in connection.execute("SELECT kind, effect, reason, count, checksum FROM counters").fetchall():
         try:
             key, count = read_counter(row, path)
         except JournalDamaged as damage:
             part.add_fault(damage.finding)
         else:
-            if [type(each) for each in (*key, count)] == [str, str, str, int]:
-                found[key] = count
-            else:  # a row whose checksum became NULL too passes for one of an older version
-                part.add_fault(f"the count of {key} cannot be read")
-    return found
+            counters[key] = count
+    return counters
 
 
 def _checkpoint(part: VerifiedPart, row: Row, facts: JournalSummary, path: Path) -> None:
-    line, number, state, sealed = row
-    if parts_checksum(line, number, state) != sealed:
-        raise JournalDamaged(path, f"the checkpoint of line {line} does not match its seal")
+    line, number, state, checksum = row
+    require_checksum(path, "checkpoints", f"the checkpoint of line {line}", (line, number, state), checksum)
     if number > facts.meta.last_number:
         part.add_fault(f"the checkpoint of line {line} is after input {number}, which is not there")
 
 
 def _quarantined(part: VerifiedPart, row: Row, facts: JournalSummary, path: Path) -> None:
-    number, payload, sealed, effect = row
-    require_optional_checksum(path, f"the quarantined payload of input {number}", (number, payload), sealed)
+    number, payload, checksum, effect = row
+    require_checksum(path, "quarantine", f"the quarantined payload of input {number}", (number, payload), checksum)
     if effect != "quarantined" and facts.meta.oldest_number <= number <= facts.meta.last_number:
         part.add_fault(f"a quarantined payload is held of input {number}, which is not quarantined")
 
 
-def _handled(part: VerifiedPart, row: Row, facts: JournalSummary, path: Path) -> None:
+def _quarantine_decision(part: VerifiedPart, row: Row, facts: JournalSummary, path: Path) -> None:
     number, effect = row[0], row[4]
     read_decision(row[:4], path)
     if effect != "quarantined" and facts.meta.oldest_number <= number <= facts.meta.last_number:
@@ -140,65 +136,67 @@ def _command(_part: VerifiedPart, row: Row, _facts: JournalSummary, path: Path) 
     read_command(row, path)
 
 
-def _resend(part: VerifiedPart, row: Row, _facts: JournalSummary, path: Path) -> None:
+def _dedup_digest(part: VerifiedPart, row: Row, _facts: JournalSummary, path: Path) -> None:
     number, resend = read_digest(row[:5], path)
     topic, payload = row[5:]
     if topic is not None and digest_message(topic, payload) != resend.digest:
         part.add_fault(f"the digest of input {number} is not that of its content")
 
 
-def _suspect(part: VerifiedPart, row: Row, _facts: JournalSummary, path: Path) -> None:
+def _crash_digest(part: VerifiedPart, row: Row, _facts: JournalSummary, path: Path) -> None:
     if len(read_crash_digest(row, path)) != DIGEST_BYTES:
         part.add_fault("the digest of a message that crashed the core is none")
 
 
-def _retained(part: VerifiedPart, row: Row, _facts: JournalSummary, path: Path) -> None:
-    key, topic, sealed = row
-    require_optional_checksum(path, f"what is retained for {key}", (key, topic), sealed)
+def _retained_topic(part: VerifiedPart, row: Row, _facts: JournalSummary, path: Path) -> None:
+    key, topic, checksum = row
+    require_checksum(path, "retained_topics", f"what is retained for {key}", (key, topic), checksum)
     if not _has_state_key(topic, key):
         part.add_fault(f"{topic} is noted as retained for {key}")
 
 
 def _config(part: VerifiedPart, row: Row, facts: JournalSummary, path: Path) -> None:
-    given = read_config(row[:5], path)
-    if given.number > facts.meta.last_number or (row[5] is not None and row[5:] != (given.topic, given.payload)):
-        part.add_fault(f"the configuration {given.topic} is not that of input {given.number}")
+    config = read_config(row[:5], path)
+    if config.number > facts.meta.last_number or (row[5] is not None and row[5:] != (config.topic, config.payload)):
+        part.add_fault(f"the configuration {config.topic} is not that of input {config.number}")
 
 
-def _age(part: VerifiedPart, row: Row, facts: JournalSummary, path: Path) -> None:
-    at, number, offset, sealed = row
-    require_optional_checksum(path, f"the mark of hour {at}", (at, number, offset), sealed)
+def _hourly_position(part: VerifiedPart, row: Row, facts: JournalSummary, path: Path) -> None:
+    hour_end, number, offset, checksum = row
+    require_checksum(path, "hourly_positions", f"the position of hour {hour_end}", (hour_end, number, offset), checksum)
     if not (0 <= number <= facts.meta.last_number and 0 <= offset <= facts.meta.last_offset):
-        part.add_fault(f"the mark of {at} is beyond the last input or event")
+        part.add_fault(f"the position of hour {hour_end} is beyond the last input or event")
 
 
 TABLE_CHECKS: Final = (
-    TableCheck("checkpoints", "SELECT line, number, state, seal FROM checkpoints", _checkpoint),
+    TableCheck("checkpoints", "SELECT line, number, state, checksum FROM checkpoints", _checkpoint),
     TableCheck(
         "quarantine",
-        "SELECT number, quarantine.payload, quarantine.seal, effect FROM quarantine LEFT JOIN inputs USING (number)",
+        "SELECT number, quarantine.payload, quarantine.checksum, effect "
+        "FROM quarantine LEFT JOIN inputs USING (number)",
         _quarantined,
     ),
     TableCheck(
-        "decisions",
-        f"SELECT {DECISION_COLUMNS}, effect FROM handled LEFT JOIN inputs USING (number)",  # noqa: S608 - ours
-        _handled,
+        "quarantine_decisions",
+        f"SELECT {DECISION_COLUMNS}, effect FROM quarantine_decisions LEFT JOIN inputs USING (number)",  # noqa: S608 - ours
+        _quarantine_decision,
     ),
-    TableCheck("commands", "SELECT user, command_id, outcome, reason, event_ids, at, seal FROM commands", _command),
+    TableCheck("commands", "SELECT user, command_id, outcome, reason, event_ids, at, checksum FROM commands", _command),
     TableCheck(
-        "resends",
-        "SELECT number, digest, dated, mid, resends.seal, topic, payload FROM resends LEFT JOIN inputs USING (number)",
-        _resend,
+        "dedup_digests",
+        "SELECT number, digest, has_timestamp, packet_id, dedup_digests.checksum, topic, payload "
+        "FROM dedup_digests LEFT JOIN inputs USING (number)",
+        _dedup_digest,
     ),
-    TableCheck("suspects", "SELECT number, digest, seal FROM suspects", _suspect),
-    TableCheck("retained", "SELECT key, topic, seal FROM retained", _retained),
+    TableCheck("crash_digests", "SELECT number, digest, checksum FROM crash_digests", _crash_digest),
+    TableCheck("retained_topics", "SELECT state_key, topic, checksum FROM retained_topics", _retained_topic),
     TableCheck(
-        "configuration",
-        "SELECT config.topic, config.number, config.payload, config.received_at, config.seal, inputs.topic, "
+        "config",
+        "SELECT config.topic, config.number, config.payload, config.received_at, config.checksum, inputs.topic, "
         "inputs.payload FROM config LEFT JOIN inputs USING (number)",
         _config,
     ),
-    TableCheck("ages", "SELECT at, number, offset, seal FROM ages", _age),
+    TableCheck("hourly_positions", "SELECT hour_end, number, offset, checksum FROM hourly_positions", _hourly_position),
 )
 """Each table has a bound of its own, or is bounded by what is current."""
 

@@ -34,6 +34,21 @@ def test_machines_that_are_lost_together_carry_their_fault_on() -> None:
     assert shop.of(EventType.ANDON_EVENT, "feeder"), "its call stays due while the fault lasts"
 
 
+def test_a_machine_lost_together_with_the_one_worked_on_is_not_left_standing_without_a_cause() -> None:
+    """Nobody is called for it: people worked on the feeder when it was last known to stand."""
+    shop = Shop()
+    for name in ("feeder", "bagger"):
+        shop.say(name, RUNNING, at=0)
+    shop.say("feeder", StateReport(state="maintenance"), at=100)
+    shop.say("bagger", StateReport(state="stopped"), at=110)
+    absent(shop, 200, 330)
+    shop.say("feeder", RUNNING, at=331)
+    shop.wait(1_000)
+    (downtime,) = {each.downtime_id: each for each in shop.downtimes()}.values()
+    assert (downtime.status, downtime.cause_equipment) == ("open", "feeder")
+    assert not shop.of(EventType.ANDON_EVENT, "bagger")
+
+
 def test_a_fault_that_was_seen_for_seconds_is_no_downtime_of_its_own() -> None:
     """The changeover's downtime is not split where nobody watched any more."""
     shop = Shop()

@@ -21,8 +21,8 @@ def dated(shop: Shop, word: str, at: float, ts: float) -> None:
     shop.say("bagger", StateReport(state=word, ts=T0 + round(ts * 1000)), at=at)
 
 
-def shop_of(clock: str) -> Shop:
-    shop = Shop(plant_file(line_spec(equipment=equipment(clock=clock))))
+def shop_of(clock: str, *, minor_stops: bool = False) -> Shop:
+    shop = Shop(plant_file(line_spec(equipment=equipment(clock=clock)), report_minor_stops=minor_stops))
     for machine in ("feeder", "packer"):
         shop.say(machine, StateReport(state="running"), at=0)
     return shop

@@ -119,7 +119,7 @@ def test_a_machine_faster_than_the_greatest_rate_is_counted_and_known(modulus: i
     assert given_.total == shown[-1]
     assert given_.estimated
     assert given_.register is not None
-    assert given_.register.over == pytest.approx(19_998)
+    assert given_.register.refuted_limit == pytest.approx(19_998)
 
 
 def test_the_greatest_rate_holds_again_once_the_machine_keeps_it() -> None:
@@ -132,18 +132,18 @@ def test_the_greatest_rate_holds_again_once_the_machine_keeps_it() -> None:
 def test_a_single_jump_proves_no_rate() -> None:
     given_ = reader()
     found = given_.see_all((1_000, 0), (5_000, 10), (5_010, 20))
-    assert found.register.over == 0
+    assert found.register.refuted_limit == 0
 
 
 def test_a_burst_proves_no_rate() -> None:
     given_ = reader()
     found = given_.see_all((0, 0), (1_000, 0.01), (2_000, 0.02), (3_000, 0.03), (4_000, 0.04))
-    assert found.register.over == 0
+    assert found.register.refuted_limit == 0
 
 
 def test_a_machine_that_gets_faster_still_is_known_by_its_fastest_rate() -> None:
     found = reader(rate=6_000.0).see_all((0, 0), (3_333, 10), (6_666, 20), (11_666, 30), (16_666, 40))
-    assert found.register.over == pytest.approx(30_000)
+    assert found.register.refuted_limit == pytest.approx(30_000)
 
 
 def test_pieces_beyond_the_greatest_rate_are_estimated_each_time() -> None:

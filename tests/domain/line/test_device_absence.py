@@ -215,6 +215,18 @@ def test_without_a_sequence_it_is_known_while_it_reports_every_minute(every: int
     assert closed(shop)[-1].unknown_seconds == 300 + unknown
 
 
+def test_late_counts_make_nothing_unknown() -> None:
+    """They say nothing of the state, and what the report before them said holds until the next."""
+    shop = shop_of()
+    shop.say("bagger", StateReport(state="running", ts=T0 + 290_000), at=290)
+    shop.say("bagger", DeathReport(), at=300)
+    shop.say("bagger", StateReport(state="running", ts=T0 + 350_000), at=350)
+    shop.say("bagger", CountsReport(total=1, ts=T0 + 320_000), at=351)
+    for at in range(360, 3_601, 60):
+        shop.say("bagger", StateReport(state="running", ts=T0 + at * 1000), at=at)
+    assert closed(shop)[-1].unknown_seconds == 290
+
+
 @each_loss
 @pytest.mark.parametrize("since", [230, 600])
 def test_a_device_that_kept_nothing_costs_what_it_cost_before(
@@ -411,6 +423,48 @@ def test_a_stop_that_lasts_is_opened_though_another_was_taken_for_one(*, restart
     assert {call.downtime_id for call in calls if isinstance(call, event_data.Andon)} == {"L1.down.2"}
 
 
+def test_a_line_known_to_stand_is_not_kept_waiting_for_the_machine_still_away() -> None:
+    """Five seconds, not the time that silent machines have to report after an absence of the bridge."""
+    shop, bagger, packer = two_that_decide()
+    bagger.dies(300)
+    packer.dies(300)
+    packer.state("fault", 320)
+    packer.returns(400)
+    shop.wait(407)
+    assert [(each.status, millis(each.started_at)) for each in shop.downtimes()] == [("open", T0 + 320_000)]
+
+
+def test_a_downtime_from_before_the_line_was_lost_is_reported_once() -> None:
+    """The shift ends it while the bagger is away; only when the packer runs is nothing known of the line."""
+    shop, bagger, packer = two_that_decide()
+    end = 12 * 3_600
+    for machine in (bagger, packer):
+        machine.state("running", end - 600)
+    packer.state("fault", end - 500)
+    bagger.dies(end - 200)
+    packer.state("running", end + 100)
+    bagger.returns(end + 200)
+    shop.wait(end + 3_600)
+    assert found(shop) == [("closed", 500)]
+
+
+def test_no_downtime_stays_open_when_the_line_runs_again_after_a_step_of_the_clock() -> None:
+    """The line was lost before it stopped; the history that is rebuilt after the step does not contain the downtime."""
+    shop, bagger, packer = two_that_decide()
+    packer.dies(590)
+    bagger.state("fault", 600)
+    bagger.dies(600)
+    shop.wait(670)
+    assert [each.status for each in shop.downtimes()] == ["open"]
+    shop.events += shop.line.set_forward(300_000, T0 + 970_000)
+    bagger.seq += 1
+    for machine, at in ((bagger, 1_060), (packer, 1_200)):
+        machine.kept = None
+        machine.state("running", at)
+    shop.wait(3_600)
+    assert {each.status for each in last_of(shop)} == {"closed"}
+
+
 # With an absence of the bridge
 
 
@@ -449,6 +503,29 @@ def test_a_device_is_away_within_and_after_an_absence_of_the_bridge(dies: float)
     assert found(shop) == [("closed", 200)]
     (hour,) = closed(shop)
     assert (hour.unknown_seconds, hour.planned_busy_seconds - hour.actual_production_seconds) == (0, 200)
+
+
+def test_one_lost_again_before_it_reports_is_what_it_was_before_the_absence_of_the_bridge() -> None:
+    """Its next report, with none missing before it, proves that it ran in both absences."""
+    shop, bagger = running()
+    absent(shop, 300, 400)
+    shop.say("packer", StateReport(state="running", ts=T0 + 410_000), at=410)
+    bagger.dies(600)
+    bagger.returns(1_000)
+    lives(bagger, 1_050, 3_660)
+    assert closed(shop)[-1].unknown_seconds == 100, "from when no machine was waited for any more to its death"
+
+
+def test_a_machine_never_heard_after_an_absence_of_the_bridge_was_watched_until_then() -> None:
+    shop, bagger, packer = two_that_decide()
+    for machine in (bagger, packer):
+        machine.state("running", 290)
+    bagger.dies(300)
+    packer.state("running", 490)
+    absent(shop, 500, 700)
+    bagger.returns(1_000)
+    lives(bagger, 1_050, 3_660)
+    assert closed(shop)[-1].unknown_seconds == 3_100
 
 
 FAST = plant.CounterRule(max_rate_per_minute=1_000_000)

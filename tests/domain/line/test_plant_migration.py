@@ -168,7 +168,7 @@ def test_alerts_and_windows_of_what_is_gone_go() -> None:
     shop.adopt(WITHOUT_BAGGER, 1)
     line = shop.floor.line("L1")
     assert line is not None
-    assert {alert.equipment for alert in state_of(line).people.quality.active.values()} == {"packer"}
+    assert {alert.equipment for alert in state_of(line).operations.quality.active.values()} == {"packer"}
 
 
 def test_a_line_that_moves_starts_anew() -> None:

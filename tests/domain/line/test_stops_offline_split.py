@@ -10,7 +10,7 @@ from tests.domain.line.test_absence_split import shop_of
 from tests.domain.line.test_device_absence import Machine, each_order, lives
 from tests.domain.line.test_downtime_turn import at_of
 from tests.domain.line.test_oee_base import closed
-from tests.support.packing_line import LEADER, Shop, equipment, line_spec, plant_file
+from tests.support.packing_line import LEADER, Shop
 
 Part = tuple[str, float | None, float | None, bool]
 """(category, from, to, minor)"""
@@ -25,9 +25,11 @@ def parts(shop: Shop) -> list[Part]:
     return [(each.category, at_of(each.started_at), at_of(each.ended_at), each.micro_stop) for each in last.values()]
 
 
-def lost_while_it_stands(*kept: tuple[float, str], order: str, back: float = 600, lost: Sequence[int] = ()) -> Shop:
+def lost_while_it_stands(
+    *kept: tuple[float, str], order: str, back: float = 600, lost: Sequence[int] = (), minor_stops: bool = False
+) -> Shop:
     """The bagger fails at 10 s and is lost at 40 s; people begin a changeover at 110 s."""
-    shop = shop_of("device")
+    shop = shop_of("device", minor_stops=minor_stops)
     machine = Machine(shop)
     machine.state("running", 0)
     machine.state("fault", 10)
@@ -110,7 +112,7 @@ def test_a_part_that_began_in_the_next_downtime_is_of_that() -> None:
 
 
 def test_a_downtime_that_was_none_is_one_minor_stop_where_those_are_asked_for() -> None:
-    shop = Shop(plant_file(line_spec(equipment=equipment(clock="device")), report_minor_stops=True))
+    shop = shop_of("device", minor_stops=True)
     bagger = Machine(shop)
     bagger.state("running", 0)
     bagger.state("fault", 10)
@@ -120,3 +122,15 @@ def test_a_downtime_that_was_none_is_one_minor_stop_where_those_are_asked_for() 
     bagger.returns(600)
     lives(bagger, 650, 3_660)
     assert parts(shop) == [("unplanned", 10, 45, True)]
+
+
+@each_order
+def test_the_next_minor_stop_is_reported_whole_where_those_are_asked_for(order: str) -> None:
+    """A part of what was no downtime began within it; that part is taken back."""
+    kept = ((45, "running"), (100, "fault"), (130, "running"))
+    shop = lost_while_it_stands(*kept, order=order, minor_stops=True)
+    assert parts(shop) == [
+        ("unplanned", 10, 45, True),
+        ("changeover", 110, 110, True),
+        ("unplanned", 100, 130, True),
+    ]

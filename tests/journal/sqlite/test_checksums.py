@@ -1,4 +1,4 @@
-"""Seals of the rows that schema 2 had none for: no byte of them changes unseen, and no reader goes by a changed one."""
+"""Checksums of the small tables: no byte of their rows changes unseen, and no reader uses a changed one."""
 
 import shutil
 import sqlite3
@@ -23,9 +23,9 @@ from tests.support.journal_samples import applied
 
 LEAF_TABLE, LEAF_INDEX = 0x0D, 0x0A  # the one page of a small table, and of one WITHOUT ROWID
 SAID = {
-    "epochs": r"epoch .* does not match its seal",
-    "handled": r"the decision about input \d+ does not match its seal",
-    "suspects": r"crashing message \d+ does not match its seal",
+    "epochs": r"epoch .* does not match its checksum",
+    "quarantine_decisions": r"the decision about input \d+ does not match its checksum",
+    "crash_digests": r"crashing message \d+ does not match its checksum",
 }
 
 
@@ -114,15 +114,21 @@ def test_flip_of_any_byte_is_found(path: Path, table: str, look: Callable[[Path]
 
 
 CHANGES = {
-    "an epoch's beginning": ("epochs", "UPDATE epochs SET began = began + 1 WHERE reason = 'created'"),
+    "an epoch's beginning": ("epochs", "UPDATE epochs SET began_at = began_at + 1 WHERE reason = 'created'"),
     "an epoch's reason": ("epochs", "UPDATE epochs SET reason = 'restored' WHERE reason = 'plant'"),
-    "a decision's time": ("handled", "UPDATE handled SET at = at + 1 WHERE number = 6"),
-    "what was decided": ("handled", "UPDATE handled SET action = 'asked' WHERE number = 15"),
-    "about which input": ("handled", "UPDATE handled SET number = 5 WHERE number = 6"),
-    "a crashing message": ("suspects", "UPDATE suspects SET digest = zeroblob(16) WHERE number = 1"),
-    "its number": ("suspects", "UPDATE suspects SET number = 9 WHERE number = 1"),
+    "a decision's time": (
+        "quarantine_decisions",
+        "UPDATE quarantine_decisions SET decided_at = decided_at + 1 WHERE number = 6",
+    ),
+    "what was decided": (
+        "quarantine_decisions",
+        "UPDATE quarantine_decisions SET decision = 'asked' WHERE number = 15",
+    ),
+    "about which input": ("quarantine_decisions", "UPDATE quarantine_decisions SET number = 5 WHERE number = 6"),
+    "a crashing message": ("crash_digests", "UPDATE crash_digests SET digest = zeroblob(16) WHERE number = 1"),
+    "its number": ("crash_digests", "UPDATE crash_digests SET number = 9 WHERE number = 1"),
 }
-"""Each leaves SQLite's own structures whole, as a flip does that only a seal finds."""
+"""Each leaves SQLite's own structures whole, as a flip does that only a checksum finds."""
 
 
 def change(path: Path, statement: str) -> None:
@@ -154,14 +160,14 @@ def test_change_makes_no_backup_and_is_not_restored(changed: tuple[Path, str], t
     assert not (tmp_path / "elsewhere" / "journal.db").exists()
 
 
-DECIDED = [statement for table, statement in CHANGES.values() if table == "handled"]
+DECIDED = [statement for table, statement in CHANGES.values() if table == "quarantine_decisions"]
 
 
 @pytest.mark.parametrize("statement", DECIDED)
 def test_changed_decision_is_refused_by_the_tools_of_the_quarantine(path: Path, statement: str) -> None:
     change(path, statement)
     for look in (QuarantineReader, read_stats, lambda path: SqliteQuarantineWriter.open(path, stream="main")):
-        with pytest.raises(JournalDamaged, match=SAID["handled"]):
+        with pytest.raises(JournalDamaged, match=SAID["quarantine_decisions"]):
             look(path)
 
 
@@ -176,7 +182,7 @@ def test_decision_that_changes_meanwhile_is_not_gone_by(running: SqliteJournal) 
     """The file may be damaged after everything was opened."""
     desk = SqliteQuarantineWriter.open(running.path, stream="main")
     aside = QuarantineReader(running.path)
-    change(running.path, "UPDATE handled SET at = at + 1 WHERE number = 6")
+    change(running.path, "UPDATE quarantine_decisions SET decided_at = decided_at + 1 WHERE number = 6")
     number, _ = running.last_input()
     refused: list[Callable[[], object]] = [
         lambda: running.requested_replays(9),
@@ -187,7 +193,7 @@ def test_decision_that_changes_meanwhile_is_not_gone_by(running: SqliteJournal) 
         lambda: aside.find_input(6),
     ]
     for each in refused:
-        with pytest.raises(JournalDamaged, match=SAID["handled"]):
+        with pytest.raises(JournalDamaged, match=SAID["quarantine_decisions"]):
             each()
     desk.close()
     assert running.last_input()[0] == number
@@ -195,8 +201,8 @@ def test_decision_that_changes_meanwhile_is_not_gone_by(running: SqliteJournal) 
 
 def test_crashing_message_that_changes_meanwhile_is_not_gone_by(running: SqliteJournal) -> None:
     assert len(running.crash_digests()) == 2
-    change(running.path, "UPDATE suspects SET digest = zeroblob(16) WHERE number = 1")
-    with pytest.raises(JournalDamaged, match=SAID["suspects"]):
+    change(running.path, "UPDATE crash_digests SET digest = zeroblob(16) WHERE number = 1")
+    with pytest.raises(JournalDamaged, match=SAID["crash_digests"]):
         running.crash_digests()
 
 

@@ -1,4 +1,4 @@
-"""Committed rows never become fewer without a word: what the owner's mark and the seals find at the next start."""
+"""Committed rows never become fewer without a word: what the owner's mark and the checksums find at the next start."""
 
 import shutil
 import sqlite3
@@ -105,9 +105,9 @@ def survey(path: Path) -> Survey:
                 journal.counters(),
                 journal.requested_replays(10),
                 query(journal.path, "SELECT * FROM epochs"),
-                query(journal.path, "SELECT * FROM handled"),
-                query(journal.path, "SELECT * FROM suspects"),
-                query(journal.path, "SELECT * FROM ages"),
+                query(journal.path, "SELECT * FROM quarantine_decisions"),
+                query(journal.path, "SELECT * FROM crash_digests"),
+                query(journal.path, "SELECT * FROM hourly_positions"),
             ]
         )
     finally:
@@ -214,7 +214,12 @@ def test_damaged_schema_is_refused_and_the_wal_beside_it_left(path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("table", "old", "new"),
-    [("ages", "number", "numbes"), ("retained", "topic", "topib"), ("resends", "mid", "mie"), ("meta", "T 0", "T 1")],
+    [
+        ("hourly_positions", "number", "numbes"),
+        ("retained_topics", "topic TEXT", "topib TEXT"),
+        ("dedup_digests", "packet_id", "packet_ie"),
+        ("meta", "latest_arrival", "latest_arrivam"),
+    ],
 )
 def test_changed_column_is_refused_by_the_opening(path: Path, table: str, old: str, new: str) -> None:
     """Not at its first use: a journal that was opened writes its -wal back when it is closed."""

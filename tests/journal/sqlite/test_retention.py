@@ -150,7 +150,7 @@ def test_quarantine_stays_within_its_own_bound(journal: SqliteJournal, monkeypat
     settle(journal)
     prune(journal, keep, now=NOON + 9 * DAY)
     assert query(journal.path, "SELECT number FROM inputs ORDER BY number") == [(172,), (173,)]
-    assert query(journal.path, "SELECT number FROM handled") == []
+    assert query(journal.path, "SELECT number FROM quarantine_decisions") == []
     desk.close()
 
 
@@ -201,7 +201,7 @@ def test_pages_are_used_again(journal: SqliteJournal) -> None:
         settle(journal)
         sizes.append(query(journal.path, "PRAGMA page_count")[0][0])
         prune(journal, keep, now=NOON + (week + 1) * 7 * DAY)
-    assert sizes[2] <= sizes[1] + 1  # a seal takes up to six bytes, by chance: a page may be full a row earlier
+    assert sizes[2] <= sizes[1] + 1  # a checksum takes up to six bytes, by chance: a page may be full a row earlier
 
 
 def test_pruned_journal_opens_and_goes_on(journal: SqliteJournal) -> None:

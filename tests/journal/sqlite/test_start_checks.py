@@ -139,7 +139,7 @@ def test_database_of_another_program_is_refused(tmp_path: Path) -> None:
 def test_lost_tail_is_refused(path: Path) -> None:
     """Its own end is written in two places, and they must agree."""
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("DELETE FROM current")
+        connection.execute("DELETE FROM current_events")
         connection.execute("DELETE FROM events WHERE offset > 90")
     assert "end" in refused(path)
 
@@ -157,10 +157,10 @@ def test_lost_file_beside_its_wal_is_not_begun_anew(path: Path) -> None:
 
 
 def test_flipped_bit_never_becomes_an_event(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite has no checksums: a flip inside a row is found by the row's seal, at the latest when it is read."""
+    """SQLite has no checksums: a flip inside a row is found by the row's checksum, at the latest when it is read."""
     monkeypatch.setattr(start_checks, "END_ROWS", 10)
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("DELETE FROM current")
+        connection.execute("DELETE FROM current_events")
     content = path.read_bytes()
     found = content.index(b'"changeover_id":"s50"')
     damage(path, found + 17, b"z")
@@ -177,7 +177,7 @@ def test_flipped_bit_never_becomes_an_event(path: Path, monkeypatch: pytest.Monk
 def test_flipped_bit_at_the_ends_or_in_what_is_current_is_refused_at_start(path: Path, subject: str) -> None:
     """However large the file is."""
     damage(path, path.read_bytes().index(b'"changeover_id":"%s"' % subject.encode()) + 17, b"z")
-    assert "does not match its seal" in refused(path)
+    assert "does not match its checksum" in refused(path)
 
 
 def test_large_journal_is_checked_where_it_is_small(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +193,7 @@ def test_large_journal_is_checked_where_it_is_small(path: Path, monkeypatch: pyt
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute("UPDATE sqlite_schema SET sql = replace(sql, 'commands (at)', 'commands (user)')")
-        connection.execute("INSERT INTO commands VALUES ('ann', 'x', 'applied', NULL, '[]', 0, NULL)")
+        connection.execute("INSERT INTO commands VALUES ('ann', 'x', 'applied', NULL, '[]', 0, 0)")
     assert "commands_by_age" in refused(path)
 
 
@@ -224,5 +224,5 @@ def test_interrupted_creation_is_begun_again(tmp_path: Path) -> None:
 def test_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "a-file").touch()
     for place in (tmp_path / "a-file" / "journal.db", Path("/proc/journal.db")):
-        with pytest.raises(JournalError, match=f"{place}: no journal can be kept there"):
+        with pytest.raises(JournalError, match=f"{place}: cannot open a journal there"):
             SqliteJournal.open(place, stream="main")

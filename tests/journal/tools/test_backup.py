@@ -103,7 +103,7 @@ def test_a_damaged_journal_makes_no_backup(path: Path, tmp_path: Path) -> None:
     damage(path)
     target = tmp_path / "backup.db"
     target.write_text("the last good one")
-    with pytest.raises(VerificationFailed, match="does not match its seal"):
+    with pytest.raises(VerificationFailed, match="does not match its checksum"):
         back_up(path, target, replace=True)
     assert target.read_text() == "the last good one"
     assert not list(tmp_path.glob("*.partial"))
@@ -181,7 +181,7 @@ def test_a_copy_put_in_place_by_hand_goes_on_in_a_new_epoch_too(path: Path, tmp_
     place.parent.mkdir()
     back_up(path, place)
     journal = SqliteJournal.open(place, stream="main")
-    before, reason = query(journal.path, "SELECT epoch, reason FROM epochs ORDER BY first_offset, began")[-2:]
+    before, reason = query(journal.path, "SELECT epoch, reason FROM epochs ORDER BY first_offset, began_at")[-2:]
     assert (journal.epoch, "restored") == tuple(reason)
     assert journal.epoch != before[0]
     journal.commit(follow(journal, [event("later")]))
@@ -325,7 +325,7 @@ def test_a_damaged_or_foreign_backup_is_refused(path: Path, sample: Path, tmp_pa
     with pytest.raises(StreamMismatch):
         restore_journal(copy, path, stream="other", replace=True)
     damage(copy)
-    with pytest.raises(VerificationFailed, match="does not match its seal"):
+    with pytest.raises(VerificationFailed, match="does not match its checksum"):
         restore_journal(copy, path, replace=True)
     copy.write_bytes(b"nothing of ours")
     with pytest.raises(JournalDamaged, match="not a database"):

@@ -55,7 +55,7 @@ class Absences:
     def may_revise_stop(self) -> bool:
         """Return whether history from trusted clocks may show that the current stop is not the one from before."""
         record, machines = self.state.pending_of(LINE_LEVEL), self._flow.machines
-        if record is None or record.back_at is None or LINE_LEVEL not in record.scopes:  # not lost, or no report yet
+        if record is None or record.first_report_at is None or LINE_LEVEL not in record.scopes:  # nothing to rebuild
             return False
         deciding = [name for name, view in record.views.items() if view.decides]
         return any(name in machines and machines[name].spec.has_trusted_clock for name in deciding)
@@ -75,7 +75,9 @@ class Absences:
         views = self._flow.plc_views
         if left:
             self.state.add(
-                AbsenceRecord(start=at, views=views, scopes=left, open_downtime=open_downtime, unheard=sorted(views))
+                AbsenceRecord(
+                    start=at, views=views, scopes=left, open_downtime=open_downtime, silent_machines=sorted(views)
+                )
             )
 
     def backlog_spans(self, equipment: str | None, now: Millis) -> list[TimeSpan]:
@@ -143,7 +145,7 @@ class Absences:
                 continue
             sure = says_state or (sequenced and gapless)
             if not trusted:
-                follows = name not in record.unheard  # received live; otherwise its time is unknown
+                follows = name not in record.silent_machines  # received live; otherwise its time is unknown
             elif not sequenced:
                 follows = happened - record.last_known_at(name, happened) <= MAX_UNSEQUENCED_GAP_MS
             else:
@@ -162,7 +164,7 @@ class Absences:
         """Note the birth or death of a machine with a trusted clock; neither reveals the machine's status."""
         for record in self.state.records:
             if record.concerns(name):
-                if isinstance(body, BirthReport) and (record.end is None or name in record.unheard):
+                if isinstance(body, BirthReport) and (record.end is None or name in record.silent_machines):
                     record.note_birth(name, gapless=gapless)
                 if record.end is None and record.unwatched:
                     self._schedule(record, now, is_late=False)
@@ -179,13 +181,13 @@ class Absences:
         if waits and not record.unwatched:
             record.due = now + BACKLOG_SETTLE_MS if is_late and record.due is not None else record.due
             return
-        record.back_at = now if record.back_at is None else record.back_at
+        record.first_report_at = now if record.first_report_at is None else record.first_report_at
         if record.is_full:
             record.due = now
         elif not waits and (is_late or record.due is None or record.due > now + BACKLOG_SETTLE_MS):
-            record.due = min(now + BACKLOG_SETTLE_MS, record.back_at + MAX_BACKLOG_MS)
+            record.due = min(now + BACKLOG_SETTLE_MS, record.first_report_at + MAX_BACKLOG_MS)
         elif waits:
-            record.due = record.back_at + SILENT_MACHINE_WAIT_MS
+            record.due = record.first_report_at + SILENT_MACHINE_WAIT_MS
         record.due = max(record.due or now, now)
 
     def make_due(self, at: Millis) -> None:

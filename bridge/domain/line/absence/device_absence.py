@@ -32,7 +32,7 @@ class DeviceAbsences(Absences):
             pending = [each for each in self.state.pending if each.concerns(name)]
             for each in pending:
                 each.mark_lost(name, stands=machine.view().stands, heard_at=at, at=at)
-            if not any(each.of in (None, name) for each in pending):
+            if not any(each.scope in (None, name) for each in pending):
                 found[name] = self._flow.view(machine)
         return found
 
@@ -55,7 +55,7 @@ class DeviceAbsences(Absences):
         now = max(moment.at, moment.received)
         self._note_seen_again(machines, at=moment.at, now=now)
         line = self.state.pending_of(LINE_LEVEL)
-        if line is None or line.of is None:
+        if line is None or line.scope is None:
             return
         for machine in machines:
             if machine.spec.id in line.views and not line.concerns(machine.spec.id):
@@ -71,14 +71,14 @@ class DeviceAbsences(Absences):
     def _stands_otherwise(self, line: AbsenceRecord) -> bool:
         """Return whether the line is known to be stopped by a machine whose reports are not awaited."""
         views = self._flow.plc_views
-        return any(view.stands and view.decides and name not in line.unheard for name, view in views.items())
+        return any(view.stands and view.decides and name not in line.silent_machines for name, view in views.items())
 
     def set_forward(self, by: Millis) -> None:
         """Shift pending absences by a forward step of the host's clock, so that they begin after the skipped time."""
         for each in self.state.pending:
             each.start += by
-            each.away = {name: at + by for name, at in each.away.items()}
-            each.heard = {name: at + by for name, at in each.heard.items()}
+            each.lost_devices = {name: at + by for name, at in each.lost_devices.items()}
+            each.known_until = {name: at + by for name, at in each.known_until.items()}
             for before in each.scopes.values():
                 before.since = None if before.since is None else before.since + by
 
@@ -86,17 +86,17 @@ class DeviceAbsences(Absences):
         name, known = machine.spec.id, self._find_unheard(machine.spec.id)
         if known is not None:
             view = known.last_view(name)
-        seen_at = machine.device.state.seen_at
+        seen_at = machine.device.state.last_seen_at
         heard_at = (known and known.absent_since(name)) or (at if seen_at is None else min(seen_at, at))
-        record = AbsenceRecord(start=at, views={name: view}, scopes={}, open_downtime=None, of=name, unwatched=False)
-        record.away[name] = heard_at
+        record = AbsenceRecord(start=at, views={name: view}, scopes={}, open_downtime=None, scope=name, unwatched=False)
+        record.lost_devices[name] = heard_at
         record.add_unheard(name, stands=machine.view().stands)
         before = output.mark_lost(name, at)
         if before is not None:
             record.scopes[name] = before
         self.state.add(record)
         line = self.state.pending_of(LINE_LEVEL)
-        if line is not None and line.of is not None:
+        if line is not None and line.scope is not None:
             line.mark_lost(name, stands=machine.view().stands, heard_at=heard_at, at=at)
 
     def _begin_line(self, *, at: Millis) -> None:
@@ -104,25 +104,25 @@ class DeviceAbsences(Absences):
         if self.state.pending_of(LINE_LEVEL) is not None:
             return
         views = self._flow.plc_views
-        away = {each.of: each for each in self.state.pending if each.of is not None and each.unheard}
+        away = {each.scope: each for each in self.state.pending if each.scope is not None and each.silent_machines}
         if not any(views[name].decides for name in away):
             return
-        record = AbsenceRecord(start=at, views=views, scopes={}, open_downtime=None, of=LINE_LEVEL, unwatched=False)
+        record = AbsenceRecord(start=at, views=views, scopes={}, open_downtime=None, scope=LINE_LEVEL, unwatched=False)
         for name, each in away.items():
-            record.views[name], record.away[name] = each.last_view(name), each.away[name]
+            record.views[name], record.lost_devices[name] = each.last_view(name), each.lost_devices[name]
             record.add_unheard(name, stands=self._flow.machines[name].view().stands)
         self.state.add(record)
 
     def _find_unheard(self, name: str) -> AbsenceRecord | None:
         """Return the latest absence since which the machine has not reported."""
-        return next((each for each in reversed(self.state.records) if name in each.unheard), None)
+        return next((each for each in reversed(self.state.records) if name in each.silent_machines), None)
 
     def _note_seen_again(self, machines: Sequence[Machine], *, at: Millis, now: Millis) -> None:
         """Note machines known again by a report that was not applied, such as one of bad quality."""
         for machine in machines:
             view = self._flow.view(machine)
             for each in self.state.pending:
-                if each.of is not None and view.status != "offline" and view.equipment in each.unheard:
+                if each.scope is not None and view.status != "offline" and view.equipment in each.silent_machines:
                     each.add_report(view, at=at, gapless=False, says_state=True, current_known=True, joins_late=False)
                     self._schedule(each, now, is_late=False)
 

@@ -39,22 +39,33 @@ class StateBeforeLoss(Struct):
     since: Millis | None = None  # when it was lost; None: at the absence's start
 
 
-class AbsenceRecord(Struct, kw_only=True):
+class AbsenceRecord(
+    Struct,
+    kw_only=True,
+    rename={
+        "known_until": "heard",
+        "silent_machines": "unheard",
+        "first_report_at": "back_at",
+        "scope": "of",
+        "lost_devices": "away",
+        "assumed_stopped": "stood",
+    },
+):
     start: Millis
     views: dict[str, MachineView]  # at the start, by machine
     scopes: dict[str, StateBeforeLoss]
     open_downtime: str | None
     points: list[StatusPoint] = field(default_factory=list)
-    heard: dict[str, Millis] = field(default_factory=dict)  # latest instant of known status; default: `start`
-    unheard: list[str] = field(default_factory=list)  # machines that have not reported since they were lost
+    known_until: dict[str, Millis] = field(default_factory=dict)  # latest instant of known status; default: `start`
+    silent_machines: list[str] = field(default_factory=list)  # machines that have not reported since they were lost
     doubtful: list[str] = field(default_factory=list)  # machines with a missing report and no state report since
     late: dict[str, Millis] = field(default_factory=dict)  # the latest report that arrived after newer ones
-    back_at: Millis | None = None  # arrival of the first report since
+    first_report_at: Millis | None = None  # arrival of the first report since
     due: Millis | None = None  # when it is rebuilt
     end: Millis | None = None  # where its rebuild ended; None: not rebuilt yet
-    of: str | None = None  # the machine or line whose devices were lost; None: the bridge's absence
-    away: dict[str, Millis] = field(default_factory=dict)  # lost devices, and when each last reported
-    stood: list[str] = field(default_factory=list)  # those of `unheard` that count as stopped until they report
+    scope: str | None = None  # the machine or line whose devices were lost; None: the bridge's absence
+    lost_devices: dict[str, Millis] = field(default_factory=dict)  # lost devices, and when each last reported
+    assumed_stopped: list[str] = field(default_factory=list)  # those of `silent_machines` that count as stopped
     unwatched: bool = True  # the bridge did not observe some part of it
 
     @property
@@ -64,12 +75,12 @@ class AbsenceRecord(Struct, kw_only=True):
     @property
     def is_waiting(self) -> bool:
         """Return whether a machine whose history decides has not reported yet."""
-        own = self.of not in (None, LINE_LEVEL)
-        return any((own or view.decides) and name in self.unheard for name, view in self.views.items())
+        own = self.scope not in (None, LINE_LEVEL)
+        return any((own or view.decides) and name in self.silent_machines for name, view in self.views.items())
 
     def absent_since(self, equipment: str) -> Millis | None:
         """Return since when reports of a device may have been queued; None: it was never absent."""
-        return self.start if self.of is None else self.away.get(equipment)
+        return self.start if self.scope is None else self.lost_devices.get(equipment)
 
     def concerns(self, equipment: str) -> bool:
         """Return whether reports of a machine add to this absence."""
@@ -77,32 +88,32 @@ class AbsenceRecord(Struct, kw_only=True):
 
     def mark_unwatched(self, names: Iterable[str], *, at: Millis) -> None:
         """Mark all its machines as lost: the bridge stopped observing before the rebuild."""
-        if self.of is not None:
+        if self.scope is not None:
             for name in names:
-                if name not in self.away:
-                    self.away[name] = self.heard[name] = at
-        for name in self.stood:
-            self._put(self.heard.get(name, self.start), self._lost_view(name))
-            self.heard[name] = at
-        self.unwatched, self.stood = True, []
-        self.unheard = sorted(self.views)
-        self.back_at = self.due = None
+                if name not in self.lost_devices:
+                    self.lost_devices[name] = self.known_until[name] = at
+        for name in self.assumed_stopped:
+            self._put(self.known_until.get(name, self.start), self._lost_view(name))
+            self.known_until[name] = at
+        self.unwatched, self.assumed_stopped = True, []
+        self.silent_machines = sorted(self.views)
+        self.first_report_at = self.due = None
 
     def mark_lost(self, name: str, *, stands: bool, heard_at: Millis, at: Millis) -> None:
         """Mark a machine as lost, or lost again, before the rebuild."""
-        if name in self.unheard:
+        if name in self.silent_machines:
             return
-        if self.of is not None and name not in self.away:
-            self.away[name], self.heard[name] = heard_at, at
+        if self.scope is not None and name not in self.lost_devices:
+            self.lost_devices[name], self.known_until[name] = heard_at, at
         self.add_unheard(name, stands=stands)
         if not self.unwatched:
-            self.back_at = self.due = None
+            self.first_report_at = self.due = None
 
     def add_unheard(self, name: str, *, stands: bool) -> None:
         """Add a lost machine; one that `stands` counts as stopped until something else is known."""
         if stands:
-            self.stood = sorted([*self.stood, name])
-        self.unheard = sorted([*self.unheard, name])
+            self.assumed_stopped = sorted([*self.assumed_stopped, name])
+        self.silent_machines = sorted([*self.silent_machines, name])
 
     def add_watched_view(self, view: MachineView, *, at: Millis) -> None:
         """Add the view of a machine that is not absent."""
@@ -120,18 +131,18 @@ class AbsenceRecord(Struct, kw_only=True):
     def is_superseded(self, equipment: str, at: Millis) -> bool:
         """Return whether newer data of the machine is known."""
         since = self.absent_since(equipment)
-        if since is None or equipment in self.unheard:
+        if since is None or equipment in self.silent_machines:
             return False
-        return min(since, self.start) <= at < self.heard.get(equipment, self.start)
+        return min(since, self.start) <= at < self.known_until.get(equipment, self.start)
 
     def note_birth(self, name: str, *, gapless: bool) -> None:
         """Note a birth: it does not give the machine's status, but reports before it may be missing."""
         if not gapless:
-            self._put(self.heard.get(name, self.start), self._lost_view(name))
+            self._put(self.known_until.get(name, self.start), self._lost_view(name))
 
     def last_known_at(self, name: str, at: Millis) -> Millis:
         """Return the latest instant, not after `at`, at which a machine's status is known."""
-        heard = self.heard.get(name, self.start)
+        heard = self.known_until.get(name, self.start)
         return self.late.get(name, at) if self.is_superseded(name, at) else heard
 
     def add_report(
@@ -147,11 +158,11 @@ class AbsenceRecord(Struct, kw_only=True):
             return
         self._join_late(name, gapless=joins_late)
         if not gapless:
-            self._put(self.heard.get(name, self.start), self._lost_view(name))
+            self._put(self.known_until.get(name, self.start), self._lost_view(name))
             if not current_known:
                 self.doubtful = sorted({*self.doubtful, name})
         self._take_heard(name)
-        self.heard[name] = at
+        self.known_until[name] = at
         if says_state and name in self.doubtful:
             self.doubtful.remove(name)
         # a gapless report without a state leaves a known status unchanged
@@ -164,9 +175,9 @@ class AbsenceRecord(Struct, kw_only=True):
 
         If no report is missing before it, the machine's last known status held to the end.
         """
-        before = self.heard.get(name, self.start)
-        self.heard[name] = max(at, before)
-        if name not in self.unheard:
+        before = self.known_until.get(name, self.start)
+        self.known_until[name] = max(at, before)
+        if name not in self.silent_machines:
             return at >= before and self._join_late(name, gapless=gapless)
         if not gapless:
             self._put(before, self._lost_view(name))
@@ -175,17 +186,19 @@ class AbsenceRecord(Struct, kw_only=True):
 
     def sorted_points(self, until: Millis) -> list[StatusPoint]:
         """Return every status change before `until` in time order, including those to unknown."""
-        lost = [StatusPoint(self.heard.get(name, self.start), self._lost_view(name)) for name in self.unheard]
+        lost = [
+            StatusPoint(self.known_until.get(name, self.start), self._lost_view(name)) for name in self.silent_machines
+        ]
         return sorted((each for each in (*self.points, *lost) if each.at < until), key=lambda point: point.at)
 
     def _lost_view(self, name: str) -> MachineView:
         """Return a machine's view after its last report, for a time in which reports may be missing."""
         last = self.last_view(name)
-        return replace(unknown_view(last), stands=name in self.stood, broken=last.broken)
+        return replace(unknown_view(last), stands=name in self.assumed_stopped, broken=last.broken)
 
     def _take_heard(self, name: str) -> None:
-        self.unheard = [each for each in self.unheard if each != name]
-        self.stood = [each for each in self.stood if each != name]
+        self.silent_machines = [each for each in self.silent_machines if each != name]
+        self.assumed_stopped = [each for each in self.assumed_stopped if each != name]
 
     def _add_late_report(self, view: MachineView, *, at: Millis, gapless: bool, says_state: bool) -> None:
         """Add a point older than known ones; it holds until the next report that follows it without a gap."""
@@ -197,7 +210,7 @@ class AbsenceRecord(Struct, kw_only=True):
             self._put(at, view)
         if says_state or follows:
             self._put(at, unknown_view(view))
-        self._put(self.heard.get(name, self.start), newest)
+        self._put(self.known_until.get(name, self.start), newest)
 
     def _join_late(self, name: str, *, gapless: bool) -> bool:
         """Extend the last late point if no report is missing before the next; return whether it was extended."""
@@ -225,8 +238,8 @@ class AbsenceState(Struct):
 
     def add(self, record: AbsenceRecord) -> None:
         self.records.append(record)
-        alike = [each for each in self.records if (each.of is None) == (record.of is None)]
-        oldest = [id(each) for each in alike[:-MAX_ABSENCES] if each.of is None or each.end is not None]
+        alike = [each for each in self.records if (each.scope is None) == (record.scope is None)]
+        oldest = [id(each) for each in alike[:-MAX_ABSENCES] if each.scope is None or each.end is not None]
         self.records = [each for each in self.records if id(each) not in oldest]
 
     @property
@@ -237,7 +250,8 @@ class AbsenceState(Struct):
     def pending_of(self, scope: str) -> AbsenceRecord | None:
         """Return the pending absence in which this scope will be rebuilt."""
         return next(
-            (each for each in self.pending if each.of == scope or (each.of is None and scope in each.scopes)), None
+            (each for each in self.pending if each.scope == scope or (each.scope is None and scope in each.scopes)),
+            None,
         )
 
     def records_at(self, equipment: str, at: Millis) -> list[AbsenceRecord]:

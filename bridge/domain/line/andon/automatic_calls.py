@@ -49,7 +49,7 @@ class AutomaticCalls:
         if self._area is None or priority == "critical" or self._area.admit(self._line, at=moment.at):
             self._raise(request, before, moment)
         else:
-            self.flood.held = HeldCall(help=request, at=moment.at)
+            self.flood.held = HeldCall(request=request, at=moment.at)
         return True
 
     def release_held(self, moment: Moment, *, wanted: bool) -> None:
@@ -57,13 +57,13 @@ class AutomaticCalls:
         held, self.flood.held = self.flood.held, None
         if held is None or not wanted:
             return
-        found = find_related_call(self._state.open.values(), held.help, is_escalating=self._registry.is_escalating)
+        found = find_related_call(self._state.open.values(), held.request, is_escalating=self._registry.is_escalating)
         if found is not None and found[0] is not CallRelation.RECURRENCE:
-            self._reuse_call(*found, held.help, moment)
+            self._reuse_call(*found, held.request, moment)
             return
         if self._area is not None:
             self._area.record_raised(self._line, at=moment.at)
-        self._raise(held.help, None if found is None else found[1], moment)
+        self._raise(held.request, None if found is None else found[1], moment)
 
     def finish_downtime(self, *, line_runs: bool, moment: Moment) -> None:
         """Drop the held call of the downtime that just closed; pause the linked calls if the line runs again."""
@@ -74,7 +74,7 @@ class AutomaticCalls:
         for call in self._state.open.values():
             if call.downtime_id is None:
                 continue
-            call.over = True
+            call.line_ran_since = True
             if call.priority != "critical" and not call.paused:
                 self._registry.pause(call, moment=moment)
 
@@ -86,7 +86,7 @@ class AutomaticCalls:
             return
         assert held is not None, "a summary begins on a line whose call is held"
         call = self._registry.open(
-            None, held.help.andon_type, held.help.priority, moment=moment, auto_generated=True, summary=True
+            None, held.request.andon_type, held.request.priority, moment=moment, auto_generated=True, summary=True
         )
         call.description = description
         self._registry.emit_raised(call, moment)

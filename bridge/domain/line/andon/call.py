@@ -50,8 +50,8 @@ SUMMARY_KEY: Final = f"{LINE_LEVEL}/summary"
 FINAL_STATUSES: Final[frozenset[CallStatus]] = frozenset({"resolved", "cancelled"})
 
 
-class AndonCall(Struct, kw_only=True):
-    """A call that is not final. `passed`: every deadline up to this instant has been handled.
+class AndonCall(Struct, kw_only=True, rename={"handled_until": "passed", "line_ran_since": "over"}):
+    """A call that is not final. `handled_until`: every deadline up to this instant has been handled.
 
     Deadlines count from `counted_from`: the raise, or the last time the trouble came back. A paused call has none: the
     line runs again, but nobody has resolved the call yet.
@@ -64,7 +64,7 @@ class AndonCall(Struct, kw_only=True):
     priority: CallPriority
     raised_at: Millis
     dated: Millis | None  # the raise, by the clock of the device that raised it
-    passed: Millis
+    handled_until: Millis
     auto_generated: bool
     status: CallStatus = "open"
     level: int = 0
@@ -85,7 +85,7 @@ class AndonCall(Struct, kw_only=True):
     called_again_at: Millis | None = None
     counting_since: Millis | None = None  # None: since the raise
     paused: bool = False
-    over: bool = False  # the line has run since the downtime that it is linked to
+    line_ran_since: bool = False  # the line has run since the downtime that it is linked to
     highest_level: int = 0  # since the raise
     culprit: str | None = None  # of the downtime that it is linked to
     stopped: str | None = None  # of an automatic call: the machine that decides the line's status
@@ -118,9 +118,9 @@ class AndonCall(Struct, kw_only=True):
         """Restart the ladder and, unless people have `answered`, reopen the call; return the previous level."""
         before = self.level
         self.repeat += 1
-        self.over = self.over and downtime_id == self.downtime_id
+        self.line_ran_since = self.line_ran_since and downtime_id == self.downtime_id
         self.downtime_id = downtime_id
-        self.called_again_at = self.counting_since = self.passed = at
+        self.called_again_at = self.counting_since = self.handled_until = at
         self.level, self.cause, self.paused = 0, None, False
         if not answered:
             self.status = "open"
@@ -130,7 +130,7 @@ class AndonCall(Struct, kw_only=True):
     def set_forward(self, by: Millis) -> None:
         """Delay every deadline by a forward step of the host's clock."""
         self.counting_since = self.counted_from + by
-        self.passed += by
+        self.handled_until += by
 
     def take_over(self, other: "AndonCall") -> None:
         """Take over the responses and the ladder progress of another call for the same trouble."""
@@ -139,7 +139,7 @@ class AndonCall(Struct, kw_only=True):
         self.response_ms = other.response_ms
         self.arrived_at, self.downtime_id, self.stopped = other.arrived_at, other.downtime_id, other.stopped
         self.culprit = other.culprit or other.equipment
-        self.counting_since, self.passed = other.counted_from, other.passed
+        self.counting_since, self.handled_until = other.counted_from, other.handled_until
         self.level, self.cause, self.highest_level = other.level, other.cause, other.highest_level
 
 

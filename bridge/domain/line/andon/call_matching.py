@@ -92,7 +92,7 @@ def find_automatic_call(
         call
         for call in calls
         if call.auto_generated
-        and not call.over
+        and not call.line_ran_since
         and not call.summary
         and (from_station or equipment in (None, call.equipment, call.stopped))
         and is_same_family(call.andon_type, andon_type)

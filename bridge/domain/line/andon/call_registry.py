@@ -65,7 +65,7 @@ class CallRegistry:
             if due is None or due.at > moment.at:
                 continue
             step = next_step(call, self.ladders[call.priority], now=moment.at) or due
-            call.passed = max(call.passed, moment.at)
+            call.handled_until = max(call.handled_until, moment.at)
             self._steps.pop(key, None)
             if is_level_rise(step.cause):
                 self.escalate(call, step.cause, moment)
@@ -93,7 +93,7 @@ class CallRegistry:
             priority=priority,
             raised_at=moment.at,
             dated=None if moment.actor is not None else moment.dated,
-            passed=moment.at,
+            handled_until=moment.at,
             auto_generated=auto_generated,
             station_id=spec.id if spec is not None and spec.kind == "station" else None,
             summary=summary,
@@ -114,7 +114,7 @@ class CallRegistry:
 
     def link(self, call: AndonCall, downtime_id: str, *, culprit: str | None, moment: Moment) -> None:
         call.downtime_id, call.culprit = downtime_id, culprit
-        call.over = False
+        call.line_ran_since = False
         self.emit_call(call, moment)
 
     def pause(self, call: AndonCall, *, moment: Moment) -> None:
@@ -154,7 +154,7 @@ class CallRegistry:
     def escalate(self, call: AndonCall, cause: EscalationCause, moment: Moment) -> None:
         call.level += 1
         call.cause = cause
-        call.passed = max(call.passed, moment.at)  # earlier deadlines were due at the previous level
+        call.handled_until = max(call.handled_until, moment.at)  # earlier deadlines were due at the previous level
         self._steps.pop(call.key, None)
         self.emit_call(call, moment)
         self._emit_escalation(call, moment, previous_level=call.level - 1, cause=cause)

@@ -53,7 +53,7 @@ class OvertakenLevel(Struct):
         return device_time > self.stamp and abs(device_time - self.stamp - waited) <= min(PACE_MS, waited // 2)
 
 
-class Contact(Struct):
+class Contact(Struct, rename={"possible_press_at": "held"}):
     """State of one input: its level, and its last press that counted. Checkpointed."""
 
     level: bool | None = None  # the latest by the device's clock; FALSE if an overtaken FALSE may be the latest
@@ -62,12 +62,12 @@ class Contact(Struct):
     overtaken: OvertakenLevel | None = None  # the last level received, if it was overtaken
     pressed_at: Millis | None = None  # arrival of the last press
     pressed_stamp: Millis | None = None  # when that press was made, by the device's own clock
-    held: Millis | None = None  # when the last TRUE that may be another press was made: no FALSE was seen before it
+    possible_press_at: Millis | None = None  # time of the last TRUE with no FALSE before it: it may be another press
     gap: bool = False  # such a TRUE came without a timestamp, after missing reports of its device
 
     def record_press(self, *, received_at: Millis, device_time: Millis | None) -> None:
         self.pressed_at, self.pressed_stamp = received_at, device_time
-        self.held, self.gap = None, False
+        self.possible_press_at, self.gap = None, False
 
     def is_bounce(self, debounce_ms: int, *, call_open: bool, received_at: Millis, device_time: Millis | None) -> bool:
         """Return whether a press is a bounce of the last one, by arrival and by device time, if it has one.
@@ -85,7 +85,9 @@ class Contact(Struct):
         """Record a level, and return the change that it shows."""
         step = self._take(level=level, device_time=device_time, received_at=received_at, latest=latest, late=late)
         if step.level and step.before is not False:
-            self.held, self.gap = (self.held, self.gap or gap) if device_time is None else (self.stamp, self.gap)
+            self.possible_press_at, self.gap = (
+                (self.possible_press_at, self.gap or gap) if device_time is None else (self.stamp, self.gap)
+            )
         return step
 
     def _take(
@@ -114,7 +116,7 @@ class Contact(Struct):
 
     def assume_released(self) -> None:
         """Treat the observed TRUE as FALSE: no release may follow it."""
-        self.level, self.held, self.gap = False, None, False
+        self.level, self.possible_press_at, self.gap = False, None, False
         if self.overtaken is not None:
             self.overtaken.level = False
 
@@ -127,7 +129,7 @@ class Contact(Struct):
         if level:
             return LevelChange(before=self.level, level=True, device_time=device_time)
         if self._shows_press(device_time):
-            return LevelChange(before=False, level=True, device_time=self.held)
+            return LevelChange(before=False, level=True, device_time=self.possible_press_at)
         if previous is not None and not previous.level:
             return LevelChange(
                 before=False, level=False, device_time=device_time
@@ -136,10 +138,10 @@ class Contact(Struct):
         return LevelChange(before=before, level=False, device_time=device_time)
 
     def _shows_press(self, released: Millis) -> bool:
-        """Return whether a FALSE was made before the TRUE in `held`, with no counted press in between."""
-        if self.held is None or released > self.held:
+        """Return whether a FALSE was made before the possible press, with no counted press in between."""
+        if self.possible_press_at is None or released > self.possible_press_at:
             return False
-        return self.pressed_stamp is None or not released <= self.pressed_stamp <= self.held
+        return self.pressed_stamp is None or not released <= self.pressed_stamp <= self.possible_press_at
 
 
 class LevelChange(NamedTuple):

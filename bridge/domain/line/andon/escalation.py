@@ -170,7 +170,7 @@ def _steps(call: AndonCall, ladder: EscalationLadder) -> Iterator[EscalationStep
     if call.acknowledged_at is None:
         reminders.append(ladder.acknowledge_reminder_ms)
     for within_ms in reminders:
-        if within_ms is not None and (at := deadline(call, within_ms, ladder)) > call.passed:
+        if within_ms is not None and (at := deadline(call, within_ms, ladder)) > call.handled_until:
             yield EscalationStep(at, "reminder")
 
 
@@ -192,7 +192,7 @@ def _upcoming_deadlines(call: AndonCall, ladder: EscalationLadder) -> Iterator[E
 def _first_open_deadline(call: AndonCall, within_ms: int, ladder: EscalationLadder) -> Millis | None:
     """Return the first of a deadline and the steps after it that has not passed; None after one per level."""
     steps = (deadline(call, within_ms + step * ladder.step_ms, ladder) for step in range(ladder.top + 1))
-    return next((at for at in steps if at > call.passed), None)
+    return next((at for at in steps if at > call.handled_until), None)
 
 
 def _roles(

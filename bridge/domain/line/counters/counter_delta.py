@@ -62,12 +62,12 @@ def judge_sample(register: Register | None, sample: RegisterSample, *, limits: R
         return CounterDelta(register=register, delta=0, kind="history", since=sample.at, until=sample.at)
     if register.suspect is not None:
         return _resolve_suspect(register, register.suspect, sample, table)
-    cut = may_have_reset(register, sample, interrupted=register.cut)
+    cut = may_have_reset(register, sample, interrupted=register.interrupted)
     step = table.explain(register, sample, may_be_reset=cut)
     if step is None:
         return _hold(register, table.make_suspect(register, sample, may_be_reset=cut))
     if step.kind == "dip":
-        register = replace(register, hid_at=hidden_until(register, sample))
+        register = replace(register, may_hide_until=hidden_until(register, sample))
     return _count(register, sample, step, table)
 
 
@@ -86,11 +86,13 @@ def _is_superseded(register: Register, sample: RegisterSample, table: CounterTab
 def _resolve_suspect(
     register: Register, suspect: SuspectSample, sample: RegisterSample, table: CounterTable
 ) -> CounterDelta:
-    cut = may_have_reset(register, sample, interrupted=suspect.cut or register.cut)
+    cut = may_have_reset(register, sample, interrupted=suspect.interrupted or register.interrupted)
     if sample.value == suspect.value and suspect.verdict == "reset" and not suspect.pieces:
         return _hold(register, _extend_zero_suspect(suspect, sample, may_be_reset=cut, table=table))
     from_old = table.explain(register, sample, may_be_reset=cut)
-    from_new = table.explain(suspect, sample, may_be_reset=may_have_reset(suspect, sample, interrupted=register.cut))
+    from_new = table.explain(
+        suspect, sample, may_be_reset=may_have_reset(suspect, sample, interrupted=register.interrupted)
+    )
     if from_old is not None and (from_new is None or _is_back(suspect, from_old)):
         return _refute(_count(register, sample, from_old, table), suspect, also_new=from_new is not None)
     from_new = from_new or table.step_at_same_rate(suspect, sample)
@@ -110,15 +112,17 @@ def _extend_zero_suspect(
         dated=sample.dated,
         boot_id=sample.boot_id,
         lag_ms=lag_ms,
-        cut=may_be_reset,
+        interrupted=may_be_reset,
         estimated=suspect.estimated or may_be_reset,
-        seen=suspect.seen + 1,
+        occurrences=suspect.occurrences + 1,
     )
 
 
 def _is_back(suspect: SuspectSample, from_old: RegisterChange) -> bool:
     """Return whether the old level wins if both explain a sample: not for a dip, nor if a reset is likely."""
-    return from_old.kind != "dip" and not (suspect.verdict == "reset" and (suspect.cut or suspect.seen > 1))
+    return from_old.kind != "dip" and not (
+        suspect.verdict == "reset" and (suspect.interrupted or suspect.occurrences > 1)
+    )
 
 
 def _count(register: Register, sample: RegisterSample, step: RegisterChange, table: CounterTable) -> CounterDelta:
@@ -130,13 +134,13 @@ def _count(register: Register, sample: RegisterSample, step: RegisterChange, tab
         since=since,
         until=until,
         estimated=step.estimated,
-        hid_at=register.hid_at,
+        hid_at=register.may_hide_until,
     )
 
 
 def _hold(register: Register, suspect: SuspectSample, *, refused: int = 0) -> CounterDelta:
     return CounterDelta(
-        register=replace(register, suspect=suspect, cut=False, hid_at=hidden_until(register, suspect)),
+        register=replace(register, suspect=suspect, interrupted=False, may_hide_until=hidden_until(register, suspect)),
         delta=0,
         kind="held",
         since=suspect.at,
@@ -163,7 +167,7 @@ def _confirm(
     after = _advance(register, suspect, sample, step, table)
     if step.kind == "released":  # two steps in a row at the same high rate
         proven = min(suspect.rate, after.pace)
-        after = replace(after, over=max(after.over, proven), fastest=max(after.fastest, proven))
+        after = replace(after, refuted_limit=max(after.refuted_limit, proven), fastest=max(after.fastest, proven))
     return CounterDelta(
         register=after,
         delta=counted + step.pieces,
@@ -174,7 +178,7 @@ def _confirm(
         released=counted,
         refused=suspect.pieces - counted,
         hidden=counted,
-        hid_at=register.hid_at,
+        hid_at=register.may_hide_until,
     )
 
 
@@ -200,7 +204,7 @@ def _advance(
     """Return the register at the sample, which is `step` after the sample `before`; a dip keeps its value."""
     if step.kind == "dip":
         dipped = _at(register, replace(before, boot_id=sample.boot_id), lag_ms=before.lag_ms)
-        return replace(dipped, hid_at=register.hid_at)
+        return replace(dipped, may_hide_until=register.may_hide_until)
     elapsed = elapsed_ms(before, sample)
     after = _at(
         register, sample, lag_ms=lag_after(before, sample, step.pieces, per_minute=table.limits.max_rate_per_minute)
@@ -209,7 +213,7 @@ def _advance(
     pace = rate_of(step.pieces, elapsed) if is_over else 0.0
     found = replace(after, pace=pace)
     if pace and step.kind != "released":
-        found = replace(found, over=max(found.over, pace))
+        found = replace(found, refuted_limit=max(found.refuted_limit, pace))
     return _measure(found, before, sample, step.pieces, table)
 
 
@@ -241,7 +245,7 @@ def _at(register: Register, mark: RegisterSample, *, lag_ms: int) -> Register:
         dated=mark.dated,
         boot_id=mark.boot_id,
         lag_ms=lag_ms,
-        cut=False,
+        interrupted=False,
         suspect=None,
-        hid_at=None,
+        may_hide_until=None,
     )

@@ -107,7 +107,7 @@ class CounterTable:
             verdict=verdict,
             estimated=estimated,
             rate=rate_of(max(step, 0), elapsed_ms(last or before, after)),
-            cut=may_be_reset,
+            interrupted=may_be_reset,
         )
 
     def step_at_same_rate(self, suspect: SuspectSample, after: RegisterSample) -> RegisterChange | None:

@@ -122,7 +122,7 @@ def measure_fit(registers: Registers, *, max_rate: float, released: int, refused
         held=max(held.get("total", 0), held.get("good", 0) + held.get("reject", 0)),
         released=released,
         refused=refused,
-        over=max((register.over for register in registers.values()), default=0.0),
+        over=max((register.refuted_limit for register in registers.values()), default=0.0),
         max_rate=max_rate,
     )
 

@@ -32,30 +32,35 @@ class RegisterSample(Struct, frozen=True):
     lag_ms: int = 0  # it was read at most this long before it was received
 
 
-class SuspectSample(RegisterSample, frozen=True, kw_only=True):
+class SuspectSample(RegisterSample, frozen=True, kw_only=True, rename={"occurrences": "seen", "interrupted": "cut"}):
     """A sample that the table does not explain; the next one confirms or refutes it."""
 
     pieces: int  # held: counted if it is confirmed, unless the verdict is `rebase`
     verdict: ChangeKind  # what it is if it is confirmed
     estimated: bool
     rate: float  # pieces a minute of the step that led to it
-    cut: bool  # the device restarted or was offline between the accepted value and this one
+    interrupted: bool  # the device restarted or was offline between the accepted value and this one
     tries: int = 1  # suspects in a row, none of which confirmed the one before
-    seen: int = 1  # samples in a row that showed it
+    occurrences: int = 1  # samples in a row that showed it
 
 
-class Register(RegisterSample, frozen=True, kw_only=True):
+class Register(
+    RegisterSample,
+    frozen=True,
+    kw_only=True,
+    rename={"interrupted": "cut", "refuted_limit": "over", "may_hide_until": "hid_at"},
+):
     """Last accepted sample of one counter, and its measured rates."""
 
-    cut: bool = False  # the device restarted or was offline since the last sample
+    interrupted: bool = False  # the device restarted or was offline since the last sample
     fastest: float = 0.0  # pieces a minute, the highest sustained rate so far; 0: unknown
-    over: float = 0.0  # the fastest rate that proved `max_rate_per_minute` too low; 0: none did
+    refuted_limit: float = 0.0  # the fastest rate that proved `max_rate_per_minute` too low; 0: none did
     pace: float = 0.0  # the rate of the last step, if above the maximum rate; else 0
     spells: int = 0  # stretches of production over which a rate was measured
     spell_ms: int = 0  # of the current stretch
     spell_pieces: int = 0
     suspect: SuspectSample | None = None
-    hid_at: Millis | None = None  # the latest sample since that may hide pieces made by then
+    may_hide_until: Millis | None = None  # the latest sample since that may hide pieces made by then
 
     @property
     def usual_rate(self) -> float:
@@ -110,13 +115,13 @@ def hidden_until(register: Register, sample: RegisterSample) -> Millis:
 
     A sample later than `MAX_REPORT_DELAY_MS` after the last one does not move it: no pieces were counted meanwhile.
     """
-    hid_at = register.hid_at
+    hid_at = register.may_hide_until
     return sample.at if hid_at is None or sample.at - hid_at <= MAX_REPORT_DELAY_MS else hid_at
 
 
 def mark_interrupted(register: Register) -> Register:
     """Record that the device restarted or was offline: its register may have been reset."""
-    return replace(register, cut=True)
+    return replace(register, interrupted=True)
 
 
 def set_register_forward(register: Register, by: Millis) -> Register:

@@ -54,8 +54,8 @@ def _may_be_current(report: Report, device: Device, machine: Machine | None) -> 
     newer = device.is_newer_than_known(report)
     if isinstance(body, CountsReport):
         return newer
-    if isinstance(body, BirthReport) and machine is not None and machine.state.said is not None:
-        return newer and not machine.state.said.estimated  # a retained state may have come first
+    if isinstance(body, BirthReport) and machine is not None and machine.state.reported is not None:
+        return newer and not machine.state.reported.estimated  # a retained state may have come first
     return newer or not device.state.was_heard_live
 
 
@@ -81,7 +81,7 @@ def affected_machines(report: Report, machine: Machine | None, machines: Iterabl
 def _is_unheard(machine: Machine, body: BirthReport | DeathReport) -> bool:
     if machine.device.state.was_heard_live:
         return False
-    return isinstance(body, DeathReport) or machine.state.said is None
+    return isinstance(body, DeathReport) or machine.state.reported is None
 
 
 def moment_of(
@@ -119,9 +119,9 @@ def record_sign_of_life(report: Report, device: Device, *, now: Millis) -> None:
         return
     if report.retained:
         state.live = state.was_heard_live
-        state.seen_at = now if state.seen_at is None else state.seen_at
+        state.last_seen_at = now if state.last_seen_at is None else state.last_seen_at
         return
-    state.seen_at, state.live, state.offline = now, True, None
+    state.last_seen_at, state.live, state.offline = now, True, None
 
 
 def find_refusal(report: Report, machine: Machine | None) -> Disposition | None:

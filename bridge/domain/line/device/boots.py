@@ -36,7 +36,7 @@ def is_of_earlier_run(report: Report, state: DeviceState, *, modulus: int) -> bo
 
 def is_of_overtaken_boot(report: Report, state: DeviceState) -> bool:
     """Return whether a boot never seen precedes the current one, as boot ids that have always grown show."""
-    boot, current, spoke_at = report.body.boot_id, state.boot_id, state.spoke_at
+    boot, current, spoke_at = report.body.boot_id, state.boot_id, state.last_live_at
     if boot is None or current is None or spoke_at is None or report.received_at - spoke_at >= SILENT_BOOT_MS:
         return False
     if not (state.has_growing_boot_ids and is_newer_boot(current, boot)):
@@ -60,7 +60,7 @@ def is_boot_id_reused(report: Report, past: PastBoot, *, is_repeat: bool, modulu
 
 def is_boot_resumed(report: Report, past: PastBoot, state: DeviceState, *, modulus: int) -> bool:
     """Return whether a boot thought to be over continues where it was, while its supposed successor is silent."""
-    seq, spoke_at = report.body.seq, state.spoke_at
+    seq, spoke_at = report.body.seq, state.last_live_at
     if report.redelivered or (spoke_at is not None and report.received_at - spoke_at < SILENT_BOOT_MS):
         return False
     return past.run is None or seq is None or sequence.is_ahead_of(past.run, seq, modulus=modulus)

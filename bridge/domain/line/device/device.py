@@ -72,13 +72,13 @@ class Device:
         if is_late or report.body.boot_id not in (None, self.state.boot_id):
             return
         if (at := self.read_clock(report)) is not None:
-            self.state.stamp.record(at, checksum_of(report.body), received_at=report.received_at)
+            self.state.timestamp_trail.record(at, checksum_of(report.body), received_at=report.received_at)
 
     def has_identity(self, report: Report) -> bool:
         """Return whether (boot_id, seq) or a unique `ts` distinguishes a resend of this report from an equal one."""
         if report.body.is_sequenced:
             return True
-        return self.read_clock(report) is not None and self.state.stamp.has_unique_timestamps
+        return self.read_clock(report) is not None and self.state.timestamp_trail.has_unique_timestamps
 
     def is_proven_repeat(self, report: Report) -> bool:
         """Return whether a report of known content must be the one that was accepted before.
@@ -86,7 +86,7 @@ class Device:
         Equal presses within one second may arrive out of order: with a clock of whole seconds, a press is accepted
         twice rather than lost.
         """
-        at, stamp = self.read_clock(report), self.state.stamp
+        at, stamp = self.read_clock(report), self.state.timestamp_trail
         if at is None or (isinstance(report.body, AndonReport) and not stamp.has_unique_timestamps):
             return False
         if isinstance(report.body, BirthReport) and self.state.offline is None:
@@ -103,29 +103,29 @@ class Device:
 
     @property
     def is_ineffective(self) -> bool:
-        return self.state.futile is not None and self.state.futile.shown
+        return self.state.ineffective_run is not None and self.state.ineffective_run.emitted
 
     def ineffective_at(self) -> Millis | None:
         """Return when the device becomes ineffective, unless a report has an effect before."""
-        return None if self.state.futile is None else self.state.futile.due
+        return None if self.state.ineffective_run is None else self.state.ineffective_run.due
 
     def mark_ineffective(self, at: Millis) -> bool:
         """Mark the device ineffective if that is due; return whether it was."""
-        futile = self.state.futile
+        futile = self.state.ineffective_run
         if futile is None or futile.due is None or futile.due > at:
             return False
-        futile.due, futile.shown = None, True
+        futile.due, futile.emitted = None, True
         return True
 
     def add_unreported(self, gap: int) -> int | None:
         """Add the gap before this report; return all missing reports that no event has reported yet, or None."""
         self.state.add_unreported(gap)
-        return self.state.untold or None
+        return self.state.unreported_missing or None
 
     def note_emitted(self, events: int) -> None:
         """Clear the unreported gap if any event was emitted."""
         if events:
-            self.state.untold = 0
+            self.state.unreported_missing = 0
 
     def place_in_sequence(self, report: Report) -> Placement | Disposition:
         """Place a live report in the device's sequence, or return why it has no effect."""
@@ -153,7 +153,7 @@ class Device:
         placed = self._place_current(report)
         if isinstance(placed, Disposition):
             return placed
-        state.spoke_at = report.received_at
+        state.last_live_at = report.received_at
         if placed.kind in ("stray", "anew") or resumed or not placed.is_certain:
             state.unplaced += 1
             return placed._replace(is_certain=False)
@@ -211,7 +211,7 @@ class Device:
             self._keep_past(PastBoot(state.boot_id, state.run))
         if boot_id != state.boot_id:
             state.clock.reset_offsets()
-        state.boot_id, state.run, state.spoke_at = boot_id, None, None
+        state.boot_id, state.run, state.last_live_at = boot_id, None, None
 
     # Sequence
 
@@ -244,7 +244,7 @@ class Device:
         if not isinstance(body, SUPERSEDED_WHEN_LATE):
             return placed._replace(is_certain=True)
         ts = self.read_clock(report)
-        if placed.is_certain or (ts is not None and self.state.stamp.is_older(ts)):
+        if placed.is_certain or (ts is not None and self.state.timestamp_trail.is_older(ts)):
             return suppressed("out_of_order")
         assert run is not None, "it was placed there"
         assert body.seq is not None, "it was placed by it"
@@ -294,4 +294,4 @@ class Device:
 
     def _is_repeated_start(self, report: Report) -> bool:
         at = self.read_clock(report)
-        return at is not None and self.state.stamp.is_proven_same_start(at, received_at=report.received_at)
+        return at is not None and self.state.timestamp_trail.is_proven_same_start(at, received_at=report.received_at)

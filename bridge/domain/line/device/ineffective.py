@@ -20,14 +20,14 @@ NEUTRAL_REASONS: Final = frozenset({"retained", "historical", "duplicate_command
 """Suppressions that show nothing about the device's current state."""
 
 
-class IneffectiveRun(Struct):
+class IneffectiveRun(Struct, rename={"emitted": "shown"}):
     """A run of reports without effect. Checkpointed."""
 
     since: Millis
     latest: Millis
     reason: str  # of the latest
     due: Millis | None = None  # when the device becomes ineffective
-    shown: bool = False
+    emitted: bool = False
 
     def set_forward(self, by: Millis) -> None:
         """Shift the run by a forward jump of the host's clock: the skipped time does not count."""
@@ -52,9 +52,9 @@ def is_effective(disposition: Disposition) -> bool:
 
 def extend_run(run: IneffectiveRun | None, reason: str, *, now: Millis, at: Millis) -> IneffectiveRun:
     """Return the run extended by one report; `at`: the line's time, before which nothing can be due."""
-    if run is None or (now - run.latest > PAUSE_MS and not run.shown):
+    if run is None or (now - run.latest > PAUSE_MS and not run.emitted):
         return IneffectiveRun(since=now, latest=now, reason=reason)
     run.latest, run.reason = now, reason
-    if run.due is None and not run.shown and now - run.since >= SPREAD_MS:
+    if run.due is None and not run.emitted and now - run.since >= SPREAD_MS:
         run.due = max(run.since + INEFFECTIVE_MS, now, at)
     return run

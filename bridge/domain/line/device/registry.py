@@ -43,8 +43,8 @@ class Devices:
 
     def ineffective_devices(self) -> dict[str, str]:
         """Return the latest reason by ineffective equipment (`_`: the line itself)."""
-        found = {name: each.state.futile for name, each in self._all().items()}
-        return {name: futile.reason for name, futile in found.items() if futile is not None and futile.shown}
+        found = {name: each.state.ineffective_run for name, each in self._all().items()}
+        return {name: futile.reason for name, futile in found.items() if futile is not None and futile.emitted}
 
     def _all(self) -> dict[str, Device]:
         return {LINE_LEVEL: self.line_source, **self._machines}
@@ -53,4 +53,6 @@ class Devices:
     def note_disposition(device: Device, disposition: Disposition, *, now: Millis, at: Millis) -> None:
         """Record a disposition that left a report without the intended effect; `at`: the line's time."""
         if ineffective.has_no_effect(disposition):
-            device.state.futile = ineffective.extend_run(device.state.futile, str(disposition.reason), now=now, at=at)
+            device.state.ineffective_run = ineffective.extend_run(
+                device.state.ineffective_run, str(disposition.reason), now=now, at=at
+            )

@@ -24,37 +24,46 @@ class PastBoot(Struct):
     run: SequenceRun | None = None  # None: written by an earlier version, or its sequence was never seen
 
 
-class DeviceState(Struct):
+class DeviceState(
+    Struct,
+    rename={
+        "last_live_at": "spoke_at",
+        "timestamp_trail": "stamp",
+        "ineffective_run": "futile",
+        "last_seen_at": "seen_at",
+        "unreported_missing": "untold",
+    },
+):
     """Checkpointed; bounded by `MAX_PAST_BOOTS` and the bounds of a run."""
 
     boot_id: BootId | None = None  # of live reports; neither a death nor a retained report changes it
     run: SequenceRun | None = None
-    spoke_at: Millis | None = None  # the latest live report of this boot
+    last_live_at: Millis | None = None  # the latest live report of this boot
     old_boots: list[PastBoot | BootId] = field(default_factory=list)  # a bare id: written by an earlier version
     clock: ClockState = field(default_factory=ClockState)
-    stamp: TimestampTrail = field(default_factory=TimestampTrail)
-    futile: IneffectiveRun | None = None  # since when its reports have had no effect
+    timestamp_trail: TimestampTrail = field(default_factory=TimestampTrail)
+    ineffective_run: IneffectiveRun | None = None  # since when its reports have had no effect
     live: bool | None = None  # a live report was ever received; None: written by an earlier version
-    seen_at: Millis | None = None
+    last_seen_at: Millis | None = None
     offline: Literal["silence", "death"] | None = None
     missed: int = 0  # reports that were missing when a later one arrived, ever
     filled: int = 0  # those of them that arrived late after all
     unplaced: int = 0  # reports that were applied although their place in the sequence is unknown, ever
-    untold: int = 0  # missing reports that no event has reported yet
+    unreported_missing: int = 0  # missing reports that no event has reported yet
     seq: int | None = None  # the newest number; only in checkpoints of an earlier version
     missing: list[int] = field(default_factory=list)  # numbers missing before that; likewise
 
     @property
     def was_heard_live(self) -> bool:
-        return self.seen_at is not None if self.live is None else self.live
+        return self.last_seen_at is not None if self.live is None else self.live
 
     def set_forward(self, by: Millis) -> None:
         """Shift the state by a forward jump of the host's clock: the skipped time is no silence."""
-        self.seen_at = None if self.seen_at is None else self.seen_at + by
-        self.spoke_at = None if self.spoke_at is None else self.spoke_at + by
+        self.last_seen_at = None if self.last_seen_at is None else self.last_seen_at + by
+        self.last_live_at = None if self.last_live_at is None else self.last_live_at + by
         self.clock.set_forward(by)
-        if self.futile is not None:
-            self.futile.set_forward(by)
+        if self.ineffective_run is not None:
+            self.ineffective_run.set_forward(by)
 
     def add_missed(self, gap: int) -> None:
         """Count reports that were missing when a later one arrived."""
@@ -62,7 +71,7 @@ class DeviceState(Struct):
 
     def add_unreported(self, gap: int) -> None:
         """Count missing reports for the next event to report."""
-        self.untold = min(self.untold + gap, MAX_MISSED)
+        self.unreported_missing = min(self.unreported_missing + gap, MAX_MISSED)
 
     def past_boots(self) -> list[PastBoot]:
         """Return the past runs, the latest last."""

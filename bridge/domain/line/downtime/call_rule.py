@@ -28,7 +28,7 @@ class AutoCallRule:
 
     def wait_ms(self, record: DowntimeRecord) -> Millis | None:
         """Return how long a downtime lasts before its call is due; None if it needs no call."""
-        found, reason = record.found, call_reason_of(record, self.reasons)
+        found, reason = record.findings, call_reason_of(record, self.reasons)
         if reason is not None and reason.category != "unplanned":
             return None
         if record.current_classification is None or reason is None:  # a person's classification overrides findings
@@ -40,32 +40,32 @@ class AutoCallRule:
 
     def next_deadline(self, record: DowntimeRecord) -> Millis | None:
         """Return when `fire` has something to do."""
-        if record.put_off:
+        if record.deferred:
             return None
-        owed_at = None if record.owed is None else record.owed.due
+        owed_at = None if record.interrupted_call is None else record.interrupted_call.due
         return min((at for at in (record.call_at, owed_at) if at is not None), default=None)
 
     def fire(self, record: DowntimeRecord, call: Callable[[CallRequest], bool], *, now: Millis) -> None:
         """Raise the call that is due; postpone it if another call has to end first."""
-        due, owed = self.next_deadline(record), record.owed
+        due, owed = self.next_deadline(record), record.interrupted_call
         if due is None or due > now:
             return
         is_owed = owed is not None and owed.due <= now
         wanted = owed if owed is not None and is_owed else self.scheduled_call(record, due=now)
-        record.put_off = not call(self.make_request(wanted, stopped=record.found.equipment, now=now))
-        if record.put_off:
+        record.deferred = not call(self.make_request(wanted, stopped=record.findings.equipment, now=now))
+        if record.deferred:
             return
         if is_owed:
-            record.owed = None
+            record.interrupted_call = None
         else:
-            record.call_at, record.called, record.called_for = None, True, record.found.call_target
+            record.call_at, record.called, record.called_for = None, True, record.findings.call_target
 
     def scheduled_call(self, record: DowntimeRecord, *, due: Millis) -> ScheduledCall:
         return ScheduledCall(
             downtime_id=record.downtime_id,
             since=record.started_at,
             due=due,
-            equipment=record.found.call_target,
+            equipment=record.findings.call_target,
             reason_code=record.call_reason_code,
         )
 

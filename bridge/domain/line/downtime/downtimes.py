@@ -37,12 +37,12 @@ class Downtimes:
             self._observe_stop(diagnosis, changeover=changeover, at=moment.at, moment=moment)
         elif state.open is None:
             if signal not in (Signal.RUN, Signal.STOP):
-                state.pending, state.turn = None, SplitState()
+                state.pending, state.split = None, SplitState()
         elif signal is Signal.RUN:
             self._drop_split()
         elif changeover:  # the machines are offline, but a changeover is running
-            state.turn.changing = True
-            if state.turn.is_changeover_start:
+            state.split.changing = True
+            if state.split.is_changeover_start:
                 self._begin_changeover(still_broken=True, changeover=True, at=moment.at, moment=moment)
         if state.open is not None:
             self._revise(moment)
@@ -89,7 +89,7 @@ class Downtimes:
         return PlannedTimeChange(record.started_at, record.ended_at, excluded)
 
     def next_deadline(self) -> Millis | None:
-        record, turn = self._state.open, self._state.turn
+        record, turn = self._state.open, self._state.split
         if record is None:
             return None
         turned_at = None if turn.since is None else turn.since + self._micro_ms
@@ -98,7 +98,7 @@ class Downtimes:
     def set_forward(self, by: Millis) -> None:
         """Delay pending deadlines by a forward step of the host's clock."""
         record, pending = self._state.open, self._state.pending
-        self._state.turn.set_forward(by)
+        self._state.split.set_forward(by)
         if pending is not None:
             pending.set_forward(by)
         if record is not None:
@@ -106,7 +106,7 @@ class Downtimes:
 
     def fire(self, moment: Moment, call: Callable[[CallRequest], bool]) -> None:
         """Split the downtime if a pending switch has lasted the threshold; raise the call that is due."""
-        record, turn = self._state.open, self._state.turn
+        record, turn = self._state.open, self._state.split
         if record is None:
             return
         if turn.since is not None and turn.since + self._micro_ms <= moment.at:
@@ -128,11 +128,11 @@ class Downtimes:
         changing = changeover or diagnosis.status == "setup"
         record = state.open
         if record is None and state.pending is None:
-            state.pending, state.turn = DowntimeFindings(), SplitState.begin(diagnosis, changing=changing)
-        turn = state.turn
+            state.pending, state.split = DowntimeFindings(), SplitState.begin(diagnosis, changing=changing)
+        turn = state.split
         turn.observe(diagnosis, changing=changing)
-        if record is not None and turn.carried is None:
-            record.owed = None
+        if record is not None and turn.carried_machine is None:
+            record.interrupted_call = None
         if turn.is_changeover_start:
             still_broken = self._findings.current_culprit in diagnosis.broken
             self._begin_changeover(still_broken=still_broken, changeover=changeover, at=at, moment=moment)
@@ -140,9 +140,9 @@ class Downtimes:
             self._drop_split()
             self._add_findings(self._findings, diagnosis, record=state.open, changing=changeover, at=at)
             return
-        if turn.since is None or turn.found is None:
-            turn.since, turn.found = at, DowntimeFindings()
-        self._add_findings(turn.found, diagnosis, record=None, changing=changeover, at=at)
+        if turn.since is None or turn.findings is None:
+            turn.since, turn.findings = at, DowntimeFindings()
+        self._add_findings(turn.findings, diagnosis, record=None, changing=changeover, at=at)
 
     def _add_findings(
         self,
@@ -154,7 +154,7 @@ class Downtimes:
         at: Millis,
     ) -> None:
         """Add a diagnosis; if it makes a call necessary, the call's wait begins now."""
-        judged = DowntimeRecord(downtime_id="", started_at=at, found=found) if record is None else record
+        judged = DowntimeRecord(downtime_id="", started_at=at, findings=found) if record is None else record
         known = found.equipment is not None or found.changing
         blamed, called_nobody = found.current_culprit, known and self._call_rule.wait_ms(judged) is None
         found.add_diagnosis(diagnosis, changing=changing)
@@ -165,37 +165,35 @@ class Downtimes:
 
     @property
     def _findings(self) -> DowntimeFindings:
-        found = self._state.pending if self._state.open is None else self._state.open.found
+        found = self._state.pending if self._state.open is None else self._state.open.findings
         assert found is not None, "a stop has findings from its first instant on"
         return found
 
     def _drop_split(self) -> None:
         """Discard a pending switch that did not last; keep its faults, which did happen."""
-        turn = self._state.turn
-        if turn.found is not None:
-            self._findings.add_faults(turn.found.faults)
-        turn.since, turn.found = None, None
+        turn = self._state.split
+        if turn.findings is not None:
+            self._findings.add_faults(turn.findings.faults)
+        turn.since, turn.findings = None, None
 
     def _begin_changeover(self, *, still_broken: bool, changeover: bool, at: Millis, moment: Moment) -> None:
         """Make the stop a changeover: all of it if no breakdown is known, else from `at` on."""
-        turn, record, found = self._state.turn, self._state.open, self._findings
+        turn, record, found = self._state.split, self._state.open, self._findings
         carried = found.current_culprit if found.is_breakdown and still_broken else None
         self._drop_split()
-        turn.changeover, turn.carried = True, carried
+        turn.changeover, turn.carried_machine = True, carried
         if record is None:
             return
-        owed = (
-            None
-            if carried is None or record.call_at is None
-            else self._call_rule.scheduled_call(record, due=record.call_at)
-        )
+        interrupted_call = None
+        if carried is not None and record.call_at is not None:
+            interrupted_call = self._call_rule.scheduled_call(record, due=record.call_at)
         if is_breakdown(record, reason_of(record, self._reasons)) and record.started_at < at:
             record = self._split(
                 record, at=at, found=DowntimeFindings(setup=not changeover), changeover=changeover, moment=moment
             )
         record.changeover = record.changeover or changeover
-        record.found.changing = changeover
-        record.owed = owed
+        record.findings.changing = changeover
+        record.interrupted_call = interrupted_call
 
     def _complete_split(
         self, record: DowntimeRecord, turn: SplitState, moment: Moment, *, unwatched: bool = False
@@ -206,7 +204,7 @@ class Downtimes:
             record = self._split(record, at=since, found=found, changeover=changeover, moment=moment)
             record.unwatched = unwatched
         else:
-            record.found, record.changeover, record.owed = found, changeover, None
+            record.findings, record.changeover, record.interrupted_call = found, changeover, None
         self._revise(moment)
         return record
 
@@ -214,13 +212,14 @@ class Downtimes:
         self, record: DowntimeRecord, *, at: Millis, found: DowntimeFindings, changeover: bool, moment: Moment
     ) -> DowntimeRecord:
         self._registry.end(record, at, moment)
-        after = DowntimeRecord(downtime_id=self._registry.next_id(), started_at=at, found=found, changeover=changeover)
+        downtime_id = self._registry.next_id()
+        after = DowntimeRecord(downtime_id=downtime_id, started_at=at, findings=found, changeover=changeover)
         self._registry.begin(after)
         return after
 
     def _open(self, crossed: StopChange, *, changeover: bool, moment: Moment, unwatched: bool = False) -> None:
         state = self._state
-        found, turn = state.pending or DowntimeFindings(), state.turn
+        found, turn = state.pending or DowntimeFindings(), state.split
         found.changing = changeover
         lasts_since = crossed.start + crossed.skipped
         if found.since is None and lasts_since > crossed.start:
@@ -228,13 +227,13 @@ class Downtimes:
         record = DowntimeRecord(
             downtime_id=self._registry.next_id(),
             started_at=crossed.start,
-            found=found,
+            findings=found,
             changeover=changeover and turn.changeover,
             unwatched=unwatched,
         )
-        if turn.carried is not None:
+        if turn.carried_machine is not None:
             due = self._call_rule.breakdown_due_at(record, now=moment.at)
-            record.owed = None if due is None else self._call_rule.scheduled_call(record, due=due)
+            record.interrupted_call = None if due is None else self._call_rule.scheduled_call(record, due=due)
         state.pending = None
         self._registry.begin(record)
         self._revise(moment)
@@ -244,18 +243,18 @@ class Downtimes:
         if record is None:
             return
         self._drop_split()
-        self._state.open = self._state.told = None
-        self._state.turn = SplitState()
+        self._state.open = self._state.last_emitted = None
+        self._state.split = SplitState()
         self._registry.end(record, ended_at, moment, estimated=estimated)
 
     def _add_minor_stop(self, change: StopChange, moment: Moment, *, estimated: bool = False) -> None:
-        found, self._state.pending, self._state.turn = self._state.pending, None, SplitState()
+        found, self._state.pending, self._state.split = self._state.pending, None, SplitState()
         if not self._rules.report_minor_stops:
             return
         record = DowntimeRecord(
             downtime_id=self._registry.next_id(),
             started_at=change.start,
-            found=found or DowntimeFindings(),
+            findings=found or DowntimeFindings(),
             status="closed",
             ended_at=change.end,
             micro_stop=True,
@@ -296,5 +295,5 @@ class Downtimes:
         record = self._state.open
         assert record is not None, "only an open downtime is revised"
         record.call_at = None if record.called else self._call_rule.due_at(record, now=moment.at)
-        record.put_off = False  # what it waited for may have ended
+        record.deferred = False  # what it waited for may have ended
         self._registry.revise(record, moment)

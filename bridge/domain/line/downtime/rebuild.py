@@ -80,7 +80,7 @@ class RebuildableDowntimes(Downtimes):
         if self._state.open is not None and timeline.stops.state.phase not in DOWN_PHASES:
             over = self._retract(self._state.open, self._state.open.started_at, moment) or over
         if self._state.open is None:
-            self._state.pending, self._state.turn = (
+            self._state.pending, self._state.split = (
                 self._judge_stop(lasts, changeover_since=changeover_since) if lasts else (None, SplitState())
             )
         return over
@@ -150,7 +150,7 @@ class RebuildableDowntimes(Downtimes):
         mistaken = state.open  # opened before this stop began: the line has run since
         over = None if mistaken is None else self._retract(mistaken, mistaken.started_at, moment)
         if state.open is None:
-            state.pending, state.turn = found, turn
+            state.pending, state.split = found, turn
             self._open(stop.change, changeover=changeover_since is not None, moment=moment, unwatched=not known)
             self._complete_due(moment.at, moment)
         return over
@@ -198,7 +198,7 @@ class RebuildableDowntimes(Downtimes):
         record = DowntimeRecord(
             downtime_id=self._registry.next_id(),
             started_at=start,
-            found=found,
+            findings=found,
             changeover=changeover,
             status="closed",
             ended_at=end,
@@ -232,7 +232,7 @@ class RebuildableDowntimes(Downtimes):
         """Replay observations of the open downtime, each at its instant; the downtime lasted up to `until`."""
         if self._state.open is None:
             return
-        changeover = changeover_since is not None and self._state.turn.changing  # one from before; else it is current
+        changeover = changeover_since is not None and self._state.split.changing  # one from before; else it is current
         began = self._state.open.started_at
         for index, each in enumerate(observations):
             self._complete_due(min(each.at, until), moment)
@@ -247,7 +247,7 @@ class RebuildableDowntimes(Downtimes):
         self._complete_due(until, moment)
 
     def _complete_due(self, until: Millis, moment: Moment) -> None:
-        record, turn = self._state.open, self._state.turn
+        record, turn = self._state.open, self._state.split
         if record is not None and turn.since is not None and turn.since + self._micro_ms <= until:
             self._complete_split(record, turn, moment, unwatched=record.unwatched)
 
@@ -262,7 +262,7 @@ class RebuildableDowntimes(Downtimes):
                 if changeover_since is not None:
                     changeover = changeover or each.at > changeover_since or each.diagnosis.status == "setup"
                 past._observe_stop(each.diagnosis, changeover=changeover, at=each.at, moment=Moment(at=each.at))
-        return past._state.pending or DowntimeFindings(), past._state.turn
+        return past._state.pending or DowntimeFindings(), past._state.split
 
 
 def _end_of(stops: Sequence[ReplayedStop]) -> StopChange | None:

@@ -20,10 +20,12 @@ class ScheduledCall(Struct, kw_only=True):
     reason_code: str | None
 
 
-class DowntimeRecord(Struct, kw_only=True):
+class DowntimeRecord(
+    Struct, kw_only=True, rename={"findings": "found", "interrupted_call": "owed", "deferred": "put_off"}
+):
     downtime_id: str
     started_at: Millis
-    found: DowntimeFindings
+    findings: DowntimeFindings
     status: Literal["open", "closed", "confirmed"] = "open"
     ended_at: Millis | None = None
     micro_stop: bool = False
@@ -35,34 +37,34 @@ class DowntimeRecord(Struct, kw_only=True):
     call_at: Millis | None = None  # when its automatic call is due
     called: bool = False
     called_for: str | None = None  # the equipment of that call
-    put_off: bool = False  # another machine of it has an open call: nothing is due until something changes
-    owed: ScheduledCall | None = None  # the call of the previous downtime, which a changeover interrupted
+    deferred: bool = False  # another machine of it has an open call: nothing is due until something changes
+    interrupted_call: ScheduledCall | None = None  # the call of the previous downtime, which a changeover interrupted
     excluded: bool = False  # already excluded from the planned busy time
     unwatched: bool = False  # part of it is unknown: all its further events are estimated
 
     @property
     def counted_from(self) -> Millis:
         """Return when the wait for its call begins."""
-        return self.started_at if self.found.since is None else max(self.started_at, self.found.since)
+        return self.started_at if self.findings.since is None else max(self.started_at, self.findings.since)
 
     @property
     def current_classification(self) -> str | None:
         """A person's reason code, if it is about the machine that keeps the line stopped now."""
-        return self.classified if self.found.further is None else None
+        return self.classified if self.findings.further is None else None
 
     @property
     def call_reason_code(self) -> str | None:
         """The reason code of what keeps the line stopped now."""
-        return self.current_classification or self.found.current_reason_code
+        return self.current_classification or self.findings.current_reason_code
 
     def set_forward(self, by: Millis) -> None:
         """Delay its calls by a forward step of the host's clock; its start stays."""
         self.unwatched = True
-        self.found.since = self.counted_from + by
+        self.findings.since = self.counted_from + by
         if self.call_at is not None:
             self.call_at += by
-        if self.owed is not None:
-            self.owed.due += by
+        if self.interrupted_call is not None:
+            self.interrupted_call.due += by
 
 
 class PlannedTimeChange(NamedTuple):
@@ -74,7 +76,7 @@ class PlannedTimeChange(NamedTuple):
 
 
 def reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.DowntimeReason | None:
-    return reasons.find_reason(record.classified or record.found.reason_code)
+    return reasons.find_reason(record.classified or record.findings.reason_code)
 
 
 def call_reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.DowntimeReason | None:
@@ -84,7 +86,7 @@ def call_reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.Downti
 
 def is_breakdown(record: DowntimeRecord, reason: plant.DowntimeReason | None) -> bool:
     """Return whether a failure is known to be the cause, from the machines or from a person."""
-    known = record.classified is not None or record.found.is_breakdown
+    known = record.classified is not None or record.findings.is_breakdown
     return known and category_of(record, reason) in ("unplanned", "maintenance")
 
 
@@ -92,13 +94,13 @@ def category_of(record: DowntimeRecord, reason: plant.DowntimeReason | None) -> 
     """Return the category: by a person's classification, else a changeover, else the machines' own reasons."""
     if record.classified is not None and reason is not None:
         return reason.category
-    if record.changeover or record.found.setup:
+    if record.changeover or record.findings.setup:
         return "changeover"
     if reason is not None:
         return reason.category
-    if record.found.maintenance:
+    if record.findings.maintenance:
         return "maintenance"
-    return "planned" if record.found.reported_cause == "planned" else "unplanned"
+    return "planned" if record.findings.reported_cause == "planned" else "unplanned"
 
 
 def loss_of(record: DowntimeRecord, category: DowntimeCategory, reason: plant.DowntimeReason | None) -> LossKind:
@@ -109,7 +111,7 @@ def loss_of(record: DowntimeRecord, category: DowntimeCategory, reason: plant.Do
     if category in ("changeover", "planned"):
         return "setup"
     # Starved and blocked are idling, which is counted with the minor stops among the six big losses.
-    return "minor_stop" if record.found.reported_cause in ("upstream", "downstream") else "breakdown"
+    return "minor_stop" if record.findings.reported_cause in ("upstream", "downstream") else "breakdown"
 
 
 def downtime_data(record: DowntimeRecord, reasons: plant.Plant) -> Downtime:
@@ -120,16 +122,16 @@ def downtime_data(record: DowntimeRecord, reasons: plant.Plant) -> Downtime:
         downtime_id=record.downtime_id,
         status=record.status,
         started_at=rfc3339(record.started_at),
-        equipment_code=record.found.equipment,
-        cause=record.found.reported_cause,
+        equipment_code=record.findings.equipment,
+        cause=record.findings.reported_cause,
         category=category,
         loss=loss_of(record, category, reason),
         micro_stop=record.micro_stop,
-        faults=list(record.found.faults),
+        faults=list(record.findings.faults),
         ended_at=rfc3339_or_none(ended),
         duration_seconds=None if ended is None else (ended - record.started_at) / 1000,
-        cause_equipment=record.found.cause_equipment,
-        reason_code=record.classified or record.found.reason_code,
+        cause_equipment=record.findings.cause_equipment,
+        reason_code=record.classified or record.findings.reason_code,
         reason_description=None if reason is None else reason.text,
         notes=record.notes,
         confirmed_by=record.confirmed_by,

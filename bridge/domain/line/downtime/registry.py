@@ -14,13 +14,13 @@ from bridge.domain.reports import Moment
 MAX_CLOSED_DOWNTIMES = 100  # the latest that may still be classified and confirmed; bounds the checkpoint
 
 
-class DowntimesState(Struct):
+class DowntimesState(Struct, rename={"last_emitted": "told", "split": "turn"}):
     next_number: int = 1
     pending: DowntimeFindings | None = None  # of a stop that is not a downtime yet
     open: DowntimeRecord | None = None
-    told: Downtime | None = None  # last emitted data of the open one: a change is a revision
+    last_emitted: Downtime | None = None  # last emitted data of the open one: a change is a revision
     closed: dict[str, DowntimeRecord] = field(default_factory=dict)
-    turn: SplitState = field(default_factory=SplitState)
+    split: SplitState = field(default_factory=SplitState)
 
 
 class DowntimeRegistry:
@@ -46,18 +46,18 @@ class DowntimeRegistry:
     def begin(self, record: DowntimeRecord) -> None:
         """Make it the open downtime; its first revision emits it."""
         self._prioritize(record)
-        self._state.open, self._state.told = record, None
+        self._state.open, self._state.last_emitted = record, None
 
     def revise(self, record: DowntimeRecord, moment: Moment) -> None:
         """Emit the open downtime if it differs from what was emitted last."""
         data = downtime_data(record, self._reasons)
-        if data != self._state.told:
-            self._state.told = data
+        if data != self._state.last_emitted:
+            self._state.last_emitted = data
             self._emit(record, moment, standing=Standing.CURRENT)
 
     def end(self, record: DowntimeRecord, ended_at: Millis, moment: Moment, *, estimated: bool = False) -> None:
         record.status, record.ended_at = "closed", ended_at
-        record.call_at = record.owed = None
+        record.call_at = record.interrupted_call = None
         self.close(record, moment, estimated=estimated)
 
     def close(self, record: DowntimeRecord, moment: Moment, *, estimated: bool = False) -> None:

@@ -13,15 +13,15 @@ from bridge.domain.line.downtime.findings import DowntimeFindings, FindingRank, 
 from bridge.domain.line.equipment.status import Diagnosis
 
 
-class SplitState(Struct):
+class SplitState(Struct, rename={"findings": "found", "carried_machine": "carried"}):
     """The current kind of the stop, and a pending switch to the other kind."""
 
     changeover: bool = False
     within: bool = False  # a breakdown during a changeover that continues
     changing: bool = False  # a changeover runs, or the line is being set up
-    carried: str | None = None  # the machine whose fault was active when the changeover began, and still is
+    carried_machine: str | None = None  # the machine whose fault was active when the changeover began, and still is
     since: Millis | None = None  # start of the pending switch, which has not lasted the threshold yet
-    found: DowntimeFindings | None = None  # findings from then on
+    findings: DowntimeFindings | None = None  # findings from then on
 
     @classmethod
     def begin(cls, diagnosis: Diagnosis, *, changing: bool) -> "SplitState":
@@ -33,8 +33,8 @@ class SplitState(Struct):
         """Update the state from a diagnosis."""
         self.changing = changing
         self.within = self.within and changing
-        if self.carried not in diagnosis.broken:
-            self.carried = None
+        if self.carried_machine not in diagnosis.broken:
+            self.carried_machine = None
 
     @property
     def is_changeover_start(self) -> bool:
@@ -44,22 +44,22 @@ class SplitState(Struct):
         """Return whether the stop switches to the other kind; not while the culprit of a breakdown is offline."""
         broken = _is_broken(diagnosis)
         if self.changeover:
-            return broken and not (self.changing and self.carried == diagnosis.cause_equipment)
+            return broken and not (self.changing and self.carried_machine == diagnosis.cause_equipment)
         return self.within and not broken and current_culprit not in diagnosis.lost
 
     def set_forward(self, by: Millis) -> None:
         """Delay the pending switch by a forward step of the host's clock."""
         self.since = None if self.since is None else self.since + by
-        if self.found is not None:
-            self.found.set_forward(by)
+        if self.findings is not None:
+            self.findings.set_forward(by)
 
     def complete(self) -> tuple[Millis, DowntimeFindings]:
         """Complete the pending switch; return when it began, and the findings since."""
         assert self.since is not None, "only a turn that began is completed"
-        since, found = self.since, self.found or DowntimeFindings()
-        self.changeover, self.since, self.found = not self.changeover, None, None
+        since, found = self.since, self.findings or DowntimeFindings()
+        self.changeover, self.since, self.findings = not self.changeover, None, None
         self.within = self.changing and not self.changeover
-        self.carried = None
+        self.carried_machine = None
         return since, found
 
 

@@ -55,7 +55,7 @@ class EquipmentGroup:
     @property
     def has_known_status(self) -> bool:
         """Return whether any machine ever emitted a status."""
-        return any(machine.state.shown.face is not None for machine in self._plcs)
+        return any(machine.state.status_emitter.status_key is not None for machine in self._plcs)
 
     @property
     def statuses(self) -> Mapping[str, Status]:
@@ -98,7 +98,7 @@ class EquipmentGroup:
         return replace(
             face,
             stale=state.stale,
-            estimated=(state.said is not None and state.said.estimated) or state.unwatched_since is not None,
+            estimated=(state.reported is not None and state.reported.estimated) or state.unwatched_since is not None,
             ineffective=ineffective or decider.device.is_ineffective,
         )
 

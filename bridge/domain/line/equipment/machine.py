@@ -48,7 +48,7 @@ class Machine:
         self.state = state
         self.spec = spec
         self.device = device
-        self.status_emitter = StatusEmitter(state.shown, emitter, spec.id)
+        self.status_emitter = StatusEmitter(state.status_emitter, emitter, spec.id)
         self.decides = decides
         self._rules = rules
 
@@ -67,7 +67,7 @@ class Machine:
         meaning = self._interpret_state(body)
         assert not isinstance(meaning, Disposition), "refused before"
         update_faults(self.state.faults, body, self.spec.faults, at=moment.happened_at)
-        self.state.said = ReportedState(
+        self.state.reported = ReportedState(
             status=meaning[0],
             cause=meaning[1],
             speed=body.speed,
@@ -116,7 +116,7 @@ class Machine:
         self.state.pieces_released = min(self.state.pieces_released + doubtful.released, MAX_DOUBTFUL_PIECES)
         self.state.pieces_refused = min(self.state.pieces_refused + doubtful.refused, MAX_DOUBTFUL_PIECES)
         if any(delta > 0 for delta in counted.deltas.values()) and self._is_proof_of_running(counted, heard_again_at):
-            self.state.said = ReportedState(status="running", cause=None, estimated=True)
+            self.state.reported = ReportedState(status="running", cause=None, estimated=True)
             self._mark_known()
         self.state.stale = False
         return counted
@@ -137,15 +137,15 @@ class Machine:
 
         A queue empties at once: a report that arrives long enough after the one before it did not wait there.
         """
-        state, seen_at = self.state, self.state.device.seen_at
-        lost_at, before = state.unwatched_since, state.heard_again_at
+        state, seen_at = self.state, self.state.device.last_seen_at
+        lost_at, before = state.unwatched_since, state.first_report_at
         if lost_at is None or seen_at is None:
             return None
         if before is not None and before >= lost_at:
             return before
         received = moment.received
         if seen_at >= lost_at and received - seen_at >= MIN_UNQUEUED_GAP_MS:
-            state.heard_again_at = received
+            state.first_report_at = received
         return None
 
     def counter_fit(self) -> CounterFit | None:
@@ -153,7 +153,7 @@ class Machine:
         state = self.state
         released, refused = state.pieces_released, state.pieces_refused
         registers = state.registers.values()
-        if not (released or refused or any(register.suspect or register.over for register in registers)):
+        if not (released or refused or any(register.suspect or register.refuted_limit for register in registers)):
             return None
         rate = self.spec.counters.max_rate_per_minute
         return machine_counters.measure_fit(state.registers, max_rate=rate, released=released, refused=refused)
@@ -162,18 +162,18 @@ class Machine:
         """Mark the state unknown from `at` on, as the bridge was absent, until the machine reports it again."""
         state = self.state
         if state.unwatched_since is None:
-            state.remembered = RememberedState(state.said, state.faults)
-        state.failed = self.view().broken
-        state.said, state.faults, state.stood = None, Faults(), False
+            state.remembered = RememberedState(state.reported, state.faults)
+        state.lost_while_faulty = self.view().broken
+        state.reported, state.faults, state.lost_while_stopped = None, Faults(), False
         state.unwatched_since = at
 
     def restore_remembered(self) -> None:
         """Restore the state from before the bridge's absence: no report is missing since, so it still holds."""
         state, remembered = self.state, self.state.remembered
-        if state.unwatched_since is None or remembered is None or state.said is not None:
+        if state.unwatched_since is None or remembered is None or state.reported is not None:
             return
-        state.said, state.faults = remembered.said, remembered.faults
-        if state.said is not None:
+        state.reported, state.faults = remembered.reported, remembered.faults
+        if state.reported is not None:
             self._mark_known()
 
     def forget_remembered(self) -> None:
@@ -182,12 +182,12 @@ class Machine:
 
     def _mark_known(self) -> None:
         self.state.unwatched_since = self.state.remembered = None
-        self.state.stood = False
+        self.state.lost_while_stopped = False
 
     def apply_birth_or_death(self, body: BirthReport | DeathReport) -> Disposition:
         """Apply a birth or a death: the reported state no longer holds, except that the machine is stopped."""
         self._remember_stop()
-        self.state.said = self.state.remembered = None
+        self.state.reported = self.state.remembered = None
         self.state.faults.active.clear()
         if isinstance(body, DeathReport):
             machine_counters.mark_registers_interrupted(self.state.registers)
@@ -198,11 +198,12 @@ class Machine:
 
     @property
     def status(self) -> tuple[Status, StatusCause | None]:
-        said, device = self.state.said, self.state.device
+        said, device = self.state.reported, self.state.device
         if device.offline is not None:
             return "offline", None
         if self.spec.kind == "station" and said is None:
-            return ("offline" if device.seen_at is None else "idle"), None  # a station's only state is its presence
+            # a station's only state is its presence
+            return ("offline" if device.last_seen_at is None else "idle"), None
         if said is None:
             return "offline", None
         signals = MachineSignals(
@@ -221,8 +222,8 @@ class Machine:
         """Remember whether it was stopped before it is lost: a repair with the power off is still a stop."""
         status = self.status[0]
         if status != "offline":
-            self.state.stood = status != "running" and self.spec.kind == "plc"
-            self.state.failed = self.view().broken
+            self.state.lost_while_stopped = status != "running" and self.spec.kind == "plc"
+            self.state.lost_while_faulty = self.view().broken
 
     def view(self) -> MachineView:
         (status, cause), faults = self.status, self.state.faults
@@ -231,15 +232,15 @@ class Machine:
             equipment=self.spec.id,
             status=status,
             cause=cause,
-            reason_code=None if self.state.said is None else self.state.said.reason_code,
+            reason_code=None if self.state.reported is None else self.state.reported.reason_code,
             faults=() if status == "offline" else tuple(fault.to_fault_note() for fault in faults.active),
             decides=self.decides,
-            broken=self.state.failed if status == "offline" else fails,
-            stands=status == "offline" and self.state.stood,
+            broken=self.state.lost_while_faulty if status == "offline" else fails,
+            stands=status == "offline" and self.state.lost_while_stopped,
         )
 
     def speed(self) -> Speed:
-        said = self.state.said
+        said = self.state.reported
         if said is None:
             return Speed()
         return Speed(
@@ -250,11 +251,13 @@ class Machine:
 
     def emit_status(self, *, scheduled: bool, moment: Moment) -> None:
         """Emit this machine's status if it changed; a machine that never reported anything has none."""
-        silent = self.state.device.seen_at is None and self.state.said is None and not self.device.is_ineffective
-        if silent and self.state.shown.face is None:
+        silent = (
+            self.state.device.last_seen_at is None and self.state.reported is None and not self.device.is_ineffective
+        )
+        if silent and self.state.status_emitter.status_key is None:
             return
         status, cause = self.status
-        said = self.state.said
+        said = self.state.reported
         face = StatusKey(
             status=status,
             scheduled=scheduled,
@@ -270,9 +273,9 @@ class Machine:
     def silence_deadline(self) -> Millis | None:
         """Return when silence will mean offline; None if no limit is set or it is offline already."""
         device, limit = self.state.device, self.spec.heartbeat_seconds
-        if limit is None or device.seen_at is None or device.offline is not None:
+        if limit is None or device.last_seen_at is None or device.offline is not None:
             return None
-        return device.seen_at + round(limit * 1000)
+        return device.last_seen_at + round(limit * 1000)
 
     def mark_offline(self) -> None:
         """Mark it offline for silence; its last state holds again as soon as it reports anything."""

@@ -25,25 +25,34 @@ class ReportedState(Struct, kw_only=True):
     estimated: bool = False
 
 
-class RememberedState(Struct):
+class RememberedState(Struct, rename={"reported": "said"}):
     """State reported before an absence; it holds again if no report of the machine turns out to be missing."""
 
-    said: ReportedState | None
+    reported: ReportedState | None
     faults: Faults
 
 
-class EquipmentState(Struct):
+class EquipmentState(
+    Struct,
+    rename={
+        "reported": "said",
+        "lost_while_stopped": "stood",
+        "lost_while_faulty": "failed",
+        "first_report_at": "heard_again_at",
+        "status_emitter": "shown",
+    },
+):
     device: DeviceState = member(default_factory=DeviceState)
-    said: ReportedState | None = None  # None: nothing is known since it came online
-    stood: bool = False  # it was lost while known to be stopped, and nothing else is known since
-    failed: bool = False  # it was broken when last seen before it was lost
+    reported: ReportedState | None = None  # None: nothing is known since it came online
+    lost_while_stopped: bool = False  # it was lost while known to be stopped, and nothing else is known since
+    lost_while_faulty: bool = False  # it was broken when last seen before it was lost
     remembered: RememberedState | None = None  # its state when the bridge became absent
     unwatched_since: Millis | None = None  # start of the bridge's absence; no state reported since
-    heard_again_at: Millis | None = None  # first report since then that did not wait in a queue
+    first_report_at: Millis | None = None  # first report since then that did not wait in a queue
     product: str | None = None
     faults: Faults = member(default_factory=Faults)
     stale: bool = False
     registers: Registers = member(default_factory=dict)
-    shown: StatusEmitterState = member(default_factory=StatusEmitterState)
+    status_emitter: StatusEmitterState = member(default_factory=StatusEmitterState)
     pieces_released: int = 0  # that its registers held, ever
     pieces_refused: int = 0

@@ -39,8 +39,8 @@ class Speed(Struct, frozen=True, kw_only=True):
     equipment: dict[str, Status] | None = None  # of a line: its machines, which have events of their own
 
 
-class StatusEmitterState(Struct):
-    face: StatusKey | None = None
+class StatusEmitterState(Struct, rename={"status_key": "face"}):
+    status_key: StatusKey | None = None
     speed: Speed | None = None
     since: Millis = 0
     previous: Status | None = None
@@ -63,15 +63,15 @@ class StatusEmitter:
     def update(self, key: StatusKey, speed: Speed, *, moment: Moment) -> None:
         """Emit now if `key` changed; delay a change of speed alone to the next whole second."""
         state = self.state
-        if key == state.face and _members(speed) == _members(state.speed):
+        if key == state.status_key and _members(speed) == _members(state.speed):
             if speed != state.speed:
                 state.speed = speed
                 state.speed_due = state.speed_due or moment.at // SPEED_PERIOD_MS * SPEED_PERIOD_MS + SPEED_PERIOD_MS
             return
-        if state.face is None or key.status != state.face.status:
-            state.previous = None if state.face is None else state.face.status
+        if state.status_key is None or key.status != state.status_key.status:
+            state.previous = None if state.status_key is None else state.status_key.status
             state.since = moment.at
-        state.face, state.speed = key, speed
+        state.status_key, state.speed = key, speed
         self._emit(key, speed, moment)
 
     def next_deadline(self) -> Millis | None:
@@ -81,8 +81,8 @@ class StatusEmitter:
         """Emit a delayed speed change that is due."""
         state = self.state
         waited = state.speed_due is not None and state.speed_due <= moment.at
-        if waited and state.face is not None and state.speed is not None:
-            self._emit(state.face, state.speed, moment)
+        if waited and state.status_key is not None and state.speed is not None:
+            self._emit(state.status_key, state.speed, moment)
 
     def _emit(self, key: StatusKey, speed: Speed, moment: Moment) -> None:
         self.state.speed_due = None

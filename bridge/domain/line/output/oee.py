@@ -114,9 +114,9 @@ class OeeTracker:
     def suspend(self, at: Millis, *, watched: bool = False) -> None:
         """Suspend tracking for an absence of the bridge; `watched`: of the deciding machines instead."""
         self._advance(at)
-        if not self.state.away:
+        if not self.state.device_offline:
             self.state.provisional = [replace(each) for each in self.state.recent]
-        self.state.away = True
+        self.state.device_offline = True
         self.state.unwatched = self.state.unwatched or not watched
 
     def set_forward(self, by: Millis, *, at: Millis) -> None:
@@ -137,7 +137,7 @@ class OeeTracker:
         )
         moved = sorted([*corrected, *filled], key=lambda each: each.start)
         if continues:
-            state.unwatched = state.away = False
+            state.unwatched = state.device_offline = False
             after = timeline.stops.state
             state.stops.phase, state.stops.signal = after.phase, after.signal
             state.stops.mark, state.stops.skipped = after.mark, after.skipped

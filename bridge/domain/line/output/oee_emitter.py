@@ -32,7 +32,7 @@ class OeeEmitter:
 
     def has_moved(self, window: OeeWindow) -> bool:
         """Return whether a window differs from its last emitted values by at least the step."""
-        last = self._state.told.get(window.kind)
+        last = self._state.last_emitted.get(window.kind)
         if last is None or last.start != window.start:
             return True
         grown = window.unknown_ms - last.unknown_ms
@@ -45,7 +45,7 @@ class OeeEmitter:
         """Emit one window; if current, keep its values for the next comparison."""
         ratios = compute_ratios(window, rated=self._state.ideal_cycle is not None)
         if standing is Standing.CURRENT:
-            self._state.told[window.kind] = LastEmitted.of(window, ratios)
+            self._state.last_emitted[window.kind] = LastEmitted.of(window, ratios)
         self._emitter.emit(
             EventType.OEE_UPDATE,
             oee_data(window, ratios, ideal_cycle=self._state.ideal_cycle, closed=closed),

@@ -107,7 +107,7 @@ def stretches_since(parts: Sequence[TimeStretch], mark: Millis | None) -> list[T
 def _restore_pieces(state: OeeState, part: TimeStretch) -> None:
     """Count the pieces of a stretch that is no longer unknown, in the windows it lies in."""
     left: list[UnattributedPieces] = []
-    for apart in state.apart:
+    for apart in state.unattributed:
         start, end = max(part.start, apart.start), min(part.end, apart.end)
         if start >= end:
             left.append(apart)
@@ -127,4 +127,4 @@ def _restore_pieces(state: OeeState, part: TimeStretch) -> None:
                 window.unknown_total -= share.total
                 window.unknown_good -= share.good
                 window.add_pieces(share.total, share.good, ideal_cycle=apart.ideal_cycle, assumed=apart.assumed)
-    state.apart = left
+    state.unattributed = left

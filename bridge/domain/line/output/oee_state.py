@@ -72,7 +72,7 @@ class LastEmitted(Struct):
         )
 
 
-class OeeState(Struct):
+class OeeState(Struct, rename={"last_emitted": "told", "device_offline": "away", "unattributed": "apart"}):
     stops: StopState = field(default_factory=StopState)
     at: Millis = 0  # time is accumulated up to here
     shift_id: str | None = None
@@ -86,11 +86,11 @@ class OeeState(Struct):
     excluded: list[TimeStretch] = field(default_factory=list)  # of it, taken out of the plan by confirmed downtimes
     unknown_until: Millis = 0  # the clock was set forward to here: the time between did not pass
     unwatched: bool = False  # the bridge is absent: time outside the plan is unknown too, as the line may run in it
-    away: bool = False  # the same, as a deciding device is offline; alone, the bridge is present
+    device_offline: bool = False  # the same, as a deciding device is offline; alone, the bridge is present
     unknown: list[TimeStretch] = field(default_factory=list)  # the latest, oldest first; also `off` time of absences
     provisional: list[TimeStretch] = field(default_factory=list)  # known time that offline devices may still change
-    apart: list[UnattributedPieces] = field(default_factory=list)
-    told: dict[WindowKind, LastEmitted] = field(default_factory=dict)
+    unattributed: list[UnattributedPieces] = field(default_factory=list)
+    last_emitted: dict[WindowKind, LastEmitted] = field(default_factory=dict)
 
     @property
     def past_windows(self) -> list[OeeWindow]:
@@ -130,9 +130,9 @@ class OeeState(Struct):
     def add_elapsed(self, stretch: TimeStretch) -> None:
         """Remember elapsed time whose class may still change."""
         time_class, mark = stretch.time_class, self.stops.mark
-        if time_class is TimeClass.UNKNOWN or (time_class is TimeClass.OFF and (self.unwatched or self.away)):
+        if time_class is TimeClass.UNKNOWN or (time_class is TimeClass.OFF and (self.unwatched or self.device_offline)):
             add_stretch(self.unknown, replace(stretch), limit=UNKNOWN_STRETCHES)
-        elif self.away and time_class in (TimeClass.BUSY, TimeClass.DOWN):
+        elif self.device_offline and time_class in (TimeClass.BUSY, TimeClass.DOWN):
             add_stretch(self.provisional, replace(stretch), limit=UNKNOWN_STRETCHES)
         if time_class is TimeClass.DOWN:
             self.add_down(stretch)
@@ -171,16 +171,16 @@ class OeeState(Struct):
 
     def add_unattributed(self, pieces: UnattributedPieces, *, bounds: frozenset[Millis]) -> None:
         """Keep pieces of unknown time; merge them with adjacent ones in the same windows."""
-        if self.apart:
-            last = self.apart[-1]
+        if self.unattributed:
+            last = self.unattributed[-1]
             same = (last.ideal_cycle, last.assumed) == (pieces.ideal_cycle, pieces.assumed)
             if same and last.end >= pieces.start >= last.start and pieces.start not in bounds:
                 last.end = max(last.end, pieces.end)
                 last.total += pieces.total
                 last.good += pieces.good
                 return
-        self.apart.append(pieces)
-        del self.apart[:-MAX_UNATTRIBUTED]
+        self.unattributed.append(pieces)
+        del self.unattributed[:-MAX_UNATTRIBUTED]
 
 
 def subtract_interval(stretches: list[TimeStretch], start: Millis, end: Millis) -> list[TimeStretch]:

@@ -28,7 +28,7 @@ class HourCount(Struct):
     count: int = 0  # of good pieces, which is what plans count
 
 
-class ProductionState(Struct):
+class ProductionState(Struct, rename={"last_emitted_rate": "told_rate", "changed": "touched"}):
     total: int = 0
     good: int = 0
     reject: int = 0
@@ -36,9 +36,9 @@ class ProductionState(Struct):
     buckets: dict[int, int] = field(default_factory=dict)
     due: Millis | None = None
     estimated: bool = False
-    touched: bool = False  # changed since the last update, beyond the passing of time
+    changed: bool = False  # changed since the last update, beyond the passing of time
     planned_from: Millis | None = None  # counting began here; None: written by an earlier version, or no plan
-    told_rate: float | None = None  # None: never emitted, so the end of a shift emits nothing
+    last_emitted_rate: float | None = None  # None: never emitted, so the end of a shift emits nothing
     job_id: str | None = None
     held: dict[str, int] = field(default_factory=dict)  # pieces in doubt, by the equipment whose counters show them
     released: int = 0  # since the last update
@@ -105,7 +105,7 @@ class PieceCounter:
 
     def mark_changed(self, at: Millis) -> None:
         """Record a change; the update is due at the next multiple of the period."""
-        self.state.touched = True
+        self.state.changed = True
         due = at // self._period_ms * self._period_ms + self._period_ms
         self.state.due = due if self.state.due is None else min(due, self.state.due)
 
@@ -124,14 +124,14 @@ class PieceCounter:
         if state.due is None or state.due > at:
             return
         rate = self._rate(at)
-        if state.touched or rate != state.told_rate or self._planned_now(window, at) is not None:
+        if state.changed or rate != state.last_emitted_rate or self._planned_now(window, at) is not None:
             self.emit(moment, window=window, job=job)
         else:
             state.due = _next_minute(at) if rate > 0 else None
 
     def change_shift(self, moment: Moment, *, window: ShiftWindow, job: JobRecord | None) -> None:
         """Emit the last counts of the shift that ends, and reset them."""
-        if self.state.told_rate is not None or self.state.due is not None:
+        if self.state.last_emitted_rate is not None or self.state.due is not None:
             self.emit(moment, window=window, job=job)
             self.mark_changed(moment.at)
         state = self.state
@@ -144,7 +144,7 @@ class PieceCounter:
         state, at = self.state, moment.at
         rate = self._rate(at)
         planned, since = self._planned_now(window, at), self._planned_from(window)
-        state.touched, state.told_rate = False, rate
+        state.changed, state.last_emitted_rate = False, rate
         # A stop must not freeze the rate, nor how far behind the line is.
         state.due = _next_minute(at) if rate > 0 or planned is not None else None
         data = Production(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from bridge.domain.dedup import Deduplicator, digest_message, message_digest_of
+from bridge.domain.envelope import position_event
 from bridge.domain.events import Event, Millis
 from bridge.domain.internal_inputs import (
     ABSENCE_TOPIC,
@@ -17,15 +18,7 @@ from bridge.domain.internal_inputs import (
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import migrate_floor
 from bridge.domain.messages import IncomingMessage
-from bridge.domain.records import (
-    CommandRecord,
-    CommittedEvent,
-    Input,
-    JournalEntry,
-    MessageDigest,
-    Position,
-    position_event,
-)
+from bridge.domain.records import CommandRecord, CommittedEvent, Input, JournalEntry, MessageDigest, Position
 from bridge.domain.reports import (
     APPLIED,
     TOPIC_LEVELS,

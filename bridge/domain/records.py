@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from bridge.domain.envelope import encode_event, event_id
 from bridge.domain.event_topic import EventTopic, StateKey
-from bridge.domain.events import CONFLATED_TYPES, Event, EventType, Millis, Standing
+from bridge.domain.events import CONFLATED_TYPES, EventType, Millis, Standing
 from bridge.domain.reports import BODY_OF, Disposition
 from bridge.domain.topic_tree import TopicBranch
 
@@ -74,19 +73,6 @@ class CommittedEvent:
     def memory_bytes(self) -> int:
         """Return the memory that the event takes while it is cached or queued."""
         return EVENT_OVERHEAD_BYTES + len(self.body)
-
-
-def position_event(event: Event, *, stream: str, epoch: str, offset: int) -> CommittedEvent:
-    """Return an event at its position, encoded."""
-    return CommittedEvent(
-        offset=offset,
-        id=event_id(stream, epoch, offset),
-        topic=EventTopic.from_event(event),
-        standing=event.standing,
-        timestamp=event.timestamp,
-        audience=event.audience,
-        body=encode_event(event, stream=stream, epoch=epoch, offset=offset),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bridge.domain.access.subscriptions import Subscription
+from bridge.domain.envelope import event_id
 from bridge.domain.event_topic import StateKey
 from bridge.domain.records import CommandRecord, CommittedEvent, Position
 from bridge.front.event_cache import EventCache, EventPage
@@ -149,7 +150,7 @@ class FrontJournal:
     def _read_events(self, offsets: Sequence[int]) -> Sequence[CommittedEvent]:
         here, journal = self.position, self._require_journal()
         events = [event for event in map(journal.event, offsets) if event is not None]
-        if any(event.id != f"{here.stream}:{here.epoch}:{event.offset}" for event in events):
+        if any(event.id != event_id(here.stream, here.epoch, event.offset) for event in events):
             raise JournalDetached  # a new epoch began: the connections are about to be closed
         return events
 

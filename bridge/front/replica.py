@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from bridge.domain.envelope import event_id
 from bridge.domain.events import Millis
 from bridge.domain.messages import Message
 from bridge.domain.records import CommandRecord, CommittedEvent, Position
@@ -232,6 +233,5 @@ def _is_continuous(poll: JournalPoll, here: Position) -> bool:
         return False
     if not poll.events:
         return poll.position.offset == here.offset
-    last = poll.events[-1]
-    epoch = last.id.rpartition(":")[0].rpartition(":")[2]
-    return poll.events[0].offset == here.offset + 1 and epoch == here.epoch
+    first, last = poll.events[0], poll.events[-1]
+    return first.offset == here.offset + 1 and last.id == event_id(here.stream, here.epoch, last.offset)

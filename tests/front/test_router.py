@@ -2,7 +2,8 @@
 
 import pytest
 
-from bridge.domain.records import CommittedEvent, position_event
+from bridge.domain.envelope import position_event
+from bridge.domain.records import CommittedEvent
 from bridge.front import router as router_module
 from bridge.front.router import Router
 from bridge.protocol.active_subscriptions import ActiveSubscription

@@ -50,7 +50,7 @@ class FloodTracker:
     def admit(self, line_id: str, *, at: Millis) -> bool:
         """Record an automatic call that is due; return whether it may be raised now."""
         state = self._states[line_id]
-        _note(state.due, at)
+        _append_instant(state.due, at)
         self._due = self._recent(self._due, at)
         insort(self._due, at)
         if not self.active and self.has_room(at):
@@ -62,7 +62,7 @@ class FloodTracker:
         return False
 
     def record_raised(self, line_id: str, *, at: Millis) -> None:
-        _note(self._states[line_id].called, at)
+        _append_instant(self._states[line_id].called, at)
         self._called = self._recent(self._called, at)
         insort(self._called, at)
 
@@ -118,6 +118,6 @@ class FloodTracker:
         return instants[bisect_right(instants, at - 2 * self._window_ms) :]
 
 
-def _note(instants: list[Millis], at: Millis) -> None:
+def _append_instant(instants: list[Millis], at: Millis) -> None:
     instants.append(at)
     del instants[:-MAX_INSTANTS]

@@ -14,8 +14,8 @@ from bridge.domain.events import EventType, Millis, Place, Priority, Standing, r
 from bridge.domain.plant import LineConfig, Plant
 from bridge.domain.reports import APPLIED, Disposition, JobReport, Moment, rejected, suppressed
 
-OPEN_JOBS: Final = 500  # stops a planner that never completes anything from growing the checkpoint without end
-FINAL_JOBS: Final = 500  # ids still answered with `already_final`; bounds the checkpoint of an old line
+MAX_OPEN_JOBS: Final = 500  # stops a planner that never completes anything from growing the checkpoint without end
+MAX_FINAL_JOBS: Final = 500  # ids still answered with `already_final`; bounds the checkpoint of an old line
 
 JobAction = Literal["accept", "start", "pause", "complete", "cancel"]
 """Actions on an assigned job."""
@@ -146,7 +146,7 @@ class Jobs:
             )
             # The previous assignee would not learn that a job moved to somebody else: cancel it and assign a new one.
             return suppressed("already_assigned") if same else rejected("assigned_otherwise")
-        if len(self._state.open) >= OPEN_JOBS:
+        if len(self._state.open) >= MAX_OPEN_JOBS:
             return rejected("too_many_jobs")
         job = JobRecord(
             job_id=body.job_id,
@@ -181,7 +181,7 @@ class Jobs:
         if status in FINAL_JOB_STATUSES:
             del self._state.open[job.job_id]
             self._state.final[job.job_id] = status
-            while len(self._state.final) > FINAL_JOBS:
+            while len(self._state.final) > MAX_FINAL_JOBS:
                 del self._state.final[next(iter(self._state.final))]
         self._emit(job, moment, reason=reason)
 

@@ -65,7 +65,7 @@ class Line(TimedLine):
             device.learn_clock(report, placed)
             disposition = self._process_report(report, machine, device, moment, gapless=connected)
         if report.actor is None:
-            self.devices.note_disposition(device, disposition, now=now, at=state.at)
+            self.devices.record_disposition(device, disposition, now=now, at=state.at)
         self._deadline = self._find_deadline()
         return Outcome(disposition, fired + self._emitter.drain(), len(fired))
 
@@ -73,7 +73,7 @@ class Line(TimedLine):
         """Record the disposition of a device's message that did not reach the line."""
         if self._state.shift is None:
             self._start(now)  # something on the line is alive
-        self.devices.note_disposition(device, disposition, now=now, at=self._state.at)
+        self.devices.record_disposition(device, disposition, now=now, at=self._state.at)
         self._deadline = self._find_deadline()
 
     # Reports
@@ -99,7 +99,7 @@ class Line(TimedLine):
                 for spoken in touched if isinstance(report.body, DeathReport) else ():
                     spoken.device.state.ineffective_run = None  # a source's death is that of all its devices
             self._propagate_change(moment, touched)
-        device.note_emitted(self._emitter.event_count)
+        device.clear_unreported(self._emitter.event_count)
         return disposition
 
     def _dispatch(

@@ -36,9 +36,9 @@ class Operations:
         self, state: OperationsState, *, place: Place, plant_file: plant.Plant, spec: plant.LineConfig, emitter: Emitter
     ) -> None:
         self._state = state
-        self._book = CallRegistry(state.andon, place=place, plant=plant_file, spec=spec, emitter=emitter)
-        self._andon = AndonActions(self._book, plant=plant_file, spec=spec)
-        self.automatic_calls = AutomaticCalls(self._book, line_id=spec.id)
+        self._call_registry = CallRegistry(state.andon, place=place, plant=plant_file, spec=spec, emitter=emitter)
+        self._andon = AndonActions(self._call_registry, plant=plant_file, spec=spec)
+        self.automatic_calls = AutomaticCalls(self._call_registry, line_id=spec.id)
         self._jobs = Jobs(state.jobs, place=place, plant=plant_file, spec=spec, emitter=emitter)
         self._changeovers = Changeovers(state.changeover, place=place, plant=plant_file, spec=spec, emitter=emitter)
         self._quality = QualityChecks(state.quality, place=place, spec=spec, emitter=emitter)
@@ -95,14 +95,14 @@ class Operations:
         if self._jobs.running is None:
             self._set_product(product, runs=runs, moment=moment)
 
-    def observe_status(self, status: Status, *, stands: bool, at: Millis) -> None:
+    def observe_status(self, status: Status, *, known_stopped: bool, at: Millis) -> None:
         """Record the line's status: after setup it may make another product.
 
-        `stands`: it is offline, but known to be stopped.
+        `known_stopped`: it is offline, but known to be stopped.
         """
         if status != "offline":
             self._changeovers.observe_setup(in_setup=status == "setup", at=at)
-        self._changeovers.observe_standstill(stands=stands or status not in ("running", "offline"), at=at)
+        self._changeovers.observe_standstill(is_stopped=known_stopped or status not in ("running", "offline"), at=at)
 
     def take_ended_job(self) -> JobRecord | None:
         """Return, once, the job that has just ended or paused, with its final count."""
@@ -110,14 +110,14 @@ class Operations:
         return ended
 
     def next_deadline(self) -> Millis | None:
-        return self._book.next_deadline()
+        return self._call_registry.next_deadline()
 
     def set_forward(self, by: Millis) -> None:
         """Shift the deadlines of calls by a forward jump of the host's clock."""
-        self._book.set_forward(by)
+        self._call_registry.set_forward(by)
 
     def fire(self, moment: Moment) -> None:
-        self._book.fire(moment)
+        self._call_registry.fire(moment)
 
     def _apply_job(self, body: JobReport, *, runs: bool, moment: Moment) -> Disposition:
         before = self._jobs.running

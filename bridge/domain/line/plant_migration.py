@@ -51,13 +51,13 @@ def orphaned_keys(keys: Iterable[StateKey], plant_file: plant.Plant) -> list[Sta
 def remove_orphans(state: LineState, spec: plant.LineConfig) -> None:
     """Remove from a line's state what the plant file no longer has, and set the ideal cycles it now has."""
     owners = _StateOwners(spec)
-    there = owners.there
+    there = owners.equipment
     people, output, quality = state.operations, state.output, state.operations.quality
     state.equipment = {name: each for name, each in state.equipment.items() if name in there}
     output.counts = {scope: each for scope, each in output.counts.items() if scope in there}
     for counts in output.counts.values():
         counts.held = {source: pieces for source, pieces in counts.held.items() if source in there}
-    output.oee = {scope: each for scope, each in output.oee.items() if scope in owners.watched}
+    output.oee = {scope: each for scope, each in output.oee.items() if scope in owners.oee_scopes}
     for machine in spec.equipment:
         if machine.id in output.oee:
             output.oee[machine.id].ideal_cycle = machine.ideal_cycle_seconds
@@ -67,25 +67,25 @@ def remove_orphans(state: LineState, spec: plant.LineConfig) -> None:
         if any(name in state.equipment[each].registers for each in sources if each in state.equipment)
     }
     output.counters_seen = [name for name in output.counters_seen if name in counted]
-    people.andon.open = {key: call for key, call in people.andon.open.items() if _owner(key) in there}
-    people.andon.contacts = {key: each for key, each in people.andon.contacts.items() if _owner(key) in there}
+    people.andon.open = {key: call for key, call in people.andon.open.items() if _owner_of(key) in there}
+    people.andon.contacts = {key: each for key, each in people.andon.contacts.items() if _owner_of(key) in there}
     flood = people.andon.flood
     if flood.held is not None and flood.held.request.equipment not in {None, *there}:
         flood.held = None
-    quality.active = {key: alert for key, alert in quality.active.items() if _owner(key) in there}
+    quality.active = {key: alert for key, alert in quality.active.items() if _owner_of(key) in there}
     quality.windows = {name: each for name, each in quality.windows.items() if name in there}
     for watched in output.oee.values():
         watched.unwatched = watched.device_offline = False
     state.absences.records.clear()  # of machines as they were: time not rebuilt yet stays unknown
     if state.downtimes.pending is not None:
-        _forget_equipment(state.downtimes.pending, there)
+        _remove_equipment(state.downtimes.pending, there)
     if state.downtimes.open is not None:
-        _forget_equipment(state.downtimes.open.findings, there)
+        _remove_equipment(state.downtimes.open.findings, there)
         owed = state.downtimes.open.interrupted_call
         if owed is not None and owed.equipment not in there:
             state.downtimes.open.interrupted_call = None
     if state.downtimes.split.findings is not None:
-        _forget_equipment(state.downtimes.split.findings, there)
+        _remove_equipment(state.downtimes.split.findings, there)
     subjects = state.subjects
     subjects.current = {key: each for key, each in subjects.current.items() if owners.is_owner(*key.split("/")[:2])}
 
@@ -105,18 +105,18 @@ class _StateOwners:
     """Owners of current events on a line: the line itself, its equipment, and the scopes with an OEE."""
 
     def __init__(self, spec: plant.LineConfig) -> None:
-        self.there = frozenset({LINE_LEVEL, *(each.id for each in spec.equipment)})
-        self.watched = frozenset({LINE_LEVEL, *tracked_machines(spec)})
+        self.equipment = frozenset({LINE_LEVEL, *(each.id for each in spec.equipment)})
+        self.oee_scopes = frozenset({LINE_LEVEL, *tracked_machines(spec)})
 
     def is_owner(self, equipment: str, category: str) -> bool:
-        return equipment in (self.watched if category == Category.OEE else self.there)
+        return equipment in (self.oee_scopes if category == Category.OEE else self.equipment)
 
 
-def _owner(key: str) -> str:
+def _owner_of(key: str) -> str:
     return key.split("/", 1)[0]
 
 
-def _forget_equipment(found: DowntimeFindings, there: AbstractSet[str]) -> None:
+def _remove_equipment(found: DowntimeFindings, there: AbstractSet[str]) -> None:
     """Remove missing equipment from the findings of a downtime; the downtime stays the line's."""
     if found.equipment not in there:
         found.equipment = None

@@ -54,7 +54,7 @@ class TimedLine:
         )
         self.automatic_calls = self._operations.automatic_calls
         self.downtimes = RebuildableDowntimes(state.downtimes, reasons=plant_file, spec=spec, emitter=emitter)
-        self._absences = DeviceAbsences(state.absences, flow=self._equipment, plan=self._plan)
+        self._absences = DeviceAbsences(state.absences, equipment=self._equipment, plan=self._plan)
         self._output = Output(state.output, plant_file=plant_file, spec=spec, plan=self._plan, emitter=emitter)
         if state.shift is not None:
             self._output.start(state.shift, at=state.at)
@@ -154,7 +154,7 @@ class TimedLine:
         shift = self._shift
         lost = self._absences.mark_lost(touched, at=moment.at)
         seen = self._equipment.refresh(touched)
-        self._operations.observe_status(seen.status, stands=seen.stands, at=moment.at)
+        self._operations.observe_status(seen.status, known_stopped=seen.known_stopped, at=moment.at)
         self._operations.observe_product(self._equipment.product, runs=seen.status == "running", moment=moment)
         if self._operations.has_no_job:
             seen = with_no_order_cause(seen)
@@ -169,10 +169,10 @@ class TimedLine:
             machine.emit_status(scheduled=shift.is_scheduled, moment=moment)
             self._output.feed(machine.spec.id, self._signal(machine), moment=moment)
         self._emit_status(seen, moment)
-        signal = self._time_signal(LINE_LEVEL, seen.status, stands=seen.stands)
+        signal = self._time_signal(LINE_LEVEL, seen.status, known_stopped=seen.known_stopped)
         self._apply_stop_change(self._output.feed(LINE_LEVEL, signal, moment=moment), moment)
         # the current status may change the open downtime at once, whatever the earlier time turns out to be
-        signal = signal_of(seen.status, scheduled=shift.is_scheduled, stands=seen.stands)
+        signal = signal_of(seen.status, scheduled=shift.is_scheduled, known_stopped=seen.known_stopped)
         if self._absences.may_revise_stop:
             if self.downtimes.open_id is not None:
                 return  # the current stop is another one if the open one turns out to have ended
@@ -181,17 +181,17 @@ class TimedLine:
 
     def _signal(self, machine: Machine) -> Signal:
         view = self._equipment.view(machine)
-        return self._time_signal(machine.spec.id, view.status, stands=view.stands)
+        return self._time_signal(machine.spec.id, view.status, known_stopped=view.known_stopped)
 
-    def _time_signal(self, scope: str, status: Status, *, stands: bool) -> Signal:
+    def _time_signal(self, scope: str, status: Status, *, known_stopped: bool) -> Signal:
         """Return what a status means for time; while an absence of this scope is pending, it counts as offline.
 
         A scope that was stopped when lost counts as stopped until something else is known, also once it is back.
         """
         if self._absences.is_pending(scope):
-            stands = stands or (status not in ("running", "offline") and self._output.is_standing(scope))
+            known_stopped = known_stopped or (status not in ("running", "offline") and self._output.is_stopped(scope))
             status = "offline"
-        return signal_of(status, scheduled=self._shift.is_scheduled, stands=stands)
+        return signal_of(status, scheduled=self._shift.is_scheduled, known_stopped=known_stopped)
 
     def _emit_status(self, diagnosis: Diagnosis, moment: Moment) -> None:
         ineffective = self.devices.line_source.is_ineffective

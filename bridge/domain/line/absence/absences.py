@@ -42,9 +42,9 @@ BACKLOG_AGE_MS: Final = 5_000  # a report that arrives this long after it was ma
 class Absences:
     """Records of the latest absences: schedules the rebuild of each, and performs it."""
 
-    def __init__(self, state: AbsenceState, *, flow: EquipmentGroup, plan: ShiftPlan) -> None:
+    def __init__(self, state: AbsenceState, *, equipment: EquipmentGroup, plan: ShiftPlan) -> None:
         self.state = state
-        self._flow = flow
+        self._equipment = equipment
         self._plan = plan
 
     def is_pending(self, scope: str) -> bool:
@@ -54,7 +54,7 @@ class Absences:
     @property
     def may_revise_stop(self) -> bool:
         """Return whether history from trusted clocks may show that the current stop is not the one from before."""
-        record, machines = self.state.pending_of(LINE_LEVEL), self._flow.machines
+        record, machines = self.state.pending_of(LINE_LEVEL), self._equipment.machines
         if record is None or record.first_report_at is None or LINE_LEVEL not in record.scopes:  # nothing to rebuild
             return False
         deciding = [name for name, view in record.views.items() if view.decides]
@@ -70,9 +70,9 @@ class Absences:
             line.scopes[LINE_LEVEL] = replace(scopes[LINE_LEVEL], since=at)
             line.open_downtime = open_downtime
         for each in self.state.pending:
-            each.mark_unwatched(self._flow.machines, at=at)
+            each.mark_unwatched(self._equipment.machines, at=at)
             left = {scope: before for scope, before in left.items() if scope not in each.scopes}
-        views = self._flow.plc_views
+        views = self._equipment.plc_views
         if left:
             self.state.add(
                 AbsenceRecord(
@@ -111,9 +111,9 @@ class Absences:
         self._add_view(
             view,
             now=now,
-            happened=moment.happened_at,
+            happened_at=moment.happened_at,
             trusted=moment.dated is not None,
-            says_state=isinstance(body, StateReport | BirthReport | DeathReport),
+            has_state=isinstance(body, StateReport | BirthReport | DeathReport),
             sequenced=body.is_sequenced,
             gapless=gapless,
         )
@@ -123,9 +123,9 @@ class Absences:
         view: MachineView,
         *,
         now: Millis,
-        happened: Millis,
+        happened_at: Millis,
         trusted: bool,
-        says_state: bool,
+        has_state: bool,
         sequenced: bool,
         gapless: bool,
     ) -> None:
@@ -137,35 +137,35 @@ class Absences:
         name = view.equipment
         proven = trusted and sequenced and gapless
         for each in self.state.records:
-            after = each.end is not None and happened >= each.end and each.concerns(name)
-            if after and each.add_later_report(name, at=happened, gapless=proven):
+            after = each.end is not None and happened_at >= each.end and each.concerns(name)
+            if after and each.add_later_report(name, at=happened_at, gapless=proven):
                 self._schedule(each, now, is_late=False)
-        for record in self.state.records_at(name, happened):
-            if record.end is not None and happened >= record.end:
+        for record in self.state.records_at(name, happened_at):
+            if record.end is not None and happened_at >= record.end:
                 continue
-            sure = says_state or (sequenced and gapless)
+            sure = has_state or (sequenced and gapless)
             if not trusted:
                 follows = name not in record.silent_machines  # received live; otherwise its time is unknown
             elif not sequenced:
-                follows = happened - record.last_known_at(name, happened) <= MAX_UNSEQUENCED_GAP_MS
+                follows = happened_at - record.last_known_at(name, happened_at) <= MAX_UNSEQUENCED_GAP_MS
             else:
                 follows = gapless
             record.add_report(
                 view,
-                at=happened,
+                at=happened_at,
                 gapless=follows,
-                says_state=says_state,
+                has_state=has_state,
                 current_known=sure or follows,
-                joins_late=proven,
+                proven_gapless=proven,
             )
-            self._schedule(record, now, is_late=trusted and now - happened >= BACKLOG_AGE_MS)
+            self._schedule(record, now, is_late=trusted and now - happened_at >= BACKLOG_AGE_MS)
 
     def _add_birth_or_death(self, body: BirthReport | DeathReport, name: str, *, now: Millis, gapless: bool) -> None:
         """Note the birth or death of a machine with a trusted clock; neither reveals the machine's status."""
         for record in self.state.records:
             if record.concerns(name):
                 if isinstance(body, BirthReport) and (record.end is None or name in record.silent_machines):
-                    record.note_birth(name, gapless=gapless)
+                    record.record_birth(name, gapless=gapless)
                 if record.end is None and record.unwatched:
                     self._schedule(record, now, is_late=False)
 
@@ -259,10 +259,12 @@ class Absences:
                     each.append(Observation(at, Signal.OFF))  # the end of scheduled time ends every stop
             for name, view in views.items():
                 found[name].append(
-                    Observation(at, _unwatched_signal(view.status, scheduled=scheduled, stands=view.stands))
+                    Observation(
+                        at, _unwatched_signal(view.status, scheduled=scheduled, known_stopped=view.known_stopped)
+                    )
                 )
             seen = diagnose(list(views.values()))
-            signal = _unwatched_signal(seen.status, scheduled=scheduled, stands=seen.stands)
+            signal = _unwatched_signal(seen.status, scheduled=scheduled, known_stopped=seen.known_stopped)
             found[LINE_LEVEL].append(Observation(at, signal, with_no_order_cause(seen) if without_job else seen))
         return dict(found)
 
@@ -285,8 +287,8 @@ def _signals_since(signals: Sequence[Observation], since: Millis) -> list[Observ
     return [dataclasses.replace(before[-1], at=since), *(each for each in signals if each.at > since)]
 
 
-def _unwatched_signal(status: Status, *, scheduled: bool, stands: bool) -> Signal:
+def _unwatched_signal(status: Status, *, scheduled: bool, known_stopped: bool) -> Signal:
     """Return the signal as in live operation, except that an unknown status is LOST outside scheduled time too."""
-    if status == "offline" and not stands:
+    if status == "offline" and not known_stopped:
         return Signal.LOST
-    return signal_of(status, scheduled=scheduled, stands=stands)
+    return signal_of(status, scheduled=scheduled, known_stopped=known_stopped)

@@ -8,10 +8,10 @@ report once a minute does.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from bridge.domain.events import LINE_LEVEL, Millis
 from bridge.domain.line.downtime.stop_cause import MachineView
@@ -93,31 +93,31 @@ class AbsenceRecord(
                 if name not in self.lost_devices:
                     self.lost_devices[name] = self.known_until[name] = at
         for name in self.assumed_stopped:
-            self._put(self.known_until.get(name, self.start), self._lost_view(name))
+            self._insert_point(self.known_until.get(name, self.start), self._lost_view(name))
             self.known_until[name] = at
         self.unwatched, self.assumed_stopped = True, []
         self.silent_machines = sorted(self.views)
         self.first_report_at = self.due = None
 
-    def mark_lost(self, name: str, *, stands: bool, heard_at: Millis, at: Millis) -> None:
+    def mark_lost(self, name: str, *, known_stopped: bool, last_report_at: Millis, at: Millis) -> None:
         """Mark a machine as lost, or lost again, before the rebuild."""
         if name in self.silent_machines:
             return
         if self.scope is not None and name not in self.lost_devices:
-            self.lost_devices[name], self.known_until[name] = heard_at, at
-        self.add_unheard(name, stands=stands)
+            self.lost_devices[name], self.known_until[name] = last_report_at, at
+        self.add_silent_machine(name, known_stopped=known_stopped)
         if not self.unwatched:
             self.first_report_at = self.due = None
 
-    def add_unheard(self, name: str, *, stands: bool) -> None:
-        """Add a lost machine; one that `stands` counts as stopped until something else is known."""
-        if stands:
+    def add_silent_machine(self, name: str, *, known_stopped: bool) -> None:
+        """Add a lost machine; one that is `known_stopped` counts as stopped until something else is known."""
+        if known_stopped:
             self.assumed_stopped = sorted([*self.assumed_stopped, name])
         self.silent_machines = sorted([*self.silent_machines, name])
 
     def add_watched_view(self, view: MachineView, *, at: Millis) -> None:
         """Add the view of a machine that is not absent."""
-        self._put(at, view if len(self.points) < MAX_WATCHED_POINTS else unknown_view(view))
+        self._insert_point(at, view if len(self.points) < MAX_WATCHED_POINTS else unknown_view(view))
 
     def last_view(self, name: str) -> MachineView:
         """Return a machine's last known view."""
@@ -135,10 +135,10 @@ class AbsenceRecord(
             return False
         return min(since, self.start) <= at < self.known_until.get(equipment, self.start)
 
-    def note_birth(self, name: str, *, gapless: bool) -> None:
+    def record_birth(self, name: str, *, gapless: bool) -> None:
         """Note a birth: it does not give the machine's status, but reports before it may be missing."""
         if not gapless:
-            self._put(self.known_until.get(name, self.start), self._lost_view(name))
+            self._insert_point(self.known_until.get(name, self.start), self._lost_view(name))
 
     def last_known_at(self, name: str, at: Millis) -> Millis:
         """Return the latest instant, not after `at`, at which a machine's status is known."""
@@ -146,7 +146,14 @@ class AbsenceRecord(
         return self.late.get(name, at) if self.is_superseded(name, at) else heard
 
     def add_report(
-        self, view: MachineView, *, at: Millis, gapless: bool, says_state: bool, current_known: bool, joins_late: bool
+        self,
+        view: MachineView,
+        *,
+        at: Millis,
+        gapless: bool,
+        has_state: bool,
+        current_known: bool,
+        proven_gapless: bool,
     ) -> None:
         """Add a report's view. `gapless`: the status since the last report is known; `current_known`: that of now is.
 
@@ -154,21 +161,21 @@ class AbsenceRecord(
         """
         name = view.equipment
         if self.is_superseded(name, at):
-            self._add_late_report(view, at=at, gapless=gapless, says_state=says_state)
+            self._add_late_report(view, at=at, gapless=gapless, has_state=has_state)
             return
-        self._join_late(name, gapless=joins_late)
+        self._extend_late_point(name, gapless=proven_gapless)
         if not gapless:
-            self._put(self.known_until.get(name, self.start), self._lost_view(name))
+            self._insert_point(self.known_until.get(name, self.start), self._lost_view(name))
             if not current_known:
                 self.doubtful = sorted({*self.doubtful, name})
-        self._take_heard(name)
+        self._remove_silent_machine(name)
         self.known_until[name] = at
-        if says_state and name in self.doubtful:
+        if has_state and name in self.doubtful:
             self.doubtful.remove(name)
         # a gapless report without a state leaves a known status unchanged
         proves = view.status != "offline" and not (gapless and self.last_view(name).status != "offline")
-        if name not in self.doubtful and (says_state or proves):
-            self._put(at, view)
+        if name not in self.doubtful and (has_state or proves):
+            self._insert_point(at, view)
 
     def add_later_report(self, name: str, *, at: Millis, gapless: bool) -> bool:
         """Note a report from after the absence; return whether it makes part of the absence known.
@@ -178,10 +185,10 @@ class AbsenceRecord(
         before = self.known_until.get(name, self.start)
         self.known_until[name] = max(at, before)
         if name not in self.silent_machines:
-            return at >= before and self._join_late(name, gapless=gapless)
+            return at >= before and self._extend_late_point(name, gapless=gapless)
         if not gapless:
-            self._put(before, self._lost_view(name))
-        self._take_heard(name)
+            self._insert_point(before, self._lost_view(name))
+        self._remove_silent_machine(name)
         return gapless
 
     def sorted_points(self, until: Millis) -> list[StatusPoint]:
@@ -194,25 +201,25 @@ class AbsenceRecord(
     def _lost_view(self, name: str) -> MachineView:
         """Return a machine's view after its last report, for a time in which reports may be missing."""
         last = self.last_view(name)
-        return replace(unknown_view(last), stands=name in self.assumed_stopped, broken=last.broken)
+        return replace(unknown_view(last), known_stopped=name in self.assumed_stopped, broken=last.broken)
 
-    def _take_heard(self, name: str) -> None:
+    def _remove_silent_machine(self, name: str) -> None:
         self.silent_machines = [each for each in self.silent_machines if each != name]
         self.assumed_stopped = [each for each in self.assumed_stopped if each != name]
 
-    def _add_late_report(self, view: MachineView, *, at: Millis, gapless: bool, says_state: bool) -> None:
+    def _add_late_report(self, view: MachineView, *, at: Millis, gapless: bool, has_state: bool) -> None:
         """Add a point older than known ones; it holds until the next report that follows it without a gap."""
         name = view.equipment
-        follows = self.late.get(name, at) <= at and self._join_late(name, gapless=gapless)
+        follows = self.late.get(name, at) <= at and self._extend_late_point(name, gapless=gapless)
         self.late[name] = at
         newest = self.last_view(name)
-        if says_state:
-            self._put(at, view)
-        if says_state or follows:
-            self._put(at, unknown_view(view))
-        self._put(self.known_until.get(name, self.start), newest)
+        if has_state:
+            self._insert_point(at, view)
+        if has_state or follows:
+            self._insert_point(at, unknown_view(view))
+        self._insert_point(self.known_until.get(name, self.start), newest)
 
-    def _join_late(self, name: str, *, gapless: bool) -> bool:
+    def _extend_late_point(self, name: str, *, gapless: bool) -> bool:
         """Extend the last late point if no report is missing before the next; return whether it was extended."""
         before = self.late.pop(name, None)
         if not gapless or before is None:
@@ -223,7 +230,7 @@ class AbsenceRecord(
         self.points.remove(ends)
         return True
 
-    def _put(self, at: Millis, view: MachineView) -> None:
+    def _insert_point(self, at: Millis, view: MachineView) -> None:
         """Insert after known points of the same instant; a view that changes nothing is not stored."""
         index = len(self.points)
         while index and self.points[index - 1].at > at:

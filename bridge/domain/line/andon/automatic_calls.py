@@ -18,9 +18,9 @@ FLOOD_OVER_NOTE: Final = "the flood is over: what still stands calls for itself"
 class AutomaticCalls:
     """Manages the line's automatic calls; the area's flood control, if the line has joined one, may hold one back."""
 
-    def __init__(self, book: CallRegistry, *, line_id: str) -> None:
-        self._registry = book
-        self._state = book.state
+    def __init__(self, registry: CallRegistry, *, line_id: str) -> None:
+        self._registry = registry
+        self._state = registry.state
         self._line = line_id
         self._area: FloodTracker | None = None
 

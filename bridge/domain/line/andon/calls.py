@@ -28,9 +28,9 @@ from bridge.domain.reports import APPLIED, AndonReport, Disposition, Moment, rej
 class AndonActions:
     """Actions of devices and users on calls."""
 
-    def __init__(self, book: CallRegistry, *, plant: Plant, spec: LineConfig) -> None:
-        self._registry = book
-        self._state = book.state
+    def __init__(self, registry: CallRegistry, *, plant: Plant, spec: LineConfig) -> None:
+        self._registry = registry
+        self._state = registry.state
         self._default_priority = plant.call_priority
         self._debounce_ms = round(plant.rules_of(spec).debounce_seconds * 1000)
 

@@ -83,14 +83,16 @@ class Contact(Struct, rename={"possible_press_at": "held"}):
         self, *, level: bool, device_time: Millis | None, received_at: Millis, latest: bool, late: bool, gap: bool
     ) -> "LevelChange":
         """Record a level, and return the change that it shows."""
-        step = self._take(level=level, device_time=device_time, received_at=received_at, latest=latest, late=late)
+        step = self._record_level(
+            level=level, device_time=device_time, received_at=received_at, latest=latest, late=late
+        )
         if step.level and step.before is not False:
             self.possible_press_at, self.gap = (
                 (self.possible_press_at, self.gap or gap) if device_time is None else (self.stamp, self.gap)
             )
         return step
 
-    def _take(
+    def _record_level(
         self, *, level: bool, device_time: Millis | None, received_at: Millis, latest: bool, late: bool
     ) -> "LevelChange":
         previous, self.overtaken = self.overtaken, None

@@ -47,7 +47,7 @@ class CounterDelta:
     released: int = 0
     refused: int = 0
     hidden: int = 0  # pieces of `delta` certainly made by the time of the suspect sample before
-    hid_at: Millis | None = None  # when that sample was received; None: there was none
+    hidden_until: Millis | None = None  # when that sample was received; None: there was none
 
 
 def judge_sample(register: Register | None, sample: RegisterSample, *, limits: RegisterLimits) -> CounterDelta:
@@ -134,7 +134,7 @@ def _count(register: Register, sample: RegisterSample, step: RegisterChange, tab
         since=since,
         until=until,
         estimated=step.estimated,
-        hid_at=register.may_hide_until,
+        hidden_until=register.may_hide_until,
     )
 
 
@@ -178,7 +178,7 @@ def _confirm(
         released=counted,
         refused=suspect.pieces - counted,
         hidden=counted,
-        hid_at=register.may_hide_until,
+        hidden_until=register.may_hide_until,
     )
 
 
@@ -188,7 +188,7 @@ def _hold_instead(register: Register, suspect: SuspectSample, newest: SuspectSam
         newest = replace(newest, tries=suspect.tries + 1)
         return _hold(register, newest, refused=max(suspect.pieces - newest.pieces, 0))
     return CounterDelta(
-        register=_at(register, newest, lag_ms=0),
+        register=_move_to(register, newest, lag_ms=0),
         delta=0,
         kind="rebase",
         since=newest.at,
@@ -203,10 +203,10 @@ def _advance(
 ) -> Register:
     """Return the register at the sample, which is `step` after the sample `before`; a dip keeps its value."""
     if step.kind == "dip":
-        dipped = _at(register, replace(before, boot_id=sample.boot_id), lag_ms=before.lag_ms)
+        dipped = _move_to(register, replace(before, boot_id=sample.boot_id), lag_ms=before.lag_ms)
         return replace(dipped, may_hide_until=register.may_hide_until)
     elapsed = elapsed_ms(before, sample)
-    after = _at(
+    after = _move_to(
         register, sample, lag_ms=lag_after(before, sample, step.pieces, per_minute=table.limits.max_rate_per_minute)
     )
     is_over = table.is_above_max_rate(step.pieces, elapsed) and elapsed >= SHORTEST_MS
@@ -237,7 +237,7 @@ def _measure(
     )
 
 
-def _at(register: Register, mark: RegisterSample, *, lag_ms: int) -> Register:
+def _move_to(register: Register, mark: RegisterSample, *, lag_ms: int) -> Register:
     return replace(
         register,
         value=mark.value,

@@ -24,12 +24,12 @@ class CounterFit(NamedTuple):
     held: int
     released: int
     refused: int
-    over: float  # the fastest rate proven above `max_rate`; 0: none
+    proven_rate: float  # the fastest rate proven above `max_rate`; 0: none
     max_rate: float
 
     @property
     def max_rate_is_too_low(self) -> bool:
-        return self.over > self.max_rate
+        return self.proven_rate > self.max_rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class CountedPieces:
     until: Millis
     doubtful: Mapping[CounterName, DoubtfulPieces]
     hidden: Mapping[CounterName, int]  # of `deltas`, certainly made by the time of the suspect report before
-    hid_at: Millis | None = None  # when that report was received
+    hidden_until: Millis | None = None  # when that report was received
 
     def doubtful_pieces(self, names: Iterable[CounterName], *, times: int = 1) -> DoubtfulPieces:
         """Return the pieces in doubt; `total` shows the same ones as `good` and `reject`: the larger number counts."""
@@ -92,7 +92,9 @@ def apply_counts(registers: Registers, body: CountsReport, *, limits: RegisterLi
         until=max((reading.until for reading in made), default=received),
         doubtful={name: _doubtful(register, readings.get(name)) for name, register in registers.items()},
         hidden={name: readings[name].hidden for name in deltas},
-        hid_at=max((each.hid_at for each in readings.values() if each.hid_at is not None), default=None),
+        hidden_until=max(
+            (each.hidden_until for each in readings.values() if each.hidden_until is not None), default=None
+        ),
     )
 
 
@@ -122,7 +124,7 @@ def measure_fit(registers: Registers, *, max_rate: float, released: int, refused
         held=max(held.get("total", 0), held.get("good", 0) + held.get("reject", 0)),
         released=released,
         refused=refused,
-        over=max((register.refuted_limit for register in registers.values()), default=0.0),
+        proven_rate=max((register.refuted_limit for register in registers.values()), default=0.0),
         max_rate=max_rate,
     )
 

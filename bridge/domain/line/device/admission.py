@@ -50,13 +50,13 @@ def _may_be_current(report: Report, device: Device, machine: Machine | None) -> 
     if not isinstance(body, RETAINABLE_KINDS) and not _is_latching_level(report, machine):
         return False  # a press happened when it was sent, not when somebody subscribes
     if isinstance(body, DeathReport):
-        return not device.state.was_heard_live  # its seq is that of the connect, so nothing proves it newer
+        return not device.state.has_reported_live  # its seq is that of the connect, so nothing proves it newer
     newer = device.is_newer_than_known(report)
     if isinstance(body, CountsReport):
         return newer
     if isinstance(body, BirthReport) and machine is not None and machine.state.reported is not None:
         return newer and not machine.state.reported.estimated  # a retained state may have come first
-    return newer or not device.state.was_heard_live
+    return newer or not device.state.has_reported_live
 
 
 def _is_latching_level(report: Report, machine: Machine | None) -> bool:
@@ -75,11 +75,11 @@ def affected_machines(report: Report, machine: Machine | None, machines: Iterabl
         return [machine]
     if not isinstance(report.body, BirthReport | DeathReport):
         return []
-    return [each for each in machines if not report.retained or _is_unheard(each, report.body)]
+    return [each for each in machines if not report.retained or _has_never_reported(each, report.body)]
 
 
-def _is_unheard(machine: Machine, body: BirthReport | DeathReport) -> bool:
-    if machine.device.state.was_heard_live:
+def _has_never_reported(machine: Machine, body: BirthReport | DeathReport) -> bool:
+    if machine.device.state.has_reported_live:
         return False
     return isinstance(body, DeathReport) or machine.state.reported is None
 
@@ -118,7 +118,7 @@ def record_sign_of_life(report: Report, device: Device, *, now: Millis) -> None:
     if report.actor is not None or isinstance(report.body, DeathReport):
         return
     if report.retained:
-        state.live = state.was_heard_live
+        state.live = state.has_reported_live
         state.last_seen_at = now if state.last_seen_at is None else state.last_seen_at
         return
     state.last_seen_at, state.live, state.offline = now, True, None

@@ -17,7 +17,7 @@ def is_death_of_current_boot(body: DeathReport, state: DeviceState) -> bool:
     if boot is None or boot == current:
         return True
     if current is None:
-        return not state.was_heard_live  # live reports have no boot id: this one belongs to something else
+        return not state.has_reported_live  # live reports have no boot id: this one belongs to something else
     return state.find_past_boot(boot) is None and is_newer_boot(boot, current)
 
 
@@ -28,7 +28,7 @@ def is_of_earlier_run(report: Report, state: DeviceState, *, modulus: int) -> bo
         return False
     checksum = checksum_of(body)
     return any(
-        sequence.was_taken_in(each.run, body.seq, checksum, modulus=modulus)
+        sequence.was_accepted_in(each.run, body.seq, checksum, modulus=modulus)
         for each in state.past_boots()
         if each.boot_id == body.boot_id and each.run is not None
     )
@@ -54,7 +54,7 @@ def is_boot_id_reused(report: Report, past: PastBoot, *, is_repeat: bool, modulu
         return False
     if seq is None or past.run is None:
         return True
-    taken = is_repeat and sequence.was_taken_in(past.run, seq, checksum_of(report.body), modulus=modulus)
+    taken = is_repeat and sequence.was_accepted_in(past.run, seq, checksum_of(report.body), modulus=modulus)
     return not (report.redelivered or taken)
 
 

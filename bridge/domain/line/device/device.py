@@ -122,7 +122,7 @@ class Device:
         self.state.add_unreported(gap)
         return self.state.unreported_missing or None
 
-    def note_emitted(self, events: int) -> None:
+    def clear_unreported(self, events: int) -> None:
         """Clear the unreported gap if any event was emitted."""
         if events:
             self.state.unreported_missing = 0
@@ -140,7 +140,7 @@ class Device:
         if body.boot_id != state.boot_id:
             past = state.find_past_boot(body.boot_id)
             if past is None and boots.is_of_overtaken_boot(report, state):
-                return self._note_overtaken(report, body.boot_id)
+                return self._record_overtaken_boot(report, body.boot_id)
             again, modulus = self._is_repeated_start(report), self._modulus
             if past is None or boots.is_boot_id_reused(report, past, is_repeat=again, modulus=modulus):
                 self._begin_boot(body.boot_id)
@@ -188,17 +188,17 @@ class Device:
             return Placement("stray", is_certain=False)
         return placed._replace(is_certain=True)
 
-    def _note_overtaken(self, report: Report, boot_id: BootId) -> Placement | Disposition:
+    def _record_overtaken_boot(self, report: Report, boot_id: BootId) -> Placement | Disposition:
         """Record a boot that was over before any report of it arrived."""
         past = PastBoot(boot_id)
         if (seq := report.body.seq) is not None:
             seq %= self._modulus
             begun = seq == 0 or isinstance(report.body, BirthReport)
             past.run = sequence.start_run(seq, seq, checksum_of(report.body), at=report.received_at, begun=begun)
-        self._keep_past(past)
+        self._add_past_boot(past)
         return suppressed("out_of_order") if isinstance(report.body, SUPERSEDED_WHEN_LATE) else Placement("late")
 
-    def _keep_past(self, past: PastBoot) -> None:
+    def _add_past_boot(self, past: PastBoot) -> None:
         self.state.old_boots.append(past)
         del self.state.old_boots[:-MAX_PAST_BOOTS]
 
@@ -208,7 +208,7 @@ class Device:
         if state.boot_id is not None:
             if state.run is not None:
                 state.run.trim()
-            self._keep_past(PastBoot(state.boot_id, state.run))
+            self._add_past_boot(PastBoot(state.boot_id, state.run))
         if boot_id != state.boot_id:
             state.clock.reset_offsets()
         state.boot_id, state.run, state.last_live_at = boot_id, None, None
@@ -289,7 +289,7 @@ class Device:
         if self.state.offline is not None:
             return 0
         if self._is_repeated_start(report) or self.state.has_growing_boot_ids:
-            return sequence.RING
+            return sequence.MAX_CHECKSUMS
         return MAX_BIRTH_RESEND_REPORTS
 
     def _is_repeated_start(self, report: Report) -> bool:

@@ -50,7 +50,7 @@ class Devices:
         return {LINE_LEVEL: self.line_source, **self._machines}
 
     @staticmethod
-    def note_disposition(device: Device, disposition: Disposition, *, now: Millis, at: Millis) -> None:
+    def record_disposition(device: Device, disposition: Disposition, *, now: Millis, at: Millis) -> None:
         """Record a disposition that left a report without the intended effect; `at`: the line's time."""
         if ineffective.has_no_effect(disposition):
             device.state.ineffective_run = ineffective.extend_run(

@@ -54,7 +54,7 @@ class DeviceState(
     missing: list[int] = field(default_factory=list)  # numbers missing before that; likewise
 
     @property
-    def was_heard_live(self) -> bool:
+    def has_reported_live(self) -> bool:
         return self.last_seen_at is not None if self.live is None else self.live
 
     def set_forward(self, by: Millis) -> None:

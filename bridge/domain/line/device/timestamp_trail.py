@@ -52,7 +52,7 @@ class TimestampTrail(Struct):
     def is_proven_repeat(self, ts: Millis, *, received_at: Millis) -> bool:
         """Return whether a report with this `ts` and known content must be the one received before."""
         if ts == self.newest and abs(self.lag) <= FAR_MS:
-            return self.has_unique_timestamps and not self.shared and not self._stands(received_at)
+            return self.has_unique_timestamps and not self.shared and not self._has_stopped(received_at)
         return self.is_older(ts)
 
     def is_proven_same_start(self, ts: Millis, *, received_at: Millis) -> bool:
@@ -63,8 +63,8 @@ class TimestampTrail(Struct):
         """
         if self.is_proven_repeat(ts, received_at=received_at):
             return True
-        return ts == self.newest and self.advances >= TICKS and not self._stands(received_at)
+        return ts == self.newest and self.advances >= TICKS and not self._has_stopped(received_at)
 
-    def _stands(self, received_at: Millis) -> bool:
+    def _has_stopped(self, received_at: Millis) -> bool:
         assert self.newest is not None, "asked before"
         return received_at - self.newest - self.lag > STANDING_MS

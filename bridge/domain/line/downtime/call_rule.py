@@ -20,11 +20,11 @@ class AutoCallRule:
 
     def due_at(self, record: DowntimeRecord, *, now: Millis) -> Millis | None:
         """Return when the downtime's call is due; None if it needs no call."""
-        return self._after(self.wait_ms(record), record, now)
+        return self._due_after_wait(self.wait_ms(record), record, now)
 
     def breakdown_due_at(self, record: DowntimeRecord, *, now: Millis) -> Millis | None:
         """Return when the call for the downtime's fault is due, ignoring what suppresses the downtime's call."""
-        return self._after(self._wait_for_breakdown(record), record, now)
+        return self._due_after_wait(self._wait_for_breakdown(record), record, now)
 
     def wait_ms(self, record: DowntimeRecord) -> Millis | None:
         """Return how long a downtime lasts before its call is due; None if it needs no call."""
@@ -89,7 +89,7 @@ class AutoCallRule:
             return self.unclassified_ms
         return None if reason.call_after_minutes is None else round(reason.call_after_minutes * 60_000)
 
-    def _after(self, wait_ms: Millis | None, record: DowntimeRecord, now: Millis) -> Millis | None:
+    def _due_after_wait(self, wait_ms: Millis | None, record: DowntimeRecord, now: Millis) -> Millis | None:
         if wait_ms is None:
             return None
         return max(record.counted_from + wait_ms, now)

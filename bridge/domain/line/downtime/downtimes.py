@@ -146,7 +146,7 @@ class Downtimes:
 
     def _add_findings(
         self,
-        found: DowntimeFindings,
+        findings: DowntimeFindings,
         diagnosis: Diagnosis,
         *,
         record: DowntimeRecord | None,
@@ -154,14 +154,14 @@ class Downtimes:
         at: Millis,
     ) -> None:
         """Add a diagnosis; if it makes a call necessary, the call's wait begins now."""
-        judged = DowntimeRecord(downtime_id="", started_at=at, findings=found) if record is None else record
-        known = found.equipment is not None or found.changing
-        blamed, called_nobody = found.current_culprit, known and self._call_rule.wait_ms(judged) is None
-        found.add_diagnosis(diagnosis, changing=changing)
+        judged = DowntimeRecord(downtime_id="", started_at=at, findings=findings) if record is None else record
+        known = findings.equipment is not None or findings.changing
+        blamed, called_nobody = findings.current_culprit, known and self._call_rule.wait_ms(judged) is None
+        findings.add_diagnosis(diagnosis, changing=changing)
         # Responders at the first machine are not at the second, and people who worked here have left.
-        further = judged.called and found.current_culprit not in (None, blamed, judged.called_for)
+        further = judged.called and findings.current_culprit not in (None, blamed, judged.called_for)
         if further or (called_nobody and self._call_rule.wait_ms(judged) is not None):
-            judged.called, found.since = False, at
+            judged.called, findings.since = False, at
 
     @property
     def _findings(self) -> DowntimeFindings:
@@ -189,7 +189,7 @@ class Downtimes:
             interrupted_call = self._call_rule.scheduled_call(record, due=record.call_at)
         if is_breakdown(record, reason_of(record, self._reasons)) and record.started_at < at:
             record = self._split(
-                record, at=at, found=DowntimeFindings(setup=not changeover), changeover=changeover, moment=moment
+                record, at=at, findings=DowntimeFindings(setup=not changeover), changeover=changeover, moment=moment
             )
         record.changeover = record.changeover or changeover
         record.findings.changing = changeover
@@ -201,7 +201,7 @@ class Downtimes:
         since, found = turn.complete()
         changeover = turn.changeover and turn.changing
         if record.started_at < since:
-            record = self._split(record, at=since, found=found, changeover=changeover, moment=moment)
+            record = self._split(record, at=since, findings=found, changeover=changeover, moment=moment)
             record.unwatched = unwatched
         else:
             record.findings, record.changeover, record.interrupted_call = found, changeover, None
@@ -209,11 +209,11 @@ class Downtimes:
         return record
 
     def _split(
-        self, record: DowntimeRecord, *, at: Millis, found: DowntimeFindings, changeover: bool, moment: Moment
+        self, record: DowntimeRecord, *, at: Millis, findings: DowntimeFindings, changeover: bool, moment: Moment
     ) -> DowntimeRecord:
         self._registry.end(record, at, moment)
         downtime_id = self._registry.next_id()
-        after = DowntimeRecord(downtime_id=downtime_id, started_at=at, findings=found, changeover=changeover)
+        after = DowntimeRecord(downtime_id=downtime_id, started_at=at, findings=findings, changeover=changeover)
         self._registry.begin(after)
         return after
 

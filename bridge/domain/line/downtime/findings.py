@@ -108,7 +108,7 @@ class DowntimeFindings(Struct):
         if rank >= FindingRank.CULPRIT:
             self._set_culprit(diagnosis.cause_equipment, diagnosis)
             self.maintenance = False  # maintenance before this failure does not explain the stop now
-        elif rank is FindingRank.UNKNOWN and not (attended or self.expected) and self._is_settled(diagnosis):
+        elif rank is FindingRank.UNKNOWN and not (attended or self.expected) and self._is_culprit_repaired(diagnosis):
             self._set_culprit(diagnosis.equipment, diagnosis)  # left stopped, nobody works on it
         self.maintenance = self.maintenance or diagnosis.status == "maintenance"
         self.setup = self.setup or diagnosis.status == "setup"
@@ -123,7 +123,7 @@ class DowntimeFindings(Struct):
         self.faults += [note for note in notes if (note.code, note.since) not in known]
         del self.faults[MAX_FAULTS:]
 
-    def _is_settled(self, diagnosis: Diagnosis) -> bool:
+    def _is_culprit_repaired(self, diagnosis: Diagnosis) -> bool:
         """Return whether the stop had a culprit that is now repaired."""
         return self.current_culprit is not None and self.current_culprit not in diagnosis.broken
 

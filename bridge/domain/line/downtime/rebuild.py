@@ -194,11 +194,11 @@ class RebuildableDowntimes(Downtimes):
         self._registry.amend(record, moment, estimated=True)
         return None
 
-    def _add(self, start: Millis, end: Millis, found: DowntimeFindings, *, changeover: bool, moment: Moment) -> None:
+    def _add(self, start: Millis, end: Millis, findings: DowntimeFindings, *, changeover: bool, moment: Moment) -> None:
         record = DowntimeRecord(
             downtime_id=self._registry.next_id(),
             started_at=start,
-            findings=found,
+            findings=findings,
             changeover=changeover,
             status="closed",
             ended_at=end,
@@ -242,7 +242,7 @@ class RebuildableDowntimes(Downtimes):
                 continue
             if each.diagnosis.status != "offline":
                 self._observe_stop(each.diagnosis, changeover=changeover, at=each.at, moment=moment)
-            elif not each.diagnosis.stands:
+            elif not each.diagnosis.known_stopped:
                 self._drop_split()  # the pending switch is not known to last
         self._complete_due(until, moment)
 

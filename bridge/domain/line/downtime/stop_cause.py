@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Literal
 
+from msgspec import Struct
+
 from bridge.domain.event_data import DowntimeCause, FaultNote, Status, StatusCause
 
 Side = Literal["upstream", "downstream"]
@@ -26,8 +28,7 @@ DOWNTIME_CAUSE: Final[dict[StatusCause | None, DowntimeCause]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MachineView:
+class MachineView(Struct, frozen=True, kw_only=True, rename={"known_stopped": "stands"}):
     """One machine as input to its line's diagnosis; sequences of views are in flow order."""
 
     equipment: str
@@ -37,7 +38,7 @@ class MachineView:
     faults: tuple[FaultNote, ...]
     decides: bool  # the constraint, or a critical machine
     broken: bool = False  # stopped by a fault, in any mode, or by itself; if offline: as last seen
-    stands: bool = False  # offline, and known to have been stopped until then
+    known_stopped: bool = False  # offline, and known to have been stopped until then
 
     @property
     def attended(self) -> bool:
@@ -57,7 +58,7 @@ class _Encounter(Enum):
     """The effect of a machine on the walk."""
 
     CULPRIT = auto()
-    ACCUSES = auto()  # in fault, and its fault blames a machine further on
+    BLAMES_FURTHER = auto()  # in fault, and its fault blames a machine further on
     WAITS = auto()
     ENDS = auto()  # runs, is stopped by plan, or waits for the other side: the cause is not beyond it
 
@@ -95,7 +96,7 @@ def _walk(machines: Iterable[MachineView], side: Side) -> tuple[MachineView | No
         match _encounter_of(machine, side):
             case _Encounter.CULPRIT:
                 return machine, distance
-            case _Encounter.ACCUSES:
+            case _Encounter.BLAMES_FURTHER:
                 accuser = accuser if accuser[0] is not None else (machine, distance)
             case _Encounter.WAITS:
                 continue
@@ -109,7 +110,7 @@ def _encounter_of(machine: MachineView, side: Side) -> _Encounter:
     if machine.attended:
         return _Encounter.CULPRIT
     if machine.status == "fault":
-        return _Encounter.ACCUSES if cause == side else _Encounter.CULPRIT
+        return _Encounter.BLAMES_FURTHER if cause == side else _Encounter.CULPRIT
     if machine.status in ("stopped", "idle"):
         if cause == "internal":
             return _Encounter.CULPRIT

@@ -69,9 +69,9 @@ class Timeline:
         """Advance to `until`, firing the deadlines on the way."""
         while (due := self.stops.next_deadline()) is not None and due <= until:
             at = max(due, self.at)  # a changed plant file may have moved it to the past
-            self._spend(at)
+            self._add_segment(at)
             self._apply_stop_change(self.stops.fire(at=at))
-        self._spend(until)
+        self._add_segment(until)
 
     def feed(self, observation: Observation) -> None:
         self.advance(observation.at)
@@ -86,7 +86,7 @@ class Timeline:
         """Return whether no time after `start` is unknown."""
         return not any(each.time_class is TimeClass.UNKNOWN and each.end > start for each in self.segments)
 
-    def _spend(self, until: Millis) -> None:
+    def _add_segment(self, until: Millis) -> None:
         if until > self.at:
             self.segments.append(Segment(self.at, until, time_class_of(self.stops.state)))
             self.at = until

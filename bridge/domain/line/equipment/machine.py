@@ -110,7 +110,7 @@ class Machine:
     def apply_counts(self, body: CountsReport, *, moment: Moment) -> CountedPieces:
         """Judge each counter by the counter table; pieces made while the state was unknown prove that it runs."""
         rule = machine_counters.limits_of(self.spec, self._rules, modulus=body.modulus)
-        heard_again_at = self._heard_again(moment)
+        heard_again_at = self._first_report_since_loss(moment)
         counted = machine_counters.apply_counts(self.state.registers, body, limits=rule, moment=moment)
         doubtful = counted.doubtful_pieces(counted.doubtful)
         self.state.pieces_released = min(self.state.pieces_released + doubtful.released, MAX_DOUBTFUL_PIECES)
@@ -121,18 +121,18 @@ class Machine:
         self.state.stale = False
         return counted
 
-    def _is_proof_of_running(self, counted: CountedPieces, heard_again_at: Millis | None) -> bool:
+    def _is_proof_of_running(self, counted: CountedPieces, first_report_at: Millis | None) -> bool:
         """Return whether pieces prove that an offline machine runs: not if they may have been made in an absence.
 
         A queue emptied after an absence holds pieces from the absence, and so may the first report behind it.
         """
-        if self.status[0] != "offline" or counted.hid_at is not None:  # hidden since before it was lost
+        if self.status[0] != "offline" or counted.hidden_until is not None:  # hidden since before it was lost
             return False
         if self.state.unwatched_since is None:
             return True
-        return heard_again_at is not None and counted.since >= heard_again_at
+        return first_report_at is not None and counted.since >= first_report_at
 
-    def _heard_again(self, moment: Moment) -> Millis | None:
+    def _first_report_since_loss(self, moment: Moment) -> Millis | None:
         """Return when an earlier report was surely not from an absence, or None; record this one.
 
         A queue empties at once: a report that arrives long enough after the one before it did not wait there.
@@ -236,7 +236,7 @@ class Machine:
             faults=() if status == "offline" else tuple(fault.to_fault_note() for fault in faults.active),
             decides=self.decides,
             broken=self.state.lost_while_faulty if status == "offline" else fails,
-            stands=status == "offline" and self.state.lost_while_stopped,
+            known_stopped=status == "offline" and self.state.lost_while_stopped,
         )
 
     def speed(self) -> Speed:

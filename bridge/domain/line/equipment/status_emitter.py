@@ -47,7 +47,7 @@ class StatusEmitterState(Struct, rename={"status_key": "face"}):
     speed_due: Millis | None = None
 
 
-def _members(speed: Speed | None) -> frozenset[str] | None:
+def _machines_of(speed: Speed | None) -> frozenset[str] | None:
     """Return the machines of a line, which only another plant file changes."""
     return None if speed is None or speed.equipment is None else frozenset(speed.equipment)
 
@@ -63,7 +63,7 @@ class StatusEmitter:
     def update(self, key: StatusKey, speed: Speed, *, moment: Moment) -> None:
         """Emit now if `key` changed; delay a change of speed alone to the next whole second."""
         state = self.state
-        if key == state.status_key and _members(speed) == _members(state.speed):
+        if key == state.status_key and _machines_of(speed) == _machines_of(state.speed):
             if speed != state.speed:
                 state.speed = speed
                 state.speed_due = state.speed_due or moment.at // SPEED_PERIOD_MS * SPEED_PERIOD_MS + SPEED_PERIOD_MS

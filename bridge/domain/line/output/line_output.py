@@ -39,13 +39,13 @@ class Pieces:
     hidden: HiddenPieces | None = None
 
 
-def signal_of(status: Status, *, scheduled: bool, stands: bool) -> Signal:
-    """Return what a status means for time; `stands`: offline, but stopped when lost, and nothing else is known."""
+def signal_of(status: Status, *, scheduled: bool, known_stopped: bool) -> Signal:
+    """Return what a status means for time; `known_stopped`: it was when it went offline."""
     if status == "running":
         return Signal.RUN
     if not scheduled:
         return Signal.OFF
-    return Signal.LOST if status == "offline" and not stands else Signal.STOP
+    return Signal.LOST if status == "offline" and not known_stopped else Signal.STOP
 
 
 def infer_pieces(deltas: Mapping[CounterName, int], *, counters: Iterable[str], times: int = 1) -> Pieces:
@@ -74,9 +74,9 @@ class Output:
         self._plan = plan
         self._emitter = emitter
         self._sources = counter_sources(spec)
-        self._oee = {scope: self._watch(scope) for scope in (LINE_LEVEL, *tracked_machines(spec))}
+        self._oee = {scope: self._create_tracker(scope) for scope in (LINE_LEVEL, *tracked_machines(spec))}
         counting = [each.id for each in spec.equipment]
-        self._counts = {scope: self._count(scope) for scope in (LINE_LEVEL, *counting)}
+        self._counts = {scope: self._create_counter(scope) for scope in (LINE_LEVEL, *counting)}
 
     def start(self, shift: ShiftWindow, *, at: Millis) -> None:
         """Begin tracking every scope that is not tracked yet."""
@@ -110,18 +110,18 @@ class Output:
         if not ours:
             return None
         self._add(LINE_LEVEL, pieces, counted, moment)
-        if counted.hid_at is None:
+        if counted.hidden_until is None:
             return pieces
         sure = infer_pieces(
             {name: counted.hidden[name] for name in ours}, counters=before, times=self._spec.pieces_per_count
         )
-        return dataclasses.replace(pieces, hidden=HiddenPieces(counted.hid_at, sure.good, sure.reject))
+        return dataclasses.replace(pieces, hidden=HiddenPieces(counted.hidden_until, sure.good, sure.reject))
 
     def feed(self, scope: str, signal: Signal, *, moment: Moment) -> StopChange | None:
         watch = self._oee.get(scope)
         return None if watch is None else watch.feed(signal, moment=moment)
 
-    def is_standing(self, scope: str) -> bool:
+    def is_stopped(self, scope: str) -> bool:
         """Return whether a scope counts as stopped, in scheduled time."""
         watch = self._oee.get(scope)
         return watch is not None and watch.state.stops.signal is Signal.STOP
@@ -155,7 +155,7 @@ class Output:
         """Suspend every scope, as the bridge is absent from `at` on; return their states before that."""
         for watch in self._oee.values():
             watch.suspend(at)
-        return {scope: _before(watch) for scope, watch in self._oee.items()}
+        return {scope: _state_before_loss(watch) for scope, watch in self._oee.items()}
 
     def mark_lost(self, scope: str, at: Millis) -> StateBeforeLoss | None:
         """Suspend a scope whose machines are offline from `at` on; return its state before, None if untracked."""
@@ -163,7 +163,7 @@ class Output:
         if watch is None:
             return None
         watch.suspend(at, watched=True)
-        return _before(watch, since=at)
+        return _state_before_loss(watch, since=at)
 
     def build_timeline(
         self, scope: str, before: StateBeforeLoss, signals: Sequence[Observation], start: Millis, until: Millis
@@ -223,7 +223,7 @@ class Output:
                 moment=moment,
             )
 
-    def _count(self, scope: str) -> PieceCounter:
+    def _create_counter(self, scope: str) -> PieceCounter:
         line = scope == LINE_LEVEL
         return PieceCounter(
             self._state.counts.setdefault(scope, ProductionState()),
@@ -234,7 +234,7 @@ class Output:
             emitter=self._emitter,
         )
 
-    def _watch(self, scope: str) -> OeeTracker:
+    def _create_tracker(self, scope: str) -> OeeTracker:
         return OeeTracker(
             self._state.oee.setdefault(scope, OeeState()),
             equipment=None if scope == LINE_LEVEL else scope,
@@ -259,6 +259,6 @@ def counter_sources(spec: plant.LineConfig) -> dict[CounterName, tuple[str, ...]
     return {"total": last, "good": last, "reject": last}
 
 
-def _before(watch: OeeTracker, *, since: Millis | None = None) -> StateBeforeLoss:
+def _state_before_loss(watch: OeeTracker, *, since: Millis | None = None) -> StateBeforeLoss:
     """Return a copy of a scope's stop tracking state; `since`: when the scope was lost."""
     return StateBeforeLoss(replace(watch.state.stops), [replace(each) for each in watch.state.recent], since)

@@ -21,14 +21,14 @@ from bridge.domain.line.output.oee_rebuild import (
     replace_provisional,
     stretches_since,
 )
-from bridge.domain.line.output.oee_state import RECENT, OeeState, TimeStretch, UnattributedPieces
+from bridge.domain.line.output.oee_state import MAX_RECENT_STRETCHES, OeeState, TimeStretch, UnattributedPieces
 from bridge.domain.line.output.oee_window import OeeWindow, TimeClass, WindowKind
 from bridge.domain.line.output.piece_shares import PieceShare, distribute_pieces
 from bridge.domain.reports import Moment
 from bridge.domain.shifts import ShiftPlan, ShiftWindow
 
 CLOSED_WINDOWS_KEPT: Final[dict[WindowKind, int]] = {"shift": 4, "hour": 26}  # for amendments: a day and a bit of each
-PAST_JOBS = 8  # paused or ended jobs whose window may resume or be amended; bounds the checkpoint
+MAX_PAST_JOBS = 8  # paused or ended jobs whose window may resume or be amended; bounds the checkpoint
 
 
 class OeeTracker:
@@ -141,7 +141,7 @@ class OeeTracker:
             after = timeline.stops.state
             state.stops.phase, state.stops.signal = after.phase, after.signal
             state.stops.mark, state.stops.skipped = after.mark, after.skipped
-            state.recent = stretches_since(moved, after.mark)[-RECENT:]
+            state.recent = stretches_since(moved, after.mark)[-MAX_RECENT_STRETCHES:]
         if moved:
             self._events.emit_amended(
                 moment, since=min(each.start for each in moved), until=max(each.end for each in moved)
@@ -160,7 +160,7 @@ class OeeTracker:
             current.end = moment.at
             self._events.emit(current, moment, closed=True)
             state.jobs[current.job_id] = current
-            while len(state.jobs) > PAST_JOBS:
+            while len(state.jobs) > MAX_PAST_JOBS:
                 del state.jobs[next(iter(state.jobs))]
         if job_id is not None:
             window = state.jobs.pop(job_id, None) or OeeWindow(kind="job", start=moment.at, end=None, job_id=job_id)

@@ -44,12 +44,12 @@ def replace_provisional(
     """
     parts: list[TimeStretch] = []
     for known in state.provisional:
-        for part in _parts(known, segments):
+        for part in _cut_by_segments(known, segments):
             parts.append(part)
             _reclassify(state, known.time_class, part)
     state.provisional = []
     for known in before:
-        _note_class(known, _parts(known, segments))
+        _set_class(known, _cut_by_segments(known, segments))
     return parts
 
 
@@ -63,21 +63,21 @@ def reclassify_downtime(
     moved: list[TimeStretch] = []
     for known in before:
         if known.time_class is TimeClass.BUSY:
-            parts = [part for part in _parts(known, segments) if part.time_class is not TimeClass.BUSY]
+            parts = [part for part in _cut_by_segments(known, segments) if part.time_class is not TimeClass.BUSY]
             for part in parts:
                 _reclassify(state, TimeClass.BUSY, part)
-            _note_class(known, parts)
+            _set_class(known, parts)
             moved += parts
     return moved
 
 
-def _parts(known: TimeStretch, segments: Sequence[Segment]) -> list[TimeStretch]:
+def _cut_by_segments(known: TimeStretch, segments: Sequence[Segment]) -> list[TimeStretch]:
     """Return a stretch, cut and classed by the segments."""
     cut = [(max(each.start, known.start), min(each.end, known.end), each.time_class) for each in segments]
     return [TimeStretch(start, end, time_class, known.job_id) for start, end, time_class in cut if start < end]
 
 
-def _note_class(known: TimeStretch, parts: Sequence[TimeStretch]) -> None:
+def _set_class(known: TimeStretch, parts: Sequence[TimeStretch]) -> None:
     """Set the class of a stretch that `parts` did not cut."""
     if len(parts) == 1 and (parts[0].start, parts[0].end) == (known.start, known.end):
         known.time_class = parts[0].time_class

@@ -9,10 +9,14 @@ from bridge.domain.events import Millis
 from bridge.domain.line.downtime.stop_tracker import StopState
 from bridge.domain.line.output.oee_window import OeeWindow, Ratios, TimeClass, WindowKind, oee_flags
 
-UNKNOWN_STRETCHES: Final = 64  # kept to set pieces apart and to fill in later; bounds the checkpoint
+MAX_UNKNOWN_STRETCHES: Final = 64  # kept to set pieces apart and to fill in later; bounds the checkpoint
 MAX_UNATTRIBUTED: Final = 64  # stretches of unknown time whose pieces may count later
-RECENT: Final = 64  # stretches since a stop began: bounds what jobs that start and end during one can store
-DOWN_STRETCHES: Final = 200  # where a confirmed stop is looked up; about two for each downtime that may be confirmed
+MAX_RECENT_STRETCHES: Final = (
+    64  # stretches since a stop began: bounds what jobs that start and end during one can store
+)
+MAX_DOWN_STRETCHES: Final = (
+    200  # where a confirmed stop is looked up; about two for each downtime that may be confirmed
+)
 
 
 class TimeStretch(Struct):
@@ -121,7 +125,7 @@ class OeeState(Struct, rename={"last_emitted": "told", "device_offline": "away",
         else:
             down.append(TimeStretch(stretch.start, stretch.end, TimeClass.DOWN, stretch.job_id))
             down.sort(key=lambda each: each.start)
-            del down[:-DOWN_STRETCHES]
+            del down[:-MAX_DOWN_STRETCHES]
 
     def remove_down(self, start: Millis, end: Millis) -> None:
         """Remove time that was no downtime after all."""
@@ -131,20 +135,20 @@ class OeeState(Struct, rename={"last_emitted": "told", "device_offline": "away",
         """Remember elapsed time whose class may still change."""
         time_class, mark = stretch.time_class, self.stops.mark
         if time_class is TimeClass.UNKNOWN or (time_class is TimeClass.OFF and (self.unwatched or self.device_offline)):
-            add_stretch(self.unknown, replace(stretch), limit=UNKNOWN_STRETCHES)
+            add_stretch(self.unknown, replace(stretch), limit=MAX_UNKNOWN_STRETCHES)
         elif self.device_offline and time_class in (TimeClass.BUSY, TimeClass.DOWN):
-            add_stretch(self.provisional, replace(stretch), limit=UNKNOWN_STRETCHES)
+            add_stretch(self.provisional, replace(stretch), limit=MAX_UNKNOWN_STRETCHES)
         if time_class is TimeClass.DOWN:
             self.add_down(stretch)
         if mark is None:
             self.recent.clear()
         else:  # the stop's or restart's own time may still change its class
             self.recent = [each for each in self.recent if each.end > mark]
-            add_stretch(self.recent, replace(stretch, start=max(stretch.start, mark)), limit=RECENT)
+            add_stretch(self.recent, replace(stretch, start=max(stretch.start, mark)), limit=MAX_RECENT_STRETCHES)
 
     def add_unknown(self, stretch: TimeStretch) -> None:
         """Insert unknown time that lies before the latest."""
-        self.unknown = sorted([*self.unknown, stretch], key=lambda each: each.start)[-UNKNOWN_STRETCHES:]
+        self.unknown = sorted([*self.unknown, stretch], key=lambda each: each.start)[-MAX_UNKNOWN_STRETCHES:]
 
     def mark_provisional_down(self, start: Millis) -> None:
         """Class provisional busy time from `start` on as down: its stop turned out to be a downtime."""
@@ -159,7 +163,7 @@ class OeeState(Struct, rename={"last_emitted": "told", "device_offline": "away",
             if part.start < part.end:
                 self.reclassify(TimeClass.DOWN, TimeClass.OFF, part)
                 self.excluded.append(part)
-        del self.excluded[:-DOWN_STRETCHES]
+        del self.excluded[:-MAX_DOWN_STRETCHES]
         self.provisional = subtract_interval(self.provisional, start, end)
 
     def include(self, start: Millis, end: Millis) -> None:

@@ -16,7 +16,7 @@ from bridge.domain.events import Millis, rfc3339, rfc3339_or_none
 WindowKind = Literal["shift", "job", "hour"]
 
 
-PAUSES: Final = 16  # kept of one job; bounds the checkpoint
+MAX_PAUSES: Final = 16  # kept of one job; bounds the checkpoint
 
 
 class TimeClass(StrEnum):
@@ -81,7 +81,7 @@ class OeeWindow(Struct, kw_only=True):
     def resume(self, at: Millis) -> None:
         """Continue after a pause."""
         if self.end is not None:
-            self.pauses = [*self.pauses, (self.end, at)][-PAUSES:]
+            self.pauses = [*self.pauses, (self.end, at)][-MAX_PAUSES:]
             self.end = None
 
     def overlap_ms(self, start: Millis, end: Millis) -> int:

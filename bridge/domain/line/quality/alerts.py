@@ -25,8 +25,8 @@ from bridge.domain.reports import (
     suppressed,
 )
 
-PARAMETERS: Final = 20  # windows of one equipment: stops a device that invents parameter names
-CLEARED_ALERTS: Final = 200  # ids still answered with `already_cleared`; bounds the checkpoint of an old line
+MAX_PARAMETERS: Final = 20  # windows of one equipment: stops a device that invents parameter names
+MAX_CLEARED_ALERTS: Final = 200  # ids still answered with `already_cleared`; bounds the checkpoint of an old line
 DEFECTS_PARAMETER: Final = "defects"
 """The parameter of an inspection that names none."""
 DEFECT_SEVERITY: Final[CallPriority] = "high"
@@ -76,7 +76,7 @@ class QualityChecks:
             case InspectionReport():
                 return self._inspect(body, equipment, moment)
             case QualityReport():
-                return self._clear_asked(body.alert_id, moment)
+                return self._apply_clear(body.alert_id, moment)
 
     def reset_windows(self) -> None:
         """Restart all windows; alerts stay until later reports clear them."""
@@ -113,7 +113,7 @@ class QualityChecks:
             return suppressed("nothing_inspected")
         parameter = body.parameter or DEFECTS_PARAMETER
         windows = self._state.windows.setdefault(equipment or LINE_LEVEL, {})
-        if parameter not in windows and len(windows) >= PARAMETERS:
+        if parameter not in windows and len(windows) >= MAX_PARAMETERS:
             return suppressed("too_many_parameters")
         window = windows.setdefault(parameter, InspectionWindow())
         window.add(inspected=body.inspected, defects=body.defects)
@@ -135,7 +135,7 @@ class QualityChecks:
         self._apply_verdict(found, Side.UPPER, verdict, moment)
         return APPLIED
 
-    def _clear_asked(self, alert_id: str, moment: Moment) -> Disposition:
+    def _apply_clear(self, alert_id: str, moment: Moment) -> Disposition:
         key = next((key for key, alert in self._state.active.items() if alert.alert_id == alert_id), None)
         if key is None:
             known = alert_id in self._state.cleared
@@ -170,7 +170,7 @@ class QualityChecks:
         del self._state.active[key]
         cleared = self._state.cleared
         cleared[alert.alert_id] = None
-        while len(cleared) > CLEARED_ALERTS:
+        while len(cleared) > MAX_CLEARED_ALERTS:
             del cleared[next(iter(cleared))]
         self._emit(alert, moment, standing=Standing.CLOSED, by=by)
 

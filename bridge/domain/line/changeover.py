@@ -129,8 +129,8 @@ class Changeovers:
 
     def _was_stopped_since(self, since: Millis, *, now: Millis) -> bool:
         """Return whether nothing was made since a doubtful report: another was due, and the line is stopped."""
-        due, stands_since = since + COUNTS_INTERVAL_MS, self._state.stopped_since
-        return stands_since is not None and stands_since <= due < now - COUNTS_INTERVAL_MS // 2
+        due, stopped_since = since + COUNTS_INTERVAL_MS, self._state.stopped_since
+        return stopped_since is not None and stopped_since <= due < now - COUNTS_INTERVAL_MS // 2
 
     def _count(self, good: int, reject: int, *, runs: bool, moment: Moment, hidden_until: Millis | None = None) -> None:
         if good <= 0 and reject <= 0:

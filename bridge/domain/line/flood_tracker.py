@@ -71,8 +71,8 @@ class FloodTracker:
 
     def held_calls(self) -> list[tuple[str, HeldCall]]:
         """Return (line id, held call), the oldest first."""
-        found = [(line_id, state.held) for line_id, state in self._states.items() if state.held is not None]
-        return sorted(found, key=lambda each: each[1].at)
+        held = [(line_id, state.held) for line_id, state in self._states.items() if state.held is not None]
+        return sorted(held, key=lambda item: item[1].at)
 
     def is_over(self, at: Millis) -> bool:
         return self.active and self._count(self._due, at) < self._rule.below
@@ -85,17 +85,17 @@ class FloodTracker:
     def set_forward(self, by: Millis) -> None:
         """Shift all times by a forward jump of the host's clock: the skipped time is no time without calls."""
         for state in self._states.values():
-            state.due, state.called = ([at + by for at in each] for each in (state.due, state.called))
+            state.due, state.called = ([at + by for at in instants] for instants in (state.due, state.called))
             if state.held is not None:
                 state.held.at += by
-        self._due, self._called = ([at + by for at in each] for each in (self._due, self._called))
+        self._due, self._called = ([at + by for at in instants] for instants in (self._due, self._called))
         self.changed = True
 
     def next_deadline(self) -> Millis | None:
         """Return when a held call is to be listed or released, or the flood ends."""
         self.changed = False
         held = self.held_calls()
-        unlisted = [each.at for _, each in held if not each.listed]
+        unlisted = [call.at for _, call in held if not call.listed]
         if self.active:
             return min([*unlisted, self._ends_at()])
         if not held:

@@ -27,9 +27,9 @@ class Floor:
     """
 
     def __init__(self, plant_file: plant.Plant, checkpoints: Mapping[str, bytes] | None = None) -> None:
-        given = checkpoints or {}
+        saved = checkpoints or {}
         self._lines = {
-            spec.id: Line.restore(plant_file, spec, given[spec.id]) if spec.id in given else Line(plant_file, spec)
+            spec.id: Line.restore(plant_file, spec, saved[spec.id]) if spec.id in saved else Line(plant_file, spec)
             for spec in plant_file.lines
         }
         self._areas = {
@@ -127,7 +127,7 @@ class Floor:
         return heap[0][0] if heap else None
 
     def _fire_area(self, at: Millis) -> LineEvents:
-        area_key = next(each for each in self._areas if self._area_deadlines.get(each) == at)
+        area_key = next(key for key in self._areas if self._area_deadlines.get(key) == at)
         fired = self._areas[area_key].fire(at)
         for line_id, _ in fired:
             self._changed.add(line_id)
@@ -169,7 +169,7 @@ class Floor:
         return len(self._heap)
 
     def _build_heap(self) -> None:
-        self._heap = [(at, self._order[each], each) for each, at in self._deadlines.items() if at is not None]
+        self._heap = [(at, self._order[line_id], line_id) for line_id, at in self._deadlines.items() if at is not None]
         heapify(self._heap)
 
     def emit_plant_changes(self, now: Millis, *, cause: str) -> list[Event]:
@@ -204,8 +204,8 @@ class Floor:
 
     def gaps_by_line(self) -> Mapping[str, SequenceGaps]:
         """Return the counts of missing and unplaced reports by line, only of lines that have any."""
-        found = {line_id: line.devices.gaps() for line_id, line in self._lines.items()}
-        return {line_id: gaps for line_id, gaps in found.items() if gaps.missed or gaps.unplaced}
+        all_gaps = {line_id: line.devices.gaps() for line_id, line in self._lines.items()}
+        return {line_id: gaps for line_id, gaps in all_gaps.items() if gaps.missed or gaps.unplaced}
 
     def gaps_by_device(self) -> Mapping[Place, SequenceGaps]:
         """Return the same by device, only of devices that have any."""

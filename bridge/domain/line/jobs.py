@@ -137,9 +137,9 @@ class Jobs:
             return rejected("incomplete")
         if body.job_id in self._state.final:
             return rejected("already_final")
-        known = self._state.open.get(body.job_id)
-        if known is not None:
-            same = (known.product, known.target_quantity, known.assigned_to) == (
+        existing = self._state.open.get(body.job_id)
+        if existing is not None:
+            same = (existing.product, existing.target_quantity, existing.assigned_to) == (
                 body.product,
                 body.target_quantity,
                 body.assigned_to,

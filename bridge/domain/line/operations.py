@@ -83,9 +83,9 @@ class Operations:
     def count_pieces(self, made: Pieces, *, runs: bool, moment: Moment) -> None:
         """Count pieces of the line for its changeover and its running job."""
         self._changeovers.count(good=made.good, reject=made.reject, hidden=made.hidden, runs=runs, moment=moment)
-        before = self._jobs.running
+        running_before = self._jobs.running
         self._jobs.count(made.total, made.good, moment=moment)
-        self._record_ended_job(before)
+        self._record_ended_job(running_before)
 
     def observe_product(self, product: str | None, *, runs: bool, moment: Moment) -> None:
         """Record the product that machines report; a running job's product takes precedence."""
@@ -120,14 +120,14 @@ class Operations:
         self._call_registry.fire(moment)
 
     def _apply_job(self, body: JobReport, *, runs: bool, moment: Moment) -> Disposition:
-        before = self._jobs.running
-        known = self._state.jobs.open.get(body.job_id)
-        changing = self._changeovers.running
+        running_before = self._jobs.running
+        job = self._state.jobs.open.get(body.job_id)
+        changeover = self._changeovers.running
         disposition = self._jobs.apply(body, moment=moment)
         if disposition != APPLIED:
             return disposition
-        self._record_ended_job(before)
-        if body.action == "cancel" and known is not None and changing and changing.to_product == known.product:
+        self._record_ended_job(running_before)
+        if body.action == "cancel" and job is not None and changeover and changeover.to_product == job.product:
             self._changeovers.abandon(moment=moment)
         running = self._jobs.running
         if running is not None and body.action == "start":
@@ -135,9 +135,9 @@ class Operations:
             self._set_product(running.product, runs=runs, moment=moment)
         return disposition
 
-    def _record_ended_job(self, before: JobRecord | None) -> None:
-        if before is not None and self._jobs.running is not before:
-            self._ended = before
+    def _record_ended_job(self, running_before: JobRecord | None) -> None:
+        if running_before is not None and self._jobs.running is not running_before:
+            self._ended = running_before
 
     def _set_product(self, product: str, *, runs: bool, moment: Moment) -> None:
         before = self._state.product

@@ -121,7 +121,7 @@ class AbsenceRecord(
 
     def last_view(self, name: str) -> MachineView:
         """Return a machine's last known view."""
-        return next((each.view for each in reversed(self.points) if each.view.equipment == name), self.views[name])
+        return next((point.view for point in reversed(self.points) if point.view.equipment == name), self.views[name])
 
     def contains(self, equipment: str, at: Millis) -> bool:
         """Return whether the machine was absent at an instant."""
@@ -142,8 +142,8 @@ class AbsenceRecord(
 
     def last_known_at(self, name: str, at: Millis) -> Millis:
         """Return the latest instant, not after `at`, at which a machine's status is known."""
-        heard = self.known_until.get(name, self.start)
-        return self.late.get(name, at) if self.is_superseded(name, at) else heard
+        known_until = self.known_until.get(name, self.start)
+        return self.late.get(name, at) if self.is_superseded(name, at) else known_until
 
     def add_report(
         self,
@@ -173,8 +173,8 @@ class AbsenceRecord(
         if has_state and name in self.doubtful:
             self.doubtful.remove(name)
         # a gapless report without a state leaves a known status unchanged
-        proves = view.status != "offline" and not (gapless and self.last_view(name).status != "offline")
-        if name not in self.doubtful and (has_state or proves):
+        proves_status = view.status != "offline" and not (gapless and self.last_view(name).status != "offline")
+        if name not in self.doubtful and (has_state or proves_status):
             self._insert_point(at, view)
 
     def add_later_report(self, name: str, *, at: Millis, gapless: bool) -> bool:
@@ -182,21 +182,21 @@ class AbsenceRecord(
 
         If no report is missing before it, the machine's last known status held to the end.
         """
-        before = self.known_until.get(name, self.start)
-        self.known_until[name] = max(at, before)
+        known_until = self.known_until.get(name, self.start)
+        self.known_until[name] = max(at, known_until)
         if name not in self.silent_machines:
-            return at >= before and self._extend_late_point(name, gapless=gapless)
+            return at >= known_until and self._extend_late_point(name, gapless=gapless)
         if not gapless:
-            self._insert_point(before, self._lost_view(name))
+            self._insert_point(known_until, self._lost_view(name))
         self._remove_silent_machine(name)
         return gapless
 
     def sorted_points(self, until: Millis) -> list[StatusPoint]:
         """Return every status change before `until` in time order, including those to unknown."""
-        lost = [
+        lost_points = [
             StatusPoint(self.known_until.get(name, self.start), self._lost_view(name)) for name in self.silent_machines
         ]
-        return sorted((each for each in (*self.points, *lost) if each.at < until), key=lambda point: point.at)
+        return sorted((point for point in (*self.points, *lost_points) if point.at < until), key=lambda point: point.at)
 
     def _lost_view(self, name: str) -> MachineView:
         """Return a machine's view after its last report, for a time in which reports may be missing."""
@@ -204,30 +204,30 @@ class AbsenceRecord(
         return replace(unknown_view(last), known_stopped=name in self.assumed_stopped, broken=last.broken)
 
     def _remove_silent_machine(self, name: str) -> None:
-        self.silent_machines = [each for each in self.silent_machines if each != name]
-        self.assumed_stopped = [each for each in self.assumed_stopped if each != name]
+        self.silent_machines = [other for other in self.silent_machines if other != name]
+        self.assumed_stopped = [other for other in self.assumed_stopped if other != name]
 
     def _add_late_report(self, view: MachineView, *, at: Millis, gapless: bool, has_state: bool) -> None:
         """Add a point older than known ones; it holds until the next report that follows it without a gap."""
         name = view.equipment
         follows = self.late.get(name, at) <= at and self._extend_late_point(name, gapless=gapless)
         self.late[name] = at
-        newest = self.last_view(name)
+        newest_view = self.last_view(name)
         if has_state:
             self._insert_point(at, view)
         if has_state or follows:
             self._insert_point(at, unknown_view(view))
-        self._insert_point(self.known_until.get(name, self.start), newest)
+        self._insert_point(self.known_until.get(name, self.start), newest_view)
 
     def _extend_late_point(self, name: str, *, gapless: bool) -> bool:
         """Extend the last late point if no report is missing before the next; return whether it was extended."""
-        before = self.late.pop(name, None)
-        if not gapless or before is None:
+        late_at = self.late.pop(name, None)
+        if not gapless or late_at is None:
             return False
-        ends = StatusPoint(before, unknown_view(self.views[name]))
-        if ends not in self.points:
+        end_point = StatusPoint(late_at, unknown_view(self.views[name]))
+        if end_point not in self.points:
             return False
-        self.points.remove(ends)
+        self.points.remove(end_point)
         return True
 
     def _insert_point(self, at: Millis, view: MachineView) -> None:
@@ -235,8 +235,8 @@ class AbsenceRecord(
         index = len(self.points)
         while index and self.points[index - 1].at > at:
             index -= 1
-        known = [each.view for each in self.points[:index] if each.view.equipment == view.equipment]
-        if (known[-1] if known else self.views[view.equipment]) != view and not self.is_full:
+        views = [point.view for point in self.points[:index] if point.view.equipment == view.equipment]
+        if (views[-1] if views else self.views[view.equipment]) != view and not self.is_full:
             self.points.insert(index, StatusPoint(at, view))
 
 
@@ -245,27 +245,31 @@ class AbsenceState(Struct):
 
     def add(self, record: AbsenceRecord) -> None:
         self.records.append(record)
-        alike = [each for each in self.records if (each.scope is None) == (record.scope is None)]
-        oldest = [id(each) for each in alike[:-MAX_ABSENCES] if each.scope is None or each.end is not None]
-        self.records = [each for each in self.records if id(each) not in oldest]
+        same_kind = [other for other in self.records if (other.scope is None) == (record.scope is None)]
+        dropped = [id(other) for other in same_kind[:-MAX_ABSENCES] if other.scope is None or other.end is not None]
+        self.records = [other for other in self.records if id(other) not in dropped]
 
     @property
     def pending(self) -> list[AbsenceRecord]:
         """The absences not rebuilt yet, at most one per scope."""
-        return [each for each in self.records if each.end is None]
+        return [record for record in self.records if record.end is None]
 
     def pending_of(self, scope: str) -> AbsenceRecord | None:
         """Return the pending absence in which this scope will be rebuilt."""
         return next(
-            (each for each in self.pending if each.scope == scope or (each.scope is None and scope in each.scopes)),
+            (
+                record
+                for record in self.pending
+                if record.scope == scope or (record.scope is None and scope in record.scopes)
+            ),
             None,
         )
 
     def records_at(self, equipment: str, at: Millis) -> list[AbsenceRecord]:
         """Return the absences that contain a machine's report; else its pending ones, else its latest one."""
-        followed = [each for each in self.records if each.concerns(equipment)]
-        found = [each for each in followed if each.contains(equipment, at)]
-        return found or [each for each in followed if each.end is None] or followed[-1:]
+        concerned = [record for record in self.records if record.concerns(equipment)]
+        containing = [record for record in concerned if record.contains(equipment, at)]
+        return containing or [record for record in concerned if record.end is None] or concerned[-1:]
 
 
 def unknown_view(view: MachineView) -> MachineView:

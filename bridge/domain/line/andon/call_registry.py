@@ -103,10 +103,10 @@ class CallRegistry:
 
     def call_again(self, call: AndonCall, *, downtime_id: str | None, answered: bool, moment: Moment) -> None:
         """Restart a call's ladder: its trouble has come back."""
-        before = call.call_again(downtime_id, at=moment.at, answered=answered)
+        previous_level = call.call_again(downtime_id, at=moment.at, answered=answered)
         self._steps.pop(call.key, None)
         self.emit_call(call, moment)
-        self._emit_escalation(call, moment, previous_level=before, cause=None)
+        self._emit_escalation(call, moment, previous_level=previous_level, cause=None)
 
     def is_escalating(self, call: AndonCall) -> bool:
         """Return whether the call's ladder has steps left, unless somebody ends it."""

@@ -175,7 +175,7 @@ class AndonActions:
             if spec is not None and spec.kind != "station":  # the call for its trouble may be from a station
                 return find_linked_call(self._state.open.values(), machine=spec.id, andon_type=body.andon_type)
             return find_only_call(self._state.open.values(), body.andon_type)  # a station acts for its whole line
-        call = next((each for each in self._state.open.values() if each.call_id == body.call_id), None)
+        call = next((open_call for open_call in self._state.open.values() if open_call.call_id == body.call_id), None)
         if call is not None and body.andon_type not in {None, call.andon_type}:
             return rejected("unknown_call")
         return call

@@ -83,14 +83,14 @@ class Contact(Struct, rename={"possible_press_at": "held"}):
         self, *, level: bool, device_time: Millis | None, received_at: Millis, latest: bool, late: bool, gap: bool
     ) -> "LevelChange":
         """Record a level, and return the change that it shows."""
-        step = self._record_level(
+        change = self._record_level(
             level=level, device_time=device_time, received_at=received_at, latest=latest, late=late
         )
-        if step.level and step.before is not False:
+        if change.level and change.before is not False:
             self.possible_press_at, self.gap = (
                 (self.possible_press_at, self.gap or gap) if device_time is None else (self.stamp, self.gap)
             )
-        return step
+        return change
 
     def _record_level(
         self, *, level: bool, device_time: Millis | None, received_at: Millis, latest: bool, late: bool
@@ -105,8 +105,8 @@ class Contact(Struct, rename={"possible_press_at": "held"}):
             before = False if is_released else self.level
             self.level, self.stamp, self.lag = level, device_time, received_at - device_time
             return LevelChange(before=before, level=level, device_time=device_time)
-        paced = previous is not None and previous.is_same_pace(device_time=device_time, received_at=received_at)
-        if previous is None or not paced:
+        same_pace = previous is not None and previous.is_same_pace(device_time=device_time, received_at=received_at)
+        if previous is None or not same_pace:
             self.overtaken = OvertakenLevel(level=level, stamp=device_time, received_at=received_at, since=received_at)
             return self._overtake(level=level, device_time=device_time, previous=previous)
         if received_at - previous.since >= CLOCK_SET_MS:
@@ -173,18 +173,18 @@ def read_level(
     `late`: the sequence shows that other reports overtook it, which may be levels of other contacts; `gap`: that some
     before it are missing.
     """
-    step = contact.observe(
+    change = contact.observe(
         level=level, device_time=device_time, received_at=received_at, latest=latest, late=late, gap=gap
     )
-    if not step.level:
-        return LevelReading.UNCHANGED if step.before is False else LevelReading.RELEASED
+    if not change.level:
+        return LevelReading.UNCHANGED if change.before is False else LevelReading.RELEASED
     if kind == "latching" and not call_open:
-        return LevelReading.NOT_RELEASED if step.before else LevelReading.PRESSED
-    if step.before:
+        return LevelReading.NOT_RELEASED if change.before else LevelReading.PRESSED
+    if change.before:
         return LevelReading.UNCHANGED
-    if step.before is None:
+    if change.before is None:
         return LevelReading.UNOBSERVED_EDGE
-    if contact.is_bounce(debounce_ms, call_open=call_open, received_at=received_at, device_time=step.device_time):
+    if contact.is_bounce(debounce_ms, call_open=call_open, received_at=received_at, device_time=change.device_time):
         if kind == "momentary":  # a late copy of the press has no release after it, and must not hide the next one
             contact.assume_released()
         return LevelReading.DEBOUNCED

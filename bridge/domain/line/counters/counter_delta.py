@@ -54,18 +54,18 @@ def judge_sample(register: Register | None, sample: RegisterSample, *, limits: R
     """Judge a sample against the register before it, without changing `register`."""
     sample = replace(sample, value=limits.normalize(sample.value))
     if register is None:
-        fresh = Register(sample.value, sample.at, sample.dated, sample.boot_id)
-        return CounterDelta(register=fresh, delta=0, kind="baseline", since=sample.at, until=sample.at)
+        first = Register(sample.value, sample.at, sample.dated, sample.boot_id)
+        return CounterDelta(register=first, delta=0, kind="baseline", since=sample.at, until=sample.at)
     register = replace(register, value=limits.normalize(register.value))
     table = CounterTable(limits, register.usual_rate, register.pace)
     if _is_superseded(register, sample, table):
         return CounterDelta(register=register, delta=0, kind="history", since=sample.at, until=sample.at)
     if register.suspect is not None:
         return _resolve_suspect(register, register.suspect, sample, table)
-    cut = may_have_reset(register, sample, interrupted=register.interrupted)
-    step = table.explain(register, sample, may_be_reset=cut)
+    may_be_reset = may_have_reset(register, sample, interrupted=register.interrupted)
+    step = table.explain(register, sample, may_be_reset=may_be_reset)
     if step is None:
-        return _hold(register, table.make_suspect(register, sample, may_be_reset=cut))
+        return _hold(register, table.make_suspect(register, sample, may_be_reset=may_be_reset))
     if step.kind == "dip":
         register = replace(register, may_hide_until=hidden_until(register, sample))
     return _count(register, sample, step, table)
@@ -86,10 +86,10 @@ def _is_superseded(register: Register, sample: RegisterSample, table: CounterTab
 def _resolve_suspect(
     register: Register, suspect: SuspectSample, sample: RegisterSample, table: CounterTable
 ) -> CounterDelta:
-    cut = may_have_reset(register, sample, interrupted=suspect.interrupted or register.interrupted)
+    may_be_reset = may_have_reset(register, sample, interrupted=suspect.interrupted or register.interrupted)
     if sample.value == suspect.value and suspect.verdict == "reset" and not suspect.pieces:
-        return _hold(register, _extend_zero_suspect(suspect, sample, may_be_reset=cut, table=table))
-    from_old = table.explain(register, sample, may_be_reset=cut)
+        return _hold(register, _extend_zero_suspect(suspect, sample, may_be_reset=may_be_reset, table=table))
+    from_old = table.explain(register, sample, may_be_reset=may_be_reset)
     from_new = table.explain(
         suspect, sample, may_be_reset=may_have_reset(suspect, sample, interrupted=register.interrupted)
     )
@@ -98,7 +98,9 @@ def _resolve_suspect(
     from_new = from_new or table.step_at_same_rate(suspect, sample)
     if from_new is not None:
         return _confirm(register, suspect, sample, from_new, table)
-    return _hold_instead(register, suspect, table.make_suspect(register, sample, may_be_reset=cut, last=suspect))
+    return _hold_instead(
+        register, suspect, table.make_suspect(register, sample, may_be_reset=may_be_reset, last=suspect)
+    )
 
 
 def _extend_zero_suspect(
@@ -150,12 +152,12 @@ def _hold(register: Register, suspect: SuspectSample, *, refused: int = 0) -> Co
     )
 
 
-def _refute(back: CounterDelta, suspect: SuspectSample, *, also_new: bool) -> CounterDelta:
+def _refute(counted: CounterDelta, suspect: SuspectSample, *, also_new: bool) -> CounterDelta:
     """Return to the old level and refuse the suspect; release it if the new level explains the sample too."""
     if also_new and suspect.verdict in ("released", "rollover"):
-        return change(back, kind=suspect.verdict, released=suspect.pieces)
+        return change(counted, kind=suspect.verdict, released=suspect.pieces)
     unsure = also_new and suspect.verdict == "reset"
-    return change(back, kind="glitch", refused=suspect.pieces, estimated=back.estimated or unsure)
+    return change(counted, kind="glitch", refused=suspect.pieces, estimated=counted.estimated or unsure)
 
 
 def _confirm(
@@ -211,10 +213,10 @@ def _advance(
     )
     is_over = table.is_above_max_rate(step.pieces, elapsed) and elapsed >= SHORTEST_MS
     pace = rate_of(step.pieces, elapsed) if is_over else 0.0
-    found = replace(after, pace=pace)
+    advanced = replace(after, pace=pace)
     if pace and step.kind != "released":
-        found = replace(found, refuted_limit=max(found.refuted_limit, pace))
-    return _measure(found, before, sample, step.pieces, table)
+        advanced = replace(advanced, refuted_limit=max(advanced.refuted_limit, pace))
+    return _measure(advanced, before, sample, step.pieces, table)
 
 
 def _measure(
@@ -237,13 +239,13 @@ def _measure(
     )
 
 
-def _move_to(register: Register, mark: RegisterSample, *, lag_ms: int) -> Register:
+def _move_to(register: Register, sample: RegisterSample, *, lag_ms: int) -> Register:
     return replace(
         register,
-        value=mark.value,
-        at=mark.at,
-        dated=mark.dated,
-        boot_id=mark.boot_id,
+        value=sample.value,
+        at=sample.at,
+        dated=sample.dated,
+        boot_id=sample.boot_id,
         lag_ms=lag_ms,
         interrupted=False,
         suspect=None,

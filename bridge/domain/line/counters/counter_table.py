@@ -74,8 +74,8 @@ class CounterTable:
         ceiling = self.limits.ceiling(elapsed, per_minute=self.max_rate)
         if up == 0:
             return RegisterChange(0, "count")
-        as_well_a_reset = may_be_reset and after.value <= min(ceiling, CERTAIN_DIVISOR * self._dip)  # so close to 0
-        if after.value != 0 and 0 < down <= self._dip and not as_well_a_reset:
+        could_be_reset = may_be_reset and after.value <= min(ceiling, CERTAIN_DIVISOR * self._dip)  # so close to 0
+        if after.value != 0 and 0 < down <= self._dip and not could_be_reset:
             return RegisterChange(0, "dip")
         if after.value > before.value:
             unsure = (may_be_reset and after.value <= ceiling) or self._is_unsure(up, elapsed)  # it may have restarted

@@ -52,10 +52,13 @@ class CountedPieces:
 
     def doubtful_pieces(self, names: Iterable[CounterName], *, times: int = 1) -> DoubtfulPieces:
         """Return the pieces in doubt; `total` shows the same ones as `good` and `reject`: the larger number counts."""
-        of = {name: self.doubtful.get(name, NO_DOUBTFUL_PIECES) for name in names}
-        total, good, reject = (of.get(name, NO_DOUBTFUL_PIECES) for name in ("total", "good", "reject"))
+        doubtful = {name: self.doubtful.get(name, NO_DOUBTFUL_PIECES) for name in names}
+        total, good, reject = (doubtful.get(name, NO_DOUBTFUL_PIECES) for name in ("total", "good", "reject"))
         return DoubtfulPieces(
-            *(max(in_all, sound + bad) * times for in_all, sound, bad in zip(total, good, reject, strict=True))
+            *(
+                max(in_total, in_good + in_reject) * times
+                for in_total, in_good, in_reject in zip(total, good, reject, strict=True)
+            )
         )
 
 
@@ -73,27 +76,27 @@ def apply_counts(registers: Registers, body: CountsReport, *, limits: RegisterLi
     """Judge every counter of a report, and update `registers` in place."""
     samples: dict[CounterName, int | None] = {"total": body.total, "good": body.good, "reject": body.reject}
     received = moment.received
-    known = frozenset(registers)
+    known_counters = frozenset(registers)
     readings: dict[CounterName, CounterDelta] = {}
-    for name, sample in samples.items():
-        if sample is not None:
-            mark = RegisterSample(sample, received, moment.dated, body.boot_id)
-            readings[name] = judge_sample(registers.get(name), mark, limits=limits)
+    for name, value in samples.items():
+        if value is not None:
+            sample = RegisterSample(value, received, moment.dated, body.boot_id)
+            readings[name] = judge_sample(registers.get(name), sample, limits=limits)
             registers[name] = readings[name].register
-    deltas = {name: reading.delta for name, reading in readings.items() if name in known}
+    deltas = {name: reading.delta for name, reading in readings.items() if name in known_counters}
     uncertain = body.source_quality == "uncertain" and any(deltas.values())
-    made = [reading for reading in readings.values() if reading.delta] or list(readings.values())
+    with_pieces = [reading for reading in readings.values() if reading.delta] or list(readings.values())
     return CountedPieces(
         deltas=deltas,
-        known_counters=known,
-        new_counters=frozenset(readings) - known,  # what these would have added is unknown
+        known_counters=known_counters,
+        new_counters=frozenset(readings) - known_counters,  # what these would have added is unknown
         estimated=uncertain or any(reading.estimated for reading in readings.values()),
-        since=min((reading.since for reading in made), default=received),
-        until=max((reading.until for reading in made), default=received),
+        since=min((reading.since for reading in with_pieces), default=received),
+        until=max((reading.until for reading in with_pieces), default=received),
         doubtful={name: _doubtful(register, readings.get(name)) for name, register in registers.items()},
         hidden={name: readings[name].hidden for name in deltas},
         hidden_until=max(
-            (each.hidden_until for each in readings.values() if each.hidden_until is not None), default=None
+            (reading.hidden_until for reading in readings.values() if reading.hidden_until is not None), default=None
         ),
     )
 

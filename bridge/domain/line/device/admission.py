@@ -61,8 +61,8 @@ def _may_be_current(report: Report, device: Device, machine: Machine | None) -> 
 
 def _is_latching_level(report: Report, machine: Machine | None) -> bool:
     body = report.body
-    level = isinstance(body, AndonReport) and body.input is not None and body.action is None
-    return level and machine is not None and machine.spec.input == "latching"
+    has_level = isinstance(body, AndonReport) and body.input is not None and body.action is None
+    return has_level and machine is not None and machine.spec.input == "latching"
 
 
 def affected_machines(report: Report, machine: Machine | None, machines: Iterable[Machine]) -> list[Machine]:
@@ -75,7 +75,7 @@ def affected_machines(report: Report, machine: Machine | None, machines: Iterabl
         return [machine]
     if not isinstance(report.body, BirthReport | DeathReport):
         return []
-    return [each for each in machines if not report.retained or _has_never_reported(each, report.body)]
+    return [candidate for candidate in machines if not report.retained or _has_never_reported(candidate, report.body)]
 
 
 def _has_never_reported(machine: Machine, body: BirthReport | DeathReport) -> bool:
@@ -85,7 +85,7 @@ def _has_never_reported(machine: Machine, body: BirthReport | DeathReport) -> bo
 
 
 def moment_of(
-    report: Report, device: Device, placed: Placement, *, at: Millis, dated: Millis, clock: ClockUsed
+    report: Report, device: Device, placement: Placement, *, at: Millis, dated: Millis, clock: ClockUsed
 ) -> Moment:
     """Return the time and cause of the step that a report makes."""
     return Moment(
@@ -94,10 +94,10 @@ def moment_of(
         dated=dated if clock in TRUSTED_CLOCKS else None,
         caused_by=(report.cause,),
         clock=clock,
-        gap=device.add_unreported(placed.gap),
-        latest=placed.kind == "new" and placed.is_certain and is_live_and_sequenced(report),
-        late=placed.kind == "late",
-        unplaced=not placed.is_certain,
+        gap=device.add_unreported(placement.gap),
+        latest=placement.kind == "new" and placement.is_certain and is_live_and_sequenced(report),
+        late=placement.kind == "late",
+        unplaced=not placement.is_certain,
         device_time=device.read_clock(report) if isinstance(report.body, AndonReport) else None,
         identified=device.has_identity(report),
         actor=report.actor,

@@ -73,11 +73,11 @@ class SequenceRun(Struct):
         return None if start < 0 else int.from_bytes(self.sums[start : start + CHECKSUM_BYTES])
 
     def _store_checksum(self, position: int, checksum: int) -> None:
-        back = self.newest - position + 1
-        if back > MAX_CHECKSUMS:
+        distance = self.newest - position + 1
+        if distance > MAX_CHECKSUMS:
             return
-        self.sums[:0] = bytes(max(0, CHECKSUM_BYTES * back - len(self.sums)))
-        start = len(self.sums) - CHECKSUM_BYTES * back
+        self.sums[:0] = bytes(max(0, CHECKSUM_BYTES * distance - len(self.sums)))
+        start = len(self.sums) - CHECKSUM_BYTES * distance
         self.sums[start : start + CHECKSUM_BYTES] = checksum.to_bytes(CHECKSUM_BYTES)
 
     def advance(self, ahead: int, checksum: int, *, at: Millis) -> Placement:
@@ -102,7 +102,7 @@ class SequenceRun(Struct):
 
     def fill(self, position: int, checksum: int) -> None:
         """Accept a report that was missing."""
-        index = next(each for each, (start, end) in enumerate(self.holes) if start <= position <= end)
+        index = next(index for index, (start, end) in enumerate(self.holes) if start <= position <= end)
         start, end = self.holes[index]
         self.holes[index : index + 1] = [
             (first, last) for first, last in ((start, position - 1), (position + 1, end)) if first <= last
@@ -179,9 +179,9 @@ def place_report(
     if position < run.first and not run.begun and behind <= min(MAX_REORDER, _surely_late(modulus)):
         return run.extend(position, checksum)
     if _is_jump(run, position, ahead, at):
-        placed = run.advance(ahead, checksum, at=at)
+        placement = run.advance(ahead, checksum, at=at)
         run.rebase(modulus)
-        return placed
+        return placement
     return run.record_stray(position, (seq + 1) % modulus, checksum)
 
 

@@ -27,16 +27,16 @@ class TimestampTrail(Struct):
 
     def record(self, ts: Millis, checksum: int, *, received_at: Millis) -> None:
         """Learn from a report that is applied; a `ts` that goes back restarts the counts."""
-        before = self.newest
-        if ts == before:
+        previous = self.newest
+        if ts == previous:
             if checksum != self.checksum:
                 self.shared, self.ticks = True, 0
         else:
             self.shared = False
-            if before is None or ts < before:
+            if previous is None or ts < previous:
                 self.ticks = self.advances = 0
             else:
-                self.ticks += bool((ts - before) % 1000)
+                self.ticks += bool((ts - previous) % 1000)
                 self.advances += 1
         self.newest, self.checksum, self.lag = ts, checksum, received_at - ts
 

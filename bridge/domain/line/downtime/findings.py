@@ -114,13 +114,13 @@ class DowntimeFindings(Struct):
         self.setup = self.setup or diagnosis.status == "setup"
         self.no_order = self.no_order or diagnosis.status_cause == "no_order"
         self.add_faults(diagnosis.faults)
-        place = self.call_target
-        self.worked_on = place in diagnosis.worked_on or (attended and place not in diagnosis.broken)
+        target = self.call_target
+        self.worked_on = target in diagnosis.worked_on or (attended and target not in diagnosis.broken)
         self.changing = changing
 
     def add_faults(self, notes: tuple[FaultNote, ...] | list[FaultNote]) -> None:
-        known = {(note.code, note.since) for note in self.faults}
-        self.faults += [note for note in notes if (note.code, note.since) not in known]
+        existing = {(note.code, note.since) for note in self.faults}
+        self.faults += [note for note in notes if (note.code, note.since) not in existing]
         del self.faults[MAX_FAULTS:]
 
     def _is_culprit_repaired(self, diagnosis: Diagnosis) -> bool:

@@ -85,7 +85,7 @@ class DowntimeRegistry:
         first = self._state.closed.get(downtime_id)
         if first is None:
             return
-        parts = [each for each in self.kept_downtimes() if first.started_at <= each.started_at < ended_at]
+        parts = [part for part in self.kept_downtimes() if first.started_at <= part.started_at < ended_at]
         record = parts[-1] if parts else first
         if record.status == "closed" and record.ended_at != ended_at:
             record.ended_at = ended_at
@@ -104,8 +104,8 @@ class DowntimeRegistry:
     def kept_downtimes(self) -> list[DowntimeRecord]:
         """Return the kept downtimes, oldest first, without minor stops."""
         opened = self._state.open
-        found = [*self._state.closed.values(), *([] if opened is None else [opened])]
-        return sorted((each for each in found if not each.micro_stop), key=lambda each: each.started_at)
+        records = [*self._state.closed.values(), *([] if opened is None else [opened])]
+        return sorted((record for record in records if not record.micro_stop), key=lambda record: record.started_at)
 
     def extend(self, start: Millis, end: Millis, moment: Moment) -> bool:
         """Extend an adjacent, unconfirmed downtime by [start, end); return whether there is one."""

@@ -83,26 +83,26 @@ def find_culprit(flow: Sequence[MachineView], stopped: MachineView) -> StopCause
 
 def _nearest(sides: dict[Side, Sequence[MachineView]]) -> StopCause:
     """Return the nearer culprit of either side, with that side as the cause; upstream if both are as near."""
-    found = {side: _walk(machines, side) for side, machines in sides.items()}
-    near = min(found, key=lambda side: found[side][1])  # the first of equals is upstream
-    culprit = found[near][0]
-    return StopCause(cause="unknown") if culprit is None else StopCause(cause=near, machine=culprit)
+    culprits = {side: _walk(machines, side) for side, machines in sides.items()}
+    nearest = min(culprits, key=lambda side: culprits[side][1])  # the first of equals is upstream
+    culprit = culprits[nearest][0]
+    return StopCause(cause="unknown") if culprit is None else StopCause(cause=nearest, machine=culprit)
 
 
 def _walk(machines: Iterable[MachineView], side: Side) -> tuple[MachineView | None, float]:
     """Return the culprit on a side and its distance in machines; (None, infinity) if there is none."""
-    accuser: tuple[MachineView | None, float] = (None, float("inf"))
+    fallback: tuple[MachineView | None, float] = (None, float("inf"))
     for distance, machine in enumerate(machines, start=1):
         match _encounter_of(machine, side):
             case _Encounter.CULPRIT:
                 return machine, distance
             case _Encounter.BLAMES_FURTHER:
-                accuser = accuser if accuser[0] is not None else (machine, distance)
+                fallback = fallback if fallback[0] is not None else (machine, distance)
             case _Encounter.WAITS:
                 continue
             case _Encounter.ENDS:
                 break
-    return accuser
+    return fallback
 
 
 def _encounter_of(machine: MachineView, side: Side) -> _Encounter:

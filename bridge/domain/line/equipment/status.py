@@ -43,9 +43,9 @@ def derive_status(signals: MachineSignals, faults: Faults) -> tuple[Status, Stat
     """
     if signals.word in ("maintenance", "setup"):
         return signals.word, signals.word_cause
-    first = faults.first_out_fault
-    if first is not None or signals.word == "fault":
-        return "fault", "internal" if first is None else first.cause
+    first_out = faults.first_out_fault
+    if first_out is not None or signals.word == "fault":
+        return "fault", "internal" if first_out is None else first_out.cause
     if signals.word == "running" and not signals.planned_stop and _is_turning(signals):
         return "running", None
     status: Status = "stopped" if signals.word == "running" else signals.word
@@ -100,15 +100,15 @@ def diagnose(machines: Sequence[MachineView]) -> Diagnosis:
         return UNKNOWN_LINE
     worst = min(deciding, key=lambda machine: WORST_FIRST.index(machine.status))
     if worst.status in ("running", "offline"):
-        verdict = StopCause(cause=DOWNTIME_CAUSE[worst.cause])
+        stop_cause = StopCause(cause=DOWNTIME_CAUSE[worst.cause])
     else:
-        verdict = find_culprit(machines, worst)
-    culprit = verdict.machine
+        stop_cause = find_culprit(machines, worst)
+    culprit = stop_cause.machine
     return Diagnosis(
         status=worst.status,
         status_cause=worst.cause,
         equipment=worst.equipment,
-        cause=verdict.cause,
+        cause=stop_cause.cause,
         cause_equipment=None if culprit is None else culprit.equipment,
         reason_code=(culprit.reason_code if culprit is not None else None) or worst.reason_code,
         faults=tuple(note for machine in machines for note in machine.faults),

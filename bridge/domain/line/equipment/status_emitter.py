@@ -80,8 +80,8 @@ class StatusEmitter:
     def fire(self, moment: Moment) -> None:
         """Emit a delayed speed change that is due."""
         state = self.state
-        waited = state.speed_due is not None and state.speed_due <= moment.at
-        if waited and state.status_key is not None and state.speed is not None:
+        is_due = state.speed_due is not None and state.speed_due <= moment.at
+        if is_due and state.status_key is not None and state.speed is not None:
             self._emit(state.status_key, state.speed, moment)
 
     def _emit(self, key: StatusKey, speed: Speed, moment: Moment) -> None:

@@ -74,7 +74,7 @@ class OeeTracker:
         """Distribute pieces over the interval in which they were made; no shares if all of that time is known."""
         since, until = min(made[0], made[1] - 1), made[1]
         self._advance(until)
-        unknown = [each for each in self.state.unknown if each.start < until and each.end > since]
+        unknown = [stretch for stretch in self.state.unknown if stretch.start < until and stretch.end > since]
         if not unknown or total < 0 or good < 0:
             return []
         return distribute_pieces(total, good, start=since, end=until, unknown=unknown, bounds=self._bounds())
@@ -135,7 +135,7 @@ class OeeTracker:
         corrected = (
             replace_provisional(state, before, segments) if continues else reclassify_downtime(state, before, segments)
         )
-        moved = sorted([*corrected, *filled], key=lambda each: each.start)
+        moved = sorted([*corrected, *filled], key=lambda stretch: stretch.start)
         if continues:
             state.unwatched = state.device_offline = False
             after = timeline.stops.state
@@ -144,7 +144,7 @@ class OeeTracker:
             state.recent = stretches_since(moved, after.mark)[-MAX_RECENT_STRETCHES:]
         if moved:
             self._events.emit_amended(
-                moment, since=min(each.start for each in moved), until=max(each.end for each in moved)
+                moment, since=min(stretch.start for stretch in moved), until=max(stretch.end for stretch in moved)
             )
         return moved
 
@@ -215,8 +215,8 @@ class OeeTracker:
 
     def _roll_over(self, next_window: OeeWindow, moment: Moment) -> None:
         ended = self.state.windows[next_window.kind]
-        nothing = not (ended.busy_ms or ended.down_ms or ended.unknown_ms or ended.total)
-        if not (nothing and ended.shift_id is None):  # an empty gap between shifts is not emitted
+        is_empty = not (ended.busy_ms or ended.down_ms or ended.unknown_ms or ended.total)
+        if not (is_empty and ended.shift_id is None):  # an empty gap between shifts is not emitted
             self._events.emit(ended, moment, closed=True)
         closed = self.state.closed.setdefault(next_window.kind, [])
         closed.append(ended)

@@ -98,7 +98,7 @@ class OeeState(Struct, rename={"last_emitted": "told", "device_offline": "away",
 
     @property
     def past_windows(self) -> list[OeeWindow]:
-        return [*(window for each in self.closed.values() for window in each), *self.jobs.values()]
+        return [*(window for windows in self.closed.values() for window in windows), *self.jobs.values()]
 
     @property
     def all_windows(self) -> list[OeeWindow]:
@@ -124,7 +124,7 @@ class OeeState(Struct, rename={"last_emitted": "told", "device_offline": "away",
             down[-1].end = stretch.end
         else:
             down.append(TimeStretch(stretch.start, stretch.end, TimeClass.DOWN, stretch.job_id))
-            down.sort(key=lambda each: each.start)
+            down.sort(key=lambda other: other.start)
             del down[:-MAX_DOWN_STRETCHES]
 
     def remove_down(self, start: Millis, end: Millis) -> None:
@@ -143,23 +143,23 @@ class OeeState(Struct, rename={"last_emitted": "told", "device_offline": "away",
         if mark is None:
             self.recent.clear()
         else:  # the stop's or restart's own time may still change its class
-            self.recent = [each for each in self.recent if each.end > mark]
+            self.recent = [other for other in self.recent if other.end > mark]
             add_stretch(self.recent, replace(stretch, start=max(stretch.start, mark)), limit=MAX_RECENT_STRETCHES)
 
     def add_unknown(self, stretch: TimeStretch) -> None:
         """Insert unknown time that lies before the latest."""
-        self.unknown = sorted([*self.unknown, stretch], key=lambda each: each.start)[-MAX_UNKNOWN_STRETCHES:]
+        self.unknown = sorted([*self.unknown, stretch], key=lambda other: other.start)[-MAX_UNKNOWN_STRETCHES:]
 
     def mark_provisional_down(self, start: Millis) -> None:
         """Class provisional busy time from `start` on as down: its stop turned out to be a downtime."""
-        for each in self.provisional:
-            if each.start >= start and each.time_class is TimeClass.BUSY:
-                each.time_class = TimeClass.DOWN
+        for stretch in self.provisional:
+            if stretch.start >= start and stretch.time_class is TimeClass.BUSY:
+                stretch.time_class = TimeClass.DOWN
 
     def exclude(self, start: Millis, end: Millis) -> None:
         """Take the down time of [start, end) out of the planned time."""
-        for each in self.down:
-            part = TimeStretch(max(each.start, start), min(each.end, end), each.time_class, each.job_id)
+        for stretch in self.down:
+            part = TimeStretch(max(stretch.start, start), min(stretch.end, end), stretch.time_class, stretch.job_id)
             if part.start < part.end:
                 self.reclassify(TimeClass.DOWN, TimeClass.OFF, part)
                 self.excluded.append(part)
@@ -168,9 +168,9 @@ class OeeState(Struct, rename={"last_emitted": "told", "device_offline": "away",
 
     def include(self, start: Millis, end: Millis) -> None:
         """Put back, once, what was taken out of [start, end)."""
-        taken = [each for each in self.excluded if start <= each.start < end]
-        self.excluded = [each for each in self.excluded if each not in taken]
-        for part in taken:
+        restored = [stretch for stretch in self.excluded if start <= stretch.start < end]
+        self.excluded = [stretch for stretch in self.excluded if stretch not in restored]
+        for part in restored:
             self.reclassify(TimeClass.OFF, TimeClass.DOWN, part)
 
     def add_unattributed(self, pieces: UnattributedPieces, *, bounds: frozenset[Millis]) -> None:
@@ -190,10 +190,10 @@ class OeeState(Struct, rename={"last_emitted": "told", "device_offline": "away",
 def subtract_interval(stretches: list[TimeStretch], start: Millis, end: Millis) -> list[TimeStretch]:
     """Return the parts of the stretches outside [start, end)."""
     kept: list[TimeStretch] = []
-    for each in stretches:
-        for left, right in ((each.start, min(each.end, start)), (max(each.start, end), each.end)):
+    for stretch in stretches:
+        for left, right in ((stretch.start, min(stretch.end, start)), (max(stretch.start, end), stretch.end)):
             if left < right:
-                kept.append(TimeStretch(left, right, each.time_class, each.job_id))
+                kept.append(TimeStretch(left, right, stretch.time_class, stretch.job_id))
     return kept
 
 

@@ -133,7 +133,7 @@ def _null_reason(window: OeeWindow, *, known: bool, total: int) -> NullReason | 
 
 
 def oee_flags(window: OeeWindow, ratios: Ratios) -> list[OeeFlag]:
-    held: tuple[tuple[OeeFlag, bool], ...] = (
+    flags: tuple[tuple[OeeFlag, bool], ...] = (
         ("ideal_cycle_suspect", ratios.performance is not None and ratios.performance > 1),
         ("not_scheduled", ratios.null_reason == "not_scheduled"),
         ("estimated", window.estimated),
@@ -141,7 +141,7 @@ def oee_flags(window: OeeWindow, ratios: Ratios) -> list[OeeFlag]:
         ("unplanned_run", window.unplanned_run),
         ("counts_contradict", not 0 <= window.good <= window.total or _made_while_down(window)),
     )
-    return [flag for flag, holds in held if holds]
+    return [flag for flag, holds in flags if holds]
 
 
 def _made_while_down(window: OeeWindow) -> bool:

@@ -90,9 +90,9 @@ class QualityChecks:
             return suppressed("unit_mismatch")
         verdicts = {side: judge_limit(body.value, limit, side) for side in Side}
         for side, verdict in sorted(
-            verdicts.items(), key=lambda each: each[1] is RuleVerdict.VIOLATED
+            verdicts.items(), key=lambda item: item[1] is RuleVerdict.VIOLATED
         ):  # clear, then raise
-            found = ActiveAlert(
+            candidate = ActiveAlert(
                 alert_id="",
                 equipment=equipment,
                 parameter=body.parameter,
@@ -103,7 +103,7 @@ class QualityChecks:
                 lower=limit.lower,
                 upper=limit.upper,
             )
-            self._apply_verdict(found, side, verdict, moment)
+            self._apply_verdict(candidate, side, verdict, moment)
         return APPLIED
 
     def _inspect(self, body: InspectionReport, equipment: str | None, moment: Moment) -> Disposition:
@@ -120,7 +120,7 @@ class QualityChecks:
         verdict = judge_window(
             window, rate_limit=self._spec.defect_rate_limit, count_limit=self._spec.defect_count_limit
         )
-        found = ActiveAlert(
+        candidate = ActiveAlert(
             alert_id="",
             equipment=equipment,
             parameter=parameter,
@@ -132,14 +132,14 @@ class QualityChecks:
             defect_count=window.defects,
             inspected_count=window.inspected,
         )
-        self._apply_verdict(found, Side.UPPER, verdict, moment)
+        self._apply_verdict(candidate, Side.UPPER, verdict, moment)
         return APPLIED
 
     def _apply_clear(self, alert_id: str, moment: Moment) -> Disposition:
         key = next((key for key, alert in self._state.active.items() if alert.alert_id == alert_id), None)
         if key is None:
-            known = alert_id in self._state.cleared
-            return suppressed("already_cleared") if known else rejected("unknown_alert")
+            was_cleared = alert_id in self._state.cleared
+            return suppressed("already_cleared") if was_cleared else rejected("unknown_alert")
         alert = self._state.active[key]
         if alert.rule == "defect_rate":  # restart the window, or the next good piece would raise the alert again
             self._state.windows.get(alert.equipment or LINE_LEVEL, {}).pop(alert.parameter, None)
@@ -152,18 +152,18 @@ class QualityChecks:
         own = (limit for limit in limits if limit.equipment is not None and limit.equipment == equipment)
         return next(own, next((limit for limit in limits if limit.equipment is None), None))
 
-    def _apply_verdict(self, found: ActiveAlert, side: Side, verdict: RuleVerdict, moment: Moment) -> None:
+    def _apply_verdict(self, candidate: ActiveAlert, side: Side, verdict: RuleVerdict, moment: Moment) -> None:
         """Raise a violated rule that is not active, clear an active one that is satisfied; else change nothing."""
-        key = f"{found.equipment or LINE_LEVEL}/{found.parameter}/{found.rule}/{side}"
+        key = f"{candidate.equipment or LINE_LEVEL}/{candidate.parameter}/{candidate.rule}/{side}"
         active = self._state.active.get(key)
         if verdict is RuleVerdict.VIOLATED and active is None:
-            found.alert_id = f"{self._line}.alert.{self._state.next_number}"
+            candidate.alert_id = f"{self._line}.alert.{self._state.next_number}"
             self._state.next_number += 1
-            self._state.active[key] = found
-            self._emit(found, moment, standing=Standing.CURRENT)
+            self._state.active[key] = candidate
+            self._emit(candidate, moment, standing=Standing.CURRENT)
         elif verdict is RuleVerdict.SATISFIED and active is not None:
-            active.value = found.value
-            active.defect_count, active.inspected_count = found.defect_count, found.inspected_count
+            active.value = candidate.value
+            active.defect_count, active.inspected_count = candidate.defect_count, candidate.inspected_count
             self._clear(key, active, moment)
 
     def _clear(self, key: str, alert: ActiveAlert, moment: Moment, *, by: Person | None = None) -> None:

@@ -8,13 +8,14 @@ from typing import Final, Literal
 
 from msgspec import Struct, field
 
+from bridge.domain.bounded import drop_oldest
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import Job, JobStatus, Person
 from bridge.domain.events import EventType, Millis, Place, Priority, Standing, rfc3339_or_none
 from bridge.domain.plant import LineConfig, Plant
 from bridge.domain.reports import APPLIED, Disposition, JobReport, Moment, rejected, suppressed
 
-MAX_OPEN_JOBS: Final = 500  # stops a planner that never completes anything from growing the checkpoint without end
+MAX_OPEN_JOBS: Final = 500  # bounds the checkpoint if a planner never completes a job
 MAX_FINAL_JOBS: Final = 500  # ids still answered with `already_final`; bounds the checkpoint of an old line
 
 JobAction = Literal["accept", "start", "pause", "complete", "cancel"]
@@ -181,8 +182,7 @@ class Jobs:
         if status in FINAL_JOB_STATUSES:
             del self._state.open[job.job_id]
             self._state.final[job.job_id] = status
-            while len(self._state.final) > MAX_FINAL_JOBS:
-                del self._state.final[next(iter(self._state.final))]
+            drop_oldest(self._state.final, limit=MAX_FINAL_JOBS)
         self._emit(job, moment, reason=reason)
 
     def _emit(self, job: JobRecord, moment: Moment, *, reason: str | None = None) -> None:

@@ -41,7 +41,7 @@ class AutomaticCalls:
 
         Returns False, having done nothing, if a call for another machine of the downtime is still open.
         """
-        related = find_related_call(self._state.open.values(), request, is_escalating=self._registry.is_escalating)
+        related = self._find_related(request)
         if related is not None and related[0] is not CallRelation.RECURRENCE:
             return self._reuse_call(*related, request, moment)
         recurring = None if related is None else related[1]
@@ -57,7 +57,7 @@ class AutomaticCalls:
         held, self.flood.held = self.flood.held, None
         if held is None or not wanted:
             return
-        related = find_related_call(self._state.open.values(), held.request, is_escalating=self._registry.is_escalating)
+        related = self._find_related(held.request)
         if related is not None and related[0] is not CallRelation.RECURRENCE:
             self._reuse_call(*related, held.request, moment)
             return
@@ -94,6 +94,9 @@ class AutomaticCalls:
     def end_flood(self, *, moment: Moment) -> None:
         if self.summary_call is not None:
             self._registry.withdraw(self.summary_call, FLOOD_OVER_NOTE, moment)
+
+    def _find_related(self, request: CallRequest) -> tuple[CallRelation, AndonCall] | None:
+        return find_related_call(self._state.open.values(), request, is_escalating=self._registry.is_escalating)
 
     def _reuse_call(self, relation: CallRelation, call: AndonCall, request: CallRequest, moment: Moment) -> bool:
         """Use an open call for this trouble; return False if it is for another machine."""

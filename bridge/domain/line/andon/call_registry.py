@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from bridge.domain.bounded import drop_oldest
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import AndonType, CallPriority, CallStatus, EscalationCause
 from bridge.domain.events import EventType, Millis, Place, Priority
@@ -18,9 +19,7 @@ from bridge.domain.line.flood_tracker import FloodState
 from bridge.domain.plant import EquipmentConfig, LineConfig, Plant
 from bridge.domain.reports import Moment
 
-MAX_FINAL_CALLS: Final = (
-    200  # ids still answered with `already_final`; bounds the checkpoint of a line that is years old
-)
+MAX_FINAL_CALLS: Final = 200  # ids still answered with `already_final`; bounds the checkpoint of an old line
 
 
 class AndonState(Struct):
@@ -148,8 +147,7 @@ class CallRegistry:
         del self.state.open[call.key]
         final = self.state.final
         final[call.call_id] = call.status
-        while len(final) > MAX_FINAL_CALLS:
-            del final[next(iter(final))]
+        drop_oldest(final, limit=MAX_FINAL_CALLS)
 
     def escalate(self, call: AndonCall, cause: EscalationCause, moment: Moment) -> None:
         call.level += 1

@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from bridge.domain.bounded import drop_oldest
 from bridge.domain.emitter import Emitter
 from bridge.domain.events import Millis
 from bridge.domain.line.downtime.stop_tracker import Signal, StopChange, StopChangeKind, StopTracker
@@ -115,7 +116,7 @@ class OeeTracker:
         """Suspend tracking for an absence of the bridge; `watched`: of the deciding machines instead."""
         self._advance(at)
         if not self.state.device_offline:
-            self.state.provisional = [replace(each) for each in self.state.recent]
+            self.state.provisional = [replace(stretch) for stretch in self.state.recent]
         self.state.device_offline = True
         self.state.unwatched = self.state.unwatched or not watched
 
@@ -160,8 +161,7 @@ class OeeTracker:
             current.end = moment.at
             self._events.emit(current, moment, closed=True)
             state.jobs[current.job_id] = current
-            while len(state.jobs) > MAX_PAST_JOBS:
-                del state.jobs[next(iter(state.jobs))]
+            drop_oldest(state.jobs, limit=MAX_PAST_JOBS)
         if job_id is not None:
             window = state.jobs.pop(job_id, None) or OeeWindow(kind="job", start=moment.at, end=None, job_id=job_id)
             window.resume(moment.at)

@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from bridge.domain.bounded import drop_oldest
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import CallPriority, Person, Quality, QualityRule
 from bridge.domain.events import LINE_LEVEL, EventType, Place, Priority, Standing
@@ -90,7 +91,7 @@ class QualityChecks:
             return suppressed("unit_mismatch")
         verdicts = {side: judge_limit(body.value, limit, side) for side in Side}
         for side, verdict in sorted(
-            verdicts.items(), key=lambda item: item[1] is RuleVerdict.VIOLATED
+            verdicts.items(), key=lambda entry: entry[1] is RuleVerdict.VIOLATED
         ):  # clear, then raise
             candidate = ActiveAlert(
                 alert_id="",
@@ -170,8 +171,7 @@ class QualityChecks:
         del self._state.active[key]
         cleared = self._state.cleared
         cleared[alert.alert_id] = None
-        while len(cleared) > MAX_CLEARED_ALERTS:
-            del cleared[next(iter(cleared))]
+        drop_oldest(cleared, limit=MAX_CLEARED_ALERTS)
         self._emit(alert, moment, standing=Standing.CLOSED, by=by)
 
     def _emit(self, alert: ActiveAlert, moment: Moment, *, standing: Standing, by: Person | None = None) -> None:

@@ -21,7 +21,7 @@ class Floor:
     For it, deadlines fire in order of (time, place in the plant file), an area's after its lines'. Before a report is
     applied to one line, the other lines' deadlines up to then fire. So it does not matter when the floor is ticked.
 
-    The pipeline asks for the next deadline at every message. With 1,000 lines, looking at each of them costs as much as
+    The pipeline asks for the next deadline at every message. With 1,000 lines, asking each of them costs as much as
     applying a report. So deadlines are kept in a heap, and outdated entries are skipped. An area has a deadline only
     during a flood or while it holds calls.
     """
@@ -133,9 +133,7 @@ class Floor:
             self._changed.add(line_id)
             self._update_deadline(line_id, self._lines[line_id])
         self._update_area_deadline(area_key)
-        assert self._area_deadlines.get(area_key) != at, (
-            "what is due is done once: firing it again and again is our fault"
-        )
+        assert self._area_deadlines.get(area_key) != at, "a deadline that fired must have moved"
         return fired
 
     def _update_area_deadline(self, area_key: tuple[str, str]) -> None:
@@ -165,7 +163,7 @@ class Floor:
 
     @property
     def heap_size(self) -> int:
-        """Return the entries of the queue of deadlines, with those that moved meanwhile."""
+        """The number of heap entries, outdated ones included."""
         return len(self._heap)
 
     def _build_heap(self) -> None:

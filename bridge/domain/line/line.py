@@ -90,14 +90,14 @@ class Line(TimedLine):
         disposition = refusal or self._dispatch(report, machine, affected, moment)
         now = max(self._state.last_now, moment.at)
         if disposition.effect is not Effect.QUARANTINED:  # a quarantined report proves nothing, not even life
-            for each in (device, *(each.device for each in affected)):
-                record_sign_of_life(report, each, now=now)
-            for spoken in affected if disposition == APPLIED else ():
-                self._absences.add_report(report, spoken, moment, now=now, gapless=gapless)
+            for source in (device, *(reporting.device for reporting in affected)):
+                record_sign_of_life(report, source, now=now)
+            for reporting in affected if disposition == APPLIED else ():
+                self._absences.add_report(report, reporting, moment, now=now, gapless=gapless)
             if report.actor is None and is_effective(disposition):
                 device.state.ineffective_run = None
-                for spoken in affected if isinstance(report.body, DeathReport) else ():
-                    spoken.device.state.ineffective_run = None  # a source's death is that of all its devices
+                for reporting in affected if isinstance(report.body, DeathReport) else ():
+                    reporting.device.state.ineffective_run = None  # a source's death is that of all its devices
             self._propagate_change(moment, affected)
         device.clear_unreported(self._emitter.event_count)
         return disposition
@@ -110,13 +110,13 @@ class Line(TimedLine):
             case BirthReport() | DeathReport():
                 return apply_birth_or_death(report, body, affected)
             case StateReport():
-                assert machine is not None, "refused before"
+                assert machine is not None, "find_refusal quarantines a report without equipment"
                 if self._absences.is_superseded(machine.spec.id, moment):
                     return APPLIED  # a newer state is known
                 machine.apply_state(body, moment=moment, retained=report.retained)
                 return APPLIED
             case CountsReport():
-                assert machine is not None, "refused before"
+                assert machine is not None, "find_refusal quarantines a report without equipment"
                 self._count(body, machine, moment)
                 return APPLIED
             case DowntimeReport():

@@ -1,6 +1,6 @@
 """Migration of a floor to another plant file: the state that it keeps, and the events that it emits.
 
-Calls, alerts and numbers of removed equipment go without an event of their own: nobody could ever close them, and their
+Calls, alerts and counts of removed equipment are dropped without an event: nobody could close them any more, and their
 current events are retired with the epoch. The line's own state stays. A line that moved to another area or site is
 another line: it is removed from the old place and starts new at the new one.
 """
@@ -53,29 +53,29 @@ def remove_orphans(state: LineState, spec: plant.LineConfig) -> None:
     owners = _StateOwners(spec)
     equipment = owners.equipment
     operations, output, quality = state.operations, state.output, state.operations.quality
-    state.equipment = {name: each for name, each in state.equipment.items() if name in equipment}
-    output.counts = {scope: each for scope, each in output.counts.items() if scope in equipment}
+    state.equipment = {name: equipment_state for name, equipment_state in state.equipment.items() if name in equipment}
+    output.counts = {scope: counts for scope, counts in output.counts.items() if scope in equipment}
     for counts in output.counts.values():
         counts.held = {source: pieces for source, pieces in counts.held.items() if source in equipment}
-    output.oee = {scope: each for scope, each in output.oee.items() if scope in owners.oee_scopes}
+    output.oee = {scope: oee for scope, oee in output.oee.items() if scope in owners.oee_scopes}
     for machine in spec.equipment:
         if machine.id in output.oee:
             output.oee[machine.id].ideal_cycle = machine.ideal_cycle_seconds
     counted = {
         name
         for name, sources in counter_sources(spec).items()
-        if any(name in state.equipment[each].registers for each in sources if each in state.equipment)
+        if any(name in state.equipment[source].registers for source in sources if source in state.equipment)
     }
     output.counters_seen = [name for name in output.counters_seen if name in counted]
     operations.andon.open = {key: call for key, call in operations.andon.open.items() if _owner_of(key) in equipment}
     operations.andon.contacts = {
-        key: each for key, each in operations.andon.contacts.items() if _owner_of(key) in equipment
+        key: contact for key, contact in operations.andon.contacts.items() if _owner_of(key) in equipment
     }
     flood = operations.andon.flood
     if flood.held is not None and flood.held.request.equipment not in {None, *equipment}:
         flood.held = None
     quality.active = {key: alert for key, alert in quality.active.items() if _owner_of(key) in equipment}
-    quality.windows = {name: each for name, each in quality.windows.items() if name in equipment}
+    quality.windows = {name: windows for name, windows in quality.windows.items() if name in equipment}
     for oee_state in output.oee.values():
         oee_state.unwatched = oee_state.device_offline = False
     state.absences.records.clear()  # of machines as they were: time not rebuilt yet stays unknown
@@ -89,7 +89,9 @@ def remove_orphans(state: LineState, spec: plant.LineConfig) -> None:
     if state.downtimes.split.findings is not None:
         _remove_equipment(state.downtimes.split.findings, equipment)
     subjects = state.subjects
-    subjects.current = {key: each for key, each in subjects.current.items() if owners.is_owner(*key.split("/")[:2])}
+    subjects.current = {
+        key: subject for key, subject in subjects.current.items() if owners.is_owner(*key.split("/")[:2])
+    }
 
 
 def reset_changed_rates(state: LineState, spec: plant.LineConfig, fits: Mapping[str, CounterFit]) -> None:

@@ -169,7 +169,7 @@ class TimedLine:
         )
         for machine in affected:
             machine.emit_status(scheduled=shift.is_scheduled, moment=moment)
-            self._output.feed(machine.spec.id, self._signal(machine), moment=moment)
+            self._output.feed(machine.spec.id, self._machine_signal(machine), moment=moment)
         self._emit_status(diagnosis, moment)
         signal = self._time_signal(LINE_LEVEL, diagnosis.status, known_stopped=diagnosis.known_stopped)
         self._apply_stop_change(self._output.feed(LINE_LEVEL, signal, moment=moment), moment)
@@ -181,7 +181,7 @@ class TimedLine:
             signal = Signal.LOST if signal is Signal.RUN else signal  # an earlier stop is another one
         self.downtimes.observe(signal, diagnosis, changeover=self._operations.is_changing_over, moment=moment)
 
-    def _signal(self, machine: Machine) -> Signal:
+    def _machine_signal(self, machine: Machine) -> Signal:
         view = self._equipment.view(machine)
         return self._time_signal(machine.spec.id, view.status, known_stopped=view.known_stopped)
 
@@ -219,7 +219,7 @@ class TimedLine:
 
     @property
     def _shift(self) -> ShiftWindow:
-        assert self._state.shift is not None, "a line is opened by its first report, before anything settles"
+        assert self._state.shift is not None, "a line has a shift from its first report on"
         return self._state.shift
 
     # Time
@@ -242,7 +242,7 @@ class TimedLine:
             self._fire(Moment(at=at))
             self._deadline = self._find_deadline()
             rounds = rounds + 1 if self._deadline is not None and self._deadline <= at else 0
-            assert rounds < MAX_ROUNDS, "what is due is done once: firing it again and again is our fault"
+            assert rounds < MAX_ROUNDS, "a deadline that fired must have moved"
 
     def _fire(self, moment: Moment) -> None:
         """Fire all that is due by this instant: losses first; updates of production, OEE and speed last."""

@@ -161,7 +161,7 @@ class Absences:
             self._schedule(record, now, is_late=trusted and now - happened_at >= BACKLOG_AGE_MS)
 
     def _add_birth_or_death(self, body: BirthReport | DeathReport, name: str, *, now: Millis, gapless: bool) -> None:
-        """Note the birth or death of a machine with a trusted clock; neither reveals the machine's status."""
+        """Record the birth or death of a machine with a trusted clock; neither reveals the machine's status."""
         for record in self.state.records:
             if record.concerns(name):
                 if isinstance(body, BirthReport) and (record.end is None or name in record.silent_machines):

@@ -126,7 +126,7 @@ class DeviceAbsences(Absences):
         return next((record for record in reversed(self.state.records) if name in record.silent_machines), None)
 
     def _add_known_again(self, machines: Sequence[Machine], *, at: Millis, now: Millis) -> None:
-        """Note machines known again by a report that was not applied, such as one of bad quality."""
+        """Add machines whose status is known again by a report that was not applied, such as one of bad quality."""
         for machine in machines:
             view = self._equipment.view(machine)
             for record in self.state.pending:

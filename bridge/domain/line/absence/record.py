@@ -110,7 +110,7 @@ class AbsenceRecord(
             self.first_report_at = self.due = None
 
     def add_silent_machine(self, name: str, *, known_stopped: bool) -> None:
-        """Add a lost machine; one that is `known_stopped` counts as stopped until something else is known."""
+        """Add a machine that was lost; if `known_stopped`, it counts as stopped until it reports."""
         if known_stopped:
             self.assumed_stopped = sorted([*self.assumed_stopped, name])
         self.silent_machines = sorted([*self.silent_machines, name])
@@ -136,7 +136,7 @@ class AbsenceRecord(
         return min(since, self.start) <= at < self.known_until.get(equipment, self.start)
 
     def record_birth(self, name: str, *, gapless: bool) -> None:
-        """Note a birth: it does not give the machine's status, but reports before it may be missing."""
+        """Record a birth: it does not give the machine's status, but reports before it may be missing."""
         if not gapless:
             self._insert_point(self.known_until.get(name, self.start), self._lost_view(name))
 
@@ -157,7 +157,7 @@ class AbsenceRecord(
     ) -> None:
         """Add a report's view. `gapless`: the status since the last report is known; `current_known`: that of now is.
 
-        `joins_late`: its sequence number shows that no report is missing before it, late ones included.
+        `proven_gapless`: its sequence number shows that no report is missing before it, late ones included.
         """
         name = view.equipment
         if self.is_superseded(name, at):
@@ -178,7 +178,7 @@ class AbsenceRecord(
             self._insert_point(at, view)
 
     def add_later_report(self, name: str, *, at: Millis, gapless: bool) -> bool:
-        """Note a report from after the absence; return whether it makes part of the absence known.
+        """Record a report from after the absence; return whether it makes part of the absence known.
 
         If no report is missing before it, the machine's last known status held to the end.
         """

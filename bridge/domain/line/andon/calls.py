@@ -166,10 +166,8 @@ class AndonActions:
         if body.call_id is None:
             if body.andon_type is None:
                 return rejected("incomplete")
-            own, spec = (
-                self._state.open.get(AndonCall.key_of(equipment, body.andon_type)),
-                self._registry.find_equipment(equipment),
-            )
+            own = self._state.open.get(AndonCall.key_of(equipment, body.andon_type))
+            spec = self._registry.find_equipment(equipment)
             if own is not None:
                 return own
             if spec is not None and spec.kind != "station":  # the call for its trouble may be from a station

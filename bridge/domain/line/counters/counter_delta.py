@@ -93,7 +93,7 @@ def _resolve_suspect(
     from_new = table.explain(
         suspect, sample, may_be_reset=may_have_reset(suspect, sample, interrupted=register.interrupted)
     )
-    if from_old is not None and (from_new is None or _is_back(suspect, from_old)):
+    if from_old is not None and (from_new is None or _prefers_old_level(suspect, from_old)):
         return _refute(_count(register, sample, from_old, table), suspect, also_new=from_new is not None)
     from_new = from_new or table.step_at_same_rate(suspect, sample)
     if from_new is not None:
@@ -120,7 +120,7 @@ def _extend_zero_suspect(
     )
 
 
-def _is_back(suspect: SuspectSample, from_old: RegisterChange) -> bool:
+def _prefers_old_level(suspect: SuspectSample, from_old: RegisterChange) -> bool:
     """Return whether the old level wins if both explain a sample: not for a dip, nor if a reset is likely."""
     return from_old.kind != "dip" and not (
         suspect.verdict == "reset" and (suspect.interrupted or suspect.occurrences > 1)
@@ -184,19 +184,19 @@ def _confirm(
     )
 
 
-def _hold_instead(register: Register, suspect: SuspectSample, newest: SuspectSample) -> CounterDelta:
+def _hold_instead(register: Register, suspect: SuspectSample, newest_suspect: SuspectSample) -> CounterDelta:
     """Hold the newest sample, which neither level explains; the third in a row becomes the register's value."""
     if suspect.tries + 1 < MAX_UNCONFIRMED_SAMPLES:
-        newest = replace(newest, tries=suspect.tries + 1)
-        return _hold(register, newest, refused=max(suspect.pieces - newest.pieces, 0))
+        newest_suspect = replace(newest_suspect, tries=suspect.tries + 1)
+        return _hold(register, newest_suspect, refused=max(suspect.pieces - newest_suspect.pieces, 0))
     return CounterDelta(
-        register=_move_to(register, newest, lag_ms=0),
+        register=_move_to(register, newest_suspect, lag_ms=0),
         delta=0,
         kind="rebase",
-        since=newest.at,
-        until=newest.at,
+        since=newest_suspect.at,
+        until=newest_suspect.at,
         estimated=True,
-        refused=max(suspect.pieces, newest.pieces),
+        refused=max(suspect.pieces, newest_suspect.pieces),
     )
 
 

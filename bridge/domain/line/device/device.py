@@ -149,12 +149,12 @@ class Device:
                 state.run, resumed = past.run, True
                 state.old_boots = [boot for boot in state.old_boots if boot not in (past, past.boot_id)]
             else:
-                return self._place_late(report, past)
-        placement = self._place_current(report)
+                return self._place_in_past_boot(report, past)
+        placement = self._place_in_current_boot(report)
         if isinstance(placement, Disposition):
             return placement
         state.last_live_at = report.received_at
-        if placement.kind in ("stray", "anew") or resumed or not placement.is_certain:
+        if placement.kind in ("stray", "restarted") or resumed or not placement.is_certain:
             state.unplaced += 1
             return placement._replace(is_certain=False)
         return placement
@@ -174,16 +174,16 @@ class Device:
     def _modulus(self) -> int:
         return 2**32 if self.spec is None else self.spec.seq_modulus
 
-    def _place_late(self, report: Report, past: PastBoot) -> Placement | Disposition:
+    def _place_in_past_boot(self, report: Report, past: PastBoot) -> Placement | Disposition:
         body = report.body
         placement = Placement("late")
         if body.seq is not None and past.run is not None:
-            placement = self._place_in(past.run, report)
+            placement = self._place_in_run(past.run, report)
         if placement.kind == "duplicate":
             return suppressed("duplicate")
         if isinstance(body, SUPERSEDED_WHEN_LATE):
             return suppressed("out_of_order")
-        if placement.kind in ("stray", "anew"):
+        if placement.kind in ("stray", "restarted"):
             self.state.unplaced += 1
             return Placement("stray", is_certain=False)
         return placement._replace(is_certain=True)
@@ -215,7 +215,7 @@ class Device:
 
     # Sequence
 
-    def _place_current(self, report: Report) -> Placement | Disposition:
+    def _place_in_current_boot(self, report: Report) -> Placement | Disposition:
         body, state = report.body, self.state
         if body.seq is None or body.boot_id is None:
             return Placement("new")
@@ -227,27 +227,27 @@ class Device:
                 self._begin_boot(body.boot_id)  # the boot id is reused
         if state.run is None:
             return self._begin_run(report, body.seq)
-        placement = self._place_in(state.run, report)
+        placement = self._place_in_run(state.run, report)
         if placement.kind == "duplicate":
             return suppressed("duplicate")
-        if placement.kind == "anew":
+        if placement.kind == "restarted":
             self._begin_boot(body.boot_id)
             seq = body.seq % self._modulus
             first = seq - placement.gap - 1  # the stray report
             state.run = sequence.start_run(first, first, 0, at=report.received_at, begun=False)
             state.run.advance(placement.gap + 1, checksum_of(body), at=report.received_at)
             state.add_missed(placement.gap)
-        return self._judge_late(placement, report) if placement.kind == "late" else placement
+        return self._judge_late_placement(placement, report) if placement.kind == "late" else placement
 
-    def _judge_late(self, placement: Placement, report: Report) -> Placement | Disposition:
+    def _judge_late_placement(self, placement: Placement, report: Report) -> Placement | Disposition:
         body, run = report.body, self.state.run
         if not isinstance(body, SUPERSEDED_WHEN_LATE):
             return placement._replace(is_certain=True)
         ts = self.read_clock(report)
         if placement.is_certain or (ts is not None and self.state.timestamp_trail.is_older(ts)):
             return suppressed("out_of_order")
-        assert run is not None, "it was placed there"
-        assert body.seq is not None, "it was placed by it"
+        assert run is not None, "the report was placed in it"
+        assert body.seq is not None, "the report was placed by its number"
         run.stray = (body.seq + 1) % self._modulus  # if its successor follows, it was a jump
         return placement
 
@@ -270,9 +270,9 @@ class Device:
         state.add_missed(missed)
         return Placement("new", gap=missed, is_certain=not follows or seq <= max_likely)
 
-    def _place_in(self, run: SequenceRun, report: Report) -> Placement:
+    def _place_in_run(self, run: SequenceRun, report: Report) -> Placement:
         body, state = report.body, self.state
-        assert body.seq is not None, "asked before"
+        assert body.seq is not None, "only numbered reports are placed"
         placement = sequence.place_report(
             run,
             body.seq,
@@ -281,7 +281,7 @@ class Device:
             at=report.received_at,
             redelivered=report.redelivered,
         )
-        if placement.kind != "anew":
+        if placement.kind != "restarted":
             state.add_missed(placement.gap)
         state.filled += placement.fills_hole
         return placement

@@ -31,11 +31,11 @@ class Placement(NamedTuple):
     """Place of a report in its sequence.
 
     `new`: after everything seen. `late`: fills a hole, or precedes the first seen. `duplicate`: provably accepted
-    before. `stray`: none of these. `anew`: confirms that the sequence restarted shortly before. `gap`: number of
+    before. `stray`: none of these. `restarted`: confirms that the sequence restarted shortly before. `gap`: number of
     reports found missing. `is_certain`: False for a late report that may be a jump of the sequence instead.
     """
 
-    kind: Literal["new", "late", "duplicate", "stray", "anew"]
+    kind: Literal["new", "late", "duplicate", "stray", "restarted"]
     gap: int = 0
     fills_hole: bool = False
     is_certain: bool = True
@@ -158,7 +158,7 @@ def start_run(first: int, seq: int, checksum: int, *, at: Millis, begun: bool) -
 def place_report(
     run: SequenceRun, seq: int, checksum: int, *, modulus: int, at: Millis, redelivered: bool
 ) -> Placement:
-    """Place a report in its run and record it there; `anew` is not recorded: the caller starts another run."""
+    """Place a report in its run and record it there; `restarted` is not recorded: the caller starts another run."""
     seq %= modulus
     ahead, behind = (seq - run.newest) % modulus, (run.newest - seq) % modulus
     position = run.newest - behind
@@ -167,12 +167,12 @@ def place_report(
     if proven and redelivered and (near or behind < ahead):
         return DUPLICATE
     if not redelivered and not 0 < ahead <= STRAY_REACH and _follows(run.stray, seq, modulus):
-        return Placement("anew", gap=_distance_after(run.stray, seq, modulus))
+        return Placement("restarted", gap=_distance_after(run.stray, seq, modulus))
     if proven and near:
         return DUPLICATE
     if near and run.is_missing(position):
         if not redelivered and at - run.at >= LATE_MS and _follows(run.late, seq, modulus):
-            return Placement("anew", gap=_distance_after(run.late, seq, modulus))
+            return Placement("restarted", gap=_distance_after(run.late, seq, modulus))
         run.fill(position, checksum)
         run.late = (seq + 1) % modulus
         return Placement("late", fills_hole=True, is_certain=behind <= _surely_late(modulus))
@@ -190,6 +190,7 @@ def _follows(expected: int | None, seq: int, modulus: int) -> bool:
 
 
 def _distance_after(expected: int | None, seq: int, modulus: int) -> int:
+    """Return how many numbers lie from the expected one to this one: that many reports are missing."""
     return (seq - (expected or 0)) % modulus
 
 

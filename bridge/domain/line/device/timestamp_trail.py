@@ -1,7 +1,7 @@
-"""Report identity by `ts`, for clocks that were seen to advance and are near the real time.
+"""Report identity by `ts`, for clocks that have advanced and are near the real time.
 
 A clock without a battery restarts at the same instant, one of whole seconds gives two presses the same `ts`, and a
-broken one stands still. Equal reports of such a clock are new reports.
+broken one stops. Equal reports of such a clock are new reports.
 """
 
 from typing import Final
@@ -66,5 +66,5 @@ class TimestampTrail(Struct):
         return ts == self.newest and self.advances >= TICKS and not self._has_stopped(received_at)
 
     def _has_stopped(self, received_at: Millis) -> bool:
-        assert self.newest is not None, "asked before"
+        assert self.newest is not None, "the caller compared `ts` with it"
         return received_at - self.newest - self.lag > STANDING_MS

@@ -129,7 +129,7 @@ class DowntimeFindings(Struct):
 
     def _set_culprit(self, machine: str | None, diagnosis: Diagnosis) -> None:
         """Set the machine that keeps the line stopped now; another one only if the previous one is repaired."""
-        assert machine is not None, "its rank says that there is one, and a line that stands has one that stopped"
+        assert machine is not None, "this rank has a culprit, and a stopped line a machine that stopped"
         if machine == self.cause_equipment:
             self.further = None
         elif machine != self.current_culprit and self.current_culprit not in diagnosis.broken:

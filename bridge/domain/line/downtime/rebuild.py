@@ -136,7 +136,9 @@ class RebuildableDowntimes(Downtimes):
         changeover_since: Millis | None,
         moment: Moment,
     ) -> StopChange | None:
-        """Report a downtime that is over, or open the one that lasts; `known`: no time since its start is unknown.
+        """Report a downtime that is over, or open the one that lasts.
+
+        `fully_known`: no time since its start is unknown.
 
         Returns the end of the one that was opened meanwhile because the line was assumed stopped.
         """

@@ -55,7 +55,7 @@ class SplitState(Struct, rename={"findings": "found", "carried_machine": "carrie
 
     def complete(self) -> tuple[Millis, DowntimeFindings]:
         """Complete the pending switch; return when it began, and the findings since."""
-        assert self.since is not None, "only a turn that began is completed"
+        assert self.since is not None, "only a pending switch is completed"
         since, findings = self.since, self.findings or DowntimeFindings()
         self.changeover, self.since, self.findings = not self.changeover, None, None
         self.within = self.changing and not self.changeover

@@ -54,7 +54,7 @@ class StopCause:
     machine: MachineView | None = None
 
 
-class _Encounter(Enum):
+class _WalkStep(Enum):
     """The effect of a machine on the walk."""
 
     CULPRIT = auto()
@@ -78,10 +78,10 @@ def find_culprit(flow: Sequence[MachineView], stopped: MachineView) -> StopCause
             own = stopped if stopped.status == "fault" else None
             return StopCause(cause=cause, machine=_walk(sides[cause], cause)[0] or own)
         case _:
-            return _nearest(sides)
+            return _nearest_culprit(sides)
 
 
-def _nearest(sides: dict[Side, Sequence[MachineView]]) -> StopCause:
+def _nearest_culprit(sides: dict[Side, Sequence[MachineView]]) -> StopCause:
     """Return the nearer culprit of either side, with that side as the cause; upstream if both are as near."""
     culprits = {side: _walk(machines, side) for side, machines in sides.items()}
     nearest = min(culprits, key=lambda side: culprits[side][1])  # the first of equals is upstream
@@ -93,27 +93,27 @@ def _walk(machines: Iterable[MachineView], side: Side) -> tuple[MachineView | No
     """Return the culprit on a side and its distance in machines; (None, infinity) if there is none."""
     fallback: tuple[MachineView | None, float] = (None, float("inf"))
     for distance, machine in enumerate(machines, start=1):
-        match _encounter_of(machine, side):
-            case _Encounter.CULPRIT:
+        match _walk_step_at(machine, side):
+            case _WalkStep.CULPRIT:
                 return machine, distance
-            case _Encounter.BLAMES_FURTHER:
+            case _WalkStep.BLAMES_FURTHER:
                 fallback = fallback if fallback[0] is not None else (machine, distance)
-            case _Encounter.WAITS:
+            case _WalkStep.WAITS:
                 continue
-            case _Encounter.ENDS:
+            case _WalkStep.ENDS:
                 break
     return fallback
 
 
-def _encounter_of(machine: MachineView, side: Side) -> _Encounter:
+def _walk_step_at(machine: MachineView, side: Side) -> _WalkStep:
     cause = DOWNTIME_CAUSE[machine.cause]
     if machine.attended:
-        return _Encounter.CULPRIT
+        return _WalkStep.CULPRIT
     if machine.status == "fault":
-        return _Encounter.BLAMES_FURTHER if cause == side else _Encounter.CULPRIT
+        return _WalkStep.BLAMES_FURTHER if cause == side else _WalkStep.CULPRIT
     if machine.status in ("stopped", "idle"):
         if cause == "internal":
-            return _Encounter.CULPRIT
-        return _Encounter.WAITS if cause in (side, "unknown") else _Encounter.ENDS
+            return _WalkStep.CULPRIT
+        return _WalkStep.WAITS if cause in (side, "unknown") else _WalkStep.ENDS
     # nothing is known of an offline machine
-    return _Encounter.WAITS if machine.status == "offline" else _Encounter.ENDS
+    return _WalkStep.WAITS if machine.status == "offline" else _WalkStep.ENDS

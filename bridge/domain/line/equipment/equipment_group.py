@@ -40,7 +40,7 @@ class EquipmentGroup:
                 rules=rules,
                 device=Device(state.device, config, zone),
                 emitter=emitter,
-                decides=_decides(config, spec),
+                decides=_is_deciding(config, spec),
             )
             for config in spec.equipment
         }
@@ -73,7 +73,7 @@ class EquipmentGroup:
 
     @property
     def product(self) -> str | None:
-        """The product reported by the constraint, else by the last machine in the flow: there pieces come out."""
+        """The product reported by the constraint, else by the last machine in the flow, where pieces leave the line."""
         constraint = [machine for machine in self._plcs if machine.spec.id == self._spec.constraint]
         products = (machine.state.product for machine in (*constraint, *reversed(self._plcs)))
         return next((product for product in products if product is not None), None)
@@ -175,7 +175,7 @@ class EquipmentGroup:
         return diagnose([self._views[machine.spec.id] for machine in self._plcs])
 
 
-def _decides(machine: plant.EquipmentConfig, spec: plant.LineConfig) -> bool:
+def _is_deciding(machine: plant.EquipmentConfig, spec: plant.LineConfig) -> bool:
     if spec.constraint is not None:
         return machine.id == spec.constraint
     return machine.id in spec.critical if spec.critical else machine.kind == "plc"

@@ -65,7 +65,7 @@ class Machine:
 
     def apply_state(self, body: StateReport, *, moment: Moment, retained: bool) -> None:
         meaning = self._interpret_state(body)
-        assert not isinstance(meaning, Disposition), "refused before"
+        assert not isinstance(meaning, Disposition), "validate_state was called before"
         update_faults(self.state.faults, body, self.spec.faults, at=moment.happened_at)
         self.state.reported = ReportedState(
             status=meaning[0],
@@ -133,7 +133,7 @@ class Machine:
         return first_report_at is not None and counted.since >= first_report_at
 
     def _first_report_since_loss(self, moment: Moment) -> Millis | None:
-        """Return when an earlier report was surely not from an absence, or None; record this one.
+        """Return when an earlier report arrived that was surely not made in the absence; if none did, judge this one.
 
         A queue empties at once: a report that arrives long enough after the one before it did not wait there.
         """

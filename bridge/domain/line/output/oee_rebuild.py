@@ -29,7 +29,7 @@ def fill_unknown_time(state: OeeState, segments: Sequence[Segment]) -> list[Time
             remaining.append(TimeStretch(at, unknown.end, unknown.time_class, unknown.job_id))
     state.unknown = remaining
     for part in moved:
-        _restore_pieces(state, part)
+        _attribute_pieces(state, part)
         if part.time_class is TimeClass.DOWN:
             state.add_down(part)
     return moved
@@ -106,7 +106,7 @@ def stretches_since(parts: Sequence[TimeStretch], mark: Millis | None) -> list[T
     return [TimeStretch(max(stretch.start, mark), stretch.end, stretch.time_class, stretch.job_id) for stretch in after]
 
 
-def _restore_pieces(state: OeeState, part: TimeStretch) -> None:
+def _attribute_pieces(state: OeeState, part: TimeStretch) -> None:
     """Count the pieces of a stretch that is no longer unknown, in the windows it lies in."""
     remaining: list[UnattributedPieces] = []
     for pieces in state.unattributed:

@@ -108,24 +108,24 @@ def compute_ratios(window: OeeWindow, *, rated: bool) -> Ratios:
     apt = window.busy_ms / 1000
     pbt = apt + window.down_ms / 1000
     total, good = max(window.total, 0), max(window.good, 0)
-    known = not window.unrated and (rated or total > 0)
+    has_ideal_cycle = not window.unrated and (rated or total > 0)
     quality = min(good / total, 1.0) if total else None  # more good than made: the counters contradict each other
     oee = None
-    if known and pbt:
+    if has_ideal_cycle and pbt:
         oee = window.ideal_seconds * quality / pbt if quality is not None else 0.0
     return Ratios(
         oee=oee,
         availability=apt / pbt if pbt else None,
-        performance=window.ideal_seconds / apt if known and apt else None,
+        performance=window.ideal_seconds / apt if has_ideal_cycle and apt else None,
         quality=quality,
-        null_reason=_null_reason(window, known=known, total=total),
+        null_reason=_null_reason(window, has_ideal_cycle=has_ideal_cycle, total=total),
     )
 
 
-def _null_reason(window: OeeWindow, *, known: bool, total: int) -> NullReason | None:
+def _null_reason(window: OeeWindow, *, has_ideal_cycle: bool, total: int) -> NullReason | None:
     if not window.busy_ms + window.down_ms:
         return "no_production_time" if window.unknown_ms else "not_scheduled"
-    if not known:
+    if not has_ideal_cycle:
         return "no_ideal_cycle"
     if not window.busy_ms:
         return "no_production_time"

@@ -33,9 +33,11 @@ class SettingsError(Exception):
     """The settings cannot be used; the text has a line with file, location and reason for each fault."""
 
 
-def file_error_reason(error: Exception) -> object:
+def file_error_reason(error: Exception) -> str:
     """Return why a file cannot be used, without its name, which an `OSError` would repeat."""
-    return error.strerror or error if isinstance(error, OSError) else error
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 class Section(BaseModel):
@@ -195,7 +197,7 @@ def _apply_environment(tree: dict[str, Any], environment: Mapping[str, str]) -> 
         for section in sections:
             branch = branch.setdefault(section, {})
             if not isinstance(branch, dict):
-                raise SettingsError(f"{name}: {section} is no section in the settings file")
+                raise SettingsError(f"{name}: `{section}` is a value in the settings file, not a section")
         branch[leaf] = value.split(",") if leaf in LIST_SETTINGS else value
 
 

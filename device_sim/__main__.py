@@ -2,7 +2,7 @@
 
 import sys
 
-from device_sim.cli import main
+from device_sim.cli.main import main
 
 __all__ = ["main"]
 

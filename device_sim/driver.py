@@ -1,36 +1,18 @@
-"""The driver of a disturbed plant: advances the plant and plays incidents on devices and their connections.
-
-Connections are simulated in a rehearsal and real in a run.
-"""
+"""The driver of a disturbed plant: advances the plant and plays incidents on devices and their connections."""
 
 from functools import partial
-from typing import Protocol
+from typing import Any
 
-from device_sim.agenda import Scheduler
-from device_sim.chance import Millis, SeededRandom
-from device_sim.device import SimulatedDevice, encode
-from device_sim.incident import ForeignDeath, Incident, LinkLost, MalformedPayload, PowerLost, RegisterSet
-from device_sim.machine import TICK
-from device_sim.messages import ReportMessage
-from device_sim.observer import Observer
-from device_sim.plant import SimulatedPlant
-from device_sim.truth import OutageCause, Truth
-
-
-class Connections(Protocol):
-    """The connections of all devices."""
-
-    def publish(self, message: ReportMessage, at: Millis) -> None: ...
-
-    def power_off(self, device: SimulatedDevice, why: OutageCause, *, orderly: bool) -> None: ...
-
-    def power_on(self, device: SimulatedDevice) -> None: ...
-
-    def lose_link(self, incident: LinkLost) -> None: ...
-
-    def restore_link(self, incident: LinkLost) -> None: ...
-
-    def publish_foreign(self, device: str, kind: str, payload: bytes, what: str) -> None: ...
+from device_sim.devices.connections import DeviceConnections
+from device_sim.devices.device import SimulatedDevice
+from device_sim.disturbances.incidents import ForeignDeath, Incident, LinkLost, MalformedPayload, PowerLost, RegisterSet
+from device_sim.plant.machine import TICK
+from device_sim.plant.simulated_plant import SimulatedPlant
+from device_sim.reports import ReportMessage, encode
+from device_sim.scheduler import Scheduler
+from device_sim.seeded_random import SeededRandom
+from device_sim.truth.observer import Observer
+from device_sim.truth.truth import RegisterEvent, Truth
 
 
 class Driver:
@@ -38,7 +20,7 @@ class Driver:
         self,
         plant: SimulatedPlant,
         devices: dict[str, SimulatedDevice],
-        connections: Connections,
+        connections: DeviceConnections[Any],
         *,
         scheduler: Scheduler,
         truth: Truth,
@@ -49,8 +31,8 @@ class Driver:
         self._scheduler = scheduler
         self._observer = Observer(truth)
         # each device reads at an offset of its own after the full second
-        chance = SeededRandom(truth.seed, "moments")
-        self._moment = {name: round(chance.uniform(1, 900)) for name in plant.devices}
+        rng = SeededRandom(truth.seed, "moments")
+        self._moment = {name: round(rng.uniform(1, 900)) for name in plant.devices}
         self._power: dict[str, set[object]] = {name: set() for name in plant.devices}
 
     def run_tick(self) -> list[ReportMessage]:
@@ -58,10 +40,10 @@ class Driver:
         messages = self._plant.step(self._plant.now + TICK)
         self.observe_machines()
         self._lock_out()
-        said: dict[str, int] = {}
+        positions: dict[str, int] = {}
         for message in messages:
-            number = said[message.device] = said.get(message.device, -1) + 1
-            at = message.at + self._moment[message.device] + number
+            position = positions[message.device] = positions.get(message.device, -1) + 1
+            at = message.at + self._moment[message.device] + position
             self._scheduler.call_at(at, partial(self._connections.publish, message, at))
         return messages
 
@@ -132,5 +114,5 @@ class Driver:
     def _set_registers(self, incident: RegisterSet) -> None:
         machine = self._plant.machine(incident.device)
         if machine is not None:
-            what = "preset" if incident.to else "reset"
+            what: RegisterEvent = "preset" if incident.to else "reset"
             self._devices[incident.device].set_registers(incident.at, machine.made, incident.to, what)

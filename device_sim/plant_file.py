@@ -3,56 +3,37 @@
 Validated by pydantic, because a person writes the file and reads the errors.
 """
 
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from device_sim.validation_text import describe_error
+from device_sim.toml_files import SimulationFileError, SimulationModel, read_toml, validate
 
+# In pydantic's regular expressions, which are Rust's, `$` matches only at the end of the text, not before a line feed.
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=86_400)]
 Range = tuple[Positive, Positive]
 AndonType = Literal["safety", "stop", "quality", "equipment", "maintenance", "material", "process", "changeover"]
-ANDON_TYPES: tuple[AndonType, ...] = (
-    "safety",
-    "stop",
-    "quality",
-    "equipment",
-    "maintenance",
-    "material",
-    "process",
-    "changeover",
-)
-
+ANDON_TYPES: tuple[AndonType, ...] = get_args(AndonType)
+RegisterWidth = Literal["int16", "uint16", "int32", "uint32"]
+PackmlDialect = Literal["tr88", "tmc"]
 
 SHIPPED = Path(__file__).with_name("plant.toml")
 BRIDGE_TABLES = {"areas", "timezone", "shifts", "rules", "reasons", "ladder", "responders", "call_priority"}
 """Keys of the bridge's plant file that the simulator's cannot have."""
 
 
-class SimulationFileError(Exception):
-    """Raised when the plant file cannot be used; the message names every fault with its place."""
-
-    def __init__(self, path: Path, faults: list[str]) -> None:
-        super().__init__("\n".join(f"{path}: {fault}" for fault in faults))
-        self.path = path
-        self.faults = faults
-
-
 class WrongPlantFile(SimulationFileError):
     """Raised for the bridge's plant file in place of the simulator's."""
 
     def __init__(self, path: Path) -> None:
-        what = "this is the bridge's plant file (docs/plant.md); the simulator has one of its own (docs/simulator.md)"
-        super().__init__(path, [f"{what}, which says how machines and people behave: {SHIPPED}"])
-
-
-class SimulationModel(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+        fault = (
+            "this is the bridge's plant file (docs/plant.md); the simulator needs one of its own (docs/simulator.md)"
+        )
+        super().__init__(path, [f"{fault}, such as {SHIPPED}"])
 
 
 class FaultSpec(SimulationModel):
@@ -66,7 +47,7 @@ class FaultSpec(SimulationModel):
     @model_validator(mode="after")
     def _is_a_bit_or_a_code(self) -> Self:
         if (self.bit is None) == (self.code is None):
-            raise ValueError("a fault has a bit or a code, one of them")
+            raise ValueError("a fault needs either a bit or a code")
         return self
 
 
@@ -99,14 +80,14 @@ class MachineSpec(SimulationModel):
 
     id: Id
     controller: str
-    tags: dict[str, str] = {}  # field of its reports -> tag of the controller
+    tags: dict[str, str] = Field(default_factory=dict)  # field of its reports -> tag of the controller
     cycle_seconds: Positive
     counts: tuple[Literal["total", "good", "reject"], ...] = ("total", "good", "reject")
-    counter: Literal["int16", "uint16", "int32", "uint32"] = "uint32"
+    counter: RegisterWidth = "uint32"
     counter_start: int = 0
     tells_modulus: bool = False
     tells_product: bool = False
-    packml: Literal["tr88", "tmc"] | None = None
+    packml: PackmlDialect | None = None
     buffer: int = Field(20, ge=1, le=10_000)  # pieces that fit between this machine and the next
     reject_ratio: Ratio = 0.01
     startup_rejects: int = Field(6, ge=0)  # of the first pieces after a changeover, about half are bad
@@ -189,15 +170,17 @@ class PlantSpec(SimulationModel):
     @model_validator(mode="after")
     def _has_unique_ids(self) -> Self:
         for what, ids in (("line", [line.id for line in self.lines]), ("device", [name for _, name in self.devices()])):
-            doubled = sorted({each for each in ids if ids.count(each) > 1})
-            if doubled:
-                raise ValueError(f"{what} ids named twice: {', '.join(doubled)}")
+            duplicates = sorted({name for name in ids if ids.count(name) > 1})
+            if duplicates:
+                raise ValueError(f"duplicate {what} ids: {', '.join(duplicates)}")
         for line in self.lines:
             machines = {machine.id for machine in line.machines}
             for station in line.stations:
                 unknown = sorted(set(station.near) - machines)
                 if unknown:
-                    raise ValueError(f"line {line.id}, station {station.id}: near unknown {', '.join(unknown)}")
+                    raise ValueError(
+                        f"line {line.id}, station {station.id}: unknown machines in near: {', '.join(unknown)}"
+                    )
         return self
 
     def devices(self) -> Iterator[tuple[LineSpec, str]]:
@@ -221,29 +204,8 @@ class PlantSpec(SimulationModel):
 
 
 def load(path: Path) -> PlantSpec:
-    """Read a plant file; raise `SimulationFileError`, with every fault and its place, if it cannot be used."""
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SimulationFileError(path, [str(error)]) from error
+    """Read a plant file; raises `SimulationFileError`."""
+    tree = read_toml(path)
     if BRIDGE_TABLES & tree.keys():
         raise WrongPlantFile(path)
-    try:
-        return PlantSpec.model_validate(tree)
-    except ValidationError as error:
-        raise SimulationFileError(
-            path, [f"{_place(tree, each['loc'])}: {describe_error(each)}" for each in error.errors()]
-        ) from error
-
-
-def _place(tree: Any, location: tuple[int | str, ...]) -> str:
-    """Return a place as text, by ids where there are any: `lines.L1.machines.Bagger-1.cycle_seconds`."""
-    names: list[str] = []
-    for step in location:
-        try:
-            tree = tree[step]
-        except (KeyError, IndexError, TypeError):
-            tree = None
-        named = isinstance(step, int) and isinstance(tree, dict) and isinstance(tree.get("id"), str)
-        names.append(tree["id"] if named else str(step))
-    return ".".join(names) or "plant"
+    return validate(path, tree, PlantSpec)

@@ -1,65 +1,28 @@
 """Profiles: named sets of disturbances, shipped with the simulator or read from a TOML file."""
 
 import heapq
-import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from device_sim import broker_trouble, clock_trouble, device_trouble, register_trouble
-from device_sim.chance import Millis, SeededRandom
-from device_sim.disturbance import DisturbanceTarget, RandomFactory, build_targets
-from device_sim.incident import Incident
-from device_sim.plant_file import PlantSpec, SimulationModel
-from device_sim.suggestion import suggest
-from device_sim.traits import Traits
-from device_sim.validation_text import describe_error
-
-AnyDisturbance = Annotated[
-    device_trouble.PowerCut
-    | device_trouble.LinkLoss
-    | device_trouble.SharedGateway
-    | device_trouble.StoreAndForward
-    | device_trouble.ResentReports
-    | device_trouble.Reorder
-    | device_trouble.Jitter
-    | device_trouble.QosZero
-    | device_trouble.RetainFlag
-    | device_trouble.Leftovers
-    | device_trouble.LateWill
-    | device_trouble.ForeignWill
-    | device_trouble.Malformed
-    | device_trouble.LongRepairs
-    | device_trouble.BusyPeople
-    | clock_trouble.ClockSkew
-    | clock_trouble.ClockStands
-    | clock_trouble.Clock1970
-    | clock_trouble.ClockSeconds
-    | clock_trouble.NoTimestamp
-    | clock_trouble.NoBootId
-    | clock_trouble.RepeatedBootId
-    | clock_trouble.ShortSeq
-    | register_trouble.RegisterReset
-    | register_trouble.NearWrap
-    | register_trouble.Glitch
-    | register_trouble.Dip
-    | broker_trouble.BrokerCut
-    | broker_trouble.BridgeLinkLoss
-    | broker_trouble.BridgeCut,
-    Field(discriminator="kind"),
-]
+from device_sim.disturbances.disturbance import RandomFactory, build_targets
+from device_sim.disturbances.failures import SharedGateway
+from device_sim.disturbances.incidents import Incident
+from device_sim.disturbances.kinds import AnyDisturbance
+from device_sim.disturbances.traits import Traits
+from device_sim.errors import UnknownName, suggest
+from device_sim.plant_file import PlantSpec
+from device_sim.seeded_random import SeededRandom
+from device_sim.time_units import Millis
+from device_sim.toml_files import SimulationFileError, SimulationModel, read_toml, validate
 
 FOLDER: Final = Path(__file__).with_name("profiles")
 NAMES: Final = ("clean", "wifi", "old-plc", "night-off", "gateway", "chaos")
 
-LISTED: Final = "; `device-sim list` names those there are"
-
-
-class ProfileError(Exception):
-    """Raised when a profile cannot be used; the message names every fault with its place."""
+LISTED: Final = "; `device-sim list` shows those of the plant"
 
 
 class Profile(SimulationModel):
@@ -77,32 +40,32 @@ class Profile(SimulationModel):
 
     def traits(self, spec: PlantSpec, *, seed: int) -> dict[str, Traits]:
         """Return the traits of each device, by name."""
-        everybody = build_targets(spec)
-        found = {each.name: Traits() for each in everybody}
+        targets = build_targets(spec)
+        traits = {target.name: Traits() for target in targets}
         for index, disturbance in enumerate(self.disturbances):
-            chance_for = _chances(seed, index, disturbance.kind)
-            for target in disturbance.select_targets(everybody, chance_for):
-                found[target.name] = disturbance.apply_to_traits(
-                    found[target.name], target, chance_for(f"traits/{target.name}")
+            rng_for = _random_factory(seed, index, disturbance.kind)
+            for target in disturbance.select_targets(targets, rng_for):
+                traits[target.name] = disturbance.apply_to_traits(
+                    traits[target.name], target, rng_for(f"traits/{target.name}")
                 )
-        return found
+        return traits
 
     def incidents(self, spec: PlantSpec, *, seed: int, start: Millis) -> Iterator[Incident]:
         """Yield the incidents in order of their start, possibly endlessly."""
-        everybody: list[DisturbanceTarget] = build_targets(spec)
+        targets = build_targets(spec)
         streams: list[Iterator[Incident]] = []
         for index, disturbance in enumerate(self.disturbances):
-            chance_for = _chances(seed, index, disturbance.kind)
-            streams += disturbance.incidents(disturbance.select_targets(everybody, chance_for), start, chance_for)
+            rng_for = _random_factory(seed, index, disturbance.kind)
+            streams += disturbance.incidents(disturbance.select_targets(targets, rng_for), start, rng_for)
         return heapq.merge(*streams, key=lambda incident: incident.at)
 
 
-def _chances(seed: int, index: int, kind: str) -> RandomFactory:
+def _random_factory(seed: int, index: int, kind: str) -> RandomFactory:
     return lambda name: SeededRandom(seed, f"disturbance/{index}/{kind}/{name}")
 
 
 def load(name_or_path: str, *, spec: PlantSpec | None = None) -> Profile:
-    """Return a shipped profile, or read one from a file; raise `ProfileError` if it cannot be used.
+    """Return a shipped profile, or read one from a file; raises `UnknownName` or `SimulationFileError`.
 
     With a `spec`, the devices and lines that a file names must exist in it; shipped profiles are not checked.
     """
@@ -110,36 +73,26 @@ def load(name_or_path: str, *, spec: PlantSpec | None = None) -> Profile:
         return _read(FOLDER / f"{name_or_path}.toml")
     path = Path(name_or_path)
     if not path.exists():
-        hint = suggest(name_or_path, NAMES)
-        raise ProfileError(f"no profile and no file is called {name_or_path}{hint}\n  profiles: {', '.join(NAMES)}")
-    read = _read(path)
-    if spec is not None and (unknown := list(_unknown(read, spec))):
-        raise ProfileError("\n".join(f"{path}: {each}" for each in unknown))
-    return read
+        raise UnknownName("profile or file", name_or_path, NAMES)
+    profile = _read(path)
+    if spec is not None and (faults := list(_unknown_targets(profile, spec))):
+        raise SimulationFileError(path, faults)
+    return profile
 
 
 def _read(path: Path) -> Profile:
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Profile.model_validate({"name": path.stem, **tree})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ProfileError(f"{path}: {error}") from error
-    except ValidationError as error:
-        faults = [
-            f"{path}: {'.'.join(map(str, each['loc'])) or 'profile'}: {describe_error(each)}" for each in error.errors()
-        ]
-        raise ProfileError("\n".join(faults)) from error
+    return validate(path, {"name": path.stem, **read_toml(path)}, Profile)
 
 
-def _unknown(profile: Profile, spec: PlantSpec) -> Iterator[str]:
-    """Yield an error for each line and device pattern that matches nothing: the disturbance would never occur."""
-    devices = [name for _, name in spec.devices()]
-    lines = [line.id for line in spec.lines]
+def _unknown_targets(profile: Profile, spec: PlantSpec) -> Iterator[str]:
+    """Yield a fault for each line and device pattern that matches nothing: the disturbance would never occur."""
+    device_ids = [name for _, name in spec.devices()]
+    line_ids = [line.id for line in spec.lines]
     for index, disturbance in enumerate(profile.disturbances):
         place = f"disturbances.{index}.{disturbance.kind}"
         for pattern in disturbance.devices:
-            if not any(fnmatchcase(name, pattern) for name in devices):
-                yield f"{place}.devices: no device is called {pattern}{suggest(pattern, devices) or LISTED}"
-        for line in disturbance.lines if isinstance(disturbance, device_trouble.SharedGateway) else ():
-            if line not in lines:
-                yield f"{place}.lines: no line is called {line}{suggest(line, lines) or LISTED}"
+            if not any(fnmatchcase(name, pattern) for name in device_ids):
+                yield f"{place}.devices: unknown device: {pattern}{suggest(pattern, device_ids) or LISTED}"
+        for line in disturbance.lines if isinstance(disturbance, SharedGateway) else ():
+            if line not in line_ids:
+                yield f"{place}.lines: unknown line: {line}{suggest(line, line_ids) or LISTED}"

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import signal
 import sys
 import time
@@ -14,23 +13,25 @@ from typing import Final, Literal
 from rich.console import Console
 from rich.live import Live
 
-from device_sim.agenda import Scheduler
-from device_sim.chance import MINUTE, SECOND, Millis
-from device_sim.device import build_devices
+from device_sim.cuts_file import CutsFile, announced_outage
+from device_sim.devices.device import build_devices
+from device_sim.display.display import Display, NullDisplay
+from device_sim.display.incident_text import describe_incident
+from device_sim.display.lines import LineDisplay
+from device_sim.display.table import TableDisplay
+from device_sim.disturbances.incidents import BRIDGE_SIDE_INCIDENTS, Incident
 from device_sim.driver import Driver
-from device_sim.incident import BRIDGE_SIDE_INCIDENTS, BridgeLinkLost, BridgeStopped, BrokerLost, Incident
-from device_sim.link import Display
-from device_sim.links import RealConnections
-from device_sim.machine import TICK
-from device_sim.narration import LineDisplay, NullDisplay
-from device_sim.plant import SimulatedPlant
+from device_sim.mqtt.broker_access import CONNECT_SECONDS, BrokerAccess
+from device_sim.mqtt.connections import MqttConnections
+from device_sim.mqtt.presence import SimulatorPresence, lock_plant
+from device_sim.plant.machine import TICK
+from device_sim.plant.simulated_plant import SimulatedPlant
 from device_sim.plant_file import PlantSpec
-from device_sim.presence import SimulatorPresence, lock_plant
 from device_sim.profile import Profile
-from device_sim.table import TableDisplay
-from device_sim.truth import BridgeOutage, Truth
-from device_sim.truth_file import TruthFile
-from device_sim.wire import CONNECT_SECONDS, BrokerAccess
+from device_sim.scheduler import Scheduler
+from device_sim.time_units import MINUTE, SECOND, Millis
+from device_sim.truth.truth import Truth
+from device_sim.truth.truth_file import TruthFile
 
 BEAT_SECONDS: Final = 0.05
 LONGEST_STEP: Final = MINUTE  # simulated at once; bounds how long the event loop is blocked
@@ -69,8 +70,8 @@ async def run(options: RunOptions) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         try:
-            with _open_display(options, plant, stop) as audience:
-                await RunningPlant(options, plant, audience).run(stop)
+            with _open_display(options, plant, stop) as display:
+                await RunningPlant(options, plant, display).run(stop)
         finally:
             presence.release()
 
@@ -87,29 +88,29 @@ class RunningPlant:
         self._scheduler = Scheduler(start)
         traits = profile.traits(plant.spec, seed=seed)
         if not options.timestamps:
-            traits = {name: replace(each, ts=False) for name, each in traits.items()}
+            traits = {name: replace(device_traits, ts=False) for name, device_traits in traits.items()}
         devices = build_devices(plant, traits, self._truth)
-        self._links = RealConnections(
+        self._connections = MqttConnections(
             plant, devices, broker=options.broker, display=display, scheduler=self._scheduler, truth=self._truth,
             scale=options.scale,
         )  # fmt: skip
-        self._driver = Driver(plant, devices, self._links, scheduler=self._scheduler, truth=self._truth)
+        self._driver = Driver(plant, devices, self._connections, scheduler=self._scheduler, truth=self._truth)
         self._incidents = profile.incidents(plant.spec, seed=seed, start=start)
-        self._next = next(self._incidents, None)
+        self._next_incident = next(self._incidents, None)
         self._file = TruthFile(options.truth_file, self._truth, scale=options.scale, began=time.time_ns() // 1_000_000)
-        if options.cuts_file is not None:
-            options.cuts_file.write_text("")
+        self._cuts_file = None if options.cuts_file is None else CutsFile(options.cuts_file, scale=options.scale)
 
     async def run(self, stop: asyncio.Event) -> None:
-        links = list(self._links.links.values())
+        connections = list(self._connections.connections.values())
         try:
             async with asyncio.TaskGroup() as tasks:
-                running = [tasks.create_task(link.run(), name=link.name) for link in links]
+                self._connections.start()
+                running = [tasks.create_task(connection.run(), name=connection.name) for connection in connections]
                 await self._run_clock(stop)
-                for link in links:
-                    link.close()
-                _, late = await asyncio.wait(running, timeout=GOODBYE_SECONDS)
-                for task in late:
+                for connection in connections:
+                    connection.close()
+                _, unfinished = await asyncio.wait(running, timeout=GOODBYE_SECONDS)
+                for task in unfinished:
                     task.cancel()
         finally:
             self._file.close()
@@ -131,44 +132,31 @@ class RunningPlant:
     def _advance(self, due: Millis) -> None:
         """Advance the plant and its incidents to `due`."""
         while self._plant.now + TICK <= due:
-            self._enter_incidents(self._plant.now + TICK)
+            self._schedule_incidents(self._plant.now + TICK)
             self._scheduler.run_until(self._plant.now + TICK)
             self._driver.run_tick()
         self._scheduler.run_until(due)
 
-    def _enter_incidents(self, until: Millis) -> None:
-        while self._next is not None and self._next.at < until:
-            if isinstance(self._next, BRIDGE_SIDE_INCIDENTS):
-                self._announce(self._next)
+    def _schedule_incidents(self, until: Millis) -> None:
+        while self._next_incident is not None and self._next_incident.at < until:
+            if isinstance(self._next_incident, BRIDGE_SIDE_INCIDENTS):
+                self._announce(self._next_incident)
             else:
-                self._driver.schedule_incident(self._next)
-            self._next = next(self._incidents, None)
+                self._driver.schedule_incident(self._next_incident)
+            self._next_incident = next(self._incidents, None)
 
     def _announce(self, incident: Incident) -> None:
-        """Announce a cut of the bridge, the broker or their network in the cuts file; another program plays it."""
-        if self._options.cuts_file is None:
+        if self._cuts_file is None:
             return
-        seconds = (incident.until - incident.at) / SECOND / self._options.scale
-        kept = not isinstance(incident, BrokerLost) or incident.keeps_session
-        match incident:
-            case BrokerLost():
-                part, how, what = "broker", "link", "broker"
-                self._truth.bridge.append(BridgeOutage(incident.at, incident.until, "link", queued=kept, broker=True))
-            case BridgeStopped(how=reason):
-                part, how, what = "bridge", str(reason), f"bridge {reason}"
-                self._truth.bridge.append(BridgeOutage(incident.at, incident.until, reason, queued=True, broker=False))
-            case BridgeLinkLost(how=end):  # not in the truth of a run: the demo does not play it
-                part, how, what = "network", str(end), f"network {end}"
-            case _:
-                return
-        self._display.show_note(incident.at, f"{what}: away for {seconds:.1f} s")
-        with self._options.cuts_file.open("a", encoding="utf-8") as out:
-            cut = {"part": part, "how": how, "seconds": seconds, "forgets": not kept}
-            out.write(json.dumps(cut) + "\n")
+        seconds = self._cuts_file.announce(incident)
+        outage = announced_outage(incident)
+        if outage is not None:
+            self._truth.bridge.append(outage)
+        self._display.show_note(incident.at, f"{describe_incident(incident)} for {seconds:.1f} s")
 
     async def _wait_until_online(self, stop: asyncio.Event) -> None:
         """Wait until every device is online or `stop` is set, at most `CONNECT_SECONDS`: a device may be refused."""
-        connected = asyncio.gather(*(link.online.wait() for link in self._links.links.values()))
+        connected = asyncio.gather(*(connection.online.wait() for connection in self._connections.connections.values()))
         stopped = asyncio.create_task(stop.wait(), name="wait for stop")
         await asyncio.wait((connected, stopped), timeout=CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         for waiting in (connected, stopped):
@@ -181,7 +169,7 @@ class RunningPlant:
 def _open_display(options: RunOptions, plant: SimulatedPlant, stop: asyncio.Event) -> Iterator[Display]:
     match options.show:
         case "table":
-            title = f"{options.spec.site} at {options.broker.host}:{options.broker.port}, {options.scale:g} x real time"
+            title = f"{options.spec.site} at {options.broker.host}:{options.broker.port}, {options.scale:g}x real time"
             table = TableDisplay(plant, title)
             with Live(table, console=Console(), refresh_per_second=4):
                 yield table

@@ -123,5 +123,7 @@ def test_what_the_commands_read_from_the_environment_is_no_setting(tmp_path: Pat
 
 def test_a_section_that_is_none_is_named_with_the_variable_that_needs_it(tmp_path: Path) -> None:
     path = write(tmp_path, 'token = "x"\n')
-    with pytest.raises(SettingsError, match="FLOOR_TOKEN__SECRET: token is no section"):
+    with pytest.raises(
+        SettingsError, match="FLOOR_TOKEN__SECRET: `token` is a value in the settings file, not a section"
+    ):
         settings.load(path, {"FLOOR_TOKEN__SECRET": SECRET})

@@ -64,7 +64,7 @@ class FloorClock:
         self._follows_steps = follows_steps
         self._step_reported = False
         if start < not_before and scale == 1.0:
-            log.warning("clock_behind_journal", wall=start, journal=not_before, behind_ms=not_before - start)
+            log.warning("clock.behind_journal", wall=start, journal=not_before, behind_ms=not_before - start)
 
     def now(self) -> Millis:
         """Return floor time in ms."""
@@ -83,7 +83,7 @@ class FloorClock:
 
     def apply_step(self, by: Millis) -> None:
         """Set floor time forward by a number of ms."""
-        log.warning("clock_followed", by_ms=by)
+        log.warning("clock.step_applied", by_ms=by)
         self._now += by
 
     def is_ahead_of_wall(self) -> bool:
@@ -109,11 +109,11 @@ class FloorClock:
     def _slew(self, elapsed: float) -> float:
         drift = self._wall() - self._now
         if self._follows_steps and drift > MAX_FOLLOWED_MS:
-            log.warning("clock_followed", by_ms=round(drift))
+            log.warning("clock.step_applied", by_ms=round(drift))
             return drift
         if abs(drift) > MAX_FOLLOWED_MS:
             if not self._step_reported:
-                log.warning("clock_stepped", drift_ms=round(drift))
+                log.warning("clock.step_detected", drift_ms=round(drift))
             self._step_reported = True
             return 0.0
         self._step_reported = False

@@ -45,7 +45,7 @@ def load(path: Path) -> Plant:
 
 
 def _tables(value: object) -> list[dict[str, Any]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    return [table for table in value if isinstance(table, dict)] if isinstance(value, list) else []
 
 
 def _read_fault_catalogue(path: Path) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import structlog
 
 from bridge.domain.access.revocations import Revocations, RevocationsError
+from bridge.settings import file_error_reason
 
 log = structlog.get_logger(__name__)
 
@@ -26,27 +27,25 @@ class RevocationFile:
             try:
                 self._current = self._read()
             except RevocationsError as error:
-                log.error("revocations.unusable", reason=str(error))  # noqa: TRY400 - an operator's error, not a bug
+                log.error("revocations.load_failed", reason=str(error))  # noqa: TRY400 - an operator's error, not a bug
             else:
-                log.info("revocations.read", users=len(self._current.users), tokens=len(self._current.tokens))
+                log.info("revocations.loaded", users=len(self._current.users), tokens=len(self._current.tokens))
         return self._current
 
     def _stamp(self) -> tuple[int, int, int] | None:
         if self._path is None:
             return None
         try:
-            found = self._path.stat()
+            status = self._path.stat()
         except OSError:
             return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        return status.st_mtime_ns, status.st_size, status.st_ino
 
     def _read(self) -> Revocations:
         if self._path is None:
             return Revocations()
         try:
             text = self._path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise RevocationsError(f"{self._path}: not UTF-8") from error
-        except OSError as error:
-            raise RevocationsError(f"{self._path}: {error.strerror}") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise RevocationsError(f"{self._path}: {file_error_reason(error)}") from error
         return Revocations.parse(text, source=str(self._path))

@@ -19,5 +19,5 @@ def exit_within(seconds: float) -> None:
 
 
 def _force_exit(seconds: float) -> None:
-    log.critical("bridge.ended_unfinished", reason="something does not answer", seconds=seconds)
+    log.critical("bridge.shutdown_timed_out", reason="disk or broker did not respond", seconds=seconds)
     os._exit(1)

@@ -71,7 +71,7 @@ class TokenIssuer:
 
     def __init__(self, settings: TokenSettings) -> None:
         if settings.algorithm != "HS256":
-            raise TokenKeyError(f"tokens are issued with HS256 only, not with {settings.algorithm}")
+            raise TokenKeyError(f"token.algorithm is {settings.algorithm}: tokens can be issued with HS256 only")
         self._settings = settings
         self._secret = _secret(settings)
 
@@ -109,11 +109,11 @@ def _secret(settings: TokenSettings) -> bytes:
     elif settings.secret_file is not None:
         secret = _read(settings.secret_file).rstrip(b"\r\n")
     else:
-        raise TokenKeyError("HS256 needs a secret")
+        raise TokenKeyError("HS256 needs token.secret or token.secret_file")
     if len(secret) < MIN_SECRET_BYTES:
-        raise TokenKeyError(f"a secret of {len(secret)} bytes; HS256 needs at least {MIN_SECRET_BYTES}")
+        raise TokenKeyError(f"the token secret has {len(secret)} bytes; HS256 needs at least {MIN_SECRET_BYTES}")
     if b"-----BEGIN" in secret:
-        raise TokenKeyError("the secret is a PEM file: a key that others may know is no secret")
+        raise TokenKeyError("the token secret is a PEM file, whose content may be public; use a random secret")
     return secret
 
 
@@ -122,11 +122,11 @@ def _verifying_key(settings: TokenSettings) -> Any:
         return _secret(settings)
     path = settings.public_key_file
     if path is None:
-        raise TokenKeyError(f"{settings.algorithm} needs a public key file")
+        raise TokenKeyError(f"{settings.algorithm} needs token.public_key_file")
     try:
         key = load_pem_public_key(_read(path))
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise TokenKeyError(f"{path}: no public key in PEM") from error
+        raise TokenKeyError(f"{path}: not a public key in PEM format") from error
     fits = {
         "RS256": isinstance(key, rsa.RSAPublicKey) and key.key_size >= MIN_RSA_BITS,
         "ES256": isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1),

@@ -1,18 +1,18 @@
-// A plain board: every event one may see, newest first, and how many things are open. docs/protocol.md is all it knows.
+// A simple board: the events that the user may see, newest first, and counts of what is open. Uses docs/protocol.md only.
 // Names come from devices, so text goes through textContent only.
 "use strict";
 
-const MAX_ROWS = 200; // what stays in the table; older rows are gone from the page, not from the journal
-const MAX_NAMED = 10; // devices without effect: `floor watch line` has them all
-const PING_MS = 1500; // asked so often, a server that is there says something
-const SILENCE_MS = 4000; // then nothing here is known to be current: told within 5 s, whatever the network hides
-const LOST_MS = 12000; // then another connection is tried: this one may be dead, and nobody would ever say so
-const LOOK_MS = 250;
+const MAX_ROWS = 200; // of the table; older events remain in the journal
+const MAX_NAMED = 10; // devices without effect; `floor watch line` lists all
+const PING_MS = 1500; // of silence before a ping, which a live server answers
+const SILENCE_MS = 4000; // then the board turns stale: within the 5 s of promise P5
+const LOST_MS = 12000; // then the board reconnects: a half-open connection is never reported as closed
+const CHECK_MS = 250;
 const STOP = {
-  1000: "the server said goodbye",
+  1000: "the server closed the connection",
   1008: "the token was refused",
-  1009: "the server refused a frame as too large",
-  4401: "the token has expired: give a new one",
+  1009: "the server refused a frame that was too large",
+  4401: "the token has expired: enter a new one",
   4403: "access was revoked",
 };
 const SUBSCRIPTION = { id: "board", subscription_type: "line", target_id: "all" };
@@ -33,12 +33,12 @@ let token = null;
 let socket = null;
 let pause = 500;
 let retry = null;
-let retryAt = 0; // when that is
-let heard = 0; // when the server last said something
-let pinged = 0;
+let retryAt = 0; // time of the next attempt
+let receivedAt = 0; // time of the last frame
+let pingedAt = 0;
 let drawing = false;
-let link = { live: false, text: "not connected" }; // as last told
-let refused = false; // nothing is shown then, and no calls shown is not no calls
+let link = { live: false, text: "not connected" }; // as last reported
+let refused = false; // the board must not look live then: no calls shown does not mean no calls
 
 function showLink(live, text) {
   link = { live, text };
@@ -47,7 +47,7 @@ function showLink(live, text) {
 
 function show({ live, text }) {
   document.body.classList.toggle("stale", !live || refused);
-  byId("link").textContent = live && refused ? "nothing is shown: this token may read no events" : text;
+  byId("link").textContent = live && refused ? "no events: this token has no read access" : text;
 }
 
 function connect() {
@@ -59,36 +59,36 @@ function connect() {
   const opened = new WebSocket(url, ["floor.v1"]);
   socket = opened;
   refused = false;
-  heard = performance.now();
+  receivedAt = performance.now();
   showLink(false, "connecting");
   opened.onopen = () => opened.send(JSON.stringify({ type: "auth", token }));
   opened.onmessage = (message) => {
     if (opened !== socket) return;
     const frames = JSON.parse(message.data);
-    for (const frame of Array.isArray(frames) ? frames : [frames]) take(frame);
-    heard = performance.now();
+    for (const frame of Array.isArray(frames) ? frames : [frames]) processFrame(frame);
+    receivedAt = performance.now();
     show(link);
   };
   opened.onclose = (closed) => {
-    if (opened === socket) ended(closed);
+    if (opened === socket) onClosed(closed);
   };
 }
 
 function watchSilence() {
   if (!socket) return retry && countDown();
   const now = performance.now();
-  if (now - heard > LOST_MS) {
-    socket.close(); // its end may be hours away, and is nobody's any more
-    return ended({ code: 1006, reason: "" });
+  if (now - receivedAt > LOST_MS) {
+    socket.close(); // the close event may come hours later, and is ignored
+    return onClosed({ code: 1006, reason: "" });
   }
-  if (now - heard > SILENCE_MS) show({ live: false, text: "the server is silent" });
-  if (socket.asked && now - Math.max(heard, pinged) > PING_MS) {
-    pinged = now;
-    ask({ type: "ping" });
+  if (now - receivedAt > SILENCE_MS) show({ live: false, text: "the server is silent" });
+  if (socket.subscribed && now - Math.max(receivedAt, pingedAt) > PING_MS) {
+    pingedAt = now;
+    send({ type: "ping" });
   }
 }
 
-function ended({ code, reason }) {
+function onClosed({ code, reason }) {
   socket = null;
   if (code in STOP) {
     showLink(false, STOP[code]);
@@ -106,7 +106,7 @@ function ended({ code, reason }) {
 
 function countDown() {
   const seconds = Math.max(1, Math.ceil((retryAt - performance.now()) / 1000));
-  showLink(false, `connection lost: trying again in ${seconds} s`);
+  showLink(false, `connection lost: reconnecting in ${seconds} s`);
 }
 
 function retryAfter(reason) {
@@ -118,12 +118,12 @@ function retryAfter(reason) {
   }
 }
 
-function ask(body) {
+function send(body) {
   if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(body));
 }
 
-function take(frame) {
-  if ("offset" in frame && "subject" in frame) return takeEvent(frame);
+function processFrame(frame) {
+  if ("offset" in frame && "subject" in frame) return processEvent(frame);
   switch (frame.type) {
     case "auth_ok":
       pause = 500;
@@ -131,13 +131,13 @@ function take(frame) {
       byId("user").textContent = `${frame.user_id} (${frame.roles.join(", ")})`;
       byId("simulated").hidden = !frame.simulated;
       byId("notice").textContent = "";
-      if (socket.asked && refused) return ask({ type: "subscribe", ...SUBSCRIPTION });
-      if (socket.asked) return; // a refresh in place: what was asked for goes on
-      socket.asked = true;
-      showLink(false, "connected, waiting for the link's state");
-      ask({ type: "options", batch: true, batch_ms: 100 });
-      if (Object.keys(positions).length) ask({ type: "resume", subscriptions: [SUBSCRIPTION], since: positions });
-      else ask({ type: "subscribe", ...SUBSCRIPTION });
+      if (socket.subscribed && refused) return send({ type: "subscribe", ...SUBSCRIPTION });
+      if (socket.subscribed) return; // a refresh in place: the subscription continues
+      socket.subscribed = true;
+      showLink(false, "connected, waiting for the link state");
+      send({ type: "options", batch: true, batch_ms: 100 });
+      if (Object.keys(positions).length) send({ type: "resume", subscriptions: [SUBSCRIPTION], since: positions });
+      else send({ type: "subscribe", ...SUBSCRIPTION });
       return;
     case "subscription_confirmed":
       refused = false;
@@ -150,13 +150,13 @@ function take(frame) {
       seen = new Set();
       return;
     case "link":
-      return takeLink(frame);
+      return processLink(frame);
     case "revoked":
       // What was revoked must not stay on the board: start over with what is left.
       return forget();
     case "expiring":
       byId("entry").hidden = false;
-      byId("notice").textContent = "The token expires within a minute: give a new one.";
+      byId("notice").textContent = "The token expires within a minute: enter a new one.";
       return;
     case "error":
       byId("notice").textContent = `${frame.code}: ${frame.message}`;
@@ -164,7 +164,7 @@ function take(frame) {
   }
 }
 
-function takeLink(frame) {
+function processLink(frame) {
   const stale = Object.entries(frame.streams).filter(([, stream]) => !stream.live);
   if (!frame.broker) return showLink(false, "the bridge has lost the broker");
   if (stale.length) return showLink(false, `not live: ${stale.map(([name]) => name).join(", ")}`);
@@ -176,11 +176,11 @@ function forget() {
   pending = [];
   byId("events").replaceChildren();
   draw();
-  ask({ type: "unsubscribe", id: SUBSCRIPTION.id });
-  ask({ type: "subscribe", ...SUBSCRIPTION });
+  send({ type: "unsubscribe", id: SUBSCRIPTION.id });
+  send({ type: "subscribe", ...SUBSCRIPTION });
 }
 
-function takeEvent(event) {
+function processEvent(event) {
   const key = [event.line_id, event.equipment_code, event.category, event.subject].join("/");
   const held = current.get(key);
   const same = held && held.stream === event.stream && held.epoch === event.epoch;
@@ -272,27 +272,28 @@ function tile(name, count, named = []) {
   return box;
 }
 
-function begin(given) {
-  token = given;
+function begin(newToken) {
+  token = newToken;
   sessionStorage.setItem("token", token); // of this tab only: a wall board survives a reload
-  if (socket?.readyState === WebSocket.OPEN) return ask({ type: "auth", token }); // refresh in place
+  if (socket?.readyState === WebSocket.OPEN) return send({ type: "auth", token }); // refresh in place
   connect();
 }
 
 byId("entry").addEventListener("submit", (submitted) => {
   submitted.preventDefault();
-  const given = byId("token").value.trim();
+  const entered = byId("token").value.trim();
   byId("token").value = "";
   byId("entry").hidden = true;
-  begin(given);
+  begin(entered);
 });
 
 function beginFromAddress() {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given) history.replaceState(null, "", location.pathname + location.search); // out of the address bar
-  if (given ?? sessionStorage.getItem("token")) begin(given ?? sessionStorage.getItem("token"));
+  const fromAddress = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (fromAddress) history.replaceState(null, "", location.pathname + location.search); // out of the address bar
+  const saved = fromAddress ?? sessionStorage.getItem("token");
+  if (saved) begin(saved);
 }
 
-setInterval(watchSilence, LOOK_MS);
+setInterval(watchSilence, CHECK_MS);
 addEventListener("hashchange", beginFromAddress);
 beginFromAddress();

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.settings_options import ConfigOption, console, error_console, fail, read_settings
+from bridge.cli.settings_options import ConfigOption, console, fail, read_settings, warn
 from bridge.cli.user_options import (
     AreasOption,
     LinesOption,
@@ -24,15 +24,15 @@ def token(
     site: SitesOption = None,
     area: AreasOption = None,
     line: LinesOption = None,
-    name: Annotated[str | None, typer.Option(help="The user's name as people read it.")] = None,
-    hours: Annotated[float, typer.Option(min=0.01, max=24 * 365, help="How long it is good for.")] = 12.0,
+    name: Annotated[str | None, typer.Option(help="Display name of the user.")] = None,
+    hours: Annotated[float, typer.Option(min=0.01, max=24 * 365, help="Lifetime of the token.")] = 12.0,
     config: ConfigOption = None,
 ) -> None:
     """Print an access token, signed with the secret in the settings (HS256).
 
     `floor token --user eva --role operator --line L1`
 
-    In production, tokens come from the identity provider. This command is for trying out, and for machines without one.
+    For trials, and for sites without an identity provider.
     """
     from bridge.wiring import checks  # noqa: PLC0415
 
@@ -44,7 +44,7 @@ def token(
         fail(str(error))
     console.print(made, markup=False, highlight=False, soft_wrap=True)
     if shortfall is not None:
-        error_console.print(f"this token {shortfall}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        warn(f"this token {shortfall}")
 
 
 def explain_access(
@@ -55,24 +55,28 @@ def explain_access(
     site: SitesOption = None,
     area: AreasOption = None,
     line: LinesOption = None,
-    token: Annotated[str | None, typer.Option("--token", help="Explain for this token instead.")] = None,
-    as_filter: Annotated[bool, typer.Option("--filter", help="The argument is an MQTT filter below `event/`.")] = False,
+    token: Annotated[
+        str | None, typer.Option("--token", help="Token to use instead of one with these options.")
+    ] = None,
+    as_filter: Annotated[
+        bool, typer.Option("--filter", help="Read the argument as an MQTT filter relative to `event/`.")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show what a user would receive of a subscription, and which grant allows it or which topic is refused.
+    """Show what a user would receive from a subscription: the effective filters and grants, or a refused topic.
 
     `floor explain-access andon:L1 --role operator --line L2`
 
-    `explain` over WebSocket and HTTP makes the same decision. Exit code 0: something is allowed; 3: refused.
+    `explain` over WebSocket and HTTP gives the same answer. Exit codes: 0 at least partly allowed, 3 refused.
     """
     from bridge.wiring import checks  # noqa: PLC0415
 
     settings = read_settings(config)
-    given = token or issue_token(settings, user=user, roles=role, sites=site, areas=area, lines=line, hours=1)
+    access_token = token or issue_token(settings, user=user, roles=role, sites=site, areas=area, lines=line, hours=1)
     body = {"mqtt_filter": subscribe} if as_filter else subscription_body(subscribe)
     try:
-        explained = checks.explain_subscription(settings, given, body)
+        explanation = checks.explain_subscription(settings, access_token, body)
     except checks.CheckError as error:
         fail(str(error))
-    console.print_json(json.dumps(explained))
-    raise typer.Exit(0 if explained["allowed"] else 3)
+    console.print_json(json.dumps(explanation))
+    raise typer.Exit(0 if explanation["allowed"] else 3)

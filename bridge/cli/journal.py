@@ -23,9 +23,9 @@ from bridge.cli.settings_options import ConfigOption, fail
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="""Look at the journal, back it up, restore it. Docs: docs/journal.md.
+    help="""Inspect, verify, back up, restore and export the journal (docs/journal.md).
 
-    Exit codes: 0 done and whole, 1 the journal is not whole, 2 it could not be done.""",
+    Exit codes: 0 success, 1 the journal is damaged or incomplete, 2 failure.""",
 )
 
 
@@ -62,28 +62,28 @@ def verify(
             if part.omitted_faults:
                 print_text(f"     and {part.omitted_faults:,} more")
         if verdict.is_intact:
-            print_text(f"{verdict.path} is whole")
+            print_text(f"{verdict.path} is intact")
     if not verdict.is_intact:
         fail(
-            f"{verdict.path} is damaged. Keep it with its -wal, -shm and .lock. Put back the newest backup by "
-            "`floor journal restore`; `floor journal export` saves what can still be read (docs/journal.md)",
+            f"{verdict.path} is damaged. Keep it with its -wal, -shm and .lock. Restore the newest backup with "
+            "`floor journal restore`; `floor journal export` saves what is still readable (docs/journal.md)",
             code=NOT_WHOLE,
         )
 
 
 @app.command()
 def backup(
-    file: Annotated[Path, typer.Argument(help="Where the copy goes, outside the journal's disk.")],
+    file: Annotated[Path, typer.Argument(help="File for the copy, best on another disk.")],
     *,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is there of that name.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     path: PathOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Copy the journal as it is now, and verify the copy. The bridge may keep running.
+    """Copy the journal and verify the copy. The bridge may keep running.
 
     `floor journal backup /backup/journal-monday.db --force`
 
-    The file appears under its name only when it is complete and verified.
+    The file appears under its name only once it is complete and verified.
     """
     from bridge.journal.tools import backup as journal_backup  # noqa: PLC0415
 
@@ -91,7 +91,7 @@ def backup(
         try:
             verdict = journal_backup.back_up(journal_path(path, config), file, replace=force, progress=progress)
         except journal_backup.VerificationFailed as error:
-            fail(f"{error}. No backup was made", code=NOT_WHOLE)
+            fail(f"{error}; no backup was made", code=NOT_WHOLE)
     assert verdict.summary is not None
     meta = verdict.summary.meta
     print_text(f"{file}: stream {meta.stream}, epoch {meta.epoch}, up to offset {meta.last_offset}, verified")
@@ -99,15 +99,15 @@ def backup(
 
 @app.command()
 def restore(
-    file: Annotated[Path, typer.Argument(help="The backup. It stays as it is.")],
+    file: Annotated[Path, typer.Argument(help="Backup to restore; it is not changed.")],
     *,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Move the journal that is there aside, under a dated name.")
+        bool, typer.Option("--replace", help="Rename an existing journal, with the date in its new name.")
     ] = False,
     path: PathOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Verify a backup and put it in the journal's place, in a new epoch. The bridge must be stopped.
+    """Verify a backup and restore it as the journal, in a new epoch. The bridge must be stopped.
 
     Dashboards that reconnect receive `recovered: false` and the current state.
     """
@@ -119,9 +119,9 @@ def restore(
         try:
             restored = journal_restore.restore_journal(file, place, stream=stream, replace=replace, progress=progress)
         except journal_backup.VerificationFailed as error:
-            fail(f"{error}. Nothing was restored", code=NOT_WHOLE)
-    for each in restored.replaced_files:
-        print_text(f"kept: {each}")
+            fail(f"{error}; nothing was restored", code=NOT_WHOLE)
+    for replaced in restored.replaced_files:
+        print_text(f"kept: {replaced}")
     meta = restored.summary.meta
     print_text(f"{place}: stream {meta.stream}, up to offset {meta.last_offset}, in the new epoch {meta.epoch}")
 

@@ -27,19 +27,19 @@ class ExportKind(StrEnum):
 
 
 def export(
-    out: Annotated[Path | None, typer.Option("--out", help="File to write; a new one. Without it: stdout.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="New file to write. Default: stdout.")] = None,
     *,
-    only: Annotated[ExportKind | None, typer.Option("--only", help="Without it: events, then inputs.")] = None,
+    only: Annotated[ExportKind | None, typer.Option("--only", help="Default: events, then inputs.")] = None,
     since: Annotated[
-        str | None, typer.Option("--from", help="First offset (with --only inputs: number), or an RFC 3339 time.")
+        str | None, typer.Option("--from", help="First offset (of inputs: number), or an RFC 3339 time.")
     ] = None,
-    until: Annotated[str | None, typer.Option("--to", help="The last one, or a time; itself included.")] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Last offset or number, or a time; included.")] = None,
     path: PathOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Write events and inputs as JSON Lines; from a damaged journal, everything that can still be read.
+    """Export events and inputs as JSON Lines; from a damaged journal, everything that is still readable.
 
-    If entries had to be left out, stderr lists them and the exit code is 1.
+    If entries are unreadable, stderr lists them and the exit code is 1.
     """
     from bridge.journal.tools import export as journal_export  # noqa: PLC0415
 
@@ -48,20 +48,20 @@ def export(
     kinds = {ExportKind.EVENTS: journal_export.export_events, ExportKind.INPUTS: journal_export.export_inputs}
     with exit_on_journal_error(), _open_output(out) as write:
         written = 0
-        left_out: list[journal_export.ExportGap] = []
+        gaps: list[journal_export.ExportGap] = []
         for kind in kinds if only is None else (only,):
             for line in kinds[kind](journal, span):
                 if isinstance(line, bytes):
                     write(line + b"\n")
                     written += 1
                 else:
-                    journal_export.add_gap(left_out, line)
-    for each in left_out:
-        error_console.print(escape_unprintable(f"left out: {each}"), markup=False, highlight=False, soft_wrap=True)
-    if left_out:
-        count = sum(each.last - each.first + 1 for each in left_out)
-        fail(f"not whole: {written} lines written, {count} left out", code=NOT_WHOLE)
-    error_console.print(f"{written} lines written, none left out", highlight=False)
+                    journal_export.add_gap(gaps, line)
+    for gap in gaps:
+        error_console.print(escape_unprintable(f"unreadable: {gap}"), markup=False, highlight=False, soft_wrap=True)
+    if gaps:
+        count = sum(gap.last - gap.first + 1 for gap in gaps)
+        fail(f"incomplete: {written} lines written, {count} unreadable", code=NOT_WHOLE)
+    error_console.print(f"{written} lines written", highlight=False)
 
 
 def _parse_range(since: str | None, until: str | None, only: ExportKind | None) -> Any:
@@ -73,7 +73,7 @@ def _parse_range(since: str | None, until: str | None, only: ExportKind | None) 
             continue
         if text.isdecimal():
             if only is None:
-                fail("an offset or a number says where only with --only events or --only inputs", code=NOT_DONE)
+                fail("an offset or a number in --from or --to needs --only events or --only inputs", code=NOT_DONE)
             bounds[key] = int(text)
         else:
             bounds[instant] = _parse_time(text)

@@ -20,9 +20,9 @@ NOT_WHOLE, NOT_DONE = 1, 2
 
 PathOption = Annotated[
     Path | None,
-    typer.Option("--path", help="A journal or a backup. Without it: the journal of the settings.", show_default=False),
+    typer.Option("--path", help="Journal or backup. Default: the journal of the settings.", show_default=False),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON document.")]
 
 
 def journal_path(path: Path | None, config: Path | None) -> Path:
@@ -49,7 +49,7 @@ def exit_on_journal_error() -> Iterator[None]:
 
 def escape_unprintable(text: str) -> str:
     """Escape unprintable characters, so that text of a file or a device can't control the terminal."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def print_text(text: str, *, style: str | None = None) -> None:

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 def stats(
     path: PathOption = None,
     *,
-    sizes: Annotated[bool, typer.Option("--sizes", help="Of each part too, which reads all of a large file.")] = False,
+    sizes: Annotated[
+        bool, typer.Option("--sizes", help="Show the size of each table too; reads the whole file.")
+    ] = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show what the journal holds, since when, how far it is published, and the accounting of its inputs.
+    """Show contents, age, sizes and published offset of the journal, and the accounting of its inputs.
 
-    For every kind, received = applied + suppressed + quarantined. If that does not balance, the exit code is 1.
+    For every kind, received = applied + suppressed + quarantined. If they do not add up, the exit code is 1.
     """
     from bridge.journal.tools import stats as journal_stats  # noqa: PLC0415 - only what the command needs
 
@@ -38,100 +40,102 @@ def stats(
     with exit_on_journal_error():
         place = path if settings is None else settings.path
         assert place is not None
-        found = journal_stats.read_stats(place, keep=None if settings is None else settings.keep, sizes=sizes)
+        figures = journal_stats.read_stats(place, keep=None if settings is None else settings.keep, sizes=sizes)
     if as_json:
-        print_json(_json_document(found))
+        print_json(_json_document(figures))
     else:
-        for name, text in _rows(found):
+        for name, text in _rows(figures):
             print_text(f"{name:<13} {text}")
-    if found.unaccounted:
-        fail(f"the books do not balance: {found.unaccounted} inputs are unaccounted for", code=NOT_WHOLE)
+    if figures.unaccounted:
+        fail(f"{figures.path}: {figures.unaccounted} inputs are unaccounted for", code=NOT_WHOLE)
 
 
-def _rows(found: "JournalStats") -> Iterator[tuple[str, str]]:
-    meta = found.summary.meta
-    yield "journal", f"{found.path}: stream {meta.stream}, schema {found.summary.schema}"
-    for each in found.summary.epochs:
-        yield "epoch", f"{each.epoch} from offset {each.first_offset:,}, {each.reason} {rfc3339(each.began_at)}"
-    files = ", ".join(f"{suffix or 'file'} {_format_size(size)}" for suffix, size in found.files.items())
-    yield "size", f"{files}; {_format_size(found.used)} used"
-    for part, size in found.parts.items():
+def _rows(figures: "JournalStats") -> Iterator[tuple[str, str]]:
+    meta = figures.summary.meta
+    yield "journal", f"{figures.path}: stream {meta.stream}, schema {figures.summary.schema}"
+    for epoch in figures.summary.epochs:
+        yield "epoch", f"{epoch.epoch} from offset {epoch.first_offset:,}, {epoch.reason} {rfc3339(epoch.began_at)}"
+    files = ", ".join(f"{suffix or 'file'} {_format_size(size)}" for suffix, size in figures.files.items())
+    yield "size", f"{files}; {_format_size(figures.used)} used"
+    for part, size in figures.parts.items():
         yield "", f"{part} {_format_size(size)}"
-    yield "events", _format_range(found.events)
-    yield "inputs", _format_range(found.inputs)
-    yield "current", f"{found.current:,} state keys, {found.older_current:,} of them older than what retention left"
+    yield "events", _format_range(figures.events)
+    yield "inputs", _format_range(figures.inputs)
+    older = f"{figures.older_current:,} of them older than the oldest kept event"
+    yield "current", f"{figures.current:,} state keys, {older}"
     behind = meta.last_offset - meta.published_offset
     yield "published", f"up to offset {meta.published_offset:,}" + (f", {behind:,} behind" if behind else ", all")
-    yield "resends", f"{found.resends:,} digests known; acknowledged for sure up to input {meta.acked_up_to:,}"
-    after = f"after input {found.checkpoint:,}" + _format_checkpoint_age(found.checkpoint_arrival, meta.latest_arrival)
-    tail = f"{meta.last_number - found.checkpoint:,} inputs to replay at start"
-    yield "checkpoints", f"{found.checkpoints:,} lines, {after}; {tail}"
-    for kind, books in found.input_counts.items():
-        reasons = [f"{count:,} suppressed ({reason})" for reason, count in books.suppressed.items()]
-        reasons += [f"{count:,} quarantined ({reason})" for reason, count in books.quarantined.items()]
-        yield "received", f"{kind}: {books.received:,} = {' + '.join([f'{books.applied:,} applied', *reasons])}"
-    total = sum(books.received for books in found.input_counts.values())
-    yield "", f"all: {total:,}, and the last input's number is {meta.last_number:,}"
-    states = ", ".join(f"{count:,} {state}" for state, count in sorted(found.quarantine.items()))
-    yield "quarantine", f"{states or 'empty'}; {_format_size(found.quarantine_bytes)} held aside"
-    if found.prunable is not None:
-        events = max(0, found.prunable.offset - found.events.first + 1)
-        inputs = max(0, found.prunable.number - found.inputs.first + 1)
-        yield "retention", f"{events:,} events and {inputs:,} inputs may go by now"
+    yield "resends", f"{figures.resends:,} digests; acknowledgement certain up to input {meta.acked_up_to:,}"
+    age = _format_checkpoint_age(figures.checkpoint_arrival, meta.latest_arrival)
+    to_replay = f"a start replays {meta.last_number - figures.checkpoint:,} inputs"
+    yield "checkpoints", f"{figures.checkpoints:,} lines, after input {figures.checkpoint:,}{age}; {to_replay}"
+    for kind, counts in figures.input_counts.items():
+        reasons = [f"{count:,} suppressed ({reason})" for reason, count in counts.suppressed.items()]
+        reasons += [f"{count:,} quarantined ({reason})" for reason, count in counts.quarantined.items()]
+        yield "received", f"{kind}: {counts.received:,} = {' + '.join([f'{counts.applied:,} applied', *reasons])}"
+    total = sum(counts.received for counts in figures.input_counts.values())
+    yield "", f"total: {total:,}; number of the last input: {meta.last_number:,}"
+    states = ", ".join(f"{count:,} {state}" for state, count in sorted(figures.quarantine.items()))
+    yield "quarantine", f"{states or 'empty'}; {_format_size(figures.quarantine_bytes)} of payloads"
+    if figures.prunable is not None:
+        events = max(0, figures.prunable.offset - figures.events.first + 1)
+        inputs = max(0, figures.prunable.number - figures.inputs.first + 1)
+        yield "retention", f"{events:,} events and {inputs:,} inputs are due for deletion"
 
 
 def _format_range(held: "HeldRange") -> str:
     if not held.count:
-        return f"none; the next is {held.first:,}"
+        return f"none; the next one is {held.first:,}"
     when = f", {rfc3339(held.since)} to {rfc3339(held.until)}" if held.since is not None and held.until else ""
-    return f"{held.count:,} held, {held.first:,} to {held.last:,}{when}"
+    return f"{held.count:,}, from {held.first:,} to {held.last:,}{when}"
 
 
 def _format_checkpoint_age(at: Millis | None, latest: Millis) -> str:
-    return "" if at is None else f", {(latest - at) / 1_000:.1f} s before the last one"
+    return "" if at is None else f", {(latest - at) / 1_000:.1f} s before the last input"
 
 
 def _format_size(size: int) -> str:
     return f"{size / 1024**2:,.1f} MiB" if size >= 1024**2 else f"{size / 1024:,.0f} KiB"
 
 
-def _json_document(found: "JournalStats") -> dict[str, Any]:
-    meta = found.summary.meta
+def _json_document(figures: "JournalStats") -> dict[str, Any]:
+    meta = figures.summary.meta
 
-    def held(each: "HeldRange") -> dict[str, Any]:
-        since, until = rfc3339_or_none(each.since), rfc3339_or_none(each.until)
-        return {"first": each.first, "last": each.last, "count": each.count, "since": since, "until": until}
+    def as_json(entries: "HeldRange") -> dict[str, Any]:
+        since, until = rfc3339_or_none(entries.since), rfc3339_or_none(entries.until)
+        return {"first": entries.first, "last": entries.last, "count": entries.count, "since": since, "until": until}
 
     return {
-        "path": str(found.path),
+        "path": str(figures.path),
         "stream": meta.stream,
-        "schema": found.summary.schema,
+        "schema": figures.summary.schema,
         "epoch": meta.epoch,
         "epochs": [
-            {"epoch": e.epoch, "first_offset": e.first_offset, "began": rfc3339(e.began_at), "reason": e.reason}
-            for e in found.summary.epochs
+            {"epoch": epoch.epoch, "first_offset": epoch.first_offset, "began": rfc3339(epoch.began_at),
+             "reason": epoch.reason}
+            for epoch in figures.summary.epochs
         ],
-        "bytes": {"files": {suffix or "file": size for suffix, size in found.files.items()}, "used": found.used,
-                  "parts": found.parts},
-        "events": held(found.events),
-        "inputs": held(found.inputs),
-        "current": {"held": found.current, "older": found.older_current},
+        "bytes": {"files": {suffix or "file": size for suffix, size in figures.files.items()}, "used": figures.used,
+                  "parts": figures.parts},
+        "events": as_json(figures.events),
+        "inputs": as_json(figures.inputs),
+        "current": {"held": figures.current, "older": figures.older_current},
         "published": {"offset": meta.published_offset, "behind": meta.last_offset - meta.published_offset},
-        "resends": {"known": found.resends, "settled": meta.acked_up_to},
+        "resends": {"known": figures.resends, "settled": meta.acked_up_to},
         "checkpoints": {
-            "lines": found.checkpoints,
-            "input": found.checkpoint,
-            "arrived": rfc3339_or_none(found.checkpoint_arrival),
-            "to_replay": meta.last_number - found.checkpoint,
+            "lines": figures.checkpoints,
+            "input": figures.checkpoint,
+            "arrived": rfc3339_or_none(figures.checkpoint_arrival),
+            "to_replay": meta.last_number - figures.checkpoint,
         },
         "received": {
-            kind: {"received": b.received, "applied": b.applied, "suppressed": b.suppressed,
-                   "quarantined": b.quarantined}
-            for kind, b in found.input_counts.items()
+            kind: {"received": counts.received, "applied": counts.applied, "suppressed": counts.suppressed,
+                   "quarantined": counts.quarantined}
+            for kind, counts in figures.input_counts.items()
         },
-        "unaccounted": found.unaccounted,
-        "quarantine": {**found.quarantine, "bytes": found.quarantine_bytes},
+        "unaccounted": figures.unaccounted,
+        "quarantine": {**figures.quarantine, "bytes": figures.quarantine_bytes},
         "retention": None
-        if found.prunable is None
-        else {"offset": found.prunable.offset, "number": found.prunable.number},
+        if figures.prunable is None
+        else {"offset": figures.prunable.offset, "number": figures.prunable.number},
     }  # fmt: skip

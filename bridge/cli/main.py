@@ -9,7 +9,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="""Shop-floor reports in over MQTT, 13 event types out to dashboards that see exactly what they may.
+    help="""Turn shop-floor reports from MQTT into 13 types of events, and serve them to dashboards.
 
     Start with `floor demo`. For your own plant: write `floor.toml` and `plant.toml` (docs/settings.md, docs/plant.md),
     run `floor check`, then `floor run`.""",

@@ -31,26 +31,29 @@ ROW_BYTES = 16  # of a hex dump
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="""Look at what was quarantined; replay it once its cause is mended, or drop it. Docs: docs/journal.md.
+    help="""Inspect quarantined inputs; replay them once their cause is fixed, or drop them (docs/journal.md).
 
-    Exit codes: 0 done, 1 not all of it, 2 it could not be done.""",
+    Exit codes: 0 success, 1 partial success, 2 failure.""",
 )
 
-NumbersArgument = Annotated[list[int] | None, typer.Argument(help="Numbers, as `list` shows them.", show_default=False)]
-ReasonOption = Annotated[
-    str | None, typer.Option("--reason", help="All that wait with this reason, or its kind: `bad_format`.")
+NumbersArgument = Annotated[
+    list[int] | None, typer.Argument(help="Numbers of inputs, from `list`.", show_default=False)
 ]
-AllOption = Annotated[bool, typer.Option("--all", help="All that wait.")]
+ReasonOption = Annotated[
+    str | None, typer.Option("--reason", help="All waiting inputs with this reason, or kind of reason: `bad_format`.")
+]
+AllOption = Annotated[bool, typer.Option("--all", help="All waiting inputs.")]
 
 
 @app.command(name="list")
 def list_(
     *,
     reason: Annotated[
-        str | None, typer.Option("--reason", help="Only of this reason, or kind: `bad_format`, `bad_format:state`.")
+        str | None,
+        typer.Option("--reason", help="Only with this reason, or kind of reason: `bad_format`, `bad_format:state`."),
     ] = None,
-    topic: Annotated[str | None, typer.Option("--topic", help="Only on such topics: an MQTT filter.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 50,
+    topic: Annotated[str | None, typer.Option("--topic", help="Only on topics that match this MQTT filter.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Number of inputs to list.")] = 50,
     as_json: JsonOption = False,
     path: PathOption = None,
     config: ConfigOption = None,
@@ -65,29 +68,31 @@ def list_(
         fail(f"--topic: {escape_unprintable(str(error))}", code=NOT_DONE)
     with exit_on_journal_error():
         quarantine = QuarantineReader(journal_path(path, config))
-        found = list(islice(quarantine.list_inputs(reason=reason, topic=wanted), limit + 1))
-    shown, more = found[:limit], len(found) > limit
+        inputs = list(islice(quarantine.list_inputs(reason=reason, topic=wanted), limit + 1))
+    shown, more = inputs[:limit], len(inputs) > limit
     if as_json:
-        print_json({"inputs": [_as_json(each) for each in shown], "more": more})
+        print_json({"inputs": [_as_json(entry) for entry in shown], "more": more})
         return
-    for each in shown:
-        size = f"{each.size}+" if each.truncated else str(each.size)
-        when = rfc3339(each.received_at)
-        print_text(f"{each.number:>10}  {when}  {each.state:<11}  {each.reason:<20}  {size:>6}  {each.topic}")
+    for entry in shown:
+        size = f"{entry.size}+" if entry.truncated else str(entry.size)
+        when = rfc3339(entry.received_at)
+        print_text(f"{entry.number:>10}  {when}  {entry.state:<11}  {entry.reason:<20}  {size:>6}  {entry.topic}")
     if more:
-        print_text(f"and older ones: --limit {limit * 2}")
+        print_text(f"there are older ones: --limit {limit * 2}")
     if not shown:
-        print_text(
-            "nothing is quarantined" if reason is None and topic is None else "nothing of the kind is quarantined"
-        )
+        print_text("nothing is quarantined" if reason is None and topic is None else "no quarantined input matches")
 
 
 @app.command()
 def show(
-    number: Annotated[int, typer.Argument(help="Its number.")],
+    number: Annotated[int, typer.Argument(help="Number of the input, from `list`.")],
     *,
-    as_hex: Annotated[bool, typer.Option("--hex", help="In hexadecimal, as it is anyway when it is no text.")] = False,
-    whole: Annotated[bool, typer.Option("--whole", help=f"All of it, not the first {SHOWN_BYTES:,} bytes.")] = False,
+    as_hex: Annotated[
+        bool, typer.Option("--hex", help="Show in hexadecimal; default for payloads that are not text.")
+    ] = False,
+    whole: Annotated[
+        bool, typer.Option("--whole", help=f"Show all of it. Default: the first {SHOWN_BYTES:,} bytes.")
+    ] = False,
     as_json: JsonOption = False,
     path: PathOption = None,
     config: ConfigOption = None,
@@ -95,17 +100,19 @@ def show(
     """Show the payload of a quarantined input, with unprintable characters escaped."""
     with exit_on_journal_error():
         quarantine = QuarantineReader(journal_path(path, config))
-        aside, payload = quarantine.find_input(number), quarantine.read_payload(number)
+        entry, payload = quarantine.find_input(number), quarantine.read_payload(number)
     if as_json:
-        print_json({**_as_json(aside), "payload_hex": payload.hex()})
+        print_json({**_as_json(entry), "payload_hex": payload.hex()})
         return
-    print_text(f"input {aside.number} of {rfc3339(aside.received_at)} on {aside.topic}")
-    print_text(f"{aside.reason}, {aside.state}, {aside.size} bytes" + (" held of more" if aside.truncated else ""))
+    print_text(f"input {entry.number} of {rfc3339(entry.received_at)} on {entry.topic}")
+    print_text(
+        f"{entry.reason}, {entry.state}, {entry.size} bytes" + (" kept of a longer payload" if entry.truncated else "")
+    )
     bytes_ = payload if whole else payload[:SHOWN_BYTES]
     for line in _payload_lines(bytes_, as_hex=as_hex):
         print_text(line)
     if len(bytes_) < len(payload):
-        print_text(f"and {len(payload) - len(bytes_):,} bytes more: --whole")
+        print_text(f"{len(payload) - len(bytes_):,} more bytes: --whole")
 
 
 @app.command()
@@ -114,14 +121,14 @@ def replay(
     *,
     reason: ReasonOption = None,
     everything: AllOption = False,
-    wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for what becomes of it.")] = 15.0,
+    wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the outcomes.")] = 15.0,
     path: PathOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Make the bridge process inputs again, each once: now if it runs, else at its next start.
+    """Make the bridge process inputs again, once each: now if it runs, else at its next start.
 
-    Use it for correct reports once the cause of their refusal is fixed, such as a place missing in plant.toml. They
-    count as received now: a report keeps its own timestamp, and one without gets the time of the replay.
+    For valid reports, once the cause is fixed, such as a place missing in plant.toml. They count as received now: a
+    report keeps its own timestamp, and one without gets the time of the replay.
     """
     with exit_on_journal_error():
         quarantine = QuarantineReader(journal_path(path, config))
@@ -129,16 +136,16 @@ def replay(
         before = quarantine.last_number()
         writer = SqliteQuarantineWriter.open(quarantine.path, stream=quarantine.meta.stream)
         try:
-            asked = writer.request_replays(chosen)
+            requested = writer.request_replays(chosen)
         finally:
             writer.close()
-        for number in sorted(set(chosen) - set(asked)):
+        for number in sorted(set(chosen) - set(requested)):
             print_text(f"{number}: {_refusal_reason(quarantine, number)}")
-        waiting = _print_outcomes(quarantine, asked, before, time.monotonic() + wait)
+        waiting = _print_outcomes(quarantine, requested, before, time.monotonic() + wait)
     if waiting:
-        print_text(f"{len(waiting)} asked: a running bridge takes them in soon, a stopped one when it starts")
-    if len(asked) < len(chosen):
-        fail(f"{len(asked)} of {len(chosen)} asked", code=NOT_WHOLE)
+        print_text(f"{len(waiting)} requested, no outcome yet: a stopped bridge processes them when it starts")
+    if len(requested) < len(chosen):
+        fail(f"{len(requested)} of {len(chosen)} replays requested", code=NOT_WHOLE)
 
 
 @app.command()
@@ -150,7 +157,7 @@ def drop(
     path: PathOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Drop quarantined inputs for good: their payloads are deleted, and they stay counted as received."""
+    """Delete the payloads of quarantined inputs for good. The inputs stay in the counts."""
     with exit_on_journal_error():
         quarantine = QuarantineReader(journal_path(path, config))
         chosen = _select_numbers(quarantine, numbers, reason, everything=everything)
@@ -170,18 +177,18 @@ def _select_numbers(
     quarantine: QuarantineReader, numbers: list[int] | None, reason: str | None, *, everything: bool
 ) -> list[int]:
     if [bool(numbers), reason is not None, everything].count(True) != 1:
-        fail("name numbers, or --reason, or --all: one of the three", code=NOT_DONE)
+        fail("give either numbers, --reason or --all", code=NOT_DONE)
     if numbers:
         return sorted(set(numbers))
-    return sorted(each.number for each in quarantine.list_inputs(reason=reason, state="waiting"))
+    return sorted(entry.number for entry in quarantine.list_inputs(reason=reason, state="waiting"))
 
 
 def _refusal_reason(quarantine: QuarantineReader, number: int) -> str:
     try:
-        aside = quarantine.find_input(number)
+        entry = quarantine.find_input(number)
     except NotQuarantined:
-        return "no such input is quarantined"
-    return "its bytes are not held whole" if aside.state == "waiting" else aside.state
+        return "not in quarantine"
+    return "its payload was not kept completely" if entry.state == "waiting" else entry.state
 
 
 def _print_outcomes(quarantine: QuarantineReader, numbers: Sequence[int], after: int, deadline: float) -> list[int]:
@@ -199,15 +206,15 @@ def _print_outcomes(quarantine: QuarantineReader, numbers: Sequence[int], after:
         time.sleep(POLL_SECONDS)
 
 
-def _as_json(aside: QuarantinedInput) -> dict[str, Any]:
+def _as_json(entry: QuarantinedInput) -> dict[str, Any]:
     return {
-        "number": aside.number,
-        "received_at": rfc3339(aside.received_at),
-        "topic": aside.topic,
-        "reason": aside.reason,
-        "bytes": aside.size,
-        "cut": aside.truncated,
-        "state": aside.state,
+        "number": entry.number,
+        "received_at": rfc3339(entry.received_at),
+        "topic": entry.topic,
+        "reason": entry.reason,
+        "bytes": entry.size,
+        "cut": entry.truncated,
+        "state": entry.state,
     }
 
 

@@ -12,22 +12,19 @@ from bridge.settings import ProcessRole
 
 
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where the demo keeps its journal, secret and logs.")] = Path(
-        ".floor/demo"
-    ),
-    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the dashboards' front.")] = 8080,
+    folder: Annotated[Path, typer.Option(help="Folder for the demo's journal, secret and logs.")] = Path(".floor/demo"),
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the web server for dashboards.")] = 8080,
     broker_port: Annotated[
         int, typer.Option("--broker-port", "--mqtt-port", min=1, max=65_535, help="Port of the MQTT broker.")
     ] = 11883,
-    scale: Annotated[float, typer.Option(min=0.01, max=3_600, help="How many times faster than life.")] = 30.0,
-    seed: Annotated[int, typer.Option(help="Seed of the simulated plant: same seed, same day.")] = 1,
+    scale: Annotated[float, typer.Option(min=0.01, max=3_600, help="Speed of time; 1 is real time.")] = 30.0,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated plant; the same seed gives the same day.")] = 1,
     *,
     disturb: Annotated[
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="What goes wrong in the plant: clean, wifi, old-plc, night-off, gateway, chaos or a file "
-            "(docs/simulator.md).",
+            help="Failures to simulate: clean, wifi, old-plc, night-off, gateway, chaos or a file (docs/simulator.md).",
         ),
     ] = None,
 ) -> None:
@@ -58,13 +55,13 @@ def run(
     config: ConfigOption = None,
     *,
     role: Annotated[
-        ProcessRole, typer.Option(help="What this process is; docs/deployment.md says when to split.")
+        ProcessRole, typer.Option(help="Parts that this process runs (docs/deployment.md).")
     ] = ProcessRole.BOTH,
 ) -> None:
     """Run the bridge: pipeline, publisher and front in one process, until SIGTERM or Ctrl-C.
 
-    With `--role pipeline` it serves no dashboards. With `--role front` it only serves dashboards, from the journal that
-    a pipeline on this machine writes.
+    `--role pipeline` serves no dashboards. `--role front` only serves dashboards, from the journal of a pipeline on
+    this machine.
     """
     from bridge.wiring import bridge as composition  # noqa: PLC0415
 
@@ -78,18 +75,18 @@ def run(
 def check(
     config: ConfigOption = None,
     *,
-    offline: Annotated[bool, typer.Option("--offline", help="Leave out what needs the broker.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Skip the checks that need the broker.")] = False,
 ) -> None:
     """Check settings, plant, policy, token key, journal and broker. Exit code 1 if a check fails."""
     from bridge.adapters import logs  # noqa: PLC0415
     from bridge.wiring import checks  # noqa: PLC0415
 
-    logs.configure(level="error", log_format="console")  # the results name what the broker answers
-    findings = asyncio.run(checks.run_checks(find_config(config), offline=offline))
-    for finding in findings:
-        mark = "[green]ok[/]  " if finding.ok else "[red]FAIL[/]"
-        console.print(f"{mark} [bold]{finding.name:<9}[/]", end=" ")
-        console.print(finding.text, markup=False, highlight=False, soft_wrap=True)
-    bad = sum(not finding.ok for finding in findings)
-    console.print(f"{bad} of {len(findings)} checks failed" if bad else "all is well")
+    logs.configure(level="error", log_format="console")  # the results contain the broker's answers
+    results = asyncio.run(checks.run_checks(find_config(config), offline=offline))
+    for result in results:
+        mark = "[green]ok[/]  " if result.ok else "[red]FAIL[/]"
+        console.print(f"{mark} [bold]{result.name:<9}[/]", end=" ")
+        console.print(result.text, markup=False, highlight=False, soft_wrap=True)
+    bad = sum(not result.ok for result in results)
+    console.print(f"{bad} of {len(results)} checks failed" if bad else "all checks passed")
     raise typer.Exit(1 if bad else 0)

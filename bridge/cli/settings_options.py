@@ -20,9 +20,13 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         envvar="FLOOR_CONFIG",
-        help="Settings file. Without it: ./floor.toml, else the demo's in ./.floor/demo.",
+        help="Settings file. Default: ./floor.toml, else the demo's in ./.floor/demo.",
     ),
 ]
+
+
+def warn(text: str) -> None:
+    error_console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def fail(text: str, *, code: int = 1) -> NoReturn:
@@ -35,8 +39,8 @@ def find_config(config: Path | None, *, code: int = 1) -> Path:
         if place.is_file():
             return place
     if config is not None:
-        fail(f"no settings file {config}", code=code)
-    fail("no settings file: name one with --config, or start the demo (make demo), which writes its own", code=code)
+        fail(f"{config}: no such settings file", code=code)
+    fail("no settings file: name one with --config, or start `floor demo`, which writes one", code=code)
 
 
 def read_settings(config: Path | None, *, code: int = 1) -> Settings:

@@ -8,7 +8,7 @@ from bridge.cli.settings_options import fail
 from bridge.settings import Settings
 
 UserOption = Annotated[str, typer.Option("--user", help="User id: the token's `sub`.")]
-RolesOption = Annotated[list[str] | None, typer.Option("--role", help="Role; may be given several times.")]
+RolesOption = Annotated[list[str] | None, typer.Option("--role", help="Role; may be repeated.")]
 SitesOption = Annotated[list[str] | None, typer.Option("--site", help="Limit to this site; may be repeated.")]
 AreasOption = Annotated[list[str] | None, typer.Option("--area", help="Limit to this area; may be repeated.")]
 LinesOption = Annotated[list[str] | None, typer.Option("--line", help="Limit to this line; may be repeated.")]

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from bridge.cli.settings_options import ConfigOption, console, error_console, fail, read_settings
+from bridge.cli.settings_options import ConfigOption, console, fail, read_settings, warn
 from bridge.cli.user_options import RolesOption, UserOption, issue_token, subscription_body
 from bridge.settings import Settings
 
@@ -19,25 +19,27 @@ MAX_LISTED_LINES: Final = 20  # of a plant, in a warning
 def watch(
     subscribe: Annotated[
         list[str] | None,
-        typer.Argument(help="Subscriptions: `TYPE` or `TYPE:TARGET`, such as `andon:L1`. Without: everything."),
+        typer.Argument(help="Subscriptions: `TYPE` or `TYPE:TARGET`, such as `andon:L1`. Default: everything."),
     ] = None,
     *,
-    url: Annotated[str | None, typer.Option(help="WebSocket address. Without it: from the settings.")] = None,
+    url: Annotated[str | None, typer.Option(help="WebSocket address. Default: from the settings.")] = None,
     token: Annotated[
         str | None,
-        typer.Option("--token", envvar="FLOOR_TOKEN", help="Token. Without it: one is made from the settings."),
+        typer.Option(
+            "--token", envvar="FLOOR_TOKEN", help="Token. Default: one issued with the secret in the settings."
+        ),
     ] = None,
     user: UserOption = "watch",
     role: RolesOption = None,
-    count: Annotated[int | None, typer.Option(min=1, help="End after this many events.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Exit after this many events.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every frame as a line of JSON.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Watch events as a dashboard would.
+    """Print live events, as a dashboard receives them.
 
     `floor watch andon:L1 job:me --role team_leader`
 
-    Reconnects and resumes by itself, without missing or repeating an event.
+    Reconnects and resumes automatically, without missing or repeating an event.
     """
     from bridge.watch.client import WatchClient, WatchEnded  # noqa: PLC0415
     from bridge.watch.output import line_printer  # noqa: PLC0415
@@ -54,7 +56,7 @@ def watch(
     if url is None:
         assert settings is not None
         for notice in _unknown_line_warnings(settings, subscriptions):
-            error_console.print(notice, style="yellow", markup=False, highlight=False, soft_wrap=True)
+            warn(notice)
         scheme = "wss" if settings.web.tls_cert_file else "ws"
         host = "127.0.0.1" if settings.web.host in ("0.0.0.0", "::") else settings.web.host  # noqa: S104
         url = f"{scheme}://{host}:{settings.web.port}{settings.web.root_path}/ws"
@@ -94,14 +96,15 @@ def _unknown_line_warnings(settings: Settings, subscriptions: Sequence[dict[str,
             continue  # the server reports the reason
         for levels in (topic_filter.levels for topic_filter in filters):
             if len(levels) > LINE_TOPIC_LEVEL and levels[LINE_TOPIC_LEVEL] not in ("+", "#", *lines):
+                listed = ", ".join(lines[:MAX_LISTED_LINES])
                 more = f" and {len(lines) - MAX_LISTED_LINES} more" if len(lines) > MAX_LISTED_LINES else ""
-                yield f"the plant has no line {levels[LINE_TOPIC_LEVEL]}: {', '.join(lines[:MAX_LISTED_LINES])}{more}"
+                yield f"the plant has no line {levels[LINE_TOPIC_LEVEL]}; it has {listed}{more}"
 
 
 def schema(
-    write: Annotated[Path | None, typer.Option(help="Write schemas and asyncapi.json below this folder.")] = None,
+    write: Annotated[Path | None, typer.Option(help="Folder to write the schemas and asyncapi.json to.")] = None,
 ) -> None:
-    """Print the AsyncAPI 3 document of topics and frames; with --write, that and a JSON Schema for each event."""
+    """Print the AsyncAPI 3 document of topics and frames, or write it and a JSON Schema for each event to a folder."""
     from bridge.contract import schemas  # noqa: PLC0415
 
     if write is None:

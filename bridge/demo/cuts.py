@@ -39,11 +39,11 @@ class CutPlayer:
         self._broker_runs.set()
 
     @property
-    def is_bridge_away(self) -> bool:
+    def is_bridge_down(self) -> bool:
         return not self._bridge_may_run.is_set()
 
     @property
-    def is_broker_away(self) -> bool:
+    def is_broker_down(self) -> bool:
         return not self._broker_runs.is_set()
 
     async def wait_for_bridge(self) -> None:
@@ -56,10 +56,10 @@ class CutPlayer:
         """Play announced cuts until cancelled, independently per part; skip a cut of a part that is offline."""
         async with asyncio.TaskGroup() as tasks:
             async for cut in self._read_announcements():
-                if cut.part == "bridge" and not self.is_bridge_away:
+                if cut.part == "bridge" and not self.is_bridge_down:
                     self._bridge_may_run.clear()
                     tasks.create_task(self._cut_bridge(cut), name="cut-bridge")
-                elif cut.part == "broker" and not self.is_broker_away:
+                elif cut.part == "broker" and not self.is_broker_down:
                     self._broker_runs.clear()
                     tasks.create_task(self._cut_broker(cut), name="cut-broker")
 
@@ -74,13 +74,13 @@ class CutPlayer:
         self._bridge_may_run.set()
 
     async def _cut_broker(self, cut: CutAnnouncement) -> None:
-        memory = ", its memory lost" if cut.forgets else ""
+        memory = ", stored data lost" if cut.forgets else ""
         self._print_status(f"[yellow]broker: power cut for {cut.seconds:.1f} s{memory}[/]")
         await self._broker.simulate_power_loss(loses_data=cut.forgets)
         await asyncio.sleep(cut.seconds)
         await self._broker.start()
         self._broker_runs.set()
-        self._print_status("the broker is back")
+        self._print_status("the broker runs again")
 
     async def _read_announcements(self) -> AsyncIterator[CutAnnouncement]:
         """Yield each announcement that is added to the file."""
@@ -91,8 +91,8 @@ class CutPlayer:
             lines = text[read : text.rfind("\n") + 1].splitlines()
             read = max(read, text.rfind("\n") + 1)
             for line in lines:
-                said = json.loads(line)
-                yield CutAnnouncement(said["part"], said["how"], said["seconds"], said["forgets"])
+                cut = json.loads(line)
+                yield CutAnnouncement(cut["part"], cut["how"], cut["seconds"], cut["forgets"])
 
     def _read_file(self) -> str:
         return self._file.read_text(encoding="utf-8") if self._file.exists() else ""

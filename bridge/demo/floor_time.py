@@ -21,7 +21,7 @@ class DemoClock:
 
 
 def describe_scale(scale: float) -> str:
-    return "as fast as life" if scale == 1 else f"{scale:g} times as fast as life"
+    return "in real time" if scale == 1 else f"at {scale:g} times real time"
 
 
 def _last_input_time(path: Path) -> Millis:

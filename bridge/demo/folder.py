@@ -4,13 +4,13 @@ import contextlib
 import errno
 import fcntl
 import secrets
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from bridge.demo.embedded_broker import find_bind_error
 from bridge.demo.errors import DemoError
 
 JOURNAL: Final = "journal.db"  # in the demo's folder
@@ -61,18 +61,16 @@ scale = {options.scale}
 
 def require_free_port(port: int, option: str, *, default: int) -> None:
     """Raise `DemoError` if a port cannot be bound; the text names the port and the option that changes it."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise DemoError(
-                    f"port {port}: {error.strerror}; choose another: make demo ARGS='{option} {default}'"
-                ) from error
-            raise DemoError(
-                f"port {port} is taken: stop what holds it, or choose another: make demo ARGS='{option} {port + 1}'"
-            ) from error
+    error = find_bind_error(port)
+    if error is None:
+        return
+    if error.errno != errno.EADDRINUSE:
+        raise DemoError(
+            f"port {port}: {error.strerror}; choose another: make demo ARGS='{option} {default}'"
+        ) from error
+    raise DemoError(
+        f"port {port} is in use: stop its owner, or choose another: make demo ARGS='{option} {port + 1}'"
+    ) from error
 
 
 @contextlib.contextmanager
@@ -83,7 +81,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released at the process's end, also at kill -9
         except BlockingIOError as error:
             raise DemoError(
-                f"another demo runs in {folder}: stop it, or give this one a folder and ports of its own: "
+                f"another demo runs in {folder}: stop it, or choose another folder and ports: "
                 "make demo ARGS='--folder /tmp/demo2 --port 8081 --broker-port 11884'"
             ) from error
         yield

@@ -41,10 +41,10 @@ class SimulatorCommands:
         if self._disturb is None:
             return None
         parts = " and ".join(name for kind, name in PLAYED_CUTS.items() if kind in self._kinds)
-        said = [f"{self._disturb}: " + (f"with cuts of {parts}" if parts else "no cuts of bridge or broker in it")]
+        facts = [f"{self._disturb}: " + (f"cuts of {parts}" if parts else "no cuts of bridge or broker")]
         if "bridge-link-loss" in self._kinds:
-            said.append("its losses of the bridge's network are not played here")
-        return "; ".join([*said, f"what really happened: {self._truth_file}"])
+            facts.append("without its losses of the bridge's network, which the demo does not play")
+        return "; ".join([*facts, f"true course of events: {self._truth_file}"])
 
     async def publish_leftovers(self) -> None:
         """Publish the profile's leftover retained messages, before the bridge subscribes."""

@@ -80,14 +80,18 @@ async def _run(options: DemoOptions, *, console: Console, issue_token: Callable[
                 _print_summary(console, options, broker.kind, bridge, plant, disturbances=trouble, token=token)
             async with asyncio.TaskGroup() as tasks:
                 watching = [
-                    tasks.create_task(_restart_bridge(bridge, options.port, console, stop, cuts), name="keep-bridge"),
-                    tasks.create_task(_raise_on_simulator_end(plant, stop), name="tell-plant"),
-                    tasks.create_task(_raise_on_broker_end(broker, cuts), name="tell-broker"),
+                    tasks.create_task(
+                        _restart_bridge(bridge, options.port, console, stop, cuts), name="restart-bridge"
+                    ),
+                    tasks.create_task(_raise_on_simulator_end(plant, stop), name="watch-plant"),
+                    tasks.create_task(_raise_on_broker_end(broker, cuts), name="watch-broker"),
                     tasks.create_task(cuts.play(), name="play-cuts"),
-                    tasks.create_task(_print_first_deliveries(options, issue_token, config, console), name="tally"),
+                    tasks.create_task(
+                        _print_first_deliveries(options, issue_token, config, console), name="first-deliveries"
+                    ),
                 ]
                 if terminal:
-                    watching.append(tasks.create_task(_stop_on_hangup(stop), name="notice-hangup"))
+                    watching.append(tasks.create_task(_stop_on_hangup(stop), name="watch-hangup"))
                 await stop.wait()
                 for task in watching:
                     task.cancel()
@@ -140,9 +144,9 @@ def _print_summary(
     floor = Path(sys.executable).parent / "floor"
     rows = (
         ("broker", f"{broker} on 127.0.0.1:{options.broker_port}"),
-        ("bridge", f"pid {bridge.pid}; kill -9 it if you like: it goes on from its journal; log {bridge.log}"),
+        ("bridge", f"pid {bridge.pid}; after a kill -9 it restarts from its journal; log {bridge.log}"),
         ("plant", f"pid {plant.pid}, simulated, {describe_scale(options.scale)}; log {plant.log}"),
-        *(() if disturbances is None else (("trouble", disturbances),)),
+        *(() if disturbances is None else (("faults", disturbances),)),
         ("board", f"http://127.0.0.1:{options.port}/#token={token}"),
         ("token", token),
         ("watch", shlex.join((str(floor), "watch", "--config", str(options.folder / "floor.toml")))),
@@ -162,21 +166,23 @@ async def _restart_bridge(
         code = await bridge.wait()
         if stop.is_set():
             return
-        if cuts.is_bridge_away:
+        if cuts.is_bridge_down:
             await cuts.wait_for_bridge()
-            await bridge.start()
-            if await _wait_until_ready(port, bridge, stop):
-                print_status(console, f"the bridge is back: pid {bridge.pid}")
+            await _start_again(bridge, port, console, stop)
             continue
         soon = time.monotonic() - started < READY_SECONDS
         failures = failures + 1 if soon and code >= 0 else 0  # below 0: killed from outside, any number of times
         if failures > MAX_RESTARTS:
             raise DemoError(f"the bridge ended {failures} times in a row (exit {code}):\n{bridge.last_lines()}")
-        print_status(console, f"[yellow]the bridge ended (exit {code}); starting it again from its journal[/]")
+        print_status(console, f"[yellow]the bridge ended (exit {code}); restarting it from its journal[/]")
         started = time.monotonic()
-        await bridge.start()
-        if await _wait_until_ready(port, bridge, stop):
-            print_status(console, f"the bridge is back: pid {bridge.pid}")
+        await _start_again(bridge, port, console, stop)
+
+
+async def _start_again(bridge: ChildProcess, port: int, console: Console, stop: asyncio.Event) -> None:
+    await bridge.start()
+    if await _wait_until_ready(port, bridge, stop):
+        print_status(console, f"the bridge runs again: pid {bridge.pid}")
 
 
 async def _raise_on_simulator_end(plant: ChildProcess, stop: asyncio.Event) -> None:
@@ -188,7 +194,7 @@ async def _raise_on_simulator_end(plant: ChildProcess, stop: asyncio.Event) -> N
 async def _raise_on_broker_end(broker: EmbeddedBroker, cuts: CutPlayer) -> None:
     while True:
         died = await broker.wait_exited()
-        if not cuts.is_broker_away:
+        if not cuts.is_broker_down:
             raise DemoError(str(died))
         await cuts.wait_for_broker()
 
@@ -217,7 +223,7 @@ async def _print_first_deliveries(
     watch = WatchClient(
         url=f"ws://127.0.0.1:{options.port}/ws",
         token=lambda: issue_token(config),
-        subscriptions=[{"id": "tally", "subscription_type": "line", "target_id": "all"}],
+        subscriptions=[{"id": "demo", "subscription_type": "line", "target_id": "all"}],
         on_frame=show,
     )
     with contextlib.suppress(asyncio.CancelledError):

@@ -80,12 +80,12 @@ class StreamLiveness:
         if self.status is None or now - self.received_at >= SILENT_MS:
             return "the pipeline is silent"
         if not self.status.online:
-            return "the pipeline is not there"
+            return "the pipeline is offline"
         if not self.status.ready:
             return "the pipeline is not ready"
         if self.status.epoch != epoch:
-            return "the pipeline writes another journal than this front reads"
+            return "the pipeline writes a different journal than this front reads"
         if self.unread_offset > read_offset and now - self.unread_since >= SILENT_MS:
             # For example a copy of the journal: it is valid and never grows, so no read of it fails.
-            return "what the pipeline publishes is not in the journal that this front reads"
+            return "published events are missing in the journal that this front reads"
         return None

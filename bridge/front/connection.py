@@ -92,7 +92,7 @@ class DashboardConnection:
                 for task in self._tasks:
                     task.cancel()
         except* JournalError as errors:
-            log.warning("front_journal_failed", peer=self.peer, error=str(errors.exceptions[0]))
+            log.warning("front.journal_failed", peer=self.peer, error=str(errors.exceptions[0]))
             close = close or self._context.unavailable_close()
         finally:
             self._release()
@@ -167,7 +167,7 @@ class DashboardConnection:
         try:
             viewer = self._context.admit(token)
         except (TokenError, AdmissionError) as error:
-            log.info("token_refused", peer=self.peer, fact=type(error).__name__)
+            log.info("front.token_refused", peer=self.peer, reason=type(error).__name__)
             self._perform(self.protocol.reject(error))
             return
         if former is None and not self._context.has_room_for(viewer):
@@ -259,4 +259,4 @@ class DashboardConnection:
             async with asyncio.timeout(CLOSE_HANDSHAKE_SECONDS):
                 await self._socket.close(close.code, close.reason)
         except (TimeoutError, Disconnected):
-            log.debug("front_close_unheard", peer=self.peer, code=int(close.code))
+            log.debug("front.close_not_delivered", peer=self.peer, code=int(close.code))

@@ -167,7 +167,7 @@ class Front:
             async with asyncio.timeout(CLOSE_ALL_SECONDS):
                 await self._empty.wait()
         except TimeoutError:
-            log.warning("front_connections_left", count=len(self._connections))
+            log.warning("front.connections_left_open", connections=len(self._connections))
 
     # Connections.
 

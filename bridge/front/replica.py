@@ -75,11 +75,11 @@ class Replica:
     async def run(self) -> None:
         """Follow the journal until cancelled; close its idle connections then."""
         try:
-            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="front-follower") as thread:
+            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="front-replica") as thread:
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._receive_hints(), name="follower-hears")
-                    tasks.create_task(self._poll_forever(thread), name="follower-reads")
-                    tasks.create_task(self._update_link_state(), name="follower-link")
+                    tasks.create_task(self._receive_hints(), name="replica-hints")
+                    tasks.create_task(self._poll_forever(thread), name="replica-polls")
+                    tasks.create_task(self._update_link_state(), name="replica-link")
         finally:
             if self._journal is not None:
                 self._journal.close_idle()
@@ -162,13 +162,13 @@ class Replica:
             polled = await loop.run_in_executor(thread, read)
         except JournalError as error:
             if self._read_error != str(error):
-                log.warning("follower.cannot_read", reason=str(error))
+                log.warning("replica.read_failed", reason=str(error))
             self._read_error = str(error)
             return False
         finally:
             self._poll_started = None
         if self._read_error is not None:
-            log.info("follower.reads", offset=polled.position.offset)
+            log.info("replica.reading", offset=polled.position.offset)
         self._read_error = None
         return self._forward(polled)
 
@@ -189,7 +189,7 @@ class Replica:
         here, journal = self._front.position, self._journal
         assert journal is not None, "it was read"
         if not _is_continuous(polled, here):
-            log.info("follower.turns", former=here, position=polled.position)
+            log.info("replica.journal_switched", former=here, position=polled.position)
             self._front.switch_journal(journal, polled.position)
             self.switches += 1
             return True

@@ -47,7 +47,7 @@ class BrokerConnection(PahoClient):
         self._window = asyncio.Semaphore(PUBLISH_WINDOW)
         self._unconfirmed: dict[int, _UnconfirmedPublication] = {}
         self._serial = 0
-        self._owed: dict[int, tuple[int, bool]] = {}  # serial -> (mid, acknowledged by us); in order of arrival
+        self._unacked: dict[int, tuple[int, bool]] = {}  # serial -> (mid, acknowledged by us); in order of arrival
         self._serial_of: dict[int, int] = {}  # mid -> serial, while owed
 
     def _on_connect(
@@ -65,9 +65,9 @@ class BrokerConnection(PahoClient):
 
     def _set_lost(self, reason: str) -> None:
         super()._set_lost(reason)
-        for each in self._unconfirmed.values():
-            if not each.confirmation.done():
-                each.confirmation.set_exception(BrokerUnavailable(reason))
+        for unconfirmed in self._unconfirmed.values():
+            if not unconfirmed.confirmation.done():
+                unconfirmed.confirmation.set_exception(BrokerUnavailable(reason))
         self._unconfirmed.clear()
 
     # -- receiving --------------------------------------------------------------------------------------------------
@@ -75,15 +75,15 @@ class BrokerConnection(PahoClient):
     def resume(self) -> None:
         """Resume reading. Restart the time limit of unconfirmed publications: their answers may lie unread."""
         now = self._loop.time()
-        for each in self._unconfirmed.values():
-            each.since = now
+        for unconfirmed in self._unconfirmed.values():
+            unconfirmed.since = now
         super().resume()
 
     # paho's signature
     def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:  # noqa: ARG002
         self._serial += 1
         if message.qos == 1:
-            self._owe(message.mid, redelivered=message.dup)
+            self._track_unacked(message.mid, redelivered=message.dup)
         try:
             topic = message.topic
         except UnicodeDecodeError:
@@ -94,27 +94,27 @@ class BrokerConnection(PahoClient):
             Message(topic, payload, message.qos, bool(message.retain), bool(message.dup), receipt), self
         )
 
-    def _owe(self, mid: int, *, redelivered: bool) -> None:
+    def _track_unacked(self, mid: int, *, redelivered: bool) -> None:
         earlier = self._serial_of.get(mid)
         if earlier is not None:
             if redelivered:
                 return  # NATS sends again within the session; acknowledging the first copy covers both
-            del self._owed[earlier]
-        self._owed[self._serial] = (mid, False)
+            del self._unacked[earlier]
+        self._unacked[self._serial] = (mid, False)
         self._serial_of[mid] = self._serial
 
     def acknowledge(self, receipts: list[PendingAck]) -> int:
         """Mark these as acknowledged. Send PUBACKs up to the oldest unmarked message; return how many were sent."""
         for receipt in receipts:
-            if receipt.generation == self.generation and receipt.serial in self._owed:
-                self._owed[receipt.serial] = (receipt.mid, True)
+            if receipt.generation == self.generation and receipt.serial in self._unacked:
+                self._unacked[receipt.serial] = (receipt.mid, True)
         sent = 0
         # MQTT 5 4.6: PUBACKs are sent in the order in which the PUBLISHes arrived
-        while self._owed and not self.lost.done():
-            serial, (mid, settled) = next(iter(self._owed.items()))
-            if not settled:
+        while self._unacked and not self.lost.done():
+            serial, (mid, acknowledged) = next(iter(self._unacked.items()))
+            if not acknowledged:
                 break
-            del self._owed[serial]
+            del self._unacked[serial]
             del self._serial_of[mid]
             self._client.ack(mid, 1)
             sent += 1

@@ -37,7 +37,7 @@ class Inbox:
         """Add a message. Pause `source` when that fills the queue; up to a publish window may still arrive."""
         if source is not self._source:
             self._source = source
-            self._earlier = {each.message.pending_ack.mid: each for each in self._queue if each.message.qos}
+            self._earlier = {entry.message.pending_ack.mid: entry for entry in self._queue if entry.message.qos}
         if self._is_copy(message):
             self._earlier.pop(message.pending_ack.mid).message = message
             return
@@ -58,10 +58,10 @@ class Inbox:
         while not self._queue:
             self._arrived.clear()
             await self._arrived.wait()
-        taken = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
-        for each in taken:
-            if self._earlier.get(each.message.pending_ack.mid) is each:
-                del self._earlier[each.message.pending_ack.mid]
+        entries = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
+        for entry in entries:
+            if self._earlier.get(entry.message.pending_ack.mid) is entry:
+                del self._earlier[entry.message.pending_ack.mid]
         if self._source is not None and len(self._queue) <= self._bound // 2:
             self._source.resume()
-        return [each.message for each in taken]
+        return [entry.message for entry in entries]

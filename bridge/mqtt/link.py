@@ -26,7 +26,7 @@ from bridge.settings import BrokerSettings
 FIRST_BACKOFF_SECONDS = 0.2
 STABLE_SECONDS = 5.0  # a connection that lived this long was stable: the next backoff starts small again
 STOPPED = "stopped"
-SUSPICIOUS_SHORT_LIVES = 3
+MAX_SHORT_LIVES = 3
 UNSUPPORTED_PROTOCOL_VERSION = 0x84
 RECEIVE_MAXIMUM_OVERSHOOT = 4  # Mosquitto 2.0 sends up to about this many times the receive maximum
 
@@ -69,7 +69,7 @@ class BrokerLink:
         `queue_bound` limits the messages waiting for `receive`; None: what the broker may send unacknowledged.
         """
         if any(qos not in (0, 1) for _, qos in (*subscriptions, *optional)):
-            raise ValueError("subscriptions are of QoS 0 or 1: our journal makes exactly-once, not the broker")
+            raise ValueError("subscriptions have QoS 0 or 1: the journal provides exactly-once, not the broker")
         self._settings = settings
         self._identity = ClientIdentity(
             client_id=client_id,
@@ -152,8 +152,8 @@ class BrokerLink:
         except BrokerUnavailable as error:
             gone = error
         except asyncio.CancelledError:
-            for each in confirmations:
-                each.cancel()
+            for confirmation in confirmations:
+                confirmation.cancel()
             raise
         refusals: list[PublishRefused] = []
         for outcome in await asyncio.gather(*confirmations, return_exceptions=True):
@@ -228,8 +228,8 @@ class BrokerLink:
         settled = asyncio.get_running_loop().time() - began >= STABLE_SECONDS
         self._short_lives = 0 if settled else self._short_lives + 1
         # two clients that take over from each other must not do so at full speed; Mosquitto 2.0 does not send 0x8E
-        if connection.taken_over or self._short_lives >= SUSPICIOUS_SHORT_LIVES:
-            reason = f"{reason}: does another client use the client id {self._identity.client_id}?"
+        if connection.taken_over or self._short_lives >= MAX_SHORT_LIVES:
+            reason = f"{reason}; another client may use the client id {self._identity.client_id}"
         return _ConnectionEnd(reason, was_stable=settled and not connection.taken_over)
 
     def _switch_protocol(self, refused: ConnectRefused) -> bool:
@@ -241,14 +241,14 @@ class BrokerLink:
         return self._protocol == "3.1.1"
 
     async def _disconnect(self, connection: BrokerConnection) -> None:
-        farewell = self._last_publication() if self._last_publication is not None and self._status.connected else None
+        last = self._last_publication() if self._last_publication is not None and self._status.connected else None
         try:
-            if farewell is not None:
+            if last is not None:
                 async with asyncio.timeout(CLOSE_SECONDS):
-                    await (await connection.submit(farewell))
+                    await (await connection.submit(last))
         except (TimeoutError, BrokerUnavailable, PublishRefused) as error:
-            self._log.warning("broker.goodbye_failed", reason=str(error))
-            connection.abort("goodbye failed")  # without a DISCONNECT, so that the broker publishes the Will
+            self._log.warning("broker.last_publication_failed", reason=str(error))
+            connection.abort("last publication failed")  # without a DISCONNECT, so that the broker publishes the Will
         self._down(STOPPED)
         await connection.close()
 

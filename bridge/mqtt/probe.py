@@ -39,45 +39,47 @@ async def probe_broker(settings: BrokerSettings, *, root: str, reads: Sequence[s
     Takes some seconds, and ends at the first failed connect. Publishes only empty messages under `_probe`; a running
     bridge quarantines those that the rules let through.
     """
-    findings: list[ProbeResult] = []
+    results: list[ProbeResult] = []
     try:
-        findings.append(await _connect(settings))
-        findings.append(await _subscribe(settings, [f"{root}/{text}" for text in reads]))
+        results.append(await _connect(settings))
+        results.append(await _subscribe(settings, [f"{root}/{text}" for text in reads]))
         token = secrets.token_hex(8)
         branches = (
             TopicBranch.BRIDGE, TopicBranch.EVENT, TopicBranch.STATION, TopicBranch.COMMAND, TopicBranch.REPORT,
         )  # fmt: skip
-        status, event, lamp, command, report = topics = [f"{each.prefix(root)}_probe/{token}" for each in branches]
+        status, event, lamp, command, report = topics = [f"{branch.prefix(root)}_probe/{token}" for branch in branches]
         async with _open_link(settings, subscriptions=topics) as bridge:
-            for topic, what in ((status, "its status"), (event, "events"), (lamp, "lamps")):
-                findings.append(
-                    await _check_delivered(bridge, bridge, topic, f"the bridge writes {what}, and reads back")
+            for topic, what in ((status, "status messages"), (event, "events"), (lamp, "lamp states")):
+                results.append(
+                    await _check_delivered(
+                        bridge, bridge, topic, f"the bridge can publish {what} and receive them back"
+                    )
                 )
             if _has_front(settings):
                 async with _open_link(settings, front=True, subscriptions=[status, event]) as front:
-                    findings.append(
-                        await _check_delivered(front, bridge, command, "the front's commands reach the bridge")
+                    results.append(
+                        await _check_delivered(front, bridge, command, "the bridge receives the front's commands")
                     )
-                    for topic, what in ((status, "its status"), (event, "events")):  # a separate front needs both
-                        findings.append(
-                            await _check_delivered(bridge, front, topic, f"the front hears the bridge publish {what}")
+                    for topic, what in ((status, "status messages"), (event, "events")):  # a separate front needs both
+                        results.append(
+                            await _check_delivered(bridge, front, topic, f"the front receives the bridge's {what}")
                         )
-                findings.append(
-                    await _check_withheld(bridge, command, status, "the bridge's own user may not write commands")
+                results.append(
+                    await _check_withheld(bridge, command, status, "the bridge's user cannot publish commands")
                 )
-                findings.append(
-                    await _check_withheld(bridge, report, status, "the bridge's own user may not write reports")
+                results.append(
+                    await _check_withheld(bridge, report, status, "the bridge's user cannot publish reports")
                 )
             else:
-                findings.append(ProbeResult("rules", ok=True, text=_ONE_USER))
+                results.append(ProbeResult("rules", ok=True, text=_ONE_USER))
     except _NotConnected as error:
-        findings.append(ProbeResult("connect", ok=False, text=str(error)))
-    return findings
+        results.append(ProbeResult("connect", ok=False, text=str(error)))
+    return results
 
 
 _ONE_USER = (
-    "no front_username is set: bridge and front are one user, and whoever has it may write commands. "
-    "For trying out that is fine; a plant needs the two users of mosquitto/acl.services"
+    "not tested: without broker.front_username, bridge and front are one user, who may publish commands. "
+    "Use this for trials only; set up the two users of mosquitto/acl.services"
 )
 
 
@@ -89,7 +91,7 @@ async def _connect(settings: BrokerSettings) -> ProbeResult:
     users = f"as {settings.username}" if settings.username is not None else "without a user name"
     tls = "TLS" if settings.tls else "no TLS"
     async with _open_link(settings) as link:
-        text = f"{settings.host}:{settings.port} speaks MQTT {link.status.protocol}, {tls}, {users}"
+        text = f"{settings.host}:{settings.port}: MQTT {link.status.protocol}, {tls}, {users}"
     return ProbeResult("connect", ok=True, text=text)
 
 
@@ -107,9 +109,9 @@ async def _check_delivered(writer: BrokerLink, reader: BrokerLink, topic: str, c
             await writer.publish(topic, b"")
             await _until_arrived(reader, topic)
     except TimeoutError:
-        return ProbeResult("deliver", ok=False, text=f"not so: {claim} ({topic} was accepted and never delivered)")
+        return ProbeResult("deliver", ok=False, text=f"not true: {claim} ({topic}: accepted, but not delivered)")
     except (BrokerUnavailable, TopicRefused) as error:
-        return ProbeResult("deliver", ok=False, text=f"not so: {claim} ({error})")
+        return ProbeResult("deliver", ok=False, text=f"not true: {claim} ({error})")
     return ProbeResult("deliver", ok=True, text=claim)
 
 
@@ -125,12 +127,12 @@ async def _check_withheld(bridge: BrokerLink, topic: str, marker: str, claim: st
             await bridge.publish(marker, b"")
             arrived = await _until_arrived(bridge, marker)
     except TimeoutError:
-        return ProbeResult("rules", ok=False, text=f"could not be asked: {claim} (no answer in time)")
+        return ProbeResult("rules", ok=False, text=f"not tested: {claim} (no answer within {DELIVERY_SECONDS:g} s)")
     except (BrokerUnavailable, TopicRefused) as error:
-        return ProbeResult("rules", ok=False, text=f"could not be asked: {claim} ({error})")
+        return ProbeResult("rules", ok=False, text=f"not tested: {claim} ({error})")
     if topic in arrived:
-        return ProbeResult("rules", ok=False, text=f"not so: {claim} ({topic} came through)")
-    return ProbeResult("rules", ok=True, text=f"{claim} ({'refused' if refused else 'accepted, and not delivered'})")
+        return ProbeResult("rules", ok=False, text=f"not true: {claim} ({topic} was delivered)")
+    return ProbeResult("rules", ok=True, text=f"{claim} ({'refused' if refused else 'accepted, but not delivered'})")
 
 
 async def _until_arrived(reader: BrokerLink, topic: str) -> list[str]:
@@ -153,11 +155,11 @@ async def _open_link(
         durable=False,
         username=username,
         password=settings.front_password if front else settings.password,
-        subscriptions=[(each, 1) for each in subscriptions],
+        subscriptions=[(topic_filter, 1) for topic_filter in subscriptions],
     )
     running = asyncio.create_task(link.run(), name="broker-probe")
     try:
-        await _until_connected(link, f"{settings.host}:{settings.port} as {username or 'nobody'}")
+        await _until_connected(link, f"{settings.host}:{settings.port} as {username or 'anonymous'}")
         yield link
     finally:
         running.cancel()

@@ -51,7 +51,7 @@ class RetainedReader:
             raise BrokerUnavailable(f"TLS files: {error}") from None
         try:
             await connection.open()
-            await connection.subscribe_all([(each, 1) for each in filters])
+            await connection.subscribe_all([(topic_filter, 1) for topic_filter in filters])
             await asyncio.wait({done, connection.lost}, return_when=asyncio.FIRST_COMPLETED)
             if not done.done():
                 raise BrokerUnavailable(connection.lost.result())

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from bridge.domain.messages import Message
 from bridge.domain.records import JournalEntry
 
-MOST_EVENTS: Final = 10_000  # of one batch: bounds its memory when overdue deadlines make thousands of events per input
+MAX_BATCH_EVENTS: Final = 10_000  # bounds a batch's memory when overdue deadlines make thousands of events per input
 
 
 class PendingInput(NamedTuple):
@@ -31,7 +31,7 @@ class CommitQueue:
         self._room.set()
 
     def topics(self) -> list[str]:
-        return [each.entry.input.topic for each in self._waiting]
+        return [pending.entry.input.topic for pending in self._waiting]
 
     @property
     def capacity_left(self) -> int:
@@ -40,7 +40,7 @@ class CommitQueue:
 
     @property
     def _is_full(self) -> bool:
-        return self.capacity_left <= 0 or self._events >= MOST_EVENTS
+        return self.capacity_left <= 0 or self._events >= MAX_BATCH_EVENTS
 
     def add(self, entry: JournalEntry, message: Message | None = None, *, replayed: int | None = None) -> None:
         self._waiting.append(PendingInput(entry, message, replayed))
@@ -52,13 +52,13 @@ class CommitQueue:
 
     def take_all(self) -> list[PendingInput]:
         """Remove and return all pending inputs."""
-        taken, self._waiting = self._waiting, []
+        pending, self._waiting = self._waiting, []
         self._events = 0
         self._room.set()
         if not self.is_closed:
             self._work.clear()
             self._full.clear()
-        return taken
+        return pending
 
     def close(self) -> None:
         """Close the queue: nothing more will be added."""

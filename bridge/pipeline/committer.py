@@ -1,7 +1,7 @@
 """The committer: commits applied inputs in batches and only then acknowledges them (design.md, promise P1).
 
 While one batch commits in the journal thread the next is gathered. A failed commit is retried with the same batch until
-it succeeds. Meanwhile nothing is acknowledged and nothing more is taken in, so the broker queues.
+it succeeds. Meanwhile nothing is acknowledged and nothing more is received, so the broker queues.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ FIRST_RETRY_SECONDS = 0.1
 MAX_RETRY_SECONDS = 5.0
 PRUNE_SECONDS = 0.2  # between two chunks of pruning, so that a commit seldom waits for one
 WATCHED_SECONDS = 5.0  # between two records of `watched_until`: half of what a restart takes for an absence
-LAST_SECONDS = 2.5  # for the commits under way at a stop, of the 10 that a stop has in all
+STOP_COMMIT_SECONDS = 2.5  # for the commits under way at a stop, of the 10 that a stop has in all
 DISK_TIMEOUT = "the disk does not answer"
 
 log = structlog.get_logger(__name__)
@@ -79,7 +79,7 @@ class Committer:
         self.committing: Sequence[JournalEntry] = ()
         self._acked_up_to = intake.dedup.acked_up_to
         self._crash: CrashRecord | None = None
-        self._crash_told = False
+        self._crash_recorded = False
         self._stop_at: float | None = None  # time of the loop's clock at which a stop gives up on the disk
 
     def record_crash(self, crash: CrashRecord) -> None:
@@ -93,24 +93,26 @@ class Committer:
     async def run(self) -> None:
         """Commit until the queue is closed and all of it is durable, or until a stop ends the retries."""
         loop = asyncio.get_running_loop()
-        due = loop.time() + self._checkpoint_seconds
+        checkpoint_at = loop.time() + self._checkpoint_seconds
         prune_at = loop.time()
-        note_at = loop.time() + WATCHED_SECONDS
+        watched_at = loop.time() + WATCHED_SECONDS
         ended = False
         self.status = self.status.as_ready()
         writer = JournalThread()
         try:
             while not ended:
                 await self._queue.wait_for_batch(
-                    batch_wait_seconds=self._batch_wait_seconds, until=min(due, prune_at, note_at)
+                    batch_wait_seconds=self._batch_wait_seconds, until=min(checkpoint_at, prune_at, watched_at)
                 )
                 ended = self._queue.is_closed
-                checkpoint = ended or loop.time() >= due
+                checkpoint = ended or loop.time() >= checkpoint_at
                 if checkpoint:
-                    due = loop.time() + self._checkpoint_seconds
-                batch, waiting = self._build_batch(checkpoint=checkpoint, note=ended or loop.time() >= note_at)
+                    checkpoint_at = loop.time() + self._checkpoint_seconds
+                batch, waiting = self._build_batch(
+                    checkpoint=checkpoint, record_watched=ended or loop.time() >= watched_at
+                )
                 if batch is not None:
-                    note_at = loop.time() + WATCHED_SECONDS
+                    watched_at = loop.time() + WATCHED_SECONDS
                     if not await self._commit(batch, waiting, writer):
                         return
                 if not ended and loop.time() >= prune_at:
@@ -119,31 +121,31 @@ class Committer:
         finally:
             writer.close()
 
-    def _build_batch(self, *, checkpoint: bool, note: bool) -> tuple[Batch | None, list[PendingInput]]:
+    def _build_batch(self, *, checkpoint: bool, record_watched: bool) -> tuple[Batch | None, list[PendingInput]]:
         """Build a batch of all that is applied. No await in here, so checkpoints are of exactly that state.
 
-        `note`: record `watched_until` even if there is nothing else to commit.
+        `record_watched`: record `watched_until` even if there is nothing else to commit.
         """
         waiting = self._queue.take_all()
-        entries = [each.entry for each in waiting]
-        replayed = [each.replayed for each in waiting if each.replayed is not None]
+        entries = [pending.entry for pending in waiting]
+        replayed = [pending.replayed for pending in waiting if pending.replayed is not None]
         checkpoints: dict[str, bytes] = {}
-        settled = None
+        acked_up_to = None
         if checkpoint:
-            settled = self._advance_acked()
+            acked_up_to = self._advance_acked()
             if self._crash is None:
                 checkpoints = {line: self._intake.floor.checkpoint(line) for line in self._intake.floor.changed_lines()}
         suspect = None
-        if self._crash is not None and not self._crash_told:
-            self._crash_told = True
+        if self._crash is not None and not self._crash_recorded:
+            self._crash_recorded = True
             suspect = self._crash.suspect
             replayed += [] if self._crash.replayed is None else [self._crash.replayed]
-        if not (entries or checkpoints or note or replayed) and settled is None and suspect is None:
+        if not (entries or checkpoints or record_watched or replayed) and acked_up_to is None and suspect is None:
             return None, waiting
         batch = Batch(
             entries=entries,
             checkpoints=checkpoints,
-            acked_up_to=settled,
+            acked_up_to=acked_up_to,
             crash_digest=suspect,
             quarantined_numbers=replayed,
             watched_until=self._clock.now(),
@@ -153,13 +155,13 @@ class Committer:
     def _advance_acked(self) -> int | None:
         status = self._source.status
         generation = status.generation if status.connected else None
-        settled = self._intake.dedup.advance_acked(
+        acked_up_to = self._intake.dedup.advance_acked(
             monotonic_ms(), generation=generation, caught_up=self._is_caught_up()
         )
-        if settled == self._acked_up_to:
+        if acked_up_to == self._acked_up_to:
             return None
-        self._acked_up_to = settled
-        return settled
+        self._acked_up_to = acked_up_to
+        return acked_up_to
 
     async def _commit(self, batch: Batch, waiting: list[PendingInput], writer: JournalThread) -> bool:
         """Commit, however long it takes; return False if a stop ended the retries, with nothing acknowledged."""
@@ -183,13 +185,13 @@ class Committer:
             await wait_until_set(self._stopping, asyncio.get_running_loop().time() + delay)
             delay = min(2 * delay, MAX_RETRY_SECONDS)
         if delay > FIRST_RETRY_SECONDS:
-            log.info("pipeline.commits_again", inputs=len(batch.entries))
+            log.info("pipeline.commit_recovered", inputs=len(batch.entries))
         self.replaying.difference_update(batch.quarantined_numbers)
         self._finish_commit(batch.entries, waiting)
         return True
 
     async def _wait_for_writer(self, call: Coroutine[Any, Any, T]) -> T:
-        """Wait for the journal thread, but at most `LAST_SECONDS` of a stop; then raise `CommitFailed`."""
+        """Wait for the journal thread, but at most `STOP_COMMIT_SECONDS` of a stop; then raise `CommitFailed`."""
         writing = asyncio.create_task(call, name="pipeline-writing")
         stopping = asyncio.create_task(self._stopping.wait(), name="pipeline-stopping")
         try:
@@ -206,19 +208,19 @@ class Committer:
     def _stop_seconds_left(self) -> float:
         """Return the seconds that the stop still allows, over all commits together."""
         now = asyncio.get_running_loop().time()
-        self._stop_at = now + LAST_SECONDS if self._stop_at is None else self._stop_at
+        self._stop_at = now + STOP_COMMIT_SECONDS if self._stop_at is None else self._stop_at
         return max(0.0, self._stop_at - now)
 
     async def _prune(self, writer: JournalThread) -> bool:
         """Prune a chunk of old events and inputs; return whether there may be more."""
         self.status = replace(self.status, committing_since=monotonic_ms())
         try:
-            gone = await self._wait_for_writer(writer.call(self._journal.prune, self._retention_now(), self._keep))
+            pruned = await self._wait_for_writer(writer.call(self._journal.prune, self._retention_now(), self._keep))
         except CommitFailed as failure:
             log.warning("pipeline.prune_failed", reason=failure.reason)
-            gone = 0
+            pruned = 0
         self.status = replace(self.status, committing_since=None)
-        return gone > 0
+        return pruned > 0
 
     def _retention_now(self) -> Millis:
         """Return the time that retention uses: the last arrival before the start, plus the time since.
@@ -229,16 +231,18 @@ class Committer:
 
     def _finish_commit(self, entries: Sequence[JournalEntry], waiting: list[PendingInput]) -> None:
         """Acknowledge a durable batch to the broker, then update dedup and status and call the listeners."""
-        self._source.acknowledge([each.message for each in waiting if each.message is not None])
-        owed = [
-            each.entry.input.number for each in waiting if each.message is not None and self._is_ack_lost(each.message)
+        self._source.acknowledge([pending.message for pending in waiting if pending.message is not None])
+        unacknowledged = [
+            pending.entry.input.number
+            for pending in waiting
+            if pending.message is not None and self._is_ack_lost(pending.message)
         ]
         self.committing = ()
         self._queue.unblock()
         self.status = self.status.as_ready()
         if not entries:
             return
-        self._intake.dedup.record_acks(entries[-1].input.number, monotonic_ms(), except_for=owed)
+        self._intake.dedup.record_acks(entries[-1].input.number, monotonic_ms(), except_for=unacknowledged)
         self._intake.forget_committed(entries)
         self.status = self.status.with_committed(entries, at=self._clock.now())
         for listener in self.listeners:

@@ -11,7 +11,7 @@ from bridge.domain.intake import Intake
 from bridge.domain.line.device.state import SequenceGaps
 
 NO_GAPS: Final = SequenceGaps(0, 0)
-MOST_DEVICES: Final = 20  # logged per call: bounds what a broker that drops for a whole plant writes into the log
+MAX_LOGGED_DEVICES: Final = 20  # logged per call: bounds what a broker that drops for a whole plant writes into the log
 
 log = structlog.get_logger(__name__)
 
@@ -26,28 +26,28 @@ class DeviceMonitor:
 
     def log_changes(self) -> None:
         """Log what has changed since the last call."""
-        self._look_at_effects()
-        self._look_at_gaps()
+        self._log_effect_changes()
+        self._log_new_gaps()
 
-    def _look_at_effects(self) -> None:
-        found = self._intake.floor.ineffective_devices()
-        for place in found.keys() - self._logged.keys():
-            log.warning("pipeline.device_ineffective", place=_name(place), reason=found[place])
-        for place in self._logged.keys() - found.keys():
+    def _log_effect_changes(self) -> None:
+        ineffective = self._intake.floor.ineffective_devices()
+        for place in ineffective.keys() - self._logged.keys():
+            log.warning("pipeline.device_ineffective", place=_name(place), reason=ineffective[place])
+        for place in self._logged.keys() - ineffective.keys():
             log.info("pipeline.device_effective", place=_name(place))
-        self._logged = found
+        self._logged = ineffective
 
-    def _look_at_gaps(self) -> None:
+    def _log_new_gaps(self) -> None:
         before, self._gaps = self._gaps, self._intake.floor.gaps_by_device()
         rises = {place: _rise(before.get(place, NO_GAPS), gaps) for place, gaps in self._gaps.items()}
         risen = [(place, rise) for place, rise in rises.items() if any(rise)]
-        for place, (missing, unplaced) in risen[:MOST_DEVICES]:
+        for place, (missing, unplaced) in risen[:MAX_LOGGED_DEVICES]:
             if missing:
                 log.warning("pipeline.reports_missing", place=_name(place), reports=missing)
             if unplaced:
                 log.warning("pipeline.reports_unplaced", place=_name(place), reports=unplaced)
-        if len(risen) > MOST_DEVICES:
-            log.warning("pipeline.more_devices_with_gaps", devices=len(risen) - MOST_DEVICES)
+        if len(risen) > MAX_LOGGED_DEVICES:
+            log.warning("pipeline.more_devices_with_gaps", devices=len(risen) - MAX_LOGGED_DEVICES)
 
     def ineffective_by_line(self) -> Mapping[str, int]:
         """Return by line how many devices are alive but without effect."""

@@ -17,7 +17,6 @@ from bridge.ports.clock import AdjustableClock
 OUTAGE_SECONDS: Final = 5.0
 """Real time, like every other time about the link. A shorter outage changes nothing: the broker keeps what is sent."""
 
-
 log = structlog.get_logger(__name__)
 
 
@@ -59,7 +58,7 @@ class InternalInputSource:
         self._clock = clock
         self._intake = intake
         self._link = LinkOutageDetector(source)
-        self._lost_at: Millis | None = None  # start of the time in which nobody watches, for the log
+        self._lost_at: Millis | None = None  # start of an outage, for the log
 
     def due_inputs(self, *, caught_up: bool) -> Iterator[tuple[str, Callable[[], JournalEntry]]]:
         """Yield a clock step before any deadline that it makes due, and a lost link once all messages are applied."""
@@ -69,11 +68,11 @@ class InternalInputSource:
             yield CLOCK_TOPIC, partial(self._intake.enter_clock_step, by, self._clock.now())
         if self._lost_at is not None and self._source.status.connected:
             seconds = (self._clock.now() - self._lost_at) / 1_000
-            log.info("floor.watched", since=rfc3339(self._lost_at), seconds=seconds)
+            log.info("floor.observed", since=rfc3339(self._lost_at), seconds=seconds)
             self._lost_at = None
         if caught_up and self._link.detect_outage():
             now = self._lost_at = self._clock.now()
-            log.warning("floor.unwatched", reason="link", since=rfc3339(now), link=self._source.status.reason)
+            log.warning("floor.unobserved", reason="link", since=rfc3339(now), link=self._source.status.reason)
             yield ABSENCE_TOPIC, partial(self._intake.enter_absence, BridgeAbsence(since=now, reason="link"), now)
 
     def seconds_to_next(self) -> float:

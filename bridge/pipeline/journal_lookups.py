@@ -47,7 +47,7 @@ class JournalLookups:
         try:
             return await self._read(self._journal.requested_replays, REPLAYS)
         except JournalUnavailable as error:
-            log.warning("pipeline.replays_wait", reason=str(error))
+            log.warning("pipeline.replays_deferred", reason=str(error))
             return ()
 
     async def _read(self, function: Callable[..., T], *values: Any) -> T:

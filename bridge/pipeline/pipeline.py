@@ -33,7 +33,7 @@ from bridge.ports.broker import QueuedMessageSource
 from bridge.ports.clock import AdjustableClock
 from bridge.ports.journal import Journal, RetentionLimits
 
-FOR_EVER: Final = RetentionLimits()
+KEEP_ALL: Final = RetentionLimits()
 APPLY_CHUNK = 100  # messages applied between two checks of the clock: bounds how long the loop is blocked
 ACK_DOUBT_SECONDS = 15.0
 
@@ -64,7 +64,7 @@ class Pipeline:
         commit_max_inputs: int,
         commit_max_ms: int,
         checkpoint_seconds: float,
-        keep: RetentionLimits = FOR_EVER,
+        keep: RetentionLimits = KEEP_ALL,
         ack_doubt_seconds: float = ACK_DOUBT_SECONDS,
         listeners: Iterable[CommitListener] = (),
     ) -> None:
@@ -101,14 +101,14 @@ class Pipeline:
         )
         self._deadlines = DeadlineScheduler(self._intake, clock)
         self.device_monitor = DeviceMonitor(self._intake)
-        self._presence = InternalInputSource(source, clock, self._intake)
+        self._internal_inputs = InternalInputSource(source, clock, self._intake)
         self._lookups = JournalLookups(journal, stopping=self._stopping, unavailable=self._committer.set_not_ready)
         self._received = ReceivedCounts(journal.counters(), last_number=self._intake.number)
         self._unapplied: deque[Message] = deque()  # received from the source, not applied yet
         self._receiving: asyncio.Task[list[Message]] | None = None
-        self._look_seconds = checkpoint_seconds
+        self._check_seconds = checkpoint_seconds
         self._unaccounted: Mapping[str, int] = {}  # the last difference found in the accounting
-        self._counter_watch = CounterFitMonitor()
+        self._counter_monitor = CounterFitMonitor()
         self._crash: CoreCrashed | None = None
 
     def add_listener(self, listener: CommitListener) -> None:
@@ -117,14 +117,14 @@ class Pipeline:
 
     def status(self) -> PipelineStatus:
         """Return the status at one moment: its figures add up."""
-        held = [self._topic(message) for message in self._unapplied]
-        held += self._queue.topics()
-        held += [entry.input.topic for entry in self._committer.committing]
+        topics = [self._topic(message) for message in self._unapplied]
+        topics += self._queue.topics()
+        topics += [entry.input.topic for entry in self._committer.committing]
         status = replace(
             self._committer.status,
             unknown_fields=self._intake.unknown_fields,
             received=dict(self._received.by_kind),
-            in_flight=Counter(map(input_kind, held)),
+            in_flight=Counter(map(input_kind, topics)),
         )
         return self._deadlines.adjust_status(status.as_of(monotonic_ms()))
 
@@ -159,16 +159,16 @@ class Pipeline:
     async def _run_intake(self) -> None:
         loop = asyncio.get_running_loop()
         stopping = asyncio.create_task(self._stopping.wait(), name="pipeline-stopping")
-        look_at = loop.time()
+        check_at = loop.time()
         try:
             while await self._wait_may_continue():
-                if loop.time() >= look_at:
+                if loop.time() >= check_at:
                     self._check_accounting()
-                    self._counter_watch.log_changes(self.counter_fits())
+                    self._counter_monitor.log_changes(self.counter_fits())
                     self.device_monitor.log_changes()
                     more = await self._replay_quarantined()
-                    look_at = loop.time() + (RETRY_SECONDS if more else self._look_seconds)
-                for topic, enter in self._presence.due_inputs(caught_up=self._is_caught_up()):
+                    check_at = loop.time() + (RETRY_SECONDS if more else self._check_seconds)
+                for topic, enter in self._internal_inputs.due_inputs(caught_up=self._is_caught_up()):
                     self._apply_internal(topic, enter)
                 await self._fire_deadlines()
                 receiving = self._receiving
@@ -179,7 +179,9 @@ class Pipeline:
                 await asyncio.wait(
                     {receiving, stopping},
                     timeout=min(
-                        look_at - loop.time(), self._deadlines.seconds_to_next(), self._presence.seconds_to_next()
+                        check_at - loop.time(),
+                        self._deadlines.seconds_to_next(),
+                        self._internal_inputs.seconds_to_next(),
                     ),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
@@ -189,7 +191,7 @@ class Pipeline:
                     while self._unapplied:
                         await self._apply_message(self._unapplied[0])
         except LookupsStopped:
-            log.warning("pipeline.left_to_the_broker", messages=len(self._unapplied))
+            log.warning("pipeline.messages_not_applied", messages=len(self._unapplied))
         except CoreCrashed as crash:
             log.critical("pipeline.core_crashed", number=crash.number, topic=crash.topic, exc_info=crash.__cause__)
             self._crash = crash
@@ -205,8 +207,8 @@ class Pipeline:
 
     def _is_caught_up(self) -> bool:
         """Return whether all that has arrived is applied."""
-        handed = self._receiving is not None and self._receiving.done()
-        return not (handed or self._unapplied or self._source.queued)
+        has_received = self._receiving is not None and self._receiving.done()
+        return not (has_received or self._unapplied or self._source.queued)
 
     def _topic(self, message: Message) -> str:
         return message.topic.removeprefix(self._prefix)
@@ -217,10 +219,10 @@ class Pipeline:
         return not self._stopping.is_set()
 
     def _check_accounting(self) -> None:
-        wrong = {kind: count for kind, count in self.status().unaccounted.items() if count}
-        if wrong != self._unaccounted:
-            log.error("pipeline.books_disagree", unaccounted=wrong)
-        self._unaccounted = wrong
+        unaccounted = {kind: count for kind, count in self.status().unaccounted.items() if count}
+        if unaccounted != self._unaccounted:
+            log.error("pipeline.accounting_mismatch", unaccounted=unaccounted)
+        self._unaccounted = unaccounted
 
     async def _fire_deadlines(self) -> None:
         for until in self._deadlines.time_slices():
@@ -247,32 +249,33 @@ class Pipeline:
 
         A replay is a new input, received now. Its commit settles the request, so it happens exactly once.
         """
-        asked = await self._lookups.requested_replays()
+        requested = await self._lookups.requested_replays()
         replaying = self._committer.replaying
-        for given in asked:
-            if given.number in replaying:
+        for quarantined in requested:
+            if quarantined.number in replaying:
                 continue
             if not await self._wait_may_continue():
                 return False
-            replaying.add(given.number)
-            entry = await self._apply(
-                IncomingMessage(given.topic, given.payload, retained=given.retained, replayed=given.number)
+            replaying.add(quarantined.number)
+            message = IncomingMessage(
+                quarantined.topic, quarantined.payload, retained=quarantined.retained, replayed=quarantined.number
             )
-            log.info("pipeline.replayed", quarantined=given.number, number=entry.input.number)
-            self._received.add([given.topic])
-            self._queue.add(entry, replayed=given.number)
-        return len(asked) == REPLAYS
+            entry = await self._apply(message)
+            log.info("pipeline.replayed", quarantined=quarantined.number, number=entry.input.number)
+            self._received.add([quarantined.topic])
+            self._queue.add(entry, replayed=quarantined.number)
+        return len(requested) == REPLAYS
 
     async def _apply(self, message: IncomingMessage) -> JournalEntry:
         with self._reporting_crashes(message.topic, message):
             decoded = self._intake.receive(message, now=self._clock.now())
-            known = self._intake.pending_result(decoded)
-        if known is None and decoded.command is not None:
-            known = await self._lookups.find_command(*decoded.command)
+            record = self._intake.pending_result(decoded)
+        if record is None and decoded.command is not None:
+            record = await self._lookups.find_command(*decoded.command)
         with self._reporting_crashes(message.topic, message):
-            entry = self._intake.apply(decoded, known=known)
+            entry = self._intake.apply(decoded, known=record)
         if entry.disposition == CRASHED:
-            log.error("pipeline.crashed_before", topic=message.topic, number=entry.input.number)
+            log.error("pipeline.crashing_input_quarantined", topic=message.topic, number=entry.input.number)
         return entry
 
     @contextlib.contextmanager

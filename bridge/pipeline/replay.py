@@ -26,7 +26,7 @@ from bridge.domain.reports import Disposition, Outcome
 from bridge.ports.journal import Journal
 
 PAGE: Final = 1_000  # inputs read at a time: bounds the memory of a long replay
-DIFFERENCES_KEPT: Final = 20  # a changed rule differs everywhere; a few examples show which
+MAX_DIFFERENCES: Final = 20  # a changed rule differs everywhere; a few examples show which
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,9 @@ class ReplayFailed(Exception):
     """The core crashed on an input it had applied before: a bug of ours. Nothing may start on a partial state."""
 
     def __init__(self, number: int, topic: str) -> None:
-        super().__init__(f"input {number} on {topic or 'a tick'} was applied before, and now crashes the core")
+        super().__init__(
+            f"input {number} ({topic or 'a tick'}) was applied before, but its replay fails: start the former version"
+        )
         self.number = number
         self.topic = topic
 
@@ -64,7 +66,7 @@ class CheckpointUnreadable(Exception):
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"the journal's checkpoints are of another version of floor-bridge ({reason}): start that version"
+            f"the journal has checkpoints of another version of floor-bridge ({reason}): start that version"
         )
 
 
@@ -75,11 +77,11 @@ def restore_floor(plant: Plant, journal: Journal, *, decode: Decoder) -> Restore
     line, so all lines are restored at the number of the newest round. Raises `CheckpointUnreadable` and `ReplayFailed`.
     """
     checkpoints = journal.checkpoints()
-    number = max((each.number for each in checkpoints), default=0)
+    number = max((checkpoint.number for checkpoint in checkpoints), default=0)
     text = _plant_at(number, journal)
     try:
-        under = plant if text is None else plant_from_json(text)
-        floor = Floor.restore(under, {each.line: each.state for each in checkpoints})
+        plant_in_force = plant if text is None else plant_from_json(text)
+        floor = Floor.restore(plant_in_force, {checkpoint.line: checkpoint.state for checkpoint in checkpoints})
     except (msgspec.MsgspecError, ValidationError) as error:
         raise CheckpointUnreadable(str(error)) from error
     replayed = differences = 0
@@ -95,7 +97,7 @@ def restore_floor(plant: Plant, journal: Journal, *, decode: Decoder) -> Restore
                 text = entry.input.payload
             if difference is not None:
                 differences += 1
-                first = [*first, difference][:DIFFERENCES_KEPT]
+                first = [*first, difference][:MAX_DIFFERENCES]
         number = page[-1].input.number
     return RestoredFloor(floor, text, replayed, differences, tuple(first))
 
@@ -110,16 +112,16 @@ def _plant_at(number: int, journal: Journal) -> bytes | None:
 
 
 def _replay(floor: Floor, entry: JournalEntry, decode: Decoder) -> tuple[Floor, ReplayDifference | None]:
-    given = entry.input
+    input_ = entry.input
     try:
         floor, outcome = _apply(floor, entry, decode)
     except Exception as error:
-        raise ReplayFailed(given.number, given.topic) from error
+        raise ReplayFailed(input_.number, input_.topic) from error
     if outcome.disposition == entry.disposition and _same(outcome.events, entry):
         return floor, None
     return floor, ReplayDifference(
-        number=given.number,
-        topic=given.topic,
+        number=input_.number,
+        topic=input_.topic,
         was=entry.disposition,
         now=outcome.disposition,
         events_were=len(entry.events),
@@ -128,21 +130,21 @@ def _replay(floor: Floor, entry: JournalEntry, decode: Decoder) -> tuple[Floor, 
 
 
 def _apply(floor: Floor, entry: JournalEntry, decode: Decoder) -> tuple[Floor, Outcome]:
-    given = entry.input
-    if given.topic == TICK_TOPIC:
-        events = tuple(event for _, events in floor.tick(given.received_at) for event in events)
+    input_ = entry.input
+    if input_.topic == TICK_TOPIC:
+        events = tuple(event for _, events in floor.tick(input_.received_at) for event in events)
         return floor, Outcome(entry.disposition, events)
-    if given.topic == PLANT_TOPIC:
-        return apply_plant(floor, given)
-    if given.topic == ABSENCE_TOPIC:
-        return floor, apply_absence(floor, given)
-    if given.topic == CLOCK_TOPIC:
-        return floor, apply_clock_step(floor, given)
-    meaning = decode_input(given, decode)
+    if input_.topic == PLANT_TOPIC:
+        return apply_plant(floor, input_)
+    if input_.topic == ABSENCE_TOPIC:
+        return floor, apply_absence(floor, input_)
+    if input_.topic == CLOCK_TOPIC:
+        return floor, apply_clock_step(floor, input_)
+    meaning = decode_input(input_, decode)
     if isinstance(meaning, Disposition):
-        record_unapplied(floor, given, meaning)
+        record_unapplied(floor, input_, meaning)
         return floor, Outcome(meaning)
-    return floor, floor.apply(meaning, given.received_at)
+    return floor, floor.apply(meaning, input_.received_at)
 
 
 def _same(events: tuple[Event, ...], entry: JournalEntry) -> bool:

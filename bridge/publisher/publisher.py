@@ -66,7 +66,7 @@ class Publisher:
         """Publications refused by the broker's rules since the start: a configuration error to be shown."""
         self.stale_cleared = 0
         """Retained topics of ours that were stale, and were cleared or switched off, since the start."""
-        self.looks = 0
+        self.audits = 0
         """Completed audits of the retained messages: on each connection, once the publisher is up to date."""
 
     @property
@@ -99,34 +99,34 @@ class Publisher:
     async def run(self) -> None:
         """Publish until `stop`, however often the connection is lost."""
         async with asyncio.TaskGroup() as tasks:
-            telling = tasks.create_task(self._publish_status(), name="publisher-status")
+            status_task = tasks.create_task(self._publish_status(), name="publisher-status")
             await self._publish_events(tasks)
             self._audit.stop()
-            telling.cancel()
+            status_task.cancel()
 
     async def _publish_events(self, tasks: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
-        mark_at = loop.time() + SAVE_SECONDS
+        save_at = loop.time() + SAVE_SECONDS
         while True:
             self._woken.clear()
             events = await self._publish_next(tasks)
-            if loop.time() >= mark_at or (not events and self._stopping):
-                mark_at = loop.time() + (SAVE_SECONDS if await self._save_progress() else RETRY_SECONDS)
+            if loop.time() >= save_at or (not events and self._stopping):
+                save_at = loop.time() + (SAVE_SECONDS if await self._save_progress() else RETRY_SECONDS)
             if events:
                 continue
             if self._stopping:
                 return
-            await self._wait(mark_at - loop.time() if self._has_unsaved_progress else None)
+            await self._wait(save_at - loop.time() if self._has_unsaved_progress else None)
 
     async def _wait(self, seconds: float | None) -> None:
         """Wait for a commit, a change of the link, or the time to save the offset."""
         if self._woken.is_set():
             return
-        seen = self._target.status
+        link = self._target.status
         woken = asyncio.create_task(self._woken.wait(), name="publisher-woken")
-        changed = asyncio.create_task(self._target.wait_status_change(seen), name="publisher-link")
+        changed = asyncio.create_task(self._target.wait_status_change(link), name="publisher-link")
         try:
-            if not seen.connected or seen.generation == self._generation:
+            if not link.connected or link.generation == self._generation:
                 await asyncio.wait({woken, changed}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             woken.cancel()
@@ -151,10 +151,10 @@ class Publisher:
             plan = state.plan(events)
             await self._send(plan.publications)
         except BrokerUnavailable as gone:
-            log.info("publisher.waits", reason=gone.reason, published=self._published)
+            log.info("publisher.waiting", reason=gone.reason, published=self._published)
             return 0
         except JournalUnavailable as unavailable:
-            log.warning("publisher.waits", reason=str(unavailable), published=self._published)
+            log.warning("publisher.waiting", reason=str(unavailable), published=self._published)
             await asyncio.sleep(RETRY_SECONDS)
             self._woken.set()
             return 0
@@ -187,10 +187,10 @@ class Publisher:
         for start in range(0, len(publications), EVENT_WINDOW):
             await self._send(publications[start : start + EVENT_WINDOW])
         await self._send([self.status(online=True)])
-        log.info("publisher.restored", publications=len(publications))
+        log.info("publisher.retained_republished", publications=len(publications))
         return publications
 
-    async def _clear_stale(self, state: PublishedState, seen: AuditResult) -> None:
+    async def _clear_stale(self, state: PublishedState, audit: AuditResult) -> None:
         """Clear what the broker retains in our name but the journal does not know.
 
         No clear can hit what has just become current. Only this task publishes events, one step after the other. The
@@ -206,18 +206,18 @@ class Publisher:
         if self._audit.is_outdated and self._audit.try_again():
             return  # what was published since the reading is not in it
         plan = await asyncio.to_thread(  # for 20,000 topics it would block the loop for 0.1 s
-            state.plan_corrections, seen.scan, current=snapshot.events, pending=pending, lines=self._lines
+            state.plan_corrections, audit.scan, current=snapshot.events, pending=pending, lines=self._lines
         )
         for start in range(0, len(plan.publications), EVENT_WINDOW):
             await self._send(plan.publications[start : start + EVENT_WINDOW])
         self._confirm_plan(state, plan)
         self.stale_cleared += len(plan.publications)
-        log.info("publisher.looked", retained=seen.scan.messages, ghosts=len(plan.publications))
-        if plan.publications and not seen.scan.is_complete and self._audit.try_again():
+        log.info("publisher.audited", retained=audit.scan.messages, cleared=len(plan.publications))
+        if plan.publications and not audit.scan.is_complete and self._audit.try_again():
             return  # what was cleared makes room for what was left out
-        self._audit.log_incomplete(seen, state.find_missing(seen.restored, seen.scan))
+        self._audit.log_incomplete(audit, state.find_missing(audit.restored, audit.scan))
         self._audit.result = None
-        self.looks += 1
+        self.audits += 1
 
     async def _send(self, publications: Sequence[Publication]) -> None:
         """Publish in order; log and skip what the broker's rules refuse, for repeating would not help."""
@@ -247,7 +247,7 @@ class Publisher:
             await asyncio.to_thread(self._journal.mark_published, offset, retained=retained)
         except CommitFailed as failure:
             # nothing is lost: after a crash more events are published twice
-            log.warning("publisher.mark_failed", reason=failure.reason)
+            log.warning("publisher.offset_not_saved", reason=failure.reason)
             return False
         self._saved_offset = offset
         self._unsaved_retained.clear()
@@ -255,11 +255,11 @@ class Publisher:
 
     async def _publish_status(self) -> None:
         while True:
-            seen, status = self._target.status, self.status(online=True)
+            link, status = self._target.status, self.status(online=True)
             try:
                 await self._target.publish(status.topic, status.payload, retain=True)
             except BrokerUnavailable:
-                await self._target.wait_status_change(seen)
+                await self._target.wait_status_change(link)
                 continue
             except PublishRefused as refusal:
                 self._log_refusals(refusal, 1)

@@ -12,11 +12,11 @@ from bridge.domain.stream_status import StreamOwner
 from bridge.ports.broker import BrokerUnavailable, MqttVersion, RetainedMessageReader, SubscribeRefused
 
 READ_SECONDS = 30.0  # stops a reading that a slow broker, or one that withholds our status, would make endless
-MOST_READINGS = 20  # of one connection, while each is incomplete: stops us where clears have no effect
+MAX_READINGS = 20  # of one connection, while each is incomplete: stops us where clears have no effect
 FIRST_RETRY_SECONDS = 1.0
 MAX_RETRY_SECONDS = 30.0
-QUEUE_TOO_SHORT = "the broker left some out: its queue is too short (Mosquitto: max_queued_messages)"
-NOT_READABLE = "the broker withholds what we publish: its rules (see mosquitto/acl.services), or it does not retain it"
+QUEUE_TOO_SHORT = "the broker did not send all: its queue is too short (Mosquitto: max_queued_messages)"
+NOT_READABLE = "the broker did not return our retained messages: check its ACL (mosquitto/acl.services) and retention"
 
 log = structlog.get_logger(__name__)
 
@@ -56,14 +56,14 @@ class RetainedAudit:
     ) -> None:
         """Start a reading in this task group, after the stream's own status and `restored` were confirmed."""
         self.stop()
-        self._readings_left = MOST_READINGS
+        self._readings_left = MAX_READINGS
         self._start_reading = lambda: tasks.create_task(
             self._read_retained(protocol, restored, done), name="publisher-retained"
         )
         self._running = self._start_reading()
 
     def try_again(self) -> bool:
-        """Read again on this connection and discard the result; return False after `MOST_READINGS` readings."""
+        """Read again on this connection and discard the result; return False after `MAX_READINGS` readings."""
         self._readings_left -= 1
         if self._readings_left <= 0:
             return False
@@ -77,18 +77,18 @@ class RetainedAudit:
         if self._running is not None:
             self._running.cancel()
 
-    def log_incomplete(self, seen: AuditResult, missing: Sequence[str]) -> None:
+    def log_incomplete(self, audit: AuditResult, missing: Sequence[str]) -> None:
         """Log what may have been missed, once per reason. `missing`: topics that must have been there."""
-        reason = seen.reason
-        if reason is None and not seen.scan.is_complete:
+        reason = audit.reason
+        if reason is None and not audit.scan.is_complete:
             reason = QUEUE_TOO_SHORT
         if reason is None and missing:
             reason = NOT_READABLE
         if reason is not None and reason != self._logged_reason:
             log.warning(
-                "publisher.retained_incomplete",
+                "publisher.audit_incomplete",
                 reason=reason,
-                seen=seen.scan.messages,
+                retained=audit.scan.messages,
                 missing=len(missing),
                 example=missing[0] if missing else None,
             )
@@ -105,14 +105,14 @@ class RetainedAudit:
                     await self._reader.read(reading.filters, reading.add, protocol=protocol)
             except BrokerUnavailable as gone:
                 # the publisher's own connection may be up; if it is lost too, a new audit starts
-                log.info("publisher.look_failed", reason=gone.reason, retry_seconds=delay)
+                log.info("publisher.audit_failed", reason=gone.reason, retry_seconds=delay)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, MAX_RETRY_SECONDS)
                 continue
             except TimeoutError:
-                reason: str | None = f"not done within {READ_SECONDS:g} s"
+                reason: str | None = f"not complete within {READ_SECONDS:g} s"
             except SubscribeRefused as refused:
-                reason = f"the broker does not let us read: {refused}"
+                reason = f"the broker refused the subscription: {refused}"
             else:
                 reason = reading.stop_reason
             self.result = AuditResult(reading, restored, reason)

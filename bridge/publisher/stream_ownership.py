@@ -12,8 +12,8 @@ from bridge.domain.messages import Message
 from bridge.domain.stream_status import STATUS_SECONDS, StreamOwner, StreamStatus, read_status, status_topic
 from bridge.ports.broker import BrokerUnavailable, StatusChannel, TopicRefused
 
-REACH_SECONDS = 2.0  # a broker that has not answered by then does not hold up the start
-LIFE_SECONDS = 3 * STATUS_SECONDS  # a live process has published its status by then
+CONNECT_SECONDS = 2.0  # a broker that has not answered by then does not hold up the start
+LIVENESS_SECONDS = 3 * STATUS_SECONDS  # a live process has published its status by then
 
 log = structlog.get_logger(__name__)
 
@@ -60,32 +60,32 @@ class StreamOwnership:
         If the broker is unreachable the stream stays unclaimed, and `watch` detects a rival later.
         """
         try:
-            async with asyncio.timeout(REACH_SECONDS):
+            async with asyncio.timeout(CONNECT_SECONDS):
                 while not self._channel.status.connected:
                     await self._channel.wait_status_change(self._channel.status)
                 await self._channel.publish(self._echo, b"")
-                known = await self._read_retained_rival()
+                rival = await self._read_retained_rival()
         except (TimeoutError, BrokerUnavailable, TopicRefused) as error:
-            reason = self._channel.status.reason or str(error) or "what we publish is not delivered to us"
+            reason = self._channel.status.reason or str(error) or "the broker does not deliver our own publications"
             log.warning("stream.unclaimed", stream=self._stream, reason=reason)
             return
-        if known is None or not known.online:
+        if rival is None or not rival.online:
             return
-        log.info("stream.listening", stream=self._stream, epoch=known.epoch, seconds=LIFE_SECONDS)
+        log.info("stream.owner_check", stream=self._stream, epoch=rival.epoch, seconds=LIVENESS_SECONDS)
         try:
-            async with asyncio.timeout(LIFE_SECONDS):
+            async with asyncio.timeout(LIVENESS_SECONDS):
                 await self._wait_rival_gone()
         except TimeoutError:
-            log.info("stream.abandoned", stream=self._stream, epoch=known.epoch)
+            log.info("stream.owner_gone", stream=self._stream, epoch=rival.epoch)
 
     async def _read_retained_rival(self) -> StreamStatus | None:
         """Return the retained status of another process; the echo arrives after all retained messages."""
-        known = None
+        rival = None
         while True:
             message = await self._next()
             if message.topic == self._echo:
-                return known
-            known = self._parse_rival(message) or known
+                return rival
+            rival = self._parse_rival(message) or rival
 
     async def _wait_rival_gone(self) -> None:
         """Return when the other process goes offline; raise `StreamTaken` when it publishes a live status."""
@@ -112,7 +112,7 @@ class StreamOwnership:
                 raise StreamTaken(self._stream, rival)
             if rival.owner != self._logged_rival:
                 self._logged_rival = rival.owner
-                log.error("stream.rival", stream=self._stream, epoch=rival.epoch, since=rival.since)
+                log.error("stream.second_publisher", stream=self._stream, epoch=rival.epoch, since=rival.since)
 
     async def _next(self) -> Message:
         (message,) = await self._channel.receive(most=1)

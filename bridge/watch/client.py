@@ -67,7 +67,7 @@ class WatchClient:
             except ServerSilent:
                 pass  # already reported
             except websockets.InvalidURI as error:
-                raise WatchEnded(f"{error}; such as ws://127.0.0.1:8080/ws") from error
+                raise WatchEnded(f"{error}; example: ws://127.0.0.1:8080/ws") from error
             except (OSError, websockets.InvalidHandshake) as error:  # also from a front that is being stopped
                 if connected:
                     raise
@@ -79,9 +79,9 @@ class WatchClient:
         """Return the `reason`, and an `advice` if the server that answers is not a front."""
         if not isinstance(error, websockets.InvalidStatus):
             return {"reason": str(error)}
-        advice = f"{self.url} answers, but is no front: {error}"
+        advice = f"{self.url} responds, but is not a front: {error}"
         if error.response.status_code == NOT_SERVED_STATUS:
-            advice = f"no dashboards are served at {self.url}; where fronts run apart, name one by --url"
+            advice = f"{self.url} serves no dashboards; with separate fronts, give the address of one with --url"
         return {"reason": str(error), "advice": advice}
 
     def _connect(self) -> websockets.connect:
@@ -123,14 +123,14 @@ class WatchClient:
         self.on_frame(frame)
         if frame["type"] == "error" and frame["code"] in REFUSAL_CODES:
             self.refused_ids.add(frame.get("id"))
-            if self.refused_ids.issuperset(each["id"] for each in self.subscriptions):
-                raise WatchEnded(f"nothing to watch: {frame['message']}")
+            if self.refused_ids.issuperset(subscription["id"] for subscription in self.subscriptions):
+                raise WatchEnded(f"no subscription was accepted: {frame['message']}")
         self.event_count += "offset" in frame
         return self.event_limit is not None and self.event_count >= self.event_limit
 
     def _process_close(self, closed: websockets.ConnectionClosed) -> None:
         if closed.rcvd is None:
-            self.on_frame({"type": "link_lost", "reason": "the server ended it without a goodbye"})
+            self.on_frame({"type": "link_lost", "reason": "the server closed it without a close frame"})
             return
         text = f"the server closed the connection: {closed.rcvd.code} {closed.rcvd.reason}".strip()
         if closed.rcvd.code in FINAL_CLOSE_CODES:

@@ -55,7 +55,7 @@ class _LinePrinter:
         advice = frame.get("advice")
         if not self._is_lost:
             what = "connection lost" if self._was_connected else "no connection"
-            self._print(f"[yellow]{what}; trying again[/] ({escape(advice or frame['reason'])})")
+            self._print(f"[yellow]{what}; reconnecting[/] ({escape(advice or frame['reason'])})")
         elif advice is not None and advice not in self._printed_advice:
             self._print(f"[yellow]{escape(advice)}[/]")
         self._is_lost = True
@@ -67,7 +67,7 @@ class _LinePrinter:
 
 
 def _format_conflated(counts: dict[str, int]) -> str:
-    return f"(left out for later ones: {', '.join(f'{count} {name}' for name, count in counts.items())})"
+    return f"(superseded and not sent: {', '.join(f'{count} {name}' for name, count in counts.items())})"
 
 
 def _format_error(frame: Frame) -> str:
@@ -92,16 +92,16 @@ def _format_event(frame: Frame) -> str:
 
 def _format_quality(quality: dict[str, Any]) -> str:
     """Return what limits the trust in an event, prominent fields first; includes fields that a later version adds."""
-    said = {
+    limits = {
         name: value
         for name, value in quality.items()
         if value is not None and value is not False and value != UNREMARKABLE_QUALITY.get(name)
     }
-    names = sorted(said, key=lambda name: name not in PROMINENT_QUALITY)
+    names = sorted(limits, key=lambda name: name not in PROMINENT_QUALITY)
     return " ".join(
         f"[bold red]{PROMINENT_QUALITY[name]}[/]"
         if name in PROMINENT_QUALITY
-        else f"[yellow]{escape(_format_field(name, said[name]))}[/]"
+        else f"[yellow]{escape(_format_field(name, limits[name]))}[/]"
         for name in names
     )
 

@@ -39,7 +39,7 @@ from bridge.wiring.front_side import FrontSide
 from bridge.wiring.pipeline_side import PipelineSide
 
 STOP_SECONDS: Final = 9.0  # of the 10 s after which Docker and others kill
-LINK_LOOK_SECONDS: Final = 0.25  # delay in reporting a lost broker or a silent pipeline: within 5 s with two keepalives
+LINK_POLL_SECONDS: Final = 0.25  # delay in reporting a lost broker or a silent pipeline: within 5 s with two keepalives
 START_ERRORS: Final = (
     plant_file.PlantFileError,
     PolicyError,
@@ -94,7 +94,7 @@ class Prepared:
 def prepare(settings: Settings, role: ProcessRole) -> Iterator[Prepared]:
     """Read files, keys and journal, and listen; on failure raise `StartError` and leave nothing open."""
     if role is ProcessRole.FRONT and settings.time.scale != 1:
-        raise StartError("time.scale: a simulation is one process; a front apart would run through a time of its own")
+        raise StartError("time.scale: a separate front cannot run with a scale other than 1; use --role both")
     with contextlib.ExitStack() as stack:
         try:
             plant = plant_file.load(settings.plant_file)
@@ -130,13 +130,13 @@ def _restore_floor(plant: Plant, journal: SqliteJournal, decode: DecoderTable, c
     restored = restore_floor(plant, journal, decode=decode)
     log.info("floor.restored", replayed=restored.replayed, differences=restored.differences)
     for difference in restored.first_differences:
-        log.warning("floor.replays_differently", number=difference.number, topic=difference.topic)
+        log.warning("floor.replay_differs", number=difference.number, topic=difference.topic)
     since = journal_absence(restored, journal, decode=decode, now=now, clock_trusted=not clock.is_ahead_of_wall())
     if since is not None:
-        log.warning("floor.unwatched", reason="restart", since=rfc3339(since), seconds=(now - since) / 1_000)
+        log.warning("floor.unobserved", reason="restart", since=rfc3339(since), seconds=(now - since) / 1_000)
     adopted = journal_plant(plant, restored, journal, decode=decode, now=now)
     if adopted.changed:
-        log.info("plant.taken", lines=len(plant.lines), retired=adopted.retired)
+        log.info("plant.changed", lines=len(plant.lines), retired=adopted.retired)
     return adopted.floor
 
 
@@ -214,7 +214,7 @@ class Bridge:
             serving = [tasks.create_task(self._serve_web(), name="web")]
             if self._pipeline is not None and self._front is not None:
                 serving.append(tasks.create_task(self._report_link(self._pipeline, self._front), name="link"))
-            log.info("bridge.up", part=self._role.value, address=self._address)
+            log.info("bridge.started", role=self._role.value, address=self._address)
             await stop.wait()
             log.info("bridge.stopping")
             exit_within(STOP_SECONDS)
@@ -251,7 +251,7 @@ class Bridge:
             front.front.set_link_state(
                 broker_connected=pipeline.is_connected, stream_live=status.ready, last_seen=status.committed_at
             )
-            await asyncio.sleep(LINK_LOOK_SECONDS)
+            await asyncio.sleep(LINK_POLL_SECONDS)
 
     def _ready(self) -> tuple[bool, str]:
         """Return whether dashboards see a live floor with a correct clock, and the reason."""

@@ -46,22 +46,22 @@ async def run_checks(config: Path, *, offline: bool) -> list[CheckResult]:
         settings = settings_module.load(config)
     except SettingsError as error:
         return [CheckResult("settings", ok=False, text=str(error))]
-    findings = [
+    results = [
         CheckResult("settings", ok=True, text=str(config)),
-        _finding("plant", lambda: _plant(settings)),
-        _finding("policy", lambda: _policy(settings)),
-        _finding("tokens", lambda: _tokens(settings)),
-        _finding("journal", lambda: _journal(settings)),
+        _run_check("plant", lambda: _plant(settings)),
+        _run_check("policy", lambda: _policy(settings)),
+        _run_check("tokens", lambda: _tokens(settings)),
+        _run_check("journal", lambda: _journal(settings)),
     ]
-    if all(each.ok for each in findings if each.name in ("plant", "journal")):
-        findings.append(_finding("counters", lambda: _counters(settings)))
+    if all(result.ok for result in results if result.name in ("plant", "journal")):
+        results.append(_run_check("counters", lambda: _counters(settings)))
     if not offline:
         reads = build_decoders(max_bytes=settings.broker.max_payload_bytes).subscriptions
-        findings += [
-            CheckResult("broker", ok=each.ok, text=f"{each.name}: {each.text}")
-            for each in await probe_broker(settings.broker, root=settings.root, reads=reads)
+        results += [
+            CheckResult("broker", ok=result.ok, text=f"{result.name}: {result.text}")
+            for result in await probe_broker(settings.broker, root=settings.root, reads=reads)
         ]
-    return findings
+    return results
 
 
 def explain_subscription(settings: Settings, token: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -80,14 +80,16 @@ def explain_empty_access(settings: Settings, token: str, roles: Sequence[str]) -
     policy = _policy_of(settings)
     if _viewer(settings, token, policy).read_grants.all:
         return None
-    known = ", ".join(policy.roles)
+    roles_of_policy = ", ".join(policy.roles)
     if not roles:
-        return f"shows nothing without --role: {known}"
+        return f"gives no access without --role, one of: {roles_of_policy}"
     if unknown := [role for role in roles if role not in policy.roles]:
-        return f"shows nothing: no role {', '.join(unknown)} in the policy, which has {known}"
+        return f"gives no access: unknown role {', '.join(unknown)}; the policy has {roles_of_policy}"
     filters = ", ".join(text for role in Role if role in roles for text in policy.roles[role].read)
     wanted = " or ".join(f"--{claim}" for claim in ("site", "area", "line") if f"{{{claim}}}" in filters)
-    return f"shows nothing: {', '.join(roles)} may read {filters or 'nothing'}" + (f"; give {wanted}" if wanted else "")
+    return f"gives no access: {', '.join(roles)} may read {filters or 'nothing'}" + (
+        f"; give {wanted}" if wanted else ""
+    )
 
 
 def _policy_of(settings: Settings) -> Policy:
@@ -107,7 +109,7 @@ def _viewer(settings: Settings, token: str, policy: Policy) -> Viewer:
         raise CheckError(str(error)) from error
 
 
-def _finding(name: str, check: Callable[[], str]) -> CheckResult:
+def _run_check(name: str, check: Callable[[], str]) -> CheckResult:
     try:
         return CheckResult(name, ok=True, text=check())
     except (CheckError, plant_file.PlantFileError, PolicyError, TokenKeyError, JournalError) as error:
@@ -122,7 +124,7 @@ def _plant(settings: Settings) -> str:
 
 def _policy(settings: Settings) -> str:
     policy = policy_file.load(settings.policy_file)
-    return f"{settings.policy_file or 'the one that ships'}: {len(policy.roles)} roles"
+    return f"{settings.policy_file or 'default policy'}: {len(policy.roles)} roles"
 
 
 def _tokens(settings: Settings) -> str:
@@ -134,17 +136,17 @@ def _journal(settings: Settings) -> str:
     path = settings.journal.path
     if not path.exists():
         require_no_leftovers(path, marker=read_marker(path))
-        folder = next(each for each in path.absolute().parents if each.exists())
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise JournalError(f"{path}: no journal can be kept there: {folder} is not a folder that we may write to")
-        return f"{path}: new, made at the first start"
+            raise JournalError(f"{path}: cannot open a journal there: {folder} is not a writable folder")
+        return f"{path}: will be created at the first start"
     try:
         JournalLock.acquire(path).close()
         journal = SqliteReader.open(path, stream=settings.stream)
     except JournalInUse:
         return f"{path}: in use by a running bridge"
     except JournalTooOld as old:  # perhaps a check before the update, while the older version is still in use
-        return f"{path}: schema {old.found}, brought to {old.known} by the next start"
+        return f"{path}: schema {old.found}; the next start migrates it to {old.known}"
     try:
         position = journal.position()
     finally:
@@ -156,30 +158,30 @@ def _counters(settings: Settings) -> str:
     """Compare the plant file's maximum rates with the rates seen up to the journal's last checkpoints."""
     path = settings.journal.path
     if not path.exists():
-        return "nothing counted yet"
+        return "no counts yet"
     try:
         journal = SqliteReader.open(path, stream=settings.stream)
     except JournalTooOld:
-        return f"{path}: known after the next start"
+        return f"{path}: available after the next start migrates the journal"
     try:
-        checkpoints = {each.line: each.state for each in journal.checkpoints()}
+        checkpoints = {checkpoint.line: checkpoint.state for checkpoint in journal.checkpoints()}
     finally:
         journal.close()
     try:
         fits = Floor.restore(plant_file.load(settings.plant_file), checkpoints).counter_fits()
     except msgspec.MsgspecError as error:
-        raise CheckError(f"{path}: its checkpoints are of another version of floor-bridge: {error}") from error
+        raise CheckError(f"{path}: checkpoints of another version of floor-bridge: {error}") from error
     if low := [_too_low(*machine, fit) for machine, fit in fits.items() if fit.max_rate_is_too_low]:
-        remedy = f"set one and a half times the rated speed in {settings.plant_file} (docs/plant.md, counters)"
+        remedy = f"set 1.5 times the rated speed in {settings.plant_file} (docs/plant.md, counters)"
         raise CheckError(f"{'; '.join(low)}: {remedy}, then restart")
     doubtful = [_doubtful(*machine, fit) for machine, fit in fits.items() if fit.held or fit.released or fit.refused]
-    return "; ".join(doubtful) or "every piece counted at once"
+    return "; ".join(doubtful) or "no pieces held or refused"
 
 
 def _too_low(line: str, equipment: str, fit: CounterFit) -> str:
-    return f"{line}/{equipment}: makes up to {fit.proven_rate:.0f} a minute, max_rate_per_minute is {fit.max_rate:g}"
+    return f"{line}/{equipment}: up to {fit.proven_rate:.0f} a minute, but max_rate_per_minute is {fit.max_rate:g}"
 
 
 def _doubtful(line: str, equipment: str, fit: CounterFit) -> str:
     text = f"{line}/{equipment}: {fit.held} pieces held, {fit.released} released, {fit.refused} refused"
-    return f"{text} (a difference of registers, no production: is its register read right?)" if fit.refused else text
+    return f"{text} (differences of registers, not production: check how the register is read)" if fit.refused else text

@@ -75,12 +75,12 @@ class FrontSide:
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Start the tasks in this group; `cancel` ends them."""
         self._tasks = [
-            tasks.create_task(self._broker_link.run(), name="broker-desk"),
+            tasks.create_task(self._broker_link.run(), name="broker-front"),
             tasks.create_task(self.front.run(), name="front"),
             tasks.create_task(self._close_revoked(), name="revocations"),
         ]
         if self._replica is not None:
-            self._tasks.append(tasks.create_task(self._replica.run(), name="follower"))
+            self._tasks.append(tasks.create_task(self._replica.run(), name="replica"))
 
     async def drain(self) -> None:
         """Close every dashboard's connection, with a time to reconnect."""
@@ -107,4 +107,4 @@ class FrontSide:
             await asyncio.sleep(REVOCATION_POLL_SECONDS)
             if self._authenticator.revocations() is not revocations:
                 revocations = self._authenticator.revocations()
-                log.info("access.ended", connections=self.front.close_revoked(revocations))
+                log.info("access.revoked", connections=self.front.close_revoked(revocations))

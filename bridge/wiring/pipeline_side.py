@@ -60,7 +60,7 @@ class PipelineSide:
             password=broker.password,
             subscriptions=[(f"{root}/{text}", 1) for text in decode.subscriptions],
         )
-        self._outlet = make_client(
+        self._publisher_link = make_client(
             broker,
             client_id=f"floor-{stream}-publisher",
             durable=False,
@@ -73,7 +73,7 @@ class PipelineSide:
         self._drops = BrokerDrops()  # Mosquitto retains it for only a minute, and publishes it again when it changes
         self._status_channel = make_client(
             broker,
-            client_id=f"floor-{stream}-ear-{owner.id}",
+            client_id=f"floor-{stream}-ownership-{owner.id}",
             durable=False,
             username=broker.username,
             password=broker.password,
@@ -81,7 +81,7 @@ class PipelineSide:
         )
         self._ownership = StreamOwnership(self._status_channel, root=root, stream=stream, owner=owner)
         self.publisher = Publisher(
-            self._outlet,
+            self._publisher_link,
             RetainedReader(
                 broker, client_id=f"floor-{stream}-retained", username=broker.username, password=broker.password
             ),
@@ -128,14 +128,14 @@ class PipelineSide:
     def clock_fault(self) -> str | None:
         """Return what is wrong with the host's clock, None if nothing is."""
         behind = self._clock.wall_offset_seconds()
-        return f"the host's clock is {behind:.0f} s behind what is journalled" if behind > BEHIND_SECONDS else None
+        return f"the host's clock is {behind:.0f} s behind the journal" if behind > BEHIND_SECONDS else None
 
     async def claim(self, tasks: asyncio.TaskGroup) -> None:
         """Claim the stream, and keep watching in this group for another publisher of it. Call it before `start`.
 
         Raises `StreamTaken`; the watching task raises it too.
         """
-        self._tasks.append(tasks.create_task(self._status_channel.run(), name="broker-ear"))
+        self._tasks.append(tasks.create_task(self._status_channel.run(), name="broker-ownership"))
         await self._ownership.claim()
         self._tasks.append(tasks.create_task(self._ownership.watch(), name="ownership"))
 
@@ -195,13 +195,13 @@ class PipelineSide:
 
     def _links(self) -> Iterator[tuple[str, BrokerClient]]:
         yield "intake", self._intake
-        yield "publisher", self._outlet
+        yield "publisher", self._publisher_link
         yield "ownership", self._status_channel
 
     async def _watch_drops(self) -> None:
         """Log when the broker drops messages: it reports success to their publishers, so nothing else shows it."""
         while True:
-            for message in await self._outlet.receive(most=10):
+            for message in await self._publisher_link.receive(most=10):
                 more = self._drops.update(message.payload)
                 if more:
-                    log.error("broker.drops_messages", dropped=self._drops.total, more=more)
+                    log.error("broker.messages_dropped", dropped=self._drops.total, more=more)

@@ -337,7 +337,7 @@ def test_a_private_key_or_no_key_at_all_refuses_to_start(tmp_path: Path) -> None
     private = ed25519.Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     for content in (private, b"", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"):
         settings.public_key_file.write_bytes(content)
-        with pytest.raises(TokenKeyError, match="no public key"):
+        with pytest.raises(TokenKeyError, match="not a public key"):
             TokenVerifier(settings)
     settings.public_key_file.unlink()
     with pytest.raises(TokenKeyError):

@@ -133,7 +133,7 @@ async def test_a_board_that_may_read_nothing_is_not_green_until_it_may(tmp_path:
         nothing, one_line = token(roles=("operator",), lines=[]), token(roles=("operator",), lines=["L1"])
         await page.goto(f"{served.http}/#token={nothing}")
         for _ in range(2):
-            await expect(page.locator("body.stale #link")).to_contain_text("may read no", timeout=DEADLINE_MS)
+            await expect(page.locator("body.stale #link")).to_contain_text("no read access", timeout=DEADLINE_MS)
             await page.evaluate("token => { location.hash = `token=${token}`; }", one_line)
             await expect(page.locator("body:not(.stale) #link")).to_have_text("live", timeout=DEADLINE_MS)
             await expect(page.locator("#counts")).to_contain_text("open calls1", timeout=DEADLINE_MS)
@@ -148,7 +148,7 @@ async def test_the_board_comes_back_and_shows_what_it_missed_once(tmp_path: Path
             await expect(page.locator("#events tr")).to_have_count(1, timeout=DEADLINE_MS)
             await page.wait_for_function("positions.main && positions.main.offset === 1")
             port = served.port
-        await expect(page.locator("body.stale #link")).to_contain_text("trying again", timeout=DEADLINE_MS)
+        await expect(page.locator("body.stale #link")).to_contain_text("reconnecting", timeout=DEADLINE_MS)
         async with served_front(tmp_path, port=port) as served:
             served.commit(call())
             await expect(page.locator("#link")).to_have_text("live", timeout=DEADLINE_MS)
@@ -160,10 +160,10 @@ async def test_the_seconds_to_the_next_connection_count_down(tmp_path: Path) -> 
     async with browser_page() as page:
         async with served_front(tmp_path) as served:
             await open_board(page, served)
-        await page.evaluate("""ended({ code: 1012, reason: '{"retry_after": 6}' })""")
+        await page.evaluate("""onClosed({ code: 1012, reason: '{"retry_after": 6}' })""")
         for seconds in (5, 3):
             await expect(page.locator("#link")).to_have_text(
-                f"connection lost: trying again in {seconds} s", timeout=DEADLINE_MS
+                f"connection lost: reconnecting in {seconds} s", timeout=DEADLINE_MS
             )
 
 

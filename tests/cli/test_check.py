@@ -35,7 +35,7 @@ async def test_a_greatest_rate_that_is_too_low_is_named_with_the_rate_seen(confi
     found = await counters(config)
     assert not found.ok
     assert found.text.endswith(
-        "/Bagger-1: makes up to 3000 a minute, max_rate_per_minute is 120: set one and a half times the rated speed in "
+        "/Bagger-1: up to 3000 a minute, but max_rate_per_minute is 120: set 1.5 times the rated speed in "
         f"{DEMO_PLANT} (docs/plant.md, counters), then restart"
     )
 
@@ -54,17 +54,17 @@ async def test_refused_pieces_come_with_how_to_read_them(config: Path, tmp_path:
     assert found.ok
     assert found.text.endswith(
         "/Bagger-1: 0 pieces held, 0 released, 4000000000 refused "
-        "(a difference of registers, no production: is its register read right?)"
+        "(differences of registers, not production: check how the register is read)"
     )
 
 
 async def test_counters_that_fit_are_said_to_fit(config: Path, tmp_path: Path) -> None:
     journal_with(tmp_path / ".floor" / "journal.db", 0, 10, 20)
-    assert (await counters(config)).text == "every piece counted at once"
+    assert (await counters(config)).text == "no pieces held or refused"
 
 
 async def test_without_a_journal_nothing_was_counted(config: Path) -> None:
-    assert await counters(config) == checks.CheckResult("counters", ok=True, text="nothing counted yet")
+    assert await counters(config) == checks.CheckResult("counters", ok=True, text="no counts yet")
 
 
 async def test_checkpoints_of_another_version_are_a_finding(config: Path, tmp_path: Path) -> None:

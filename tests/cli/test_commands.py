@@ -33,7 +33,7 @@ def test_help_names_every_command_and_what_to_start_with(tmp_path: Path) -> None
 def test_missing_settings_are_named_by_every_command(tmp_path: Path, command: str) -> None:
     ended = floor(tmp_path, *command.split())
     assert ended.returncode == 1
-    assert "no settings file: name one with --config, or start the demo" in ended.stdout + ended.stderr
+    assert "no settings file: name one with --config, or start `floor demo`" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -58,7 +58,7 @@ def test_check_is_content_with_a_right_house_and_leaves_no_journal(tmp_path: Pat
     write_config(tmp_path, broker_port=mosquitto.port)
     ended = floor(tmp_path, "check")
     assert ended.returncode == 0, ended.stdout
-    assert ended.stdout.endswith("all is well\n")
+    assert ended.stdout.endswith("all checks passed\n")
     assert "FAIL" not in ended.stdout
     assert ended.stderr == ""
     assert not (tmp_path / ".floor").exists()
@@ -123,7 +123,7 @@ def test_check_leaves_an_older_journal_to_the_next_start(tmp_path: Path) -> None
     before = path.read_bytes()
     ended = floor(tmp_path, "check", "--offline")
     assert ended.returncode == 0
-    assert f"journal.db: schema 1, brought to {SCHEMA} by the next start" in ended.stdout
+    assert f"journal.db: schema 1; the next start migrates it to {SCHEMA}" in ended.stdout
     assert path.read_bytes() == before
 
 
@@ -138,8 +138,8 @@ def test_a_token_is_all_that_stdout_holds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ((), "shows nothing without --role: admin,"),
-        (("--role", "amdin"), "no role amdin in the policy, which has admin,"),
+        ((), "gives no access without --role, one of: admin,"),
+        (("--role", "amdin"), "unknown role amdin; the policy has admin,"),
         (("--role", "operator"), "operator may read +/+/{line}/#; give --line"),
     ],
     ids=["no role", "unknown role", "no line"],
@@ -162,7 +162,7 @@ def test_no_token_is_made_that_the_bridge_would_refuse(tmp_path: Path) -> None:
     config.write_text('[token]\nalgorithm = "RS256"\npublic_key_file = "key.pem"\n')
     ended = floor(tmp_path, "token", "--user", "eva", "--role", "admin")
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert "tokens are issued with HS256 only" in ended.stderr
+    assert "tokens can be issued with HS256 only" in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_schema_names_a_folder_it_cannot_write(tmp_path: Path) -> None:
 def test_watch_refuses_what_is_no_address(tmp_path: Path, url: str) -> None:
     ended = floor(tmp_path, "watch", "--url", url, "--token", "x")
     assert ended.returncode == 1
-    assert "such as ws://127.0.0.1:8080/ws" in ended.stderr
+    assert "example: ws://127.0.0.1:8080/ws" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -231,10 +231,10 @@ async def test_watch_ends_where_nothing_would_ever_come(tmp_path: Path, mosquitt
     async with bridge_process(tmp_path, mosquitto):
         unknown = await asyncio.to_thread(floor, tmp_path, "watch", "banana")
         assert unknown.returncode == 1
-        assert "nothing to watch: 'banana' is none of line" in unknown.stderr
+        assert "no subscription was accepted: 'banana' is none of line" in unknown.stderr
         refused = await asyncio.to_thread(floor, tmp_path, "watch", "line:L1", "--role", "amdin")
         assert refused.returncode == 1
-        assert "nothing to watch" in refused.stderr
+        assert "no subscription was accepted" in refused.stderr
         stranger = await asyncio.to_thread(floor, tmp_path, "watch", "--token", "a.b.c")
         assert stranger.returncode == 1
         assert "1008" in stranger.stderr
@@ -243,8 +243,8 @@ async def test_watch_ends_where_nothing_would_ever_come(tmp_path: Path, mosquitt
 @pytest.mark.parametrize(
     ("subscriptions", "said"),
     [
-        (("downtime:L9",), "the plant has no line L9: L1, L2, L3, L4\n"),
-        (("line:site/area/L8", "oee:L1"), "the plant has no line L8: L1, L2, L3, L4\n"),
+        (("downtime:L9",), "the plant has no line L9; it has L1, L2, L3, L4\n"),
+        (("line:site/area/L8", "oee:L1"), "the plant has no line L8; it has L1, L2, L3, L4\n"),
         (("downtime:L1", "job:me", "equipment:Bagger-1", "banana", "line"), ""),
     ],
 )
@@ -302,7 +302,7 @@ async def test_watch_tells_what_keeps_it_waiting_and_ends_at_ctrl_c(tmp_path: Pa
     process = await start_watch(tmp_path, f"ws://127.0.0.1:{port}/ws")
     assert process.stdout is not None
     async with asyncio.timeout(30):
-        assert b"no connection; trying again" in await process.stdout.readline()
+        assert b"no connection; reconnecting" in await process.stdout.readline()
         async with await asyncio.start_server(other, "127.0.0.1", port):
             while b"HTTP 404" not in await process.stdout.readline():
                 assert process.returncode is None

@@ -55,7 +55,7 @@ def test_the_list_is_newest_first_and_safe_to_look_at(folder: Path) -> None:
     assert listed(folder, "--reason", "syntax") == {4: "waiting", 1: "waiting"}
     assert listed(folder, "--topic", "report/+/+/L1/#") == {5: "waiting", 3: "waiting", 1: "waiting"}
     assert list(listed(folder, "--limit", "2")) == [5, 4]
-    assert "and older ones: --limit 4" in floor(folder, "quarantine", "list", "--limit", "2").stdout
+    assert "there are older ones: --limit 4" in floor(folder, "quarantine", "list", "--limit", "2").stdout
     refused = floor(folder, "quarantine", "list", "--topic", "a/#/b")
     assert (refused.returncode, refused.stdout) == (2, "")
 
@@ -87,8 +87,8 @@ def test_bytes_are_shown_with_nothing_a_terminal_would_obey(folder: Path) -> Non
     assert "7b 22 73 74" in floor(folder, "quarantine", "show", "3", "--hex").stdout
     long = floor(folder, "quarantine", "show", "5").stdout
     assert len(long) < 3_000
-    assert "65536 bytes held of more" in long
-    assert "and 63,488 bytes more: --whole" in long
+    assert "65536 bytes kept of a longer payload" in long
+    assert "63,488 more bytes: --whole" in long
     missing = floor(folder, "quarantine", "show", "2")
     assert (missing.returncode, missing.stdout) == (2, "")
     assert "no quarantined input 2 is held" in missing.stderr
@@ -97,9 +97,9 @@ def test_bytes_are_shown_with_nothing_a_terminal_would_obey(folder: Path) -> Non
 def test_a_stopped_bridge_is_asked_and_what_is_dropped_is_gone(folder: Path) -> None:
     ended = floor(folder, "quarantine", "replay", "3", "4", "5", "2", "--wait", "0")
     assert ended.returncode == 1
-    assert "5: its bytes are not held whole" in ended.stdout
-    assert "2: no such input is quarantined" in ended.stdout
-    assert "2 asked: a running bridge takes them in soon" in ended.stdout
+    assert "5: its payload was not kept completely" in ended.stdout
+    assert "2: not in quarantine" in ended.stdout
+    assert "2 requested, no outcome yet" in ended.stdout
     assert listed(folder) == {5: "waiting", 4: "asked", 3: "asked", 1: "waiting"}
     again = floor(folder, "quarantine", "replay", "3", "--wait", "0")
     assert (again.returncode, again.stdout) == (1, "3: asked\n")
@@ -117,4 +117,4 @@ def test_a_stopped_bridge_is_asked_and_what_is_dropped_is_gone(folder: Path) -> 
 def test_what_is_meant_is_said_in_one_way(folder: Path, command: str, arguments: tuple[str, ...]) -> None:
     ended = floor(folder, "quarantine", command, *arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert "one of the three" in ended.stderr
+    assert "either numbers, --reason or --all" in ended.stderr

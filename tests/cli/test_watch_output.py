@@ -61,22 +61,22 @@ def test_an_outage_is_one_line_however_often_a_connection_is_tried() -> None:
     lost = {"type": "link_lost", "reason": "the server is silent"}
     refused = {"type": "link_lost", "reason": "Connect call failed"}
     assert printed({"type": "auth_ok"}, lost, refused, refused, {"type": "auth_ok"}, refused) == [
-        "connection lost; trying again (the server is silent)",
-        "connection lost; trying again (Connect call failed)",
+        "connection lost; reconnecting (the server is silent)",
+        "connection lost; reconnecting (Connect call failed)",
     ]
-    assert printed(refused, refused) == ["no connection; trying again (Connect call failed)"]
+    assert printed(refused, refused) == ["no connection; reconnecting (Connect call failed)"]
 
 
 def test_what_to_do_about_an_outage_is_said_once_when_it_is_known() -> None:
     advised = {"type": "link_lost", "reason": "HTTP 403", "advice": "name a front by --url"}
     refused = {"type": "link_lost", "reason": "Connect call failed"}
     assert printed(refused, advised, advised)[1:] == ["name a front by --url"]
-    assert printed(advised, refused, advised) == ["no connection; trying again (name a front by --url)"]
+    assert printed(advised, refused, advised) == ["no connection; reconnecting (name a front by --url)"]
 
 
 def test_what_was_left_out_for_later_events_is_a_sentence() -> None:
     conflated = {"type": "conflated", "counts": {"line_status_update": 15, "production_update": 17}}
-    assert printed(conflated) == ["(left out for later ones: 15 line_status_update, 17 production_update)"]
+    assert printed(conflated) == ["(superseded and not sent: 15 line_status_update, 17 production_update)"]
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from bridge.domain.line.equipment import packml as bridge_packml
 from bridge.domain.line.line import Line
 from bridge.domain.reports import AndonReport, CountsReport, Disposition, Effect, MeasurementReport, Report, StateReport
 from bridge.ingest.native import decode
-from device_sim import packml as simulated_packml
-from device_sim.plant import SimulatedPlant
+from device_sim.plant import packml as simulated_packml
+from device_sim.plant.simulated_plant import SimulatedPlant
 from device_sim.plant_file import SHIPPED as SIMULATED_FILE
 from tests.device_sim.sample_plants import MINUTE, SHIPPED, START, encoded
 

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.demo.simulator import SimulatorCommands
 
-NO_NETWORK = "; its losses of the bridge's network are not played here"
+NO_NETWORK = "; without its losses of the bridge's network, which the demo does not play"
 
 
 def simulator(disturb: str | None, folder: Path) -> SimulatorCommands:
@@ -16,18 +16,18 @@ def simulator(disturb: str | None, folder: Path) -> SimulatorCommands:
 @pytest.mark.parametrize(
     ("profile", "said"),
     [
-        ("clean", "clean: no cuts of bridge or broker in it"),
-        ("wifi", f"wifi: no cuts of bridge or broker in it{NO_NETWORK}"),
-        ("old-plc", "old-plc: no cuts of bridge or broker in it"),
-        ("night-off", "night-off: with cuts of the bridge and the broker"),
-        ("gateway", f"gateway: with cuts of the bridge{NO_NETWORK}"),
-        ("chaos", f"chaos: with cuts of the bridge and the broker{NO_NETWORK}"),
+        ("clean", "clean: no cuts of bridge or broker"),
+        ("wifi", f"wifi: no cuts of bridge or broker{NO_NETWORK}"),
+        ("old-plc", "old-plc: no cuts of bridge or broker"),
+        ("night-off", "night-off: cuts of the bridge and the broker"),
+        ("gateway", f"gateway: cuts of the bridge{NO_NETWORK}"),
+        ("chaos", f"chaos: cuts of the bridge and the broker{NO_NETWORK}"),
     ],
 )
 async def test_the_cuts_of_a_named_profile_are_those_it_has(profile: str, said: str, tmp_path: Path) -> None:
     plant = simulator(profile, tmp_path)
     await plant.check_profile()
-    assert plant.describe_profile() == f"{said}; what really happened: {tmp_path / 'truth.jsonl'}"
+    assert plant.describe_profile() == f"{said}; true course of events: {tmp_path / 'truth.jsonl'}"
 
 
 async def test_the_cuts_of_a_file_are_those_it_has(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ async def test_the_cuts_of_a_file_are_those_it_has(tmp_path: Path) -> None:
     file.write_text('[[disturbances]]\nkind = "broker-cut"\nfirst_minutes = 1\n')
     plant = simulator(str(file), tmp_path)
     await plant.check_profile()
-    assert (plant.describe_profile() or "").startswith(f"{file}: with cuts of the broker; what really happened: ")
+    assert (plant.describe_profile() or "").startswith(f"{file}: cuts of the broker; true course of events: ")
 
 
 async def test_an_undisturbed_demo_says_nothing_of_trouble(tmp_path: Path) -> None:

@@ -3,9 +3,10 @@
 from typing import Any
 
 from device_sim import plant_file
-from device_sim.messages import ReportMessage, ReportNumbering
-from device_sim.plant import SimulatedPlant
+from device_sim.plant.simulated_plant import SimulatedPlant
 from device_sim.plant_file import FaultSpec, MachineSpec, PlantSpec
+from device_sim.reports import ReportMessage
+from tests.device_sim.report_numbering import ReportNumbering
 
 START = 1_767_600_000_000
 MINUTE = 60_000
@@ -14,7 +15,7 @@ SHIPPED: PlantSpec = plant_file.load(plant_file.SHIPPED)
 
 def machine_spec(**changes: Any) -> MachineSpec:
     """Describe a machine that never stops by itself and makes no rejects, unless `changes` say otherwise."""
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "id": "M",
         "controller": "test",
         "cycle_seconds": 1.0,
@@ -24,7 +25,7 @@ def machine_spec(**changes: Any) -> MachineSpec:
         "mean_minutes_between_faults": 80_000.0,
         "mean_minutes_between_jams": 80_000.0,
     }
-    return MachineSpec.model_validate(given | changes)
+    return MachineSpec.model_validate(defaults | changes)
 
 
 def live(seed: int, minutes: float) -> list[ReportMessage]:
@@ -33,9 +34,9 @@ def live(seed: int, minutes: float) -> list[ReportMessage]:
 
 
 def encoded(messages: list[ReportMessage]) -> list[tuple[int, str, bytes]]:
-    """Return what goes over the wire, stamped device by device."""
-    stamps: dict[str, ReportNumbering] = {}
+    """Return what goes over the wire, numbered device by device."""
+    numberings: dict[str, ReportNumbering] = {}
     return [
-        (message.at, message.topic, stamps.setdefault(message.device, ReportNumbering(1)).payload(message))
+        (message.at, message.topic, numberings.setdefault(message.device, ReportNumbering(1)).payload(message))
         for message in messages
     ]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from device_sim import plant_file
-from device_sim.plant_file import SimulationFileError
+from device_sim.toml_files import SimulationFileError
 
 LINE = """\
 [[lines]]
@@ -52,9 +52,9 @@ def test_broken_toml_is_refused_with_its_line(tmp_path: Path) -> None:
 
 def test_every_fault_is_named_by_ids(tmp_path: Path) -> None:
     text = GOOD.replace("cycle_seconds = 1.0", "cycle_seconds = 0").replace('code = "F"', "bit = 64")
-    said = refusal(tmp_path, text)
-    assert "lines.L1.machines.M-1.cycle_seconds" in said
-    assert "lines.L1.machines.M-1.faults.0" in said
+    message = refusal(tmp_path, text)
+    assert "lines.L1.machines.M-1.cycle_seconds" in message
+    assert "lines.L1.machines.M-1.faults.0" in message
 
 
 def test_an_unknown_key_is_a_fault(tmp_path: Path) -> None:
@@ -64,11 +64,11 @@ def test_an_unknown_key_is_a_fault(tmp_path: Path) -> None:
 
 
 def test_two_devices_of_one_name_are_refused(tmp_path: Path) -> None:
-    assert "device ids named twice: M-1" in refusal(tmp_path, GOOD.replace("S-1", "M-1"))
+    assert "duplicate device ids: M-1" in refusal(tmp_path, GOOD.replace("S-1", "M-1"))
 
 
 def test_a_station_near_a_machine_of_no_name_is_refused(tmp_path: Path) -> None:
-    assert "near unknown M-9" in refusal(tmp_path, GOOD + 'near = ["M-9"]\n')
+    assert "unknown machines in near: M-9" in refusal(tmp_path, GOOD + 'near = ["M-9"]\n')
 
 
 def test_ids_cannot_become_topics(tmp_path: Path) -> None:

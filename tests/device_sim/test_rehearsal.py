@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import pytest
 
 from device_sim import profile
-from device_sim.rehearsal import BridgeOutage, Happening, ReceivedPublish, rehearse
-from device_sim.truth import Truth
+from device_sim.rehearsal import BridgeOutage, ReceivedPublish, RehearsalStep, rehearse
+from device_sim.truth.truth import Truth
 from tests.device_sim.sample_plants import MINUTE, SHIPPED, START
 
 HOUR = 60 * MINUTE
-MOST_AN_HOUR = 12_500  # happenings, so that tests can afford many hours
+MOST_AN_HOUR = 12_500  # steps, so that tests can afford many hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class Played:
 
     name: str
     truth: Truth
-    happenings: tuple[Happening, ...]
+    steps: tuple[RehearsalStep, ...]
 
     @property
     def arrivals(self) -> list[ReceivedPublish]:
-        return [each for each in self.happenings if isinstance(each, ReceivedPublish)]
+        return [arrival for arrival in self.steps if isinstance(arrival, ReceivedPublish)]
 
 
 def play(name: str, *, seed: int = 1, hours: float = 1) -> Played:
@@ -37,20 +37,20 @@ def played(request: pytest.FixtureRequest) -> Played:
     return play(request.param)
 
 
-def test_the_same_seed_gives_the_same_happenings_and_the_same_truth(played: Played) -> None:
+def test_the_same_seed_gives_the_same_steps_and_the_same_truth(played: Played) -> None:
     again = play(played.name)
-    assert again.happenings == played.happenings
+    assert again.steps == played.steps
     assert list(again.truth.records()) == list(played.truth.records())
 
 
 def test_another_seed_gives_others() -> None:
-    assert play("wifi", seed=1, hours=0.2).happenings != play("wifi", seed=2, hours=0.2).happenings
+    assert play("wifi", seed=1, hours=0.2).steps != play("wifi", seed=2, hours=0.2).steps
 
 
-def test_happenings_come_in_order_and_nothing_arrives_while_the_bridge_is_away(played: Played) -> None:
+def test_steps_come_in_order_and_nothing_arrives_while_the_bridge_is_away(played: Played) -> None:
     now, back = START, START
-    for happening in played.happenings:
-        match happening:
+    for step in played.steps:
+        match step:
             case ReceivedPublish(at=at):
                 assert at >= max(now, back)
                 now = at
@@ -60,28 +60,30 @@ def test_happenings_come_in_order_and_nothing_arrives_while_the_bridge_is_away(p
 
 
 def test_every_arrival_is_accounted_for(played: Played) -> None:
-    said_of = played.truth.said
-    came = Counter(each.number for each in played.arrivals if each.number is not None and not each.retained)
-    for said in said_of:
-        assert came[said.number] == said.arrived
-        assert (said.fate == "arrived") == (said.arrived > 0)
+    reports = played.truth.said
+    copies = Counter(
+        arrival.number for arrival in played.arrivals if arrival.number is not None and not arrival.retained
+    )
+    for report in reports:
+        assert copies[report.number] == report.arrived
+        assert (report.fate == "arrived") == (report.arrived > 0)
     extras = Counter((topic, payload) for _, topic, payload, _ in played.truth.extras)
-    for each in played.arrivals:
-        if each.number is not None:
-            assert each.payload == said_of[each.number].payload
-        elif not each.topic.endswith(("/_/birth", "/_/death")):
-            assert extras[each.topic, each.payload] > 0
+    for arrival in played.arrivals:
+        if arrival.number is not None:
+            assert arrival.payload == reports[arrival.number].payload
+        elif not arrival.topic.endswith(("/_/birth", "/_/death")):
+            assert extras[arrival.topic, arrival.payload] > 0
 
 
 @pytest.mark.parametrize("played", ["clean"], indirect=True)
 def test_on_the_clean_profile_everything_arrives_once_and_registers_only_count(played: Played) -> None:
     truth = played.truth
-    assert all(not each.retained and not each.redelivered for each in played.arrivals)
-    assert {said.fate for said in truth.said} <= {"arrived", "superseded", "on the way"}
-    assert {said.arrived for said in truth.actions if said.fate == "arrived"} == {1}
-    assert {each.what for each in truth.registers} <= {"wrap"}
+    assert all(not arrival.retained and not arrival.redelivered for arrival in played.arrivals)
+    assert {report.fate for report in truth.said} <= {"arrived", "superseded", "on the way"}
+    assert {report.arrived for report in truth.actions if report.fate == "arrived"} == {1}
+    assert {record.what for record in truth.registers} <= {"wrap"}
     assert truth.bridge == []
 
 
 def test_an_hour_stays_a_matter_of_a_second(played: Played) -> None:
-    assert len(played.happenings) < MOST_AN_HOUR
+    assert len(played.steps) < MOST_AN_HOUR

@@ -34,8 +34,8 @@ def test_every_command_of_the_document_does_what_it_is_for(tmp_path: Path) -> No
         *(f"journal {name}" for name in ("backup", "verify", "restore", "export", "stats")),
         *(f"quarantine {name}" for name in ("list", "show", "replay", "drop")),
     }
-    assert "is whole" in said["journal verify"]
-    assert "11 asked" in said["quarantine replay"]
+    assert "is intact" in said["journal verify"]
+    assert "11 requested" in said["quarantine replay"]
     assert "2 dropped" in said["quarantine drop"]
 
 

@@ -16,7 +16,7 @@ from playwright.async_api import Page, expect
 
 from bridge.cli import app
 from bridge.wiring.bridge import STOP_SECONDS
-from device_sim import cli as device_sim_cli
+from device_sim.cli.main import build_parser as device_sim_parser
 from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker
 from tests.support.browser_page import DEADLINE_MS, browser_page
@@ -144,7 +144,7 @@ def test_a_command_that_a_document_shows_is_one(document: Path, words: list[str]
                 group.commands[name].make_context(name, rest)
         case _:
             if len(arguments) > 1:
-                device_sim_cli.parser().parse_args(arguments)
+                device_sim_parser().parse_args(arguments)
             else:
                 assert arguments[0] in ("run", "press", "list", "disturbances"), document
 

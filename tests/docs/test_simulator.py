@@ -8,12 +8,13 @@ import pytest
 from pydantic import BaseModel
 
 from device_sim import plant_file, profile
-from device_sim.disturbance import Disturbance, GroupedDisturbance, LastingDisturbance, TimedDisturbance
-from device_sim.truth import Fate, Truth
+from device_sim.disturbances.disturbance import Disturbance, GroupedDisturbance, LastingDisturbance, TimedDisturbance
+from device_sim.disturbances.kinds import AnyDisturbance
+from device_sim.truth.truth import Fate, Truth
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
 KINDS: dict[str, type[Disturbance]] = {
-    get_args(each.model_fields["kind"].annotation)[0]: each for each in get_args(get_args(profile.AnyDisturbance)[0])
+    get_args(each.model_fields["kind"].annotation)[0]: each for each in get_args(get_args(AnyDisturbance)[0])
 }
 COMES: dict[type[Disturbance], str] = {
     GroupedDisturbance: "timed, lasting, together",

@@ -36,9 +36,12 @@ def test_a_stream_lives_while_its_status_says_so_again_and_again() -> None:
 
 def test_a_stream_that_is_offline_not_ready_or_of_another_epoch_is_not_live() -> None:
     for status, told in (
-        (StreamStatus(online=False, epoch="e"), "the pipeline is not there"),
+        (StreamStatus(online=False, epoch="e"), "the pipeline is offline"),
         (StreamStatus(online=True, epoch="e", ready=False), "the pipeline is not ready"),
-        (StreamStatus(online=True, epoch="f", ready=True), "the pipeline writes another journal than this front reads"),
+        (
+            StreamStatus(online=True, epoch="f", ready=True),
+            "the pipeline writes a different journal than this front reads",
+        ),
     ):
         assert (
             StreamLiveness()
@@ -70,7 +73,7 @@ def test_a_stream_is_not_live_where_what_it_publishes_cannot_be_read() -> None:
         behind = says(behind, 10 + second, now=second * 1_000, read=10)
     assert behind.not_live_reason(epoch="e", now=1_000 + SILENT_MS - 1, read_offset=10) is None
     told = behind.not_live_reason(epoch="e", now=1_000 + SILENT_MS, read_offset=10)
-    assert told == "what the pipeline publishes is not in the journal that this front reads"
+    assert told == "published events are missing in the journal that this front reads"
     assert behind.not_live_reason(epoch="e", now=1_000 + SILENT_MS, read_offset=11) is None
     later = says(behind, 15, now=5_000, read=11)  # behind by a second all the time, and no more
     assert later.not_live_reason(epoch="e", now=5_000 + SILENT_MS - 1, read_offset=11) is None

@@ -89,7 +89,7 @@ def last_offset(path: Path) -> int:
 
 def has_looked(log: str) -> bool:
     """Whether the publisher has held what the broker retains against the journal since it last connected."""
-    return log.rfind("publisher.looked") > log.rfind("publisher.restored")
+    return log.rfind("publisher.audited") > log.rfind("publisher.retained_republished")
 
 
 def _meta(path: Path, column: str) -> int:

@@ -14,8 +14,9 @@ from bridge.domain.messages import Publication
 from bridge.mqtt.link import BrokerLink
 from bridge.ports.broker import BrokerUnavailable
 from device_sim import plant_file
-from device_sim.messages import ReportMessage, ReportNumbering
-from device_sim.plant import SimulatedPlant
+from device_sim.plant.simulated_plant import SimulatedPlant
+from device_sim.reports import ReportMessage
+from tests.device_sim.report_numbering import ReportNumbering
 from tests.faults.load_plant import said_by_hand
 from tests.support.bridge_process import ROOT
 from tests.support.brokers import RunningBroker, client_settings, until

@@ -14,9 +14,9 @@ from typing import Any, Final
 from bridge.domain.internal_inputs import ABSENCE_TOPIC, BridgeAbsence
 from bridge.domain.records import JournalEntry
 from device_sim import plant_file
-from device_sim.messages import report_topic
-from device_sim.session import ReceivedPublish
-from device_sim.truth import RegisterTruth, TrueReport, Truth
+from device_sim.reports import report_topic
+from device_sim.simulated_network.broker_session import ReceivedPublish
+from device_sim.truth.truth import RegisterTruth, TrueReport, Truth
 from tests.faults.simulated_load import Report
 from tests.recount.core_driver import Fed, Unwatched
 

@@ -57,10 +57,10 @@ async def test_a_killed_bridge_knows_nothing_of_what_it_did_not_see(
         await floor.start()
         await until(lambda: statuses(floor)[-1:] == [after], what="what is known after the restart")
         assert len(absences(floor)) == (after[0] == "offline")
-        assert ("floor.unwatched" in floor.log()) == (after[0] == "offline")
+        assert ("floor.unobserved" in floor.log()) == (after[0] == "offline")
         assert await floor.stop() == 0
         await floor.start()
-        assert "floor.replays_differently" not in floor.log()
+        assert "floor.replay_differs" not in floor.log()
         assert len(absences(floor)) == (after[0] == "offline"), "a short stop is no absence"
         await runs(floor)
 

@@ -25,7 +25,7 @@ SPREAD_SECONDS: Final = 10.0
 RESTARTING: Final = 1012
 ROOM: Final = {"FLOOR_WEB__MAX_CONNECTIONS_PER_USER": "1000"}
 STATUS: Final = "floor/v1/bridge/main"
-READY_LINE: Final = "bridge.up"
+READY_LINE: Final = "bridge.started"
 
 
 async def stopped(floor: BridgeProcess, *signals: signal.Signals) -> float:

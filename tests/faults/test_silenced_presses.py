@@ -6,7 +6,7 @@ import pytest
 
 from bridge.domain.records import Input, JournalEntry
 from bridge.domain.reports import APPLIED, Disposition, quarantined, rejected, suppressed
-from device_sim.truth import TrueReport, Truth
+from device_sim.truth.truth import TrueReport, Truth
 from tests.faults.silenced_presses import silenced
 from tests.faults.simulated_load import Report
 from tests.faults.simulator_truth import PLACES, PlayedTruth

@@ -214,7 +214,7 @@ async def test_a_copy_of_the_journal_that_never_grows_is_not_live(tmp_path: Path
             here.link.deliver_status(here.journal.epoch, offset=1)
             return here.front.readiness() == (
                 False,
-                "what the pipeline publishes is not in the journal that this front reads",
+                "published events are missing in the journal that this front reads",
             )
 
         await until(stands_still, what="told")

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.domain.records import CommandRecord
 from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
-from bridge.pipeline.committer import DISK_TIMEOUT, LAST_SECONDS
+from bridge.pipeline.committer import DISK_TIMEOUT, STOP_COMMIT_SECONDS
 from bridge.pipeline.pipeline import CoreCrashed
 from bridge.ports.journal import Batch, CommitFailed, JournalUnavailable, RetentionLimits
 from tests.pipeline.test_pipeline import CrashingFloor, accounted, break_disk, command, connected, messages
@@ -162,7 +162,7 @@ async def test_stop_returns_from_a_commit_that_never_does_and_acknowledges_nothi
             asked = loop.time()
             this.pipeline.stop()
             await asyncio.wait([this.running])
-            assert loop.time() - asked < LAST_SECONDS + 2.0, "of the 10 that a stop has"
+            assert loop.time() - asked < STOP_COMMIT_SECONDS + 2.0, "of the 10 that a stop has"
             assert this.journal.last_input()[0] == 0
             assert this.entries == []
 

@@ -23,7 +23,7 @@ from tests.support.journal_samples import forget_checkpoints
 
 HOUR_MS = 3_600_000
 AWAY_MS = 30 * HOUR_MS
-MOST_EVENTS = 20
+MAX_BATCH_EVENTS = 20
 
 
 def clock(*, later: int) -> FloorClock:
@@ -39,8 +39,8 @@ async def report_once(path: Path) -> None:
 
 
 async def test_what_became_due_in_days_is_made_up_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deadline_scheduler, "HOLD_SECONDS", 0.0)  # on any machine, however fast
-    monkeypatch.setattr(commit_queue, "MOST_EVENTS", MOST_EVENTS)
+    monkeypatch.setattr(deadline_scheduler, "MAX_BLOCK_SECONDS", 0.0)  # on any machine, however fast
+    monkeypatch.setattr(commit_queue, "MAX_BATCH_EVENTS", MAX_BATCH_EVENTS)
     path = tmp_path / "journal.db"
     await report_once(path)
     turns = 0
@@ -63,7 +63,7 @@ async def test_what_became_due_in_days_is_made_up_in_pieces(tmp_path: Path, monk
     largest = max(len(entry.events) for entry in entries)  # the report revises the windows of all that time
     assert len(ticks) > AWAY_MS / HOUR_MS / 2, "each hour has an end, at least"
     assert turns > len(ticks), "the loop was left to others after every piece"
-    assert max(sum(len(entry.events) for entry in batch) for batch in batches) <= MOST_EVENTS + largest
+    assert max(sum(len(entry.events) for entry in batch) for batch in batches) <= MAX_BATCH_EVENTS + largest
     arrivals = [entry.input.received_at for entry in entries]
     assert arrivals == sorted(arrivals)
     assert all(event.timestamp <= entry.input.received_at for entry in ticks for event in entry.events)

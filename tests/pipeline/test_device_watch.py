@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from bridge.domain.intake import Intake
 from bridge.domain.line.floor import Floor
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
-from bridge.pipeline.device_monitor import MOST_DEVICES, DeviceMonitor
+from bridge.pipeline.device_monitor import MAX_LOGGED_DEVICES, DeviceMonitor
 from tests.support.driven_intake import driven_intake
 from tests.support.driven_intake import take as take_message
 from tests.support.packing_line import T0, plant_file
@@ -102,7 +102,7 @@ def test_what_was_missing_before_the_start_is_not_logged_again() -> None:
 
 
 def test_a_whole_plant_with_gaps_writes_few_lines() -> None:
-    names = [f"m{number}" for number in range(MOST_DEVICES + 5)]
+    names = [f"m{number}" for number in range(MAX_LOGGED_DEVICES + 5)]
     line = LineConfig(id="L1", area="pack", equipment=tuple(EquipmentConfig(id=name) for name in names))
     intake = new_intake(Plant(name="wide", areas=(AreaConfig(id="pack", site="north"),), lines=(line,)))
     watch = DeviceMonitor(intake)
@@ -111,5 +111,5 @@ def test_a_whole_plant_with_gaps_writes_few_lines() -> None:
             for name in names:
                 take(intake, report(seq), at=seq, topic=f"report/north/pack/L1/{name}/state")
         watch.log_changes()
-    assert len(logs) == MOST_DEVICES + 1
+    assert len(logs) == MAX_LOGGED_DEVICES + 1
     assert (logs[-1]["event"], logs[-1]["devices"]) == ("pipeline.more_devices_with_gaps", 5)

@@ -23,11 +23,11 @@ async def test_a_lost_link_is_logged_when_nobody_watches_and_when_somebody_does_
         async with in_process(mosquitto.port, tmp_path / "journal.db"):
             for turn in (1, 2):
                 mosquitto.stop()
-                await until(lambda: len(of(logs, "floor.unwatched")) == turn, what="nobody watches")  # noqa: B023
-                assert len(of(logs, "floor.watched")) == turn - 1
+                await until(lambda: len(of(logs, "floor.unobserved")) == turn, what="nobody watches")  # noqa: B023
+                assert len(of(logs, "floor.observed")) == turn - 1
                 mosquitto.start()
-                await until(lambda: len(of(logs, "floor.watched")) == turn, what="somebody watches")  # noqa: B023
-    assert {(each["log_level"], each["reason"]) for each in of(logs, "floor.unwatched")} == {("warning", "link")}
-    for lost, back in zip(of(logs, "floor.unwatched"), of(logs, "floor.watched"), strict=True):
+                await until(lambda: len(of(logs, "floor.observed")) == turn, what="somebody watches")  # noqa: B023
+    assert {(each["log_level"], each["reason"]) for each in of(logs, "floor.unobserved")} == {("warning", "link")}
+    for lost, back in zip(of(logs, "floor.unobserved"), of(logs, "floor.observed"), strict=True):
         assert (back["log_level"], back["since"]) == ("info", lost["since"])
         assert back["seconds"] > 0

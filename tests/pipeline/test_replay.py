@@ -20,9 +20,9 @@ from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import CheckpointUnreadable, restore_floor
 from bridge.pipeline.startup_inputs import journal_plant
 from bridge.ports.journal import Batch
-from device_sim import plant as simulated
 from device_sim import plant_file as simulated_file
-from device_sim.messages import ReportNumbering
+from device_sim.plant import simulated_plant as simulated
+from tests.device_sim.report_numbering import ReportNumbering
 from tests.support.bridge_process import DEMO_PLANT, ROOT
 from tests.support.driven_intake import driven_intake, take_with_ticks
 from tests.support.journal_samples import forget_checkpoints

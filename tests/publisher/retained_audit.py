@@ -10,4 +10,4 @@ def right(this: RunningPipeline) -> set[str]:
 
 async def looked(this: RunningPipeline) -> None:
     """Wait until what the broker retains was read on the link's present connection, and judged."""
-    await until(lambda: this.publisher.looks > 0, seconds=30, what="looked at what is retained")
+    await until(lambda: this.publisher.audits > 0, seconds=30, what="looked at what is retained")

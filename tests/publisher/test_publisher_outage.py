@@ -95,7 +95,7 @@ async def test_cut_at_any_byte_nothing_is_missing_and_the_order_holds(mosquitto:
         assert len(seen.offsets) > last, "some came twice: it was cut while it published"
         for before, offset in zip([0, *accumulate(seen.offsets, max)], seen.offsets, strict=False):
             assert offset <= before + 1, "what is repeated may go back; nothing jumps ahead"
-        await until(lambda: this.publisher.looks > 0, what="looked")
+        await until(lambda: this.publisher.audits > 0, what="looked")
         await assert_true(mosquitto, this.journal)
 
 
@@ -161,7 +161,7 @@ async def test_mark_that_fails_for_long_holds_up_nothing(
         async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
             await this.marked(last)
             await seen.all_up_to(last)
-            await until(lambda: this.publisher.looks > 0, what="looked")
+            await until(lambda: this.publisher.audits > 0, what="looked")
             await assert_true(mosquitto, this.journal)
 
 
@@ -176,7 +176,7 @@ async def test_journal_that_cannot_be_read_for_a_while_is_asked_again(
         last = this.commit(Workload(seed=13).next(1_000))
         await this.marked(last)
         await seen.all_up_to(last)
-        await until(lambda: this.publisher.looks > 0, what="looked")
+        await until(lambda: this.publisher.audits > 0, what="looked")
 
 
 def unreliable(inner: Callable[P, T], chance: random.Random) -> Callable[P, T]:
@@ -214,5 +214,5 @@ async def test_stop_in_an_outage_ends_and_the_next_start_goes_on(tmp_path: Path,
             await this.marked(last)
             await until(lambda: seen.last == last)
             assert set(range(51, last + 1)) <= set(seen.offsets)
-            await until(lambda: this.publisher.looks > 0, what="looked")
+            await until(lambda: this.publisher.audits > 0, what="looked")
             await assert_true(broker, this.journal)

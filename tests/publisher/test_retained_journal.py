@@ -81,7 +81,7 @@ async def test_journal_from_a_backup_clears_what_came_after_it(mosquitto: Runnin
         await this.marked(this.commit([*workload.next(200), event("only later"), call("late", "open")]))
     journal_restore.restore_journal(kept, path, replace=True)
     async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
-        await until(lambda: this.publisher.looks > 0, what="looked")
+        await until(lambda: this.publisher.audits > 0, what="looked")
         assert this.publisher.stale_cleared > 1
         await assert_true(mosquitto, this.journal)
 
@@ -103,7 +103,7 @@ async def test_what_left_the_plant_is_cleared(
         journal.commit(Batch(entries=[], retired_keys=[EventTopic.from_event(each).state_key for each in gone]))
     publish_nothing_before_it_was_read(monkeypatch)
     async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
-        await until(lambda: this.publisher.looks > 0, what="looked")
+        await until(lambda: this.publisher.audits > 0, what="looked")
         found = await retained(mosquitto)
         assert {topic.split("/")[-1] for topic in found} == {"stays", "material"}
         assert found[LAMP] == b"off"

@@ -18,8 +18,8 @@ from bridge.domain.plant import Plant
 from bridge.domain.plant_json import plant_from_json, plant_to_json
 from bridge.domain.records import DedupWindow, JournalEntry, MessageDigest, Position
 from bridge.ingest.native import decode
-from device_sim.session import ReceivedPublish
-from device_sim.truth import BridgeOutage
+from device_sim.simulated_network.broker_session import ReceivedPublish
+from device_sim.truth.truth import BridgeOutage
 
 ROOT: Final = Path(__file__).parents[2]
 DEMO: Final = ROOT / "bridge" / "demo" / "plant.toml"

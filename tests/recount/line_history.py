@@ -3,7 +3,7 @@
 Events come in, deadlines fire in between at their own time; nothing else moves it. Source: domain.md.
 """
 
-from device_sim.truth import Truth
+from device_sim.truth.truth import Truth
 from tests.recount.andon_calls import Calls
 from tests.recount.culprits import find
 from tests.recount.downtimes import Look, Troubles

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from device_sim.session import ReceivedPublish
-from device_sim.truth import TrueReport, Truth
+from device_sim.simulated_network.broker_session import ReceivedPublish
+from device_sim.truth.truth import TrueReport, Truth
 from tests.recount.core_driver import Fed, Unwatched
 from tests.recount.plant_facts import LineFacts, PlantFacts
 

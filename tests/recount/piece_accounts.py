@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from device_sim.truth import RegisterTruth, Truth
+from device_sim.truth.truth import RegisterTruth, Truth
 from tests.recount.line_history import LineStory
 from tests.recount.pieces import SETS, Step
 from tests.recount.reported_facts import Event

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from device_sim.truth import RegisterTruth, TrueReport, Truth
+from device_sim.truth.truth import RegisterTruth, TrueReport, Truth
 from tests.recount.plant_facts import Machine
 
 SETS: Final = ("reset", "preset", "power")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from device_sim import plant_file, profile
 from device_sim.rehearsal import rehearse
-from device_sim.truth import Truth
+from device_sim.truth.truth import Truth
 from tests.recount import plant_facts
 from tests.recount.comparison import Comparison, compare
 from tests.recount.core_driver import Driven, drive

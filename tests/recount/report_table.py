@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from device_sim.truth import TrueReport
+from device_sim.truth.truth import TrueReport
 from tests.recount.comparison import Comparison
 from tests.recount.fact import Fact
 from tests.recount.oee_windows import Window

@@ -14,7 +14,7 @@ from bridge.adapters import plant_file
 from bridge.domain.plant import Plant
 from device_sim.profile import Profile
 from device_sim.rehearsal import ReceivedPublish, rehearse
-from device_sim.truth import Truth
+from device_sim.truth.truth import Truth
 from tests.recount.comparison import Comparison, compare
 from tests.recount.core_driver import DEMO, Driven, Unwatched, drive
 from tests.recount.line_history import LineStory

@@ -7,7 +7,7 @@ threshold may be a downtime or not: such ones are left out.
 from dataclasses import dataclass
 from typing import Final
 
-from device_sim.truth import ConditionStretch, Truth
+from device_sim.truth.truth import ConditionStretch, Truth
 from tests.recount.plant_facts import LineFacts, PlantFacts
 from tests.recount.reported_facts import Event, millis
 from tests.recount.stops import RUN, STOP, Watch

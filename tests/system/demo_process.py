@@ -44,7 +44,7 @@ class Demo:
 
     @property
     def bridge_pid(self) -> int:
-        pids = re.findall(r"bridge(?: is back:)?\s+pid (\d+)", self.output)
+        pids = re.findall(r"bridge(?: runs again:)?\s+pid (\d+)", self.output)
         return int(pids[-1])
 
     async def child(self, words: str) -> int:

@@ -86,7 +86,7 @@ async def test_the_books_balance_at_every_scrape_across_kills_and_stops(
         last = scrapes[-1]
         assert last["applied", "counts"] == 3 * BURST, "each once"
         assert last["suppressed", "counts"] >= 3 * BURST, "redeliveries after a kill count as received again"
-        assert "books_disagree" not in floor.log()
+        assert "accounting_mismatch" not in floor.log()
 
 
 class Leaking(deque[Message]):
@@ -107,8 +107,8 @@ async def test_a_message_that_is_lost_on_the_way_is_told(mosquitto: RunningBroke
             this.pipeline._unapplied = Leaking()  # noqa: SLF001 - where a bug of ours would be there is no seam
             await say(client, "report/bagger/counts", total=1)
             await until(lambda: this.pipeline.status().unaccounted["counts"] == 1, what="it is missed")
-            await until(lambda: any(each["event"] == "pipeline.books_disagree" for each in logs), what="told")
-    assert [each["unaccounted"] for each in logs if each["event"] == "pipeline.books_disagree"] == [{"counts": 1}]
+            await until(lambda: any(each["event"] == "pipeline.accounting_mismatch" for each in logs), what="told")
+    assert [each["unaccounted"] for each in logs if each["event"] == "pipeline.accounting_mismatch"] == [{"counts": 1}]
 
 
 def test_a_journal_whose_counters_do_not_reach_its_last_input_is_told() -> None:

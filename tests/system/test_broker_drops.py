@@ -43,4 +43,4 @@ async def test_what_the_broker_drops_is_told_and_shown(tmp_path: Path) -> None:
             assert dropped(floor) == 0
             await device.publish_many([Publication("away/x", b"{}")] * 3 * QUEUED)
             await until(lambda: dropped(floor) >= QUEUED, seconds=30, what="shown")
-            await until(lambda: "broker.drops_messages" in floor.log(), what="told")
+            await until(lambda: "broker.messages_dropped" in floor.log(), what="told")

@@ -49,8 +49,8 @@ async def test_all_thirteen_event_types_reach_a_dashboard_and_survive_kill_9(tmp
 
         before = await snapshot(running)
         os.kill(running.bridge_pid, signal.SIGKILL)
-        await running.until(r"starting it again from its journal")
-        await running.until(r"the bridge is back")
+        await running.until(r"restarting it from its journal")
+        await running.until(r"the bridge runs again")
         after = await snapshot(running)
 
         epoch = {frame["epoch"] for frame in (*before, *after)}
@@ -117,7 +117,7 @@ def test_the_brokers_port_has_the_name_that_people_try_too(tmp_path: Path) -> No
         port = taken.getsockname()[1]
         ended = floor(tmp_path, "demo", "--port", str(free_port()), "--mqtt-port", str(port))
     assert ended.returncode == 1
-    assert f"port {port} is taken" in ended.stderr
+    assert f"port {port} is in use" in ended.stderr
     assert f"--broker-port {port + 1}" in ended.stderr
 
 
@@ -134,7 +134,7 @@ def test_a_taken_port_is_named_with_the_way_out(tmp_path: Path, option: str) -> 
             check=False,
         )
     assert ended.returncode == 1
-    assert f"port {port} is taken" in ended.stderr
+    assert f"port {port} is in use" in ended.stderr
     assert f"{option} {port + 1}" in ended.stderr
     assert "Traceback" not in ended.stderr
 
@@ -157,7 +157,7 @@ async def test_a_second_demo_in_one_folder_is_refused_and_leaves_the_first_alone
     path = undisturbed.folder / ".floor" / "demo" / "floor.toml"
     settings = path.read_text()
     async with demo(undisturbed.folder) as second:
-        await second.until(r"another demo runs in \S*demo: stop it, or give this one a folder")
+        await second.until(r"another demo runs in \S*demo: stop it, or choose another folder")
         assert await second.end() == 1
     assert path.read_text() == settings
     await watch(undisturbed.port, undisturbed.token, lambda frame: "offset" in frame, seconds=30)
@@ -168,8 +168,8 @@ async def test_the_bridge_may_be_killed_again_and_again_also_while_it_starts(tmp
         await running.until(r"stop\s+Ctrl-C")
         for times in range(1, 8):
             os.kill(await running.child("bridge run"), signal.SIGKILL)
-            await running.until(rf"(starting it again.*){{{times}}}")
-        await running.until(r"(starting it again.*){7}the bridge is back")
+            await running.until(rf"(restarting it.*){{{times}}}")
+        await running.until(r"(restarting it.*){7}the bridge runs again")
         await watch(running.port, running.token, lambda frame: "offset" in frame, seconds=30)
         assert await running.stop() == 0
 
@@ -189,12 +189,12 @@ async def test_a_killed_bridge_takes_the_absence_for_as_long_as_it_was_on_the_fl
             of_maker = 0
             await watch(running.port, running.token, counted, seconds=60)
             os.kill(running.bridge_pid, signal.SIGKILL)
-            await running.until(rf"(the bridge is back.*){{{times}}}")
+            await running.until(rf"(the bridge runs again.*){{{times}}}")
         of_maker = 0
         await watch(running.port, running.token, counted, seconds=60)
         assert await running.stop() == 0
     folder = tmp_path / ".floor" / "demo"
-    assert (folder / "bridge.log").read_text().count("floor.unwatched") == 3
+    assert (folder / "bridge.log").read_text().count("floor.unobserved") == 3
     config = str(folder / "floor.toml")
     checked = await asyncio.to_thread(floor, tmp_path, "check", "--offline", "--config", config)
     assert checked.returncode == 0, checked.stdout
@@ -286,9 +286,9 @@ devices = ["Bagger-1"]
 async def test_a_disturbed_demo_cuts_bridge_and_broker_and_goes_on(tmp_path: Path) -> None:
     (tmp_path / "cuts.toml").write_text(CUTS)
     async with demo(tmp_path, "--disturb", "cuts.toml", "--scale", "60") as running:
-        await running.until(r"trouble\s+cuts.toml.*truth\.jsonl.*stop\s+Ctrl-C")
-        await running.until(r"bridge: power cut for 1\.0 s.*the bridge is back")
-        await running.until(r"broker: power cut for 1\.0 s.*the broker is back")
+        await running.until(r"faults\s+cuts.toml.*truth\.jsonl.*stop\s+Ctrl-C")
+        await running.until(r"bridge: power cut for 1\.0 s.*the bridge runs again")
+        await running.until(r"broker: power cut for 1\.0 s.*the broker runs again")
         last = max(frame.get("offset", 0) for frame in await snapshot(running))
         await watch(running.port, running.token, lambda frame: frame.get("offset", 0) > last, seconds=60)
         assert await running.stop() == 0
@@ -301,7 +301,7 @@ async def test_a_disturbed_demo_cuts_bridge_and_broker_and_goes_on(tmp_path: Pat
 
 async def test_a_profile_that_is_none_is_named_with_those_there_are(tmp_path: Path) -> None:
     async with demo(tmp_path, "--disturb", "wfi") as running:
-        await running.until(r"no profile and no file is called wfi; did you mean wifi\?\s+profiles: clean, wifi")
+        await running.until(r"unknown profile or file: wfi; did you mean wifi\?\s+known: clean, wifi")
         assert await running.end() == 1
 
 

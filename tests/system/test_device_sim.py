@@ -14,7 +14,7 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from device_sim.plant import SimulatedPlant
+from device_sim.plant.simulated_plant import SimulatedPlant
 from tests.device_sim.sample_plants import SHIPPED, START
 from tests.support.brokers import RunningBroker, until
 
@@ -135,7 +135,7 @@ async def test_it_comes_back_when_the_broker_does_and_tells_it_once(mosquitto: R
             # a broker that comes back may first hand out the births it had retained
             await until(lambda: all(map(newer, DEVICES)), seconds=20, what="births again")
             told = await lines_until(process, "the broker is back")
-    assert sum("the broker has gone" in line for line in told) == 1
+    assert sum("connection to the broker lost" in line for line in told) == 1
 
 
 async def test_lamps_are_shown(mosquitto: RunningBroker) -> None:
@@ -185,7 +185,7 @@ async def test_a_second_run_beside_the_first_refuses_and_disturbs_nobody(broker:
             async with device_sim(broker, "run", "--duration", "5") as second:
                 out, errors = await asyncio.wait_for(second.communicate(), 30)
             assert (second.returncode, out) == (1, b"")
-            assert b"another device-sim runs plant1 on the broker at 127.0.0.1" in errors
+            assert b"another device-sim is running plant1 on the broker at 127.0.0.1" in errors
             assert b"stop it first" in errors
         assert first.returncode is None
         assert heard.devices("death") == set()
@@ -224,6 +224,6 @@ async def test_a_second_run_on_another_machine_refuses_too(mosquitto: RunningBro
             async with device_sim(mosquitto, "run", TMPDIR=str(tmp_path)) as second:
                 out, errors = await asyncio.wait_for(second.communicate(), 30)
             assert (second.returncode, out) == (1, b"")
-            assert b"another device-sim runs plant1" in errors
+            assert b"another device-sim is running plant1" in errors
         assert first.returncode is None
         assert heard.devices("death") == set()

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from device_sim.plant import SimulatedPlant
+from device_sim.plant.simulated_plant import SimulatedPlant
 from tests.device_sim.sample_plants import SHIPPED, START
 from tests.support.brokers import running, until
 from tests.support.shipped_mosquitto import SHIPPED as SCRIPTS
@@ -98,5 +98,5 @@ async def test_all_devices_come_in_as_the_simulator(shipped: ShippedMosquitto) -
 async def test_without_an_account_the_way_out_is_named(shipped: ShippedMosquitto) -> None:
     code, errors = await run(shipped, "loopback")
     assert code == 1
-    assert "refuses plant1/packing/L1/Basket-Loader-1" in errors
+    assert "rejects plant1/packing/L1/Basket-Loader-1" in errors
     assert "--username and --password-file" in errors

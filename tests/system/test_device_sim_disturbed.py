@@ -134,11 +134,11 @@ async def test_leftovers_are_retained_before_the_run(mosquitto: RunningBroker, t
 @pytest.mark.parametrize(
     ("disturbance", "cut", "printed"),
     [
-        ('kind = "bridge-cut"', ("bridge", "crash"), "bridge crash"),
-        ('kind = "bridge-cut"\nhow = "stop"', ("bridge", "stop"), "bridge stop"),
-        ('kind = "broker-cut"', ("broker", "link"), "broker"),
-        ('kind = "bridge-link-loss"', ("network", "silent"), "network silent"),
-        ('kind = "bridge-link-loss"\nhow = "reset"', ("network", "reset"), "network reset"),
+        ('kind = "bridge-cut"', ("bridge", "crash"), "bridge: power cut"),
+        ('kind = "bridge-cut"\nhow = "stop"', ("bridge", "stop"), "bridge: stopped"),
+        ('kind = "broker-cut"', ("broker", "link"), "broker: power cut"),
+        ('kind = "bridge-link-loss"', ("network", "silent"), "bridge: connection to the broker silent"),
+        ('kind = "bridge-link-loss"\nhow = "reset"', ("network", "reset"), "bridge: connection to the broker reset"),
     ],
 )
 async def test_what_the_simulator_cannot_cut_is_announced(
@@ -152,7 +152,7 @@ async def test_what_the_simulator_cannot_cut_is_announced(
     assert (process.returncode, errors) == (0, b"")
     announced = [json.loads(line) for line in cuts.read_text().splitlines()]
     assert announced[0] == {"part": cut[0], "how": cut[1], "seconds": 0.5, "forgets": False}
-    assert f"{printed}: away for 0.5 s" in out.decode()
+    assert f"{printed} for 0.5 s" in out.decode()
 
 
 async def test_a_short_sequence_wraps_on_a_real_connection(mosquitto: RunningBroker, tmp_path: Path) -> None:

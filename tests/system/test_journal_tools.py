@@ -37,7 +37,7 @@ async def test_every_tool_works_beside_a_running_bridge(tmp_path: Path, mosquitt
             await device.publish(STATION, b"{garbage")
             await device.publish(STATION, PRESS)
         opened = await board.receive("andon_event", data__status="open")
-        assert "is whole" in await tool(running, "journal", "verify")
+        assert "is intact" in await tool(running, "journal", "verify")
         books = await stats(running)
         assert books["received"]["andon"]["applied"] == 1
         assert books["unaccounted"] == 0
@@ -57,7 +57,7 @@ async def test_every_tool_works_beside_a_running_bridge(tmp_path: Path, mosquitt
             await device.publish(STATION, b'{"action": "acknowledge", "andon_type": "equipment"}')
         await board.receive("andon_event", data__status="acknowledged")
         await running.stop()
-        assert "is whole" in await tool(running, "journal", "verify")
+        assert "is intact" in await tool(running, "journal", "verify")
 
 
 async def test_what_a_mended_plant_file_makes_sense_of_is_replayed_once(
@@ -73,7 +73,7 @@ async def test_what_a_mended_plant_file_makes_sense_of_is_replayed_once(
         await until(lambda: any(QuarantineReader(running.journal).list_inputs()), what="the press is set aside")
         await running.stop()
         asked = await tool(running, "quarantine", "replay", "--all", "--wait", "0")
-        assert "1 asked" in asked
+        assert "1 requested" in asked
         plant.write_text(DEMO_PLANT.read_text())
         await running.start()
         async with running.dashboard() as board:
@@ -88,4 +88,4 @@ async def test_what_a_mended_plant_file_makes_sense_of_is_replayed_once(
         ]
         calls = [each["event"]["id"] for each in events if each["event"]["type"] == "andon_event"]
         assert calls == [opened["id"]], "once, also over another start"
-        assert "is whole" in await tool(running, "journal", "verify")
+        assert "is intact" in await tool(running, "journal", "verify")

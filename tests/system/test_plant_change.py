@@ -98,7 +98,7 @@ async def test_what_is_gone_from_the_plant_file_is_gone_from_every_board(
             await until(lambda sample=sample: sample in read(floor, "/metrics"), what=sample)  # type: ignore[misc]
         assert 'floor_pipeline_applied_total{kind="config"} 2.0' in read(floor, "/metrics")
         assert await floor.stop() == 0
-        assert "floor.replays_differently" not in floor.log()
+        assert "floor.replay_differs" not in floor.log()
 
 
 def start(plant: Plant, journal: SqliteJournal) -> PlantChange:

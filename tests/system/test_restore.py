@@ -64,7 +64,7 @@ async def test_dashboards_are_told_of_a_restore_and_confuse_no_offsets(
             )
             await board.send({"type": "resume", "subscriptions": [ANDON], "since": position["streams"]})
             assert (await board.receive("resumed"))["streams"] == {"main": {"recovered": True}}
-        assert "is whole" in await tool(running, "journal", "verify")
+        assert "is intact" in await tool(running, "journal", "verify")
 
 
 async def test_a_front_apart_stays_through_a_restore_and_tells_its_dashboards(

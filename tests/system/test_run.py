@@ -76,7 +76,7 @@ async def test_a_place_for_the_journal_that_cannot_be_written_is_found_by_check_
     async with bridge_process(tmp_path, mosquitto) as floor:
         await floor.stop()
         floor.environment = {"FLOOR_JOURNAL__PATH": str(floor.config / "journal.db")}
-        assert "no journal can be kept there" in await refused(floor)
+        assert "cannot open a journal there" in await refused(floor)
         checking = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "bridge", "check", "--offline", "--config", str(floor.config)),
             stdout=asyncio.subprocess.PIPE,
@@ -84,7 +84,7 @@ async def test_a_place_for_the_journal_that_cannot_be_written_is_found_by_check_
         )
         said, _ = await checking.communicate()
         assert checking.returncode == 1
-        assert b"no journal can be kept there" in said
+        assert b"cannot open a journal there" in said
 
 
 async def test_https_without_its_files_is_refused_with_their_names(tmp_path: Path, mosquitto: RunningBroker) -> None:
@@ -200,7 +200,7 @@ async def test_a_wall_behind_the_journal_is_flagged_and_time_never_goes_back(
         await floor.stop()
         forge_meta(floor.journal, latest_arrival=AHEAD)
         await floor.launch()
-        reason = "behind what is journalled"
+        reason = "behind the journal"
         await until(lambda: reason in floor.readiness(), seconds=30, what="it is not ready, and says why")
         assert b"floor_clock_held 1.0" in get(floor, "/metrics")
         async with floor.dashboard() as board, floor.device() as device:

@@ -76,7 +76,7 @@ async def test_next_process_starts_without_waiting(
         assert (seen.status["ready"], seen.status["owner"]) == (False, owner)
         assert (seen.status["offset"] is None) is (how == signal.SIGKILL), "a Will does not know it"
         await floor.start()
-        assert "stream.listening" not in floor.log()
+        assert "stream.owner_check" not in floor.log()
 
 
 async def test_status_left_online_by_nobody_delays_the_start_only(tmp_path: Path, mosquitto: RunningBroker) -> None:
@@ -93,7 +93,7 @@ async def test_status_left_online_by_nobody_delays_the_start_only(tmp_path: Path
     async with aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
         await client.publish(STATUS, json.dumps(ghost), qos=1, retain=True)
     async with bridge_process(tmp_path, mosquitto) as floor:
-        assert "stream.abandoned" in floor.log()
+        assert "stream.owner_gone" in floor.log()
 
 
 async def test_broker_that_is_away_does_not_stop_the_start(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ async def test_broker_that_is_away_does_not_stop_the_start(tmp_path: Path) -> No
     floor = rival(tmp_path / "floor", broker)
     try:
         await floor.launch()
-        await until(lambda: "stream.unclaimed" in floor.log() and "bridge.up" in floor.log(), seconds=30)
+        await until(lambda: "stream.unclaimed" in floor.log() and "bridge.started" in floor.log(), seconds=30)
         with running(broker):
             await floor.ready()
     finally:
@@ -122,14 +122,14 @@ async def test_of_two_that_meet_the_later_one_ends(tmp_path: Path, mosquitto: Ru
         second = rival(tmp_path / "second", mosquitto, port=way.port)
         way.refusing = True
         await second.launch()
-        await until(lambda: "stream.unclaimed" in second.log() and "bridge.up" in second.log(), seconds=30)
+        await until(lambda: "stream.unclaimed" in second.log() and "bridge.started" in second.log(), seconds=30)
         way.refusing = False
         assert "another process publishes stream main" in await ended(second)
         count = len(seen.statuses)
         await until(lambda: len(seen.statuses) >= count + 3, what="the first goes on")
         assert {each["owner"] for each in seen.statuses[-2:] if each["online"]} == {owner}
         await first.ready()
-        assert "stream.rival" in first.log() or len(seen.owners) == 1
+        assert "stream.second_publisher" in first.log() or len(seen.owners) == 1
 
 
 @contextlib.asynccontextmanager

@@ -29,4 +29,4 @@ async def test_full_disk_is_told_as_not_ready_and_heals(tmp_path: Path, mosquitt
         assert seen.status["online"] is True
         limit_files(floor, resource.RLIM_INFINITY)
         await until(lambda: seen.status["ready"] is True, seconds=20, what="healed")
-        await until(lambda: "pipeline.commits_again" in floor.log(), what="told in the log")
+        await until(lambda: "pipeline.commit_recovered" in floor.log(), what="told in the log")

@@ -32,7 +32,7 @@ def require_viewer(request: Request) -> Viewer:
     """
     token = bearer_token(request.headers.get("authorization"))
     if token is None:
-        raise InvalidFrame(ErrorCode.UNAUTHENTICATED, "give a token: Authorization: Bearer …")
+        raise InvalidFrame(ErrorCode.UNAUTHENTICATED, "missing token: send Authorization: Bearer …")
     viewer: Viewer = request.app.state.authenticate(token)
     return viewer
 
@@ -67,7 +67,7 @@ def api_router(front: Front, *, root: str) -> APIRouter:
             raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"leave {prefix} out: a filter is relative to it")
         return filter_text
 
-    @router.get("/events", summary="Events from the journal, oldest first, as far as granted")
+    @router.get("/events", summary="List events from the journal that the viewer may see, oldest first")
     async def events(
         asker: RequestViewer,
         *,
@@ -87,12 +87,12 @@ def api_router(front: Front, *, root: str) -> APIRouter:
         )
         return Response(page.encode(), media_type="application/json")
 
-    @router.get("/snapshot", summary="The current events, as far as granted")
+    @router.get("/snapshot", summary="List the current events that the viewer may see")
     async def snapshot(asker: RequestViewer, *, filter_text: FilterParameter = None) -> Response:
         state = await front.read_snapshot(asker, relative(filter_text))
         return Response(state.encode(), media_type="application/json")
 
-    @router.get("/explain", summary="What a subscription would give, by which grant, or the topic that refuses it")
+    @router.get("/explain", summary="Explain a subscription: effective filters and grants, or a refused topic")
     async def explain(
         asker: RequestViewer,
         *,
@@ -113,11 +113,11 @@ def api_router(front: Front, *, root: str) -> APIRouter:
         }
         return json_response(front.explain(asker, {name: value for name, value in body.items() if value}))
 
-    @router.post("/explain", summary="The same for a subscribe body", openapi_extra=_BODY)
+    @router.post("/explain", summary="Explain a subscribe body", openapi_extra=_BODY)
     async def explain_body(asker: RequestViewer, request: Request) -> Response:
         return json_response(front.explain(asker, await read_body(request)))
 
-    @router.post("/commands", summary="Do what a `command` frame does, and wait for its result", openapi_extra=_BODY)
+    @router.post("/commands", summary="Run a command and wait for its result", openapi_extra=_BODY)
     async def commands(asker: RequestViewer, request: Request) -> Response:
         return json_response(await front.run_command(asker, await read_body(request)))
 

@@ -68,7 +68,7 @@ def _base_app(authenticate: Callable[[str], Viewer]) -> FastAPI:
     app = FastAPI(
         title="floor-bridge",
         version=schemas.VERSION,
-        description="The dashboards' front over HTTP. The WebSocket at /ws is described in /asyncapi.json.",
+        description="HTTP interface for dashboards. /asyncapi.json describes the WebSocket at /ws.",
         docs_url=None,  # FastAPI's pages load scripts from a CDN: they need a network, and our CSP forbids them
         redoc_url=None,
         root_path_in_servers=False,
@@ -89,7 +89,7 @@ def _add_socket(app: FastAPI, front: Front, web: WebSettings) -> None:
         if not is_origin_allowed(
             headers.get("origin"), host=headers.get("host"), secure=secure, allowed=web.allowed_origins
         ):
-            refusal = error_response(ErrorCode.FORBIDDEN, "pages of this origin may not connect")
+            refusal = error_response(ErrorCode.FORBIDDEN, "origin not allowed: add it to web.allowed_origins")
             await websocket.send_denial_response(refusal)
             return
         await websocket.accept(select_subprotocol(websocket.scope["subprotocols"]))
@@ -98,18 +98,18 @@ def _add_socket(app: FastAPI, front: Front, web: WebSettings) -> None:
 
 
 def _add_health(app: FastAPI, ready: ReadinessCheck) -> None:
-    @app.get("/health/live", summary="Whether the process answers at all")
+    @app.get("/health/live", summary="Report that the process responds")
     async def live() -> Response:
         return json_response({"live": True})
 
-    @app.get("/health/ready", summary="Whether what is served now is a live floor; 503 and why if not")
+    @app.get("/health/ready", summary="Report whether data is live; 503 with the reason if not")
     async def readiness() -> Response:
         is_ready, reason = ready()
         return json_response({"ready": is_ready, "reason": reason}, status=200 if is_ready else 503)
 
 
 def _add_statistics(app: FastAPI, front: Front) -> None:
-    @app.get("/ws/health", summary="Connections, subscriptions, and the books of all outboxes; for admins")
+    @app.get("/ws/health", summary="Report connections, subscriptions and the accounting of all outboxes; admins only")
     async def statistics(request: Request) -> Response:
         require_admin(request)
         return json_response(front.statistics())
@@ -124,7 +124,7 @@ def _add_metrics(
 
     metrics = MetricsEndpoint(all_numbers)
 
-    @app.get("/metrics", summary="Prometheus metrics; from this machine, or for admins")
+    @app.get("/metrics", summary="Export Prometheus metrics; admins only, except from this machine")
     async def prometheus(request: Request) -> Response:
         if not is_loopback(request, behind_proxy=bool(web.trusted_proxies)):
             require_admin(request)
@@ -134,10 +134,10 @@ def _add_metrics(
 def _add_contracts(app: FastAPI, root: str) -> None:
     catalogue, document = json_response(schemas.catalogue()), json_response(schemas.asyncapi_document(root))
 
-    @app.get("/ws/events", summary="The 13 event types with their schemas, and the 10 subscription types")
+    @app.get("/ws/events", summary="List the event types with their schemas, and the subscription types")
     async def event_types() -> Response:
         return catalogue
 
-    @app.get("/asyncapi.json", summary="The AsyncAPI 3 document of all topics and frames")
+    @app.get("/asyncapi.json", summary="Get the AsyncAPI 3 document of all topics and frames")
     async def asyncapi() -> Response:
         return document

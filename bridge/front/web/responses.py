@@ -98,7 +98,7 @@ async def _on_unauthenticated(_: Request, error: Exception) -> Response:
 
 
 async def _on_journal_error(_: Request, error: Exception) -> Response:
-    log.warning("web_journal_failed", error=str(error))
+    log.warning("web.journal_failed", error=str(error))
     return error_response(ErrorCode.UNAVAILABLE, "the journal can't be read now")
 
 

@@ -45,7 +45,7 @@ class WebPortTaken(Exception):
     """Another process listens on the port: change `web.port`, or stop that process."""
 
     def __init__(self, host: str, port: int) -> None:
-        super().__init__(f"port {port} on {host} is taken: stop what listens there, or set FLOOR_WEB__PORT to another")
+        super().__init__(f"port {port} on {host} is in use: stop the other process, or set web.port (FLOOR_WEB__PORT)")
         self.host = host
         self.port = port
 
@@ -54,7 +54,7 @@ class ServerStopped(Exception):
     """The web server stopped by itself. The process must not continue: without it no dashboard is served."""
 
     def __init__(self) -> None:
-        super().__init__("the web server ended, and nobody had asked it to")
+        super().__init__("the web server ended unexpectedly")
 
 
 class ListenError(Exception):

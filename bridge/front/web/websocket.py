@@ -52,9 +52,9 @@ def bearer_token(authorization: str | None) -> str | None:
 def handshake_token(websocket: WebSocket, *, in_query: bool) -> str | None:
     """Return the handshake's token from the header, else the subprotocol, else (if `in_query`) the query."""
     token = bearer_token(websocket.headers.get("authorization")) or _subprotocol_token(websocket.scope["subprotocols"])
-    asked = websocket.query_params.get("token")
+    query_token = websocket.query_params.get("token")
     websocket.scope["query_string"] = b""  # keeps the token out of anything that logs this scope later
-    return token or (asked if in_query else None)
+    return token or (query_token if in_query else None)
 
 
 def _subprotocol_token(offered: Iterable[str]) -> str | None:

@@ -67,14 +67,14 @@ class JournalLock:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(lock_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise JournalError(f"{path}: no journal can be kept there: {error}") from error
+            raise JournalError(f"{path}: cannot open a journal there: {error}") from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(handle)
             if isinstance(error, BlockingIOError):
                 raise JournalInUse(path) from None
-            raise JournalError(f"{path}: no journal can be kept there: {error}") from error
+            raise JournalError(f"{path}: cannot open a journal there: {error}") from error
         return cls(path, handle)
 
     def write_marker(self, marker: CommitMarker) -> None:

@@ -46,7 +46,9 @@ def back_up(
     `BackupRefused` (the target exists and `replace` is not given, no room, no access).
     """
     if target.exists() and (not replace or target.samefile(path) or not target.is_file()):
-        raise BackupRefused(f"{target}: there is something of that name" + ("" if replace else "; --force replaces it"))
+        raise BackupRefused(
+            f"{target}: already exists" + (" and cannot be overwritten" if replace else "; --force overwrites it")
+        )
     with lock_partial_file(target.with_name(target.name + ".partial")) as partial:
         copy_journal(path, partial, progress=progress)
         verdict = verify_journal(partial, progress=progress)
@@ -55,7 +57,7 @@ def back_up(
             raise VerificationFailed(verdict)
         partial.chmod(path.stat().st_mode & 0o777)
         if target.exists() and not replace:
-            raise BackupRefused(f"{target}: there is something of that name by now; --force replaces it")
+            raise BackupRefused(f"{target}: appeared meanwhile; --force overwrites it")
         move_into_place(partial, target)
     return verdict
 

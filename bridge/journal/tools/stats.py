@@ -133,7 +133,7 @@ def _stats(
         checkpoints=lines,
         checkpoint=newest,
         checkpoint_arrival=_one(connection, ARRIVAL_QUERY, newest),
-        input_counts=_books(connection, path),
+        input_counts=_input_counts(connection, path),
         quarantine=_quarantine(connection, path),
         quarantine_bytes=_one(connection, "SELECT sum(length(payload)) FROM quarantine WHERE number > ?", 0) or 0,
         prunable=None if keep is None else find_prune_limit(connection, path, meta, keep=keep, now=meta.latest_arrival),
@@ -152,7 +152,7 @@ def _parts(connection: sqlite3.Connection) -> Mapping[str, int]:
         return {}
 
 
-def _books(connection: sqlite3.Connection, path: Path) -> Mapping[str, InputCounts]:
+def _input_counts(connection: sqlite3.Connection, path: Path) -> Mapping[str, InputCounts]:
     applied: Counter[str] = Counter()
     reasons: dict[tuple[str, str], dict[str, int]] = {}
     for row in connection.execute("SELECT kind, effect, reason, count, checksum FROM counters ORDER BY kind, reason"):

@@ -224,5 +224,5 @@ def test_interrupted_creation_is_begun_again(tmp_path: Path) -> None:
 def test_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "a-file").touch()
     for place in (tmp_path / "a-file" / "journal.db", Path("/proc/journal.db")):
-        with pytest.raises(JournalError, match=f"{place}: no journal can be kept there"):
+        with pytest.raises(JournalError, match=f"{place}: cannot open a journal there"):
             SqliteJournal.open(place, stream="main")

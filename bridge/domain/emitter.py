@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct, field
 
+from bridge.domain.bounded import drop_oldest
 from bridge.domain.event_data import EventData
 from bridge.domain.events import CATEGORY_OF, DataQuality, Event, EventType, Place, Priority, Standing
 from bridge.domain.reports import Moment
@@ -106,8 +107,7 @@ class Emitter:
             current[key] = entry
         else:
             closed[key] = entry
-            while len(closed) > CLOSED_SUBJECTS:
-                del closed[next(iter(closed))]
+            drop_oldest(closed, limit=CLOSED_SUBJECTS)
         return entry
 
     @property

@@ -190,7 +190,7 @@ def _counters(settings: Settings) -> str:
 
 
 def _too_low(line: str, equipment: str, fit: CounterFit) -> str:
-    return f"{line}/{equipment}: up to {fit.over:.0f} a minute, but max_rate_per_minute is {fit.max_rate:g}"
+    return f"{line}/{equipment}: up to {fit.proven_rate:.0f} a minute, but max_rate_per_minute is {fit.max_rate:g}"
 
 
 def _doubtful(line: str, equipment: str, fit: CounterFit) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bridge.domain.emitter import Emitter, Subjects
 from bridge.domain.event_data import Job, JobStatus, Person
 from bridge.domain.events import Event, EventType, Millis, Priority, Standing
-from bridge.domain.line.jobs import FINAL_JOBS, JOB_REFUSALS, NEXT, OPEN_JOBS, Jobs, JobsState
+from bridge.domain.line.jobs import JOB_REFUSALS, MAX_FINAL_JOBS, MAX_OPEN_JOBS, NEXT, Jobs, JobsState
 from bridge.domain.plant import Plant
 from bridge.domain.reports import APPLIED, Actor, Disposition, JobReport, Moment, rejected, suppressed
 
@@ -315,14 +315,14 @@ def test_a_cancelled_job_tells_why() -> None:
 
 def test_open_and_final_jobs_are_bounded() -> None:
     floor = Floor()
-    for number in range(OPEN_JOBS):
+    for number in range(MAX_OPEN_JOBS):
         floor.assign(f"J{number}")
     assert floor.assign("over") == rejected("too_many_jobs")
-    for number in range(OPEN_JOBS):
+    for number in range(MAX_OPEN_JOBS):
         floor.act("cancel", f"J{number}")
-    for number in range(FINAL_JOBS):
+    for number in range(MAX_FINAL_JOBS):
         floor.assign(f"K{number}")
         floor.act("cancel", f"K{number}")
-    assert len(floor.state.final) == FINAL_JOBS
+    assert len(floor.state.final) == MAX_FINAL_JOBS
     assert floor.act("start", "J0") == rejected("unknown_job")
     assert floor.act("start", "K0") == rejected("already_final")

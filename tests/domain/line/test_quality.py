@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bridge.domain.emitter import Emitter, Subjects
 from bridge.domain.event_data import Person, Quality
 from bridge.domain.events import Event, Millis, Priority, Standing
-from bridge.domain.line.quality.alerts import CLEARED_ALERTS, PARAMETERS, QualityChecks, QualityState
+from bridge.domain.line.quality.alerts import MAX_CLEARED_ALERTS, MAX_PARAMETERS, QualityChecks, QualityState
 from bridge.domain.line.quality.rules import InspectionWindow, RuleVerdict, Side, judge_limit
 from bridge.domain.plant import MeasurementLimit, Plant
 from bridge.domain.reports import (
@@ -303,12 +303,12 @@ def test_defects_a_user_dealt_with_are_not_counted_again() -> None:
 
 def test_windows_and_cleared_alerts_are_bounded() -> None:
     floor = Floor()
-    for number in range(PARAMETERS):
+    for number in range(MAX_PARAMETERS):
         assert floor.inspect(1, 0, parameter=f"p{number}") == APPLIED
     assert floor.inspect(1, 0, parameter="over") == suppressed("too_many_parameters")
     assert floor.inspect(1, 0, parameter="p0") == APPLIED
-    for _ in range(CLEARED_ALERTS + 1):
+    for _ in range(MAX_CLEARED_ALERTS + 1):
         floor.measure(511)
         floor.measure(500)
-    assert len(floor.state.cleared) == CLEARED_ALERTS
+    assert len(floor.state.cleared) == MAX_CLEARED_ALERTS
     assert floor.clear("L1.alert.1") == rejected("unknown_alert")

@@ -7,7 +7,7 @@ from msgspec.structs import replace as replace_body
 
 from bridge.domain.event_data import Production
 from bridge.domain.events import EventType, Place
-from bridge.domain.line.device.sequence import HOLES
+from bridge.domain.line.device.sequence import MAX_HOLES
 from bridge.domain.reports import (
     APPLIED,
     AndonReport,
@@ -354,8 +354,8 @@ def test_what_was_overtaken_before_the_first_one_seen_is_late() -> None:
 
 def test_holes_that_are_forgotten_prove_nothing() -> None:
     shop = Shop()
-    for index in range(HOLES + 2):
+    for index in range(MAX_HOLES + 2):
         shop.say("bagger", state(2 * index), at=index)
     assert shop.say("bagger", press(1), at=100).disposition == APPLIED
     assert shop.say("bagger", press(101), at=101).disposition == APPLIED
-    assert shop.line.devices.gaps() == (HOLES + 1, 1, 1)
+    assert shop.line.devices.gaps() == (MAX_HOLES + 1, 1, 1)

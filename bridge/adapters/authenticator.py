@@ -1,5 +1,8 @@
 """Authentication shared by WebSocket and HTTP: token, revocations, policy."""
 
+from typing import Self
+
+from bridge.adapters import policy_file
 from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenVerifier
 from bridge.domain.access.claims import TokenRevoked
@@ -7,6 +10,7 @@ from bridge.domain.access.policy import Policy
 from bridge.domain.access.revocations import Revocations
 from bridge.domain.access.viewer import Viewer, admit
 from bridge.domain.events import Millis
+from bridge.settings import Settings
 
 
 class Authenticator:
@@ -15,17 +19,27 @@ class Authenticator:
     def __init__(
         self, *, tokens: TokenVerifier, revocations: RevocationFile, policy: Policy, trust_grants: bool
     ) -> None:
-        self._policy = policy
+        self.policy = policy
         self._trust_grants = trust_grants
         self._tokens = tokens
         self._revocations = revocations
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Read policy, keys and revocations; raises PolicyError, TokenKeyError or RevocationsError."""
+        return cls(
+            policy=policy_file.load(settings.policy_file),
+            tokens=TokenVerifier(settings.token),
+            revocations=RevocationFile(settings.token.revoked_file),
+            trust_grants=settings.token.trust_grants_claim,
+        )
 
     def admit(self, token: str, *, now: Millis) -> Viewer:
         """Return the viewer of a token that is valid at `now` and not revoked; raises TokenError or AdmissionError."""
         claims = self._tokens.verify(token, now=now)
         if self._revocations.current().is_token_revoked(claims):
             raise TokenRevoked
-        return admit(claims, self._policy, trust_grants=self._trust_grants)
+        return admit(claims, self.policy, trust_grants=self._trust_grants)
 
     def revocations(self) -> Revocations:
         """Return the current revocations; the same object until they change."""

@@ -82,8 +82,8 @@ def _unknown_line_warnings(settings: Settings, subscriptions: Sequence[dict[str,
     Not an error: a running bridge may use another plant file.
     """
     from bridge.adapters import plant_file  # noqa: PLC0415
+    from bridge.domain.access.subscription_request import parse_subscription  # noqa: PLC0415
     from bridge.domain.access.subscription_types import SubscriptionError  # noqa: PLC0415
-    from bridge.domain.access.subscriptions import parse_subscription  # noqa: PLC0415
 
     try:
         lines = [line.id for line in plant_file.load(settings.plant_file).lines]

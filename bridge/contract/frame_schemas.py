@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from bridge.contract.model_schemas import Schema, schemas_by_name
-from bridge.domain.access.subscription_body import SubscriptionBody
+from bridge.domain.access.subscription_request import SubscriptionBody
 from bridge.protocol.client_frames import BODY_OF, CLIENT_FRAMES, Resume
 from bridge.protocol.commands import ACTION_FIELDS
 from bridge.protocol.server_frames import ServerFrame

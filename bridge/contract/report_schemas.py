@@ -88,7 +88,7 @@ def _form(schema: Schema, *, free: bool) -> Schema:
             return schema
 
 
-def _given(name: str, **narrowed: Any) -> Schema:
+def _present(name: str, **narrowed: Any) -> Schema:
     """Return the rule that a field is present: neither null nor, where that counts as absent, empty."""
     return {"properties": {name: {"not": {"enum": [None, ""]}, **narrowed}}, "required": [name]}
 
@@ -97,7 +97,7 @@ def _needs(action: str, *names: str) -> Schema:
     """Return the rule that this action requires these fields."""
     return {
         "if": {"properties": {"action": {"const": action}}, "required": ["action"]},
-        "then": {"allOf": [_given(name) for name in names]},
+        "then": {"allOf": [_present(name) for name in names]},
     }
 
 
@@ -109,13 +109,13 @@ def _packml_numbers(dialect: str, numbers: Iterable[int]) -> Schema:
 _ACTS_ON_A_CALL: Final = {"enum": ["acknowledge", "arrive", "resolve", "cancel", "escalate"]}
 
 _RULES: Final[Mapping[str, Schema]] = {
-    "counts": {"anyOf": [_given("total"), _given("good"), _given("reject")]},
-    "state": {"oneOf": [_given("state"), _given("packml")]},
+    "counts": {"anyOf": [_present("total"), _present("good"), _present("reject")]},
+    "state": {"oneOf": [_present("state"), _present("packml")]},
     "andon": {
-        "oneOf": [_given("action"), _given("input")],
+        "oneOf": [_present("action"), _present("input")],
         "anyOf": [
-            _given("andon_type"),
-            {"allOf": [_given("call_id"), {"properties": {"action": _ACTS_ON_A_CALL}, "required": ["action"]}]},
+            _present("andon_type"),
+            {"allOf": [_present("call_id"), {"properties": {"action": _ACTS_ON_A_CALL}, "required": ["action"]}]},
         ],
     },
     "job": _needs("assign", "product", "target_quantity"),

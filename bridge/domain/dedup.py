@@ -36,7 +36,7 @@ def message_digest_of(report: Report, topic: str, payload: bytes, *, mid: int | 
 
 
 @dataclass(slots=True)
-class _Open:
+class _Unacknowledged:
     """A message whose acknowledgement may not have reached the broker."""
 
     number: int
@@ -63,15 +63,15 @@ class Deduplicator:
     def __init__(self, window: DedupWindow, *, doubt_ms: Millis) -> None:
         self._doubt_ms = doubt_ms
         self._dated: dict[bytes, int] = {}
-        self._unacked: dict[bytes, list[_Open]] = {}
+        self._unacked: dict[bytes, list[_Unacknowledged]] = {}
         self._content_of: dict[int, bytes] = {}  # the latest unacknowledged, by packet identifier (at most 65,535)
         self._in_order: deque[tuple[int, MessageDigest]] = deque()
         self._acknowledged: deque[tuple[int, Millis]] = deque()  # (up to this number, since when `doubt_ms` counts)
         self._never_acked: set[int] = set()  # inputs whose acknowledgement was never sent
         self._generation: int | None = None
         self.acked_up_to = window.acked_up_to
-        for number, resend in window.digests:
-            self._note(number, resend, generation=EARLIER, redelivered=False)
+        for number, digest in window.digests:
+            self._remember(number, digest, generation=EARLIER, redelivered=False)
         if window.digests:
             self._acknowledged.append((window.digests[-1][0], 0))  # `doubt_ms` counts from the first connection on
 
@@ -89,11 +89,11 @@ class Deduplicator:
         `clock_proves`: the device's clock is past the `ts` of the message, so no new message can have that `ts`.
         """
         earlier = self._find(message_digest, generation) if redelivered else None
-        known = earlier is not None or (clock_proves and message_digest.digest in self._dated)
+        is_duplicate = earlier is not None or (clock_proves and message_digest.digest in self._dated)
         if earlier is not None and earlier.generation == generation:
             redelivered = False  # redelivered within the session, so it may be once more
-        self._note(number, message_digest, generation=generation, redelivered=redelivered)
-        return known
+        self._remember(number, message_digest, generation=generation, redelivered=redelivered)
+        return is_duplicate
 
     def remembered(self) -> Sequence[tuple[int, MessageDigest]]:
         """Return the digests of the window by input number, oldest first."""
@@ -103,32 +103,32 @@ class Deduplicator:
     def sizes(self) -> DedupSizes:
         return DedupSizes(len(self._dated), sum(map(len, self._unacked.values())), len(self._content_of))
 
-    def _find(self, message_digest: MessageDigest, generation: int) -> _Open | None:
+    def _find(self, message_digest: MessageDigest, generation: int) -> _Unacknowledged | None:
         """Remove and return the earlier message that a redelivery repeats: one copy accounts for one message only."""
         candidates = self._unacked.get(message_digest.digest, [])
-        for each in candidates:
+        for candidate in candidates:
             # MQTT 5 4.4: a resend keeps its packet identifier; another identifier is another message
-            if None not in (each.mid, message_digest.mid) and each.mid != message_digest.mid:
+            if None not in (candidate.mid, message_digest.mid) and candidate.mid != message_digest.mid:
                 continue
             # a message already redelivered on this connection is not sent on it again: this is another message. One
             # first received on this connection may be: NATS redelivers within the session
-            if each.generation < generation or not each.redelivered:
-                candidates.remove(each)
-                return each
+            if candidate.generation < generation or not candidate.redelivered:
+                candidates.remove(candidate)
+                return candidate
         return None
 
     def release_packet_id(self, mid: int) -> None:
         """Treat messages with this packet identifier as acknowledged: the broker has reused it for another message."""
         content = self._content_of.pop(mid, None)
         if content is not None and content in self._unacked:
-            self._unacked[content] = [each for each in self._unacked[content] if each.mid != mid]
+            self._unacked[content] = [message for message in self._unacked[content] if message.mid != mid]
 
-    def _note(self, number: int, message_digest: MessageDigest, *, generation: int, redelivered: bool) -> None:
+    def _remember(self, number: int, message_digest: MessageDigest, *, generation: int, redelivered: bool) -> None:
         if message_digest.has_timestamp:
             self._dated[message_digest.digest] = number
         if number > self.acked_up_to:
             self._unacked.setdefault(message_digest.digest, []).append(
-                _Open(number, generation, redelivered, message_digest.mid)
+                _Unacknowledged(number, generation, redelivered, message_digest.mid)
             )
             if message_digest.mid is not None:
                 self._content_of[message_digest.mid] = message_digest.digest
@@ -160,20 +160,21 @@ class Deduplicator:
         while self._acknowledged and now - self._acknowledged[0][1] >= self._doubt_ms:
             self.acked_up_to = max(self.acked_up_to, self._acknowledged.popleft()[0])
         for content in list(self._unacked):
-            left = [
-                each
-                for each in self._unacked[content]
-                if each.number > self.acked_up_to or each.number in self._never_acked
+            remaining = [
+                message
+                for message in self._unacked[content]
+                if message.number > self.acked_up_to or message.number in self._never_acked
             ]
-            if left:
-                self._unacked[content] = left
+            if remaining:
+                self._unacked[content] = remaining
             else:
                 del self._unacked[content]
-        self._never_acked &= {each.number for candidates in self._unacked.values() for each in candidates}
+        self._never_acked &= {message.number for messages in self._unacked.values() for message in messages}
         return self.acked_up_to
 
-    def _forget(self, number: int, resend: MessageDigest) -> None:
-        if self._dated.get(resend.digest) == number:
-            del self._dated[resend.digest]
-        if resend.digest in self._unacked:
-            self._unacked[resend.digest] = [each for each in self._unacked[resend.digest] if each.number != number]
+    def _forget(self, number: int, message_digest: MessageDigest) -> None:
+        digest = message_digest.digest
+        if self._dated.get(digest) == number:
+            del self._dated[digest]
+        if digest in self._unacked:
+            self._unacked[digest] = [message for message in self._unacked[digest] if message.number != number]

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct, field
 
+from bridge.domain.bounded import drop_oldest
 from bridge.domain.event_data import EventData
 from bridge.domain.events import CATEGORY_OF, DataQuality, Event, EventType, Place, Priority, Standing
 from bridge.domain.reports import Moment
@@ -97,19 +98,21 @@ class Emitter:
     def _next(self, key: str, priority: Priority, standing: Standing) -> SubjectRevision:
         current, closed = self._subjects.current, self._subjects.closed
         is_current = key in current
-        known = current.pop(key, None) or closed.pop(key, None)
-        entry = SubjectRevision(1, priority) if known is None else SubjectRevision(known.revision + 1, known.priority)
+        previous = current.pop(key, None) or closed.pop(key, None)
+        if previous is None:
+            entry = SubjectRevision(1, priority)
+        else:
+            entry = SubjectRevision(previous.revision + 1, previous.priority)
         if standing is Standing.CURRENT or (standing is Standing.HISTORY and is_current):
             current[key] = entry
         else:
             closed[key] = entry
-            while len(closed) > CLOSED_SUBJECTS:
-                del closed[next(iter(closed))]
+            drop_oldest(closed, limit=CLOSED_SUBJECTS)
         return entry
 
     @property
     def event_count(self) -> int:
-        """The number of collected events."""
+        """Return the number of collected events."""
         return len(self._events)
 
     def drain(self) -> tuple[Event, ...]:

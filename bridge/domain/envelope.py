@@ -1,4 +1,7 @@
-"""Envelope of an event: its bytes as journalled, published and delivered. Source: protocol.md, «Server frames»."""
+"""Envelope of an event: its position, and its bytes as journalled, published and delivered.
+
+Source: protocol.md, «Server frames».
+"""
 
 from typing import Annotated, Final
 
@@ -6,7 +9,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bridge.domain import event_data as data
+from bridge.domain.event_topic import EventTopic
 from bridge.domain.events import Category, DataQuality, Event, EventType, Priority, Timestamp, rfc3339, rfc3339_or_none
+from bridge.domain.records import CommittedEvent
 
 SCHEMA_VERSION: Final = 1
 
@@ -33,6 +38,19 @@ class Envelope(Struct, frozen=True):
     caused_by: list[str]
     data_quality: DataQuality
     data: data.EventData
+
+
+def position_event(event: Event, *, stream: str, epoch: str, offset: int) -> CommittedEvent:
+    """Return an event at its position, encoded."""
+    return CommittedEvent(
+        offset=offset,
+        id=event_id(stream, epoch, offset),
+        topic=EventTopic.from_event(event),
+        standing=event.standing,
+        timestamp=event.timestamp,
+        audience=event.audience,
+        body=encode_event(event, stream=stream, epoch=epoch, offset=offset),
+    )
 
 
 _ENCODER = msgspec.json.Encoder()

@@ -8,7 +8,7 @@ from bridge.domain.event_data import AndonType, CallPriority
 
 Minutes = Annotated[float, Field(gt=0, le=7 * 1_440)]  # bounds the shifts searched for a deadline
 
-MOST_CALLS: Final = 50  # per area and flood window; bounds the calls that a line remembers
+MAX_CALLS: Final = 50  # per area and flood window; bounds the calls that a line remembers
 
 
 class FloodRule(BaseModel):
@@ -16,9 +16,9 @@ class FloodRule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    calls: int = Field(10, ge=1, le=MOST_CALLS)
+    calls: int = Field(10, ge=1, le=MAX_CALLS)
     minutes: Minutes = 10.0
-    below: int = Field(5, ge=1, le=MOST_CALLS)
+    below: int = Field(5, ge=1, le=MAX_CALLS)
 
     @model_validator(mode="after")
     def _ends_below_its_begin(self) -> Self:

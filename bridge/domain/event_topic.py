@@ -39,7 +39,7 @@ class NotAnEventTopic(TopicError):
 
 @dataclass(frozen=True, slots=True)
 class EventTopic(TopicName):
-    """The topic of an event: its levels, and what they say of the event."""
+    """The topic of an event: its levels, and their meaning."""
 
     type: EventType = field(compare=False, repr=False)
     priority: Priority = field(compare=False, repr=False)
@@ -61,10 +61,10 @@ class EventTopic(TopicName):
         if len(levels) != EVENT_LEVELS:
             raise NotAnEventTopic(text)
         site, area, line, equipment, category, type_word, priority_word, subject = levels
-        found = _BY_WORDS.get((category, type_word, priority_word))
-        if found is None:
+        known_words = _BY_WORDS.get((category, type_word, priority_word))
+        if known_words is None:
             raise NotAnEventTopic(text)
-        words, event_type, priority = found  # the same words for all topics: a third less memory
+        words, event_type, priority = known_words  # the same words for all topics: a third less memory
         levels = (site, area, line, equipment, *words, subject)
         return cls(text, levels, event_type, priority, (site, area, line, equipment, words[0], subject))
 

@@ -227,7 +227,7 @@ class Event:
 
     @property
     def audience(self) -> tuple[str, ...]:
-        """The addressees: the assignee's user id (jobs), the recipient roles (escalations)."""
+        """Return the addressees: the assignee's user id (jobs), the recipient roles (escalations)."""
         match self.data:
             case data.Job(assigned_to=person):
                 return () if person is None else (person.id,)

@@ -1,6 +1,7 @@
 """Index of subscribers by topic filter: a tree of levels. A look-up costs by the topic's depth, not by the filters."""
 
 from collections.abc import Hashable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Generic, TypeVar
 
 from bridge.domain.topics import TopicFilter, TopicName
@@ -27,7 +28,7 @@ class FilterIndex(Generic[T]):
         for level in topic_filter.levels:
             node = node.children.setdefault(level, _Node())
         if subscriber not in node.subscribers:
-            node.subscribers.add(subscriber)
+            node.subscribers[subscriber] = None
             self._pairs += 1
 
     def discard(self, topic_filter: TopicFilter, subscriber: T) -> None:
@@ -42,37 +43,40 @@ class FilterIndex(Generic[T]):
             node = child
         if subscriber not in node.subscribers:
             return
-        node.subscribers.remove(subscriber)
+        del node.subscribers[subscriber]
         self._pairs -= 1
         while path and not node.subscribers and not node.children:
             node, level = path.pop()
             del node.children[level]
 
-    def match(self, name: TopicName) -> set[T]:
-        """Return the subscribers with at least one matching filter, each once."""
-        found: set[T] = set()
+    def match(self, name: TopicName) -> AbstractSet[T]:
+        """Return the subscribers with at least one matching filter, each once.
+
+        Their order depends on the filters and the order in which they were added, so that equal runs deliver equally.
+        """
+        matches: dict[T, None] = {}
         nodes = [self._root]
         # MQTT 5 4.7.2: wildcards at the start never match $-topics.
         wildcards = not name.levels[0].startswith("$")
         for level in name.levels:
-            following: list[_Node[T]] = []
+            next_nodes: list[_Node[T]] = []
             for node in nodes:
                 for key in (level, "+", "#") if wildcards else (level,):
                     child = node.children.get(key)
                     if child is None:
                         continue
                     if key == "#":
-                        found |= child.subscribers
+                        matches |= child.subscribers
                     else:
-                        following.append(child)
-            nodes, wildcards = following, True
+                        next_nodes.append(child)
+            nodes, wildcards = next_nodes, True
         for node in nodes:
-            found |= node.subscribers
+            matches |= node.subscribers
             # MQTT 5 4.7.1.2: `#` matches the parent level too.
             parent = node.children.get("#")
             if parent is not None:
-                found |= parent.subscribers
-        return found
+                matches |= parent.subscribers
+        return matches.keys()
 
     def __len__(self) -> int:
         """Return the number of pairs of filter and subscriber."""
@@ -102,4 +106,4 @@ class _Node(Generic[T]):
 
     def __init__(self) -> None:
         self.children: dict[str, _Node[T]] = {}
-        self.subscribers: set[T] = set()
+        self.subscribers: dict[T, None] = {}

@@ -5,21 +5,20 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from bridge.domain.dedup import Deduplicator, digest_message, message_digest_of
+from bridge.domain.envelope import position_event
 from bridge.domain.events import Event, Millis
-from bridge.domain.internal_inputs import ABSENCE_TOPIC, CLOCK_TOPIC, BridgeAbsence, ClockStep
+from bridge.domain.internal_inputs import (
+    ABSENCE_TOPIC,
+    CLOCK_TOPIC,
+    PLANT_TOPIC,
+    BridgeAbsence,
+    ClockStep,
+    plant_from_json,
+)
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import migrate_floor
 from bridge.domain.messages import IncomingMessage
-from bridge.domain.plant_json import PLANT_TOPIC, plant_from_json
-from bridge.domain.records import (
-    CommandRecord,
-    CommittedEvent,
-    Input,
-    JournalEntry,
-    MessageDigest,
-    Position,
-    position_event,
-)
+from bridge.domain.records import CommandRecord, CommittedEvent, Input, JournalEntry, MessageDigest, Position
 from bridge.domain.reports import (
     APPLIED,
     TOPIC_LEVELS,
@@ -59,7 +58,7 @@ class DecodedInput:
 
     @property
     def command(self) -> tuple[str, str] | None:
-        """The (user, command id) of a user's command; None for any other input."""
+        """Return the (user, command id) of a user's command; None for any other input."""
         report = self.result
         if isinstance(report, Disposition) or report.command_id is None or report.actor is None:
             return None
@@ -70,40 +69,40 @@ def cause_id(number: int) -> str:
     return f"input:{number}"
 
 
-def decode_input(given: Input, decode: Decoder) -> Report | Disposition:
+def decode_input(input_: Input, decode: Decoder) -> Report | Disposition:
     """Decode an input; the result is the same at its arrival and in every replay."""
-    cause = cause_id(given.number)
-    meaning = decode(given.topic, given.payload, received_at=given.received_at, cause=cause, retained=given.retained)
-    if given.redelivered and isinstance(meaning, Report):
-        return replace(meaning, redelivered=True)
-    return meaning
+    cause = cause_id(input_.number)
+    result = decode(input_.topic, input_.payload, received_at=input_.received_at, cause=cause, retained=input_.retained)
+    if input_.redelivered and isinstance(result, Report):
+        return replace(result, redelivered=True)
+    return result
 
 
-def record_unapplied(floor: Floor, given: Input, disposition: Disposition) -> None:
+def record_unapplied(floor: Floor, input_: Input, disposition: Disposition) -> None:
     """Record a message that was decided before the floor saw it: its device is alive, the message had no effect."""
-    levels = given.topic.split("/", TOPIC_LEVELS)
+    levels = input_.topic.split("/", TOPIC_LEVELS)
     if len(levels) == TOPIC_LEVELS and levels[0] == TopicBranch.REPORT:
-        floor.record_unapplied(place_of_levels(levels), disposition, given.received_at)
+        floor.record_unapplied(place_of_levels(levels), disposition, input_.received_at)
 
 
-def apply_plant(floor: Floor, given: Input) -> tuple[Floor, Outcome]:
+def apply_plant(floor: Floor, input_: Input) -> tuple[Floor, Outcome]:
     """Return the floor under the plant file in an input, and the outcome of the change."""
     floor, events = migrate_floor(
-        floor, plant_from_json(given.payload), given.received_at, cause=cause_id(given.number)
+        floor, plant_from_json(input_.payload), input_.received_at, cause=cause_id(input_.number)
     )
     return floor, Outcome(APPLIED, events)
 
 
-def apply_absence(floor: Floor, given: Input) -> Outcome:
+def apply_absence(floor: Floor, input_: Input) -> Outcome:
     """Apply the absence in an input to the floor."""
-    since = BridgeAbsence.decode(given.payload).since
-    return Outcome(APPLIED, floor.apply_absence(since, given.received_at, cause=cause_id(given.number)))
+    since = BridgeAbsence.decode(input_.payload).since
+    return Outcome(APPLIED, floor.apply_absence(since, input_.received_at, cause=cause_id(input_.number)))
 
 
-def apply_clock_step(floor: Floor, given: Input) -> Outcome:
+def apply_clock_step(floor: Floor, input_: Input) -> Outcome:
     """Apply the step of the host's clock in an input to the floor."""
-    by = ClockStep.decode(given.payload).by
-    return Outcome(APPLIED, floor.set_forward(by, given.received_at))
+    by = ClockStep.decode(input_.payload).by
+    return Outcome(APPLIED, floor.set_forward(by, input_.received_at))
 
 
 class Intake:
@@ -132,83 +131,67 @@ class Intake:
 
     def receive(self, message: IncomingMessage, *, now: Millis) -> DecodedInput:
         """Number and decode a message."""
-        self.latest_time = max(self.latest_time, now)  # the floor's time never goes back
-        given = Input(
-            number=self.number + 1,
-            topic=message.topic,
-            payload=message.payload,
-            received_at=self.latest_time,
-            retained=message.retained,
-            redelivered=message.redelivered,
+        input_ = self._next_input(
+            message.topic, message.payload, now, retained=message.retained, redelivered=message.redelivered
         )
         if message.mid is not None and not message.redelivered:
             self.dedup.release_packet_id(message.mid)
         if message.replayed is None and self._has_crashed(message):
-            return DecodedInput(given, CRASHED, message)
-        return DecodedInput(given, decode_input(given, self._decode), message)
+            return DecodedInput(input_, CRASHED, message)
+        return DecodedInput(input_, decode_input(input_, self._decode), message)
 
     def pending_result(self, decoded: DecodedInput) -> CommandRecord | None:
         """Return the result of this command, if it was applied and is not committed yet."""
         return None if decoded.command is None else self._commands.get(decoded.command)
 
-    def apply(self, decoded: DecodedInput, *, known: CommandRecord | None) -> JournalEntry:
-        """Apply the input received last. `known`: the earlier result of the same command."""
-        given, report, message = decoded.input, decoded.result, decoded.message
-        is_replay = message.replayed is not None  # its content is known, which makes it no duplicate
+    def apply(self, decoded: DecodedInput, *, earlier_result: CommandRecord | None) -> JournalEntry:
+        """Apply the input received last; a command with an `earlier_result` is not applied again."""
+        input_, report, message = decoded.input, decoded.result, decoded.message
+        is_replay = message.replayed is not None  # the same content again, and yet no duplicate
         if isinstance(report, Disposition):
-            return self._enter_unapplied(given, report)
+            return self._enter_unapplied(input_, report)
         self.unknown_fields += report.unknown_fields
-        if known is not None:
-            return self._enter(given, Outcome(_DUPLICATE_COMMAND), command=known, reached_core=False)
-        resend = message_digest_of(report, given.topic, given.payload, mid=message.mid)
-        if is_replay and resend is not None and not resend.has_timestamp:
-            resend = None  # the broker does not send it again
-        known_content = resend is not None and self.dedup.check_and_add(
-            given.number,
-            resend,
-            redelivered=given.redelivered,
+        if earlier_result is not None:
+            return self._enter(input_, Outcome(_DUPLICATE_COMMAND), command=earlier_result, reached_core=False)
+        digest = message_digest_of(report, input_.topic, input_.payload, mid=message.mid)
+        if is_replay and digest is not None and not digest.has_timestamp:
+            digest = None  # the broker does not send it again
+        is_duplicate = digest is not None and self.dedup.check_and_add(
+            input_.number,
+            digest,
+            redelivered=input_.redelivered,
             generation=message.generation,
-            clock_proves=resend.has_timestamp and self.floor.is_proven_repeat(report),
+            clock_proves=digest.has_timestamp and self.floor.is_proven_repeat(report),
         )
-        if known_content and not is_replay:
-            return self._enter_unapplied(given, _DUPLICATE, resend=resend)
-        outcome = self.floor.apply(report, given.received_at)
-        entry = self._enter(given, outcome, resend=resend)
+        if is_duplicate and not is_replay:
+            return self._enter_unapplied(input_, _DUPLICATE, digest=digest)
+        outcome = self.floor.apply(report, input_.received_at)
+        entry = self._enter(input_, outcome, digest=digest)
         if decoded.command is None:
             return entry
         return self._with_result(entry, decoded.command, outcome)
 
     def tick(self, now: Millis) -> JournalEntry | None:
         """Advance the floor to `now`; None if that caused no event."""
-        self.latest_time = max(self.latest_time, now)
-        events = tuple(event for _, events in self.floor.tick(self.latest_time) for event in events)
-        if not events:
-            return None
-        given = Input(number=self.number + 1, topic=TICK_TOPIC, payload=b"", received_at=self.latest_time)
-        return self._enter(given, Outcome(Disposition(Effect.APPLIED), events))
+        input_ = self._next_input(TICK_TOPIC, b"", now)
+        events = tuple(event for _, events in self.floor.tick(input_.received_at) for event in events)
+        return self._enter(input_, Outcome(APPLIED, events)) if events else None
 
     def enter_plant(self, text: bytes, now: Millis) -> JournalEntry:
         """Apply a plant file: the floor runs under it from here on."""
-        self.latest_time = max(self.latest_time, now)
-        given = Input(number=self.number + 1, topic=PLANT_TOPIC, payload=text, received_at=self.latest_time)
-        self.floor, outcome = apply_plant(self.floor, given)
-        return self._enter(given, outcome)
+        input_ = self._next_input(PLANT_TOPIC, text, now)
+        self.floor, outcome = apply_plant(self.floor, input_)
+        return self._enter(input_, outcome)
 
     def enter_absence(self, absence: BridgeAbsence, now: Millis) -> JournalEntry:
         """Apply an absence of the bridge: the state of the machines is unknown from its start on."""
-        self.latest_time = max(self.latest_time, now)
-        given = Input(
-            number=self.number + 1, topic=ABSENCE_TOPIC, payload=absence.encode(), received_at=self.latest_time
-        )
-        return self._enter(given, apply_absence(self.floor, given))
+        input_ = self._next_input(ABSENCE_TOPIC, absence.encode(), now)
+        return self._enter(input_, apply_absence(self.floor, input_))
 
     def enter_clock_step(self, by: Millis, now: Millis) -> JournalEntry:
         """Apply a step of the host's clock, which was set forward to `now`."""
-        self.latest_time = max(self.latest_time, now)
-        given = Input(
-            number=self.number + 1, topic=CLOCK_TOPIC, payload=ClockStep(by=by).encode(), received_at=self.latest_time
-        )
-        return self._enter(given, apply_clock_step(self.floor, given))
+        input_ = self._next_input(CLOCK_TOPIC, ClockStep(by=by).encode(), now)
+        return self._enter(input_, apply_clock_step(self.floor, input_))
 
     def forget_committed(self, entries: Sequence[JournalEntry]) -> None:
         """Forget the results of commands that the journal now holds."""
@@ -219,28 +202,42 @@ class Intake:
     def _has_crashed(self, message: IncomingMessage) -> bool:
         return bool(self._crash_digests) and digest_message(message.topic, message.payload) in self._crash_digests
 
+    def _next_input(
+        self, topic: str, payload: bytes, now: Millis, *, retained: bool = False, redelivered: bool = False
+    ) -> Input:
+        """Return the input that follows, received at `now`, or later: the floor's time never goes back."""
+        self.latest_time = max(self.latest_time, now)
+        return Input(
+            number=self.number + 1,
+            topic=topic,
+            payload=payload,
+            received_at=self.latest_time,
+            retained=retained,
+            redelivered=redelivered,
+        )
+
     def _enter_unapplied(
-        self, given: Input, disposition: Disposition, *, resend: MessageDigest | None = None
+        self, input_: Input, disposition: Disposition, *, digest: MessageDigest | None = None
     ) -> JournalEntry:
-        record_unapplied(self.floor, given, disposition)
-        return self._enter(given, Outcome(disposition), resend=resend, reached_core=False)
+        record_unapplied(self.floor, input_, disposition)
+        return self._enter(input_, Outcome(disposition), digest=digest, reached_core=False)
 
     def _enter(
         self,
-        given: Input,
+        input_: Input,
         outcome: Outcome,
         *,
-        resend: MessageDigest | None = None,
+        digest: MessageDigest | None = None,
         command: CommandRecord | None = None,
         reached_core: bool = True,
     ) -> JournalEntry:
-        self.number = given.number
+        self.number = input_.number
         return JournalEntry(
-            input=given,
+            input=input_,
             disposition=outcome.disposition,
             events=self._position(outcome.events),
             command=command,
-            message_digest=resend,
+            message_digest=digest,
             reached_core=reached_core,
         )
 
@@ -255,22 +252,15 @@ class Intake:
     def _with_result(self, entry: JournalEntry, command: tuple[str, str], outcome: Outcome) -> JournalEntry:
         user, command_id = command
         disposition = outcome.disposition
-        result = "rejected" if disposition.rejected else disposition.effect.value
-        if disposition.effect is Effect.QUARANTINED:
-            result = "rejected"  # a rejection for the user: the plant has no such place
+        # To the user, a quarantined command is rejected: the plant has no such place.
+        is_rejected = disposition.rejected or disposition.effect is Effect.QUARANTINED
         record = CommandRecord(
             user=user,
             command_id=command_id,
-            outcome=result,
+            outcome="rejected" if is_rejected else disposition.effect.value,
             reason=disposition.reason,
             event_ids=tuple(event.id for event in entry.events[outcome.deadline_events :]),
             at=entry.input.received_at,
         )
         self._commands[command] = record
-        return JournalEntry(
-            input=entry.input,
-            disposition=disposition,
-            events=entry.events,
-            command=record,
-            message_digest=entry.message_digest,
-        )
+        return replace(entry, command=record)

@@ -1,4 +1,4 @@
-"""Inputs that the bridge itself enters: absences, in which the floor was not monitored, and steps of the host's clock.
+"""Inputs that the bridge itself enters: its plant file, absences without monitoring, and steps of the host's clock.
 
 They are journalled like messages, so a replay applies them at the same position. No message has such a topic.
 """
@@ -8,7 +8,11 @@ from typing import Final, Literal, Self
 import msgspec
 
 from bridge.domain.events import Millis
-from bridge.domain.records import PRESENCE_PREFIX
+from bridge.domain.plant import Plant
+from bridge.domain.records import CONFIG_PREFIX, PRESENCE_PREFIX
+
+PLANT_TOPIC: Final = f"{CONFIG_PREFIX}plant"
+"""The topic of an input that is a plant file."""
 
 ABSENCE_TOPIC: Final = f"{PRESENCE_PREFIX}absence"
 """The topic of an input that states since when the floor was not monitored."""
@@ -46,3 +50,16 @@ class ClockStep(InternalInput, frozen=True, kw_only=True):
     """A step of the host's clock, set forward by `by` ms. That time did not pass on the floor."""
 
     by: Millis
+
+
+def plant_to_json(plant: Plant) -> bytes:
+    """Return a plant as the payload of an input, fault catalogues included, without the fields that the file omits.
+
+    Comments in the file and the order of its fields do not affect the text.
+    """
+    return plant.model_dump_json(exclude_unset=True).encode()
+
+
+def plant_from_json(payload: bytes) -> Plant:
+    """Parse what `plant_to_json` returned; raise pydantic.ValidationError for an incompatible version's text."""
+    return Plant.model_validate_json(payload)

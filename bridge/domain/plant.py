@@ -138,21 +138,21 @@ class LineConfig(PlantModel):
 
     @model_validator(mode="after")
     def _names_its_own_equipment(self) -> Self:
-        known = [equipment.id for equipment in self.equipment]
-        doubled = sorted({name for name in known if known.count(name) > 1})
-        if doubled:
-            raise ValueError(f"line {self.id}: equipment named twice: {', '.join(doubled)}")
-        named = (*self.critical, *self.total_from, *self.good_from, *self.reject_from)
+        ids = [equipment.id for equipment in self.equipment]
+        duplicates = sorted({name for name in ids if ids.count(name) > 1})
+        if duplicates:
+            raise ValueError(f"line {self.id}: equipment named twice: {', '.join(duplicates)}")
+        references = {*self.critical, *self.total_from, *self.good_from, *self.reject_from}
         if self.constraint is not None:
-            named = (*named, self.constraint)
-        named = (*named, *(limit.equipment for limit in self.limits if limit.equipment is not None))
-        unknown = sorted(set(named) - set(known))
+            references.add(self.constraint)
+        references.update(limit.equipment for limit in self.limits if limit.equipment is not None)
+        unknown = sorted(references - set(ids))
         if unknown:
             raise ValueError(f"line {self.id}: names equipment it does not have: {', '.join(unknown)}")
         return self
 
     def find_equipment(self, equipment: str) -> EquipmentConfig | None:
-        return next((each for each in self.equipment if each.id == equipment), None)
+        return next((item for item in self.equipment if item.id == equipment), None)
 
 
 class AreaConfig(PlantModel):
@@ -207,13 +207,13 @@ class Plant(PlantModel):
 
     @field_validator("responders", mode="after")
     @classmethod
-    def _complete_responders(cls, given: dict[AndonType, tuple[str, ...]]) -> dict[AndonType, tuple[str, ...]]:
-        return {**DEFAULT_RESPONDERS, **given}
+    def _complete_responders(cls, responders: dict[AndonType, tuple[str, ...]]) -> dict[AndonType, tuple[str, ...]]:
+        return {**DEFAULT_RESPONDERS, **responders}
 
     @field_validator("call_priority", mode="after")
     @classmethod
-    def _complete_priorities(cls, given: dict[AndonType, CallPriority]) -> dict[AndonType, CallPriority]:
-        return {**DEFAULT_PRIORITY, **given}
+    def _complete_priorities(cls, priorities: dict[AndonType, CallPriority]) -> dict[AndonType, CallPriority]:
+        return {**DEFAULT_PRIORITY, **priorities}
 
     @model_validator(mode="after")
     def _is_one_plant(self) -> Self:
@@ -223,9 +223,9 @@ class Plant(PlantModel):
             ("product", [product.id for product in self.products]),
             ("reason", [reason.code for reason in self.reasons]),
         ):
-            doubled = sorted({name for name in ids if ids.count(name) > 1})
-            if doubled:
-                raise ValueError(f"{kind} ids named twice: {', '.join(doubled)}")
+            duplicates = sorted({name for name in ids if ids.count(name) > 1})
+            if duplicates:
+                raise ValueError(f"{kind} ids named twice: {', '.join(duplicates)}")
         areas = {area.id for area in self.areas}
         for line in self.lines:
             if line.area not in areas:
@@ -238,7 +238,7 @@ class Plant(PlantModel):
         return ShiftPlan.create(self.timezone, self.shifts)
 
     def place_of(self, line: LineConfig) -> Place:
-        area = next(each for each in self.areas if each.id == line.area)
+        area = next(area for area in self.areas if area.id == line.area)
         return Place(area.site, area.id, line.id)
 
     def rules_of(self, line: LineConfig) -> Rules:
@@ -246,7 +246,7 @@ class Plant(PlantModel):
         return self.rules.model_copy(update=own)
 
     def find_product(self, product_id: str | None) -> Product | None:
-        return next((each for each in self.products if each.id == product_id), None)
+        return next((product for product in self.products if product.id == product_id), None)
 
     def find_reason(self, code: str | None) -> DowntimeReason | None:
-        return next((each for each in self.reasons if each.code == code), None)
+        return next((reason for reason in self.reasons if reason.code == code), None)

@@ -126,7 +126,8 @@ class PublishedState:
         events = {f"{self._event_prefix}{topic}" for topic in self._retained.values() if topic.text not in scan.events}
         lit = {topic for topic, lamp in self._lamps.items() if lamp.state != LAMP_OFF}
         lit -= {f"{self._lamp_prefix}{topic}" for topic in scan.lit_lamps}
-        return [each.topic for each in restored if each.topic in events or each.topic in lit]
+        expected = events | lit
+        return [publication.topic for publication in restored if publication.topic in expected]
 
     def plan_corrections(
         self,
@@ -176,10 +177,10 @@ class PublishedState:
         return f"{self._event_prefix}{event.topic}"
 
     def _lamp_changes(self, event: CommittedEvent, lamps: dict[str, Lamp]) -> Iterable[Publication]:
-        found = self._lamp(event)
-        if found is None:
+        change = self._lamp(event)
+        if change is None:
             return
-        topic, lamp = found
+        topic, lamp = change
         shown = lamps.get(topic) or self._lamps.get(topic)
         if shown is not None and lamp.state == LAMP_OFF and shown.call_id != lamp.call_id:
             return  # a revision of an ended call; the lamp already shows a later call

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from bridge.domain.envelope import encode_event, event_id
 from bridge.domain.event_topic import EventTopic, StateKey
-from bridge.domain.events import CONFLATED_TYPES, Event, EventType, Millis, Standing
+from bridge.domain.events import CONFLATED_TYPES, EventType, Millis, Standing
 from bridge.domain.reports import BODY_OF, Disposition
 from bridge.domain.topic_tree import TopicBranch
 
@@ -17,6 +16,9 @@ CONFIG_PREFIX: Final = "config/"
 
 PRESENCE_PREFIX: Final = "presence/"
 """Topic prefix of absences of the bridge and of clock steps; no message has it."""
+
+EVENT_OVERHEAD_BYTES: Final = 1_024
+"""Memory that a queued event takes beside its body, measured: topic, key, times, queue slots."""
 
 EpochReason = Literal["created", "restored", "plant"]
 """Cause of a journal's epoch: it was created, restored from a backup, or its plant lost a part with current events."""
@@ -67,18 +69,10 @@ class CommittedEvent:
     def is_lossless(self) -> bool:
         return self.topic.type not in CONFLATED_TYPES
 
-
-def position_event(event: Event, *, stream: str, epoch: str, offset: int) -> CommittedEvent:
-    """Return an event at its position, encoded."""
-    return CommittedEvent(
-        offset=offset,
-        id=event_id(stream, epoch, offset),
-        topic=EventTopic.from_event(event),
-        standing=event.standing,
-        timestamp=event.timestamp,
-        audience=event.audience,
-        body=encode_event(event, stream=stream, epoch=epoch, offset=offset),
-    )
+    @property
+    def memory_bytes(self) -> int:
+        """Return the memory that the event takes while it is cached or queued."""
+        return EVENT_OVERHEAD_BYTES + len(self.body)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -223,17 +223,17 @@ class Moment:
 
     @property
     def happened_at(self) -> Millis:
-        """The time by the device's clock where that is trusted, else `at`."""
+        """Return the time by the device's clock where that is trusted, else `at`."""
         return self.at if self.dated is None else self.dated
 
     @property
     def received(self) -> Millis:
-        """The time at which its report was received; of a deadline, when it passed."""
+        """Return the time at which its report was received; of a deadline, when it passed."""
         return self.at if self.received_at is None else self.received_at
 
     @property
     def person(self) -> Person | None:
-        """The authenticated user, else the claimed operator."""
+        """Return the authenticated user, else the claimed operator."""
         if self.actor is not None:
             return Person(self.actor.id, self.actor.name)
         return None if self.operator is None else Person(self.operator, claimed=True)

@@ -12,8 +12,8 @@ from bridge.domain.topic_tree import TopicBranch
 
 LAMP_LEVELS: Final = 5  # {site}/{area}/{line}/{station}/{andon_type}
 LIT_PAYLOADS: Final = frozenset({b"open", b"acknowledged"})
-MOST_MESSAGES: Final = 100_000  # bounds the time of a scan: some 20 s of a core
-MOST_BYTES: Final = 128 * 1024 * 1024  # likewise; only topics of ours are kept
+MAX_MESSAGES: Final = 100_000  # bounds the time of a scan: some 20 s of a core
+MAX_BYTES: Final = 128 * 1024 * 1024  # likewise; only topics of ours are kept
 
 
 class _Origin(msgspec.Struct):
@@ -60,17 +60,17 @@ class RetainedScan:
         self.messages += 1
         self._bytes += len(topic) + len(payload)
         if topic.startswith(self._event_prefix):
-            self._note_event(topic.removeprefix(self._event_prefix), payload)
+            self._add_event(topic.removeprefix(self._event_prefix), payload)
         elif topic.startswith(self._lamp_prefix) and payload in LIT_PAYLOADS:
-            self._note_lamp(topic.removeprefix(self._lamp_prefix))
+            self._add_lamp(topic.removeprefix(self._lamp_prefix))
         return self.stop_reason is not None
 
     @property
     def stop_reason(self) -> str | None:
-        """The limit that stopped the scan before its end; None when there was none."""
-        if self.messages >= MOST_MESSAGES:
-            return f"more than {MOST_MESSAGES} retained messages"
-        return f"more than {MOST_BYTES} bytes retained" if self._bytes >= MOST_BYTES else None
+        """Return the limit that stopped the scan before its end; None when there was none."""
+        if self.messages >= MAX_MESSAGES:
+            return f"more than {MAX_MESSAGES} retained messages"
+        return f"more than {MAX_BYTES} bytes retained" if self._bytes >= MAX_BYTES else None
 
     def _is_own_live_status(self, payload: bytes, *, retained: bool) -> bool:
         if retained:
@@ -79,7 +79,7 @@ class RetainedScan:
         status = read_status(payload)
         return status is not None and status.is_owned_by(self._owner)
 
-    def _note_event(self, topic: str, payload: bytes) -> None:
+    def _add_event(self, topic: str, payload: bytes) -> None:
         levels = topic.split("/")
         if len(levels) != EVENT_LEVELS:
             return
@@ -92,7 +92,7 @@ class RetainedScan:
         else:
             self.foreign_lines.add(_line_place(levels))
 
-    def _note_lamp(self, topic: str) -> None:
+    def _add_lamp(self, topic: str) -> None:
         levels = topic.split("/")
         if len(levels) == LAMP_LEVELS:
             self.lit_lamps[topic] = _line_place(levels)

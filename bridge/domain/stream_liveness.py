@@ -37,10 +37,10 @@ _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 def read_hint(payload: bytes, *, stream: str) -> OffsetHint | None:
     """Return the hint in a published event; None if it is no event of this stream."""
     try:
-        found = _ENVELOPE.decode(payload)
+        envelope = _ENVELOPE.decode(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return OffsetHint(found.epoch, found.offset) if found.stream == stream else None
+    return OffsetHint(envelope.epoch, envelope.offset) if envelope.stream == stream else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,10 @@ class StreamLiveness:
 
     @property
     def status_time(self) -> Millis | None:
-        """The floor time in the status; None if it cannot be parsed."""
+        """Return the floor time in the status; None if it cannot be parsed."""
         try:
-            said = datetime.fromisoformat((self.status and self.status.time) or "")
-            return round((said - UNIX_EPOCH).total_seconds() * 1_000)
+            time = datetime.fromisoformat((self.status and self.status.time) or "")
+            return round((time - UNIX_EPOCH).total_seconds() * 1_000)
         except (ValueError, TypeError, OverflowError):  # no date, without a zone, or out of range
             return None
 

@@ -14,9 +14,7 @@ from typing import Any, Final, NoReturn
 
 MAX_BYTES: Final = 65_536  # bounds the cost to parse and store one message; the broker's own limit may be higher
 MAX_DEPTH: Final = 16  # the deepest report has 3; stops stacks of brackets from exhausting the parser's recursion
-MAX_DIGITS: Final = (
-    64  # of one number; the longest exact double in common use has 55; converting long ones is quadratic
-)
+MAX_DIGITS: Final = 64  # of one number; the longest exact double in common use has 55; conversion is quadratic
 MIN_INTEGER: Final = -(2**63)
 MAX_INTEGER: Final = 2**64 - 1
 MAX_EXACT_DOUBLE: Final = 2**53  # below it, a double is exactly the integer that was written

@@ -157,7 +157,7 @@ class TopicFilter:
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """The levels as written, wildcards included."""
+        """Return the levels as written, wildcards included."""
         return tuple(self.text.split("/"))
 
     def matches(self, name: TopicName) -> bool:
@@ -167,19 +167,19 @@ class TopicFilter:
         # MQTT 5 4.7.2: wildcards at the start never match $-topics.
         if spine[0] == "+" and levels[0].startswith("$"):
             return False
-        return all(mine in ("+", theirs) for mine, theirs in zip(spine, levels, strict=False))
+        return all(own in ("+", level) for own, level in zip(spine, levels, strict=False))
 
     def covers(self, other: "TopicFilter") -> bool:
         """Return whether this filter matches every name that `other` matches; exact."""
-        mine, theirs = self.spine, other.spine
+        spine, other_spine = self.spine, other.spine
         if self.tail:
-            if len(theirs) < len(mine):
+            if len(other_spine) < len(spine):
                 return False
-        elif other.tail or len(theirs) != len(mine):
+        elif other.tail or len(other_spine) != len(spine):
             return False
-        if mine[0] == "+" and theirs[0].startswith("$"):
+        if spine[0] == "+" and other_spine[0].startswith("$"):
             return False
-        return all(own in ("+", level) for own, level in zip(mine, theirs, strict=False))
+        return all(own in ("+", level) for own, level in zip(spine, other_spine, strict=False))
 
     def intersect(self, other: "TopicFilter") -> "TopicFilter | None":
         """Return the filter of exactly the names that both match; None when there are none.
@@ -191,7 +191,7 @@ class TopicFilter:
             return self
         if self.covers(other):
             return other
-        short, long = sorted((self, other), key=lambda one: len(one.spine))
+        short, long = sorted((self, other), key=lambda topic_filter: len(topic_filter.spine))
         if len(short.spine) < len(long.spine) and not short.tail:
             return None
         spine = list(long.spine)

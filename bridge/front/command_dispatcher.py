@@ -61,7 +61,7 @@ class CommandDispatcher:
         """Return the committed result, or `unknown` after the timeout; raises InvalidFrame if it cannot be sent."""
         place = authorize(request, viewer, self._find_place)
         if self._count >= MAX_PENDING_COMMANDS:
-            raise InvalidFrame(ErrorCode.UNAVAILABLE, "too many commands are on their way", id=request.id)
+            raise InvalidFrame(ErrorCode.UNAVAILABLE, "too many commands are pending", id=request.id)
         message = command_message(request, place, viewer)
         key = (viewer.user_id, request.id)
         # Start waiting before the journal is read, so that no result falls in between.
@@ -79,7 +79,7 @@ class CommandDispatcher:
         except TimeoutError:
             return CommandResult(id=request.id, outcome="unknown", event_ids=[], reason="no answer in time")
         except TopicRefused:
-            raise InvalidFrame(ErrorCode.UNAVAILABLE, "the broker does not take commands", id=request.id) from None
+            raise InvalidFrame(ErrorCode.UNAVAILABLE, "the broker refuses commands", id=request.id) from None
         finally:
             self._forget(key, waiter)
         return CommandResult(
@@ -93,12 +93,12 @@ class CommandDispatcher:
         """
         event = await self._journal.find_event(action.event_id)
         if event is None or not viewer.may_read(event.topic):
-            raise InvalidFrame(ErrorCode.FORBIDDEN, "no such event, or not yours to see", id=action.id)
+            raise InvalidFrame(ErrorCode.FORBIDDEN, "no such event, or it is not granted", id=action.id)
         call_id = msgspec.json.decode(event.body, type=_CallEvent).data.call_id
         if call_id is None:
-            raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the event is of no call", id=action.id)
-        named = action.id or f"ack:{event.id}"[-MAX_COMMAND_ID:]  # an event's id ends with epoch and offset
-        return await self.execute(acknowledge_request(id=named, call_id=call_id, place=event.topic.place), viewer)
+            raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the event belongs to no Andon call", id=action.id)
+        command_id = action.id or f"ack:{event.id}"[-MAX_COMMAND_ID:]  # an event's id ends with epoch and offset
+        return await self.execute(acknowledge_request(id=command_id, call_id=call_id, place=event.topic.place), viewer)
 
     def _forget(self, key: tuple[str, str], waiter: asyncio.Future[CommandRecord]) -> None:
         self._count -= 1

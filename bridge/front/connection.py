@@ -28,13 +28,13 @@ from bridge.protocol.actions import (
     StartSubscription,
     UpdateGrants,
 )
-from bridge.protocol.active_subscription import AssignmentSubscription
+from bridge.protocol.active_subscriptions import AssignmentSubscription
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.dashboard_protocol import DashboardProtocol
 from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.outbox import Outbox
-from bridge.protocol.server_frames import Close, CommandResult, Error, encode_frame, error_frame
+from bridge.protocol.server_frames import Close, CommandResult, Error, error_frame
 
 MAX_COMMANDS: Final = 20  # of one connection, pending at once
 CLOSE_HANDSHAKE_SECONDS: Final = 2.0  # for the closing handshake of a client that may not be reading
@@ -63,12 +63,12 @@ class DashboardConnection:
         self._socket = socket
         self._context = context
         self._loop = asyncio.get_running_loop()
-        self.protocol = DashboardProtocol(context.limits, parse_json=context.parse_json, elapsed=self._elapsed())
+        self.protocol = DashboardProtocol(context.limits, elapsed=self._elapsed())
         self._writer = FrameWriter(socket, require_open=self._check_expiry)
         self.delivery = Delivery(
             writer=self._writer,
             journal=context.journal,
-            outbox=Outbox(max_events=context.outbox_events, max_bytes=OUTBOX_BYTES),
+            outbox=Outbox(max_events=context.settings.outbox_events, max_bytes=OUTBOX_BYTES),
             link=context.link_frame,
         )
         self._ended: asyncio.Future[Close | None] = self._loop.create_future()
@@ -114,7 +114,7 @@ class DashboardConnection:
         )
         self.delivery.tick(self._elapsed())
         since = self._writer.sending_since
-        if since is not None and self._loop.time() - since >= self._context.stall_seconds:
+        if since is not None and self._loop.time() - since >= self._context.settings.stall_seconds:
             self.end(Close(CloseCode.STALLED, "no progress, resume"))
 
     async def _receive(self) -> None:
@@ -123,7 +123,7 @@ class DashboardConnection:
                 text = await self._socket.receive()
                 self._check_expiry()
                 self._perform(
-                    self.protocol.receive(text, elapsed=self._elapsed(), server_info=self._context.server_info())
+                    self.protocol.receive(text, elapsed=self._elapsed(), server_time=self._context.clock.now())
                 )
                 # A client that does not read its answers is not read either.
                 await self.delivery.queue_not_full.wait()
@@ -141,21 +141,21 @@ class DashboardConnection:
             self.end(ended.close)
 
     def _perform(self, actions: list[Action], *, immediately: bool = False) -> None:
-        for at, action in enumerate(actions):
+        for index, action in enumerate(actions):
             match action:
                 case Send(frame):
-                    self.delivery.enqueue(encode_frame(frame))
+                    self.delivery.answer(frame)
                 case Authenticate(token):
                     self._authenticate(token, confirm=True)
-                case StartSubscription(admitted, awaits):
-                    self._start_subscription(admitted, deferred=awaits)
-                case UpdateGrants(viewer, admitted_by_id):
-                    self._update_grants(viewer, admitted_by_id)
-                case EndSubscription(name):
-                    self._end_subscription(name)
+                case StartSubscription(subscription, deferred):
+                    self._start_subscription(subscription, deferred=deferred)
+                case UpdateGrants(viewer, subscriptions):
+                    self._update_grants(viewer, subscriptions)
+                case EndSubscription(subscription_id):
+                    self._end_subscription(subscription_id)
                 case RunCommand() | AcknowledgeEvent():
-                    # The first answer may be this command's: unrequested frames wait for it.
-                    self._start_command(action, enable_push=EnablePush() in actions[at:])
+                    # This command's answer may be the first one: unrequested frames wait for it.
+                    self._start_command(action, enable_push=EnablePush() in actions[index:])
                     return
                 case Close() as close if immediately:
                     self.end(close)
@@ -189,8 +189,8 @@ class DashboardConnection:
             former.subscription = None
         self._context.router.add(self.delivery.add_subscription(subscription, deferred=deferred), self.delivery)
 
-    def _end_subscription(self, name: str) -> None:
-        former = self.delivery.subscriptions.by_id.pop(name, None)
+    def _end_subscription(self, subscription_id: str) -> None:
+        former = self.delivery.subscriptions.by_id.pop(subscription_id, None)
         if former is not None:
             self._context.router.remove(former)
             former.subscription = None
@@ -199,19 +199,19 @@ class DashboardConnection:
     def _update_grants(self, viewer: Viewer, subscriptions: Mapping[str, Subscription | None]) -> None:
         for assignments in self.delivery.subscriptions.assignments:
             assignments.viewer = viewer
-        for name, admitted in subscriptions.items():
-            following = self.delivery.subscriptions.by_id[name]
-            self._context.router.remove(following)
-            following.subscription = admitted
-            self._context.router.add(following, self.delivery)
+        for subscription_id, subscription in subscriptions.items():
+            active = self.delivery.subscriptions.by_id[subscription_id]
+            self._context.router.remove(active)
+            active.subscription = subscription
+            self._context.router.add(active, self.delivery)
         self.delivery.drop_unwanted()
 
     def _start_command(self, action: RunCommand | AcknowledgeEvent, *, enable_push: bool) -> None:
         viewer = self.viewer
         assert viewer is not None, "only a session asks for commands"
-        name = action.request.id if isinstance(action, RunCommand) else action.id
+        command_id = action.request.id if isinstance(action, RunCommand) else action.id
         if len(self._tasks) >= MAX_COMMANDS + 2:
-            refusal = Error(code=ErrorCode.LIMIT_EXCEEDED, message="too many commands at once", id=name)
+            refusal = Error(code=ErrorCode.LIMIT_EXCEEDED, message="too many commands at once", id=command_id)
             self._answer(refusal, enable_push=enable_push)
             return
         self._spawn(self._run_command(action, viewer, enable_push=enable_push), name=f"front command {self.peer}")
@@ -228,7 +228,7 @@ class DashboardConnection:
         self._answer(answer, enable_push=enable_push)
 
     def _answer(self, answer: CommandResult | Error, *, enable_push: bool) -> None:
-        self.delivery.enqueue(encode_frame(answer))
+        self.delivery.answer(answer)
         if enable_push:
             self.delivery.enqueue(EnablePush())
 
@@ -247,8 +247,8 @@ class DashboardConnection:
 
     def _release(self) -> None:
         self.protocol.mark_closed()
-        for following in self.delivery.subscriptions.by_id.values():
-            self._context.router.remove(following)
+        for active in self.delivery.subscriptions.by_id.values():
+            self._context.router.remove(active)
         if self.viewer is not None:
             self._context.router.remove_assignee(self.viewer.user_id, self.delivery)
             self._context.release_connection(self.viewer)

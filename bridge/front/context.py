@@ -8,13 +8,11 @@ import msgspec
 
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import Millis, rfc3339_or_none
-from bridge.domain.strict_json import NotStrictJson, parse_json
 from bridge.front.command_dispatcher import CommandDispatcher
 from bridge.front.journal_reads import FrontJournal
 from bridge.front.router import Router
 from bridge.ports.authenticator import Authenticator
 from bridge.ports.clock import FrontClock
-from bridge.protocol.client_frames import NotJson
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.dashboard_protocol import ConnectionLimits, ServerInfo
 from bridge.protocol.server_frames import Close, Link, StreamLink, stream_positions
@@ -22,9 +20,7 @@ from bridge.settings import WebSettings
 
 OUTBOX_BYTES: Final = 65_536  # of the 256 KiB that a stalled dashboard may cost; beyond it the journal is read
 RECONNECT_SPREAD_SECONDS: Final = 10.0  # period over which closed dashboards reconnect
-RECONNECT_STEP_SECONDS: Final = (
-    0.7  # from one rejected connection to the next: uses each tenth of the spread once before any again
-)
+RECONNECT_STEP_SECONDS: Final = 0.7  # from one rejected connection to the next: each tenth of the spread in turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +53,6 @@ class FrontContext:
             auth_timeout_ms=int(self.settings.auth_timeout_seconds * 1_000),
         )
 
-    @property
-    def outbox_events(self) -> int:
-        return self.settings.outbox_events
-
-    @property
-    def stall_seconds(self) -> float:
-        return self.settings.stall_seconds
-
-    def parse_json(self, text: str) -> object:
-        """Parse strict JSON; raises NotJson. The frame's length was checked before."""
-        try:
-            return parse_json(text.encode(errors="surrogatepass"), max_bytes=self.settings.max_frame_bytes)
-        except NotStrictJson as error:
-            raise NotJson(error.reason) from None
-
     def admit(self, token: str) -> Viewer:
         """Return the viewer that a token authenticates; raises TokenError or AdmissionError."""
         return self.authenticator.admit(token, now=self.clock.wall_now())
@@ -91,9 +72,12 @@ class FrontContext:
 
     def link_frame(self) -> Link:
         here, state = self.journal.position, self.link_state
-        seen = rfc3339_or_none(state.last_seen)
-        live = state.broker_connected and state.stream_live
-        return Link(broker=state.broker_connected, streams={here.stream: StreamLink(live, seen, here.offset)})
+        link = StreamLink(
+            live=state.broker_connected and state.stream_live,
+            last_seen=rfc3339_or_none(state.last_seen),
+            offset=here.offset,
+        )
+        return Link(broker=state.broker_connected, streams={here.stream: link})
 
     def unavailable_close(self) -> Close:
         """Return a close for a client that cannot be served now, with a delay that spreads the reconnects."""

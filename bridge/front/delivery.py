@@ -15,12 +15,11 @@ from bridge.front.journal_reads import FrontJournal
 from bridge.front.snapshot_writer import write_snapshot
 from bridge.front.write_queue import ResumeTask, SnapshotTask, WriteQueue, WriteRequest
 from bridge.protocol.actions import EnablePush, ResumeFrom, SetBatching
-from bridge.protocol.active_subscription import ActiveSubscription
+from bridge.protocol.active_subscriptions import NO_OFFSET_YET, ActiveSubscription, SubscriptionSet
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.outbox import Outbox
 from bridge.protocol.position_schedule import PositionSchedule
 from bridge.protocol.server_frames import Close, Recovery, Resumed, ServerFrame, confirmation_frame, encode_frame
-from bridge.protocol.subscription_set import NO_OFFSET_YET, SubscriptionSet
 
 
 class Delivery:
@@ -61,8 +60,12 @@ class Delivery:
         elif self._timer is None:
             self._timer = self._loop.call_later(self._batch_ms / 1_000, self.wake)
 
+    def answer(self, frame: ServerFrame) -> None:
+        """Queue an answer, encoded now: a waiting frame is charged by its bytes."""
+        self.enqueue(encode_frame(frame))
+
     def enqueue(self, item: WriteRequest) -> None:
-        """Queue an answer or a task for the writer."""
+        """Queue an encoded answer or a task for the writer."""
         self._queue.put(item, self.subscriptions)
         self.wake()
 
@@ -80,7 +83,7 @@ class Delivery:
 
     def drop_unwanted(self) -> None:
         """Drop queued events that are no longer subscribed to or granted."""
-        self.outbox.revoke(self._is_wanted)
+        self.outbox.revoke(self.subscriptions.selects)
 
     def tick(self, now: Millis) -> None:
         if self._push_enabled and self._is_position_due(now):
@@ -110,10 +113,10 @@ class Delivery:
                     self._writer.batch, self._batch_ms = batch, batch_ms if batch else 0
                 case EnablePush():
                     self._push_enabled = True
-                case SnapshotTask(following):
-                    await self._send_snapshot(following)
-                case ResumeTask(resume, followings):
-                    await self._resume(resume, followings)
+                case SnapshotTask(subscription):
+                    await self._send_snapshot(subscription)
+                case ResumeTask(resume, subscriptions):
+                    await self._resume(resume, subscriptions)
                 case Close() as close:
                     raise ConnectionEnded(close)
                 case bytes() as answer:
@@ -212,36 +215,33 @@ class Delivery:
                 return event.offset
         return last
 
-    def _is_wanted(self, event: CommittedEvent) -> bool:
-        return self.subscriptions.selects(event)
-
     async def _send_snapshot(self, subscription: ActiveSubscription) -> None:
         """Write the subscription's current events; events committed after their position follow, each once."""
         if subscription not in self.subscriptions:
             return
-        begun = self._latest_offset()
-        first = subscription.after == NO_OFFSET_YET
-        if first:
-            subscription.after = begun
-        current = await self._writer.await_read(self._journal.current_events(at_least=begun))
-        admitted, at = subscription.subscription, current.position.offset
-        built = await self._journal.snapshot_offsets(current, admitted)
+        start = self._latest_offset()
+        is_first = subscription.after == NO_OFFSET_YET
+        if is_first:
+            subscription.after = start
+        current = await self._writer.await_read(self._journal.current_events(at_least=start))
+        granted, end = subscription.subscription, current.position.offset
+        snapshot = await self._journal.snapshot_offsets(current, granted)
         del current  # a waiting socket keeps none of its events in memory
-        if first:
-            subscription.after = at
+        if is_first:
+            subscription.after = end
             # The snapshot replaces events that were offered to this subscription alone while it was read.
-            self.outbox.revoke(lambda event: not begun < event.offset <= at or self._is_wanted(event))
-        await self._write_events(up_to=at, whole=True)
-        await self._catch_up_to(at)
+            self.outbox.revoke(lambda event: not start < event.offset <= end or self.subscriptions.selects(event))
+        await self._write_events(up_to=end, whole=True)
+        await self._catch_up_to(end)
         if subscription not in self.subscriptions:
             return  # it ended meanwhile, with its own confirmation
-        if subscription.subscription is not admitted:
-            if first:
+        if subscription.subscription is not granted:
+            if is_first:
                 subscription.after = NO_OFFSET_YET
                 self.drop_unwanted()
-            await self._send_snapshot(subscription)  # with the grants at its begin, not those when it was read
+            await self._send_snapshot(subscription)  # again, with the grants that are now in force
         else:
-            await write_snapshot(self._writer, self._journal, built, subscription, granted=admitted)
+            await write_snapshot(self._writer, self._journal, snapshot, subscription, granted=granted)
 
     async def _resume(self, resume: ResumeFrom, subscriptions: Sequence[ActiveSubscription]) -> None:
         """Send `resumed`, then replay what the dashboard missed, once over all subscriptions; or send snapshots."""
@@ -261,10 +261,10 @@ class Delivery:
             for subscription in subscriptions:
                 await self._send_snapshot(subscription)
             return
-        done = self._delivered_offset()
+        delivered = self._delivered_offset()
         self.outbox.spill()
-        self.subscriptions.rewind(since.offset, subscriptions, delivered_up_to=done)
-        self._cursor = min(since.offset, done)
+        self.subscriptions.rewind(since.offset, subscriptions, delivered_up_to=delivered)
+        self._cursor = min(since.offset, delivered)
         await self._catch_up()
 
     def _latest_offset(self) -> int:
@@ -273,9 +273,9 @@ class Delivery:
 
     def _delivered_offset(self) -> int:
         """Return the offset up to which every selected event was sent or conflated."""
-        first = self.outbox.first_offset()
-        here = self._latest_offset() if self._cursor is None else self._cursor
-        return here if first is None else min(here, first - 1)
+        offered = self._latest_offset() if self._cursor is None else self._cursor
+        first_queued = self.outbox.first_offset()
+        return offered if first_queued is None else min(offered, first_queued - 1)
 
     def _is_position_due(self, now: Millis) -> bool:
         """Return whether to send a position; never before a queued snapshot or replay, which a resume would skip."""
@@ -291,5 +291,6 @@ class Delivery:
             return
         here = self._journal.position
         # Not beyond the front's own position: it could not yet recover a resume from there.
-        reached = Position(here.stream, here.epoch, min(here.offset, self._delivered_offset()))
-        await self._writer.write_frames(*self._position_schedule.frames(reached, self.outbox.ledger.conflated, now=now))
+        position = Position(here.stream, here.epoch, min(here.offset, self._delivered_offset()))
+        frames = self._position_schedule.frames(position, self.outbox.ledger.conflated, now=now)
+        await self._writer.write_frames(*frames)

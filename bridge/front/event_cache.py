@@ -9,7 +9,6 @@ from typing import Final
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.events import EventType
 from bridge.domain.records import CommittedEvent
-from bridge.protocol.outbox import event_bytes
 
 MAX_CACHED_MATCHES: Final = 64  # of one page: bounds the memory for 5,000 dashboards with different subscriptions
 _BY_OFFSET = attrgetter("offset")
@@ -105,8 +104,8 @@ class EventCache:
         self._pages[number] = page
         self._grow(_total_bytes(*page.events) - (_total_bytes(*former.events) if former is not None else 0))
 
-    def _grow(self, more: int) -> None:
-        self._bytes += more
+    def _grow(self, added: int) -> None:
+        self._bytes += added
         while self._bytes > self._max_bytes:
             _, oldest = self._pages.popitem(last=False)
             self._bytes -= _total_bytes(*oldest.events)
@@ -121,4 +120,4 @@ def _merge_distinct(sequences: Iterable[Sequence[CommittedEvent]]) -> Iterable[C
 
 
 def _total_bytes(*events: CommittedEvent) -> int:
-    return sum(event_bytes(event) for event in events)
+    return sum(event.memory_bytes for event in events)

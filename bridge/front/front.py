@@ -21,7 +21,6 @@ from bridge.domain.records import CommandRecord, CommittedEvent, JournalEntry, P
 from bridge.front.command_dispatcher import CommandDispatcher, Publish
 from bridge.front.connection import DashboardConnection, Socket
 from bridge.front.context import RECONNECT_SPREAD_SECONDS, FrontContext, LinkState
-from bridge.front.frame_writer import Disconnected
 from bridge.front.journal_queries import (
     DEFAULT_PAGE,
     CurrentState,
@@ -34,15 +33,13 @@ from bridge.front.router import Router
 from bridge.ports.authenticator import Authenticator
 from bridge.ports.clock import FrontClock
 from bridge.ports.journal import ReadableJournal
-from bridge.protocol.client_frames import Body, InvalidFrame
+from bridge.protocol.client_frames import Body
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.commands import PlaceLookup, parse_command
 from bridge.protocol.outbox import Ledger
 from bridge.protocol.server_frames import Close, explained_frame
 from bridge.protocol.session import parse_request
 from bridge.settings import WebSettings
-
-__all__ = ["CurrentState", "Disconnected", "Front", "HistoryPage", "InvalidFrame", "Socket"]
 
 TICK_SECONDS: Final = 0.25  # how late a timeout, an expiry or a position may be noticed
 NO_POSITION: Final = Position("", "", 0)  # before there is a journal; no connection is served then
@@ -103,10 +100,10 @@ class Front:
 
     def deliver(self, events: Sequence[CommittedEvent]) -> None:
         """Deliver the events that come next in the journal."""
-        shared = self._context
+        context = self._context
         for event in events:
-            shared.journal.advance(event)
-            for recipient in shared.router.recipients(event):
+            context.journal.advance(event)
+            for recipient in context.router.recipients(event):
                 recipient.offer(event)
 
     def deliver_results(self, records: Iterable[CommandRecord]) -> None:
@@ -132,10 +129,10 @@ class Front:
 
         `reason` states for operators why the stream is not live.
         """
-        shared = self._context
-        former, shared.link_state = shared.link_state, LinkState(broker_connected, stream_live, last_seen, reason)
-        first, self._link_state_known = not self._link_state_known, True
-        if first or (former.broker_connected, former.stream_live) != (broker_connected, stream_live):
+        context = self._context
+        former, context.link_state = context.link_state, LinkState(broker_connected, stream_live, last_seen, reason)
+        is_first, self._link_state_known = not self._link_state_known, True
+        if is_first or (former.broker_connected, former.stream_live) != (broker_connected, stream_live):
             for connection in self._connections:
                 connection.delivery.link_due = True
                 connection.delivery.wake()
@@ -193,15 +190,15 @@ class Front:
 
     def close_revoked(self, revocations: Revocations) -> int:
         """Close every connection whose user or token is revoked, with 4403; returns how many."""
-        ended = [
+        revoked = [
             connection
             for connection in self._connections
             if connection.viewer is not None
             and revocations.is_revoked(user_id=connection.viewer.user_id, token_id=connection.viewer.token_id)
         ]
-        for connection in ended:
+        for connection in revoked:
             connection.end(Close(CloseCode.REVOKED, "access revoked"))
-        return len(ended)
+        return len(revoked)
 
     # The same over HTTP.
 
@@ -230,8 +227,8 @@ class Front:
 
     def explain(self, viewer: Viewer, body: Body) -> dict[str, Any]:
         """Return the decision on a subscribe body, without subscribing; raises InvalidFrame."""
-        selection = parse_request(body)
-        return explained_frame(selection.id, admit_subscription(selection, viewer)).as_data()
+        request = parse_request(body)
+        return explained_frame(request.id, admit_subscription(request, viewer)).as_data()
 
     async def run_command(self, viewer: Viewer, body: Body) -> dict[str, Any]:
         """Run a command and return its result in the fields of `command_result`; raises InvalidFrame."""
@@ -257,7 +254,8 @@ class Front:
             "snapshot_builds": self._former_snapshot_builds + self._context.journal.snapshot_builds,
             "catching_up": sum(connection.delivery.is_catching_up for connection in self._connections),
             "ledger": ledger.as_data(),
-            "balanced": ledger.is_balanced() and all(each.delivery.outbox.is_balanced for each in self._connections),
+            "balanced": ledger.is_balanced()
+            and all(connection.delivery.outbox.is_balanced for connection in self._connections),
         }
 
     def ledger(self) -> Ledger:

@@ -50,10 +50,10 @@ class CurrentState:
 
 async def read_current_state(journal: FrontJournal, viewer: Viewer, filter_text: str | None) -> CurrentState:
     """Return the current events under a filter; raises InvalidFrame."""
-    admitted = _admit(viewer, filter_text)
+    subscription = _admit(viewer, filter_text)
     current = await journal.current_events(at_least=journal.position.offset)
-    events = (event for event in current.events.values() if admitted.matches(event.topic, audience=event.audience))
-    return CurrentState(tuple(events), current.position, _effective_texts(admitted))
+    events = (event for event in current.events.values() if subscription.matches(event.topic, audience=event.audience))
+    return CurrentState(tuple(events), current.position, _effective_texts(subscription))
 
 
 async def read_history(
@@ -70,27 +70,29 @@ async def read_history(
 
     A page may be empty and still have a cursor: nothing matched within `SCAN_EVENTS`.
     """
-    admitted = _admit(viewer, filter_text)
+    subscription = _admit(viewer, filter_text)
     if not 1 <= limit <= MAX_PAGE:
-        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"limit lies between 1 and {MAX_PAGE}")
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"limit must be between 1 and {MAX_PAGE}")
     epoch = journal.position.epoch
     after = 0 if cursor is None else _parse_cursor(cursor, epoch)
     matches: list[CommittedEvent] = []
-    looked = 0
-    while looked < SCAN_EVENTS:
+    examined = 0
+    while examined < SCAN_EVENTS:
         events = await journal.events_after(after, limit=READ_EVENTS)
         if after and not (events and events[0].offset == after + 1) and after + 1 < await journal.oldest_offset():
-            raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "what follows the cursor is no longer kept: begin anew")
+            raise InvalidFrame(
+                ErrorCode.INVALID_MESSAGE, "the events after the cursor were deleted: start without a cursor"
+            )
         for event in events:
             after = event.offset
-            if _is_in_period(event, since, until) and admitted.matches(event.topic, audience=event.audience):
+            if _is_in_period(event, since, until) and subscription.matches(event.topic, audience=event.audience):
                 matches.append(event)
                 if len(matches) == limit:
-                    return HistoryPage(tuple(matches), f"{epoch}:{after}", _effective_texts(admitted))
-        looked += len(events)
+                    return HistoryPage(tuple(matches), f"{epoch}:{after}", _effective_texts(subscription))
+        examined += len(events)
         if len(events) < READ_EVENTS:
-            return HistoryPage(tuple(matches), None, _effective_texts(admitted))
-    return HistoryPage(tuple(matches), f"{epoch}:{after}", _effective_texts(admitted))
+            return HistoryPage(tuple(matches), None, _effective_texts(subscription))
+    return HistoryPage(tuple(matches), f"{epoch}:{after}", _effective_texts(subscription))
 
 
 def _is_in_period(event: CommittedEvent, since: Millis | None, until: Millis | None) -> bool:
@@ -100,7 +102,7 @@ def _is_in_period(event: CommittedEvent, since: Millis | None, until: Millis | N
 def _parse_cursor(cursor: str, epoch: str) -> int:
     cursor_epoch, _, digits = cursor[:MAX_CURSOR].rpartition(":")
     if cursor_epoch != epoch or not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
-        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the cursor is not of this journal: begin anew")
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the cursor is of another journal: start without a cursor")
     return int(digits)
 
 
@@ -108,8 +110,8 @@ def _admit(viewer: Viewer, filter_text: str | None) -> Subscription:
     return admit_body({"mqtt_filter": filter_text or "#"}, viewer)
 
 
-def _effective_texts(admitted: Subscription) -> tuple[str, ...]:
-    return tuple(str(topic_filter) for topic_filter in admitted.effective)
+def _effective_texts(subscription: Subscription) -> tuple[str, ...]:
+    return tuple(str(topic_filter) for topic_filter in subscription.effective)
 
 
 def _encode_events(events: Iterable[CommittedEvent], tail: dict[str, Any]) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bridge.domain.access.subscriptions import Subscription
+from bridge.domain.envelope import event_id
 from bridge.domain.event_topic import StateKey
 from bridge.domain.records import CommandRecord, CommittedEvent, Position
 from bridge.front.event_cache import EventCache, EventPage
@@ -21,7 +22,7 @@ class JournalDetached(JournalError):
     """The front has no journal, or no longer this one."""
 
     def __init__(self) -> None:
-        super().__init__("no journal is followed now")
+        super().__init__("this front has no journal at the moment")
 
 
 class FrontJournal:
@@ -47,7 +48,7 @@ class FrontJournal:
         self.position = Position(self.position.stream, self.position.epoch, event.offset)
         self._pages.add(event)
         self._record_latest(event)
-        for waiter in [waiting for waiting, offset in self._offset_waiters.items() if offset <= event.offset]:
+        for waiter in [waiter for waiter, offset in self._offset_waiters.items() if offset <= event.offset]:
             del self._offset_waiters[waiter]
             if not waiter.done():
                 waiter.set_result(None)
@@ -56,8 +57,8 @@ class FrontJournal:
         """Wait for an offset that the journal holds and this front has not reached: another front may be ahead."""
         if epoch != self.position.epoch or offset <= self.position.offset:
             return
-        held = await asyncio.to_thread(self._require_journal().position)
-        if held.epoch != epoch or not self.position.offset < offset <= held.offset:
+        latest = await asyncio.to_thread(self._require_journal().position)
+        if latest.epoch != epoch or not self.position.offset < offset <= latest.offset:
             return
         waiter = asyncio.get_running_loop().create_future()
         self._offset_waiters[waiter] = offset
@@ -88,16 +89,17 @@ class FrontJournal:
         if subscription is None:
             return SnapshotOffsets(current.position, array("q"))
         async with self._build_lock:
-            built = current.offsets_cache.get(subscription.cache_key)
-            if built is None:
+            snapshot = current.offsets_cache.get(subscription.cache_key)
+            if snapshot is None:
                 self.snapshot_builds += 1
-                built = current.offsets_cache[subscription.cache_key] = await current.matching_offsets(subscription)
-            return built
+                snapshot = await current.matching_offsets(subscription)
+                current.offsets_cache[subscription.cache_key] = snapshot
+            return snapshot
 
     def cached_events(self, offsets: Sequence[int]) -> Sequence[CommittedEvent] | None:
         """Return these events if all of them are still current, else None."""
         current = self._current.events if self._current is not None else {}
-        events = [current[number] for number in offsets if number in current]
+        events = [current[offset] for offset in offsets if offset in current]
         return events if len(events) == len(offsets) else None
 
     async def read_events(self, offsets: Sequence[int]) -> Sequence[CommittedEvent]:
@@ -148,7 +150,7 @@ class FrontJournal:
     def _read_events(self, offsets: Sequence[int]) -> Sequence[CommittedEvent]:
         here, journal = self.position, self._require_journal()
         events = [event for event in map(journal.event, offsets) if event is not None]
-        if any(event.id != f"{here.stream}:{here.epoch}:{event.offset}" for event in events):
+        if any(event.id != event_id(here.stream, here.epoch, event.offset) for event in events):
             raise JournalDetached  # a new epoch began: the connections are about to be closed
         return events
 

@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from bridge.domain.envelope import event_id
 from bridge.domain.events import Millis
 from bridge.domain.messages import Message
 from bridge.domain.records import CommandRecord, CommittedEvent, Position
@@ -29,7 +30,7 @@ POLL_SECONDS: Final = 1.0  # without hints: the delay of events whose hints the 
 COMMAND_POLL_SECONDS: Final = 0.05  # while commands are pending: a rejected one emits no event, and so no hint
 HINT_BACKOFF_SECONDS: Final = 0.05  # after a hint without events in the journal: forged ones cost 20 reads a second
 LINK_POLL_SECONDS: Final = 0.25  # delay of reporting a silent pipeline: within 5 s together with `SILENT_MS`
-UNKNOWN_OFFSET: Final = 2**63  # stands for a hint of another epoch, whose offsets do not compare
+UNKNOWN_OFFSET: Final = 2**63  # of a hint of another epoch, whose offsets do not compare
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +64,7 @@ class Replica:
         self._events_prefix = TopicBranch.EVENT.prefix(root)
         self._status_topic = status_topic(root, stream)
         self._journal: ReplicatedJournal | None = None
-        self._heard = StreamLiveness()
+        self._liveness = StreamLiveness()
         self._hinted_offset = 0  # there may be events up to here
         self._hint = asyncio.Event()
         self._poll_started: float | None = None  # loop time
@@ -100,7 +101,7 @@ class Replica:
             status = read_status(message.payload)
             if status is None:
                 return
-            self._heard = self._heard.with_status(
+            self._liveness = self._liveness.with_status(
                 status, retained=message.retained, now=self._now(), read_offset=self._front.position.offset
             )
             epoch, offset = status.epoch, status.offset or 0
@@ -159,7 +160,7 @@ class Replica:
             after, waiting = self._front.position.offset, self._front.pending_commands
             # Without a live writer, a restore may be about to replace the journal's files.
             read = partial(self._read_journal, after, waiting, close_idle=self.not_live_reason() is not None)
-            polled = await loop.run_in_executor(thread, read)
+            poll = await loop.run_in_executor(thread, read)
         except JournalError as error:
             if self._read_error != str(error):
                 log.warning("replica.read_failed", reason=str(error))
@@ -168,9 +169,9 @@ class Replica:
         finally:
             self._poll_started = None
         if self._read_error is not None:
-            log.info("replica.reading", offset=polled.position.offset)
+            log.info("replica.reading", offset=poll.position.offset)
         self._read_error = None
-        return self._forward(polled)
+        return self._forward(poll)
 
     def _read_journal(self, after: int, waiting: Sequence[tuple[str, str]], *, close_idle: bool) -> JournalPoll:
         """Poll the journal, in the replica's own thread: reads for many dashboards do not delay it."""
@@ -185,30 +186,30 @@ class Replica:
             self._journal.close_idle()
         return JournalPoll(position, events, records)
 
-    def _forward(self, polled: JournalPoll) -> bool:
+    def _forward(self, poll: JournalPoll) -> bool:
         here, journal = self._front.position, self._journal
         assert journal is not None, "it was read"
-        if not _is_continuous(polled, here):
-            log.info("replica.journal_switched", former=here, position=polled.position)
-            self._front.switch_journal(journal, polled.position)
+        if not _is_continuous(poll, here):
+            log.info("replica.journal_switched", former=here, position=poll.position)
+            self._front.switch_journal(journal, poll.position)
             self.switches += 1
             return True
-        self._front.deliver(polled.events)
-        if len(polled.events) == READ_EVENTS:
+        self._front.deliver(poll.events)
+        if len(poll.events) == READ_EVENTS:
             return True  # results come after their events, so the next poll reads them again
-        self._front.deliver_results(polled.records)
+        self._front.deliver_results(poll.records)
         return False
 
     # -- link state -------------------------------------------------------------------------------------------------
 
     async def _update_link_state(self) -> None:
         while True:
-            silence = self.not_live_reason()
+            reason = self.not_live_reason()
             self._front.set_link_state(
                 broker_connected=self._source.status.connected,
-                stream_live=silence is None,
-                last_seen=self._heard.status_time,
-                reason=silence,
+                stream_live=reason is None,
+                last_seen=self._liveness.status_time,
+                reason=reason,
             )
             await asyncio.sleep(LINK_POLL_SECONDS)
 
@@ -220,18 +221,17 @@ class Replica:
         if self._read_error is not None:
             return self._read_error
         here = self._front.position
-        return self._heard.not_live_reason(epoch=here.epoch, now=self._now(), read_offset=here.offset)
+        return self._liveness.not_live_reason(epoch=here.epoch, now=self._now(), read_offset=here.offset)
 
     def _now(self) -> Millis:
         return int(asyncio.get_running_loop().time() * 1_000)
 
 
-def _is_continuous(polled: JournalPoll, here: Position) -> bool:
+def _is_continuous(poll: JournalPoll, here: Position) -> bool:
     """Return whether the poll continues from the front's position: same epoch, nothing removed, no gap."""
-    if (polled.position.stream, polled.position.epoch) != (here.stream, here.epoch):
+    if (poll.position.stream, poll.position.epoch) != (here.stream, here.epoch):
         return False
-    if not polled.events:
-        return polled.position.offset == here.offset
-    last = polled.events[-1]
-    epoch = last.id.rpartition(":")[0].rpartition(":")[2]
-    return polled.events[0].offset == here.offset + 1 and epoch == here.epoch
+    if not poll.events:
+        return poll.position.offset == here.offset
+    first, last = poll.events[0], poll.events[-1]
+    return first.offset == here.offset + 1 and last.id == event_id(here.stream, here.epoch, last.offset)

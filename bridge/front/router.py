@@ -7,9 +7,9 @@ from typing import Final, Protocol
 from bridge.domain.events import EventType
 from bridge.domain.filter_index import FilterIndex
 from bridge.domain.records import CommittedEvent
-from bridge.protocol.active_subscription import ActiveSubscription, AssignmentSubscription
+from bridge.protocol.active_subscriptions import ActiveSubscription, AssignmentSubscription
 
-MAX_ROUTES: Final = 20_000  # routes kept; subjects come and go, so a plant's topics have no end
+MAX_ROUTES: Final = 20_000  # cached; subjects come and go, so a plant's topics have no end
 
 
 class Recipient(Protocol):
@@ -52,6 +52,11 @@ class Router:
     def __len__(self) -> int:
         """Return the number of pairs of filter and subscription, and of dashboards that get their assignments."""
         return len(self._index) + sum(map(len, self._assignees.values()))
+
+    @property
+    def cached_routes(self) -> int:
+        """Return the number of topics and audiences whose recipients are cached; at most `MAX_ROUTES`."""
+        return len(self._routes)
 
     def add_assignee(self, assignments: AssignmentSubscription, recipient: Recipient) -> None:
         self._assignees.setdefault(assignments.viewer.user_id, {})[recipient] = assignments

@@ -7,13 +7,11 @@ from bridge.domain.access.subscriptions import Subscription
 from bridge.front.frame_writer import ConnectionEnded, FrameWriter
 from bridge.front.journal_reads import FrontJournal
 from bridge.front.snapshot_cache import YIELD_EVERY, SnapshotOffsets
-from bridge.protocol.active_subscription import ActiveSubscription
+from bridge.protocol.active_subscriptions import ActiveSubscription
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.server_frames import Close, SnapshotBegin, SnapshotEnd, stream_positions
 
-SNAPSHOT_CHUNK: Final = (
-    16  # events in memory at once: part of the 256 KiB that a stalled dashboard may cost, beside its outbox
-)
+SNAPSHOT_CHUNK: Final = 16  # events in memory at once, of the 256 KiB that a stalled dashboard may cost
 
 
 async def write_snapshot(

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.protocol.actions import EnablePush, ResumeFrom, SendSnapshot, SetBatching
-from bridge.protocol.active_subscription import ActiveSubscription
+from bridge.protocol.active_subscriptions import ActiveSubscription, SubscriptionSet
 from bridge.protocol.server_frames import Close
-from bridge.protocol.subscription_set import SubscriptionSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +58,11 @@ class WriteQueue:
     def put(self, item: WriteRequest, subscriptions: SubscriptionSet) -> None:
         """Append the item, bound to the subscriptions now in force, not to later ones with the same ids."""
         match item:
-            case SendSnapshot(name):
-                self._waiting.append(SnapshotTask(subscriptions.by_id[name]))
-            case ResumeFrom(admitted):
-                followings = (subscriptions.by_id[subscription.request.id] for subscription in admitted)
-                self._waiting.append(ResumeTask(item, tuple(followings)))
+            case SendSnapshot(subscription_id):
+                self._waiting.append(SnapshotTask(subscriptions.by_id[subscription_id]))
+            case ResumeFrom(resumed):
+                active = (subscriptions.by_id[subscription.request.id] for subscription in resumed)
+                self._waiting.append(ResumeTask(item, tuple(active)))
             case _:
                 self._waiting.append(item)
         if isinstance(item, bytes):
@@ -72,10 +71,10 @@ class WriteQueue:
             self.not_full.clear()
 
     def take(self) -> WriteTask:
-        work = self._waiting.popleft()
-        if isinstance(work, bytes):
-            self._answer_bytes -= len(work)
-        return work
+        task = self._waiting.popleft()
+        if isinstance(task, bytes):
+            self._answer_bytes -= len(task)
+        return task
 
     def take_answers(self) -> list[bytes]:
         """Take the answers at the head, up to the next task."""

@@ -29,7 +29,7 @@ class DecoderTable:
         for text, decoder in rows:
             topic_filter = TopicFilter.parse(text)
             _check_order(filters, topic_filter)
-            filters = [each for each in filters if not topic_filter.covers(each)] + [topic_filter]
+            filters = [other for other in filters if not topic_filter.covers(other)] + [topic_filter]
             self._rows.append((_compile(topic_filter), decoder))
         self.subscriptions = tuple(map(str, filters))
 

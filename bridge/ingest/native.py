@@ -113,8 +113,12 @@ def _check_identity(tree: Mapping[str, Any], levels: list[str]) -> None:
 
 
 def _unknown_fields(tree: Mapping[str, Any], body: ReportBody, *, is_command: bool) -> int:
-    known = {*body.__struct_fields__, *IDENTITY_FIELDS, *(CommandPayload.__struct_fields__ if is_command else ())}
-    unknown = sum(value is not None for name, value in tree.items() if name not in known)
+    known_fields = {
+        *body.__struct_fields__,
+        *IDENTITY_FIELDS,
+        *(CommandPayload.__struct_fields__ if is_command else ()),
+    }
+    unknown = sum(value is not None for name, value in tree.items() if name not in known_fields)
     if isinstance(body, StateReport) and body.packml is not None:
         unknown += _unknown_in(tree["packml"], body.packml)
     return unknown

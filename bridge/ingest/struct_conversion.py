@@ -34,14 +34,16 @@ def convert(tree: dict[str, Any], shape: type[T]) -> T:
 
 def drop_absent(tree: dict[str, Any], shape: type[Struct]) -> dict[str, Any]:
     """Return `tree` without the fields that count as absent, in the structs inside it too."""
-    may_be_empty, inner = _fields_of(shape)
-    found = {
-        name: value for name, value in tree.items() if value is not None and (value != "" or name not in may_be_empty)
+    empty_is_absent, inner_structs = _fields_of(shape)
+    present = {
+        name: value
+        for name, value in tree.items()
+        if value is not None and (value != "" or name not in empty_is_absent)
     }
-    for name, each in inner.items():
-        if isinstance(value := found.get(name), dict):
-            found[name] = drop_absent(value, each)
-    return found
+    for name, inner_struct in inner_structs.items():
+        if isinstance(value := present.get(name), dict):
+            present[name] = drop_absent(value, inner_struct)
+    return present
 
 
 @cache
@@ -49,12 +51,12 @@ def _fields_of(shape: type[Struct]) -> tuple[frozenset[str], dict[str, type[Stru
     """Return the optional text fields of `shape`, and its fields that are structs."""
     info = inspect.type_info(shape)
     assert isinstance(info, inspect.StructType)
-    may_be_empty, inner = set(), {}
+    optional_texts, inner_structs = set(), {}
     for field in info.fields:
         types = field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,)
-        for each in types:
-            if isinstance(each, inspect.StructType):
-                inner[field.name] = each.cls
-            elif not field.required and isinstance(each, inspect.StrType | inspect.LiteralType):
-                may_be_empty.add(field.name)
-    return frozenset(may_be_empty), inner
+        for field_type in types:
+            if isinstance(field_type, inspect.StructType):
+                inner_structs[field.name] = field_type.cls
+            elif not field.required and isinstance(field_type, inspect.StrType | inspect.LiteralType):
+                optional_texts.add(field.name)
+    return frozenset(optional_texts), inner_structs

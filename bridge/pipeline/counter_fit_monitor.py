@@ -27,7 +27,7 @@ class CounterFitMonitor:
                 "counters.max_rate_too_low",
                 line=line,
                 equipment=equipment,
-                seen_per_minute=round(fit.over, 1),
+                seen_per_minute=round(fit.proven_rate, 1),
                 max_rate_per_minute=fit.max_rate,
             )
         self._too_low |= too_low  # the plant file does not change while we run

@@ -273,7 +273,7 @@ class Pipeline:
         if record is None and decoded.command is not None:
             record = await self._lookups.find_command(*decoded.command)
         with self._reporting_crashes(message.topic, message):
-            entry = self._intake.apply(decoded, known=record)
+            entry = self._intake.apply(decoded, earlier_result=record)
         if entry.disposition == CRASHED:
             log.error("pipeline.crashing_input_quarantined", topic=message.topic, number=entry.input.number)
         return entry

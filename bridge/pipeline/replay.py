@@ -17,10 +17,9 @@ from bridge.domain.intake import (
     decode_input,
     record_unapplied,
 )
-from bridge.domain.internal_inputs import ABSENCE_TOPIC, CLOCK_TOPIC
+from bridge.domain.internal_inputs import ABSENCE_TOPIC, CLOCK_TOPIC, PLANT_TOPIC, plant_from_json
 from bridge.domain.line.floor import Floor
 from bridge.domain.plant import Plant
-from bridge.domain.plant_json import PLANT_TOPIC, plant_from_json
 from bridge.domain.records import JournalEntry
 from bridge.domain.reports import Disposition, Outcome
 from bridge.ports.journal import Journal

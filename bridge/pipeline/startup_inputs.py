@@ -6,11 +6,10 @@ from bridge.domain.dedup import Deduplicator
 from bridge.domain.event_topic import StateKey
 from bridge.domain.events import Millis, Standing
 from bridge.domain.intake import Decoder, Intake
-from bridge.domain.internal_inputs import UNWATCHED_MS, BridgeAbsence
+from bridge.domain.internal_inputs import UNWATCHED_MS, BridgeAbsence, plant_to_json
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import orphaned_keys
 from bridge.domain.plant import Plant
-from bridge.domain.plant_json import plant_to_json
 from bridge.domain.records import DedupWindow, JournalEntry
 from bridge.pipeline.replay import RestoredFloor
 from bridge.ports.journal import Batch, Journal

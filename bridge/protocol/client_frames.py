@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct, field
 
-from bridge.domain.access.subscription_body import MAX_SUBSCRIPTION_ID, SubscriptionBody
+from bridge.domain.access.subscription_request import MAX_SUBSCRIPTION_ID, SubscriptionBody
 from bridge.domain.access.topic_layout import ACTIONS
 from bridge.domain.ids import Id
 from bridge.domain.report_fields import CommandId
@@ -17,14 +17,6 @@ from bridge.domain.validation_errors import FieldFault
 from bridge.protocol.error_codes import ErrorCode
 
 MAX_RESUME_STREAMS: Final = 100  # streams one client can know; a resume names each once
-
-
-class NotJson(Exception):
-    """Unacceptable JSON from the client. `reason` is one of a fixed set of phrases."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class InvalidFrame(Exception):
@@ -54,7 +46,7 @@ class Auth(Struct, frozen=True):
 
 
 class Subscribe(Struct, frozen=True):
-    """`body` is the whole frame, a `SubscriptionBody`; domain/access/subscriptions.py parses it."""
+    """`body` is the whole frame, a `SubscriptionBody`; domain/access/subscription_request.py parses it."""
 
     body: Body = field(default_factory=dict)
 
@@ -140,16 +132,16 @@ def parse_frame(tree: object) -> ClientFrame:
     if not isinstance(tree, dict):
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "a frame is one JSON object")
     kind = tree.get("type")
-    named = repeatable_id(tree)
+    frame_id = repeatable_id(tree)
     if not isinstance(kind, str):
-        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "a frame has a type", id=named)
-    shape = CLIENT_FRAMES.get(kind)
-    if shape is None:
-        raise InvalidFrame(ErrorCode.UNKNOWN_TYPE, "no such type of frame", id=named)
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "a frame has a type", id=frame_id)
+    frame_type = CLIENT_FRAMES.get(kind)
+    if frame_type is None:
+        raise InvalidFrame(ErrorCode.UNKNOWN_TYPE, "no such type of frame", id=frame_id)
     try:
-        frame = msgspec.convert({name: value for name, value in tree.items() if name != "body"}, shape)
+        frame = msgspec.convert({name: value for name, value in tree.items() if name != "body"}, frame_type)
     except msgspec.ValidationError as error:
-        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, FieldFault.of(error).describe(kind), id=named) from None
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, FieldFault.of(error).describe(kind), id=frame_id) from None
     if isinstance(frame, Subscribe | Unsubscribe | CommandFrame | Explain):
         return msgspec.structs.replace(frame, body=tree)
     return frame

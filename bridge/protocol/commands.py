@@ -75,9 +75,9 @@ def parse_command(body: Body) -> CommandRequest:
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, message, id=repeatable_id(body)) from None
     if head.action not in ACTION_FIELDS:
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "no such action", id=head.id, detail={"actions": list(ACTIONS)})
-    needed, possible = ACTION_FIELDS[head.action]
-    fields = {name: body[name] for name in sorted(needed | possible) if body.get(name) is not None}
-    missing = sorted(needed - fields.keys())
+    required, optional = ACTION_FIELDS[head.action]
+    fields = {name: body[name] for name in sorted(required | optional) if body.get(name) is not None}
+    missing = sorted(required - fields.keys())
     if missing:
         message = f"{head.action} needs {', '.join(missing)}"
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, message, id=head.id)

@@ -3,17 +3,17 @@
 It checks frame size, rate, authentication and token expiry. session.py executes the frames of an authenticated client.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, assert_never
 
 from bridge.domain.access.claims import TokenError, TokenExpired, TokenRevoked
-from bridge.domain.access.subscriptions import SubscriptionRequest
+from bridge.domain.access.subscription_request import SubscriptionRequest
 from bridge.domain.access.viewer import AdmissionError, Viewer
 from bridge.domain.events import Millis, rfc3339
+from bridge.domain.strict_json import NotStrictJson, parse_json
 from bridge.protocol.actions import Action, Authenticate, EnablePush, Send
-from bridge.protocol.client_frames import Auth, ClientFrame, InvalidFrame, NotJson, parse_frame
+from bridge.protocol.client_frames import Auth, ClientFrame, InvalidFrame, parse_frame
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.server_frames import AuthOk, Close, Error, Expiring, StreamAt, error_frame
@@ -53,7 +53,7 @@ class ConnectionLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerInfo:
-    """Server data for auth_ok and pong; `server_time` is floor time."""
+    """Server data for auth_ok; `server_time` is floor time."""
 
     server_time: Millis
     streams: dict[str, StreamAt]
@@ -67,12 +67,11 @@ class DashboardProtocol:
     epoch, for tokens.
     """
 
-    def __init__(self, limits: ConnectionLimits, *, parse_json: Callable[[str], object], elapsed: Millis) -> None:
+    def __init__(self, limits: ConnectionLimits, *, elapsed: Millis) -> None:
         self.phase = ConnectionPhase.UNAUTHENTICATED
         self.session: DashboardSession | None = None
         self.push_enabled = False  # no unrequested frame before the first answer
         self._limits = limits
-        self._parse_json = parse_json
         self._bucket = TokenBucket(per_second=limits.frames_per_second, at=elapsed)
         self._auth_deadline = elapsed + limits.auth_timeout_ms
         self._throttled = False
@@ -86,11 +85,12 @@ class DashboardProtocol:
     def subscription_requests(self) -> list[SubscriptionRequest]:
         return [] if self.session is None else self.session.subscription_requests
 
-    def receive(self, text: str | bytes, *, elapsed: Millis, server_info: ServerInfo) -> list[Action]:
+    def receive(self, text: str | bytes, *, elapsed: Millis, server_time: Millis) -> list[Action]:
         """Return the actions that one frame leads to, in order; never raises for client input."""
         if self.phase is ConnectionPhase.CLOSED:
             return []
-        if _byte_length(text) > self._limits.max_frame_bytes:
+        payload = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
+        if len(payload) > self._limits.max_frame_bytes:
             return self._close(CloseCode.TOO_BIG, "frame too big")
         excess = self._bucket.take(elapsed)
         if excess:
@@ -100,9 +100,9 @@ class DashboardProtocol:
         if isinstance(text, bytes):
             return [Send(Error(code=ErrorCode.INVALID_MESSAGE, message="frames are text")), *self._enable_push()]
         try:
-            tree = self._parse_json(text)
-            actions = self._dispatch(parse_frame(tree), server_info)
-        except NotJson as error:
+            tree = parse_json(payload, max_bytes=self._limits.max_frame_bytes)
+            actions = self._dispatch(parse_frame(tree), server_time)
+        except NotStrictJson as error:
             actions = [Send(Error(code=ErrorCode.INVALID_JSON, message="not acceptable JSON: " + error.reason))]
         except InvalidFrame as error:
             actions = [Send(error_frame(error))]
@@ -116,7 +116,7 @@ class DashboardProtocol:
         """Accept a verified token; `confirm` False: it came with the handshake, so no frame awaits an answer."""
         former = self.viewer
         if former is not None and (former.user_id, former.issuer) != (viewer.user_id, viewer.issuer):
-            return [Send(Error(code=ErrorCode.FORBIDDEN, message="the token is another user's"))]
+            return [Send(Error(code=ErrorCode.FORBIDDEN, message="the token is of another user"))]
         self.phase = NEXT[self.phase, ConnectionStep.TOKEN_ACCEPTED]
         self._expiry_warned = False
         changed: list[Action] = []
@@ -198,14 +198,10 @@ class DashboardProtocol:
         self._throttled = True
         return [Send(Error(code=ErrorCode.RATE_LIMITED, message="too many messages; this one was not read"))]
 
-    def _dispatch(self, frame: ClientFrame, server_info: ServerInfo) -> list[Action]:
+    def _dispatch(self, frame: ClientFrame, server_time: Millis) -> list[Action]:
         if isinstance(frame, Auth):
             return [Authenticate(frame.token)]
         if self.session is None:
-            refusal = Error(code=ErrorCode.UNAUTHENTICATED, message="the first frame is auth")
+            refusal = Error(code=ErrorCode.UNAUTHENTICATED, message="the first frame must be auth")
             return [Send(refusal), *self._close(CloseCode.POLICY_VIOLATION, "token missing")]
-        return self.session.execute(frame, server_info.server_time)
-
-
-def _byte_length(text: str | bytes) -> int:
-    return len(text) if isinstance(text, bytes) or text.isascii() else len(text.encode(errors="surrogatepass"))
+        return self.session.execute(frame, server_time)

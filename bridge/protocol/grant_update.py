@@ -1,6 +1,7 @@
 """Effects of a new token on the subscriptions of an open connection (protocol.md, «Authentication»)."""
 
-from bridge.domain.access.subscriptions import Subscription, SubscriptionRequest, admit_subscription
+from bridge.domain.access.subscription_request import SubscriptionRequest
+from bridge.domain.access.subscriptions import Subscription, admit_subscription
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.topics import TopicFilter
 from bridge.protocol.actions import Action, Send, SendSnapshot, UpdateGrants
@@ -17,14 +18,14 @@ def update_grants(subscriptions: SubscriptionTable, viewer: Viewer) -> list[Acti
     """
     lost: dict[str, list[TopicFilter]] = {}
     gained: dict[str, list[TopicFilter]] = {}
-    for name, (selection, former) in subscriptions.items():
-        decision = admit_subscription(selection, viewer)
-        latter = decision if isinstance(decision, Subscription) else None
-        subscriptions[name] = (selection, latter)
-        before, after = _effective(former), _effective(latter)
+    for name, (request, former) in subscriptions.items():
+        decision = admit_subscription(request, viewer)
+        updated = decision if isinstance(decision, Subscription) else None
+        subscriptions[name] = (request, updated)
+        before, after = _effective(former), _effective(updated)
         lost[name] = _uncovered(before, by=after)
         gained[name] = _uncovered(after, by=before)
-    actions: list[Action] = [UpdateGrants(viewer, {name: admitted for name, (_, admitted) in subscriptions.items()})]
+    actions: list[Action] = [UpdateGrants(viewer, {name: updated for name, (_, updated) in subscriptions.items()})]
     # `widened` comes first: a client disconnected after it knows that a snapshot is still missing.
     if any(gained.values()):
         actions.append(Send(Widened(filters=_texts(gained), subscriptions=_remaining(subscriptions, gained))))
@@ -34,8 +35,8 @@ def update_grants(subscriptions: SubscriptionTable, viewer: Viewer) -> list[Acti
     return actions
 
 
-def _effective(admitted: Subscription | None) -> tuple[TopicFilter, ...]:
-    return () if admitted is None else admitted.effective
+def _effective(subscription: Subscription | None) -> tuple[TopicFilter, ...]:
+    return () if subscription is None else subscription.effective
 
 
 def _uncovered(filters: tuple[TopicFilter, ...], *, by: tuple[TopicFilter, ...]) -> list[TopicFilter]:
@@ -46,9 +47,9 @@ def _texts(changes: dict[str, list[TopicFilter]]) -> list[str]:
     return list(dict.fromkeys(str(topic_filter) for filters in changes.values() for topic_filter in filters))
 
 
-def _remaining(held: SubscriptionTable, changes: dict[str, list[TopicFilter]]) -> list[Effective]:
+def _remaining(subscriptions: SubscriptionTable, changes: dict[str, list[TopicFilter]]) -> list[Effective]:
     return [
-        Effective(name, [str(topic_filter) for topic_filter in _effective(held[name][1])])
-        for name in changes
-        if changes[name]
+        Effective(name, [str(topic_filter) for topic_filter in _effective(subscriptions[name][1])])
+        for name, filters in changes.items()
+        if filters
     ]

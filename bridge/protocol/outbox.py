@@ -15,7 +15,6 @@ from bridge.domain.events import EventType
 from bridge.domain.records import CommittedEvent
 
 _BY_OFFSET = attrgetter("offset")
-EVENT_OVERHEAD_BYTES: Final = 1_024  # bytes of a queued event beside its body, measured: topic, key, times, queue slots
 CONFLATED_OVERHEAD_BYTES: Final = 128  # bytes to record that an event was conflated behind one that is still queued
 Tally = Counter[EventType]
 
@@ -136,7 +135,7 @@ class Outbox:
         topic = event.topic
         self.ledger.matched[topic.type] += 1
         self.ledger.pending[topic.type] += 1
-        self._bytes += event_bytes(event)
+        self._bytes += event.memory_bytes
         if event.is_lossless:
             self._lossless.append(event)
             return
@@ -155,7 +154,7 @@ class Outbox:
         self, *, max_events: int, max_bytes: int, up_to: int | None = None, lossless_only: bool = False
     ) -> list[CommittedEvent]:
         """Take the first queued events, by offset, at least one if there is one; `mark_sent` then counts them."""
-        assert not self._in_flight, "one flight at a time"
+        assert not self._in_flight, "the events taken last are not marked as sent"
         size = 0
         for event in self._in_order(lossless_only=lossless_only):
             size += len(event.body)
@@ -164,7 +163,7 @@ class Outbox:
                 break
             self._in_flight.append(event)
         for event in self._in_flight:
-            self._bytes -= event_bytes(event)
+            self._bytes -= event.memory_bytes
             if event.is_lossless:
                 self._lossless.popleft()
             else:
@@ -224,7 +223,7 @@ class Outbox:
         return merge(self._lossless, self._latest.values(), key=_BY_OFFSET)
 
     def _drop(self, event: CommittedEvent, column: Tally, *, by: int = 1) -> None:
-        self._bytes -= event_bytes(event)
+        self._bytes -= event.memory_bytes
         self.ledger.pending[event.type] -= 1
         column[event.type] += by
 
@@ -245,7 +244,3 @@ class Outbox:
         self._latest.clear()
         self._conflated_behind.clear()
         self._bytes = 0
-
-
-def event_bytes(event: CommittedEvent) -> int:
-    return EVENT_OVERHEAD_BYTES + len(event.body)

@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Struct
 
 from bridge.domain.access.grants import Allowed, NotGranted, explain_decision
-from bridge.domain.access.subscriptions import Subscription, SubscriptionRequest
+from bridge.domain.access.subscription_request import SubscriptionRequest
+from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.records import Position
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.close_codes import CloseCode
@@ -135,7 +136,7 @@ class Effective(Struct, frozen=True):
 
 
 class Revoked(ServerFrame, frozen=True, kw_only=True, tag="revoked"):
-    """`filters` ended; `subscriptions` says what is left of each that lost something."""
+    """`filters` ended; `subscriptions` holds what remains of each that lost something."""
 
     filters: list[str]
     subscriptions: list[Effective]
@@ -180,12 +181,12 @@ def encode_frame(frame: ServerFrame) -> bytes:
 
 
 def confirmation_frame(subscription: Subscription) -> SubscriptionConfirmed:
-    selection = subscription.request
+    request = subscription.request
     return SubscriptionConfirmed(
-        id=selection.id,
-        subscription_type=selection.subscription_type,
-        target_id=selection.target_id,
-        target=selection.target_id,
+        id=request.id,
+        subscription_type=request.subscription_type,
+        target_id=request.target_id,
+        target=request.target_id,
         effective=[str(topic_filter) for topic_filter in subscription.effective],
         narrowed=subscription.narrowed,
     )

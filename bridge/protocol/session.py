@@ -6,15 +6,14 @@ Authority is a type: a `DashboardSession` requires a `Viewer`, and nothing else 
 from typing import assert_never
 
 from bridge.domain.access.grants import NotGranted
-from bridge.domain.access.subscription_types import SubscriptionError
-from bridge.domain.access.subscriptions import (
-    Subscription,
+from bridge.domain.access.subscription_request import (
     SubscriptionRequest,
-    admit_subscription,
     is_same_selection,
     parse_subscription,
     parse_unsubscription,
 )
+from bridge.domain.access.subscription_types import SubscriptionError
+from bridge.domain.access.subscriptions import Subscription, admit_subscription
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import Millis, rfc3339
 from bridge.protocol.actions import (
@@ -66,25 +65,22 @@ class DashboardSession:
 
     @property
     def subscription_requests(self) -> list[SubscriptionRequest]:
-        return [selection for selection, _ in self._subscriptions.values()]
+        return [request for request, _ in self._subscriptions.values()]
 
     def update_viewer(self, viewer: Viewer) -> list[Action]:
         """Replace the viewer by that of the same user's new token, and return the actions for changed grants."""
         self.viewer = viewer
         return update_grants(self._subscriptions, viewer)
 
-    def execute(
-        self,
-        frame: SessionFrame,
-        server_time: Millis,
-    ) -> list[Action]:
+    def execute(self, frame: SessionFrame, server_time: Millis) -> list[Action]:
+        """Return the actions that one frame leads to, in order; raises InvalidFrame."""
         match frame:
             case Subscribe(body):
-                admitted = self._add(admit_body(body, self.viewer))
-                snapshot = [SendSnapshot(admitted.request.id)] if admitted.request.snapshot else []
+                subscription = self._add(admit_body(body, self.viewer))
+                snapshot = [SendSnapshot(subscription.request.id)] if subscription.request.snapshot else []
                 return [
-                    StartSubscription(admitted, deferred=bool(snapshot)),
-                    Send(confirmation_frame(admitted)),
+                    StartSubscription(subscription, deferred=bool(snapshot)),
+                    Send(confirmation_frame(subscription)),
                     *snapshot,
                 ]
             case Unsubscribe(body):
@@ -97,11 +93,11 @@ class DashboardSession:
                 return [Send(Pong(timestamp=timestamp, server_time=rfc3339(server_time)))]
             case CommandFrame(_, body):
                 return [RunCommand(parse_command(body))]
-            case Acknowledge(event_id, id=named):
-                return [AcknowledgeEvent(named, event_id)]
+            case Acknowledge(event_id, id=command_id):
+                return [AcknowledgeEvent(command_id, event_id)]
             case Explain(body):
-                selection = parse_request(body)
-                return [Send(explained_frame(selection.id, admit_subscription(selection, self.viewer)))]
+                request = parse_request(body)
+                return [Send(explained_frame(request.id, admit_subscription(request, self.viewer)))]
             case _:
                 assert_never(frame)
 
@@ -114,21 +110,22 @@ class DashboardSession:
 
     def _unsubscribe(self, body: dict[str, object]) -> list[Action]:
         try:
-            meant = parse_unsubscription(body)
+            target = parse_unsubscription(body)
         except SubscriptionError as error:
             raise _invalid_frame(error, body) from None
-        if isinstance(meant, str):
-            names = [meant] if meant in self._subscriptions else []
+        if isinstance(target, str):
+            ids = [target] if target in self._subscriptions else []
         else:
-            names = [
-                name for name, (selection, _) in self._subscriptions.items() if is_same_selection(selection, meant)
-            ]
-        if not names:
-            name = meant if isinstance(meant, str) else meant.id
-            raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "no such subscription", id=name)
+            ids = [held_id for held_id, (held, _) in self._subscriptions.items() if is_same_selection(held, target)]
+        if not ids:
+            raise InvalidFrame(
+                ErrorCode.INVALID_MESSAGE,
+                "no such subscription",
+                id=target if isinstance(target, str) else target.id,
+            )
         actions: list[Action] = []
-        for name in names:
-            actions += [EndSubscription(name), Send(end_confirmation_frame(*self._subscriptions.pop(name)))]
+        for ended_id in ids:
+            actions += [EndSubscription(ended_id), Send(end_confirmation_frame(*self._subscriptions.pop(ended_id)))]
         return actions
 
     def _resume(self, frame: Resume) -> list[Action]:
@@ -138,13 +135,13 @@ class DashboardSession:
         subscriptions: dict[str, Subscription] = {}
         for body in frame.subscriptions:
             try:
-                admitted = self._add(admit_body(body, self.viewer))
+                subscription = self._add(admit_body(body, self.viewer))
             except InvalidFrame as error:
                 errors.append(Send(error_frame(error)))
             else:
-                subscriptions[admitted.request.id] = admitted
-        follows = [StartSubscription(admitted, deferred=True) for admitted in subscriptions.values()]
-        return [*errors, *follows, ResumeFrom(tuple(subscriptions.values()), frame.since)]
+                subscriptions[subscription.request.id] = subscription
+        starts = [StartSubscription(subscription, deferred=True) for subscription in subscriptions.values()]
+        return [*errors, *starts, ResumeFrom(tuple(subscriptions.values()), frame.since)]
 
     def _set_options(self, frame: Options) -> list[Action]:
         former = self.batching
@@ -166,13 +163,13 @@ def parse_request(body: dict[str, object]) -> SubscriptionRequest:
 
 def admit_body(body: dict[str, object], viewer: Viewer) -> Subscription:
     """Return the granted part of a subscribe body; raises InvalidFrame, with the witness if it is refused."""
-    selection = parse_request(body)
-    match admit_subscription(selection, viewer):
-        case Subscription() as admitted:
-            return admitted
+    request = parse_request(body)
+    match admit_subscription(request, viewer):
+        case Subscription() as subscription:
+            return subscription
         case NotGranted(witness, reason):
             detail = None if witness is None else {"witness": str(witness)}
-            raise InvalidFrame(ErrorCode.FORBIDDEN, reason, id=selection.id, detail=detail)
+            raise InvalidFrame(ErrorCode.FORBIDDEN, reason, id=request.id, detail=detail)
 
 
 def _invalid_frame(error: SubscriptionError, body: dict[str, object]) -> InvalidFrame:

@@ -11,12 +11,11 @@ from typing import Final
 import structlog
 from fastapi import FastAPI
 
-from bridge.adapters import logs, plant_file, policy_file
+from bridge.adapters import logs, plant_file
 from bridge.adapters.authenticator import Authenticator
 from bridge.adapters.clock import Anchor, FloorClock
-from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.shutdown_deadline import exit_within
-from bridge.adapters.tokens import TokenKeyError, TokenVerifier
+from bridge.adapters.tokens import TokenKeyError
 from bridge.domain.access.policy import PolicyError
 from bridge.domain.access.revocations import RevocationsError
 from bridge.domain.access.viewer import Viewer
@@ -98,12 +97,7 @@ def prepare(settings: Settings, role: ProcessRole) -> Iterator[Prepared]:
     with contextlib.ExitStack() as stack:
         try:
             plant = plant_file.load(settings.plant_file)
-            authenticator = Authenticator(
-                policy=policy_file.load(settings.policy_file),
-                tokens=TokenVerifier(settings.token),
-                revocations=RevocationFile(settings.token.revoked_file),
-                trust_grants=settings.token.trust_grants_claim,
-            )
+            authenticator = Authenticator.from_settings(settings)
             server.check_certificate(settings.web)
             journal = None
             if role is not ProcessRole.FRONT:

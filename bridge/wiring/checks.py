@@ -4,19 +4,23 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from bridge import settings as settings_module
 from bridge.adapters import plant_file, policy_file
+from bridge.adapters.authenticator import Authenticator
 from bridge.adapters.clock import wall_ms
+from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenKeyError, TokenVerifier
-from bridge.domain.access.claims import TokenError
-from bridge.domain.access.policy import Policy, PolicyError, Role
+from bridge.domain.access.claims import TokenError, TokenRevoked
+from bridge.domain.access.policy import PolicyError, Role
+from bridge.domain.access.revocations import RevocationsError
+from bridge.domain.access.subscription_request import parse_subscription
 from bridge.domain.access.subscription_types import SubscriptionError
-from bridge.domain.access.subscriptions import admit_subscription, parse_subscription
-from bridge.domain.access.viewer import AdmissionError, Viewer, admit
+from bridge.domain.access.subscriptions import admit_subscription
+from bridge.domain.access.viewer import AdmissionError, Viewer
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.floor import Floor
 from bridge.ingest.decoders import build_decoders
@@ -31,6 +35,10 @@ from bridge.settings import Settings, SettingsError
 
 class CheckError(Exception):
     """A check fails or an access decision can't be made; the text gives the reason."""
+
+
+FAULTS: Final = (CheckError, plant_file.PlantFileError, PolicyError, TokenKeyError, RevocationsError, JournalError)
+"""Errors of the files that the settings name; each text gives the file and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,7 @@ async def run_checks(config: Path, *, offline: bool) -> list[CheckResult]:
 
 def explain_subscription(settings: Settings, token: str, body: dict[str, Any]) -> dict[str, Any]:
     """Return the decision that a front makes on a subscribe body for a token, as plain data; raises `CheckError`."""
-    viewer = _viewer(settings, token, _policy_of(settings))
+    viewer = _admit(_authenticator(settings), token)
     try:
         selection = parse_subscription(body)
     except SubscriptionError as error:
@@ -77,9 +85,10 @@ def explain_subscription(settings: Settings, token: str, body: dict[str, Any]) -
 
 def explain_empty_access(settings: Settings, token: str, roles: Sequence[str]) -> str | None:
     """Return why a token with these roles may read nothing, None if it may read something; raises `CheckError`."""
-    policy = _policy_of(settings)
-    if _viewer(settings, token, policy).read_grants.all:
+    authenticator = _authenticator(settings)
+    if _admit(authenticator, token).read_grants.all:
         return None
+    policy = authenticator.policy
     roles_of_policy = ", ".join(policy.roles)
     if not roles:
         return f"gives no access without --role, one of: {roles_of_policy}"
@@ -92,27 +101,28 @@ def explain_empty_access(settings: Settings, token: str, roles: Sequence[str]) -
     )
 
 
-def _policy_of(settings: Settings) -> Policy:
+def _authenticator(settings: Settings) -> Authenticator:
     try:
-        return policy_file.load(settings.policy_file)
-    except PolicyError as error:
+        return Authenticator.from_settings(settings)
+    except (TokenKeyError, RevocationsError, PolicyError) as error:
         raise CheckError(str(error)) from error
 
 
-def _viewer(settings: Settings, token: str, policy: Policy) -> Viewer:
+def _admit(authenticator: Authenticator, token: str) -> Viewer:
     try:
-        claims = TokenVerifier(settings.token).verify(token, now=wall_ms())
-        return admit(claims, policy, trust_grants=settings.token.trust_grants_claim)
+        return authenticator.admit(token, now=wall_ms())
+    except TokenRevoked as error:
+        raise CheckError(f"{error.public_message}: token.revoked_file names the user or the token") from error
     except TokenError as error:
         raise CheckError(f"{error.public_message}: {error}") from error
-    except (TokenKeyError, AdmissionError) as error:
+    except AdmissionError as error:
         raise CheckError(str(error)) from error
 
 
 def _run_check(name: str, check: Callable[[], str]) -> CheckResult:
     try:
         return CheckResult(name, ok=True, text=check())
-    except (CheckError, plant_file.PlantFileError, PolicyError, TokenKeyError, JournalError) as error:
+    except FAULTS as error:
         return CheckResult(name, ok=False, text=str(error))
 
 
@@ -129,6 +139,7 @@ def _policy(settings: Settings) -> str:
 
 def _tokens(settings: Settings) -> str:
     TokenVerifier(settings.token)
+    RevocationFile(settings.token.revoked_file)
     return f"{settings.token.algorithm}, issuer {settings.token.issuer}, audience {settings.token.audience}"
 
 
@@ -179,7 +190,7 @@ def _counters(settings: Settings) -> str:
 
 
 def _too_low(line: str, equipment: str, fit: CounterFit) -> str:
-    return f"{line}/{equipment}: up to {fit.over:.0f} a minute, but max_rate_per_minute is {fit.max_rate:g}"
+    return f"{line}/{equipment}: up to {fit.proven_rate:.0f} a minute, but max_rate_per_minute is {fit.max_rate:g}"
 
 
 def _doubtful(line: str, equipment: str, fit: CounterFit) -> str:

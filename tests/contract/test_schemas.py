@@ -13,7 +13,7 @@ import pytest
 from bridge.contract import frame_schemas, schemas
 from bridge.contract.model_schemas import Schema, self_contained
 from bridge.domain import event_data as data
-from bridge.domain.access.subscriptions import parse_subscription
+from bridge.domain.access.subscription_request import parse_subscription
 from bridge.domain.envelope import encode_event
 from bridge.domain.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Place, Priority
 from bridge.domain.reports import BODY_OF, COMMAND_KINDS

@@ -1,10 +1,11 @@
 """What is published for events, and what is retained afterwards: design.md, «Message flow»."""
 
 from bridge.domain import event_data
+from bridge.domain.envelope import position_event
 from bridge.domain.events import Event, EventType, Place, Priority, Standing, rfc3339
 from bridge.domain.messages import Publication
 from bridge.domain.publications import PublishedState
-from bridge.domain.records import CommittedEvent, position_event
+from bridge.domain.records import CommittedEvent
 from bridge.domain.retained_scan import RetainedScan
 from bridge.domain.stream_status import StreamOwner
 from tests.support.journal_samples import NOON, event

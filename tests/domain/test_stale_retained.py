@@ -121,12 +121,12 @@ def test_messages_published_during_the_audit_are_not_counted() -> None:
 
 
 def test_a_reading_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retained_module, "MOST_MESSAGES", 2)
+    monkeypatch.setattr(retained_module, "MAX_MESSAGES", 2)
     reading = RetainedScan("r", stream="main", owner=OWNER)
     assert not reading.add(message(f"event/{TOPIC}1", of("main")))
     assert reading.add(message(f"event/{TOPIC}2", of("main")))
     assert reading.stop_reason == "more than 2 retained messages"
-    monkeypatch.setattr(retained_module, "MOST_BYTES", 100)
+    monkeypatch.setattr(retained_module, "MAX_BYTES", 100)
     reading = RetainedScan("r", stream="main", owner=OWNER)
     assert reading.add(message(f"event/{TOPIC}", of("other", more="x" * 100)))
     assert reading.stop_reason == "more than 100 bytes retained"

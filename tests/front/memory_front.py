@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from bridge.domain.envelope import position_event
 from bridge.domain.event_data import Andon, EventData, Job, LineStatus, Person, Status
 from bridge.domain.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
-from bridge.domain.records import CommandRecord, CommittedEvent, Input, JournalEntry, position_event
+from bridge.domain.records import CommandRecord, CommittedEvent, Input, JournalEntry
 from bridge.domain.reports import APPLIED
 from bridge.front.front import Front
 from bridge.journal.sqlite.writer import SqliteJournal

@@ -13,14 +13,13 @@ from bridge.domain.records import CommittedEvent
 from bridge.front import journal_reads as front_journal
 from bridge.front.event_cache import EventCache, EventPage
 from bridge.front.snapshot_writer import SNAPSHOT_CHUNK
-from bridge.protocol.outbox import EVENT_OVERHEAD_BYTES
 from bridge.protocol.session import admit_body
 from tests.front.memory_front import MemoryFront, call, memory_front, status
 from tests.protocol.test_outbox import event
 from tests.support.dashboard import Frame
 from tests.support.viewers import viewer
 
-EVENT_BYTES = EVENT_OVERHEAD_BYTES + len(event(1).body)
+EVENT_BYTES = event(1).memory_bytes
 SETS: tuple[tuple[Frame, Frame], ...] = (
     ({"subscription_type": "andon", "target_id": "L1"}, {"lines": ["L1", "L2"]}),
     ({"subscription_type": "andon", "target_id": "L1"}, {"lines": ["L1"]}),  # the same, of another bearer

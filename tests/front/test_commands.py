@@ -148,7 +148,7 @@ async def test_an_unreadable_event_answers_like_an_unknown_one(tmp_path: Path) -
         await board.until(lambda: board.types.count("error") == 5)
         assert len({frame["message"] for frame in board.frames if frame["type"] == "error"}) == 1
         await board.send("acknowledge", event_id=entry.events[1].id)
-        assert (await board.receive("error", code="INVALID_MESSAGE"))["message"] == "the event is of no call"
+        assert (await board.receive("error", code="INVALID_MESSAGE"))["message"] == "the event belongs to no Andon call"
         assert front.commands == []
 
 
@@ -229,5 +229,5 @@ async def test_history_reports_a_cursor_beyond_retention(tmp_path: Path) -> None
             if published == 2:
                 assert len((await front.core.read_history(viewer, None, cursor=page.cursor)).events) == kept
                 continue
-            with pytest.raises(InvalidFrame, match="no longer kept"):
+            with pytest.raises(InvalidFrame, match="were deleted"):
                 await front.core.read_history(viewer, None, cursor=page.cursor)

@@ -122,7 +122,7 @@ class World:
             mid=message.mid,
         )
         decoded = self.intake.receive(incoming, now=self.now)
-        self.pending.append((self.intake.apply(decoded, known=None), message, self.generation))
+        self.pending.append((self.intake.apply(decoded, earlier_result=None), message, self.generation))
 
     def commit(self, checkpoint: bool) -> None:  # noqa: FBT001 - a step of a schedule
         settled = self.intake.dedup.advance_acked(self.now, generation=self.generation, caught_up=not self.inbox)

@@ -12,7 +12,7 @@ from tests.support.journal_samples import journal_of_counts
 
 
 def fit(*, over: float) -> CounterFit:
-    return CounterFit(held=0, released=0, refused=0, over=over, max_rate=60.0)
+    return CounterFit(held=0, released=0, refused=0, proven_rate=over, max_rate=60.0)
 
 
 def test_a_greatest_rate_that_is_too_low_is_logged_once() -> None:

@@ -23,7 +23,6 @@ from bridge.protocol.actions import (
     StartSubscription,
     UpdateGrants,
 )
-from bridge.protocol.client_frames import NotJson
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.dashboard_protocol import (
     NEXT,
@@ -41,15 +40,8 @@ FACTS = ServerInfo(server_time=0, streams={"main": StreamAt("e", 7)}, simulated=
 ANDON = {"type": "subscribe", "subscription_type": "andon", "target_id": "L1"}
 
 
-def parse_json(text: str) -> object:
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise NotJson("not_json") from None
-
-
 def arrived() -> DashboardProtocol:
-    return DashboardProtocol(LIMITS, parse_json=parse_json, elapsed=0)
+    return DashboardProtocol(LIMITS, elapsed=0)
 
 
 def joined(**claims: Any) -> DashboardProtocol:
@@ -60,7 +52,7 @@ def joined(**claims: Any) -> DashboardProtocol:
 
 
 def receive(dashboard: DashboardProtocol, frame: object, *, elapsed: int = 0) -> list[Action]:
-    return dashboard.receive(json.dumps(frame), elapsed=elapsed, server_info=FACTS)
+    return dashboard.receive(json.dumps(frame), elapsed=elapsed, server_time=0)
 
 
 def sent_frames(actions: list[Action]) -> list[dict[str, Any]]:
@@ -100,8 +92,8 @@ def test_only_a_proven_connection_has_a_session() -> None:
 def test_auth_without_a_token_is_the_end_and_noise_is_not() -> None:
     assert kinds(receive(arrived(), {"type": "auth"})) == ["error", "Close"]
     assert kinds(receive(arrived(), {"type": "dance"})) == ["error"]
-    assert kinds(arrived().receive("{", elapsed=0, server_info=FACTS)) == ["error"]
-    assert kinds(arrived().receive(b"{}", elapsed=0, server_info=FACTS)) == ["error"]
+    assert kinds(arrived().receive("{", elapsed=0, server_time=0)) == ["error"]
+    assert kinds(arrived().receive(b"{}", elapsed=0, server_time=0)) == ["error"]
 
 
 @pytest.mark.parametrize(
@@ -246,9 +238,9 @@ def test_a_client_that_never_pauses_is_closed() -> None:
 
 
 def test_size_is_counted_in_bytes() -> None:
-    assert joined().receive("x" * 2_001, elapsed=0, server_info=FACTS) == [Close(CloseCode.TOO_BIG, "frame too big")]
-    assert joined().receive("ä" * 1_001, elapsed=0, server_info=FACTS) == [Close(CloseCode.TOO_BIG, "frame too big")]
-    assert kinds(joined().receive("x" * 2_000, elapsed=0, server_info=FACTS)) == ["error"]
+    assert joined().receive("x" * 2_001, elapsed=0, server_time=0) == [Close(CloseCode.TOO_BIG, "frame too big")]
+    assert joined().receive("ä" * 1_001, elapsed=0, server_time=0) == [Close(CloseCode.TOO_BIG, "frame too big")]
+    assert kinds(joined().receive("x" * 2_000, elapsed=0, server_time=0)) == ["error"]
 
 
 WORDS = st.sampled_from(["andon", "line", "escalation", "L1", "all", "me", "a/b", "#", "+", "k", "", "andon.raise"])

@@ -9,8 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from bridge.domain.event_topic import EventTopic
 from bridge.domain.events import CATEGORY_OF, CONFLATED_TYPES, EventType, Standing
-from bridge.domain.records import CommittedEvent
-from bridge.protocol.outbox import CONFLATED_OVERHEAD_BYTES, EVENT_OVERHEAD_BYTES, Outbox
+from bridge.domain.records import EVENT_OVERHEAD_BYTES, CommittedEvent
+from bridge.protocol.outbox import CONFLATED_OVERHEAD_BYTES, Outbox
 
 MAX_EVENTS = 6
 MAX_BYTES = 6 * (EVENT_OVERHEAD_BYTES + 60)
@@ -166,7 +166,7 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
     def what_waits_is_known(self) -> None:
         waiting = [fate.event for fate in self.oracle.waiting() if fate not in self.flying]
         assert len(self.outbox) == len(waiting)
-        charged = sum(EVENT_OVERHEAD_BYTES + len(event.body) for event in waiting)
+        charged = sum(event.memory_bytes for event in waiting)
         notes = self.outbox.bytes - charged
         assert 0 <= notes <= CONFLATED_OVERHEAD_BYTES * sum(self.oracle.tally("conflated").values())
         assert waiting or not notes

@@ -11,11 +11,10 @@ import msgspec
 from bridge.adapters import plant_file
 from bridge.domain.dedup import Deduplicator
 from bridge.domain.intake import Intake
-from bridge.domain.internal_inputs import BridgeAbsence
+from bridge.domain.internal_inputs import BridgeAbsence, plant_from_json, plant_to_json
 from bridge.domain.line.floor import Floor
 from bridge.domain.messages import IncomingMessage
 from bridge.domain.plant import Plant
-from bridge.domain.plant_json import plant_from_json, plant_to_json
 from bridge.domain.records import DedupWindow, JournalEntry, MessageDigest, Position
 from bridge.ingest.native import decode
 from device_sim.simulated_network.broker_session import ReceivedPublish
@@ -98,7 +97,7 @@ class _Bridge:
             mid=arrival.mid or None,
         )
         decoded = self._intake.receive(message, now=arrival.at)
-        entry = self._intake.apply(decoded, known=None)
+        entry = self._intake.apply(decoded, earlier_result=None)
         disposition = entry.disposition
         self.driven.outcomes.append((len(self.driven.fed) - 1, disposition.effect.value, disposition.reason))
         self._keep(entry)

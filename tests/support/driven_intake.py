@@ -29,7 +29,7 @@ def take(
 ) -> JournalEntry:
     """Have a message decoded and applied."""
     message = IncomingMessage(topic, payload, redelivered=redelivered, generation=generation)
-    return intake.apply(intake.receive(message, now=now), known=None)
+    return intake.apply(intake.receive(message, now=now), earlier_result=None)
 
 
 def take_with_ticks(intake: Intake, topic: str, payload: bytes, *, now: Millis) -> list[JournalEntry]:

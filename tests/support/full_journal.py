@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from bridge.domain.dedup import digest_message
+from bridge.domain.envelope import position_event
 from bridge.domain.event_topic import EventTopic
 from bridge.domain.events import Standing
-from bridge.domain.records import CONFIG_PREFIX, CommandRecord, JournalEntry, MessageDigest, position_event
+from bridge.domain.records import CONFIG_PREFIX, CommandRecord, JournalEntry, MessageDigest
 from bridge.domain.reports import APPLIED, quarantined, suppressed
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter

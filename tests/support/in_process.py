@@ -10,11 +10,8 @@ from typing import Any, Final
 
 import aiomqtt
 
-from bridge.adapters import policy_file
 from bridge.adapters.authenticator import Authenticator
 from bridge.adapters.clock import FloorClock
-from bridge.adapters.revocation_file import RevocationFile
-from bridge.adapters.tokens import TokenVerifier
 from bridge.domain.events import Event
 from bridge.domain.line.floor import Floor
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, MeasurementLimit, Plant
@@ -91,20 +88,14 @@ def front_side(
 ) -> FrontSide:
     """Return a front, not started, whose link to the broker is `link`; without a `journal` it follows that at `path`.
 
-    `settings` are changes for `settings_with`. Without an `authenticator`, tokens and the policy are as shipped.
+    `settings` are changes for `settings_with`. Without an `authenticator`, they decide about tokens too.
     """
     checked = settings_with(journal__path=path, **settings)
-    shipped = Authenticator(
-        policy=policy_file.load(None),
-        tokens=TokenVerifier(checked.token),
-        revocations=RevocationFile(None),
-        trust_grants=checked.token.trust_grants_claim,
-    )
     return FrontSide(
         checked,
         journal=journal,
         plant=plant,
-        authenticator=authenticator or shipped,
+        authenticator=authenticator or Authenticator.from_settings(checked),
         clock=clock,
         make_client=lambda *_, **__: link,
     )

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from bridge.domain.envelope import position_event
 from bridge.domain.event_topic import StateKey
 from bridge.domain.events import Event, Standing
-from bridge.domain.records import CommandRecord, CommittedEvent, Position, Snapshot, position_event
+from bridge.domain.records import CommandRecord, CommittedEvent, Position, Snapshot
 
 STREAM = "main"
 

@@ -47,7 +47,7 @@ MASKS: tuple[Frame, ...] = (
     {"priorities": ["high"]},
     {"event_types": ["job_assigned", "oee_update"], "priorities": ["high", "low"]},
 )
-WHOLE_LINE = frozenset({EventType.LINE_STATUS_UPDATE, EventType.PRODUCTION_UPDATE})
+WHOLE_LINE = (EventType.LINE_STATUS_UPDATE, EventType.PRODUCTION_UPDATE)  # ordered: the seed alone decides a history
 
 
 class Floor:

@@ -13,13 +13,14 @@ def token(
     *,
     user: str = "eva",
     roles: Sequence[str] = ("admin",),
-    ttl: float = 600,
+    ttl: float = 86_400,
     now: float | None = None,
     **claims: object,
 ) -> str:
     """Return a signed token, by default of the admin eva; `claims` add to it or replace what is in it.
 
-    `now` is the issuer's wall clock, in seconds since 1970.
+    `ttl` in seconds outlives the longest run: some tokens are made when tests are collected. `now` is the issuer's wall
+    clock, in seconds since 1970.
     """
     expires = (time.time() if now is None else now) + ttl
     statements = {"iss": "floor", "aud": "floor", "sub": user, "exp": expires, "roles": list(roles)}

@@ -10,9 +10,9 @@ from urllib.request import Request, urlopen
 import pytest
 
 from bridge.adapters import plant_file
+from bridge.domain.internal_inputs import PLANT_TOPIC, plant_to_json
 from bridge.domain.line.plant_migration import orphaned_keys
 from bridge.domain.plant import Plant
-from bridge.domain.plant_json import PLANT_TOPIC, plant_to_json
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor

@@ -111,63 +111,63 @@ def read_claims(header: Mapping[str, Any], payload: bytes, requirements: TokenRe
     if "crit" in header:
         raise TokenMalformed("critical extensions")
     _check_token_type(header, "typ")
-    statements = _parse(payload)
+    claim_set = _parse(payload)
     for claim in TYPE_CLAIMS:
-        _check_token_type(statements, claim)
-    if "events" in statements:  # OpenID Connect Back-Channel Logout 2.4: only a logout token has it
+        _check_token_type(claim_set, claim)
+    if "events" in claim_set:  # OpenID Connect Back-Channel Logout 2.4: only a logout token has it
         raise TokenOfWrongKind("events")
-    _check_issuer_and_audience(statements, requirements)
+    _check_issuer_and_audience(claim_set, requirements)
     return Claims(
-        subject=_subject(statements),
+        subject=_subject(claim_set),
         issuer=requirements.issuer,
-        expires_at=_check_times(statements, requirements.leeway_ms, now),
-        token_id=_token_id(statements),
-        claim_set=statements,
+        expires_at=_check_times(claim_set, requirements.leeway_ms, now),
+        token_id=_token_id(claim_set),
+        claim_set=claim_set,
     )
 
 
-def _check_issuer_and_audience(statements: dict[str, Any], requirements: TokenRequirements) -> None:
-    if statements.get("iss") != requirements.issuer:
+def _check_issuer_and_audience(claim_set: dict[str, Any], requirements: TokenRequirements) -> None:
+    if claim_set.get("iss") != requirements.issuer:
         raise TokenClaimInvalid("iss", "missing or another")
     # RFC 7519 4.1.3: one string, or a list of strings that contains ours. Whole strings are compared, never parts.
-    audience = statements.get("aud")
+    audience = claim_set.get("aud")
     audiences = audience if isinstance(audience, list) else [audience]
     if not all(isinstance(name, str) for name in audiences) or requirements.audience not in audiences:
         raise TokenClaimInvalid("aud", "missing or another")
 
 
-def _check_times(statements: dict[str, Any], leeway: Millis, now: Millis) -> Millis:
-    expires = _read_numeric_date(statements, "exp")
+def _check_times(claim_set: dict[str, Any], leeway: Millis, now: Millis) -> Millis:
+    expires = _read_numeric_date(claim_set, "exp")
     if expires is None:
         raise TokenClaimInvalid("exp", "missing")
     # RFC 7519 4.1.4: not accepted on or after exp.
     if now >= expires + leeway:
         raise TokenExpired(expires)
     for claim in ("nbf", "iat"):
-        valid_from = _read_numeric_date(statements, claim)
+        valid_from = _read_numeric_date(claim_set, claim)
         if valid_from is not None and now < valid_from - leeway:
             raise TokenNotYetValid(claim, valid_from)
     return expires + leeway
 
 
-def _check_token_type(statements: Mapping[str, Any], claim: str) -> None:
-    if claim not in statements:
+def _check_token_type(claim_set: Mapping[str, Any], claim: str) -> None:
+    if claim not in claim_set:
         return
-    word = statements[claim]
+    token_type = claim_set[claim]
     # RFC 7515 4.1.9: `application/` may be left out of a media type.
-    if not isinstance(word, str) or word.casefold().removeprefix("application/") not in ACCESS_TOKEN_TYPES:
+    if not isinstance(token_type, str) or token_type.casefold().removeprefix("application/") not in ACCESS_TOKEN_TYPES:
         raise TokenOfWrongKind(claim)
 
 
-def _subject(statements: dict[str, Any]) -> str:
-    subject = statements.get("sub")
+def _subject(claim_set: dict[str, Any]) -> str:
+    subject = claim_set.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT or not subject.isprintable():
         raise TokenClaimInvalid("sub", "missing, or not a printable text within bounds")
     return subject
 
 
-def _token_id(statements: dict[str, Any]) -> str | None:
-    token_id = statements.get("jti")
+def _token_id(claim_set: dict[str, Any]) -> str | None:
+    token_id = claim_set.get("jti")
     if token_id is None:
         return None
     if not isinstance(token_id, str) or not 0 < len(token_id) <= MAX_SUBJECT:
@@ -175,11 +175,11 @@ def _token_id(statements: dict[str, Any]) -> str | None:
     return token_id
 
 
-def _read_numeric_date(statements: dict[str, Any], claim: str) -> Millis | None:
+def _read_numeric_date(claim_set: dict[str, Any], claim: str) -> Millis | None:
     """Return a NumericDate in ms, None if absent. RFC 7519 2: a JSON number of seconds; no string, boolean or null."""
-    if claim not in statements:
+    if claim not in claim_set:
         return None
-    value = statements[claim]
+    value = claim_set[claim]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_DATE:
         raise TokenClaimInvalid(claim, "not a number of seconds")
     return value * 1_000 if isinstance(value, int) else math.floor(value * 1_000)
@@ -188,11 +188,11 @@ def _read_numeric_date(statements: dict[str, Any], claim: str) -> Millis | None:
 def _parse(payload: bytes) -> dict[str, Any]:
     try:
         # Claims that are shown are checked where they are read, so control characters in others do no harm.
-        statements = parse_json(
+        claim_set = parse_json(
             payload, max_depth=MAX_DEPTH, max_integer_digits=MAX_DIGITS, allow_control_characters=True
         )
     except NotStrictJson as error:
         raise TokenMalformed(f"claims: {error.reason}") from error
-    if not isinstance(statements, dict):
+    if not isinstance(claim_set, dict):
         raise TokenMalformed("claims are not an object")
-    return statements
+    return claim_set

@@ -36,11 +36,11 @@ class Grant:
 
     @classmethod
     def for_filter(
-        cls, shape: TopicLayout, topic_filter: TopicFilter, *, reason: str, actions: Iterable[str] | None = None
+        cls, layout: TopicLayout, topic_filter: TopicFilter, *, reason: str, actions: Iterable[str] | None = None
     ) -> "Grant | None":
-        """Return the grant of this filter, of commands only for `actions`; None when no topic of `shape` matches it."""
-        ways = action_mask(actions) if shape is COMMANDS else -1
-        region = shape.region(topic_filter, mask=ways)
+        """Return the grant of this filter, of commands only for `actions`; None when no topic in `layout` matches."""
+        mask = action_mask(actions) if layout is COMMANDS else -1
+        region = layout.region(topic_filter, mask=mask)
         return None if region is None else cls(topic_filter, reason, region)
 
 
@@ -71,10 +71,10 @@ Decision = Allowed | NotGranted
 class Grants:
     """The grants of one viewer, to read or to command, without those that another one covers. Immutable."""
 
-    __slots__ = ("_table", "all", "shape")
+    __slots__ = ("_table", "all", "layout")
 
-    def __init__(self, shape: TopicLayout, grants: Iterable[Grant]) -> None:
-        self.shape = shape
+    def __init__(self, layout: TopicLayout, grants: Iterable[Grant]) -> None:
+        self.layout = layout
         by_region: dict[Region, Grant] = {}
         for grant in grants:
             by_region.setdefault(grant.region, grant)
@@ -87,17 +87,17 @@ class Grants:
 
     def find(self, name: TopicName, *, action: str | None = None) -> Grant | None:
         """Return a grant for this topic, and for commands this action; None when there is none."""
-        point = self.shape.locate(name)
+        point = self.layout.locate(name)
         if point is None:
             return None
-        ids, ways = point
+        ids, mask = point
         if action is not None:
-            ways &= 1 << ACTIONS.index(action) if action in ACTIONS else 0
-        return next((grant for granted, grant in self._table.covering(ids) if granted & ways), None)
+            mask &= 1 << ACTIONS.index(action) if action in ACTIONS else 0
+        return next((grant for granted, grant in self._table.covering(ids) if granted & mask), None)
 
     @override
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Grants) and (self.shape, self.all) == (other.shape, other.all)
+        return isinstance(other, Grants) and (self.layout, self.all) == (other.layout, other.all)
 
     @override
     def __hash__(self) -> int:
@@ -105,7 +105,7 @@ class Grants:
 
     @override
     def __repr__(self) -> str:
-        return f"Grants({self.shape.name}, {[str(grant.filter) for grant in self.all]})"
+        return f"Grants({self.layout.name}, {[str(grant.filter) for grant in self.all]})"
 
 
 def decide(requested: TopicFilter, grants: Grants, *, mask: int = -1) -> Decision:
@@ -114,28 +114,28 @@ def decide(requested: TopicFilter, grants: Grants, *, mask: int = -1) -> Decisio
     A topic matches an effective filter iff it is requested and granted.
     `narrowed` is exact too: a witness matches the request and no grant.
     """
-    shape = grants.shape
-    region = shape.region(requested, mask=mask)
+    layout = grants.layout
+    region = layout.region(requested, mask=mask)
     if region is None:
-        return NotGranted(None, f"no {shape.name} topic can match {_quoted(requested)}")
-    around = list(grants.covering(region))
+        return NotGranted(None, f"no {layout.name} topic can match {_quoted(requested)}")
+    covering = list(grants.covering(region))
     # Without the mask: an effective filter must not be wider than the grant it comes from.
-    whole = shape.region(requested)
-    for granted, grant in around:
-        if whole is not None and not whole.mask & ~granted:
+    unmasked = layout.region(requested)
+    for granted, grant in covering:
+        if unmasked is not None and not unmasked.mask & ~granted:
             return Allowed((requested,), None, (grant,))
-    met: dict[Region, Grant] = {}
+    overlaps: dict[Region, Grant] = {}
     for grant in grants.all:
-        common = region.intersect(grant.region)
-        if common is not None:
-            met.setdefault(common, grant)
+        overlap = region.intersect(grant.region)
+        if overlap is not None:
+            overlaps.setdefault(overlap, grant)
     missing = region.mask
-    for granted, _ in around:
+    for granted, _ in covering:
         missing &= ~granted
     witness = _witness(region, missing, grants) if missing else None
-    if not met:
+    if not overlaps:
         return NotGranted(witness, "no grant reaches any topic of it")
-    kept = [met[common] for common in remove_covered(met)]
+    kept = [overlaps[overlap] for overlap in remove_covered(overlaps)]
     common_filters = [requested.intersect(grant.filter) for grant in kept]
     effective = tuple(dict.fromkeys(common for common in common_filters if common is not None))
     return Allowed(effective, witness, tuple(dict.fromkeys(kept)))
@@ -159,10 +159,12 @@ def explain_decision(decision: Decision) -> dict[str, Any]:
 
 
 def _witness(region: Region, missing: int, grants: Grants) -> TopicName:
-    lowest = (missing & -missing).bit_length() - 1
-    taken = {text for grant in grants.all for text in grant.region.ids}
-    fresh = next(name for name in ("any", *(f"any{number}" for number in range(len(taken) + 1))) if name not in taken)
-    return grants.shape.make_topic((fresh if text == ANY else text for text in region.ids), lowest)
+    """Return a topic of the region with the first combination in `missing`; no grant names the ids that replace `+`."""
+    lowest_bit = (missing & -missing).bit_length() - 1
+    granted_ids = {text for grant in grants.all for text in grant.region.ids}
+    names = ("any", *(f"any{number}" for number in range(len(granted_ids) + 1)))
+    unused_id = next(name for name in names if name not in granted_ids)
+    return grants.layout.make_topic((unused_id if text == ANY else text for text in region.ids), lowest_bit)
 
 
 def _quoted(topic_filter: TopicFilter) -> str:

@@ -40,16 +40,16 @@ class PolicyError(ValueError):
     """An invalid policy, the plant's own fault. The text has one line per fault: source, place and reason."""
 
 
-def _check_template(shape: TopicLayout, text: str) -> str:
+def _check_template(layout: TopicLayout, text: str) -> str:
     for level, word in enumerate(text.split("/")):
         if word.startswith("{") and word != USER_PLACEHOLDER and word not in PLACEHOLDERS[level : level + 1]:
-            raise ValueError(f"{word} can't stand in level {level}")
+            raise ValueError(f"{word} is not allowed in level {level}")
     try:
         parsed = TopicFilter.parse("/".join("x" if word.startswith("{") else word for word in text.split("/")))
     except TopicError as error:
         raise ValueError(str(error)) from error
-    if shape.region(parsed) is None:
-        raise ValueError(f"no {shape.name} topic can match it")
+    if layout.region(parsed) is None:
+        raise ValueError(f"no {layout.name} topic can match it")
     return text
 
 
@@ -88,7 +88,7 @@ class RolePolicy(BaseModel):
             if scoped and self.unscoped:
                 raise ValueError(f"{text} names a claim, which an unscoped role ignores")
             if not scoped and not self.unscoped:
-                raise ValueError(f"{text} names no claim: give it {' or '.join(PLACEHOLDERS)}, or say unscoped = true")
+                raise ValueError(f"{text} names no claim: give it {' or '.join(PLACEHOLDERS)}, or set unscoped = true")
         return self
 
 

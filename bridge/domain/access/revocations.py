@@ -23,17 +23,17 @@ class Revocations:
     @classmethod
     def parse(cls, text: str, *, source: str) -> Self:
         """Parse a list; raise `RevocationsError` for an invalid line: skipping a typo would leave a token valid."""
-        named: dict[str, set[str]] = {"user": set(), "token": set()}
+        ids: dict[str, set[str]] = {"user": set(), "token": set()}
         for number, line in enumerate(text.splitlines(), start=1):
             words = line.split("#", 1)[0].split()
             if not words:
                 continue
-            if len(words) != 2 or words[0] not in named:
+            if len(words) != 2 or words[0] not in ids:
                 raise RevocationsError(f"{source}:{number}: expected `user ID` or `token JTI`")
-            named[words[0]].add(words[1])
-        if sum(map(len, named.values())) > MAX_ENTRIES:
+            ids[words[0]].add(words[1])
+        if sum(map(len, ids.values())) > MAX_ENTRIES:
             raise RevocationsError(f"{source}: more than {MAX_ENTRIES} entries")
-        return cls(frozenset(named["user"]), frozenset(named["token"]))
+        return cls(frozenset(ids["user"]), frozenset(ids["token"]))
 
     def is_revoked(self, *, user_id: str, token_id: str | None) -> bool:
         """Return whether the list names this user or this token."""

@@ -90,7 +90,7 @@ _PRIORITY: Final = TargetForm("priority:{priority}", "+/+/+/+/{type}/+/{priority
 
 
 class SubscriptionType(StrEnum):
-    """A kind of subscription, which says what its targets mean."""
+    """A kind of subscription, which defines the meaning of its targets."""
 
     forms: tuple[TargetForm, ...]  # the first is also that of a target without a prefix
     me: Addressee | None  # None: no event of the type has an audience

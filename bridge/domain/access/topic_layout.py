@@ -38,18 +38,18 @@ class Region:
 
     def intersect(self, other: "Region") -> "Region | None":
         """Return exactly the common part; None when there is none."""
-        ways = self.mask & other.mask
-        if not ways:
+        mask = self.mask & other.mask
+        if not mask:
             return None
         ids = []
-        for mine, theirs in zip(self.ids, other.ids, strict=True):
-            if mine not in (ANY, theirs) and theirs != ANY:
+        for own_id, other_id in zip(self.ids, other.ids, strict=True):
+            if own_id not in (ANY, other_id) and other_id != ANY:
                 return None
-            ids.append(theirs if mine == ANY else mine)
-        return Region(tuple(ids), ways)
+            ids.append(other_id if own_id == ANY else own_id)
+        return Region(tuple(ids), mask)
 
     def _covers_ids(self, ids: tuple[str, ...]) -> bool:
-        return all(mine in (ANY, theirs) for mine, theirs in zip(self.ids, ids, strict=True))
+        return all(own_id in (ANY, other_id) for own_id, other_id in zip(self.ids, ids, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,8 @@ class TopicLayout:
     def __post_init__(self) -> None:
         for bit, words in enumerate(self.combinations):
             self._bits[words] = self._bits.get(words, 0) | 1 << bit
-            for at, word in enumerate(words):
-                self._bits_with[at, word] = self._bits_with.get((at, word), 0) | 1 << bit
+            for index, word in enumerate(words):
+                self._bits_with[index, word] = self._bits_with.get((index, word), 0) | 1 << bit
 
     @property
     def depth(self) -> int:
@@ -88,20 +88,20 @@ class TopicLayout:
             text = levels[level]
             if not (text == ANY or is_id(text) or (text == LINE_LEVEL and level in self.optional_levels)):
                 return None
-        asked = levels[self.first_enum_level : self.first_enum_level + len(self.combinations[0])]
-        reached = mask & (1 << len(self.combinations)) - 1
-        for at, word in enumerate(asked):
+        words = levels[self.first_enum_level : self.first_enum_level + len(self.combinations[0])]
+        mask &= (1 << len(self.combinations)) - 1
+        for index, word in enumerate(words):
             if word != ANY:
-                reached &= self._bits_with.get((at, word), 0)
-        return Region(tuple(levels[level] for level in self.id_levels), reached) if reached else None
+                mask &= self._bits_with.get((index, word), 0)
+        return Region(tuple(levels[level] for level in self.id_levels), mask) if mask else None
 
     def locate(self, name: TopicName) -> tuple[tuple[str, ...], int] | None:
         """Return the ids of a topic and the mask of its words; None for words or a depth of another layout."""
         levels = name.levels
         if len(levels) != self.depth:
             return None
-        ways = self._bits.get(levels[self.first_enum_level : self.first_enum_level + len(self.combinations[0])])
-        return None if ways is None else (tuple(levels[level] for level in self.id_levels), ways)
+        mask = self._bits.get(levels[self.first_enum_level : self.first_enum_level + len(self.combinations[0])])
+        return None if mask is None else (tuple(levels[level] for level in self.id_levels), mask)
 
     def make_topic(self, ids: Iterable[str], bit: int) -> TopicName:
         levels = list(ids)
@@ -140,9 +140,10 @@ def action_mask(actions: Iterable[str] | None) -> int:
     """Return the bits of those actions; None: of all. `andon.*` and `*` are accepted, unknown words add no bit."""
     if actions is None:
         return (1 << len(ACTIONS)) - 1
-    wanted = frozenset(actions)
-    ways = enumerate(ACTIONS)
-    return sum(1 << bit for bit, action in ways if wanted & {action, action.partition(".")[0] + ".*", "*"})
+    patterns = frozenset(actions)
+    return sum(
+        1 << bit for bit, action in enumerate(ACTIONS) if patterns & {action, action.partition(".")[0] + ".*", "*"}
+    )
 
 
 T = TypeVar("T")
@@ -176,5 +177,5 @@ def remove_covered(regions: Iterable[Region]) -> list[Region]:
     return [
         region
         for region in distinct
-        if not any(other != region and not region.mask & ~ways for ways, other in table.covering(region.ids))
+        if not any(other != region and not region.mask & ~mask for mask, other in table.covering(region.ids))
     ]

@@ -39,7 +39,7 @@ class TooManyGrants(AdmissionError):
 
     @override
     def __str__(self) -> str:
-        return f"the token unfolds to more than {self.limit} grants"
+        return f"the token expands to more than {self.limit} grants"
 
 
 _ADMITTED: Final = object()
@@ -102,7 +102,7 @@ def admit(claims: Claims, policy: Policy, *, trust_grants: bool) -> Viewer:
 
 
 def _expand_grants(
-    shape: TopicLayout, claims: Claims, policy: Policy, roles: tuple[str, ...], *, trust_grants: bool
+    layout: TopicLayout, claims: Claims, policy: Policy, roles: tuple[str, ...], *, trust_grants: bool
 ) -> Iterator[Grant | None]:
     scope = _read_scope(claims.claim_set)
     user = claims.subject if is_id(claims.subject) else None
@@ -110,13 +110,13 @@ def _expand_grants(
         rule = policy.roles.get(Role(role))
         if rule is None:
             continue
-        for template in rule.read if shape is EVENTS else rule.command:
+        for template in rule.read if layout is EVENTS else rule.command:
             for topic_filter in expand_template(template, {} if rule.unscoped else scope, user=user):
-                yield Grant.for_filter(shape, topic_filter, reason=f"role {role}: {template}", actions=rule.actions)
-    for text in _read_grants_claim(claims.claim_set, "read" if shape is EVENTS else "command") if trust_grants else ():
+                yield Grant.for_filter(layout, topic_filter, reason=f"role {role}: {template}", actions=rule.actions)
+    for text in _read_grants_claim(claims.claim_set, "read" if layout is EVENTS else "command") if trust_grants else ():
         # Only an unscoped role ignores the scope claims, so they narrow the token's own grants too.
         for topic_filter in expand_template(text, scope, user=None):
-            yield Grant.for_filter(shape, topic_filter, reason="grants claim of the token")
+            yield Grant.for_filter(layout, topic_filter, reason="grants claim of the token")
 
 
 def _bounded(grants: Iterator[Grant | None]) -> Iterator[Grant]:
@@ -127,29 +127,29 @@ def _bounded(grants: Iterator[Grant | None]) -> Iterator[Grant]:
             yield grant
 
 
-def _read_scope(statements: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
+def _read_scope(claim_set: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
     """Return the valid ids of each scope claim in the token; an empty or malformed claim allows no place at all."""
-    present = [scope for scope in SCOPES if f"{scope}s" in statements]
-    claimed = {scope: _strings(statements, f"{scope}s") for scope in present}
+    present = [scope for scope in SCOPES if f"{scope}s" in claim_set]
+    claimed = {scope: _strings(claim_set, f"{scope}s") for scope in present}
     return {scope: tuple(dict.fromkeys(text for text in texts if is_id(text))) for scope, texts in claimed.items()}
 
 
-def _read_grants_claim(statements: Mapping[str, object], kind: str) -> Iterator[str]:
-    grants = statements.get("grants")
+def _read_grants_claim(claim_set: Mapping[str, object], kind: str) -> Iterator[str]:
+    grants = claim_set.get("grants")
     if not isinstance(grants, dict):
         return
-    shape = EVENTS if kind == "read" else COMMANDS
+    layout = EVENTS if kind == "read" else COMMANDS
     for text in _strings(grants, kind, limit=MAX_GRANTS):
         try:
             parsed = TopicFilter.parse(text)
         except TopicError:
             continue
-        if shape.region(parsed) is not None:
+        if layout.region(parsed) is not None:
             yield text
 
 
-def _strings(statements: Mapping[str, object], claim: str, *, limit: int = MAX_CLAIM_VALUES) -> list[str]:
-    values = statements.get(claim)
+def _strings(claim_set: Mapping[str, object], claim: str, *, limit: int = MAX_CLAIM_VALUES) -> list[str]:
+    values = claim_set.get(claim)
     if not isinstance(values, list):
         return []
     if len(values) > limit:

@@ -42,7 +42,7 @@ class AreaFloodControl:
         """Do what is due at `at`: list the held calls, end the flood, release the calls it held."""
         fired: LineEvents = []
         held = self._flood.held_calls()
-        if any(not each.listed and each.at <= at for _, each in held):
+        if any(not call.listed and call.at <= at for _, call in held):
             fired.append(self._summarize(at))
         if self._flood.is_over(at):
             self._flood.end()
@@ -53,15 +53,15 @@ class AreaFloodControl:
 
     def _summarize(self, at: Millis) -> tuple[str, tuple[Event, ...]]:
         held = self._flood.held_calls()
-        first = next(line_id for line_id, each in held if not each.listed)
+        first = next(line_id for line_id, call in held if not call.listed)
         line_id = next(iter(self._lines_with_summary()), first)
         names = [
-            line_id if each.request.equipment is None else f"{line_id} {each.request.equipment}"
-            for line_id, each in held
+            line_id if call.request.equipment is None else f"{line_id} {call.request.equipment}"
+            for line_id, call in held
         ]
         more = "" if len(names) <= MAX_LISTED else f" and {len(names) - MAX_LISTED} more"
-        for _, each in held:
-            each.listed = True
+        for _, call in held:
+            call.listed = True
         listed = ", ".join(names[:MAX_LISTED]) + more
         text = f"Area {self._id}: more stops than calls in {self._minutes:g} min. Held: {listed}"
         line = self._lines[line_id]

@@ -88,10 +88,10 @@ class Changeovers:
             state.setup = SetupSignal(since=at, run_ended=state.last_piece_at)
         state.in_setup = in_setup
 
-    def observe_standstill(self, *, stands: bool, at: Millis) -> None:
+    def observe_standstill(self, *, is_stopped: bool, at: Millis) -> None:
         """Record whether the line is known to be stopped: no piece is made from then on."""
         state = self._state
-        state.stopped_since = (at if state.stopped_since is None else state.stopped_since) if stands else None
+        state.stopped_since = (at if state.stopped_since is None else state.stopped_since) if is_stopped else None
 
     def observe_product_change(self, *, from_product: str | None, to_product: str, runs: bool, moment: Moment) -> None:
         """Start a changeover for a product change, unless it is expected; a change from None is only recorded.
@@ -121,27 +121,27 @@ class Changeovers:
         Hidden pieces were made by the time of the doubtful report; those from before the signal belong to the old run.
         """
         if hidden is not None:
-            if self._has_stood_since(hidden.at, now=moment.at):
+            if self._was_stopped_since(hidden.at, now=moment.at):
                 hidden = hidden._replace(good=good, reject=reject)
-            self._count(hidden.good, hidden.reject, runs=runs, moment=moment, hid_at=hidden.at)
+            self._count(hidden.good, hidden.reject, runs=runs, moment=moment, hidden_until=hidden.at)
             good, reject = good - hidden.good, reject - hidden.reject
         self._count(good, reject, runs=runs, moment=moment)
 
-    def _has_stood_since(self, hid_at: Millis, *, now: Millis) -> bool:
+    def _was_stopped_since(self, since: Millis, *, now: Millis) -> bool:
         """Return whether nothing was made since a doubtful report: another was due, and the line is stopped."""
-        due, stands_since = hid_at + COUNTS_INTERVAL_MS, self._state.stopped_since
-        return stands_since is not None and stands_since <= due < now - COUNTS_INTERVAL_MS // 2
+        due, stopped_since = since + COUNTS_INTERVAL_MS, self._state.stopped_since
+        return stopped_since is not None and stopped_since <= due < now - COUNTS_INTERVAL_MS // 2
 
-    def _count(self, good: int, reject: int, *, runs: bool, moment: Moment, hid_at: Millis | None = None) -> None:
+    def _count(self, good: int, reject: int, *, runs: bool, moment: Moment, hidden_until: Millis | None = None) -> None:
         if good <= 0 and reject <= 0:
             return
-        state, at = self._state, moment.at if hid_at is None else hid_at
+        state, at = self._state, moment.at if hidden_until is None else hidden_until
         state.last_piece_at = at if state.last_piece_at is None else max(state.last_piece_at, at)
         running = state.running
         if running is None:
-            self._count_in_setup(good, reject, runs=runs, at=at, hidden=hid_at is not None)
+            self._count_in_setup(good, reject, runs=runs, at=at, hidden=hidden_until is not None)
             return
-        if hid_at is not None and at <= running.signalled_at:
+        if hidden_until is not None and at <= running.signalled_at:
             running.started_at = max(running.started_at, at)
             return
         running.good += max(0, good)

@@ -13,11 +13,11 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from bridge.domain.escalation_policy import MOST_CALLS, FloodRule
+from bridge.domain.escalation_policy import MAX_CALLS, FloodRule
 from bridge.domain.events import Millis
 from bridge.domain.line.andon.call_matching import CallRequest
 
-MAX_INSTANTS: Final = MOST_CALLS  # instants kept of one line: no decision looks further back
+MAX_INSTANTS: Final = MAX_CALLS  # instants kept of one line: no decision looks further back
 
 
 class HeldCall(Struct, kw_only=True, rename={"request": "help"}):
@@ -50,7 +50,7 @@ class FloodTracker:
     def admit(self, line_id: str, *, at: Millis) -> bool:
         """Record an automatic call that is due; return whether it may be raised now."""
         state = self._states[line_id]
-        _note(state.due, at)
+        _append_instant(state.due, at)
         self._due = self._recent(self._due, at)
         insort(self._due, at)
         if not self.active and self.has_room(at):
@@ -62,7 +62,7 @@ class FloodTracker:
         return False
 
     def record_raised(self, line_id: str, *, at: Millis) -> None:
-        _note(self._states[line_id].called, at)
+        _append_instant(self._states[line_id].called, at)
         self._called = self._recent(self._called, at)
         insort(self._called, at)
 
@@ -71,8 +71,8 @@ class FloodTracker:
 
     def held_calls(self) -> list[tuple[str, HeldCall]]:
         """Return (line id, held call), the oldest first."""
-        found = [(line_id, state.held) for line_id, state in self._states.items() if state.held is not None]
-        return sorted(found, key=lambda each: each[1].at)
+        held = [(line_id, state.held) for line_id, state in self._states.items() if state.held is not None]
+        return sorted(held, key=lambda item: item[1].at)
 
     def is_over(self, at: Millis) -> bool:
         return self.active and self._count(self._due, at) < self._rule.below
@@ -85,17 +85,17 @@ class FloodTracker:
     def set_forward(self, by: Millis) -> None:
         """Shift all times by a forward jump of the host's clock: the skipped time is no time without calls."""
         for state in self._states.values():
-            state.due, state.called = ([at + by for at in each] for each in (state.due, state.called))
+            state.due, state.called = ([at + by for at in instants] for instants in (state.due, state.called))
             if state.held is not None:
                 state.held.at += by
-        self._due, self._called = ([at + by for at in each] for each in (self._due, self._called))
+        self._due, self._called = ([at + by for at in instants] for instants in (self._due, self._called))
         self.changed = True
 
     def next_deadline(self) -> Millis | None:
         """Return when a held call is to be listed or released, or the flood ends."""
         self.changed = False
         held = self.held_calls()
-        unlisted = [each.at for _, each in held if not each.listed]
+        unlisted = [call.at for _, call in held if not call.listed]
         if self.active:
             return min([*unlisted, self._ends_at()])
         if not held:
@@ -118,6 +118,6 @@ class FloodTracker:
         return instants[bisect_right(instants, at - 2 * self._window_ms) :]
 
 
-def _note(instants: list[Millis], at: Millis) -> None:
+def _append_instant(instants: list[Millis], at: Millis) -> None:
     instants.append(at)
     del instants[:-MAX_INSTANTS]

@@ -21,24 +21,24 @@ class Floor:
     For it, deadlines fire in order of (time, place in the plant file), an area's after its lines'. Before a report is
     applied to one line, the other lines' deadlines up to then fire. So it does not matter when the floor is ticked.
 
-    The pipeline asks for the next deadline at every message. With 1,000 lines, looking at each of them costs as much as
+    The pipeline asks for the next deadline at every message. With 1,000 lines, asking each of them costs as much as
     applying a report. So deadlines are kept in a heap, and outdated entries are skipped. An area has a deadline only
     during a flood or while it holds calls.
     """
 
     def __init__(self, plant_file: plant.Plant, checkpoints: Mapping[str, bytes] | None = None) -> None:
-        given = checkpoints or {}
+        saved = checkpoints or {}
         self._lines = {
-            spec.id: Line.restore(plant_file, spec, given[spec.id]) if spec.id in given else Line(plant_file, spec)
+            spec.id: Line.restore(plant_file, spec, saved[spec.id]) if spec.id in saved else Line(plant_file, spec)
             for spec in plant_file.lines
         }
         self._areas = {
             (spec.site, spec.id): AreaFloodControl(spec.id, plant_file.flood, self._lines_in(spec.site, spec.id))
             for spec in plant_file.areas
         }
-        self._flooded: dict[tuple[str, str], Millis] = {}
+        self._area_deadlines: dict[tuple[str, str], Millis] = {}
         for area_key in self._areas:
-            self._note_area(area_key)
+            self._update_area_deadline(area_key)
         self._order = {line_id: index for index, line_id in enumerate(self._lines)}
         self._changed: set[str] = set()
         self._deadlines = {line_id: line.next_deadline() for line_id, line in self._lines.items()}
@@ -63,47 +63,47 @@ class Floor:
         The events of the deadlines come first.
         """
         line_id = report.place.line
-        line = self._at(report.place)
+        line = self._find_line(report.place)
         if line is None:
             return Outcome(quarantined("unknown_place"))
         fired = tuple(event for _, events in self.tick(now) for event in events)
         self._changed.add(line_id)
         outcome = line.apply(report, now)
-        self._note(line_id, line)
+        self._update_deadline(line_id, line)
         return Outcome(outcome.disposition, fired + outcome.events, len(fired) + outcome.deadline_events)
 
     def is_proven_repeat(self, report: Report) -> bool:
         """Return whether its `ts` proves that a report of known content is the one received before."""
-        line = self._at(report.place)
+        line = self._find_line(report.place)
         return line is not None and line.devices.is_proven_repeat(report)
 
     def record_unapplied(self, place: Place, disposition: Disposition, now: Millis) -> None:
         """Record the disposition of a message from this place that did not reach its line."""
-        line = self._at(place)
+        line = self._find_line(place)
         device = None if line is None else line.devices.find(place.equipment)
         if line is not None and device is not None:
             self._changed.add(place.line)
             line.record_unapplied(device, disposition, now)
-            self._note(place.line, line)
+            self._update_deadline(place.line, line)
 
     def ineffective_devices(self) -> Mapping[Place, str]:
         """Return the ineffective devices, with the reason of their latest report."""
         return {
-            _place(line, name): reason
+            _place_of(line, name): reason
             for line in self._lines.values()
             for name, reason in line.devices.ineffective_devices().items()
         }
 
-    def _at(self, place: Place) -> Line | None:
+    def _find_line(self, place: Place) -> Line | None:
         line = self._lines.get(place.line)
         return line if line is not None and line.place == place.whole_line() else None
 
     def next_deadline(self) -> Millis | None:
         """Return the earliest deadline of all lines and areas."""
         at = self._next_of_lines()
-        if not self._flooded:
+        if not self._area_deadlines:
             return at
-        flooded = min(self._flooded.values())
+        flooded = min(self._area_deadlines.values())
         return flooded if at is None else min(at, flooded)
 
     def tick(self, now: Millis) -> list[tuple[str, tuple[Event, ...]]]:
@@ -115,7 +115,7 @@ class Floor:
                 line = self._lines[line_id]
                 self._changed.add(line_id)
                 ticked.append((line_id, line.tick(at)))
-                self._note(line_id, line)
+                self._update_deadline(line_id, line)
             else:
                 ticked += self._fire_area(at)
         return ticked
@@ -127,31 +127,31 @@ class Floor:
         return heap[0][0] if heap else None
 
     def _fire_area(self, at: Millis) -> LineEvents:
-        area_key = next(each for each in self._areas if self._flooded.get(each) == at)
+        area_key = next(key for key in self._areas if self._area_deadlines.get(key) == at)
         fired = self._areas[area_key].fire(at)
         for line_id, _ in fired:
             self._changed.add(line_id)
-            self._note(line_id, self._lines[line_id])
-        self._note_area(area_key)
-        assert self._flooded.get(area_key) != at, "what is due is done once: firing it again and again is our fault"
+            self._update_deadline(line_id, self._lines[line_id])
+        self._update_area_deadline(area_key)
+        assert self._area_deadlines.get(area_key) != at, "a deadline that fired must have moved"
         return fired
 
-    def _note_area(self, area_key: tuple[str, str]) -> None:
+    def _update_area_deadline(self, area_key: tuple[str, str]) -> None:
         at = self._areas[area_key].next_deadline()
         if at is None:
-            self._flooded.pop(area_key, None)
+            self._area_deadlines.pop(area_key, None)
         else:
-            self._flooded[area_key] = at
+            self._area_deadlines[area_key] = at
 
     def _lines_in(self, site: str, area: str) -> dict[str, Line]:
         return {
             line_id: line for line_id, line in self._lines.items() if (line.place.site, line.place.area) == (site, area)
         }
 
-    def _note(self, line_id: str, line: Line) -> None:
+    def _update_deadline(self, line_id: str, line: Line) -> None:
         area_key = (line.place.site, line.place.area)
         if self._areas[area_key].changed:
-            self._note_area(area_key)
+            self._update_area_deadline(area_key)
         at = line.next_deadline()
         if at == self._deadlines[line_id]:
             return
@@ -162,12 +162,12 @@ class Floor:
             self._build_heap()
 
     @property
-    def scheduled(self) -> int:
-        """Return the entries of the queue of deadlines, with those that moved meanwhile."""
+    def heap_size(self) -> int:
+        """The number of heap entries, outdated ones included."""
         return len(self._heap)
 
     def _build_heap(self) -> None:
-        self._heap = [(at, self._order[each], each) for each, at in self._deadlines.items() if at is not None]
+        self._heap = [(at, self._order[line_id], line_id) for line_id, at in self._deadlines.items() if at is not None]
         heapify(self._heap)
 
     def emit_plant_changes(self, now: Millis, *, cause: str) -> list[Event]:
@@ -176,7 +176,7 @@ class Floor:
         for line_id, line in self._lines.items():
             self._changed.add(line_id)
             events += line.emit_plant_changes(now, cause=cause)
-            self._note(line_id, line)
+            self._update_deadline(line_id, line)
         return events
 
     def apply_absence(self, since: Millis, now: Millis, *, cause: str) -> tuple[Event, ...]:
@@ -185,7 +185,7 @@ class Floor:
         for line_id, line in self._lines.items():
             self._changed.add(line_id)
             events += line.apply_absence(since, now, cause=cause)
-            self._note(line_id, line)
+            self._update_deadline(line_id, line)
         return tuple(events)
 
     def set_forward(self, by: Millis, now: Millis) -> tuple[Event, ...]:
@@ -194,21 +194,21 @@ class Floor:
         for line_id, line in self._lines.items():
             self._changed.add(line_id)
             events += line.set_forward(by, now)
-            self._note(line_id, line)
+            self._update_deadline(line_id, line)
         for area_key, area in self._areas.items():
             area.set_forward(by)
-            self._note_area(area_key)
+            self._update_area_deadline(area_key)
         return tuple(events)
 
     def gaps_by_line(self) -> Mapping[str, SequenceGaps]:
         """Return the counts of missing and unplaced reports by line, only of lines that have any."""
-        found = {line_id: line.devices.gaps() for line_id, line in self._lines.items()}
-        return {line_id: gaps for line_id, gaps in found.items() if gaps.missed or gaps.unplaced}
+        all_gaps = {line_id: line.devices.gaps() for line_id, line in self._lines.items()}
+        return {line_id: gaps for line_id, gaps in all_gaps.items() if gaps.missed or gaps.unplaced}
 
     def gaps_by_device(self) -> Mapping[Place, SequenceGaps]:
         """Return the same by device, only of devices that have any."""
         return {
-            _place(line, name): gaps
+            _place_of(line, name): gaps
             for line in self._lines.values()
             for name, gaps in line.devices.gaps_by_device().items()
         }
@@ -229,6 +229,6 @@ class Floor:
         return state
 
 
-def _place(line: Line, name: str) -> Place:
+def _place_of(line: Line, name: str) -> Place:
     """Return the place of an equipment, or of the line itself for `_`."""
     return line.place if name == LINE_LEVEL else line.place.with_equipment(name)

@@ -8,14 +8,15 @@ from typing import Final, Literal
 
 from msgspec import Struct, field
 
+from bridge.domain.bounded import drop_oldest
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import Job, JobStatus, Person
 from bridge.domain.events import EventType, Millis, Place, Priority, Standing, rfc3339_or_none
 from bridge.domain.plant import LineConfig, Plant
 from bridge.domain.reports import APPLIED, Disposition, JobReport, Moment, rejected, suppressed
 
-OPEN_JOBS: Final = 500  # stops a planner that never completes anything from growing the checkpoint without end
-FINAL_JOBS: Final = 500  # ids still answered with `already_final`; bounds the checkpoint of an old line
+MAX_OPEN_JOBS: Final = 500  # bounds the checkpoint if a planner never completes a job
+MAX_FINAL_JOBS: Final = 500  # ids still answered with `already_final`; bounds the checkpoint of an old line
 
 JobAction = Literal["accept", "start", "pause", "complete", "cancel"]
 """Actions on an assigned job."""
@@ -137,16 +138,16 @@ class Jobs:
             return rejected("incomplete")
         if body.job_id in self._state.final:
             return rejected("already_final")
-        known = self._state.open.get(body.job_id)
-        if known is not None:
-            same = (known.product, known.target_quantity, known.assigned_to) == (
+        existing = self._state.open.get(body.job_id)
+        if existing is not None:
+            same = (existing.product, existing.target_quantity, existing.assigned_to) == (
                 body.product,
                 body.target_quantity,
                 body.assigned_to,
             )
             # The previous assignee would not learn that a job moved to somebody else: cancel it and assign a new one.
             return suppressed("already_assigned") if same else rejected("assigned_otherwise")
-        if len(self._state.open) >= OPEN_JOBS:
+        if len(self._state.open) >= MAX_OPEN_JOBS:
             return rejected("too_many_jobs")
         job = JobRecord(
             job_id=body.job_id,
@@ -181,8 +182,7 @@ class Jobs:
         if status in FINAL_JOB_STATUSES:
             del self._state.open[job.job_id]
             self._state.final[job.job_id] = status
-            while len(self._state.final) > FINAL_JOBS:
-                del self._state.final[next(iter(self._state.final))]
+            drop_oldest(self._state.final, limit=MAX_FINAL_JOBS)
         self._emit(job, moment, reason=reason)
 
     def _emit(self, job: JobRecord, moment: Moment, *, reason: str | None = None) -> None:

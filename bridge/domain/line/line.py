@@ -48,24 +48,24 @@ class Line(TimedLine):
             self._start(report.received_at)  # nothing earlier is known, whatever a device's clock shows
         self._fire_until(now)
         run_before = device.state.run
-        placed = place_in_sequence(report, device, machine)
-        if isinstance(placed, Disposition):
-            fired, disposition = self._emitter.drain(), placed
+        placement = place_in_sequence(report, device, machine)
+        if isinstance(placement, Disposition):
+            fired, disposition = self._emitter.drain(), placement
         else:
             dated, clock = device.date_report(
-                report, placed, backlog_spans=self._absences.backlog_spans(report.place.equipment, now)
+                report, placement, backlog_spans=self._absences.backlog_spans(report.place.equipment, now)
             )
             self._fire_until(dated)  # a device clock ahead moves the line's time ahead
             fired = self._emitter.drain()
             state.at = max(dated, state.at)  # the line's time never goes back
-            moment = moment_of(report, device, placed, at=state.at, dated=dated, clock=clock)
-            connected = is_gapless(report, device, placed, run_before=run_before)
-            if machine is not None and has_gap(device, placed, run_before=run_before):
+            moment = moment_of(report, device, placement, at=state.at, dated=dated, clock=clock)
+            gapless = is_gapless(report, device, placement, run_before=run_before)
+            if machine is not None and has_gap(device, placement, run_before=run_before):
                 machine.forget_remembered()
-            device.learn_clock(report, placed)
-            disposition = self._process_report(report, machine, device, moment, gapless=connected)
+            device.learn_clock(report, placement)
+            disposition = self._process_report(report, machine, device, moment, gapless=gapless)
         if report.actor is None:
-            self.devices.note_disposition(device, disposition, now=now, at=state.at)
+            self.devices.record_disposition(device, disposition, now=now, at=state.at)
         self._deadline = self._find_deadline()
         return Outcome(disposition, fired + self._emitter.drain(), len(fired))
 
@@ -73,7 +73,7 @@ class Line(TimedLine):
         """Record the disposition of a device's message that did not reach the line."""
         if self._state.shift is None:
             self._start(now)  # something on the line is alive
-        self.devices.note_disposition(device, disposition, now=now, at=self._state.at)
+        self.devices.record_disposition(device, disposition, now=now, at=self._state.at)
         self._deadline = self._find_deadline()
 
     # Reports
@@ -81,42 +81,42 @@ class Line(TimedLine):
     def _process_report(
         self, report: Report, machine: Machine | None, device: Device, moment: Moment, *, gapless: bool
     ) -> Disposition:
-        touched = affected_machines(report, machine, self._equipment.machines.values())
-        refused = find_refusal(report, machine)
-        if machine is not None and refused is None and gapless and report.body.is_sequenced:
+        affected = affected_machines(report, machine, self._equipment.machines.values())
+        refusal = find_refusal(report, machine)
+        if machine is not None and refusal is None and gapless and report.body.is_sequenced:
             machine.restore_remembered()
-        if machine is not None and refused is not None and refused.effect is Effect.QUARANTINED:
+        if machine is not None and refusal is not None and refusal.effect is Effect.QUARANTINED:
             machine.forget_remembered()  # it may have reported another state
-        disposition = refused or self._dispatch(report, machine, touched, moment)
+        disposition = refusal or self._dispatch(report, machine, affected, moment)
         now = max(self._state.last_now, moment.at)
         if disposition.effect is not Effect.QUARANTINED:  # a quarantined report proves nothing, not even life
-            for each in (device, *(each.device for each in touched)):
-                record_sign_of_life(report, each, now=now)
-            for spoken in touched if disposition == APPLIED else ():
-                self._absences.add_report(report, spoken, moment, now=now, gapless=gapless)
+            for source in (device, *(reporting.device for reporting in affected)):
+                record_sign_of_life(report, source, now=now)
+            for reporting in affected if disposition == APPLIED else ():
+                self._absences.add_report(report, reporting, moment, now=now, gapless=gapless)
             if report.actor is None and is_effective(disposition):
                 device.state.ineffective_run = None
-                for spoken in touched if isinstance(report.body, DeathReport) else ():
-                    spoken.device.state.ineffective_run = None  # a source's death is that of all its devices
-            self._propagate_change(moment, touched)
-        device.note_emitted(self._emitter.event_count)
+                for reporting in affected if isinstance(report.body, DeathReport) else ():
+                    reporting.device.state.ineffective_run = None  # a source's death is that of all its devices
+            self._propagate_change(moment, affected)
+        device.clear_unreported(self._emitter.event_count)
         return disposition
 
     def _dispatch(
-        self, report: Report, machine: Machine | None, touched: Sequence[Machine], moment: Moment
+        self, report: Report, machine: Machine | None, affected: Sequence[Machine], moment: Moment
     ) -> Disposition:
         body = report.body
         match body:
             case BirthReport() | DeathReport():
-                return apply_birth_or_death(report, body, touched)
+                return apply_birth_or_death(report, body, affected)
             case StateReport():
-                assert machine is not None, "refused before"
+                assert machine is not None, "find_refusal quarantines a report without equipment"
                 if self._absences.is_superseded(machine.spec.id, moment):
                     return APPLIED  # a newer state is known
                 machine.apply_state(body, moment=moment, retained=report.retained)
                 return APPLIED
             case CountsReport():
-                assert machine is not None, "refused before"
+                assert machine is not None, "find_refusal quarantines a report without equipment"
                 self._count(body, machine, moment)
                 return APPLIED
             case DowntimeReport():

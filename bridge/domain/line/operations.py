@@ -36,9 +36,9 @@ class Operations:
         self, state: OperationsState, *, place: Place, plant_file: plant.Plant, spec: plant.LineConfig, emitter: Emitter
     ) -> None:
         self._state = state
-        self._book = CallRegistry(state.andon, place=place, plant=plant_file, spec=spec, emitter=emitter)
-        self._andon = AndonActions(self._book, plant=plant_file, spec=spec)
-        self.automatic_calls = AutomaticCalls(self._book, line_id=spec.id)
+        self._call_registry = CallRegistry(state.andon, place=place, plant=plant_file, spec=spec, emitter=emitter)
+        self._andon = AndonActions(self._call_registry, plant=plant_file, spec=spec)
+        self.automatic_calls = AutomaticCalls(self._call_registry, line_id=spec.id)
         self._jobs = Jobs(state.jobs, place=place, plant=plant_file, spec=spec, emitter=emitter)
         self._changeovers = Changeovers(state.changeover, place=place, plant=plant_file, spec=spec, emitter=emitter)
         self._quality = QualityChecks(state.quality, place=place, spec=spec, emitter=emitter)
@@ -83,9 +83,9 @@ class Operations:
     def count_pieces(self, made: Pieces, *, runs: bool, moment: Moment) -> None:
         """Count pieces of the line for its changeover and its running job."""
         self._changeovers.count(good=made.good, reject=made.reject, hidden=made.hidden, runs=runs, moment=moment)
-        before = self._jobs.running
+        running_before = self._jobs.running
         self._jobs.count(made.total, made.good, moment=moment)
-        self._record_ended_job(before)
+        self._record_ended_job(running_before)
 
     def observe_product(self, product: str | None, *, runs: bool, moment: Moment) -> None:
         """Record the product that machines report; a running job's product takes precedence."""
@@ -95,14 +95,14 @@ class Operations:
         if self._jobs.running is None:
             self._set_product(product, runs=runs, moment=moment)
 
-    def observe_status(self, status: Status, *, stands: bool, at: Millis) -> None:
+    def observe_status(self, status: Status, *, known_stopped: bool, at: Millis) -> None:
         """Record the line's status: after setup it may make another product.
 
-        `stands`: it is offline, but known to be stopped.
+        `known_stopped`: it is offline, but known to be stopped.
         """
         if status != "offline":
             self._changeovers.observe_setup(in_setup=status == "setup", at=at)
-        self._changeovers.observe_standstill(stands=stands or status not in ("running", "offline"), at=at)
+        self._changeovers.observe_standstill(is_stopped=known_stopped or status not in ("running", "offline"), at=at)
 
     def take_ended_job(self) -> JobRecord | None:
         """Return, once, the job that has just ended or paused, with its final count."""
@@ -110,24 +110,24 @@ class Operations:
         return ended
 
     def next_deadline(self) -> Millis | None:
-        return self._book.next_deadline()
+        return self._call_registry.next_deadline()
 
     def set_forward(self, by: Millis) -> None:
         """Shift the deadlines of calls by a forward jump of the host's clock."""
-        self._book.set_forward(by)
+        self._call_registry.set_forward(by)
 
     def fire(self, moment: Moment) -> None:
-        self._book.fire(moment)
+        self._call_registry.fire(moment)
 
     def _apply_job(self, body: JobReport, *, runs: bool, moment: Moment) -> Disposition:
-        before = self._jobs.running
-        known = self._state.jobs.open.get(body.job_id)
-        changing = self._changeovers.running
+        running_before = self._jobs.running
+        job = self._state.jobs.open.get(body.job_id)
+        changeover = self._changeovers.running
         disposition = self._jobs.apply(body, moment=moment)
         if disposition != APPLIED:
             return disposition
-        self._record_ended_job(before)
-        if body.action == "cancel" and known is not None and changing and changing.to_product == known.product:
+        self._record_ended_job(running_before)
+        if body.action == "cancel" and job is not None and changeover and changeover.to_product == job.product:
             self._changeovers.abandon(moment=moment)
         running = self._jobs.running
         if running is not None and body.action == "start":
@@ -135,9 +135,9 @@ class Operations:
             self._set_product(running.product, runs=runs, moment=moment)
         return disposition
 
-    def _record_ended_job(self, before: JobRecord | None) -> None:
-        if before is not None and self._jobs.running is not before:
-            self._ended = before
+    def _record_ended_job(self, running_before: JobRecord | None) -> None:
+        if running_before is not None and self._jobs.running is not running_before:
+            self._ended = running_before
 
     def _set_product(self, product: str, *, runs: bool, moment: Moment) -> None:
         before = self._state.product

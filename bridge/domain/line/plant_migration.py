@@ -1,6 +1,6 @@
 """Migration of a floor to another plant file: the state that it keeps, and the events that it emits.
 
-Calls, alerts and numbers of removed equipment go without an event of their own: nobody could ever close them, and their
+Calls, alerts and counts of removed equipment are dropped without an event: nobody could close them any more, and their
 current events are retired with the epoch. The line's own state stays. A line that moved to another area or site is
 another line: it is removed from the old place and starts new at the new one.
 """
@@ -31,63 +31,67 @@ def migrate_floor(floor: Floor, plant_file: plant.Plant, now: Millis, *, cause: 
             remove_orphans(state, spec)
             reset_changed_rates(state, spec, line.counter_fits())
             kept[spec.id] = state.encode()
-    adopted = Floor(plant_file, kept)
-    events += adopted.emit_plant_changes(now, cause=cause)
-    return adopted, tuple(events)
+    migrated = Floor(plant_file, kept)
+    events += migrated.emit_plant_changes(now, cause=cause)
+    return migrated, tuple(events)
 
 
 def orphaned_keys(keys: Iterable[StateKey], plant_file: plant.Plant) -> list[StateKey]:
     """Return the state keys of places missing from the plant file: they would stay current for ever."""
     places = {plant_file.place_of(spec).levels()[:3]: _StateOwners(spec) for spec in plant_file.lines}
-    left = []
+    orphaned = []
     for key in keys:
         site, area, line, equipment, category, _ = key
         owners = places.get((site, area, line))
         if owners is None or not owners.is_owner(equipment, category):
-            left.append(key)
-    return left
+            orphaned.append(key)
+    return orphaned
 
 
 def remove_orphans(state: LineState, spec: plant.LineConfig) -> None:
     """Remove from a line's state what the plant file no longer has, and set the ideal cycles it now has."""
     owners = _StateOwners(spec)
-    there = owners.there
-    people, output, quality = state.operations, state.output, state.operations.quality
-    state.equipment = {name: each for name, each in state.equipment.items() if name in there}
-    output.counts = {scope: each for scope, each in output.counts.items() if scope in there}
+    equipment = owners.equipment
+    operations, output, quality = state.operations, state.output, state.operations.quality
+    state.equipment = {name: equipment_state for name, equipment_state in state.equipment.items() if name in equipment}
+    output.counts = {scope: counts for scope, counts in output.counts.items() if scope in equipment}
     for counts in output.counts.values():
-        counts.held = {source: pieces for source, pieces in counts.held.items() if source in there}
-    output.oee = {scope: each for scope, each in output.oee.items() if scope in owners.watched}
+        counts.held = {source: pieces for source, pieces in counts.held.items() if source in equipment}
+    output.oee = {scope: oee for scope, oee in output.oee.items() if scope in owners.oee_scopes}
     for machine in spec.equipment:
         if machine.id in output.oee:
             output.oee[machine.id].ideal_cycle = machine.ideal_cycle_seconds
     counted = {
         name
         for name, sources in counter_sources(spec).items()
-        if any(name in state.equipment[each].registers for each in sources if each in state.equipment)
+        if any(name in state.equipment[source].registers for source in sources if source in state.equipment)
     }
     output.counters_seen = [name for name in output.counters_seen if name in counted]
-    people.andon.open = {key: call for key, call in people.andon.open.items() if _owner(key) in there}
-    people.andon.contacts = {key: each for key, each in people.andon.contacts.items() if _owner(key) in there}
-    flood = people.andon.flood
-    if flood.held is not None and flood.held.request.equipment not in {None, *there}:
+    operations.andon.open = {key: call for key, call in operations.andon.open.items() if _owner_of(key) in equipment}
+    operations.andon.contacts = {
+        key: contact for key, contact in operations.andon.contacts.items() if _owner_of(key) in equipment
+    }
+    flood = operations.andon.flood
+    if flood.held is not None and flood.held.request.equipment not in {None, *equipment}:
         flood.held = None
-    quality.active = {key: alert for key, alert in quality.active.items() if _owner(key) in there}
-    quality.windows = {name: each for name, each in quality.windows.items() if name in there}
-    for watched in output.oee.values():
-        watched.unwatched = watched.device_offline = False
+    quality.active = {key: alert for key, alert in quality.active.items() if _owner_of(key) in equipment}
+    quality.windows = {name: windows for name, windows in quality.windows.items() if name in equipment}
+    for oee_state in output.oee.values():
+        oee_state.unwatched = oee_state.device_offline = False
     state.absences.records.clear()  # of machines as they were: time not rebuilt yet stays unknown
     if state.downtimes.pending is not None:
-        _forget_equipment(state.downtimes.pending, there)
+        _remove_equipment(state.downtimes.pending, equipment)
     if state.downtimes.open is not None:
-        _forget_equipment(state.downtimes.open.findings, there)
-        owed = state.downtimes.open.interrupted_call
-        if owed is not None and owed.equipment not in there:
+        _remove_equipment(state.downtimes.open.findings, equipment)
+        interrupted = state.downtimes.open.interrupted_call
+        if interrupted is not None and interrupted.equipment not in equipment:
             state.downtimes.open.interrupted_call = None
     if state.downtimes.split.findings is not None:
-        _forget_equipment(state.downtimes.split.findings, there)
+        _remove_equipment(state.downtimes.split.findings, equipment)
     subjects = state.subjects
-    subjects.current = {key: each for key, each in subjects.current.items() if owners.is_owner(*key.split("/")[:2])}
+    subjects.current = {
+        key: subject for key, subject in subjects.current.items() if owners.is_owner(*key.split("/")[:2])
+    }
 
 
 def reset_changed_rates(state: LineState, spec: plant.LineConfig, fits: Mapping[str, CounterFit]) -> None:
@@ -105,22 +109,22 @@ class _StateOwners:
     """Owners of current events on a line: the line itself, its equipment, and the scopes with an OEE."""
 
     def __init__(self, spec: plant.LineConfig) -> None:
-        self.there = frozenset({LINE_LEVEL, *(each.id for each in spec.equipment)})
-        self.watched = frozenset({LINE_LEVEL, *tracked_machines(spec)})
+        self.equipment = frozenset({LINE_LEVEL, *(config.id for config in spec.equipment)})
+        self.oee_scopes = frozenset({LINE_LEVEL, *tracked_machines(spec)})
 
     def is_owner(self, equipment: str, category: str) -> bool:
-        return equipment in (self.watched if category == Category.OEE else self.there)
+        return equipment in (self.oee_scopes if category == Category.OEE else self.equipment)
 
 
-def _owner(key: str) -> str:
+def _owner_of(key: str) -> str:
     return key.split("/", 1)[0]
 
 
-def _forget_equipment(found: DowntimeFindings, there: AbstractSet[str]) -> None:
+def _remove_equipment(findings: DowntimeFindings, equipment: AbstractSet[str]) -> None:
     """Remove missing equipment from the findings of a downtime; the downtime stays the line's."""
-    if found.equipment not in there:
-        found.equipment = None
-    if found.cause_equipment not in there:
-        found.cause_equipment = None
-    if found.further is not None and found.further.equipment not in there:
-        found.further = None
+    if findings.equipment not in equipment:
+        findings.equipment = None
+    if findings.cause_equipment not in equipment:
+        findings.cause_equipment = None
+    if findings.further is not None and findings.further.equipment not in equipment:
+        findings.further = None

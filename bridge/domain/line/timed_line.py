@@ -46,15 +46,17 @@ class TimedLine:
         self._equipment = EquipmentGroup(
             state.equipment, spec=spec, rules=self._rules, zone=self._plan.zone, emitter=emitter
         )
-        talker = Device(state.line_source, None, self._plan.zone)
-        self.devices = Devices(talker, {name: each.device for name, each in self._equipment.machines.items()})
+        line_source = Device(state.line_source, None, self._plan.zone)
+        self.devices = Devices(
+            line_source, {name: machine.device for name, machine in self._equipment.machines.items()}
+        )
         self._status_emitter = StatusEmitter(state.status_emitter, emitter, None)
         self._operations = Operations(
             state.operations, place=self.place, plant_file=plant_file, spec=spec, emitter=emitter
         )
         self.automatic_calls = self._operations.automatic_calls
         self.downtimes = RebuildableDowntimes(state.downtimes, reasons=plant_file, spec=spec, emitter=emitter)
-        self._absences = DeviceAbsences(state.absences, flow=self._equipment, plan=self._plan)
+        self._absences = DeviceAbsences(state.absences, equipment=self._equipment, plan=self._plan)
         self._output = Output(state.output, plant_file=plant_file, spec=spec, plan=self._plan, emitter=emitter)
         if state.shift is not None:
             self._output.start(state.shift, at=state.at)
@@ -150,48 +152,48 @@ class TimedLine:
 
     # Consequences of a change
 
-    def _propagate_change(self, moment: Moment, touched: Sequence[Machine]) -> None:
+    def _propagate_change(self, moment: Moment, affected: Sequence[Machine]) -> None:
         shift = self._shift
-        lost = self._absences.mark_lost(touched, at=moment.at)
-        seen = self._equipment.refresh(touched)
-        self._operations.observe_status(seen.status, stands=seen.stands, at=moment.at)
-        self._operations.observe_product(self._equipment.product, runs=seen.status == "running", moment=moment)
+        lost = self._absences.mark_lost(affected, at=moment.at)
+        diagnosis = self._equipment.refresh(affected)
+        self._operations.observe_status(diagnosis.status, known_stopped=diagnosis.known_stopped, at=moment.at)
+        self._operations.observe_product(self._equipment.product, runs=diagnosis.status == "running", moment=moment)
         if self._operations.has_no_job:
-            seen = with_no_order_cause(seen)
+            diagnosis = with_no_order_cause(diagnosis)
         self._output.set_job(
             self._operations.running_job, self._operations.take_ended_job(), shift=shift, moment=moment
         )
         self._output.set_ideal_cycle(self._operations.product)
         self._absences.update(
-            lost, touched, seen, output=self._output, open_downtime=self.downtimes.open_id, moment=moment
+            lost, affected, diagnosis, output=self._output, open_downtime=self.downtimes.open_id, moment=moment
         )
-        for machine in touched:
+        for machine in affected:
             machine.emit_status(scheduled=shift.is_scheduled, moment=moment)
-            self._output.feed(machine.spec.id, self._signal(machine), moment=moment)
-        self._emit_status(seen, moment)
-        signal = self._time_signal(LINE_LEVEL, seen.status, stands=seen.stands)
+            self._output.feed(machine.spec.id, self._machine_signal(machine), moment=moment)
+        self._emit_status(diagnosis, moment)
+        signal = self._time_signal(LINE_LEVEL, diagnosis.status, known_stopped=diagnosis.known_stopped)
         self._apply_stop_change(self._output.feed(LINE_LEVEL, signal, moment=moment), moment)
         # the current status may change the open downtime at once, whatever the earlier time turns out to be
-        signal = signal_of(seen.status, scheduled=shift.is_scheduled, stands=seen.stands)
+        signal = signal_of(diagnosis.status, scheduled=shift.is_scheduled, known_stopped=diagnosis.known_stopped)
         if self._absences.may_revise_stop:
             if self.downtimes.open_id is not None:
                 return  # the current stop is another one if the open one turns out to have ended
             signal = Signal.LOST if signal is Signal.RUN else signal  # an earlier stop is another one
-        self.downtimes.observe(signal, seen, changeover=self._operations.is_changing_over, moment=moment)
+        self.downtimes.observe(signal, diagnosis, changeover=self._operations.is_changing_over, moment=moment)
 
-    def _signal(self, machine: Machine) -> Signal:
+    def _machine_signal(self, machine: Machine) -> Signal:
         view = self._equipment.view(machine)
-        return self._time_signal(machine.spec.id, view.status, stands=view.stands)
+        return self._time_signal(machine.spec.id, view.status, known_stopped=view.known_stopped)
 
-    def _time_signal(self, scope: str, status: Status, *, stands: bool) -> Signal:
+    def _time_signal(self, scope: str, status: Status, *, known_stopped: bool) -> Signal:
         """Return what a status means for time; while an absence of this scope is pending, it counts as offline.
 
         A scope that was stopped when lost counts as stopped until something else is known, also once it is back.
         """
         if self._absences.is_pending(scope):
-            stands = stands or (status not in ("running", "offline") and self._output.is_standing(scope))
+            known_stopped = known_stopped or (status not in ("running", "offline") and self._output.is_stopped(scope))
             status = "offline"
-        return signal_of(status, scheduled=self._shift.is_scheduled, stands=stands)
+        return signal_of(status, scheduled=self._shift.is_scheduled, known_stopped=known_stopped)
 
     def _emit_status(self, diagnosis: Diagnosis, moment: Moment) -> None:
         ineffective = self.devices.line_source.is_ineffective
@@ -199,14 +201,14 @@ class TimedLine:
             return
         job = self._operations.running_job
         job_id = None if job is None else job.job_id
-        face = self._equipment.status_key(
+        key = self._equipment.status_key(
             diagnosis,
             scheduled=self._shift.is_scheduled,
             product=self._operations.product,
             job_id=job_id,
             ineffective=ineffective,
         )
-        self._status_emitter.update(face, self._equipment.speed(), moment=moment)
+        self._status_emitter.update(key, self._equipment.speed(), moment=moment)
 
     def _apply_stop_change(self, change: StopChange | None, moment: Moment) -> None:
         if change is None:
@@ -217,7 +219,7 @@ class TimedLine:
 
     @property
     def _shift(self) -> ShiftWindow:
-        assert self._state.shift is not None, "a line is opened by its first report, before anything settles"
+        assert self._state.shift is not None, "a line has a shift from its first report on"
         return self._state.shift
 
     # Time
@@ -226,21 +228,21 @@ class TimedLine:
         if self._state.shift is None:
             return None
         parts = (self._output, self.downtimes, self._operations, self._status_emitter, self._equipment, self._absences)
-        found = [
+        deadlines = [
             self._state.shift.end,
             *(part.next_deadline() for part in parts),
             self.devices.line_source.ineffective_at(),
         ]
-        return min(at for at in found if at is not None)
+        return min(at for at in deadlines if at is not None)
 
     def _fire_until(self, horizon: Millis) -> None:
-        again = 0
+        rounds = 0
         while self._deadline is not None and self._deadline <= horizon:
             at = self._state.at = max(self._deadline, self._state.at)
             self._fire(Moment(at=at))
             self._deadline = self._find_deadline()
-            again = again + 1 if self._deadline is not None and self._deadline <= at else 0
-            assert again < MAX_ROUNDS, "what is due is done once: firing it again and again is our fault"
+            rounds = rounds + 1 if self._deadline is not None and self._deadline <= at else 0
+            assert rounds < MAX_ROUNDS, "a deadline that fired must have moved"
 
     def _fire(self, moment: Moment) -> None:
         """Fire all that is due by this instant: losses first; updates of production, OEE and speed last."""
@@ -248,9 +250,9 @@ class TimedLine:
             self._rebuild_after_absence(moment)
         silent = self._equipment.mark_offline(moment.at)
         ineffective = self._equipment.mark_ineffective(moment.at)
-        talks_in_vain = self.devices.line_source.mark_ineffective(moment.at)
-        if silent or ineffective or talks_in_vain:
-            self._propagate_change(moment, [*silent, *(each for each in ineffective if each not in silent)])
+        line_source_changed = self.devices.line_source.mark_ineffective(moment.at)
+        if silent or ineffective or line_source_changed:
+            self._propagate_change(moment, [*silent, *(machine for machine in ineffective if machine not in silent)])
         self._apply_stop_change(self._output.fire_stops(moment), moment)
         self.downtimes.fire(moment, partial(self.automatic_calls.request_call, moment=moment))
         if self._shift.end <= moment.at:
@@ -261,16 +263,16 @@ class TimedLine:
         self._status_emitter.fire(moment)
 
     def _rebuild_after_absence(self, moment: Moment) -> None:
-        people = self._operations
-        over = self._absences.rebuild_due(
+        operations = self._operations
+        end_of_open = self._absences.rebuild_due(
             self._output,
             self.downtimes,
-            changeover_since=people.changeover_since,
-            without_job=people.has_no_job,
+            changeover_since=operations.changeover_since,
+            without_job=operations.has_no_job,
             moment=moment,
         )
-        if over is not None:
-            self.automatic_calls.finish_downtime(line_runs=over.end > over.start, moment=moment)
+        if end_of_open is not None:
+            self.automatic_calls.finish_downtime(line_runs=end_of_open.end > end_of_open.start, moment=moment)
         self._propagate_change(moment, list(self._equipment.machines.values()))
 
     def _change_shift(self, moment: Moment) -> None:

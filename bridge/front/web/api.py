@@ -69,7 +69,7 @@ def api_router(front: Front, *, root: str) -> APIRouter:
 
     @router.get("/events", summary="List events from the journal that the viewer may see, oldest first")
     async def events(
-        asker: RequestViewer,
+        viewer: RequestViewer,
         *,
         filter_text: FilterParameter = None,
         since: Annotated[datetime | None, Query(alias="from", description="timestamp at or after")] = None,
@@ -78,7 +78,7 @@ def api_router(front: Front, *, root: str) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
     ) -> Response:
         page = await front.read_history(
-            asker,
+            viewer,
             relative(filter_text),
             since=_to_millis("from", since),
             until=_to_millis("to", until),
@@ -88,13 +88,13 @@ def api_router(front: Front, *, root: str) -> APIRouter:
         return Response(page.encode(), media_type="application/json")
 
     @router.get("/snapshot", summary="List the current events that the viewer may see")
-    async def snapshot(asker: RequestViewer, *, filter_text: FilterParameter = None) -> Response:
-        state = await front.read_snapshot(asker, relative(filter_text))
+    async def snapshot(viewer: RequestViewer, *, filter_text: FilterParameter = None) -> Response:
+        state = await front.read_snapshot(viewer, relative(filter_text))
         return Response(state.encode(), media_type="application/json")
 
     @router.get("/explain", summary="Explain a subscription: effective filters and grants, or a refused topic")
     async def explain(
-        asker: RequestViewer,
+        viewer: RequestViewer,
         *,
         subscription_type: Annotated[str | None, Query(max_length=64)] = None,
         target_id: Texts = None,
@@ -111,15 +111,15 @@ def api_router(front: Front, *, root: str) -> APIRouter:
             "filters": {name: value for name, value in masks.items() if value} or None,
             "strict": strict or None,
         }
-        return json_response(front.explain(asker, {name: value for name, value in body.items() if value}))
+        return json_response(front.explain(viewer, {name: value for name, value in body.items() if value}))
 
     @router.post("/explain", summary="Explain a subscribe body", openapi_extra=_BODY)
-    async def explain_body(asker: RequestViewer, request: Request) -> Response:
-        return json_response(front.explain(asker, await read_body(request)))
+    async def explain_body(viewer: RequestViewer, request: Request) -> Response:
+        return json_response(front.explain(viewer, await read_body(request)))
 
     @router.post("/commands", summary="Run a command and wait for its result", openapi_extra=_BODY)
-    async def commands(asker: RequestViewer, request: Request) -> Response:
-        return json_response(await front.run_command(asker, await read_body(request)))
+    async def commands(viewer: RequestViewer, request: Request) -> Response:
+        return json_response(await front.run_command(viewer, await read_body(request)))
 
     return router
 

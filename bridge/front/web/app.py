@@ -40,11 +40,11 @@ def make_front_app(
     _add_health(app, ready)
     _add_statistics(app, front)
 
-    def all_numbers() -> Iterator[MetricSample]:
+    def all_samples() -> Iterator[MetricSample]:
         yield from front_samples(front)
         yield from samples()
 
-    _add_metrics(app, web, ready, all_numbers)
+    _add_metrics(app, web, ready, all_samples)
     _add_contracts(app, root)
     app.router.routes.extend(board_routes())
     return app
@@ -118,11 +118,11 @@ def _add_statistics(app: FastAPI, front: Front) -> None:
 def _add_metrics(
     app: FastAPI, web: WebSettings, ready: ReadinessCheck, samples: Callable[[], Iterable[MetricSample]]
 ) -> None:
-    def all_numbers() -> Iterator[MetricSample]:
+    def all_samples() -> Iterator[MetricSample]:
         yield MetricSample("ready", float(ready()[0]))
         yield from samples()
 
-    metrics = MetricsEndpoint(all_numbers)
+    metrics = MetricsEndpoint(all_samples)
 
     @app.get("/metrics", summary="Export Prometheus metrics; admins only, except from this machine")
     async def prometheus(request: Request) -> Response:

@@ -45,7 +45,14 @@ def front_samples(front: Front) -> Iterator[MetricSample]:
 
 
 _FRONT_GAUGES: Final = (
-    *("connections", "authenticated", "users", "routes", "waiting_events", "waiting_bytes", "catching_up", "balanced"),
+    "connections",
+    "authenticated",
+    "users",
+    "routes",
+    "waiting_events",
+    "waiting_bytes",
+    "catching_up",
+    "balanced",
 )
 
 
@@ -56,14 +63,14 @@ class _Collector(Collector):
     @override
     def collect(self) -> Iterable[Metric]:
         families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
-        for number in self._samples():
-            family = families.get(number.name)
+        for sample in self._samples():
+            family = families.get(sample.name)
             if family is None:
-                meaning = METRICS[number.name]
-                kind = CounterMetricFamily if meaning.kind == "counter" else GaugeMetricFamily
-                family = kind(f"floor_{number.name}", meaning.help, labels=list(number.labels))
-                families[number.name] = family
-            family.add_metric(list(number.labels.values()), number.value)
+                definition = METRICS[sample.name]
+                family_type = CounterMetricFamily if definition.kind == "counter" else GaugeMetricFamily
+                family = family_type(f"floor_{sample.name}", definition.help, labels=list(sample.labels))
+                families[sample.name] = family
+            family.add_metric(list(sample.labels.values()), sample.value)
         return families.values()
 
 

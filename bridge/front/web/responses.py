@@ -93,13 +93,13 @@ async def _on_invalid_frame(_: Request, error: Exception) -> Response:
 
 
 async def _on_unauthenticated(_: Request, error: Exception) -> Response:
-    message = error.public_message if isinstance(error, TokenError) else "the token can't be admitted"
+    message = error.public_message if isinstance(error, TokenError) else "the token cannot be admitted"
     return error_response(ErrorCode.UNAUTHENTICATED, message)
 
 
 async def _on_journal_error(_: Request, error: Exception) -> Response:
     log.warning("web.journal_failed", error=str(error))
-    return error_response(ErrorCode.UNAVAILABLE, "the journal can't be read now")
+    return error_response(ErrorCode.UNAVAILABLE, "the journal cannot be read now")
 
 
 async def _on_invalid_parameters(_: Request, error: Exception) -> Response:

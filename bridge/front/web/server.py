@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HEADER_SECONDS: Final = 10.0  # for a request's head: stops connections that send nothing, or a byte a minute
 HEADER_BYTES: Final = 65_536  # of a request's head; llhttp itself sets no bound
 MAX_PENDING_HEADS: Final = (
-    6_000  # connections without a request yet, as in a mass reconnect; above it the oldest is aborted
+    6_000  # connections without a request, as in a mass reconnect; above it the oldest is aborted
 )
 MAX_FRAGMENTS: Final = 1_000  # of one WebSocket message: empty fragments never reach the limit in bytes
 BACKLOG: Final = 2_048  # 5,000 dashboards reconnect at once

@@ -3,12 +3,9 @@
 from bridge.domain.access.claims import Claims
 from bridge.domain.access.grants import MAX_GRANTS, NotGranted
 from bridge.domain.access.policy import Policy
-from bridge.domain.access.subscription_body import MAX_TARGETS
-from bridge.domain.access.subscriptions import (
-    Subscription,
-    admit_subscription,
-    parse_subscription,
-)
+from bridge.domain.access.subscription_request import MAX_TARGETS, parse_subscription
+from bridge.domain.access.subscriptions import Subscription, admit_subscription
+from bridge.domain.access.topic_layout import event_mask
 from bridge.domain.access.viewer import Viewer, admit
 from bridge.domain.events import CATEGORY_OF, EventType, Priority
 from bridge.domain.topics import TopicName
@@ -132,4 +129,4 @@ def test_a_selection_keeps_what_was_sent() -> None:
     body = {"subscription_type": "line", "target": ["L1"], "id": "s1", "snapshot": False, "unknown": {"a": 1}}
     made = parse_subscription({**body, "filters": {"priorities": ["high"], "event_types": None}})
     assert (made.id, made.target_id, made.snapshot, made.strict) == ("s1", ("L1",), False, False)
-    assert (made.priorities, made.event_types) == (frozenset({Priority.HIGH}), None)
+    assert made.mask == event_mask(None, [Priority.HIGH])

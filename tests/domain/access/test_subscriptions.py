@@ -2,13 +2,13 @@
 
 import pytest
 
-from bridge.domain.access.subscription_body import MAX_TARGETS
-from bridge.domain.access.subscription_types import SubscriptionError, SubscriptionType
-from bridge.domain.access.subscriptions import (
+from bridge.domain.access.subscription_request import (
+    MAX_TARGETS,
     is_same_selection,
     parse_subscription,
     parse_unsubscription,
 )
+from bridge.domain.access.subscription_types import SubscriptionError, SubscriptionType
 
 ABSENT = object()
 

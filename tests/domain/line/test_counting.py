@@ -176,7 +176,7 @@ def test_a_line_knows_the_greatest_rate_that_does_not_fit() -> None:
     fits = line.core.counter_fits()
     assert set(fits) == {"bagger"}
     assert fits["bagger"].max_rate_is_too_low
-    assert (round(fits["bagger"].over), fits["bagger"].max_rate) == (19_998, 6_000)
+    assert (round(fits["bagger"].proven_rate), fits["bagger"].max_rate) == (19_998, 6_000)
     assert (fits["bagger"].held, fits["bagger"].released, fits["bagger"].refused) == (0, 3_333, 0)
     line.wait(52)
     assert line.production()[-1].total_count == 16_665

@@ -12,7 +12,7 @@ from bridge.domain import plant
 from bridge.domain.event_data import AndonType
 from bridge.domain.events import Place
 from bridge.domain.line.device.device import Device
-from bridge.domain.line.device.sequence import HOLES, RING, SUM_BYTES
+from bridge.domain.line.device.sequence import CHECKSUM_BYTES, MAX_CHECKSUMS, MAX_HOLES
 from bridge.domain.line.device.state import MAX_PAST_BOOTS, DeviceState, PastBoot
 from bridge.domain.reports import (
     AndonReport,
@@ -252,4 +252,4 @@ def test_the_memory_of_duplicates_is_bounded(seqs: list[int], boots: list[int]) 
     assert len(target.state.old_boots) <= MAX_PAST_BOOTS
     past = [boot.run for boot in target.state.old_boots if isinstance(boot, PastBoot)]
     for run in (target.state.run, *past):
-        assert run is None or (len(run.holes) <= HOLES and len(run.sums) <= RING * SUM_BYTES)
+        assert run is None or (len(run.holes) <= MAX_HOLES and len(run.sums) <= MAX_CHECKSUMS * CHECKSUM_BYTES)

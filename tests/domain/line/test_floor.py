@@ -103,7 +103,7 @@ def test_the_next_deadline_is_the_least_of_all_lines(steps: list[tuple[int, Plac
         least = min((deadline for deadline in deadlines if deadline is not None), default=None)
         assert floor.next_deadline() == least
         assert place is not None or least is None or least > T0 + at
-        assert floor.scheduled <= HEAP_ENTRIES_PER_LINE * 2
+        assert floor.heap_size <= HEAP_ENTRIES_PER_LINE * 2
 
 
 def test_only_changed_lines_need_a_checkpoint_and_a_floor_restores_from_them() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bridge.domain.event_data import Job, JobStatus, Person
 from bridge.domain.events import EventType, Priority, Standing
-from bridge.domain.line.jobs import FINAL_JOBS, JOB_REFUSALS, NEXT, OPEN_JOBS
+from bridge.domain.line.jobs import JOB_REFUSALS, MAX_FINAL_JOBS, MAX_OPEN_JOBS, NEXT
 from bridge.domain.reports import APPLIED, Disposition, JobReport, rejected, suppressed
 from tests.domain.line.job_line import Action, JobLine
 
@@ -258,14 +258,14 @@ def test_a_cancelled_job_states_the_reason() -> None:
 
 def test_open_and_final_jobs_are_bounded() -> None:
     line = JobLine()
-    for number in range(OPEN_JOBS):
+    for number in range(MAX_OPEN_JOBS):
         line.assign(f"J{number}")
     assert line.assign("over") == rejected("too_many_jobs")
-    for number in range(OPEN_JOBS):
+    for number in range(MAX_OPEN_JOBS):
         line.act("cancel", f"J{number}")
-    for number in range(FINAL_JOBS):
+    for number in range(MAX_FINAL_JOBS):
         line.assign(f"K{number}")
         line.act("cancel", f"K{number}")
-    assert len(line.state.final) == FINAL_JOBS
+    assert len(line.state.final) == MAX_FINAL_JOBS
     assert line.act("start", "J0") == rejected("unknown_job")
     assert line.act("start", "K0") == rejected("already_final")

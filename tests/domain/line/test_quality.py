@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bridge.domain.event_data import Person, Quality
 from bridge.domain.events import Priority, Standing
-from bridge.domain.line.quality.alerts import CLEARED_ALERTS, PARAMETERS
+from bridge.domain.line.quality.alerts import MAX_CLEARED_ALERTS, MAX_PARAMETERS
 from bridge.domain.line.quality.rules import InspectionWindow, RuleVerdict, Side, judge_limit
 from bridge.domain.plant import MeasurementLimit
 from bridge.domain.reports import (
@@ -237,12 +237,12 @@ def test_defects_a_user_dealt_with_are_not_counted_again() -> None:
 
 def test_windows_and_cleared_alerts_are_bounded() -> None:
     line = QualityLine()
-    for number in range(PARAMETERS):
+    for number in range(MAX_PARAMETERS):
         assert line.inspect(1, 0, parameter=f"p{number}") == APPLIED
     assert line.inspect(1, 0, parameter="over") == suppressed("too_many_parameters")
     assert line.inspect(1, 0, parameter="p0") == APPLIED
-    for _ in range(CLEARED_ALERTS + 1):
+    for _ in range(MAX_CLEARED_ALERTS + 1):
         line.measure(511)
         line.measure(500)
-    assert len(line.state.cleared) == CLEARED_ALERTS
+    assert len(line.state.cleared) == MAX_CLEARED_ALERTS
     assert line.clear("L1.alert.1") == rejected("unknown_alert")

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.domain.event_data import Production
 from bridge.domain.events import EventType, Place
-from bridge.domain.line.device.sequence import HOLES
+from bridge.domain.line.device.sequence import MAX_HOLES
 from bridge.domain.reports import (
     APPLIED,
     BirthReport,
@@ -186,8 +186,8 @@ def test_a_report_overtaken_before_the_first_one_seen_is_late() -> None:
 
 def test_holes_that_are_forgotten_prove_nothing() -> None:
     line = PackingLine()
-    for index in range(HOLES + 2):
+    for index in range(MAX_HOLES + 2):
         line.report("bagger", state(2 * index), at=index)
     assert line.report("bagger", press(1), at=100).disposition == APPLIED
     assert line.report("bagger", press(101), at=101).disposition == APPLIED
-    assert line.core.devices.gaps() == (HOLES + 1, 1, 1)
+    assert line.core.devices.gaps() == (MAX_HOLES + 1, 1, 1)

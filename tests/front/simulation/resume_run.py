@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 from collections import deque
 from collections.abc import Iterator
@@ -72,7 +73,7 @@ class ResumeRun:
         self._cut_after = cut_after
         self._offers: deque[list[CommittedEvent]] = deque()
         self._offered_until = 0.0
-        self._serving: set[asyncio.Task[None]] = set()
+        self._serving: dict[asyncio.Task[None], None] = {}  # in order, which is part of the run
         self.outbox_events = self.chance.choice((1, 2, 5, 40))
         self._settings = WebSettings(max_frames_per_second=10_000).model_copy(
             update={"outbox_events": self.outbox_events}
@@ -93,6 +94,12 @@ class ResumeRun:
         """Where the frames of the first connection ended, in bytes."""
         first = self.boards[0].first
         return [] if first is None else first.frame_ends
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all that the dashboards received; equal for two runs of the same seed, in any process."""
+        received = [(board.client.log, board.close_codes, board.checked.connections) for board in self.boards]
+        return hashlib.sha256(repr((received, self.frame_ends, self.left_to_the_journal)).encode()).hexdigest()
 
     def run(self) -> None:
         """Run it; raises PromiseBroken or Breach."""
@@ -224,11 +231,11 @@ class ResumeRun:
 
         socket.on_read, socket.on_write = on_read, on_write
         task = self.loop.create_task(front.serve(socket, handshake_token=None, peer="test"))
-        self._serving.add(task)
+        self._serving[task] = None
         task.add_done_callback(self._served)
 
     def _served(self, task: "asyncio.Task[None]") -> None:
-        self._serving.discard(task)
+        del self._serving[task]
         if not task.cancelled() and task.exception() is not None:
             self.loop.failures.append({"exception": task.exception()})
 

@@ -5,9 +5,12 @@ fails says how it is run again alone: `RESUME_RUN=seed:bytes pytest tests/front/
 """
 
 import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from itertools import count, islice
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -15,6 +18,7 @@ import pytest
 from tests.front.simulation.resume_run import ResumeRun, lives
 
 AGAIN = "RESUME_RUN"
+ROOT = Path(__file__).parents[3]
 
 
 def every_cut(first_seed: int) -> Iterator[ResumeRun]:
@@ -60,6 +64,25 @@ def test_every_alarm_comes_once_and_the_state_is_true_whatever_happens() -> None
 
 def test_it_does_so_too_when_the_connection_is_cut_at_every_frame_and_within() -> None:
     live_through(islice(every_cut(1_000), 150))
+
+
+def test_a_seed_decides_a_run_in_every_process() -> None:
+    """Python orders a set of texts differently in each process, unless PYTHONHASHSEED fixes it."""
+    script = (
+        "from tests.front.simulation.resume_run import lives; print([lives(seed).fingerprint for seed in range(3)])"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": hash_seed},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for hash_seed in ("0", "3")  # two in which {line_status_update, production_update} has different orders
+    ]
+    first, second = (process.communicate()[0] for process in processes)
+    assert first
+    assert first == second
 
 
 @pytest.mark.proof

@@ -56,7 +56,7 @@ async def test_metrics_are_in_the_text_format_and_count_the_pipeline_too(tmp_pat
         *ineffective_samples({"L1": 1}),
     ]
     numbers += [MetricSample("clock_held", 1.0)]
-    fit = CounterFit(held=5, released=6, refused=7, over=90.0, max_rate=60.0)
+    fit = CounterFit(held=5, released=6, refused=7, proven_rate=90.0, max_rate=60.0)
     numbers += counter_samples({("L1", "bagger"): fit})
     async with served_front(tmp_path, numbers=numbers) as served:
         served.commit(call("S.3.C.R.3.T"))

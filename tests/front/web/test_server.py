@@ -176,7 +176,8 @@ async def test_a_head_sent_slowly_is_closed(monkeypatch: pytest.MonkeyPatch) -> 
                 dripped += 1
                 await asyncio.wait([reading], timeout=0.02)
         writer.close()
-        assert await reading == b""
+        with contextlib.suppress(ConnectionResetError):  # a line sent after the close is answered with a reset
+            assert await reading == b""
     assert dripped > 1
 
 

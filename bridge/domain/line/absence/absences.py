@@ -42,19 +42,19 @@ BACKLOG_AGE_MS: Final = 5_000  # a report that arrives this long after it was ma
 class Absences:
     """Records of the latest absences: schedules the rebuild of each, and performs it."""
 
-    def __init__(self, state: AbsenceState, *, flow: EquipmentGroup, plan: ShiftPlan) -> None:
+    def __init__(self, state: AbsenceState, *, equipment: EquipmentGroup, plan: ShiftPlan) -> None:
         self.state = state
-        self._flow = flow
+        self._equipment = equipment
         self._plan = plan
 
     def is_pending(self, scope: str) -> bool:
         """Return whether a scope's current time is still unknown, whatever machines report meanwhile."""
-        return any(scope in each.scopes for each in self.state.pending)
+        return any(scope in record.scopes for record in self.state.pending)
 
     @property
     def may_revise_stop(self) -> bool:
         """Return whether history from trusted clocks may show that the current stop is not the one from before."""
-        record, machines = self.state.pending_of(LINE_LEVEL), self._flow.machines
+        record, machines = self.state.pending_of(LINE_LEVEL), self._equipment.machines
         if record is None or record.first_report_at is None or LINE_LEVEL not in record.scopes:  # nothing to rebuild
             return False
         deciding = [name for name, view in record.views.items() if view.decides]
@@ -65,33 +65,33 @@ class Absences:
 
         Pending absences continue. A pending line absence caused by devices takes over the line's scope.
         """
-        line, left = self.state.pending_of(LINE_LEVEL), dict(scopes)
+        line, remaining = self.state.pending_of(LINE_LEVEL), dict(scopes)
         if line is not None and LINE_LEVEL not in line.scopes:
             line.scopes[LINE_LEVEL] = replace(scopes[LINE_LEVEL], since=at)
             line.open_downtime = open_downtime
-        for each in self.state.pending:
-            each.mark_unwatched(self._flow.machines, at=at)
-            left = {scope: before for scope, before in left.items() if scope not in each.scopes}
-        views = self._flow.plc_views
-        if left:
+        for record in self.state.pending:
+            record.mark_unwatched(self._equipment.machines, at=at)
+            remaining = {scope: before for scope, before in remaining.items() if scope not in record.scopes}
+        views = self._equipment.plc_views
+        if remaining:
             self.state.add(
                 AbsenceRecord(
-                    start=at, views=views, scopes=left, open_downtime=open_downtime, silent_machines=sorted(views)
+                    start=at, views=views, scopes=remaining, open_downtime=open_downtime, silent_machines=sorted(views)
                 )
             )
 
     def backlog_spans(self, equipment: str | None, now: Millis) -> list[TimeSpan]:
         """Return the spans in which reports of a device may have been queued."""
-        found: list[TimeSpan] = []
-        for each in self.state.records:
-            since = each.start if equipment is None else each.absent_since(equipment)
+        spans: list[TimeSpan] = []
+        for record in self.state.records:
+            since = record.start if equipment is None else record.absent_since(equipment)
             if since is not None:
-                found.append(TimeSpan(since, now if each.end is None else each.end))
-        return found
+                spans.append(TimeSpan(since, now if record.end is None else record.end))
+        return spans
 
     def is_superseded(self, equipment: str, moment: Moment) -> bool:
         """Return whether newer data of the machine is known, so that the report does not describe the present."""
-        return any(each.is_superseded(equipment, moment.happened_at) for each in self.state.records)
+        return any(record.is_superseded(equipment, moment.happened_at) for record in self.state.records)
 
     def add_report(self, report: Report, machine: Machine, moment: Moment, *, now: Millis, gapless: bool) -> None:
         """Add an applied report to the records; `gapless`: no report is missing before it."""
@@ -111,9 +111,9 @@ class Absences:
         self._add_view(
             view,
             now=now,
-            happened=moment.happened_at,
+            happened_at=moment.happened_at,
             trusted=moment.dated is not None,
-            says_state=isinstance(body, StateReport | BirthReport | DeathReport),
+            has_state=isinstance(body, StateReport | BirthReport | DeathReport),
             sequenced=body.is_sequenced,
             gapless=gapless,
         )
@@ -123,9 +123,9 @@ class Absences:
         view: MachineView,
         *,
         now: Millis,
-        happened: Millis,
+        happened_at: Millis,
         trusted: bool,
-        says_state: bool,
+        has_state: bool,
         sequenced: bool,
         gapless: bool,
     ) -> None:
@@ -135,37 +135,37 @@ class Absences:
         before it.
         """
         name = view.equipment
-        proven = trusted and sequenced and gapless
-        for each in self.state.records:
-            after = each.end is not None and happened >= each.end and each.concerns(name)
-            if after and each.add_later_report(name, at=happened, gapless=proven):
-                self._schedule(each, now, is_late=False)
-        for record in self.state.records_at(name, happened):
-            if record.end is not None and happened >= record.end:
+        proven_gapless = trusted and sequenced and gapless
+        for record in self.state.records:
+            is_after = record.end is not None and happened_at >= record.end and record.concerns(name)
+            if is_after and record.add_later_report(name, at=happened_at, gapless=proven_gapless):
+                self._schedule(record, now, is_late=False)
+        for record in self.state.records_at(name, happened_at):
+            if record.end is not None and happened_at >= record.end:
                 continue
-            sure = says_state or (sequenced and gapless)
+            current_known = has_state or (sequenced and gapless)
             if not trusted:
                 follows = name not in record.silent_machines  # received live; otherwise its time is unknown
             elif not sequenced:
-                follows = happened - record.last_known_at(name, happened) <= MAX_UNSEQUENCED_GAP_MS
+                follows = happened_at - record.last_known_at(name, happened_at) <= MAX_UNSEQUENCED_GAP_MS
             else:
                 follows = gapless
             record.add_report(
                 view,
-                at=happened,
+                at=happened_at,
                 gapless=follows,
-                says_state=says_state,
-                current_known=sure or follows,
-                joins_late=proven,
+                has_state=has_state,
+                current_known=current_known or follows,
+                proven_gapless=proven_gapless,
             )
-            self._schedule(record, now, is_late=trusted and now - happened >= BACKLOG_AGE_MS)
+            self._schedule(record, now, is_late=trusted and now - happened_at >= BACKLOG_AGE_MS)
 
     def _add_birth_or_death(self, body: BirthReport | DeathReport, name: str, *, now: Millis, gapless: bool) -> None:
-        """Note the birth or death of a machine with a trusted clock; neither reveals the machine's status."""
+        """Record the birth or death of a machine with a trusted clock; neither reveals the machine's status."""
         for record in self.state.records:
             if record.concerns(name):
                 if isinstance(body, BirthReport) and (record.end is None or name in record.silent_machines):
-                    record.note_birth(name, gapless=gapless)
+                    record.record_birth(name, gapless=gapless)
                 if record.end is None and record.unwatched:
                     self._schedule(record, now, is_late=False)
 
@@ -177,16 +177,16 @@ class Absences:
         if record.end is not None:
             record.due = now + BACKLOG_SETTLE_MS if record.due is None else record.due
             return
-        waits = record.is_waiting
-        if waits and not record.unwatched:
+        is_waiting = record.is_waiting
+        if is_waiting and not record.unwatched:
             record.due = now + BACKLOG_SETTLE_MS if is_late and record.due is not None else record.due
             return
         record.first_report_at = now if record.first_report_at is None else record.first_report_at
         if record.is_full:
             record.due = now
-        elif not waits and (is_late or record.due is None or record.due > now + BACKLOG_SETTLE_MS):
+        elif not is_waiting and (is_late or record.due is None or record.due > now + BACKLOG_SETTLE_MS):
             record.due = min(now + BACKLOG_SETTLE_MS, record.first_report_at + MAX_BACKLOG_MS)
-        elif waits:
+        elif is_waiting:
             record.due = record.first_report_at + SILENT_MACHINE_WAIT_MS
         record.due = max(record.due or now, now)
 
@@ -197,7 +197,7 @@ class Absences:
                 record.due = at
 
     def next_deadline(self) -> Millis | None:
-        return min((each.due for each in self.state.records if each.due is not None), default=None)
+        return min((record.due for record in self.state.records if record.due is not None), default=None)
 
     def rebuild_due(
         self,
@@ -212,14 +212,14 @@ class Absences:
 
         Returns the end of the downtime that was open until now, if it proves to be over.
         """
-        record = next(each for each in self.state.records if each.due is not None and each.due <= moment.at)
-        goes_on, until = record.end is None, record.end or moment.at
+        record = next(record for record in self.state.records if record.due is not None and record.due <= moment.at)
+        continues, until = record.end is None, record.end or moment.at
         record.due, record.end = None, until
         if not record.scopes:
-            self.state.records = [each for each in self.state.records if each is not record]
+            self.state.records = [other for other in self.state.records if other is not record]
         for scope, timeline in self._build_timelines(record, output, until=until, without_job=without_job):
-            moved = output.rebuild(scope, timeline, record.scopes[scope], continues=goes_on, moment=moment)
-            if scope == LINE_LEVEL and goes_on:
+            moved = output.rebuild(scope, timeline, record.scopes[scope], continues=continues, moment=moment)
+            if scope == LINE_LEVEL and continues:
                 return downtimes.rebuild(
                     timeline, open_before=record.open_downtime, changeover_since=changeover_since, moment=moment
                 )
@@ -241,30 +241,34 @@ class Absences:
     def _build_signals(
         self, record: AbsenceRecord, until: Millis, *, without_job: bool
     ) -> dict[str, Sequence[Observation]]:
-        turns = set(self._shift_boundaries(record.start, until))
-        found: dict[str, list[Observation]] = {LINE_LEVEL: [], **{name: [] for name in record.views}}
+        boundaries = set(self._shift_boundaries(record.start, until))
+        signals: dict[str, list[Observation]] = {LINE_LEVEL: [], **{name: [] for name in record.views}}
         views = dict(record.views)
         # as in live operation, each report counts separately, even at the same instant
-        begun: list[tuple[Millis, StatusPoint | None]] = [(at, None) for at in sorted({record.start, *turns})]
+        starts: list[tuple[Millis, StatusPoint | None]] = [(at, None) for at in sorted({record.start, *boundaries})]
         points = [(point.at, point) for point in record.sorted_points(until)]
-        course = sorted([*begun, *points], key=lambda each: each[0])
-        for (at, point), following in zip(course, [*course[1:], None], strict=True):
+        instants = sorted([*starts, *points], key=lambda item: item[0])
+        for (at, point), following in zip(instants, [*instants[1:], None], strict=True):
             scheduled = self._plan.window_at(at).is_scheduled
             if point is not None:
                 views[point.view.equipment] = point.view
                 if following is not None and following[0] == at and _is_offline(point) and _is_offline(following[1]):
                     continue  # machines lost at the same instant are lost together
-            elif at in turns and not scheduled:
-                for each in found.values():
-                    each.append(Observation(at, Signal.OFF))  # the end of scheduled time ends every stop
+            elif at in boundaries and not scheduled:
+                for observations in signals.values():
+                    observations.append(Observation(at, Signal.OFF))  # the end of scheduled time ends every stop
             for name, view in views.items():
-                found[name].append(
-                    Observation(at, _unwatched_signal(view.status, scheduled=scheduled, stands=view.stands))
+                signals[name].append(
+                    Observation(
+                        at, _unwatched_signal(view.status, scheduled=scheduled, known_stopped=view.known_stopped)
+                    )
                 )
-            seen = diagnose(list(views.values()))
-            signal = _unwatched_signal(seen.status, scheduled=scheduled, stands=seen.stands)
-            found[LINE_LEVEL].append(Observation(at, signal, with_no_order_cause(seen) if without_job else seen))
-        return dict(found)
+            diagnosis = diagnose(list(views.values()))
+            signal = _unwatched_signal(diagnosis.status, scheduled=scheduled, known_stopped=diagnosis.known_stopped)
+            signals[LINE_LEVEL].append(
+                Observation(at, signal, with_no_order_cause(diagnosis) if without_job else diagnosis)
+            )
+        return dict(signals)
 
     def _shift_boundaries(self, start: Millis, until: Millis) -> Iterator[Millis]:
         at = self._plan.window_at(start).end
@@ -281,12 +285,15 @@ def _signals_since(signals: Sequence[Observation], since: Millis) -> list[Observ
     """Return the signal in effect at `since`, dated `since`, and those after it."""
     if since <= signals[0].at:
         return list(signals)
-    before = [each for each in signals if each.at <= since]
-    return [dataclasses.replace(before[-1], at=since), *(each for each in signals if each.at > since)]
+    earlier = [observation for observation in signals if observation.at <= since]
+    return [
+        dataclasses.replace(earlier[-1], at=since),
+        *(observation for observation in signals if observation.at > since),
+    ]
 
 
-def _unwatched_signal(status: Status, *, scheduled: bool, stands: bool) -> Signal:
+def _unwatched_signal(status: Status, *, scheduled: bool, known_stopped: bool) -> Signal:
     """Return the signal as in live operation, except that an unknown status is LOST outside scheduled time too."""
-    if status == "offline" and not stands:
+    if status == "offline" and not known_stopped:
         return Signal.LOST
-    return signal_of(status, scheduled=scheduled, stands=stands)
+    return signal_of(status, scheduled=scheduled, known_stopped=known_stopped)

@@ -24,17 +24,17 @@ class DeviceAbsences(Absences):
 
         Returns the last views of those that have no absence yet.
         """
-        found: dict[str, MachineView] = {}
+        lost_views: dict[str, MachineView] = {}
         for machine in machines:
             name = machine.spec.id
-            if not is_away(machine):
+            if not is_absent(machine):
                 continue
-            pending = [each for each in self.state.pending if each.concerns(name)]
-            for each in pending:
-                each.mark_lost(name, stands=machine.view().stands, heard_at=at, at=at)
-            if not any(each.scope in (None, name) for each in pending):
-                found[name] = self._flow.view(machine)
-        return found
+            pending = [record for record in self.state.pending if record.concerns(name)]
+            for record in pending:
+                record.mark_lost(name, known_stopped=machine.view().known_stopped, last_report_at=at, at=at)
+            if not any(record.scope in (None, name) for record in pending):
+                lost_views[name] = self._equipment.view(machine)
+        return lost_views
 
     def update(
         self,
@@ -50,93 +50,103 @@ class DeviceAbsences(Absences):
         if not lost and not self.state.pending:
             return
         for name, view in lost.items():
-            self._begin_of(self._flow.machines[name], view, output=output, at=moment.at)
+            self._begin_machine(self._equipment.machines[name], view, output=output, at=moment.at)
         self._begin_line(at=moment.at)
         now = max(moment.at, moment.received)
-        self._note_seen_again(machines, at=moment.at, now=now)
+        self._add_known_again(machines, at=moment.at, now=now)
         line = self.state.pending_of(LINE_LEVEL)
         if line is None or line.scope is None:
             return
         for machine in machines:
             if machine.spec.id in line.views and not line.concerns(machine.spec.id):
-                line.add_watched_view(self._flow.view(machine), at=moment.at)
-        known = diagnosis.status != "offline" or self._stands_otherwise(line)
-        if not known and LINE_LEVEL not in line.scopes:
+                line.add_watched_view(self._equipment.view(machine), at=moment.at)
+        is_known = diagnosis.status != "offline" or self._is_stopped_by_present_machine(line)
+        if not is_known and LINE_LEVEL not in line.scopes:
             before = output.mark_lost(LINE_LEVEL, moment.at)
             assert before is not None, "every line has an OEE"
             line.scopes[LINE_LEVEL], line.open_downtime = before, open_downtime
         if LINE_LEVEL in line.scopes:
-            self._await(line, known=known, now=now)
+            self._schedule_line(line, is_known=is_known, now=now)
 
-    def _stands_otherwise(self, line: AbsenceRecord) -> bool:
+    def _is_stopped_by_present_machine(self, line: AbsenceRecord) -> bool:
         """Return whether the line is known to be stopped by a machine whose reports are not awaited."""
-        views = self._flow.plc_views
-        return any(view.stands and view.decides and name not in line.silent_machines for name, view in views.items())
+        views = self._equipment.plc_views
+        return any(
+            view.known_stopped and view.decides and name not in line.silent_machines for name, view in views.items()
+        )
 
     def set_forward(self, by: Millis) -> None:
         """Shift pending absences by a forward step of the host's clock, so that they begin after the skipped time."""
-        for each in self.state.pending:
-            each.start += by
-            each.lost_devices = {name: at + by for name, at in each.lost_devices.items()}
-            each.known_until = {name: at + by for name, at in each.known_until.items()}
-            for before in each.scopes.values():
-                before.since = None if before.since is None else before.since + by
+        for record in self.state.pending:
+            record.start += by
+            record.lost_devices = {name: at + by for name, at in record.lost_devices.items()}
+            record.known_until = {name: at + by for name, at in record.known_until.items()}
+            for scope_state in record.scopes.values():
+                scope_state.since = None if scope_state.since is None else scope_state.since + by
 
-    def _begin_of(self, machine: Machine, view: MachineView, *, output: Output, at: Millis) -> None:
-        name, known = machine.spec.id, self._find_unheard(machine.spec.id)
-        if known is not None:
-            view = known.last_view(name)
-        seen_at = machine.device.state.last_seen_at
-        heard_at = (known and known.absent_since(name)) or (at if seen_at is None else min(seen_at, at))
+    def _begin_machine(self, machine: Machine, view: MachineView, *, output: Output, at: Millis) -> None:
+        name, earlier = machine.spec.id, self._find_silent(machine.spec.id)
+        if earlier is not None:
+            view = earlier.last_view(name)
+        last_seen_at = machine.device.state.last_seen_at
+        last_report_at = (earlier and earlier.absent_since(name)) or (
+            at if last_seen_at is None else min(last_seen_at, at)
+        )
         record = AbsenceRecord(start=at, views={name: view}, scopes={}, open_downtime=None, scope=name, unwatched=False)
-        record.lost_devices[name] = heard_at
-        record.add_unheard(name, stands=machine.view().stands)
+        record.lost_devices[name] = last_report_at
+        record.add_silent_machine(name, known_stopped=machine.view().known_stopped)
         before = output.mark_lost(name, at)
         if before is not None:
             record.scopes[name] = before
         self.state.add(record)
         line = self.state.pending_of(LINE_LEVEL)
         if line is not None and line.scope is not None:
-            line.mark_lost(name, stands=machine.view().stands, heard_at=heard_at, at=at)
+            line.mark_lost(name, known_stopped=machine.view().known_stopped, last_report_at=last_report_at, at=at)
 
     def _begin_line(self, *, at: Millis) -> None:
         """Begin an absence of the line if a deciding machine is absent."""
         if self.state.pending_of(LINE_LEVEL) is not None:
             return
-        views = self._flow.plc_views
-        away = {each.scope: each for each in self.state.pending if each.scope is not None and each.silent_machines}
-        if not any(views[name].decides for name in away):
+        views = self._equipment.plc_views
+        absent = {
+            absence.scope: absence
+            for absence in self.state.pending
+            if absence.scope is not None and absence.silent_machines
+        }
+        if not any(views[name].decides for name in absent):
             return
         record = AbsenceRecord(start=at, views=views, scopes={}, open_downtime=None, scope=LINE_LEVEL, unwatched=False)
-        for name, each in away.items():
-            record.views[name], record.lost_devices[name] = each.last_view(name), each.lost_devices[name]
-            record.add_unheard(name, stands=self._flow.machines[name].view().stands)
+        for name, absence in absent.items():
+            record.views[name], record.lost_devices[name] = absence.last_view(name), absence.lost_devices[name]
+            record.add_silent_machine(name, known_stopped=self._equipment.machines[name].view().known_stopped)
         self.state.add(record)
 
-    def _find_unheard(self, name: str) -> AbsenceRecord | None:
+    def _find_silent(self, name: str) -> AbsenceRecord | None:
         """Return the latest absence since which the machine has not reported."""
-        return next((each for each in reversed(self.state.records) if name in each.silent_machines), None)
+        return next((record for record in reversed(self.state.records) if name in record.silent_machines), None)
 
-    def _note_seen_again(self, machines: Sequence[Machine], *, at: Millis, now: Millis) -> None:
-        """Note machines known again by a report that was not applied, such as one of bad quality."""
+    def _add_known_again(self, machines: Sequence[Machine], *, at: Millis, now: Millis) -> None:
+        """Add machines whose status is known again by a report that was not applied, such as one of bad quality."""
         for machine in machines:
-            view = self._flow.view(machine)
-            for each in self.state.pending:
-                if each.scope is not None and view.status != "offline" and view.equipment in each.silent_machines:
-                    each.add_report(view, at=at, gapless=False, says_state=True, current_known=True, joins_late=False)
-                    self._schedule(each, now, is_late=False)
+            view = self._equipment.view(machine)
+            for record in self.state.pending:
+                if record.scope is not None and view.status != "offline" and view.equipment in record.silent_machines:
+                    record.add_report(
+                        view, at=at, gapless=False, has_state=True, current_known=True, proven_gapless=False
+                    )
+                    self._schedule(record, now, is_late=False)
 
-    def _await(self, line: AbsenceRecord, *, known: bool, now: Millis) -> None:
+    def _schedule_line(self, line: AbsenceRecord, *, is_known: bool, now: Millis) -> None:
         """Schedule the line's rebuild while its status is known without the reports of absent machines."""
         if line.unwatched or not line.is_waiting:
             return
-        if not known:
+        if not is_known:
             line.due = None
         elif line.due is None:
             line.due = now + BACKLOG_SETTLE_MS
 
 
-def is_away(machine: Machine) -> bool:
+def is_absent(machine: Machine) -> bool:
     """Return whether the machine is offline and, by its trusted clock, may report its history later."""
     trusted = machine.spec.kind == "plc" and machine.spec.has_trusted_clock
     return trusted and machine.device.state.offline is not None

@@ -8,10 +8,10 @@ report once a minute does.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from bridge.domain.events import LINE_LEVEL, Millis
 from bridge.domain.line.downtime.stop_cause import MachineView
@@ -93,35 +93,35 @@ class AbsenceRecord(
                 if name not in self.lost_devices:
                     self.lost_devices[name] = self.known_until[name] = at
         for name in self.assumed_stopped:
-            self._put(self.known_until.get(name, self.start), self._lost_view(name))
+            self._insert_point(self.known_until.get(name, self.start), self._lost_view(name))
             self.known_until[name] = at
         self.unwatched, self.assumed_stopped = True, []
         self.silent_machines = sorted(self.views)
         self.first_report_at = self.due = None
 
-    def mark_lost(self, name: str, *, stands: bool, heard_at: Millis, at: Millis) -> None:
+    def mark_lost(self, name: str, *, known_stopped: bool, last_report_at: Millis, at: Millis) -> None:
         """Mark a machine as lost, or lost again, before the rebuild."""
         if name in self.silent_machines:
             return
         if self.scope is not None and name not in self.lost_devices:
-            self.lost_devices[name], self.known_until[name] = heard_at, at
-        self.add_unheard(name, stands=stands)
+            self.lost_devices[name], self.known_until[name] = last_report_at, at
+        self.add_silent_machine(name, known_stopped=known_stopped)
         if not self.unwatched:
             self.first_report_at = self.due = None
 
-    def add_unheard(self, name: str, *, stands: bool) -> None:
-        """Add a lost machine; one that `stands` counts as stopped until something else is known."""
-        if stands:
+    def add_silent_machine(self, name: str, *, known_stopped: bool) -> None:
+        """Add a machine that was lost; if `known_stopped`, it counts as stopped until it reports."""
+        if known_stopped:
             self.assumed_stopped = sorted([*self.assumed_stopped, name])
         self.silent_machines = sorted([*self.silent_machines, name])
 
     def add_watched_view(self, view: MachineView, *, at: Millis) -> None:
         """Add the view of a machine that is not absent."""
-        self._put(at, view if len(self.points) < MAX_WATCHED_POINTS else unknown_view(view))
+        self._insert_point(at, view if len(self.points) < MAX_WATCHED_POINTS else unknown_view(view))
 
     def last_view(self, name: str) -> MachineView:
         """Return a machine's last known view."""
-        return next((each.view for each in reversed(self.points) if each.view.equipment == name), self.views[name])
+        return next((point.view for point in reversed(self.points) if point.view.equipment == name), self.views[name])
 
     def contains(self, equipment: str, at: Millis) -> bool:
         """Return whether the machine was absent at an instant."""
@@ -135,101 +135,108 @@ class AbsenceRecord(
             return False
         return min(since, self.start) <= at < self.known_until.get(equipment, self.start)
 
-    def note_birth(self, name: str, *, gapless: bool) -> None:
-        """Note a birth: it does not give the machine's status, but reports before it may be missing."""
+    def record_birth(self, name: str, *, gapless: bool) -> None:
+        """Record a birth: it does not give the machine's status, but reports before it may be missing."""
         if not gapless:
-            self._put(self.known_until.get(name, self.start), self._lost_view(name))
+            self._insert_point(self.known_until.get(name, self.start), self._lost_view(name))
 
     def last_known_at(self, name: str, at: Millis) -> Millis:
         """Return the latest instant, not after `at`, at which a machine's status is known."""
-        heard = self.known_until.get(name, self.start)
-        return self.late.get(name, at) if self.is_superseded(name, at) else heard
+        known_until = self.known_until.get(name, self.start)
+        return self.late.get(name, at) if self.is_superseded(name, at) else known_until
 
     def add_report(
-        self, view: MachineView, *, at: Millis, gapless: bool, says_state: bool, current_known: bool, joins_late: bool
+        self,
+        view: MachineView,
+        *,
+        at: Millis,
+        gapless: bool,
+        has_state: bool,
+        current_known: bool,
+        proven_gapless: bool,
     ) -> None:
         """Add a report's view. `gapless`: the status since the last report is known; `current_known`: that of now is.
 
-        `joins_late`: its sequence number shows that no report is missing before it, late ones included.
+        `proven_gapless`: its sequence number shows that no report is missing before it, late ones included.
         """
         name = view.equipment
         if self.is_superseded(name, at):
-            self._add_late_report(view, at=at, gapless=gapless, says_state=says_state)
+            self._add_late_report(view, at=at, gapless=gapless, has_state=has_state)
             return
-        self._join_late(name, gapless=joins_late)
+        self._extend_late_point(name, gapless=proven_gapless)
         if not gapless:
-            self._put(self.known_until.get(name, self.start), self._lost_view(name))
+            self._insert_point(self.known_until.get(name, self.start), self._lost_view(name))
             if not current_known:
                 self.doubtful = sorted({*self.doubtful, name})
-        self._take_heard(name)
+        self._remove_silent_machine(name)
         self.known_until[name] = at
-        if says_state and name in self.doubtful:
+        if has_state and name in self.doubtful:
             self.doubtful.remove(name)
         # a gapless report without a state leaves a known status unchanged
-        proves = view.status != "offline" and not (gapless and self.last_view(name).status != "offline")
-        if name not in self.doubtful and (says_state or proves):
-            self._put(at, view)
+        proves_status = view.status != "offline" and not (gapless and self.last_view(name).status != "offline")
+        if name not in self.doubtful and (has_state or proves_status):
+            self._insert_point(at, view)
 
     def add_later_report(self, name: str, *, at: Millis, gapless: bool) -> bool:
-        """Note a report from after the absence; return whether it makes part of the absence known.
+        """Record a report from after the absence; return whether it makes part of the absence known.
 
         If no report is missing before it, the machine's last known status held to the end.
         """
-        before = self.known_until.get(name, self.start)
-        self.known_until[name] = max(at, before)
+        known_until = self.known_until.get(name, self.start)
+        self.known_until[name] = max(at, known_until)
         if name not in self.silent_machines:
-            return at >= before and self._join_late(name, gapless=gapless)
+            return at >= known_until and self._extend_late_point(name, gapless=gapless)
         if not gapless:
-            self._put(before, self._lost_view(name))
-        self._take_heard(name)
+            self._insert_point(known_until, self._lost_view(name))
+        self._remove_silent_machine(name)
         return gapless
 
     def sorted_points(self, until: Millis) -> list[StatusPoint]:
         """Return every status change before `until` in time order, including those to unknown."""
-        lost = [
+        lost_points = [
             StatusPoint(self.known_until.get(name, self.start), self._lost_view(name)) for name in self.silent_machines
         ]
-        return sorted((each for each in (*self.points, *lost) if each.at < until), key=lambda point: point.at)
+        return sorted((point for point in (*self.points, *lost_points) if point.at < until), key=lambda point: point.at)
 
     def _lost_view(self, name: str) -> MachineView:
         """Return a machine's view after its last report, for a time in which reports may be missing."""
         last = self.last_view(name)
-        return replace(unknown_view(last), stands=name in self.assumed_stopped, broken=last.broken)
+        return replace(unknown_view(last), known_stopped=name in self.assumed_stopped, broken=last.broken)
 
-    def _take_heard(self, name: str) -> None:
-        self.silent_machines = [each for each in self.silent_machines if each != name]
-        self.assumed_stopped = [each for each in self.assumed_stopped if each != name]
+    def _remove_silent_machine(self, name: str) -> None:
+        self.silent_machines = [other for other in self.silent_machines if other != name]
+        self.assumed_stopped = [other for other in self.assumed_stopped if other != name]
 
-    def _add_late_report(self, view: MachineView, *, at: Millis, gapless: bool, says_state: bool) -> None:
+    def _add_late_report(self, view: MachineView, *, at: Millis, gapless: bool, has_state: bool) -> None:
         """Add a point older than known ones; it holds until the next report that follows it without a gap."""
         name = view.equipment
-        follows = self.late.get(name, at) <= at and self._join_late(name, gapless=gapless)
+        follows = self.late.get(name, at) <= at and self._extend_late_point(name, gapless=gapless)
         self.late[name] = at
-        newest = self.last_view(name)
-        if says_state:
-            self._put(at, view)
-        if says_state or follows:
-            self._put(at, unknown_view(view))
-        self._put(self.known_until.get(name, self.start), newest)
+        newest_view = self.last_view(name)
+        if has_state:
+            self._insert_point(at, view)
+        if has_state or follows:
+            self._insert_point(at, unknown_view(view))
+        self._insert_point(self.known_until.get(name, self.start), newest_view)
 
-    def _join_late(self, name: str, *, gapless: bool) -> bool:
+    def _extend_late_point(self, name: str, *, gapless: bool) -> bool:
         """Extend the last late point if no report is missing before the next; return whether it was extended."""
-        before = self.late.pop(name, None)
-        if not gapless or before is None:
+        late_at = self.late.pop(name, None)
+        if not gapless or late_at is None:
             return False
-        ends = StatusPoint(before, unknown_view(self.views[name]))
-        if ends not in self.points:
+        end_point = StatusPoint(late_at, unknown_view(self.views[name]))
+        if end_point not in self.points:
             return False
-        self.points.remove(ends)
+        self.points.remove(end_point)
         return True
 
-    def _put(self, at: Millis, view: MachineView) -> None:
+    def _insert_point(self, at: Millis, view: MachineView) -> None:
         """Insert after known points of the same instant; a view that changes nothing is not stored."""
         index = len(self.points)
         while index and self.points[index - 1].at > at:
             index -= 1
-        known = [each.view for each in self.points[:index] if each.view.equipment == view.equipment]
-        if (known[-1] if known else self.views[view.equipment]) != view and not self.is_full:
+        views = [point.view for point in self.points[:index] if point.view.equipment == view.equipment]
+        if (views[-1] if views else self.views[view.equipment]) != view and not self.is_full:
             self.points.insert(index, StatusPoint(at, view))
 
 
@@ -238,27 +245,31 @@ class AbsenceState(Struct):
 
     def add(self, record: AbsenceRecord) -> None:
         self.records.append(record)
-        alike = [each for each in self.records if (each.scope is None) == (record.scope is None)]
-        oldest = [id(each) for each in alike[:-MAX_ABSENCES] if each.scope is None or each.end is not None]
-        self.records = [each for each in self.records if id(each) not in oldest]
+        same_kind = [other for other in self.records if (other.scope is None) == (record.scope is None)]
+        dropped = [id(other) for other in same_kind[:-MAX_ABSENCES] if other.scope is None or other.end is not None]
+        self.records = [other for other in self.records if id(other) not in dropped]
 
     @property
     def pending(self) -> list[AbsenceRecord]:
         """The absences not rebuilt yet, at most one per scope."""
-        return [each for each in self.records if each.end is None]
+        return [record for record in self.records if record.end is None]
 
     def pending_of(self, scope: str) -> AbsenceRecord | None:
         """Return the pending absence in which this scope will be rebuilt."""
         return next(
-            (each for each in self.pending if each.scope == scope or (each.scope is None and scope in each.scopes)),
+            (
+                record
+                for record in self.pending
+                if record.scope == scope or (record.scope is None and scope in record.scopes)
+            ),
             None,
         )
 
     def records_at(self, equipment: str, at: Millis) -> list[AbsenceRecord]:
         """Return the absences that contain a machine's report; else its pending ones, else its latest one."""
-        followed = [each for each in self.records if each.concerns(equipment)]
-        found = [each for each in followed if each.contains(equipment, at)]
-        return found or [each for each in followed if each.end is None] or followed[-1:]
+        concerned = [record for record in self.records if record.concerns(equipment)]
+        containing = [record for record in concerned if record.contains(equipment, at)]
+        return containing or [record for record in concerned if record.end is None] or concerned[-1:]
 
 
 def unknown_view(view: MachineView) -> MachineView:

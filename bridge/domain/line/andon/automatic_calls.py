@@ -18,9 +18,9 @@ FLOOD_OVER_NOTE: Final = "the flood is over: what still stands calls for itself"
 class AutomaticCalls:
     """Manages the line's automatic calls; the area's flood control, if the line has joined one, may hold one back."""
 
-    def __init__(self, book: CallRegistry, *, line_id: str) -> None:
-        self._registry = book
-        self._state = book.state
+    def __init__(self, registry: CallRegistry, *, line_id: str) -> None:
+        self._registry = registry
+        self._state = registry.state
         self._line = line_id
         self._area: FloodTracker | None = None
 
@@ -41,13 +41,13 @@ class AutomaticCalls:
 
         Returns False, having done nothing, if a call for another machine of the downtime is still open.
         """
-        found = find_related_call(self._state.open.values(), request, is_escalating=self._registry.is_escalating)
-        if found is not None and found[0] is not CallRelation.RECURRENCE:
-            return self._reuse_call(*found, request, moment)
-        before = None if found is None else found[1]
-        priority = request.priority if before is None else before.priority
+        related = self._find_related(request)
+        if related is not None and related[0] is not CallRelation.RECURRENCE:
+            return self._reuse_call(*related, request, moment)
+        recurring = None if related is None else related[1]
+        priority = request.priority if recurring is None else recurring.priority
         if self._area is None or priority == "critical" or self._area.admit(self._line, at=moment.at):
-            self._raise(request, before, moment)
+            self._raise(request, recurring, moment)
         else:
             self.flood.held = HeldCall(request=request, at=moment.at)
         return True
@@ -57,13 +57,13 @@ class AutomaticCalls:
         held, self.flood.held = self.flood.held, None
         if held is None or not wanted:
             return
-        found = find_related_call(self._state.open.values(), held.request, is_escalating=self._registry.is_escalating)
-        if found is not None and found[0] is not CallRelation.RECURRENCE:
-            self._reuse_call(*found, held.request, moment)
+        related = self._find_related(held.request)
+        if related is not None and related[0] is not CallRelation.RECURRENCE:
+            self._reuse_call(*related, held.request, moment)
             return
         if self._area is not None:
             self._area.record_raised(self._line, at=moment.at)
-        self._raise(held.request, None if found is None else found[1], moment)
+        self._raise(held.request, None if related is None else related[1], moment)
 
     def finish_downtime(self, *, line_runs: bool, moment: Moment) -> None:
         """Drop the held call of the downtime that just closed; pause the linked calls if the line runs again."""
@@ -95,6 +95,9 @@ class AutomaticCalls:
         if self.summary_call is not None:
             self._registry.withdraw(self.summary_call, FLOOD_OVER_NOTE, moment)
 
+    def _find_related(self, request: CallRequest) -> tuple[CallRelation, AndonCall] | None:
+        return find_related_call(self._state.open.values(), request, is_escalating=self._registry.is_escalating)
+
     def _reuse_call(self, relation: CallRelation, call: AndonCall, request: CallRequest, moment: Moment) -> bool:
         """Use an open call for this trouble; return False if it is for another machine."""
         match relation:
@@ -108,12 +111,12 @@ class AutomaticCalls:
                 pass
         return relation is not CallRelation.OTHER_MACHINE
 
-    def _raise(self, request: CallRequest, before: AndonCall | None, moment: Moment) -> None:
-        if before is not None:
-            if before.auto_generated:
-                before.description = request.description
-            before.stopped, before.culprit = request.stopped, request.equipment
-            self._registry.call_again(before, downtime_id=request.downtime_id, answered=False, moment=moment)
+    def _raise(self, request: CallRequest, recurring: AndonCall | None, moment: Moment) -> None:
+        if recurring is not None:
+            if recurring.auto_generated:
+                recurring.description = request.description
+            recurring.stopped, recurring.culprit = request.stopped, request.equipment
+            self._registry.call_again(recurring, downtime_id=request.downtime_id, answered=False, moment=moment)
             return
         call = self._registry.open(
             request.equipment, request.andon_type, request.priority, moment=moment, auto_generated=True

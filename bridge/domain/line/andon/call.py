@@ -107,8 +107,8 @@ class AndonCall(Struct, kw_only=True, rename={"handled_until": "passed", "line_r
     @property
     def answered_at(self) -> Millis:
         """The last instant at which a person called, acknowledged or arrived."""
-        marks = (self.called_again_at, self.acknowledged_at, self.arrived_at)
-        return max((self.raised_at, *(mark for mark in marks if mark is not None)))
+        answers = (self.called_again_at, self.acknowledged_at, self.arrived_at)
+        return max((self.raised_at, *(at for at in answers if at is not None)))
 
     def acknowledge(self, person: Person | None, *, at: Millis) -> None:
         self.acknowledged_at, self.acknowledged_by = at, person
@@ -116,7 +116,7 @@ class AndonCall(Struct, kw_only=True, rename={"handled_until": "passed", "line_r
 
     def call_again(self, downtime_id: str | None, *, at: Millis, answered: bool) -> int:
         """Restart the ladder and, unless people have `answered`, reopen the call; return the previous level."""
-        before = self.level
+        previous_level = self.level
         self.repeat += 1
         self.line_ran_since = self.line_ran_since and downtime_id == self.downtime_id
         self.downtime_id = downtime_id
@@ -125,7 +125,7 @@ class AndonCall(Struct, kw_only=True, rename={"handled_until": "passed", "line_r
         if not answered:
             self.status = "open"
             self.acknowledged_at = self.acknowledged_by = self.response_ms = self.arrived_at = None
-        return before
+        return previous_level
 
     def set_forward(self, by: Millis) -> None:
         """Delay every deadline by a forward step of the host's clock."""
@@ -190,5 +190,5 @@ def andon_data(call: AndonCall) -> Andon:
 
 def find_only_call(calls: Iterable[AndonCall], andon_type: AndonType) -> AndonCall | None:
     """Return the only call of this type; None if there is none, or more than one."""
-    found = [call for call in calls if call.andon_type == andon_type and not call.summary]
-    return found[0] if len(found) == 1 else None
+    matches = [call for call in calls if call.andon_type == andon_type and not call.summary]
+    return matches[0] if len(matches) == 1 else None

@@ -49,17 +49,17 @@ def find_related_call(
     calls: Iterable[AndonCall], request: CallRequest, *, is_escalating: Callable[[AndonCall], bool]
 ) -> tuple[CallRelation, AndonCall] | None:
     """Return the open call with the closest relation to this trouble; None if the trouble is new."""
-    found = [
+    related = [
         (relation, call)
         for call in calls
         if not call.summary and (relation := _relation(call, request, is_escalating)) is not None
     ]
-    return min(found, key=_closeness, default=None)
+    return min(related, key=_closeness, default=None)
 
 
-def _closeness(found: tuple[CallRelation, AndonCall]) -> tuple[int, Millis, int]:
+def _closeness(related: tuple[CallRelation, AndonCall]) -> tuple[int, Millis, int]:
     """Return a sort key: relation, then the latest raise, then the lowest number."""
-    relation, call = found
+    relation, call = related
     return relation.value, -call.raised_at, call.number
 
 
@@ -88,7 +88,7 @@ def find_automatic_call(
 
     Of several, it is that of the machine itself, else the latest.
     """
-    found = [
+    matches = [
         call
         for call in calls
         if call.auto_generated
@@ -97,7 +97,7 @@ def find_automatic_call(
         and (from_station or equipment in (None, call.equipment, call.stopped))
         and is_same_family(call.andon_type, andon_type)
     ]
-    return max(found, key=lambda call: (call.equipment == equipment, call.number), default=None)
+    return max(matches, key=lambda call: (call.equipment == equipment, call.number), default=None)
 
 
 def find_linked_call(calls: Iterable[AndonCall], *, machine: str, andon_type: AndonType) -> AndonCall | None:
@@ -110,8 +110,8 @@ def find_linked_call(calls: Iterable[AndonCall], *, machine: str, andon_type: An
         for call in calls
         if call.culprit == machine and not call.summary and is_same_family(call.andon_type, andon_type)
     ]
-    found = [call for call in family if call.andon_type == andon_type] or family
-    return found[0] if len(found) == 1 else None
+    matches = [call for call in family if call.andon_type == andon_type] or family
+    return matches[0] if len(matches) == 1 else None
 
 
 def is_near(call: AndonCall, *machines: str | None) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from bridge.domain.bounded import drop_oldest
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import AndonType, CallPriority, CallStatus, EscalationCause
 from bridge.domain.events import EventType, Millis, Place, Priority
@@ -18,9 +19,7 @@ from bridge.domain.line.flood_tracker import FloodState
 from bridge.domain.plant import EquipmentConfig, LineConfig, Plant
 from bridge.domain.reports import Moment
 
-MAX_FINAL_CALLS: Final = (
-    200  # ids still answered with `already_final`; bounds the checkpoint of a line that is years old
-)
+MAX_FINAL_CALLS: Final = 200  # ids still answered with `already_final`; bounds the checkpoint of an old line
 
 
 class AndonState(Struct):
@@ -103,10 +102,10 @@ class CallRegistry:
 
     def call_again(self, call: AndonCall, *, downtime_id: str | None, answered: bool, moment: Moment) -> None:
         """Restart a call's ladder: its trouble has come back."""
-        before = call.call_again(downtime_id, at=moment.at, answered=answered)
+        previous_level = call.call_again(downtime_id, at=moment.at, answered=answered)
         self._steps.pop(call.key, None)
         self.emit_call(call, moment)
-        self._emit_escalation(call, moment, previous_level=before, cause=None)
+        self._emit_escalation(call, moment, previous_level=previous_level, cause=None)
 
     def is_escalating(self, call: AndonCall) -> bool:
         """Return whether the call's ladder has steps left, unless somebody ends it."""
@@ -148,8 +147,7 @@ class CallRegistry:
         del self.state.open[call.key]
         final = self.state.final
         final[call.call_id] = call.status
-        while len(final) > MAX_FINAL_CALLS:
-            del final[next(iter(final))]
+        drop_oldest(final, limit=MAX_FINAL_CALLS)
 
     def escalate(self, call: AndonCall, cause: EscalationCause, moment: Moment) -> None:
         call.level += 1

@@ -28,9 +28,9 @@ from bridge.domain.reports import APPLIED, AndonReport, Disposition, Moment, rej
 class AndonActions:
     """Actions of devices and users on calls."""
 
-    def __init__(self, book: CallRegistry, *, plant: Plant, spec: LineConfig) -> None:
-        self._registry = book
-        self._state = book.state
+    def __init__(self, registry: CallRegistry, *, plant: Plant, spec: LineConfig) -> None:
+        self._registry = registry
+        self._state = registry.state
         self._default_priority = plant.call_priority
         self._debounce_ms = round(plant.rules_of(spec).debounce_seconds * 1000)
 
@@ -166,16 +166,14 @@ class AndonActions:
         if body.call_id is None:
             if body.andon_type is None:
                 return rejected("incomplete")
-            own, spec = (
-                self._state.open.get(AndonCall.key_of(equipment, body.andon_type)),
-                self._registry.find_equipment(equipment),
-            )
+            own = self._state.open.get(AndonCall.key_of(equipment, body.andon_type))
+            spec = self._registry.find_equipment(equipment)
             if own is not None:
                 return own
             if spec is not None and spec.kind != "station":  # the call for its trouble may be from a station
                 return find_linked_call(self._state.open.values(), machine=spec.id, andon_type=body.andon_type)
             return find_only_call(self._state.open.values(), body.andon_type)  # a station acts for its whole line
-        call = next((each for each in self._state.open.values() if each.call_id == body.call_id), None)
+        call = next((open_call for open_call in self._state.open.values() if open_call.call_id == body.call_id), None)
         if call is not None and body.andon_type not in {None, call.andon_type}:
             return rejected("unknown_call")
         return call

@@ -1,11 +1,11 @@
 """Contacts of an Andon station: the levels of an input, read as presses. Source: domain.md, «Andon and escalation».
 
 momentary: a press is an observed FALSE -> TRUE. latching: TRUE asks for a call as long as none is open, but after a
-call ended the switch must be seen FALSE first. Releasing never ends a call: a broken wire must not clear an alarm.
+call ended the switch must be observed FALSE first. Releasing never ends a call: a broken wire must not clear an alarm.
 
-A level is overtaken if its timestamp is before that of one already seen. Either it is late, or the clock was set back.
-One such level does not show which: in doubt, a press is counted once more rather than lost. A second one does: if its
-lag stays the same, the clock was set back.
+A level is overtaken if its timestamp is before that of one already received. Either it is late, or the clock was set
+back. One such level does not show which: in doubt, a press is counted once more rather than lost. A second one does: if
+the lag stays the same, the clock was set back.
 """
 
 from enum import StrEnum
@@ -72,8 +72,8 @@ class Contact(Struct, rename={"possible_press_at": "held"}):
     def is_bounce(self, debounce_ms: int, *, call_open: bool, received_at: Millis, device_time: Millis | None) -> bool:
         """Return whether a press is a bounce of the last one, by arrival and by device time, if it has one.
 
-        After the call has ended, a press is not its bounce: somebody was there in between. Two presses queued for a
-        connection arrive at once. Distances are absolute: a clock that is set hides no press.
+        After the call has ended, a press is not its bounce: somebody was at the station meanwhile. Two presses
+        queued for a connection arrive at once. Distances are absolute: a clock that is set hides no press.
         """
         if not call_open or self.pressed_at is None or abs(received_at - self.pressed_at) > debounce_ms:
             return False
@@ -83,14 +83,17 @@ class Contact(Struct, rename={"possible_press_at": "held"}):
         self, *, level: bool, device_time: Millis | None, received_at: Millis, latest: bool, late: bool, gap: bool
     ) -> "LevelChange":
         """Record a level, and return the change that it shows."""
-        step = self._take(level=level, device_time=device_time, received_at=received_at, latest=latest, late=late)
-        if step.level and step.before is not False:
-            self.possible_press_at, self.gap = (
-                (self.possible_press_at, self.gap or gap) if device_time is None else (self.stamp, self.gap)
-            )
-        return step
+        change = self._record_level(
+            level=level, device_time=device_time, received_at=received_at, latest=latest, late=late
+        )
+        if change.level and change.before is not False:
+            if device_time is None:
+                self.gap = self.gap or gap
+            else:
+                self.possible_press_at = self.stamp
+        return change
 
-    def _take(
+    def _record_level(
         self, *, level: bool, device_time: Millis | None, received_at: Millis, latest: bool, late: bool
     ) -> "LevelChange":
         previous, self.overtaken = self.overtaken, None
@@ -103,10 +106,10 @@ class Contact(Struct, rename={"possible_press_at": "held"}):
             before = False if is_released else self.level
             self.level, self.stamp, self.lag = level, device_time, received_at - device_time
             return LevelChange(before=before, level=level, device_time=device_time)
-        paced = previous is not None and previous.is_same_pace(device_time=device_time, received_at=received_at)
-        if previous is None or not paced:
+        same_pace = previous is not None and previous.is_same_pace(device_time=device_time, received_at=received_at)
+        if previous is None or not same_pace:
             self.overtaken = OvertakenLevel(level=level, stamp=device_time, received_at=received_at, since=received_at)
-            return self._overtake(level=level, device_time=device_time, previous=previous)
+            return self._change_to_overtaken(level=level, device_time=device_time, previous=previous)
         if received_at - previous.since >= CLOCK_SET_MS:
             self.level, self.stamp, self.lag = level, device_time, received_at - device_time
             return LevelChange(before=previous.level, level=level, device_time=device_time)
@@ -124,16 +127,17 @@ class Contact(Struct, rename={"possible_press_at": "held"}):
         """Return whether a level follows an overtaken FALSE: its lag is closer to that one's than to `self.lag`."""
         return not previous.level and abs(lag - previous.lag) <= abs(lag - self.lag)
 
-    def _overtake(self, *, level: bool, device_time: Millis, previous: OvertakenLevel | None) -> "LevelChange":
+    def _change_to_overtaken(
+        self, *, level: bool, device_time: Millis, previous: OvertakenLevel | None
+    ) -> "LevelChange":
         """Return the change to an overtaken level, or from it to a TRUE that overtook it."""
         if level:
             return LevelChange(before=self.level, level=True, device_time=device_time)
         if self._shows_press(device_time):
             return LevelChange(before=False, level=True, device_time=self.possible_press_at)
+        # after an overtaken FALSE, the change from it to TRUE is already known
         if previous is not None and not previous.level:
-            return LevelChange(
-                before=False, level=False, device_time=device_time
-            )  # the change from it to TRUE is already known
+            return LevelChange(before=False, level=False, device_time=device_time)
         before, self.level = self.level, False  # if the clock was set back, this is the latest level
         return LevelChange(before=before, level=False, device_time=device_time)
 
@@ -171,18 +175,18 @@ def read_level(
     `late`: the sequence shows that other reports overtook it, which may be levels of other contacts; `gap`: that some
     before it are missing.
     """
-    step = contact.observe(
+    change = contact.observe(
         level=level, device_time=device_time, received_at=received_at, latest=latest, late=late, gap=gap
     )
-    if not step.level:
-        return LevelReading.UNCHANGED if step.before is False else LevelReading.RELEASED
+    if not change.level:
+        return LevelReading.UNCHANGED if change.before is False else LevelReading.RELEASED
     if kind == "latching" and not call_open:
-        return LevelReading.NOT_RELEASED if step.before else LevelReading.PRESSED
-    if step.before:
+        return LevelReading.NOT_RELEASED if change.before else LevelReading.PRESSED
+    if change.before:
         return LevelReading.UNCHANGED
-    if step.before is None:
+    if change.before is None:
         return LevelReading.UNOBSERVED_EDGE
-    if contact.is_bounce(debounce_ms, call_open=call_open, received_at=received_at, device_time=step.device_time):
+    if contact.is_bounce(debounce_ms, call_open=call_open, received_at=received_at, device_time=change.device_time):
         if kind == "momentary":  # a late copy of the press has no release after it, and must not hide the next one
             contact.assume_released()
         return LevelReading.DEBOUNCED

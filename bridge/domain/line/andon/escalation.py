@@ -75,8 +75,8 @@ def build_ladders(plant: Plant, rules: Rules) -> dict[CallPriority, EscalationLa
     """Return the ladder of each priority; for critical calls, all time counts."""
     plan = plant.shift_plan
     return {
-        priority: EscalationLadder.from_policy(rung, rules, plan=None if priority == "critical" else plan)
-        for priority, rung in plant.ladder.items()
+        priority: EscalationLadder.from_policy(policy, rules, plan=None if priority == "critical" else plan)
+        for priority, policy in plant.ladder.items()
     }
 
 
@@ -147,8 +147,8 @@ def recipients(
     call: AndonCall, ladder: EscalationLadder, responders: Mapping[AndonType, tuple[str, ...]]
 ) -> tuple[str, ...]:
     """Return the roles of the call's level, then of the levels below, then of higher levels it had before."""
-    below, before = ladder.levels[: call.level + 1], ladder.levels[call.level + 1 : call.highest_level + 1]
-    return _roles(call.andon_type, (*reversed(below), *before), responders)
+    below, earlier = ladder.levels[: call.level + 1], ladder.levels[call.level + 1 : call.highest_level + 1]
+    return _roles(call.andon_type, (*reversed(below), *earlier), responders)
 
 
 def acknowledging_roles(
@@ -200,8 +200,8 @@ def _roles(
     levels: tuple[tuple[str, ...], ...],
     responders: Mapping[AndonType, tuple[str, ...]],
 ) -> tuple[str, ...]:
-    found: dict[str, None] = {}
+    roles: dict[str, None] = {}
     for level in levels:
         for role in level:
-            found.update(dict.fromkeys(responders[andon_type] if role == RESPONDERS else (role,)))
-    return tuple(found)
+            roles.update(dict.fromkeys(responders[andon_type] if role == RESPONDERS else (role,)))
+    return tuple(roles)

@@ -47,25 +47,25 @@ class CounterDelta:
     released: int = 0
     refused: int = 0
     hidden: int = 0  # pieces of `delta` certainly made by the time of the suspect sample before
-    hid_at: Millis | None = None  # when that sample was received; None: there was none
+    hidden_until: Millis | None = None  # when that sample was received; None: there was none
 
 
 def judge_sample(register: Register | None, sample: RegisterSample, *, limits: RegisterLimits) -> CounterDelta:
     """Judge a sample against the register before it, without changing `register`."""
     sample = replace(sample, value=limits.normalize(sample.value))
     if register is None:
-        fresh = Register(sample.value, sample.at, sample.dated, sample.boot_id)
-        return CounterDelta(register=fresh, delta=0, kind="baseline", since=sample.at, until=sample.at)
+        first = Register(sample.value, sample.at, sample.dated, sample.boot_id)
+        return CounterDelta(register=first, delta=0, kind="baseline", since=sample.at, until=sample.at)
     register = replace(register, value=limits.normalize(register.value))
     table = CounterTable(limits, register.usual_rate, register.pace)
     if _is_superseded(register, sample, table):
         return CounterDelta(register=register, delta=0, kind="history", since=sample.at, until=sample.at)
     if register.suspect is not None:
         return _resolve_suspect(register, register.suspect, sample, table)
-    cut = may_have_reset(register, sample, interrupted=register.interrupted)
-    step = table.explain(register, sample, may_be_reset=cut)
+    may_be_reset = may_have_reset(register, sample, interrupted=register.interrupted)
+    step = table.explain(register, sample, may_be_reset=may_be_reset)
     if step is None:
-        return _hold(register, table.make_suspect(register, sample, may_be_reset=cut))
+        return _hold(register, table.make_suspect(register, sample, may_be_reset=may_be_reset))
     if step.kind == "dip":
         register = replace(register, may_hide_until=hidden_until(register, sample))
     return _count(register, sample, step, table)
@@ -86,19 +86,21 @@ def _is_superseded(register: Register, sample: RegisterSample, table: CounterTab
 def _resolve_suspect(
     register: Register, suspect: SuspectSample, sample: RegisterSample, table: CounterTable
 ) -> CounterDelta:
-    cut = may_have_reset(register, sample, interrupted=suspect.interrupted or register.interrupted)
+    may_be_reset = may_have_reset(register, sample, interrupted=suspect.interrupted or register.interrupted)
     if sample.value == suspect.value and suspect.verdict == "reset" and not suspect.pieces:
-        return _hold(register, _extend_zero_suspect(suspect, sample, may_be_reset=cut, table=table))
-    from_old = table.explain(register, sample, may_be_reset=cut)
+        return _hold(register, _extend_zero_suspect(suspect, sample, may_be_reset=may_be_reset, table=table))
+    from_old = table.explain(register, sample, may_be_reset=may_be_reset)
     from_new = table.explain(
         suspect, sample, may_be_reset=may_have_reset(suspect, sample, interrupted=register.interrupted)
     )
-    if from_old is not None and (from_new is None or _is_back(suspect, from_old)):
+    if from_old is not None and (from_new is None or _prefers_old_level(suspect, from_old)):
         return _refute(_count(register, sample, from_old, table), suspect, also_new=from_new is not None)
     from_new = from_new or table.step_at_same_rate(suspect, sample)
     if from_new is not None:
         return _confirm(register, suspect, sample, from_new, table)
-    return _hold_instead(register, suspect, table.make_suspect(register, sample, may_be_reset=cut, last=suspect))
+    return _hold_instead(
+        register, suspect, table.make_suspect(register, sample, may_be_reset=may_be_reset, last=suspect)
+    )
 
 
 def _extend_zero_suspect(
@@ -118,7 +120,7 @@ def _extend_zero_suspect(
     )
 
 
-def _is_back(suspect: SuspectSample, from_old: RegisterChange) -> bool:
+def _prefers_old_level(suspect: SuspectSample, from_old: RegisterChange) -> bool:
     """Return whether the old level wins if both explain a sample: not for a dip, nor if a reset is likely."""
     return from_old.kind != "dip" and not (
         suspect.verdict == "reset" and (suspect.interrupted or suspect.occurrences > 1)
@@ -134,7 +136,7 @@ def _count(register: Register, sample: RegisterSample, step: RegisterChange, tab
         since=since,
         until=until,
         estimated=step.estimated,
-        hid_at=register.may_hide_until,
+        hidden_until=register.may_hide_until,
     )
 
 
@@ -150,12 +152,12 @@ def _hold(register: Register, suspect: SuspectSample, *, refused: int = 0) -> Co
     )
 
 
-def _refute(back: CounterDelta, suspect: SuspectSample, *, also_new: bool) -> CounterDelta:
+def _refute(counted: CounterDelta, suspect: SuspectSample, *, also_new: bool) -> CounterDelta:
     """Return to the old level and refuse the suspect; release it if the new level explains the sample too."""
     if also_new and suspect.verdict in ("released", "rollover"):
-        return change(back, kind=suspect.verdict, released=suspect.pieces)
+        return change(counted, kind=suspect.verdict, released=suspect.pieces)
     unsure = also_new and suspect.verdict == "reset"
-    return change(back, kind="glitch", refused=suspect.pieces, estimated=back.estimated or unsure)
+    return change(counted, kind="glitch", refused=suspect.pieces, estimated=counted.estimated or unsure)
 
 
 def _confirm(
@@ -178,23 +180,23 @@ def _confirm(
         released=counted,
         refused=suspect.pieces - counted,
         hidden=counted,
-        hid_at=register.may_hide_until,
+        hidden_until=register.may_hide_until,
     )
 
 
-def _hold_instead(register: Register, suspect: SuspectSample, newest: SuspectSample) -> CounterDelta:
+def _hold_instead(register: Register, suspect: SuspectSample, newest_suspect: SuspectSample) -> CounterDelta:
     """Hold the newest sample, which neither level explains; the third in a row becomes the register's value."""
     if suspect.tries + 1 < MAX_UNCONFIRMED_SAMPLES:
-        newest = replace(newest, tries=suspect.tries + 1)
-        return _hold(register, newest, refused=max(suspect.pieces - newest.pieces, 0))
+        newest_suspect = replace(newest_suspect, tries=suspect.tries + 1)
+        return _hold(register, newest_suspect, refused=max(suspect.pieces - newest_suspect.pieces, 0))
     return CounterDelta(
-        register=_at(register, newest, lag_ms=0),
+        register=_move_to(register, newest_suspect, lag_ms=0),
         delta=0,
         kind="rebase",
-        since=newest.at,
-        until=newest.at,
+        since=newest_suspect.at,
+        until=newest_suspect.at,
         estimated=True,
-        refused=max(suspect.pieces, newest.pieces),
+        refused=max(suspect.pieces, newest_suspect.pieces),
     )
 
 
@@ -203,18 +205,18 @@ def _advance(
 ) -> Register:
     """Return the register at the sample, which is `step` after the sample `before`; a dip keeps its value."""
     if step.kind == "dip":
-        dipped = _at(register, replace(before, boot_id=sample.boot_id), lag_ms=before.lag_ms)
+        dipped = _move_to(register, replace(before, boot_id=sample.boot_id), lag_ms=before.lag_ms)
         return replace(dipped, may_hide_until=register.may_hide_until)
     elapsed = elapsed_ms(before, sample)
-    after = _at(
+    after = _move_to(
         register, sample, lag_ms=lag_after(before, sample, step.pieces, per_minute=table.limits.max_rate_per_minute)
     )
     is_over = table.is_above_max_rate(step.pieces, elapsed) and elapsed >= SHORTEST_MS
     pace = rate_of(step.pieces, elapsed) if is_over else 0.0
-    found = replace(after, pace=pace)
+    advanced = replace(after, pace=pace)
     if pace and step.kind != "released":
-        found = replace(found, refuted_limit=max(found.refuted_limit, pace))
-    return _measure(found, before, sample, step.pieces, table)
+        advanced = replace(advanced, refuted_limit=max(advanced.refuted_limit, pace))
+    return _measure(advanced, before, sample, step.pieces, table)
 
 
 def _measure(
@@ -237,13 +239,13 @@ def _measure(
     )
 
 
-def _at(register: Register, mark: RegisterSample, *, lag_ms: int) -> Register:
+def _move_to(register: Register, sample: RegisterSample, *, lag_ms: int) -> Register:
     return replace(
         register,
-        value=mark.value,
-        at=mark.at,
-        dated=mark.dated,
-        boot_id=mark.boot_id,
+        value=sample.value,
+        at=sample.at,
+        dated=sample.dated,
+        boot_id=sample.boot_id,
         lag_ms=lag_ms,
         interrupted=False,
         suspect=None,

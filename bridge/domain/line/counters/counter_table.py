@@ -74,8 +74,8 @@ class CounterTable:
         ceiling = self.limits.ceiling(elapsed, per_minute=self.max_rate)
         if up == 0:
             return RegisterChange(0, "count")
-        as_well_a_reset = may_be_reset and after.value <= min(ceiling, CERTAIN_DIVISOR * self._dip)  # so close to 0
-        if after.value != 0 and 0 < down <= self._dip and not as_well_a_reset:
+        could_be_reset = may_be_reset and after.value <= min(ceiling, CERTAIN_DIVISOR * self._max_dip)  # so close to 0
+        if after.value != 0 and 0 < down <= self._max_dip and not could_be_reset:
             return RegisterChange(0, "dip")
         if after.value > before.value:
             unsure = (may_be_reset and after.value <= ceiling) or self._is_unsure(up, elapsed)  # it may have restarted
@@ -157,22 +157,19 @@ class CounterTable:
 
     def _is_possible(self, up: int) -> bool:
         modulus = self.limits.modulus
-        return up <= MAX_PIECES and (
-            modulus is None or up <= modulus / 2
-        )  # beyond half of it, up and down are ambiguous
+        # beyond half of the modulus, up and down are ambiguous
+        return up <= MAX_PIECES and (modulus is None or up <= modulus / 2)
 
     def _likely_pieces(self, elapsed: int, per_minute: float) -> float:
-        slack = (
-            self.limits.slack
-            if self.limits.modulus is None
-            else min(self.limits.slack, self.limits.modulus // CERTAIN_DIVISOR)
-        )
-        return per_minute * elapsed / 60_000 + slack
+        return per_minute * elapsed / 60_000 + self._bound_by_modulus(self.limits.slack)
 
     @property
-    def _dip(self) -> int:
+    def _max_dip(self) -> int:
+        return self._bound_by_modulus(self.limits.max_dip)
+
+    def _bound_by_modulus(self, pieces: int) -> int:
         modulus = self.limits.modulus
-        return self.limits.max_dip if modulus is None else min(self.limits.max_dip, modulus // CERTAIN_DIVISOR)
+        return pieces if modulus is None else min(pieces, modulus // CERTAIN_DIVISOR)
 
     def _distances(self, before: RegisterSample, after: RegisterSample) -> tuple[int, int]:
         """Return the distance between two samples, counted upwards and counted downwards."""

@@ -24,12 +24,12 @@ class CounterFit(NamedTuple):
     held: int
     released: int
     refused: int
-    over: float  # the fastest rate proven above `max_rate`; 0: none
+    proven_rate: float  # the fastest rate proven above `max_rate`; 0: none
     max_rate: float
 
     @property
     def max_rate_is_too_low(self) -> bool:
-        return self.over > self.max_rate
+        return self.proven_rate > self.max_rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +48,17 @@ class CountedPieces:
     until: Millis
     doubtful: Mapping[CounterName, DoubtfulPieces]
     hidden: Mapping[CounterName, int]  # of `deltas`, certainly made by the time of the suspect report before
-    hid_at: Millis | None = None  # when that report was received
+    hidden_until: Millis | None = None  # when that report was received
 
     def doubtful_pieces(self, names: Iterable[CounterName], *, times: int = 1) -> DoubtfulPieces:
         """Return the pieces in doubt; `total` shows the same ones as `good` and `reject`: the larger number counts."""
-        of = {name: self.doubtful.get(name, NO_DOUBTFUL_PIECES) for name in names}
-        total, good, reject = (of.get(name, NO_DOUBTFUL_PIECES) for name in ("total", "good", "reject"))
+        doubtful = {name: self.doubtful.get(name, NO_DOUBTFUL_PIECES) for name in names}
+        total, good, reject = (doubtful.get(name, NO_DOUBTFUL_PIECES) for name in ("total", "good", "reject"))
         return DoubtfulPieces(
-            *(max(in_all, sound + bad) * times for in_all, sound, bad in zip(total, good, reject, strict=True))
+            *(
+                max(in_total, in_good + in_reject) * times
+                for in_total, in_good, in_reject in zip(total, good, reject, strict=True)
+            )
         )
 
 
@@ -73,26 +76,28 @@ def apply_counts(registers: Registers, body: CountsReport, *, limits: RegisterLi
     """Judge every counter of a report, and update `registers` in place."""
     samples: dict[CounterName, int | None] = {"total": body.total, "good": body.good, "reject": body.reject}
     received = moment.received
-    known = frozenset(registers)
+    known_counters = frozenset(registers)
     readings: dict[CounterName, CounterDelta] = {}
-    for name, sample in samples.items():
-        if sample is not None:
-            mark = RegisterSample(sample, received, moment.dated, body.boot_id)
-            readings[name] = judge_sample(registers.get(name), mark, limits=limits)
+    for name, value in samples.items():
+        if value is not None:
+            sample = RegisterSample(value, received, moment.dated, body.boot_id)
+            readings[name] = judge_sample(registers.get(name), sample, limits=limits)
             registers[name] = readings[name].register
-    deltas = {name: reading.delta for name, reading in readings.items() if name in known}
+    deltas = {name: reading.delta for name, reading in readings.items() if name in known_counters}
     uncertain = body.source_quality == "uncertain" and any(deltas.values())
-    made = [reading for reading in readings.values() if reading.delta] or list(readings.values())
+    with_pieces = [reading for reading in readings.values() if reading.delta] or list(readings.values())
     return CountedPieces(
         deltas=deltas,
-        known_counters=known,
-        new_counters=frozenset(readings) - known,  # what these would have added is unknown
+        known_counters=known_counters,
+        new_counters=frozenset(readings) - known_counters,  # what these would have added is unknown
         estimated=uncertain or any(reading.estimated for reading in readings.values()),
-        since=min((reading.since for reading in made), default=received),
-        until=max((reading.until for reading in made), default=received),
+        since=min((reading.since for reading in with_pieces), default=received),
+        until=max((reading.until for reading in with_pieces), default=received),
         doubtful={name: _doubtful(register, readings.get(name)) for name, register in registers.items()},
         hidden={name: readings[name].hidden for name in deltas},
-        hid_at=max((each.hid_at for each in readings.values() if each.hid_at is not None), default=None),
+        hidden_until=max(
+            (reading.hidden_until for reading in readings.values() if reading.hidden_until is not None), default=None
+        ),
     )
 
 
@@ -122,7 +127,7 @@ def measure_fit(registers: Registers, *, max_rate: float, released: int, refused
         held=max(held.get("total", 0), held.get("good", 0) + held.get("reject", 0)),
         released=released,
         refused=refused,
-        over=max((register.refuted_limit for register in registers.values()), default=0.0),
+        proven_rate=max((register.refuted_limit for register in registers.values()), default=0.0),
         max_rate=max_rate,
     )
 

@@ -115,8 +115,8 @@ def hidden_until(register: Register, sample: RegisterSample) -> Millis:
 
     A sample later than `MAX_REPORT_DELAY_MS` after the last one does not move it: no pieces were counted meanwhile.
     """
-    hid_at = register.may_hide_until
-    return sample.at if hid_at is None or sample.at - hid_at <= MAX_REPORT_DELAY_MS else hid_at
+    previous = register.may_hide_until
+    return sample.at if previous is None or sample.at - previous <= MAX_REPORT_DELAY_MS else previous
 
 
 def mark_interrupted(register: Register) -> Register:

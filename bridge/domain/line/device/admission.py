@@ -50,19 +50,19 @@ def _may_be_current(report: Report, device: Device, machine: Machine | None) -> 
     if not isinstance(body, RETAINABLE_KINDS) and not _is_latching_level(report, machine):
         return False  # a press happened when it was sent, not when somebody subscribes
     if isinstance(body, DeathReport):
-        return not device.state.was_heard_live  # its seq is that of the connect, so nothing proves it newer
+        return not device.state.has_reported_live  # its seq is that of the connect, so nothing proves it newer
     newer = device.is_newer_than_known(report)
     if isinstance(body, CountsReport):
         return newer
     if isinstance(body, BirthReport) and machine is not None and machine.state.reported is not None:
         return newer and not machine.state.reported.estimated  # a retained state may have come first
-    return newer or not device.state.was_heard_live
+    return newer or not device.state.has_reported_live
 
 
 def _is_latching_level(report: Report, machine: Machine | None) -> bool:
     body = report.body
-    level = isinstance(body, AndonReport) and body.input is not None and body.action is None
-    return level and machine is not None and machine.spec.input == "latching"
+    has_level = isinstance(body, AndonReport) and body.input is not None and body.action is None
+    return has_level and machine is not None and machine.spec.input == "latching"
 
 
 def affected_machines(report: Report, machine: Machine | None, machines: Iterable[Machine]) -> list[Machine]:
@@ -75,17 +75,17 @@ def affected_machines(report: Report, machine: Machine | None, machines: Iterabl
         return [machine]
     if not isinstance(report.body, BirthReport | DeathReport):
         return []
-    return [each for each in machines if not report.retained or _is_unheard(each, report.body)]
+    return [candidate for candidate in machines if not report.retained or _has_never_reported(candidate, report.body)]
 
 
-def _is_unheard(machine: Machine, body: BirthReport | DeathReport) -> bool:
-    if machine.device.state.was_heard_live:
+def _has_never_reported(machine: Machine, body: BirthReport | DeathReport) -> bool:
+    if machine.device.state.has_reported_live:
         return False
     return isinstance(body, DeathReport) or machine.state.reported is None
 
 
 def moment_of(
-    report: Report, device: Device, placed: Placement, *, at: Millis, dated: Millis, clock: ClockUsed
+    report: Report, device: Device, placement: Placement, *, at: Millis, dated: Millis, clock: ClockUsed
 ) -> Moment:
     """Return the time and cause of the step that a report makes."""
     return Moment(
@@ -94,10 +94,10 @@ def moment_of(
         dated=dated if clock in TRUSTED_CLOCKS else None,
         caused_by=(report.cause,),
         clock=clock,
-        gap=device.add_unreported(placed.gap),
-        latest=placed.kind == "new" and placed.is_certain and is_live_and_sequenced(report),
-        late=placed.kind == "late",
-        unplaced=not placed.is_certain,
+        gap=device.add_unreported(placement.gap),
+        latest=placement.kind == "new" and placement.is_certain and is_live_and_sequenced(report),
+        late=placement.kind == "late",
+        unplaced=not placement.is_certain,
         device_time=device.read_clock(report) if isinstance(report.body, AndonReport) else None,
         identified=device.has_identity(report),
         actor=report.actor,
@@ -118,7 +118,7 @@ def record_sign_of_life(report: Report, device: Device, *, now: Millis) -> None:
     if report.actor is not None or isinstance(report.body, DeathReport):
         return
     if report.retained:
-        state.live = state.was_heard_live
+        state.live = state.has_reported_live
         state.last_seen_at = now if state.last_seen_at is None else state.last_seen_at
         return
     state.last_seen_at, state.live, state.offline = now, True, None

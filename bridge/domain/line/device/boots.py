@@ -17,7 +17,7 @@ def is_death_of_current_boot(body: DeathReport, state: DeviceState) -> bool:
     if boot is None or boot == current:
         return True
     if current is None:
-        return not state.was_heard_live  # live reports have no boot id: this one belongs to something else
+        return not state.has_reported_live  # live reports have no boot id: this one belongs to something else
     return state.find_past_boot(boot) is None and is_newer_boot(boot, current)
 
 
@@ -28,16 +28,16 @@ def is_of_earlier_run(report: Report, state: DeviceState, *, modulus: int) -> bo
         return False
     checksum = checksum_of(body)
     return any(
-        sequence.was_taken_in(each.run, body.seq, checksum, modulus=modulus)
-        for each in state.past_boots()
-        if each.boot_id == body.boot_id and each.run is not None
+        sequence.was_accepted_in(past.run, body.seq, checksum, modulus=modulus)
+        for past in state.past_boots()
+        if past.boot_id == body.boot_id and past.run is not None
     )
 
 
 def is_of_overtaken_boot(report: Report, state: DeviceState) -> bool:
     """Return whether a boot never seen precedes the current one, as boot ids that have always grown show."""
-    boot, current, spoke_at = report.body.boot_id, state.boot_id, state.last_live_at
-    if boot is None or current is None or spoke_at is None or report.received_at - spoke_at >= SILENT_BOOT_MS:
+    boot, current, last_live_at = report.body.boot_id, state.boot_id, state.last_live_at
+    if boot is None or current is None or last_live_at is None or report.received_at - last_live_at >= SILENT_BOOT_MS:
         return False
     if not (state.has_growing_boot_ids and is_newer_boot(current, boot)):
         return False
@@ -54,13 +54,13 @@ def is_boot_id_reused(report: Report, past: PastBoot, *, is_repeat: bool, modulu
         return False
     if seq is None or past.run is None:
         return True
-    taken = is_repeat and sequence.was_taken_in(past.run, seq, checksum_of(report.body), modulus=modulus)
-    return not (report.redelivered or taken)
+    was_accepted = is_repeat and sequence.was_accepted_in(past.run, seq, checksum_of(report.body), modulus=modulus)
+    return not (report.redelivered or was_accepted)
 
 
 def is_boot_resumed(report: Report, past: PastBoot, state: DeviceState, *, modulus: int) -> bool:
     """Return whether a boot thought to be over continues where it was, while its supposed successor is silent."""
-    seq, spoke_at = report.body.seq, state.last_live_at
-    if report.redelivered or (spoke_at is not None and report.received_at - spoke_at < SILENT_BOOT_MS):
+    seq, last_live_at = report.body.seq, state.last_live_at
+    if report.redelivered or (last_live_at is not None and report.received_at - last_live_at < SILENT_BOOT_MS):
         return False
     return past.run is None or seq is None or sequence.is_ahead_of(past.run, seq, modulus=modulus)

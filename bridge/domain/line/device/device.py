@@ -50,7 +50,7 @@ class Device:
             state.seq, state.missing = None, []
 
     def date_report(
-        self, report: Report, placed: Placement, *, backlog_spans: Iterable[TimeSpan] = ()
+        self, report: Report, placement: Placement, *, backlog_spans: Iterable[TimeSpan] = ()
     ) -> tuple[Millis, ClockUsed]:
         """Date a report by this device's clock rule; `backlog_spans`: when reports may have waited for the bridge."""
         if report.retained or report.actor is not None or report.body.historical:  # it happened at some earlier time
@@ -62,13 +62,13 @@ class Device:
             zone=self.zone,
             received_at=report.received_at,
             state=self.state.clock,
-            late=placed.kind == "late",
+            late=placement.kind == "late",
             backlog_spans=backlog_spans,
         )
 
-    def learn_clock(self, report: Report, placed: Placement) -> None:
+    def learn_clock(self, report: Report, placement: Placement) -> None:
         """Learn how the device's clock ticks from an admitted report, unless later reports overtook it."""
-        is_late = placed.kind == "late" and placed.is_certain
+        is_late = placement.kind == "late" and placement.is_certain
         if is_late or report.body.boot_id not in (None, self.state.boot_id):
             return
         if (at := self.read_clock(report)) is not None:
@@ -86,12 +86,12 @@ class Device:
         Equal presses within one second may arrive out of order: with a clock of whole seconds, a press is accepted
         twice rather than lost.
         """
-        at, stamp = self.read_clock(report), self.state.timestamp_trail
-        if at is None or (isinstance(report.body, AndonReport) and not stamp.has_unique_timestamps):
+        at, trail = self.read_clock(report), self.state.timestamp_trail
+        if at is None or (isinstance(report.body, AndonReport) and not trail.has_unique_timestamps):
             return False
         if isinstance(report.body, BirthReport) and self.state.offline is None:
-            return stamp.is_proven_same_start(at, received_at=report.received_at)
-        return stamp.is_proven_repeat(at, received_at=report.received_at)
+            return trail.is_proven_same_start(at, received_at=report.received_at)
+        return trail.is_proven_repeat(at, received_at=report.received_at)
 
     def read_clock(self, report: Report) -> Millis | None:
         """Return a live report's time by the device's own clock, trusted or not; None if it has none."""
@@ -111,10 +111,10 @@ class Device:
 
     def mark_ineffective(self, at: Millis) -> bool:
         """Mark the device ineffective if that is due; return whether it was."""
-        futile = self.state.ineffective_run
-        if futile is None or futile.due is None or futile.due > at:
+        run = self.state.ineffective_run
+        if run is None or run.due is None or run.due > at:
             return False
-        futile.due, futile.emitted = None, True
+        run.due, run.emitted = None, True
         return True
 
     def add_unreported(self, gap: int) -> int | None:
@@ -122,7 +122,7 @@ class Device:
         self.state.add_unreported(gap)
         return self.state.unreported_missing or None
 
-    def note_emitted(self, events: int) -> None:
+    def clear_unreported(self, events: int) -> None:
         """Clear the unreported gap if any event was emitted."""
         if events:
             self.state.unreported_missing = 0
@@ -140,24 +140,24 @@ class Device:
         if body.boot_id != state.boot_id:
             past = state.find_past_boot(body.boot_id)
             if past is None and boots.is_of_overtaken_boot(report, state):
-                return self._note_overtaken(report, body.boot_id)
-            again, modulus = self._is_repeated_start(report), self._modulus
-            if past is None or boots.is_boot_id_reused(report, past, is_repeat=again, modulus=modulus):
+                return self._record_overtaken_boot(report, body.boot_id)
+            is_repeat, modulus = self._is_repeated_start(report), self._modulus
+            if past is None or boots.is_boot_id_reused(report, past, is_repeat=is_repeat, modulus=modulus):
                 self._begin_boot(body.boot_id)
             elif boots.is_boot_resumed(report, past, state, modulus=self._modulus):
                 self._begin_boot(body.boot_id)
                 state.run, resumed = past.run, True
-                state.old_boots = [each for each in state.old_boots if each not in (past, past.boot_id)]
+                state.old_boots = [boot for boot in state.old_boots if boot not in (past, past.boot_id)]
             else:
-                return self._place_late(report, past)
-        placed = self._place_current(report)
-        if isinstance(placed, Disposition):
-            return placed
+                return self._place_in_past_boot(report, past)
+        placement = self._place_in_current_boot(report)
+        if isinstance(placement, Disposition):
+            return placement
         state.last_live_at = report.received_at
-        if placed.kind in ("stray", "anew") or resumed or not placed.is_certain:
+        if placement.kind in ("stray", "restarted") or resumed or not placement.is_certain:
             state.unplaced += 1
-            return placed._replace(is_certain=False)
-        return placed
+            return placement._replace(is_certain=False)
+        return placement
 
     def is_newer_than_known(self, report: Report) -> bool:
         """Return whether boot and sequence prove a retained report newer than every live one."""
@@ -174,31 +174,31 @@ class Device:
     def _modulus(self) -> int:
         return 2**32 if self.spec is None else self.spec.seq_modulus
 
-    def _place_late(self, report: Report, past: PastBoot) -> Placement | Disposition:
+    def _place_in_past_boot(self, report: Report, past: PastBoot) -> Placement | Disposition:
         body = report.body
-        placed = Placement("late")
+        placement = Placement("late")
         if body.seq is not None and past.run is not None:
-            placed = self._place_in(past.run, report)
-        if placed.kind == "duplicate":
+            placement = self._place_in_run(past.run, report)
+        if placement.kind == "duplicate":
             return suppressed("duplicate")
         if isinstance(body, SUPERSEDED_WHEN_LATE):
             return suppressed("out_of_order")
-        if placed.kind in ("stray", "anew"):
+        if placement.kind in ("stray", "restarted"):
             self.state.unplaced += 1
             return Placement("stray", is_certain=False)
-        return placed._replace(is_certain=True)
+        return placement._replace(is_certain=True)
 
-    def _note_overtaken(self, report: Report, boot_id: BootId) -> Placement | Disposition:
+    def _record_overtaken_boot(self, report: Report, boot_id: BootId) -> Placement | Disposition:
         """Record a boot that was over before any report of it arrived."""
         past = PastBoot(boot_id)
         if (seq := report.body.seq) is not None:
             seq %= self._modulus
             begun = seq == 0 or isinstance(report.body, BirthReport)
             past.run = sequence.start_run(seq, seq, checksum_of(report.body), at=report.received_at, begun=begun)
-        self._keep_past(past)
+        self._add_past_boot(past)
         return suppressed("out_of_order") if isinstance(report.body, SUPERSEDED_WHEN_LATE) else Placement("late")
 
-    def _keep_past(self, past: PastBoot) -> None:
+    def _add_past_boot(self, past: PastBoot) -> None:
         self.state.old_boots.append(past)
         del self.state.old_boots[:-MAX_PAST_BOOTS]
 
@@ -208,14 +208,14 @@ class Device:
         if state.boot_id is not None:
             if state.run is not None:
                 state.run.trim()
-            self._keep_past(PastBoot(state.boot_id, state.run))
+            self._add_past_boot(PastBoot(state.boot_id, state.run))
         if boot_id != state.boot_id:
             state.clock.reset_offsets()
         state.boot_id, state.run, state.last_live_at = boot_id, None, None
 
     # Sequence
 
-    def _place_current(self, report: Report) -> Placement | Disposition:
+    def _place_in_current_boot(self, report: Report) -> Placement | Disposition:
         body, state = report.body, self.state
         if body.seq is None or body.boot_id is None:
             return Placement("new")
@@ -227,29 +227,29 @@ class Device:
                 self._begin_boot(body.boot_id)  # the boot id is reused
         if state.run is None:
             return self._begin_run(report, body.seq)
-        placed = self._place_in(state.run, report)
-        if placed.kind == "duplicate":
+        placement = self._place_in_run(state.run, report)
+        if placement.kind == "duplicate":
             return suppressed("duplicate")
-        if placed.kind == "anew":
+        if placement.kind == "restarted":
             self._begin_boot(body.boot_id)
             seq = body.seq % self._modulus
-            first = seq - placed.gap - 1  # the stray report
+            first = seq - placement.gap - 1  # the stray report
             state.run = sequence.start_run(first, first, 0, at=report.received_at, begun=False)
-            state.run.advance(placed.gap + 1, checksum_of(body), at=report.received_at)
-            state.add_missed(placed.gap)
-        return self._judge_late(placed, report) if placed.kind == "late" else placed
+            state.run.advance(placement.gap + 1, checksum_of(body), at=report.received_at)
+            state.add_missed(placement.gap)
+        return self._judge_late_placement(placement, report) if placement.kind == "late" else placement
 
-    def _judge_late(self, placed: Placement, report: Report) -> Placement | Disposition:
+    def _judge_late_placement(self, placement: Placement, report: Report) -> Placement | Disposition:
         body, run = report.body, self.state.run
         if not isinstance(body, SUPERSEDED_WHEN_LATE):
-            return placed._replace(is_certain=True)
+            return placement._replace(is_certain=True)
         ts = self.read_clock(report)
-        if placed.is_certain or (ts is not None and self.state.timestamp_trail.is_older(ts)):
+        if placement.is_certain or (ts is not None and self.state.timestamp_trail.is_older(ts)):
             return suppressed("out_of_order")
-        assert run is not None, "it was placed there"
-        assert body.seq is not None, "it was placed by it"
+        assert run is not None, "the report was placed in it"
+        assert body.seq is not None, "the report was placed by its number"
         run.stray = (body.seq + 1) % self._modulus  # if its successor follows, it was a jump
-        return placed
+        return placement
 
     def _begin_run(self, report: Report, seq: int) -> Placement:
         """Begin a run: from 0 if it follows a known boot; a device received for the first time misses nothing.
@@ -258,20 +258,22 @@ class Device:
         """
         state, at = self.state, report.received_at
         seq %= self._modulus
-        before = max((each.run.at for each in state.past_boots() if each.run is not None), default=None)
+        previous_at = max((past.run.at for past in state.past_boots() if past.run is not None), default=None)
         is_birth = isinstance(report.body, BirthReport)
-        likely = sequence.LIKELY_JUMP + sequence.LIKELY_RATE * max(0, at - (at if before is None else before))
-        follows = before is not None and not is_birth
-        missed = seq if follows and seq <= likely else 0
+        max_likely = sequence.LIKELY_JUMP + sequence.LIKELY_RATE * max(
+            0, at - (at if previous_at is None else previous_at)
+        )
+        follows = previous_at is not None and not is_birth
+        missed = seq if follows and seq <= max_likely else 0
         begun = is_birth or missed > 0 or seq == 0
         state.run = sequence.start_run(seq - missed, seq, checksum_of(report.body), at=at, begun=begun)
         state.add_missed(missed)
-        return Placement("new", gap=missed, is_certain=not follows or seq <= likely)
+        return Placement("new", gap=missed, is_certain=not follows or seq <= max_likely)
 
-    def _place_in(self, run: SequenceRun, report: Report) -> Placement:
+    def _place_in_run(self, run: SequenceRun, report: Report) -> Placement:
         body, state = report.body, self.state
-        assert body.seq is not None, "asked before"
-        placed = sequence.place_report(
+        assert body.seq is not None, "only numbered reports are placed"
+        placement = sequence.place_report(
             run,
             body.seq,
             checksum_of(body),
@@ -279,17 +281,17 @@ class Device:
             at=report.received_at,
             redelivered=report.redelivered,
         )
-        if placed.kind != "anew":
-            state.add_missed(placed.gap)
-        state.filled += placed.fills_hole
-        return placed
+        if placement.kind != "restarted":
+            state.add_missed(placement.gap)
+        state.filled += placement.fills_hole
+        return placement
 
     def _max_reports_before_birth(self, report: Report) -> int:
         """Return how many reports of a boot may have arrived before its birth, or before a resend of that."""
         if self.state.offline is not None:
             return 0
         if self._is_repeated_start(report) or self.state.has_growing_boot_ids:
-            return sequence.RING
+            return sequence.MAX_CHECKSUMS
         return MAX_BIRTH_RESEND_REPORTS
 
     def _is_repeated_start(self, report: Report) -> bool:

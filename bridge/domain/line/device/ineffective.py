@@ -44,7 +44,7 @@ def has_no_effect(disposition: Disposition) -> bool:
 
 
 def is_effective(disposition: Disposition) -> bool:
-    """Return whether the device is understood: its report was applied, or asked for nothing new."""
+    """Return whether the device is understood: its report was applied, or had nothing to change."""
     if disposition.effect is Effect.SUPPRESSED:
         return disposition.reason not in INEFFECTIVE_REASONS | NEUTRAL_REASONS
     return disposition.effect is Effect.APPLIED

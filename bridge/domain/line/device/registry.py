@@ -22,14 +22,16 @@ class Devices:
 
     def gaps(self) -> SequenceGaps:
         """Return how many reports of all devices were ever missing, filled in late, or unplaced."""
-        found = self.gaps_by_device().values()
+        all_gaps = self.gaps_by_device().values()
         return SequenceGaps(
-            sum(each.missed for each in found), sum(each.filled for each in found), sum(each.unplaced for each in found)
+            sum(gaps.missed for gaps in all_gaps),
+            sum(gaps.filled for gaps in all_gaps),
+            sum(gaps.unplaced for gaps in all_gaps),
         )
 
     def gaps_by_device(self) -> dict[str, SequenceGaps]:
         """Return the same for each equipment (`_`: the line itself) that ever had a missing or unplaced report."""
-        states = {name: each.state for name, each in self._all().items()}
+        states = {name: device.state for name, device in self._all().items()}
         return {
             name: SequenceGaps(state.missed, state.filled, state.unplaced)
             for name, state in states.items()
@@ -43,14 +45,14 @@ class Devices:
 
     def ineffective_devices(self) -> dict[str, str]:
         """Return the latest reason by ineffective equipment (`_`: the line itself)."""
-        found = {name: each.state.ineffective_run for name, each in self._all().items()}
-        return {name: futile.reason for name, futile in found.items() if futile is not None and futile.emitted}
+        runs = {name: device.state.ineffective_run for name, device in self._all().items()}
+        return {name: run.reason for name, run in runs.items() if run is not None and run.emitted}
 
     def _all(self) -> dict[str, Device]:
         return {LINE_LEVEL: self.line_source, **self._machines}
 
     @staticmethod
-    def note_disposition(device: Device, disposition: Disposition, *, now: Millis, at: Millis) -> None:
+    def record_disposition(device: Device, disposition: Disposition, *, now: Millis, at: Millis) -> None:
         """Record a disposition that left a report without the intended effect; `at`: the line's time."""
         if ineffective.has_no_effect(disposition):
             device.state.ineffective_run = ineffective.extend_run(

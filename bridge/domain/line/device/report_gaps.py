@@ -5,7 +5,7 @@ from bridge.domain.line.device.sequence import Placement, SequenceRun
 from bridge.domain.reports import DeathReport, Report
 
 
-def is_gapless(report: Report, device: Device, placed: Placement, *, run_before: SequenceRun | None) -> bool:
+def is_gapless(report: Report, device: Device, placement: Placement, *, run_before: SequenceRun | None) -> bool:
     """Return whether none of the device's reports is missing before this one, as far as its sequence shows.
 
     Reports from before a restart of the sequence may be missing, even if the boot id is repeated. A death proves
@@ -13,10 +13,10 @@ def is_gapless(report: Report, device: Device, placed: Placement, *, run_before:
     """
     if isinstance(report.body, DeathReport):
         return False
-    follows = placed.kind == "new" and placed.gap == 0 and placed.is_certain and not report.retained
+    follows = placement.kind == "new" and placement.gap == 0 and placement.is_certain and not report.retained
     return follows and device.state.run is run_before
 
 
-def has_gap(device: Device, placed: Placement, *, run_before: SequenceRun | None) -> bool:
+def has_gap(device: Device, placement: Placement, *, run_before: SequenceRun | None) -> bool:
     """Return whether some of the device's reports are missing before this one, as far as its sequence shows."""
-    return placed.gap > 0 or device.state.run is not run_before
+    return placement.gap > 0 or device.state.run is not run_before

@@ -54,7 +54,7 @@ class DeviceState(
     missing: list[int] = field(default_factory=list)  # numbers missing before that; likewise
 
     @property
-    def was_heard_live(self) -> bool:
+    def has_reported_live(self) -> bool:
         return self.last_seen_at is not None if self.live is None else self.live
 
     def set_forward(self, by: Millis) -> None:
@@ -75,17 +75,17 @@ class DeviceState(
 
     def past_boots(self) -> list[PastBoot]:
         """Return the past runs, the latest last."""
-        return [each if isinstance(each, PastBoot) else PastBoot(each) for each in self.old_boots]
+        return [boot if isinstance(boot, PastBoot) else PastBoot(boot) for boot in self.old_boots]
 
     @property
     def has_growing_boot_ids(self) -> bool:
         """Return whether this boot's id is newer than every earlier one: then the next start has another id."""
-        boot, past = self.boot_id, self.past_boots()
-        return boot is not None and bool(past) and all(is_newer_boot(boot, each.boot_id) for each in past)
+        boot, past_boots = self.boot_id, self.past_boots()
+        return boot is not None and bool(past_boots) and all(is_newer_boot(boot, other.boot_id) for other in past_boots)
 
     def find_past_boot(self, boot_id: BootId) -> PastBoot | None:
         """Return the latest run of a past boot."""
-        return next((each for each in reversed(self.past_boots()) if each.boot_id == boot_id), None)
+        return next((past for past in reversed(self.past_boots()) if past.boot_id == boot_id), None)
 
 
 class SequenceGaps(NamedTuple):
@@ -104,5 +104,5 @@ def is_newer_boot(boot: BootId, other: BootId) -> bool:
 def migrate_run(seq: int, missing: list[int]) -> SequenceRun:
     run = sequence.start_run(seq, seq, 0, at=0, begun=False)
     run.first = min([*missing, seq])
-    run.holes = [(each, each) for each in sorted(missing) if each < seq]
+    run.holes = [(number, number) for number in sorted(missing) if number < seq]
     return run

@@ -1,7 +1,7 @@
-"""Report identity by `ts`, for clocks that were seen to advance and are near the real time.
+"""Report identity by `ts`, for clocks that have advanced and are near the real time.
 
 A clock without a battery restarts at the same instant, one of whole seconds gives two presses the same `ts`, and a
-broken one stands still. Equal reports of such a clock are new reports.
+broken one stops. Equal reports of such a clock are new reports.
 """
 
 from typing import Final
@@ -27,16 +27,16 @@ class TimestampTrail(Struct):
 
     def record(self, ts: Millis, checksum: int, *, received_at: Millis) -> None:
         """Learn from a report that is applied; a `ts` that goes back restarts the counts."""
-        before = self.newest
-        if ts == before:
+        previous = self.newest
+        if ts == previous:
             if checksum != self.checksum:
                 self.shared, self.ticks = True, 0
         else:
             self.shared = False
-            if before is None or ts < before:
+            if previous is None or ts < previous:
                 self.ticks = self.advances = 0
             else:
-                self.ticks += bool((ts - before) % 1000)
+                self.ticks += bool((ts - previous) % 1000)
                 self.advances += 1
         self.newest, self.checksum, self.lag = ts, checksum, received_at - ts
 
@@ -52,7 +52,7 @@ class TimestampTrail(Struct):
     def is_proven_repeat(self, ts: Millis, *, received_at: Millis) -> bool:
         """Return whether a report with this `ts` and known content must be the one received before."""
         if ts == self.newest and abs(self.lag) <= FAR_MS:
-            return self.has_unique_timestamps and not self.shared and not self._stands(received_at)
+            return self.has_unique_timestamps and not self.shared and not self._has_stopped(received_at)
         return self.is_older(ts)
 
     def is_proven_same_start(self, ts: Millis, *, received_at: Millis) -> bool:
@@ -63,8 +63,8 @@ class TimestampTrail(Struct):
         """
         if self.is_proven_repeat(ts, received_at=received_at):
             return True
-        return ts == self.newest and self.advances >= TICKS and not self._stands(received_at)
+        return ts == self.newest and self.advances >= TICKS and not self._has_stopped(received_at)
 
-    def _stands(self, received_at: Millis) -> bool:
-        assert self.newest is not None, "asked before"
+    def _has_stopped(self, received_at: Millis) -> bool:
+        assert self.newest is not None, "the caller compared `ts` with it"
         return received_at - self.newest - self.lag > STANDING_MS

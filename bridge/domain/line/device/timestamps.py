@@ -36,10 +36,10 @@ def _instant(ts: float | str, zone: ZoneInfo, received_at: Millis) -> Millis | N
             return None
         return round(ts * 1000 if abs(ts) < MAX_SECONDS else ts)
     try:
-        read = datetime.fromisoformat(ts.strip())
-        if read.tzinfo is not None:
-            return _millis(read)
-        earlier, later = (_millis(read.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
+        parsed = datetime.fromisoformat(ts.strip())
+        if parsed.tzinfo is not None:
+            return _millis(parsed)
+        earlier, later = (_millis(parsed.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
     except (ValueError, OverflowError):
         return None
     if earlier > later:  # in the gap of a clock change, read with the offset before it: shifted forward
@@ -118,7 +118,7 @@ def _date_late_report(
     return at, rule
 
 
-def _is_plausible(at: Millis, received_at: Millis, state: ClockState, absences: Iterable[TimeSpan]) -> bool:
+def _is_plausible(at: Millis, received_at: Millis, state: ClockState, spans: Iterable[TimeSpan]) -> bool:
     """Return whether a report can date from `at`: just now, or a time from which reports may arrive late."""
     lag = received_at - at
     if abs(lag) <= CLOCK_TOLERANCE_MS:
@@ -126,7 +126,7 @@ def _is_plausible(at: Millis, received_at: Millis, state: ClockState, absences: 
         return True
     if lag < 0 or state.skewed:  # once it was wrong, only the right time restores trust
         return False
-    if any(each.since - CLOCK_TOLERANCE_MS <= at <= each.until for each in absences):
+    if any(span.since - CLOCK_TOLERANCE_MS <= at <= span.until for span in spans):
         return True
     if state.timely_at is None or at < state.timely_at - CLOCK_TOLERANCE_MS:
         return False

@@ -20,21 +20,21 @@ class AutoCallRule:
 
     def due_at(self, record: DowntimeRecord, *, now: Millis) -> Millis | None:
         """Return when the downtime's call is due; None if it needs no call."""
-        return self._after(self.wait_ms(record), record, now)
+        return self._due_after_wait(self.wait_ms(record), record, now)
 
     def breakdown_due_at(self, record: DowntimeRecord, *, now: Millis) -> Millis | None:
         """Return when the call for the downtime's fault is due, ignoring what suppresses the downtime's call."""
-        return self._after(self._wait_for_breakdown(record), record, now)
+        return self._due_after_wait(self._wait_for_breakdown(record), record, now)
 
     def wait_ms(self, record: DowntimeRecord) -> Millis | None:
         """Return how long a downtime lasts before its call is due; None if it needs no call."""
-        found, reason = record.findings, call_reason_of(record, self.reasons)
+        findings, reason = record.findings, call_reason_of(record, self.reasons)
         if reason is not None and reason.category != "unplanned":
             return None
         if record.current_classification is None or reason is None:  # a person's classification overrides findings
-            if found.worked_on or (record.changeover and found.changing):
+            if findings.worked_on or (record.changeover and findings.changing):
                 return None
-            if reason is None and found.expected and not found.is_breakdown:
+            if reason is None and findings.expected and not findings.is_breakdown:
                 return None
         return self._wait_for_breakdown(record)
 
@@ -42,20 +42,22 @@ class AutoCallRule:
         """Return when `fire` has something to do."""
         if record.deferred:
             return None
-        owed_at = None if record.interrupted_call is None else record.interrupted_call.due
-        return min((at for at in (record.call_at, owed_at) if at is not None), default=None)
+        interrupted_at = None if record.interrupted_call is None else record.interrupted_call.due
+        return min((at for at in (record.call_at, interrupted_at) if at is not None), default=None)
 
     def fire(self, record: DowntimeRecord, call: Callable[[CallRequest], bool], *, now: Millis) -> None:
         """Raise the call that is due; postpone it if another call has to end first."""
-        due, owed = self.next_deadline(record), record.interrupted_call
+        due, interrupted = self.next_deadline(record), record.interrupted_call
         if due is None or due > now:
             return
-        is_owed = owed is not None and owed.due <= now
-        wanted = owed if owed is not None and is_owed else self.scheduled_call(record, due=now)
-        record.deferred = not call(self.make_request(wanted, stopped=record.findings.equipment, now=now))
+        is_interrupted_due = interrupted is not None and interrupted.due <= now
+        scheduled = (
+            interrupted if interrupted is not None and is_interrupted_due else self.scheduled_call(record, due=now)
+        )
+        record.deferred = not call(self.make_request(scheduled, stopped=record.findings.equipment, now=now))
         if record.deferred:
             return
-        if is_owed:
+        if is_interrupted_due:
             record.interrupted_call = None
         else:
             record.call_at, record.called, record.called_for = None, True, record.findings.call_target
@@ -89,7 +91,7 @@ class AutoCallRule:
             return self.unclassified_ms
         return None if reason.call_after_minutes is None else round(reason.call_after_minutes * 60_000)
 
-    def _after(self, wait_ms: Millis | None, record: DowntimeRecord, now: Millis) -> Millis | None:
+    def _due_after_wait(self, wait_ms: Millis | None, record: DowntimeRecord, now: Millis) -> Millis | None:
         if wait_ms is None:
             return None
         return max(record.counted_from + wait_ms, now)

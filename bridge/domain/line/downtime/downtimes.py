@@ -89,28 +89,25 @@ class Downtimes:
         return PlannedTimeChange(record.started_at, record.ended_at, excluded)
 
     def next_deadline(self) -> Millis | None:
-        record, turn = self._state.open, self._state.split
+        record, split = self._state.open, self._state.split
         if record is None:
             return None
-        turned_at = None if turn.since is None else turn.since + self._micro_ms
-        return min((at for at in (self._call_rule.next_deadline(record), turned_at) if at is not None), default=None)
+        split_at = None if split.since is None else split.since + self._micro_ms
+        return min((at for at in (self._call_rule.next_deadline(record), split_at) if at is not None), default=None)
 
     def set_forward(self, by: Millis) -> None:
         """Delay pending deadlines by a forward step of the host's clock."""
-        record, pending = self._state.open, self._state.pending
-        self._state.split.set_forward(by)
-        if pending is not None:
-            pending.set_forward(by)
-        if record is not None:
-            record.set_forward(by)
+        for part in (self._state.split, self._state.pending, self._state.open):
+            if part is not None:
+                part.set_forward(by)
 
     def fire(self, moment: Moment, call: Callable[[CallRequest], bool]) -> None:
         """Split the downtime if a pending switch has lasted the threshold; raise the call that is due."""
-        record, turn = self._state.open, self._state.split
+        record, split = self._state.open, self._state.split
         if record is None:
             return
-        if turn.since is not None and turn.since + self._micro_ms <= moment.at:
-            record = self._complete_split(record, turn, moment)
+        if split.since is not None and split.since + self._micro_ms <= moment.at:
+            record = self._complete_split(record, split, moment)
         self._call_rule.fire(record, call, now=moment.at)
 
     def is_call_wanted(self, downtime_id: str) -> bool:
@@ -129,24 +126,24 @@ class Downtimes:
         record = state.open
         if record is None and state.pending is None:
             state.pending, state.split = DowntimeFindings(), SplitState.begin(diagnosis, changing=changing)
-        turn = state.split
-        turn.observe(diagnosis, changing=changing)
-        if record is not None and turn.carried_machine is None:
+        split = state.split
+        split.observe(diagnosis, changing=changing)
+        if record is not None and split.carried_machine is None:
             record.interrupted_call = None
-        if turn.is_changeover_start:
+        if split.is_changeover_start:
             still_broken = self._findings.current_culprit in diagnosis.broken
             self._begin_changeover(still_broken=still_broken, changeover=changeover, at=at, moment=moment)
-        if not turn.is_splitting(diagnosis, current_culprit=self._findings.current_culprit):
+        if not split.is_splitting(diagnosis, current_culprit=self._findings.current_culprit):
             self._drop_split()
             self._add_findings(self._findings, diagnosis, record=state.open, changing=changeover, at=at)
             return
-        if turn.since is None or turn.findings is None:
-            turn.since, turn.findings = at, DowntimeFindings()
-        self._add_findings(turn.findings, diagnosis, record=None, changing=changeover, at=at)
+        if split.since is None or split.findings is None:
+            split.since, split.findings = at, DowntimeFindings()
+        self._add_findings(split.findings, diagnosis, record=None, changing=changeover, at=at)
 
     def _add_findings(
         self,
-        found: DowntimeFindings,
+        findings: DowntimeFindings,
         diagnosis: Diagnosis,
         *,
         record: DowntimeRecord | None,
@@ -154,84 +151,86 @@ class Downtimes:
         at: Millis,
     ) -> None:
         """Add a diagnosis; if it makes a call necessary, the call's wait begins now."""
-        judged = DowntimeRecord(downtime_id="", started_at=at, findings=found) if record is None else record
-        known = found.equipment is not None or found.changing
-        blamed, called_nobody = found.current_culprit, known and self._call_rule.wait_ms(judged) is None
-        found.add_diagnosis(diagnosis, changing=changing)
+        downtime = DowntimeRecord(downtime_id="", started_at=at, findings=findings) if record is None else record
+        has_findings = findings.equipment is not None or findings.changing
+        previous_culprit = findings.current_culprit
+        needed_no_call = has_findings and self._call_rule.wait_ms(downtime) is None
+        findings.add_diagnosis(diagnosis, changing=changing)
         # Responders at the first machine are not at the second, and people who worked here have left.
-        further = judged.called and found.current_culprit not in (None, blamed, judged.called_for)
-        if further or (called_nobody and self._call_rule.wait_ms(judged) is not None):
-            judged.called, found.since = False, at
+        known_culprits = (None, previous_culprit, downtime.called_for)
+        is_new_culprit = downtime.called and findings.current_culprit not in known_culprits
+        if is_new_culprit or (needed_no_call and self._call_rule.wait_ms(downtime) is not None):
+            downtime.called, findings.since = False, at
 
     @property
     def _findings(self) -> DowntimeFindings:
-        found = self._state.pending if self._state.open is None else self._state.open.findings
-        assert found is not None, "a stop has findings from its first instant on"
-        return found
+        findings = self._state.pending if self._state.open is None else self._state.open.findings
+        assert findings is not None, "a stop has findings from its first instant on"
+        return findings
 
     def _drop_split(self) -> None:
         """Discard a pending switch that did not last; keep its faults, which did happen."""
-        turn = self._state.split
-        if turn.findings is not None:
-            self._findings.add_faults(turn.findings.faults)
-        turn.since, turn.findings = None, None
+        split = self._state.split
+        if split.findings is not None:
+            self._findings.add_faults(split.findings.faults)
+        split.since, split.findings = None, None
 
     def _begin_changeover(self, *, still_broken: bool, changeover: bool, at: Millis, moment: Moment) -> None:
         """Make the stop a changeover: all of it if no breakdown is known, else from `at` on."""
-        turn, record, found = self._state.split, self._state.open, self._findings
-        carried = found.current_culprit if found.is_breakdown and still_broken else None
+        split, record, findings = self._state.split, self._state.open, self._findings
+        carried_machine = findings.current_culprit if findings.is_breakdown and still_broken else None
         self._drop_split()
-        turn.changeover, turn.carried_machine = True, carried
+        split.changeover, split.carried_machine = True, carried_machine
         if record is None:
             return
         interrupted_call = None
-        if carried is not None and record.call_at is not None:
+        if carried_machine is not None and record.call_at is not None:
             interrupted_call = self._call_rule.scheduled_call(record, due=record.call_at)
         if is_breakdown(record, reason_of(record, self._reasons)) and record.started_at < at:
             record = self._split(
-                record, at=at, found=DowntimeFindings(setup=not changeover), changeover=changeover, moment=moment
+                record, at=at, findings=DowntimeFindings(setup=not changeover), changeover=changeover, moment=moment
             )
         record.changeover = record.changeover or changeover
         record.findings.changing = changeover
         record.interrupted_call = interrupted_call
 
     def _complete_split(
-        self, record: DowntimeRecord, turn: SplitState, moment: Moment, *, unwatched: bool = False
+        self, record: DowntimeRecord, split: SplitState, moment: Moment, *, unwatched: bool = False
     ) -> DowntimeRecord:
-        since, found = turn.complete()
-        changeover = turn.changeover and turn.changing
+        since, findings = split.complete()
+        changeover = split.changeover and split.changing
         if record.started_at < since:
-            record = self._split(record, at=since, found=found, changeover=changeover, moment=moment)
+            record = self._split(record, at=since, findings=findings, changeover=changeover, moment=moment)
             record.unwatched = unwatched
         else:
-            record.findings, record.changeover, record.interrupted_call = found, changeover, None
+            record.findings, record.changeover, record.interrupted_call = findings, changeover, None
         self._revise(moment)
         return record
 
     def _split(
-        self, record: DowntimeRecord, *, at: Millis, found: DowntimeFindings, changeover: bool, moment: Moment
+        self, record: DowntimeRecord, *, at: Millis, findings: DowntimeFindings, changeover: bool, moment: Moment
     ) -> DowntimeRecord:
         self._registry.end(record, at, moment)
         downtime_id = self._registry.next_id()
-        after = DowntimeRecord(downtime_id=downtime_id, started_at=at, findings=found, changeover=changeover)
+        after = DowntimeRecord(downtime_id=downtime_id, started_at=at, findings=findings, changeover=changeover)
         self._registry.begin(after)
         return after
 
     def _open(self, crossed: StopChange, *, changeover: bool, moment: Moment, unwatched: bool = False) -> None:
         state = self._state
-        found, turn = state.pending or DowntimeFindings(), state.split
-        found.changing = changeover
-        lasts_since = crossed.start + crossed.skipped
-        if found.since is None and lasts_since > crossed.start:
-            found.since = lasts_since
+        findings, split = state.pending or DowntimeFindings(), state.split
+        findings.changing = changeover
+        counted_since = crossed.start + crossed.skipped
+        if findings.since is None and counted_since > crossed.start:
+            findings.since = counted_since
         record = DowntimeRecord(
             downtime_id=self._registry.next_id(),
             started_at=crossed.start,
-            findings=found,
-            changeover=changeover and turn.changeover,
+            findings=findings,
+            changeover=changeover and split.changeover,
             unwatched=unwatched,
         )
-        if turn.carried_machine is not None:
+        if split.carried_machine is not None:
             due = self._call_rule.breakdown_due_at(record, now=moment.at)
             record.interrupted_call = None if due is None else self._call_rule.scheduled_call(record, due=due)
         state.pending = None
@@ -248,13 +247,13 @@ class Downtimes:
         self._registry.end(record, ended_at, moment, estimated=estimated)
 
     def _add_minor_stop(self, change: StopChange, moment: Moment, *, estimated: bool = False) -> None:
-        found, self._state.pending, self._state.split = self._state.pending, None, SplitState()
+        findings, self._state.pending, self._state.split = self._state.pending, None, SplitState()
         if not self._rules.report_minor_stops:
             return
         record = DowntimeRecord(
             downtime_id=self._registry.next_id(),
             started_at=change.start,
-            findings=found or DowntimeFindings(),
+            findings=findings or DowntimeFindings(),
             status="closed",
             ended_at=change.end,
             micro_stop=True,

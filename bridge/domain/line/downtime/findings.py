@@ -108,28 +108,28 @@ class DowntimeFindings(Struct):
         if rank >= FindingRank.CULPRIT:
             self._set_culprit(diagnosis.cause_equipment, diagnosis)
             self.maintenance = False  # maintenance before this failure does not explain the stop now
-        elif rank is FindingRank.UNKNOWN and not (attended or self.expected) and self._is_settled(diagnosis):
+        elif rank is FindingRank.UNKNOWN and not (attended or self.expected) and self._is_culprit_repaired(diagnosis):
             self._set_culprit(diagnosis.equipment, diagnosis)  # left stopped, nobody works on it
         self.maintenance = self.maintenance or diagnosis.status == "maintenance"
         self.setup = self.setup or diagnosis.status == "setup"
         self.no_order = self.no_order or diagnosis.status_cause == "no_order"
         self.add_faults(diagnosis.faults)
-        place = self.call_target
-        self.worked_on = place in diagnosis.worked_on or (attended and place not in diagnosis.broken)
+        target = self.call_target
+        self.worked_on = target in diagnosis.worked_on or (attended and target not in diagnosis.broken)
         self.changing = changing
 
     def add_faults(self, notes: tuple[FaultNote, ...] | list[FaultNote]) -> None:
-        known = {(note.code, note.since) for note in self.faults}
-        self.faults += [note for note in notes if (note.code, note.since) not in known]
+        existing = {(note.code, note.since) for note in self.faults}
+        self.faults += [note for note in notes if (note.code, note.since) not in existing]
         del self.faults[MAX_FAULTS:]
 
-    def _is_settled(self, diagnosis: Diagnosis) -> bool:
+    def _is_culprit_repaired(self, diagnosis: Diagnosis) -> bool:
         """Return whether the stop had a culprit that is now repaired."""
         return self.current_culprit is not None and self.current_culprit not in diagnosis.broken
 
     def _set_culprit(self, machine: str | None, diagnosis: Diagnosis) -> None:
         """Set the machine that keeps the line stopped now; another one only if the previous one is repaired."""
-        assert machine is not None, "its rank says that there is one, and a line that stands has one that stopped"
+        assert machine is not None, "this rank has a culprit, and a stopped line a machine that stopped"
         if machine == self.cause_equipment:
             self.further = None
         elif machine != self.current_culprit and self.current_culprit not in diagnosis.broken:

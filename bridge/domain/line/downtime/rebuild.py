@@ -4,7 +4,6 @@ A downtime that is over is reported closed, with its true times, and raises no c
 true start; the wait for its call counts from there.
 """
 
-import math
 from collections.abc import Sequence
 
 from bridge.domain import plant
@@ -16,7 +15,14 @@ from bridge.domain.line.downtime.record import DowntimeRecord
 from bridge.domain.line.downtime.registry import DowntimesState
 from bridge.domain.line.downtime.split import SplitState
 from bridge.domain.line.downtime.stop_tracker import StopChange, StopChangeKind
-from bridge.domain.line.downtime.timeline import DOWN_PHASES, Observation, ReplayedStop, Timeline
+from bridge.domain.line.downtime.timeline import (
+    DOWN_PHASES,
+    Observation,
+    ReplayedStop,
+    Timeline,
+    find_downtime_end,
+    find_next_downtime,
+)
 from bridge.domain.line.output.oee_state import TimeStretch
 from bridge.domain.line.output.oee_window import TimeClass
 from bridge.domain.reports import Moment
@@ -49,68 +55,75 @@ class RebuildableDowntimes(Downtimes):
 
         Returns the end of the downtime that was open until now, if it proves to be over.
         """
-        stops, over = timeline.changes, None
-        for index, each in enumerate(stops):
-            match each.change.kind:
+        stops, end_of_open = timeline.changes, None
+        for index, stop in enumerate(stops):
+            match stop.change.kind:
                 case StopChangeKind.MINOR:
-                    if not self._opened_within(each.change.start, each.change.end):
-                        self._state.pending = self._judge_stop(each.observations, changeover_since=changeover_since)[0]
-                        self._add_minor_stop(each.change, moment, estimated=True)
-                    over = self._retract_parts(each.change, before=_next_downtime(stops[index:]), moment=moment) or over
+                    if not self._opened_within(stop.change.start, stop.change.end):
+                        self._state.pending = self._judge_stop(stop.observations, changeover_since=changeover_since)[0]
+                        self._add_minor_stop(stop.change, moment, estimated=True)
+                    end_of_open = (
+                        self._retract_parts(stop.change, before=find_next_downtime(stops[index:]), moment=moment)
+                        or end_of_open
+                    )
                 case StopChangeKind.CROSSED:
-                    known = timeline.is_known_since(each.change.start)
-                    ended = _end_of(stops[index:])
-                    over = (
-                        self._apply_crossed(each, ended, known=known, changeover_since=changeover_since, moment=moment)
-                        or over
+                    fully_known = timeline.is_known_since(stop.change.start)
+                    ended = find_downtime_end(stops[index:])
+                    end_of_open = (
+                        self._apply_crossed(
+                            stop, ended, fully_known=fully_known, changeover_since=changeover_since, moment=moment
+                        )
+                        or end_of_open
                     )
                 case StopChangeKind.ENDED if not any(
-                    before.change.kind is StopChangeKind.CROSSED for before in stops[:index]
+                    earlier.change.kind is StopChangeKind.CROSSED for earlier in stops[:index]
                 ):
-                    ends = self._end_downtime(
-                        each.observations, each.change, open_before, changeover_since=changeover_since, moment=moment
+                    has_ended = self._end_downtime(
+                        stop.observations, stop.change, open_before, changeover_since=changeover_since, moment=moment
                     )
-                    over = each.change if ends else None
+                    end_of_open = stop.change if has_ended else None
                 case StopChangeKind.ENDED:
                     pass  # reported with its CROSSED change
-        lasts = timeline.observations
+        current_stop = timeline.observations
         if not stops:  # the downtime open before the absence lasts
-            self._replay_findings(lasts, until=moment.at, changeover_since=changeover_since, moment=moment)
-        over = self._retract_unfounded(timeline, moment) or over
+            self._replay_findings(current_stop, until=moment.at, changeover_since=changeover_since, moment=moment)
+        end_of_open = self._retract_unfounded(timeline, moment) or end_of_open
         if self._state.open is not None and timeline.stops.state.phase not in DOWN_PHASES:
-            over = self._retract(self._state.open, self._state.open.started_at, moment) or over
+            end_of_open = self._retract(self._state.open, self._state.open.started_at, moment) or end_of_open
         if self._state.open is None:
             self._state.pending, self._state.split = (
-                self._judge_stop(lasts, changeover_since=changeover_since) if lasts else (None, SplitState())
+                self._judge_stop(current_stop, changeover_since=changeover_since)
+                if current_stop
+                else (None, SplitState())
             )
-        return over
+        return end_of_open
 
     def add_lost_time(
         self, timeline: Timeline, moved: Sequence[TimeStretch], *, changeover_since: Millis | None, moment: Moment
     ) -> None:
         """Assign lost time that became known afterwards to downtimes, where none covers it yet."""
-        for start, end in self._uncovered_spans([each for each in moved if each.time_class is TimeClass.DOWN]):
+        for start, end in self._uncovered_spans([stretch for stretch in moved if stretch.time_class is TimeClass.DOWN]):
             if self._registry.extend(start, end, moment):
                 continue
-            seen = next(
-                (each.observations for each in timeline.changes if each.change.end > start and each.observations),
+            observations = next(
+                (stop.observations for stop in timeline.changes if stop.change.end > start and stop.observations),
                 timeline.observations,
             )
-            found, turn = self._judge_stop(seen, changeover_since=changeover_since)
-            self._add(start, end, found, changeover=changeover_since is not None and turn.changeover, moment=moment)
+            findings, split = self._judge_stop(observations, changeover_since=changeover_since)
+            self._add(start, end, findings, changeover=changeover_since is not None and split.changeover, moment=moment)
 
     def _uncovered_spans(self, lost: Sequence[TimeStretch]) -> list[tuple[Millis, Millis]]:
         """Return the spans that no downtime covers."""
         parts: list[tuple[Millis, Millis]] = []
-        for each in sorted(lost, key=lambda each: each.start):
-            if parts and parts[-1][1] == each.start:
-                parts[-1] = parts[-1][0], each.end
+        for stretch in sorted(lost, key=lambda stretch: stretch.start):
+            if parts and parts[-1][1] == stretch.start:
+                parts[-1] = parts[-1][0], stretch.end
             else:
-                parts.append((each.start, each.end))
+                parts.append((stretch.start, stretch.end))
         for record in self._registry.kept_downtimes():
             since, until = record.started_at, record.ended_at
-            cut = [(max(start, until), end) for start, end in parts] if until is not None else []
-            parts = [(start, min(end, since)) for start, end in parts] + cut
+            later_parts = [(max(start, until), end) for start, end in parts] if until is not None else []
+            parts = [(start, min(end, since)) for start, end in parts] + later_parts
             parts = sorted({(start, end) for start, end in parts if start < end})
         return parts
 
@@ -119,11 +132,13 @@ class RebuildableDowntimes(Downtimes):
         stop: ReplayedStop,
         ended: StopChange | None,
         *,
-        known: bool,
+        fully_known: bool,
         changeover_since: Millis | None,
         moment: Moment,
     ) -> StopChange | None:
-        """Report a downtime that is over, or open the one that lasts; `known`: no time since its start is unknown.
+        """Report a downtime that is over, or open the one that lasts.
+
+        `fully_known`: no time since its start is unknown.
 
         Returns the end of the one that was opened meanwhile because the line was assumed stopped.
         """
@@ -137,30 +152,34 @@ class RebuildableDowntimes(Downtimes):
                     stop.observations, until=moment.at, changeover_since=changeover_since, moment=moment
                 )
                 return None
-            ends = self._end_downtime(
+            has_ended = self._end_downtime(
                 stop.observations, ended, opened.downtime_id, changeover_since=changeover_since, moment=moment
             )
-            return ended if ends else None
-        found, turn = self._judge_stop(stop.observations, changeover_since=changeover_since)
+            return ended if has_ended else None
+        findings, split = self._judge_stop(stop.observations, changeover_since=changeover_since)
         if ended is not None:
             self._add(
-                start, ended.start, found, changeover=changeover_since is not None and turn.changeover, moment=moment
+                start,
+                ended.start,
+                findings,
+                changeover=changeover_since is not None and split.changeover,
+                moment=moment,
             )
             return None
         mistaken = state.open  # opened before this stop began: the line has run since
-        over = None if mistaken is None else self._retract(mistaken, mistaken.started_at, moment)
+        end_of_open = None if mistaken is None else self._retract(mistaken, mistaken.started_at, moment)
         if state.open is None:
-            state.pending, state.split = found, turn
-            self._open(stop.change, changeover=changeover_since is not None, moment=moment, unwatched=not known)
+            state.pending, state.split = findings, split
+            self._open(stop.change, changeover=changeover_since is not None, moment=moment, unwatched=not fully_known)
             self._complete_due(moment.at, moment)
-        return over
+        return end_of_open
 
     def _opened_within(self, start: Millis, end: Millis | None) -> list[DowntimeRecord]:
         """Return the downtimes opened while the line was assumed stopped, whatever their status now."""
         return [
-            each
-            for each in self._registry.kept_downtimes()
-            if start <= each.started_at and (end is None or each.started_at < end)
+            record
+            for record in self._registry.kept_downtimes()
+            if start <= record.started_at and (end is None or record.started_at < end)
         ]
 
     def _retract_parts(self, minor: StopChange, *, before: Millis | None, moment: Moment) -> StopChange | None:
@@ -168,19 +187,19 @@ class RebuildableDowntimes(Downtimes):
 
         A part that began when the line was already running gets zero length.
         """
-        over, parts = None, self._opened_within(minor.start, before)
-        ends = [*(min(each.started_at, minor.end) for each in parts[1:]), minor.end]
+        end_of_open, parts = None, self._opened_within(minor.start, before)
+        ends = [*(min(part.started_at, minor.end) for part in parts[1:]), minor.end]
         for part, ended_at in zip(parts, ends, strict=False):
-            over = self._retract(part, max(part.started_at, ended_at), moment) or over
-        return over
+            end_of_open = self._retract(part, max(part.started_at, ended_at), moment) or end_of_open
+        return end_of_open
 
     def _retract_unfounded(self, timeline: Timeline, moment: Moment) -> StopChange | None:
         """Report downtimes that began since `timeline` did, but are not in it, as minor stops of zero length."""
-        over, spans = None, _downtime_spans(timeline)
+        end_of_open, spans = None, timeline.downtime_spans()
         for record in self._opened_within(timeline.since, None):
             if not any(start <= record.started_at < end for start, end in spans):
-                over = self._retract(record, record.started_at, moment) or over
-        return over
+                end_of_open = self._retract(record, record.started_at, moment) or end_of_open
+        return end_of_open
 
     def _retract(self, record: DowntimeRecord, ended_at: Millis, moment: Moment) -> StopChange | None:
         """Report a downtime that proves to be none as a minor stop; a confirmed one stays unchanged."""
@@ -194,11 +213,11 @@ class RebuildableDowntimes(Downtimes):
         self._registry.amend(record, moment, estimated=True)
         return None
 
-    def _add(self, start: Millis, end: Millis, found: DowntimeFindings, *, changeover: bool, moment: Moment) -> None:
+    def _add(self, start: Millis, end: Millis, findings: DowntimeFindings, *, changeover: bool, moment: Moment) -> None:
         record = DowntimeRecord(
             downtime_id=self._registry.next_id(),
             started_at=start,
-            findings=found,
+            findings=findings,
             changeover=changeover,
             status="closed",
             ended_at=end,
@@ -215,7 +234,7 @@ class RebuildableDowntimes(Downtimes):
         moment: Moment,
     ) -> bool:
         """End the downtime of a stop, and its split parts; return False if the shift already ended it."""
-        ended_at, opened = ended.start, self._state.open
+        ended_at, open_before = ended.start, self._state.open
         self._replay_findings(observations, until=ended_at, changeover_since=changeover_since, moment=moment)
         if self._state.open is not None and self._state.open.started_at < ended_at:
             self._close(ended_at, moment, estimated=True)
@@ -224,7 +243,7 @@ class RebuildableDowntimes(Downtimes):
             self._retract(self._state.open, self._state.open.started_at, moment)
         if downtime_id is not None:
             self._registry.correct_end(downtime_id, ended_at, moment)
-        return opened is not None
+        return open_before is not None
 
     def _replay_findings(
         self, observations: Sequence[Observation], *, until: Millis, changeover_since: Millis | None, moment: Moment
@@ -233,57 +252,37 @@ class RebuildableDowntimes(Downtimes):
         if self._state.open is None:
             return
         changeover = changeover_since is not None and self._state.split.changing  # one from before; else it is current
-        began = self._state.open.started_at
-        for index, each in enumerate(observations):
-            self._complete_due(min(each.at, until), moment)
-            if any(following.at < began for following in observations[index + 1 : index + 2]):
+        started_at = self._state.open.started_at
+        for index, observation in enumerate(observations):
+            self._complete_due(min(observation.at, until), moment)
+            if any(following.at < started_at for following in observations[index + 1 : index + 2]):
                 continue  # observed of the previous part, which a changeover ended at once
-            if each.diagnosis is None or each.at >= until:
+            if observation.diagnosis is None or observation.at >= until:
                 continue
-            if each.diagnosis.status != "offline":
-                self._observe_stop(each.diagnosis, changeover=changeover, at=each.at, moment=moment)
-            elif not each.diagnosis.stands:
+            if observation.diagnosis.status != "offline":
+                self._observe_stop(observation.diagnosis, changeover=changeover, at=observation.at, moment=moment)
+            elif not observation.diagnosis.known_stopped:
                 self._drop_split()  # the pending switch is not known to last
         self._complete_due(until, moment)
 
     def _complete_due(self, until: Millis, moment: Moment) -> None:
-        record, turn = self._state.open, self._state.split
-        if record is not None and turn.since is not None and turn.since + self._micro_ms <= until:
-            self._complete_split(record, turn, moment, unwatched=record.unwatched)
+        record, split = self._state.open, self._state.split
+        if record is not None and split.since is not None and split.since + self._micro_ms <= until:
+            self._complete_split(record, split, moment, unwatched=record.unwatched)
 
     def _judge_stop(
         self, observations: Sequence[Observation], *, changeover_since: Millis | None
     ) -> tuple[DowntimeFindings, SplitState]:
         """Return the findings and the split state that follow from a stop's observations."""
-        past = RebuildableDowntimes(DowntimesState(), reasons=self._reasons, spec=self._spec, emitter=self._emitter)
+        scratch = RebuildableDowntimes(DowntimesState(), reasons=self._reasons, spec=self._spec, emitter=self._emitter)
         changeover = False
-        for each in observations:
-            if each.diagnosis is not None and each.diagnosis.status != "offline":
+        for observation in observations:
+            if observation.diagnosis is not None and observation.diagnosis.status != "offline":
                 if changeover_since is not None:
-                    changeover = changeover or each.at > changeover_since or each.diagnosis.status == "setup"
-                past._observe_stop(each.diagnosis, changeover=changeover, at=each.at, moment=Moment(at=each.at))
-        return past._state.pending or DowntimeFindings(), past._state.split
-
-
-def _end_of(stops: Sequence[ReplayedStop]) -> StopChange | None:
-    """Return the end of the downtime that the first stop opened; None while it lasts."""
-    return next((each.change for each in stops if each.change.kind is StopChangeKind.ENDED), None)
-
-
-def _next_downtime(stops: Sequence[ReplayedStop]) -> Millis | None:
-    """Return when the first downtime among these stops began."""
-    return next((each.change.start for each in stops if each.change.kind is StopChangeKind.CROSSED), None)
-
-
-def _downtime_spans(timeline: Timeline) -> list[tuple[Millis, float]]:
-    """Return the spans of downtimes; one from before the timeline begins with it."""
-    began: Millis | None = timeline.since
-    spans: list[tuple[Millis, float]] = []
-    for change in (each.change for each in timeline.changes):
-        if change.kind is StopChangeKind.CROSSED:
-            began = change.start
-        elif change.kind is StopChangeKind.ENDED and began is not None:
-            spans.append((began, change.start))
-            began = None
-    lasts = timeline.stops.state.phase in DOWN_PHASES
-    return [*spans, (began, math.inf)] if lasts and began is not None else spans
+                    changeover = (
+                        changeover or observation.at > changeover_since or observation.diagnosis.status == "setup"
+                    )
+                scratch._observe_stop(
+                    observation.diagnosis, changeover=changeover, at=observation.at, moment=Moment(at=observation.at)
+                )
+        return scratch._state.pending or DowntimeFindings(), scratch._state.split

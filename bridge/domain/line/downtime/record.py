@@ -86,8 +86,8 @@ def call_reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.Downti
 
 def is_breakdown(record: DowntimeRecord, reason: plant.DowntimeReason | None) -> bool:
     """Return whether a failure is known to be the cause, from the machines or from a person."""
-    known = record.classified is not None or record.findings.is_breakdown
-    return known and category_of(record, reason) in ("unplanned", "maintenance")
+    has_cause = record.classified is not None or record.findings.is_breakdown
+    return has_cause and category_of(record, reason) in ("unplanned", "maintenance")
 
 
 def category_of(record: DowntimeRecord, reason: plant.DowntimeReason | None) -> DowntimeCategory:

@@ -3,6 +3,7 @@
 from msgspec import Struct, field
 
 from bridge.domain import plant
+from bridge.domain.bounded import drop_oldest
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import Downtime
 from bridge.domain.events import EventType, Millis, Priority, Standing
@@ -64,8 +65,7 @@ class DowntimeRegistry:
         """Keep and emit a downtime that has ended; `estimated`: it, or its end, was not observed."""
         closed = self._state.closed
         closed[record.downtime_id] = record
-        while len(closed) > MAX_CLOSED_DOWNTIMES:
-            del closed[next(iter(closed))]
+        drop_oldest(closed, limit=MAX_CLOSED_DOWNTIMES)
         self._emit(record, moment, standing=Standing.CLOSED, estimated=estimated)
 
     def amend(self, record: DowntimeRecord, moment: Moment, *, estimated: bool = False) -> None:
@@ -85,7 +85,7 @@ class DowntimeRegistry:
         first = self._state.closed.get(downtime_id)
         if first is None:
             return
-        parts = [each for each in self.kept_downtimes() if first.started_at <= each.started_at < ended_at]
+        parts = [part for part in self.kept_downtimes() if first.started_at <= part.started_at < ended_at]
         record = parts[-1] if parts else first
         if record.status == "closed" and record.ended_at != ended_at:
             record.ended_at = ended_at
@@ -96,16 +96,13 @@ class DowntimeRegistry:
         if record.status == "confirmed" or record.started_at == started_at:
             return
         record.started_at = started_at
-        if record is self._state.open:
-            self.revise(record, moment)
-        else:
-            self.amend(record, moment, estimated=True)
+        self._emit_correction(record, moment)
 
     def kept_downtimes(self) -> list[DowntimeRecord]:
         """Return the kept downtimes, oldest first, without minor stops."""
         opened = self._state.open
-        found = [*self._state.closed.values(), *([] if opened is None else [opened])]
-        return sorted((each for each in found if not each.micro_stop), key=lambda each: each.started_at)
+        records = [*self._state.closed.values(), *([] if opened is None else [opened])]
+        return sorted((record for record in records if not record.micro_stop), key=lambda record: record.started_at)
 
     def extend(self, start: Millis, end: Millis, moment: Moment) -> bool:
         """Extend an adjacent, unconfirmed downtime by [start, end); return whether there is one."""
@@ -113,12 +110,15 @@ class DowntimeRegistry:
             if record.status != "confirmed" and start in (record.ended_at, record.started_at - (end - start)):
                 record.started_at = min(record.started_at, start)
                 record.ended_at = None if record.ended_at is None else max(record.ended_at, end)
-                if record is self._state.open:
-                    self.revise(record, moment)
-                else:
-                    self.amend(record, moment, estimated=True)
+                self._emit_correction(record, moment)
                 return True
         return False
+
+    def _emit_correction(self, record: DowntimeRecord, moment: Moment) -> None:
+        if record is self._state.open:
+            self.revise(record, moment)
+        else:
+            self.amend(record, moment, estimated=True)
 
     def _prioritize(self, record: DowntimeRecord) -> None:
         category = category_of(record, reason_of(record, self._reasons))

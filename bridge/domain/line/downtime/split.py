@@ -55,12 +55,12 @@ class SplitState(Struct, rename={"findings": "found", "carried_machine": "carrie
 
     def complete(self) -> tuple[Millis, DowntimeFindings]:
         """Complete the pending switch; return when it began, and the findings since."""
-        assert self.since is not None, "only a turn that began is completed"
-        since, found = self.since, self.findings or DowntimeFindings()
+        assert self.since is not None, "only a pending switch is completed"
+        since, findings = self.since, self.findings or DowntimeFindings()
         self.changeover, self.since, self.findings = not self.changeover, None, None
         self.within = self.changing and not self.changeover
         self.carried_machine = None
-        return since, found
+        return since, findings
 
 
 def _is_broken(diagnosis: Diagnosis) -> bool:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Literal
 
+from msgspec import Struct
+
 from bridge.domain.event_data import DowntimeCause, FaultNote, Status, StatusCause
 
 Side = Literal["upstream", "downstream"]
@@ -26,8 +28,7 @@ DOWNTIME_CAUSE: Final[dict[StatusCause | None, DowntimeCause]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MachineView:
+class MachineView(Struct, frozen=True, kw_only=True, rename={"known_stopped": "stands"}):
     """One machine as input to its line's diagnosis; sequences of views are in flow order."""
 
     equipment: str
@@ -37,7 +38,7 @@ class MachineView:
     faults: tuple[FaultNote, ...]
     decides: bool  # the constraint, or a critical machine
     broken: bool = False  # stopped by a fault, in any mode, or by itself; if offline: as last seen
-    stands: bool = False  # offline, and known to have been stopped until then
+    known_stopped: bool = False  # offline, and known to have been stopped until then
 
     @property
     def attended(self) -> bool:
@@ -53,11 +54,11 @@ class StopCause:
     machine: MachineView | None = None
 
 
-class _Encounter(Enum):
+class _WalkStep(Enum):
     """The effect of a machine on the walk."""
 
     CULPRIT = auto()
-    ACCUSES = auto()  # in fault, and its fault blames a machine further on
+    BLAMES_FURTHER = auto()  # in fault, and its fault blames a machine further on
     WAITS = auto()
     ENDS = auto()  # runs, is stopped by plan, or waits for the other side: the cause is not beyond it
 
@@ -77,42 +78,42 @@ def find_culprit(flow: Sequence[MachineView], stopped: MachineView) -> StopCause
             own = stopped if stopped.status == "fault" else None
             return StopCause(cause=cause, machine=_walk(sides[cause], cause)[0] or own)
         case _:
-            return _nearest(sides)
+            return _nearest_culprit(sides)
 
 
-def _nearest(sides: dict[Side, Sequence[MachineView]]) -> StopCause:
+def _nearest_culprit(sides: dict[Side, Sequence[MachineView]]) -> StopCause:
     """Return the nearer culprit of either side, with that side as the cause; upstream if both are as near."""
-    found = {side: _walk(machines, side) for side, machines in sides.items()}
-    near = min(found, key=lambda side: found[side][1])  # the first of equals is upstream
-    culprit = found[near][0]
-    return StopCause(cause="unknown") if culprit is None else StopCause(cause=near, machine=culprit)
+    culprits = {side: _walk(machines, side) for side, machines in sides.items()}
+    nearest = min(culprits, key=lambda side: culprits[side][1])  # the first of equals is upstream
+    culprit = culprits[nearest][0]
+    return StopCause(cause="unknown") if culprit is None else StopCause(cause=nearest, machine=culprit)
 
 
 def _walk(machines: Iterable[MachineView], side: Side) -> tuple[MachineView | None, float]:
     """Return the culprit on a side and its distance in machines; (None, infinity) if there is none."""
-    accuser: tuple[MachineView | None, float] = (None, float("inf"))
+    fallback: tuple[MachineView | None, float] = (None, float("inf"))
     for distance, machine in enumerate(machines, start=1):
-        match _encounter_of(machine, side):
-            case _Encounter.CULPRIT:
+        match _walk_step_at(machine, side):
+            case _WalkStep.CULPRIT:
                 return machine, distance
-            case _Encounter.ACCUSES:
-                accuser = accuser if accuser[0] is not None else (machine, distance)
-            case _Encounter.WAITS:
+            case _WalkStep.BLAMES_FURTHER:
+                fallback = fallback if fallback[0] is not None else (machine, distance)
+            case _WalkStep.WAITS:
                 continue
-            case _Encounter.ENDS:
+            case _WalkStep.ENDS:
                 break
-    return accuser
+    return fallback
 
 
-def _encounter_of(machine: MachineView, side: Side) -> _Encounter:
+def _walk_step_at(machine: MachineView, side: Side) -> _WalkStep:
     cause = DOWNTIME_CAUSE[machine.cause]
     if machine.attended:
-        return _Encounter.CULPRIT
+        return _WalkStep.CULPRIT
     if machine.status == "fault":
-        return _Encounter.ACCUSES if cause == side else _Encounter.CULPRIT
+        return _WalkStep.BLAMES_FURTHER if cause == side else _WalkStep.CULPRIT
     if machine.status in ("stopped", "idle"):
         if cause == "internal":
-            return _Encounter.CULPRIT
-        return _Encounter.WAITS if cause in (side, "unknown") else _Encounter.ENDS
+            return _WalkStep.CULPRIT
+        return _WalkStep.WAITS if cause in (side, "unknown") else _WalkStep.ENDS
     # nothing is known of an offline machine
-    return _Encounter.WAITS if machine.status == "offline" else _Encounter.ENDS
+    return _WalkStep.WAITS if machine.status == "offline" else _WalkStep.ENDS

@@ -102,12 +102,12 @@ class StopTracker:
 
     def feed(self, signal: Signal, *, at: Millis) -> StopChange | None:
         state = self.state
-        phase, step = NEXT[state.phase, signal]
+        phase, action = NEXT[state.phase, signal]
         mark, skipped = state.mark, state.skipped
         state.phase, state.signal = phase, signal
-        if step is not StopAction.KEEP:
-            state.mark, state.skipped = (at if step is StopAction.MARK else None), 0
-        match step:
+        if action is not StopAction.KEEP:
+            state.mark, state.skipped = (at if action is StopAction.MARK else None), 0
+        match action:
             case StopAction.KEEP | StopAction.DROP | StopAction.MARK:
                 return None
             case StopAction.MINOR:
@@ -122,8 +122,8 @@ class StopTracker:
         """Return when the stop becomes a downtime, or when the restart ends one."""
         if self.state.mark is None:
             return None
-        lasts = self.micro_ms if self.state.phase is StopPhase.STOPPING else self.restart_ms
-        return self.state.mark + self.state.skipped + lasts
+        duration = self.micro_ms if self.state.phase is StopPhase.STOPPING else self.restart_ms
+        return self.state.mark + self.state.skipped + duration
 
     def fire(self, *, at: Millis) -> StopChange | None:
         """Apply the deadline that has passed; `at` may be later if a changed plant file moved it to the past."""

@@ -3,6 +3,7 @@
 The rules are those of `stop_tracker` and `oee`, applied to signals that are all known beforehand. Nothing is emitted.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -69,9 +70,9 @@ class Timeline:
         """Advance to `until`, firing the deadlines on the way."""
         while (due := self.stops.next_deadline()) is not None and due <= until:
             at = max(due, self.at)  # a changed plant file may have moved it to the past
-            self._spend(at)
+            self._add_segment(at)
             self._apply_stop_change(self.stops.fire(at=at))
-        self._spend(until)
+        self._add_segment(until)
 
     def feed(self, observation: Observation) -> None:
         self.advance(observation.at)
@@ -84,9 +85,22 @@ class Timeline:
 
     def is_known_since(self, start: Millis) -> bool:
         """Return whether no time after `start` is unknown."""
-        return not any(each.time_class is TimeClass.UNKNOWN and each.end > start for each in self.segments)
+        return not any(segment.time_class is TimeClass.UNKNOWN and segment.end > start for segment in self.segments)
 
-    def _spend(self, until: Millis) -> None:
+    def downtime_spans(self) -> list[tuple[Millis, float]]:
+        """Return the spans of the downtimes; one from before the timeline begins with it."""
+        started_at: Millis | None = self.since
+        spans: list[tuple[Millis, float]] = []
+        for change in (stop.change for stop in self.changes):
+            if change.kind is StopChangeKind.CROSSED:
+                started_at = change.start
+            elif change.kind is StopChangeKind.ENDED and started_at is not None:
+                spans.append((started_at, change.start))
+                started_at = None
+        is_down = self.stops.state.phase in DOWN_PHASES
+        return [*spans, (started_at, math.inf)] if is_down and started_at is not None else spans
+
+    def _add_segment(self, until: Millis) -> None:
         if until > self.at:
             self.segments.append(Segment(self.at, until, time_class_of(self.stops.state)))
             self.at = until
@@ -108,6 +122,16 @@ class Timeline:
                 segment.time_class = new
 
 
+def find_downtime_end(stops: Sequence[ReplayedStop]) -> StopChange | None:
+    """Return the end of the downtime that the first stop opened; None while it lasts."""
+    return next((stop.change for stop in stops if stop.change.kind is StopChangeKind.ENDED), None)
+
+
+def find_next_downtime(stops: Sequence[ReplayedStop]) -> Millis | None:
+    """Return when the first downtime among these stops began."""
+    return next((stop.change.start for stop in stops if stop.change.kind is StopChangeKind.CROSSED), None)
+
+
 def time_class_of(state: StopState) -> TimeClass:
     """Return the class of the time that passes in this state."""
     match state.signal:
@@ -120,12 +144,12 @@ def time_class_of(state: StopState) -> TimeClass:
 
 
 def build_timeline(
-    stops: StopTracker, before: list[Segment], signals: Sequence[Observation], *, start: Millis, until: Millis
+    stops: StopTracker, segments: list[Segment], observations: Sequence[Observation], *, start: Millis, until: Millis
 ) -> Timeline:
     """Replay [start, until) after the segments `before`. `stops` has the state at `start` and is not changed."""
-    again = StopTracker(replace(stops.state), stops.micro_ms, stops.restart_ms)
-    timeline = Timeline(again, start, before)
-    for known in signals:
-        timeline.feed(known)
+    replayed = StopTracker(replace(stops.state), stops.micro_ms, stops.restart_ms)
+    timeline = Timeline(replayed, start, segments)
+    for observation in observations:
+        timeline.feed(observation)
     timeline.advance(until)
     return timeline

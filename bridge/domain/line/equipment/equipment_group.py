@@ -34,15 +34,15 @@ class EquipmentGroup:
     ) -> None:
         self._spec = spec
         self.machines = {
-            each.id: Machine(
-                state := states.setdefault(each.id, EquipmentState()),
-                spec=each,
+            config.id: Machine(
+                state := states.setdefault(config.id, EquipmentState()),
+                spec=config,
                 rules=rules,
-                device=Device(state.device, each, zone),
+                device=Device(state.device, config, zone),
                 emitter=emitter,
-                decides=_decides(each, spec),
+                decides=_is_deciding(config, spec),
             )
-            for each in spec.equipment
+            for config in spec.equipment
         }
         self._plcs = [machine for machine in self.machines.values() if machine.spec.kind == "plc"]
         self._views = {name: machine.view() for name, machine in self.machines.items()}
@@ -73,17 +73,17 @@ class EquipmentGroup:
 
     @property
     def product(self) -> str | None:
-        """The product reported by the constraint, else by the last machine in the flow: there pieces come out."""
+        """The product reported by the constraint, else by the last machine in the flow, where pieces leave the line."""
         constraint = [machine for machine in self._plcs if machine.spec.id == self._spec.constraint]
-        said = (machine.state.product for machine in (*constraint, *reversed(self._plcs)))
-        return next((product for product in said if product is not None), None)
+        products = (machine.state.product for machine in (*constraint, *reversed(self._plcs)))
+        return next((product for product in products if product is not None), None)
 
     def status_key(
         self, diagnosis: Diagnosis, *, scheduled: bool, product: str | None, job_id: str | None, ineffective: bool
     ) -> StatusKey:
         """Return the line's status as dashboards see it; `ineffective`: of the source that reports for the line."""
-        decider = self.deciding_machine
-        face = StatusKey(
+        deciding = self.deciding_machine
+        key = StatusKey(
             status=diagnosis.status,
             scheduled=scheduled,
             cause=diagnosis.status_cause,
@@ -92,14 +92,14 @@ class EquipmentGroup:
             job_id=job_id,
             ineffective=ineffective,
         )
-        if decider is None:
-            return face
-        state = decider.state
+        if deciding is None:
+            return key
+        state = deciding.state
         return replace(
-            face,
+            key,
             stale=state.stale,
             estimated=(state.reported is not None and state.reported.estimated) or state.unwatched_since is not None,
-            ineffective=ineffective or decider.device.is_ineffective,
+            ineffective=ineffective or deciding.device.is_ineffective,
         )
 
     def speed(self) -> Speed:
@@ -128,7 +128,11 @@ class EquipmentGroup:
 
     def mark_offline(self, at: Millis) -> list[Machine]:
         """Mark machines offline whose silence has reached its limit; return them."""
-        silent = [each for each in self.machines.values() if (due := each.silence_deadline()) is not None and due <= at]
+        silent = [
+            machine
+            for machine in self.machines.values()
+            if (due := machine.silence_deadline()) is not None and due <= at
+        ]
         for machine in silent:
             machine.mark_offline()
         return silent
@@ -150,13 +154,17 @@ class EquipmentGroup:
         return [machine for machine in self.machines.values() if machine.device.mark_ineffective(at)]
 
     def next_deadline(self) -> Millis | None:
-        found = (
+        deadlines = (
             at
-            for each in self.machines.values()
-            for at in (each.silence_deadline(), each.device.ineffective_at(), each.status_emitter.next_deadline())
+            for machine in self.machines.values()
+            for at in (
+                machine.silence_deadline(),
+                machine.device.ineffective_at(),
+                machine.status_emitter.next_deadline(),
+            )
             if at is not None
         )
-        return min(found, default=None)
+        return min(deadlines, default=None)
 
     def fire(self, moment: Moment) -> None:
         """Emit the delayed speed changes that are due."""
@@ -167,7 +175,7 @@ class EquipmentGroup:
         return diagnose([self._views[machine.spec.id] for machine in self._plcs])
 
 
-def _decides(machine: plant.EquipmentConfig, spec: plant.LineConfig) -> bool:
+def _is_deciding(machine: plant.EquipmentConfig, spec: plant.LineConfig) -> bool:
     if spec.constraint is not None:
         return machine.id == spec.constraint
     return machine.id in spec.critical if spec.critical else machine.kind == "plc"

@@ -67,16 +67,16 @@ def update_faults(faults: Faults, body: StateReport, catalogue: Iterable[plant.F
     """
     by_bit = {fault.bit: fault for fault in catalogue if fault.bit is not None}
     by_code = {fault.code: fault for fault in catalogue}
-    said = [
+    reported = [
         by_bit.get(bit) or plant.FaultDefinition(code=f"bit{bit}", text=f"Fault bit {bit}")
         for bit in parse_fault_bits(body.fault_bits)
     ]
-    said += [by_code.get(code) or plant.FaultDefinition(code=code, text=code) for code in body.fault_codes or ()]
-    real = {fault.code: fault for fault in said if fault.kind == "fault"}
-    kept = [fault for fault in faults.active if fault.code in real]
-    known = {fault.code for fault in kept}
-    came = [_activate(fault, at) for code, fault in real.items() if code not in known]
-    faults.active = [*kept, *came][:MAX_ACTIVE]
+    reported += [by_code.get(code) or plant.FaultDefinition(code=code, text=code) for code in body.fault_codes or ()]
+    actual = {fault.code: fault for fault in reported if fault.kind == "fault"}
+    kept = [fault for fault in faults.active if fault.code in actual]
+    kept_codes = {fault.code for fault in kept}
+    new = [_activate(fault, at) for code, fault in actual.items() if code not in kept_codes]
+    faults.active = [*kept, *new][:MAX_ACTIVE]
     if faults.first_out_fault is None:
         first = next((fault for fault in faults.active if fault.stops), None)
         if first is not None:

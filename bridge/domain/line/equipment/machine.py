@@ -65,7 +65,7 @@ class Machine:
 
     def apply_state(self, body: StateReport, *, moment: Moment, retained: bool) -> None:
         meaning = self._interpret_state(body)
-        assert not isinstance(meaning, Disposition), "refused before"
+        assert not isinstance(meaning, Disposition), "validate_state was called before"
         update_faults(self.state.faults, body, self.spec.faults, at=moment.happened_at)
         self.state.reported = ReportedState(
             status=meaning[0],
@@ -109,42 +109,42 @@ class Machine:
 
     def apply_counts(self, body: CountsReport, *, moment: Moment) -> CountedPieces:
         """Judge each counter by the counter table; pieces made while the state was unknown prove that it runs."""
-        rule = machine_counters.limits_of(self.spec, self._rules, modulus=body.modulus)
-        heard_again_at = self._heard_again(moment)
-        counted = machine_counters.apply_counts(self.state.registers, body, limits=rule, moment=moment)
+        limits = machine_counters.limits_of(self.spec, self._rules, modulus=body.modulus)
+        first_report_at = self._first_report_since_loss(moment)
+        counted = machine_counters.apply_counts(self.state.registers, body, limits=limits, moment=moment)
         doubtful = counted.doubtful_pieces(counted.doubtful)
         self.state.pieces_released = min(self.state.pieces_released + doubtful.released, MAX_DOUBTFUL_PIECES)
         self.state.pieces_refused = min(self.state.pieces_refused + doubtful.refused, MAX_DOUBTFUL_PIECES)
-        if any(delta > 0 for delta in counted.deltas.values()) and self._is_proof_of_running(counted, heard_again_at):
+        if any(delta > 0 for delta in counted.deltas.values()) and self._is_proof_of_running(counted, first_report_at):
             self.state.reported = ReportedState(status="running", cause=None, estimated=True)
             self._mark_known()
         self.state.stale = False
         return counted
 
-    def _is_proof_of_running(self, counted: CountedPieces, heard_again_at: Millis | None) -> bool:
+    def _is_proof_of_running(self, counted: CountedPieces, first_report_at: Millis | None) -> bool:
         """Return whether pieces prove that an offline machine runs: not if they may have been made in an absence.
 
         A queue emptied after an absence holds pieces from the absence, and so may the first report behind it.
         """
-        if self.status[0] != "offline" or counted.hid_at is not None:  # hidden since before it was lost
+        if self.status[0] != "offline" or counted.hidden_until is not None:  # hidden since before it was lost
             return False
         if self.state.unwatched_since is None:
             return True
-        return heard_again_at is not None and counted.since >= heard_again_at
+        return first_report_at is not None and counted.since >= first_report_at
 
-    def _heard_again(self, moment: Moment) -> Millis | None:
-        """Return when an earlier report was surely not from an absence, or None; record this one.
+    def _first_report_since_loss(self, moment: Moment) -> Millis | None:
+        """Return when an earlier report arrived that was surely not made in the absence; if none did, judge this one.
 
         A queue empties at once: a report that arrives long enough after the one before it did not wait there.
         """
-        state, seen_at = self.state, self.state.device.last_seen_at
-        lost_at, before = state.unwatched_since, state.first_report_at
-        if lost_at is None or seen_at is None:
+        state, last_seen_at = self.state, self.state.device.last_seen_at
+        lost_at, first_report_at = state.unwatched_since, state.first_report_at
+        if lost_at is None or last_seen_at is None:
             return None
-        if before is not None and before >= lost_at:
-            return before
+        if first_report_at is not None and first_report_at >= lost_at:
+            return first_report_at
         received = moment.received
-        if seen_at >= lost_at and received - seen_at >= MIN_UNQUEUED_GAP_MS:
+        if last_seen_at >= lost_at and received - last_seen_at >= MIN_UNQUEUED_GAP_MS:
             state.first_report_at = received
         return None
 
@@ -198,23 +198,23 @@ class Machine:
 
     @property
     def status(self) -> tuple[Status, StatusCause | None]:
-        said, device = self.state.reported, self.state.device
+        reported, device = self.state.reported, self.state.device
         if device.offline is not None:
             return "offline", None
-        if self.spec.kind == "station" and said is None:
+        if self.spec.kind == "station" and reported is None:
             # a station's only state is its presence
             return ("offline" if device.last_seen_at is None else "idle"), None
-        if said is None:
+        if reported is None:
             return "offline", None
         signals = MachineSignals(
-            word=said.status,
-            word_cause=said.cause,
-            speed=said.speed,
+            word=reported.status,
+            word_cause=reported.cause,
+            speed=reported.speed,
             rated_speed=self.spec.rated_speed,
             running_speed_ratio=self._rules.running_speed_ratio,
-            planned_stop=said.planned_stop,
-            upstream_stop=said.upstream_stop,
-            downstream_stop=said.downstream_stop,
+            planned_stop=reported.planned_stop,
+            upstream_stop=reported.upstream_stop,
+            downstream_stop=reported.downstream_stop,
         )
         return derive_status(signals, self.state.faults)
 
@@ -236,39 +236,39 @@ class Machine:
             faults=() if status == "offline" else tuple(fault.to_fault_note() for fault in faults.active),
             decides=self.decides,
             broken=self.state.lost_while_faulty if status == "offline" else fails,
-            stands=status == "offline" and self.state.lost_while_stopped,
+            known_stopped=status == "offline" and self.state.lost_while_stopped,
         )
 
     def speed(self) -> Speed:
-        said = self.state.reported
-        if said is None:
+        reported = self.state.reported
+        if reported is None:
             return Speed()
         return Speed(
-            speed=said.speed,
-            target_speed=self.spec.rated_speed if said.speed_setpoint is None else said.speed_setpoint,
+            speed=reported.speed,
+            target_speed=self.spec.rated_speed if reported.speed_setpoint is None else reported.speed_setpoint,
             unit=self.spec.speed_unit,
         )
 
     def emit_status(self, *, scheduled: bool, moment: Moment) -> None:
         """Emit this machine's status if it changed; a machine that never reported anything has none."""
-        silent = (
+        never_reported = (
             self.state.device.last_seen_at is None and self.state.reported is None and not self.device.is_ineffective
         )
-        if silent and self.state.status_emitter.status_key is None:
+        if never_reported and self.state.status_emitter.status_key is None:
             return
         status, cause = self.status
-        said = self.state.reported
-        face = StatusKey(
+        reported = self.state.reported
+        key = StatusKey(
             status=status,
             scheduled=scheduled,
             cause=cause,
-            reason_code=None if said is None else said.reason_code,
+            reason_code=None if reported is None else reported.reason_code,
             product=self.state.product,
             stale=self.state.stale,
-            estimated=self.state.unwatched_since is not None or (said is not None and said.estimated),
+            estimated=self.state.unwatched_since is not None or (reported is not None and reported.estimated),
             ineffective=self.device.is_ineffective,
         )
-        self.status_emitter.update(face, self.speed(), moment=moment)
+        self.status_emitter.update(key, self.speed(), moment=moment)
 
     def silence_deadline(self) -> Millis | None:
         """Return when silence will mean offline; None if no limit is set or it is offline already."""

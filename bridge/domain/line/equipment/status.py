@@ -43,10 +43,10 @@ def derive_status(signals: MachineSignals, faults: Faults) -> tuple[Status, Stat
     """
     if signals.word in ("maintenance", "setup"):
         return signals.word, signals.word_cause
-    first = faults.first_out_fault
-    if first is not None or signals.word == "fault":
-        return "fault", "internal" if first is None else first.cause
-    if signals.word == "running" and not signals.planned_stop and _turns(signals):
+    first_out = faults.first_out_fault
+    if first_out is not None or signals.word == "fault":
+        return "fault", "internal" if first_out is None else first_out.cause
+    if signals.word == "running" and not signals.planned_stop and _is_turning(signals):
         return "running", None
     status: Status = "stopped" if signals.word == "running" else signals.word
     if signals.word_cause == "internal":
@@ -58,7 +58,7 @@ def derive_status(signals: MachineSignals, faults: Faults) -> tuple[Status, Stat
     return status, "planned" if signals.planned_stop else "unknown"
 
 
-def _turns(signals: MachineSignals) -> bool:
+def _is_turning(signals: MachineSignals) -> bool:
     if signals.speed is None or signals.rated_speed is None:
         return True  # without a known speed the status word decides
     return signals.speed > signals.rated_speed * signals.running_speed_ratio
@@ -79,7 +79,7 @@ class Diagnosis:
     broken: frozenset[str] = frozenset()  # machines stopped by a fault or an internal cause, also if lost since
     lost: frozenset[str] = frozenset()  # those of them that are offline: they may be repaired or not
     worked_on: frozenset[str] = frozenset()  # the machines under maintenance or in setup
-    stands: bool = False  # offline, but known not to run
+    known_stopped: bool = False  # offline, but known not to run
 
 
 UNKNOWN_LINE: Final = Diagnosis(
@@ -100,15 +100,15 @@ def diagnose(machines: Sequence[MachineView]) -> Diagnosis:
         return UNKNOWN_LINE
     worst = min(deciding, key=lambda machine: WORST_FIRST.index(machine.status))
     if worst.status in ("running", "offline"):
-        verdict = StopCause(cause=DOWNTIME_CAUSE[worst.cause])
+        stop_cause = StopCause(cause=DOWNTIME_CAUSE[worst.cause])
     else:
-        verdict = find_culprit(machines, worst)
-    culprit = verdict.machine
+        stop_cause = find_culprit(machines, worst)
+    culprit = stop_cause.machine
     return Diagnosis(
         status=worst.status,
         status_cause=worst.cause,
         equipment=worst.equipment,
-        cause=verdict.cause,
+        cause=stop_cause.cause,
         cause_equipment=None if culprit is None else culprit.equipment,
         reason_code=(culprit.reason_code if culprit is not None else None) or worst.reason_code,
         faults=tuple(note for machine in machines for note in machine.faults),
@@ -116,7 +116,7 @@ def diagnose(machines: Sequence[MachineView]) -> Diagnosis:
         broken=frozenset(machine.equipment for machine in machines if machine.broken),
         lost=frozenset(machine.equipment for machine in machines if machine.broken and machine.status == "offline"),
         worked_on=frozenset(machine.equipment for machine in machines if machine.attended),
-        stands=worst.status == "offline" and any(machine.stands for machine in deciding),
+        known_stopped=worst.status == "offline" and any(machine.known_stopped for machine in deciding),
     )
 
 

@@ -47,7 +47,7 @@ class StatusEmitterState(Struct, rename={"status_key": "face"}):
     speed_due: Millis | None = None
 
 
-def _members(speed: Speed | None) -> frozenset[str] | None:
+def _machines_of(speed: Speed | None) -> frozenset[str] | None:
     """Return the machines of a line, which only another plant file changes."""
     return None if speed is None or speed.equipment is None else frozenset(speed.equipment)
 
@@ -63,7 +63,7 @@ class StatusEmitter:
     def update(self, key: StatusKey, speed: Speed, *, moment: Moment) -> None:
         """Emit now if `key` changed; delay a change of speed alone to the next whole second."""
         state = self.state
-        if key == state.status_key and _members(speed) == _members(state.speed):
+        if key == state.status_key and _machines_of(speed) == _machines_of(state.speed):
             if speed != state.speed:
                 state.speed = speed
                 state.speed_due = state.speed_due or moment.at // SPEED_PERIOD_MS * SPEED_PERIOD_MS + SPEED_PERIOD_MS
@@ -80,8 +80,8 @@ class StatusEmitter:
     def fire(self, moment: Moment) -> None:
         """Emit a delayed speed change that is due."""
         state = self.state
-        waited = state.speed_due is not None and state.speed_due <= moment.at
-        if waited and state.status_key is not None and state.speed is not None:
+        is_due = state.speed_due is not None and state.speed_due <= moment.at
+        if is_due and state.status_key is not None and state.speed is not None:
             self._emit(state.status_key, state.speed, moment)
 
     def _emit(self, key: StatusKey, speed: Speed, moment: Moment) -> None:

@@ -39,24 +39,26 @@ class Pieces:
     hidden: HiddenPieces | None = None
 
 
-def signal_of(status: Status, *, scheduled: bool, stands: bool) -> Signal:
-    """Return what a status means for time; `stands`: offline, but stopped when lost, and nothing else is known."""
+def signal_of(status: Status, *, scheduled: bool, known_stopped: bool) -> Signal:
+    """Return what a status means for time; `known_stopped`: it was when it went offline."""
     if status == "running":
         return Signal.RUN
     if not scheduled:
         return Signal.OFF
-    return Signal.LOST if status == "offline" and not stands else Signal.STOP
+    return Signal.LOST if status == "offline" and not known_stopped else Signal.STOP
 
 
 def infer_pieces(deltas: Mapping[CounterName, int], *, counters: Iterable[str], times: int = 1) -> Pieces:
     """Infer the missing numbers; `counters`: the names of the counters known to exist."""
-    there = frozenset(counters)
+    known_counters = frozenset(counters)
     total, good, reject = (deltas.get(name, 0) * times for name in ("total", "good", "reject"))
-    if "total" not in there:
+    if "total" not in known_counters:
         return Pieces(total=good + reject, good=good, reject=reject, assumed=False)
-    if "good" in there:
-        return Pieces(total=total, good=good, reject=reject if "reject" in there else total - good, assumed=False)
-    if "reject" in there:
+    if "good" in known_counters:
+        return Pieces(
+            total=total, good=good, reject=reject if "reject" in known_counters else total - good, assumed=False
+        )
+    if "reject" in known_counters:
         return Pieces(total=total, good=total - reject, reject=reject, assumed=False)
     return Pieces(total=total, good=total, reject=0, assumed=True)
 
@@ -74,17 +76,17 @@ class Output:
         self._plan = plan
         self._emitter = emitter
         self._sources = counter_sources(spec)
-        self._oee = {scope: self._watch(scope) for scope in (LINE_LEVEL, *tracked_machines(spec))}
-        counting = [each.id for each in spec.equipment]
-        self._counts = {scope: self._count(scope) for scope in (LINE_LEVEL, *counting)}
+        self._oee = {scope: self._create_tracker(scope) for scope in (LINE_LEVEL, *tracked_machines(spec))}
+        counting = [config.id for config in spec.equipment]
+        self._counts = {scope: self._create_counter(scope) for scope in (LINE_LEVEL, *counting)}
 
     def start(self, shift: ShiftWindow, *, at: Millis) -> None:
         """Begin tracking every scope that is not tracked yet."""
-        for scope, watch in self._oee.items():
-            if not watch.state.windows:
+        for scope, tracker in self._oee.items():
+            if not tracker.state.windows:
                 equipment = self._spec.find_equipment(scope)
-                watch.state.ideal_cycle = None if equipment is None else equipment.ideal_cycle_seconds
-                watch.start(shift, at=at)
+                tracker.state.ideal_cycle = None if equipment is None else equipment.ideal_cycle_seconds
+                tracker.start(shift, at=at)
                 if scope == LINE_LEVEL:
                     self._counts[scope].start(at)
 
@@ -96,39 +98,45 @@ class Output:
 
     def count(self, equipment: str, counted: CountedPieces, *, moment: Moment) -> Pieces | None:
         """Add a machine's pieces to its own counts; return those that count for the line, or None."""
-        own = infer_pieces(counted.deltas, counters=counted.known_counters)
-        self._add(equipment, own, counted, moment)
+        own_pieces = infer_pieces(counted.deltas, counters=counted.known_counters)
+        self._add(equipment, own_pieces, counted, moment)
         self._counts[equipment].set_doubtful(equipment, counted.doubtful_pieces(counted.doubtful), at=moment.at)
-        names = [name for name in self._sources if equipment in self._sources[name]]
-        doubtful = counted.doubtful_pieces(names, times=self._spec.pieces_per_count)
+        line_counters = [name for name in self._sources if equipment in self._sources[name]]
+        doubtful = counted.doubtful_pieces(line_counters, times=self._spec.pieces_per_count)
         self._counts[LINE_LEVEL].set_doubtful(equipment, doubtful, at=moment.at)
-        ours = {name: delta for name, delta in counted.deltas.items() if name in names}
-        seen = self._state.counters_seen
-        before = tuple(seen)
-        pieces = infer_pieces(ours, counters=before, times=self._spec.pieces_per_count)
-        seen += [name for name in sorted(counted.new_counters) if name not in seen and name in names]
-        if not ours:
+        line_deltas = {name: delta for name, delta in counted.deltas.items() if name in line_counters}
+        counters_seen = self._state.counters_seen
+        known_counters = tuple(counters_seen)
+        pieces = infer_pieces(line_deltas, counters=known_counters, times=self._spec.pieces_per_count)
+        counters_seen += [
+            name for name in sorted(counted.new_counters) if name not in counters_seen and name in line_counters
+        ]
+        if not line_deltas:
             return None
         self._add(LINE_LEVEL, pieces, counted, moment)
-        if counted.hid_at is None:
+        if counted.hidden_until is None:
             return pieces
-        sure = infer_pieces(
-            {name: counted.hidden[name] for name in ours}, counters=before, times=self._spec.pieces_per_count
+        hidden_pieces = infer_pieces(
+            {name: counted.hidden[name] for name in line_deltas},
+            counters=known_counters,
+            times=self._spec.pieces_per_count,
         )
-        return dataclasses.replace(pieces, hidden=HiddenPieces(counted.hid_at, sure.good, sure.reject))
+        return dataclasses.replace(
+            pieces, hidden=HiddenPieces(counted.hidden_until, hidden_pieces.good, hidden_pieces.reject)
+        )
 
     def feed(self, scope: str, signal: Signal, *, moment: Moment) -> StopChange | None:
-        watch = self._oee.get(scope)
-        return None if watch is None else watch.feed(signal, moment=moment)
+        tracker = self._oee.get(scope)
+        return None if tracker is None else tracker.feed(signal, moment=moment)
 
-    def is_standing(self, scope: str) -> bool:
+    def is_stopped(self, scope: str) -> bool:
         """Return whether a scope counts as stopped, in scheduled time."""
-        watch = self._oee.get(scope)
-        return watch is not None and watch.state.stops.signal is Signal.STOP
+        tracker = self._oee.get(scope)
+        return tracker is not None and tracker.state.stops.signal is Signal.STOP
 
     def end_scheduled_time(self, *, moment: Moment) -> StopChange | None:
         """End every stop at the end of scheduled time; return the change of the line's stop."""
-        changes = {scope: watch.feed(Signal.OFF, moment=moment) for scope, watch in self._oee.items()}
+        changes = {scope: tracker.feed(Signal.OFF, moment=moment) for scope, tracker in self._oee.items()}
         return changes[LINE_LEVEL]
 
     def set_job(self, job: JobRecord | None, ended: JobRecord | None, *, shift: ShiftWindow, moment: Moment) -> None:
@@ -136,48 +144,48 @@ class Output:
         if ended is not None:
             self._counts[LINE_LEVEL].emit(moment, window=shift, job=ended)
         self._counts[LINE_LEVEL].set_job(job, at=moment.at)
-        for watch in self._oee.values():
-            watch.set_job(None if job is None else job.job_id, moment=moment)
+        for tracker in self._oee.values():
+            tracker.set_job(None if job is None else job.job_id, moment=moment)
 
-    def apply_planned_time_change(self, time: PlannedTimeChange, *, moment: Moment) -> None:
+    def apply_planned_time_change(self, change: PlannedTimeChange, *, moment: Moment) -> None:
         """Take a downtime out of the planned busy time of the line and its machines, or put it back."""
-        for watch in self._oee.values():
-            change = watch.exclude if time.excluded else watch.include
-            change(time.start, time.end, moment=moment)
+        for tracker in self._oee.values():
+            move_time = tracker.exclude if change.excluded else tracker.include
+            move_time(change.start, change.end, moment=moment)
 
     def change_shift(self, before: ShiftWindow, after: ShiftWindow, job: JobRecord | None, *, moment: Moment) -> None:
         for scope, counts in self._counts.items():
             counts.change_shift(moment, window=before, job=job if scope == LINE_LEVEL else None)
-        for watch in self._oee.values():
-            watch.change_shift(after, moment=moment)
+        for tracker in self._oee.values():
+            tracker.change_shift(after, moment=moment)
 
     def mark_unwatched(self, at: Millis) -> dict[str, StateBeforeLoss]:
         """Suspend every scope, as the bridge is absent from `at` on; return their states before that."""
-        for watch in self._oee.values():
-            watch.suspend(at)
-        return {scope: _before(watch) for scope, watch in self._oee.items()}
+        for tracker in self._oee.values():
+            tracker.suspend(at)
+        return {scope: _state_before_loss(tracker) for scope, tracker in self._oee.items()}
 
     def mark_lost(self, scope: str, at: Millis) -> StateBeforeLoss | None:
         """Suspend a scope whose machines are offline from `at` on; return its state before, None if untracked."""
-        watch = self._oee.get(scope)
-        if watch is None:
+        tracker = self._oee.get(scope)
+        if tracker is None:
             return None
-        watch.suspend(at, watched=True)
-        return _before(watch, since=at)
+        tracker.suspend(at, watched=True)
+        return _state_before_loss(tracker, since=at)
 
     def build_timeline(
         self, scope: str, before: StateBeforeLoss, signals: Sequence[Observation], start: Millis, until: Millis
     ) -> Timeline:
         """Replay a stretch of a scope with signals that were unknown at the time."""
-        watch = self._oee[scope]
-        stops = StopTracker(before.stops, watch.stops.micro_ms, watch.stops.restart_ms)
-        segments = [Segment(each.start, each.end, each.time_class) for each in before.recent]
+        tracker = self._oee[scope]
+        stops = StopTracker(before.stops, tracker.stops.micro_ms, tracker.stops.restart_ms)
+        segments = [Segment(stretch.start, stretch.end, stretch.time_class) for stretch in before.recent]
         return build_timeline(stops, segments, signals, start=start, until=until)
 
     def set_forward(self, by: Millis, *, at: Millis) -> None:
         """Mark as unknown the time that a forward jump of the host's clock skipped at `at`."""
-        for watch in self._oee.values():
-            watch.set_forward(by, at=at)
+        for tracker in self._oee.values():
+            tracker.set_forward(by, at=at)
 
     def rebuild(
         self, scope: str, timeline: Timeline, before: StateBeforeLoss, *, continues: bool, moment: Moment
@@ -186,35 +194,35 @@ class Output:
         return self._oee[scope].rebuild(timeline, before.recent, continues=continues, moment=moment)
 
     def next_deadline(self) -> Millis:
-        deadlines = [watch.next_deadline() for watch in self._oee.values()]
-        deadlines += [at for watch in self._oee.values() if (at := watch.stops.next_deadline()) is not None]
+        deadlines = [tracker.next_deadline() for tracker in self._oee.values()]
+        deadlines += [at for tracker in self._oee.values() if (at := tracker.stops.next_deadline()) is not None]
         deadlines += [at for counts in self._counts.values() if (at := counts.next_deadline()) is not None]
         return min(deadlines)
 
     def fire_stops(self, moment: Moment) -> StopChange | None:
         """Judge every stop whose deadline is due; return the change of the line's stop."""
-        changes = {scope: watch.fire_stop(moment) for scope, watch in self._oee.items()}
+        changes = {scope: tracker.fire_stop(moment) for scope, tracker in self._oee.items()}
         return changes[LINE_LEVEL]
 
     def fire(self, moment: Moment, *, shift: ShiftWindow, job: JobRecord | None) -> None:
         for scope, counts in self._counts.items():
             counts.fire(moment, window=shift, job=job if scope == LINE_LEVEL else None)
-        for watch in self._oee.values():
-            watch.fire(moment)
+        for tracker in self._oee.values():
+            tracker.fire(moment)
 
     def _add(self, scope: str, pieces: Pieces, counted: CountedPieces, moment: Moment) -> None:
         if not (pieces.total or pieces.good or pieces.reject or counted.estimated):
             return
-        watch = self._oee.get(scope)
-        shares = (watch or self._oee[LINE_LEVEL]).split_pieces(
+        tracker = self._oee.get(scope)
+        shares = (tracker or self._oee[LINE_LEVEL]).split_pieces(
             pieces.total, pieces.good, made=(counted.since, counted.until)
         )
         estimated = counted.estimated or any(share.unknown for share in shares)
         self._counts[scope].count(
             pieces.total, pieces.good, pieces.reject, estimated=estimated, shares=shares, at=moment.at
         )
-        if watch is not None:
-            watch.add_pieces(
+        if tracker is not None:
+            tracker.add_pieces(
                 pieces.total,
                 pieces.good,
                 assumed=pieces.assumed,
@@ -223,18 +231,18 @@ class Output:
                 moment=moment,
             )
 
-    def _count(self, scope: str) -> PieceCounter:
-        line = scope == LINE_LEVEL
+    def _create_counter(self, scope: str) -> PieceCounter:
+        is_line = scope == LINE_LEVEL
         return PieceCounter(
             self._state.counts.setdefault(scope, ProductionState()),
-            equipment=None if line else scope,
-            target_rate=self._spec.target_rate_per_minute if line else None,
+            equipment=None if is_line else scope,
+            target_rate=self._spec.target_rate_per_minute if is_line else None,
             period_ms=round(self._rules.production_period_seconds * 1000),
             plan=self._plan,
             emitter=self._emitter,
         )
 
-    def _watch(self, scope: str) -> OeeTracker:
+    def _create_tracker(self, scope: str) -> OeeTracker:
         return OeeTracker(
             self._state.oee.setdefault(scope, OeeState()),
             equipment=None if scope == LINE_LEVEL else scope,
@@ -248,17 +256,17 @@ class Output:
 
 def tracked_machines(spec: plant.LineConfig) -> list[str]:
     """Return the machines with an OEE of their own."""
-    return [each.id for each in spec.equipment if each.ideal_cycle_seconds is not None and each.kind == "plc"]
+    return [config.id for config in spec.equipment if config.ideal_cycle_seconds is not None and config.kind == "plc"]
 
 
 def counter_sources(spec: plant.LineConfig) -> dict[CounterName, tuple[str, ...]]:
     """Return the equipment whose counters are the line's; the last machine if the plant file names none."""
     if spec.total_from or spec.good_from or spec.reject_from:
         return {"total": spec.total_from, "good": spec.good_from, "reject": spec.reject_from}
-    last = tuple(each.id for each in spec.equipment if each.kind == "plc")[-1:]
+    last = tuple(config.id for config in spec.equipment if config.kind == "plc")[-1:]
     return {"total": last, "good": last, "reject": last}
 
 
-def _before(watch: OeeTracker, *, since: Millis | None = None) -> StateBeforeLoss:
+def _state_before_loss(tracker: OeeTracker, *, since: Millis | None = None) -> StateBeforeLoss:
     """Return a copy of a scope's stop tracking state; `since`: when the scope was lost."""
-    return StateBeforeLoss(replace(watch.state.stops), [replace(each) for each in watch.state.recent], since)
+    return StateBeforeLoss(replace(tracker.state.stops), [replace(stretch) for stretch in tracker.state.recent], since)

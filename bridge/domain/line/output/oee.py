@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from bridge.domain.bounded import drop_oldest
 from bridge.domain.emitter import Emitter
 from bridge.domain.events import Millis
 from bridge.domain.line.downtime.stop_tracker import Signal, StopChange, StopChangeKind, StopTracker
@@ -21,14 +22,14 @@ from bridge.domain.line.output.oee_rebuild import (
     replace_provisional,
     stretches_since,
 )
-from bridge.domain.line.output.oee_state import RECENT, OeeState, TimeStretch, UnattributedPieces
+from bridge.domain.line.output.oee_state import MAX_RECENT_STRETCHES, OeeState, TimeStretch, UnattributedPieces
 from bridge.domain.line.output.oee_window import OeeWindow, TimeClass, WindowKind
 from bridge.domain.line.output.piece_shares import PieceShare, distribute_pieces
 from bridge.domain.reports import Moment
 from bridge.domain.shifts import ShiftPlan, ShiftWindow
 
 CLOSED_WINDOWS_KEPT: Final[dict[WindowKind, int]] = {"shift": 4, "hour": 26}  # for amendments: a day and a bit of each
-PAST_JOBS = 8  # paused or ended jobs whose window may resume or be amended; bounds the checkpoint
+MAX_PAST_JOBS = 8  # paused or ended jobs whose window may resume or be amended; bounds the checkpoint
 
 
 class OeeTracker:
@@ -74,7 +75,7 @@ class OeeTracker:
         """Distribute pieces over the interval in which they were made; no shares if all of that time is known."""
         since, until = min(made[0], made[1] - 1), made[1]
         self._advance(until)
-        unknown = [each for each in self.state.unknown if each.start < until and each.end > since]
+        unknown = [stretch for stretch in self.state.unknown if stretch.start < until and stretch.end > since]
         if not unknown or total < 0 or good < 0:
             return []
         return distribute_pieces(total, good, start=since, end=until, unknown=unknown, bounds=self._bounds())
@@ -115,7 +116,7 @@ class OeeTracker:
         """Suspend tracking for an absence of the bridge; `watched`: of the deciding machines instead."""
         self._advance(at)
         if not self.state.device_offline:
-            self.state.provisional = [replace(each) for each in self.state.recent]
+            self.state.provisional = [replace(stretch) for stretch in self.state.recent]
         self.state.device_offline = True
         self.state.unwatched = self.state.unwatched or not watched
 
@@ -135,16 +136,16 @@ class OeeTracker:
         corrected = (
             replace_provisional(state, before, segments) if continues else reclassify_downtime(state, before, segments)
         )
-        moved = sorted([*corrected, *filled], key=lambda each: each.start)
+        moved = sorted([*corrected, *filled], key=lambda stretch: stretch.start)
         if continues:
             state.unwatched = state.device_offline = False
             after = timeline.stops.state
             state.stops.phase, state.stops.signal = after.phase, after.signal
             state.stops.mark, state.stops.skipped = after.mark, after.skipped
-            state.recent = stretches_since(moved, after.mark)[-RECENT:]
+            state.recent = stretches_since(moved, after.mark)[-MAX_RECENT_STRETCHES:]
         if moved:
             self._events.emit_amended(
-                moment, since=min(each.start for each in moved), until=max(each.end for each in moved)
+                moment, since=min(stretch.start for stretch in moved), until=max(stretch.end for stretch in moved)
             )
         return moved
 
@@ -160,8 +161,7 @@ class OeeTracker:
             current.end = moment.at
             self._events.emit(current, moment, closed=True)
             state.jobs[current.job_id] = current
-            while len(state.jobs) > PAST_JOBS:
-                del state.jobs[next(iter(state.jobs))]
+            drop_oldest(state.jobs, limit=MAX_PAST_JOBS)
         if job_id is not None:
             window = state.jobs.pop(job_id, None) or OeeWindow(kind="job", start=moment.at, end=None, job_id=job_id)
             window.resume(moment.at)
@@ -215,8 +215,8 @@ class OeeTracker:
 
     def _roll_over(self, next_window: OeeWindow, moment: Moment) -> None:
         ended = self.state.windows[next_window.kind]
-        nothing = not (ended.busy_ms or ended.down_ms or ended.unknown_ms or ended.total)
-        if not (nothing and ended.shift_id is None):  # an empty gap between shifts is not emitted
+        is_empty = not (ended.busy_ms or ended.down_ms or ended.unknown_ms or ended.total)
+        if not (is_empty and ended.shift_id is None):  # an empty gap between shifts is not emitted
             self._events.emit(ended, moment, closed=True)
         closed = self.state.closed.setdefault(next_window.kind, [])
         closed.append(ended)

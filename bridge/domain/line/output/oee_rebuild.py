@@ -12,7 +12,7 @@ from bridge.domain.line.output.piece_shares import distribute_pieces
 def fill_unknown_time(state: OeeState, segments: Sequence[Segment]) -> list[TimeStretch]:
     """Move unknown time that lies in known segments to their class; return what moved, in order of time."""
     moved: list[TimeStretch] = []
-    left: list[TimeStretch] = []
+    remaining: list[TimeStretch] = []
     for unknown in state.unknown:
         at = unknown.start
         for segment in segments:
@@ -23,13 +23,13 @@ def fill_unknown_time(state: OeeState, segments: Sequence[Segment]) -> list[Time
             state.reclassify(unknown.time_class, segment.time_class, part)
             moved.append(part)
             if at < start:
-                left.append(TimeStretch(at, start, unknown.time_class, unknown.job_id))
+                remaining.append(TimeStretch(at, start, unknown.time_class, unknown.job_id))
             at = end
         if at < unknown.end:
-            left.append(TimeStretch(at, unknown.end, unknown.time_class, unknown.job_id))
-    state.unknown = left
+            remaining.append(TimeStretch(at, unknown.end, unknown.time_class, unknown.job_id))
+    state.unknown = remaining
     for part in moved:
-        _restore_pieces(state, part)
+        _attribute_pieces(state, part)
         if part.time_class is TimeClass.DOWN:
             state.add_down(part)
     return moved
@@ -43,13 +43,13 @@ def replace_provisional(
     It is the time of the stop or restart from `before` the scope was lost, and what counted as stopped after that.
     """
     parts: list[TimeStretch] = []
-    for known in state.provisional:
-        for part in _parts(known, segments):
+    for stretch in state.provisional:
+        for part in _cut_by_segments(stretch, segments):
             parts.append(part)
-            _reclassify(state, known.time_class, part)
+            _reclassify(state, stretch.time_class, part)
     state.provisional = []
-    for known in before:
-        _note_class(known, _parts(known, segments))
+    for stretch in before:
+        _set_class(stretch, _cut_by_segments(stretch, segments))
     return parts
 
 
@@ -61,26 +61,28 @@ def reclassify_downtime(
     A downtime that has ended meanwhile keeps its end.
     """
     moved: list[TimeStretch] = []
-    for known in before:
-        if known.time_class is TimeClass.BUSY:
-            parts = [part for part in _parts(known, segments) if part.time_class is not TimeClass.BUSY]
+    for stretch in before:
+        if stretch.time_class is TimeClass.BUSY:
+            parts = [part for part in _cut_by_segments(stretch, segments) if part.time_class is not TimeClass.BUSY]
             for part in parts:
                 _reclassify(state, TimeClass.BUSY, part)
-            _note_class(known, parts)
+            _set_class(stretch, parts)
             moved += parts
     return moved
 
 
-def _parts(known: TimeStretch, segments: Sequence[Segment]) -> list[TimeStretch]:
+def _cut_by_segments(stretch: TimeStretch, segments: Sequence[Segment]) -> list[TimeStretch]:
     """Return a stretch, cut and classed by the segments."""
-    cut = [(max(each.start, known.start), min(each.end, known.end), each.time_class) for each in segments]
-    return [TimeStretch(start, end, time_class, known.job_id) for start, end, time_class in cut if start < end]
+    spans = [
+        (max(segment.start, stretch.start), min(segment.end, stretch.end), segment.time_class) for segment in segments
+    ]
+    return [TimeStretch(start, end, time_class, stretch.job_id) for start, end, time_class in spans if start < end]
 
 
-def _note_class(known: TimeStretch, parts: Sequence[TimeStretch]) -> None:
+def _set_class(stretch: TimeStretch, parts: Sequence[TimeStretch]) -> None:
     """Set the class of a stretch that `parts` did not cut."""
-    if len(parts) == 1 and (parts[0].start, parts[0].end) == (known.start, known.end):
-        known.time_class = parts[0].time_class
+    if len(parts) == 1 and (parts[0].start, parts[0].end) == (stretch.start, stretch.end):
+        stretch.time_class = parts[0].time_class
 
 
 def _reclassify(state: OeeState, old: TimeClass, part: TimeStretch) -> None:
@@ -100,31 +102,31 @@ def stretches_since(parts: Sequence[TimeStretch], mark: Millis | None) -> list[T
     """Return the stretches whose class may still change by a stop or restart that began at `mark`."""
     if mark is None:
         return []
-    after = [each for each in parts if each.end > mark]
-    return [TimeStretch(max(each.start, mark), each.end, each.time_class, each.job_id) for each in after]
+    after = [stretch for stretch in parts if stretch.end > mark]
+    return [TimeStretch(max(stretch.start, mark), stretch.end, stretch.time_class, stretch.job_id) for stretch in after]
 
 
-def _restore_pieces(state: OeeState, part: TimeStretch) -> None:
+def _attribute_pieces(state: OeeState, part: TimeStretch) -> None:
     """Count the pieces of a stretch that is no longer unknown, in the windows it lies in."""
-    left: list[UnattributedPieces] = []
-    for apart in state.unattributed:
-        start, end = max(part.start, apart.start), min(part.end, apart.end)
+    remaining: list[UnattributedPieces] = []
+    for pieces in state.unattributed:
+        start, end = max(part.start, pieces.start), min(part.end, pieces.end)
         if start >= end:
-            left.append(apart)
+            remaining.append(pieces)
             continue
         shares = distribute_pieces(
-            apart.total, apart.good, start=apart.start, end=apart.end, unknown=[], bounds=[start, end]
+            pieces.total, pieces.good, start=pieces.start, end=pieces.end, unknown=[], bounds=[start, end]
         )
         for share in shares:
             if share.start != start:
-                left.append(
+                remaining.append(
                     UnattributedPieces(
-                        share.start, share.end, share.total, share.good, apart.ideal_cycle, apart.assumed
+                        share.start, share.end, share.total, share.good, pieces.ideal_cycle, pieces.assumed
                     )
                 )
                 continue
             for window in state.windows_containing(share.start, share.end):
                 window.unknown_total -= share.total
                 window.unknown_good -= share.good
-                window.add_pieces(share.total, share.good, ideal_cycle=apart.ideal_cycle, assumed=apart.assumed)
-    state.unattributed = left
+                window.add_pieces(share.total, share.good, ideal_cycle=pieces.ideal_cycle, assumed=pieces.assumed)
+    state.unattributed = remaining

@@ -9,10 +9,14 @@ from bridge.domain.events import Millis
 from bridge.domain.line.downtime.stop_tracker import StopState
 from bridge.domain.line.output.oee_window import OeeWindow, Ratios, TimeClass, WindowKind, oee_flags
 
-UNKNOWN_STRETCHES: Final = 64  # kept to set pieces apart and to fill in later; bounds the checkpoint
+MAX_UNKNOWN_STRETCHES: Final = 64  # kept to set pieces apart and to fill in later; bounds the checkpoint
 MAX_UNATTRIBUTED: Final = 64  # stretches of unknown time whose pieces may count later
-RECENT: Final = 64  # stretches since a stop began: bounds what jobs that start and end during one can store
-DOWN_STRETCHES: Final = 200  # where a confirmed stop is looked up; about two for each downtime that may be confirmed
+MAX_RECENT_STRETCHES: Final = (
+    64  # stretches since a stop began: bounds what jobs that start and end during one can store
+)
+MAX_DOWN_STRETCHES: Final = (
+    200  # where a confirmed stop is looked up; about two for each downtime that may be confirmed
+)
 
 
 class TimeStretch(Struct):
@@ -94,7 +98,7 @@ class OeeState(Struct, rename={"last_emitted": "told", "device_offline": "away",
 
     @property
     def past_windows(self) -> list[OeeWindow]:
-        return [*(window for each in self.closed.values() for window in each), *self.jobs.values()]
+        return [*(window for windows in self.closed.values() for window in windows), *self.jobs.values()]
 
     @property
     def all_windows(self) -> list[OeeWindow]:
@@ -120,8 +124,8 @@ class OeeState(Struct, rename={"last_emitted": "told", "device_offline": "away",
             down[-1].end = stretch.end
         else:
             down.append(TimeStretch(stretch.start, stretch.end, TimeClass.DOWN, stretch.job_id))
-            down.sort(key=lambda each: each.start)
-            del down[:-DOWN_STRETCHES]
+            down.sort(key=lambda other: other.start)
+            del down[:-MAX_DOWN_STRETCHES]
 
     def remove_down(self, start: Millis, end: Millis) -> None:
         """Remove time that was no downtime after all."""
@@ -131,42 +135,42 @@ class OeeState(Struct, rename={"last_emitted": "told", "device_offline": "away",
         """Remember elapsed time whose class may still change."""
         time_class, mark = stretch.time_class, self.stops.mark
         if time_class is TimeClass.UNKNOWN or (time_class is TimeClass.OFF and (self.unwatched or self.device_offline)):
-            add_stretch(self.unknown, replace(stretch), limit=UNKNOWN_STRETCHES)
+            add_stretch(self.unknown, replace(stretch), limit=MAX_UNKNOWN_STRETCHES)
         elif self.device_offline and time_class in (TimeClass.BUSY, TimeClass.DOWN):
-            add_stretch(self.provisional, replace(stretch), limit=UNKNOWN_STRETCHES)
+            add_stretch(self.provisional, replace(stretch), limit=MAX_UNKNOWN_STRETCHES)
         if time_class is TimeClass.DOWN:
             self.add_down(stretch)
         if mark is None:
             self.recent.clear()
         else:  # the stop's or restart's own time may still change its class
-            self.recent = [each for each in self.recent if each.end > mark]
-            add_stretch(self.recent, replace(stretch, start=max(stretch.start, mark)), limit=RECENT)
+            self.recent = [other for other in self.recent if other.end > mark]
+            add_stretch(self.recent, replace(stretch, start=max(stretch.start, mark)), limit=MAX_RECENT_STRETCHES)
 
     def add_unknown(self, stretch: TimeStretch) -> None:
         """Insert unknown time that lies before the latest."""
-        self.unknown = sorted([*self.unknown, stretch], key=lambda each: each.start)[-UNKNOWN_STRETCHES:]
+        self.unknown = sorted([*self.unknown, stretch], key=lambda other: other.start)[-MAX_UNKNOWN_STRETCHES:]
 
     def mark_provisional_down(self, start: Millis) -> None:
         """Class provisional busy time from `start` on as down: its stop turned out to be a downtime."""
-        for each in self.provisional:
-            if each.start >= start and each.time_class is TimeClass.BUSY:
-                each.time_class = TimeClass.DOWN
+        for stretch in self.provisional:
+            if stretch.start >= start and stretch.time_class is TimeClass.BUSY:
+                stretch.time_class = TimeClass.DOWN
 
     def exclude(self, start: Millis, end: Millis) -> None:
         """Take the down time of [start, end) out of the planned time."""
-        for each in self.down:
-            part = TimeStretch(max(each.start, start), min(each.end, end), each.time_class, each.job_id)
+        for stretch in self.down:
+            part = TimeStretch(max(stretch.start, start), min(stretch.end, end), stretch.time_class, stretch.job_id)
             if part.start < part.end:
                 self.reclassify(TimeClass.DOWN, TimeClass.OFF, part)
                 self.excluded.append(part)
-        del self.excluded[:-DOWN_STRETCHES]
+        del self.excluded[:-MAX_DOWN_STRETCHES]
         self.provisional = subtract_interval(self.provisional, start, end)
 
     def include(self, start: Millis, end: Millis) -> None:
         """Put back, once, what was taken out of [start, end)."""
-        taken = [each for each in self.excluded if start <= each.start < end]
-        self.excluded = [each for each in self.excluded if each not in taken]
-        for part in taken:
+        restored = [stretch for stretch in self.excluded if start <= stretch.start < end]
+        self.excluded = [stretch for stretch in self.excluded if stretch not in restored]
+        for part in restored:
             self.reclassify(TimeClass.OFF, TimeClass.DOWN, part)
 
     def add_unattributed(self, pieces: UnattributedPieces, *, bounds: frozenset[Millis]) -> None:
@@ -186,10 +190,10 @@ class OeeState(Struct, rename={"last_emitted": "told", "device_offline": "away",
 def subtract_interval(stretches: list[TimeStretch], start: Millis, end: Millis) -> list[TimeStretch]:
     """Return the parts of the stretches outside [start, end)."""
     kept: list[TimeStretch] = []
-    for each in stretches:
-        for left, right in ((each.start, min(each.end, start)), (max(each.start, end), each.end)):
+    for stretch in stretches:
+        for left, right in ((stretch.start, min(stretch.end, start)), (max(stretch.start, end), stretch.end)):
             if left < right:
-                kept.append(TimeStretch(left, right, each.time_class, each.job_id))
+                kept.append(TimeStretch(left, right, stretch.time_class, stretch.job_id))
     return kept
 
 

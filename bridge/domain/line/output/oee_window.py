@@ -16,7 +16,7 @@ from bridge.domain.events import Millis, rfc3339, rfc3339_or_none
 WindowKind = Literal["shift", "job", "hour"]
 
 
-PAUSES: Final = 16  # kept of one job; bounds the checkpoint
+MAX_PAUSES: Final = 16  # kept of one job; bounds the checkpoint
 
 
 class TimeClass(StrEnum):
@@ -81,7 +81,7 @@ class OeeWindow(Struct, kw_only=True):
     def resume(self, at: Millis) -> None:
         """Continue after a pause."""
         if self.end is not None:
-            self.pauses = [*self.pauses, (self.end, at)][-PAUSES:]
+            self.pauses = [*self.pauses, (self.end, at)][-MAX_PAUSES:]
             self.end = None
 
     def overlap_ms(self, start: Millis, end: Millis) -> int:
@@ -108,24 +108,24 @@ def compute_ratios(window: OeeWindow, *, rated: bool) -> Ratios:
     apt = window.busy_ms / 1000
     pbt = apt + window.down_ms / 1000
     total, good = max(window.total, 0), max(window.good, 0)
-    known = not window.unrated and (rated or total > 0)
+    has_ideal_cycle = not window.unrated and (rated or total > 0)
     quality = min(good / total, 1.0) if total else None  # more good than made: the counters contradict each other
     oee = None
-    if known and pbt:
+    if has_ideal_cycle and pbt:
         oee = window.ideal_seconds * quality / pbt if quality is not None else 0.0
     return Ratios(
         oee=oee,
         availability=apt / pbt if pbt else None,
-        performance=window.ideal_seconds / apt if known and apt else None,
+        performance=window.ideal_seconds / apt if has_ideal_cycle and apt else None,
         quality=quality,
-        null_reason=_null_reason(window, known=known, total=total),
+        null_reason=_null_reason(window, has_ideal_cycle=has_ideal_cycle, total=total),
     )
 
 
-def _null_reason(window: OeeWindow, *, known: bool, total: int) -> NullReason | None:
+def _null_reason(window: OeeWindow, *, has_ideal_cycle: bool, total: int) -> NullReason | None:
     if not window.busy_ms + window.down_ms:
         return "no_production_time" if window.unknown_ms else "not_scheduled"
-    if not known:
+    if not has_ideal_cycle:
         return "no_ideal_cycle"
     if not window.busy_ms:
         return "no_production_time"
@@ -133,7 +133,7 @@ def _null_reason(window: OeeWindow, *, known: bool, total: int) -> NullReason | 
 
 
 def oee_flags(window: OeeWindow, ratios: Ratios) -> list[OeeFlag]:
-    held: tuple[tuple[OeeFlag, bool], ...] = (
+    flags: tuple[tuple[OeeFlag, bool], ...] = (
         ("ideal_cycle_suspect", ratios.performance is not None and ratios.performance > 1),
         ("not_scheduled", ratios.null_reason == "not_scheduled"),
         ("estimated", window.estimated),
@@ -141,7 +141,7 @@ def oee_flags(window: OeeWindow, ratios: Ratios) -> list[OeeFlag]:
         ("unplanned_run", window.unplanned_run),
         ("counts_contradict", not 0 <= window.good <= window.total or _made_while_down(window)),
     )
-    return [flag for flag, holds in held if holds]
+    return [flag for flag, holds in flags if holds]
 
 
 def _made_while_down(window: OeeWindow) -> bool:

@@ -85,11 +85,11 @@ class PieceCounter:
         if shares:
             recent = sum(share.total for share in shares if share.start > at - RATE_WINDOW_MS)
             for share in shares:
-                self._hour(share.start).count += share.good
+                self._find_hour(share.start).count += share.good
         else:
-            self._hour(at).count += good
+            self._find_hour(at).count += good
         state.buckets[bucket] = state.buckets.get(bucket, 0) + recent
-        self._forget(at)
+        self._drop_old_buckets(at)
         self.mark_changed(at)
 
     def set_doubtful(self, source: str, doubtful: DoubtfulPieces, *, at: Millis) -> None:
@@ -183,7 +183,7 @@ class PieceCounter:
         """Return whether good pieces are negative or exceed the total: two machines' counters count different ones."""
         return not 0 <= self.state.good <= self.state.total
 
-    def _hour(self, at: Millis) -> HourCount:
+    def _find_hour(self, at: Millis) -> HourCount:
         start, _ = self._plan.hour_at(at)
         hours = self.state.hours
         index = bisect_left([hour.start for hour in hours], start)
@@ -204,25 +204,25 @@ class PieceCounter:
         while start <= min(at, window.end - 1) and len(rows) < MAX_HOURS:
             planned = None
             if window.is_scheduled and end > since:
-                planned = self._planned(max(start, since), min(end, window.end))
+                planned = self._planned_count(max(start, since), min(end, window.end))
             rows.append(PlannedHour(rfc3339(max(start, window.start)), planned, max(counted.get(start, 0), 0)))
             start, end = self._plan.hour_at(end)
         return rows
 
     def _planned_now(self, window: ShiftWindow, at: Millis) -> float | None:
-        return self._planned(self._planned_from(window), min(at, window.end)) if window.is_scheduled else None
+        return self._planned_count(self._planned_from(window), min(at, window.end)) if window.is_scheduled else None
 
     def _planned_from(self, window: ShiftWindow) -> Millis:
         return max(window.start, self.state.planned_from or window.start)
 
-    def _planned(self, start: Millis, end: Millis) -> float | None:
+    def _planned_count(self, start: Millis, end: Millis) -> float | None:
         return None if self._target_rate is None else round(self._target_rate * max(end - start, 0) / 60_000, 3)
 
     def _rate(self, at: Millis) -> float:
-        self._forget(at)
+        self._drop_old_buckets(at)
         return max(sum(self.state.buckets.values()), 0) * 60_000 / RATE_WINDOW_MS
 
-    def _forget(self, at: Millis) -> None:
+    def _drop_old_buckets(self, at: Millis) -> None:
         oldest = (at - RATE_WINDOW_MS) // RATE_BUCKET_MS + 1
         for bucket in [bucket for bucket in self.state.buckets if bucket < oldest]:
             del self.state.buckets[bucket]

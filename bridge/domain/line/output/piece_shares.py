@@ -27,15 +27,15 @@ def distribute_pieces(
     total: int, good: int, *, start: Millis, end: Millis, unknown: Sequence[TimeStretch], bounds: Iterable[Millis]
 ) -> list[PieceShare]:
     """Cut [start, end) where unknown time begins or ends, and at `bounds`; the shares add up to all pieces."""
-    edges = {start, end, *bounds, *(each.start for each in unknown), *(each.end for each in unknown)}
+    edges = {start, end, *bounds, *(stretch.start for stretch in unknown), *(stretch.end for stretch in unknown)}
     cuts = sorted(at for at in edges if start <= at <= end)
     shares: list[PieceShare] = []
     shared = shared_good = 0
     for left, right in pairwise(cuts):
-        upto = total * (right - start) // (end - start)
+        total_until = total * (right - start) // (end - start)
         # good pieces are spread evenly over all pieces: no share has more good ones than pieces
-        good_upto = good * upto // total if total else good * (right - start) // (end - start)
-        lost = any(each.start <= left and right <= each.end for each in unknown)
-        shares.append(PieceShare(left, right, upto - shared, good_upto - shared_good, lost))
-        shared, shared_good = upto, good_upto
+        good_until = good * total_until // total if total else good * (right - start) // (end - start)
+        is_unknown = any(stretch.start <= left and right <= stretch.end for stretch in unknown)
+        shares.append(PieceShare(left, right, total_until - shared, good_until - shared_good, is_unknown))
+        shared, shared_good = total_until, good_until
     return shares

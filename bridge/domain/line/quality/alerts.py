@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from bridge.domain.bounded import drop_oldest
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import CallPriority, Person, Quality, QualityRule
 from bridge.domain.events import LINE_LEVEL, EventType, Place, Priority, Standing
@@ -25,8 +26,8 @@ from bridge.domain.reports import (
     suppressed,
 )
 
-PARAMETERS: Final = 20  # windows of one equipment: stops a device that invents parameter names
-CLEARED_ALERTS: Final = 200  # ids still answered with `already_cleared`; bounds the checkpoint of an old line
+MAX_PARAMETERS: Final = 20  # windows of one equipment: stops a device that invents parameter names
+MAX_CLEARED_ALERTS: Final = 200  # ids still answered with `already_cleared`; bounds the checkpoint of an old line
 DEFECTS_PARAMETER: Final = "defects"
 """The parameter of an inspection that names none."""
 DEFECT_SEVERITY: Final[CallPriority] = "high"
@@ -76,7 +77,7 @@ class QualityChecks:
             case InspectionReport():
                 return self._inspect(body, equipment, moment)
             case QualityReport():
-                return self._clear_asked(body.alert_id, moment)
+                return self._apply_clear(body.alert_id, moment)
 
     def reset_windows(self) -> None:
         """Restart all windows; alerts stay until later reports clear them."""
@@ -90,9 +91,9 @@ class QualityChecks:
             return suppressed("unit_mismatch")
         verdicts = {side: judge_limit(body.value, limit, side) for side in Side}
         for side, verdict in sorted(
-            verdicts.items(), key=lambda each: each[1] is RuleVerdict.VIOLATED
+            verdicts.items(), key=lambda entry: entry[1] is RuleVerdict.VIOLATED
         ):  # clear, then raise
-            found = ActiveAlert(
+            candidate = ActiveAlert(
                 alert_id="",
                 equipment=equipment,
                 parameter=body.parameter,
@@ -103,7 +104,7 @@ class QualityChecks:
                 lower=limit.lower,
                 upper=limit.upper,
             )
-            self._apply_verdict(found, side, verdict, moment)
+            self._apply_verdict(candidate, side, verdict, moment)
         return APPLIED
 
     def _inspect(self, body: InspectionReport, equipment: str | None, moment: Moment) -> Disposition:
@@ -113,14 +114,14 @@ class QualityChecks:
             return suppressed("nothing_inspected")
         parameter = body.parameter or DEFECTS_PARAMETER
         windows = self._state.windows.setdefault(equipment or LINE_LEVEL, {})
-        if parameter not in windows and len(windows) >= PARAMETERS:
+        if parameter not in windows and len(windows) >= MAX_PARAMETERS:
             return suppressed("too_many_parameters")
         window = windows.setdefault(parameter, InspectionWindow())
         window.add(inspected=body.inspected, defects=body.defects)
         verdict = judge_window(
             window, rate_limit=self._spec.defect_rate_limit, count_limit=self._spec.defect_count_limit
         )
-        found = ActiveAlert(
+        candidate = ActiveAlert(
             alert_id="",
             equipment=equipment,
             parameter=parameter,
@@ -132,14 +133,14 @@ class QualityChecks:
             defect_count=window.defects,
             inspected_count=window.inspected,
         )
-        self._apply_verdict(found, Side.UPPER, verdict, moment)
+        self._apply_verdict(candidate, Side.UPPER, verdict, moment)
         return APPLIED
 
-    def _clear_asked(self, alert_id: str, moment: Moment) -> Disposition:
+    def _apply_clear(self, alert_id: str, moment: Moment) -> Disposition:
         key = next((key for key, alert in self._state.active.items() if alert.alert_id == alert_id), None)
         if key is None:
-            known = alert_id in self._state.cleared
-            return suppressed("already_cleared") if known else rejected("unknown_alert")
+            was_cleared = alert_id in self._state.cleared
+            return suppressed("already_cleared") if was_cleared else rejected("unknown_alert")
         alert = self._state.active[key]
         if alert.rule == "defect_rate":  # restart the window, or the next good piece would raise the alert again
             self._state.windows.get(alert.equipment or LINE_LEVEL, {}).pop(alert.parameter, None)
@@ -152,26 +153,25 @@ class QualityChecks:
         own = (limit for limit in limits if limit.equipment is not None and limit.equipment == equipment)
         return next(own, next((limit for limit in limits if limit.equipment is None), None))
 
-    def _apply_verdict(self, found: ActiveAlert, side: Side, verdict: RuleVerdict, moment: Moment) -> None:
+    def _apply_verdict(self, candidate: ActiveAlert, side: Side, verdict: RuleVerdict, moment: Moment) -> None:
         """Raise a violated rule that is not active, clear an active one that is satisfied; else change nothing."""
-        key = f"{found.equipment or LINE_LEVEL}/{found.parameter}/{found.rule}/{side}"
+        key = f"{candidate.equipment or LINE_LEVEL}/{candidate.parameter}/{candidate.rule}/{side}"
         active = self._state.active.get(key)
         if verdict is RuleVerdict.VIOLATED and active is None:
-            found.alert_id = f"{self._line}.alert.{self._state.next_number}"
+            candidate.alert_id = f"{self._line}.alert.{self._state.next_number}"
             self._state.next_number += 1
-            self._state.active[key] = found
-            self._emit(found, moment, standing=Standing.CURRENT)
+            self._state.active[key] = candidate
+            self._emit(candidate, moment, standing=Standing.CURRENT)
         elif verdict is RuleVerdict.SATISFIED and active is not None:
-            active.value = found.value
-            active.defect_count, active.inspected_count = found.defect_count, found.inspected_count
+            active.value = candidate.value
+            active.defect_count, active.inspected_count = candidate.defect_count, candidate.inspected_count
             self._clear(key, active, moment)
 
     def _clear(self, key: str, alert: ActiveAlert, moment: Moment, *, by: Person | None = None) -> None:
         del self._state.active[key]
         cleared = self._state.cleared
         cleared[alert.alert_id] = None
-        while len(cleared) > CLEARED_ALERTS:
-            del cleared[next(iter(cleared))]
+        drop_oldest(cleared, limit=MAX_CLEARED_ALERTS)
         self._emit(alert, moment, standing=Standing.CLOSED, by=by)
 
     def _emit(self, alert: ActiveAlert, moment: Moment, *, standing: Standing, by: Person | None = None) -> None:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from bridge.domain.plant import MeasurementLimit
 
-WINDOW: Final = 50  # the last pieces inspected; one bit each
+WINDOW_PIECES: Final = 50  # the last pieces inspected; one bit each
 CLEAR_SHARE: Final = 0.5  # of the rate limit: at the limit, one piece in and one out would raise and clear for ever
 
 
@@ -34,10 +34,10 @@ class InspectionWindow(Struct):
 
     def add(self, *, inspected: int, defects: int) -> None:
         """Add a batch; the order of its pieces is not reported, so its defects count as evenly spread."""
-        for piece in range(max(0, inspected - WINDOW), inspected):
+        for piece in range(max(0, inspected - WINDOW_PIECES), inspected):
             is_defect = (piece + 1) * defects // inspected > piece * defects // inspected
-            self.bits = ((self.bits << 1) | is_defect) & ((1 << WINDOW) - 1)
-        self.inspected = min(WINDOW, self.inspected + inspected)
+            self.bits = ((self.bits << 1) | is_defect) & ((1 << WINDOW_PIECES) - 1)
+        self.inspected = min(WINDOW_PIECES, self.inspected + inspected)
 
 
 def judge_limit(value: float, limit: MeasurementLimit, side: Side) -> RuleVerdict:
@@ -55,8 +55,8 @@ def judge_limit(value: float, limit: MeasurementLimit, side: Side) -> RuleVerdic
 
 def judge_window(window: InspectionWindow, *, rate_limit: float, count_limit: int) -> RuleVerdict:
     """Judge the last inspected pieces: the count at any time, the rate once the window is full."""
-    full = window.inspected == WINDOW
-    rate = window.defects / WINDOW
+    full = window.inspected == WINDOW_PIECES
+    rate = window.defects / WINDOW_PIECES
     if window.defects >= count_limit or (full and rate >= rate_limit):
         return RuleVerdict.VIOLATED
     return RuleVerdict.SATISFIED if full and rate <= rate_limit * CLEAR_SHARE else RuleVerdict.IN_HYSTERESIS

@@ -19,11 +19,6 @@ from tests.support.in_process import ROOT, RunningPipeline, device, in_process, 
 PRESS = b'{"action": "raise", "andon_type": "material", "ts": 1000}'
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.db"
-
-
 def ask(path: Path, *numbers: int) -> None:
     """Ask for replays as `floor quarantine replay` does, while the bridge runs or not."""
     quarantine = SqliteQuarantineWriter.open(path, stream="main")

@@ -15,11 +15,6 @@ from tests.support.in_process import ROOT, RunningPipeline, device, in_process, 
 from tests.support.journal_samples import forge_payload
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.db"
-
-
 async def messages(pipeline: RunningPipeline, count: int) -> None:
     try:
         await until(lambda: len(pipeline.dispositions()) >= count, what=f"{count} messages")

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import aiomqtt
-import pytest
 
 from tests.support.brokers import RunningBroker, mosquitto_broker, running, until
 from tests.support.in_process import ROOT, RunningPipeline, device, in_process, publish_report
@@ -22,11 +21,6 @@ user root
 acl_file {folder}/acl
 log_dest stderr
 """
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.db"
 
 
 async def published(pipeline: RunningPipeline, ready: Callable[[], bool]) -> None:

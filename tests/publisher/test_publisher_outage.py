@@ -37,11 +37,6 @@ log_dest stderr
 """
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.db"
-
-
 def publishing_through(way: TcpProxy) -> Callable[..., BrokerLink]:
     """Let the publisher's link go through a proxy, and the others not."""
 
@@ -103,10 +98,10 @@ async def test_cut_at_any_byte_nothing_is_missing_and_the_order_holds(mosquitto:
 async def test_backlog_of_any_length_takes_the_same_memory(mosquitto: RunningBroker, tmp_path: Path) -> None:
     peaks, workload = [], Workload(seed=7)
     for number, count in enumerate((500, 4_000)):
-        async with in_process(free_port(), tmp_path / f"{number}.db", parts=[PUBLISHER]) as away:
+        async with in_process(free_port(), tmp_path / f"{number}.db", parts=[PUBLISHER]) as offline:
             for _ in range(count // 100):
-                away.commit(workload.next(100))
-            last = away.journal.position().offset
+                offline.commit(workload.next(100))
+            last = offline.journal.position().offset
         tracemalloc.start()
         try:
             async with in_process(mosquitto.port, tmp_path / f"{number}.db", parts=[PUBLISHER]) as pipeline:

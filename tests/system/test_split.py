@@ -119,7 +119,7 @@ async def test_front_of_a_simulation_is_refused(tmp_path: Path, mosquitto: Runni
         await front.launch()
         assert front.process is not None
         assert await asyncio.wait_for(front.process.wait(), 20) == 1
-        assert any(line.startswith("time.scale: a simulation is one process") for line in front.log().splitlines())
+        assert any(line.startswith("time.scale: a separate front cannot run") for line in front.log().splitlines())
 
 
 async def test_plant_that_lost_a_line_is_a_new_epoch_to_a_front_that_stays(

@@ -1,7 +1,7 @@
 """The 13 event types and their data.
 
-Source: design.md, «Message flow»; domain.md event table. The pure core emits an `Event` without a position; a
-`CommittedEvent` has one (stream, epoch, offset).
+Source: design.md, «Message flow»; domain.md, «The 13 events and their data». The pure core emits an
+`Event` without a position; a `CommittedEvent` has one (stream, epoch, offset).
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Every token that must be refused is (threats.md, Tokens), with real keys; a valid one identifies its user."""
+"""Refusals of every invalid token, with real keys; the user of a valid one. Source: threats.md, «Tokens»."""
 
 import json
 from typing import Any

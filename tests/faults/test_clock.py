@@ -1,4 +1,4 @@
-"""threats.md, faults: a wall clock that is 30 days wrong, set back while it runs, or at a change of the plant's zone.
+"""threats.md, «Faults»: a wall clock 30 days wrong, set back while it runs, or at a change of the time zone.
 
 Timers are monotonic and deadlines right; journal times never go back; tokens go by the wall, as their issuer does.
 """

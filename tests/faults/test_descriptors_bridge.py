@@ -1,4 +1,4 @@
-"""threats.md, faults: no file descriptors. The whole bridge degrades, lives, and recovers by itself."""
+"""threats.md, «Faults»: no file descriptors. The whole bridge degrades, lives, and recovers by itself."""
 
 import asyncio
 import contextlib

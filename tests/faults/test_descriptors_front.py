@@ -1,4 +1,4 @@
-"""threats.md, faults: no file descriptors. Newcomers are refused, who is there is served on, and it heals by itself."""
+"""threats.md, «Faults»: no file descriptors. New dashboards are refused, others are served; it recovers by itself."""
 
 import asyncio
 import contextlib

@@ -1,6 +1,7 @@
 """The packages and who may import whom (docs/architecture.md), and the size of a file."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +87,13 @@ def test_every_allowed_import_is_used() -> None:
     used = {own: {module.split(".")[1] for path in MODULES if package(path) == own for module in imports(path)
                   if module.startswith("bridge.")} - {own} for own in ALLOWED}  # fmt: skip
     assert used == ALLOWED
+
+
+def test_the_documented_table_is_this_one() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| `(\w+)(?:/|\.py)` \|.*\| (\w[\w, ]*) \|$", text, re.MULTILINE)
+    documented = {row[0]: set() if row[1] == "nothing" else set(row[1].split(", ")) for row in rows}
+    assert documented == {own: others for own, others in ALLOWED.items() if own != "__init__"}
 
 
 @pytest.mark.parametrize("path", SIMULATOR, ids=name)

@@ -94,6 +94,8 @@ def test_the_documented_table_is_this_one() -> None:
     rows = re.findall(r"^\| `(\w+)(?:/|\.py)` \|.*\| (\w[\w, ]*) \|$", text, re.MULTILINE)
     documented = {row[0]: set() if row[1] == "nothing" else set(row[1].split(", ")) for row in rows}
     assert documented == {own: others for own, others in ALLOWED.items() if own != "__init__"}
+    folders = {path.name for path in (ROOT / "bridge").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders == set(re.findall(r"^\| `(\w+)/` \|", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize("path", SIMULATOR, ids=name)

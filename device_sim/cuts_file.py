@@ -1,4 +1,4 @@
-"""Announcements of what a real run cannot play itself: cuts of the bridge, of the broker and of their network."""
+"""File of outages that another program must carry out: those of the bridge, the broker and the network between them."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ class CutsFile:
         path.write_text("")
 
     def announce(self, incident: Incident) -> float:
-        """Announce a cut to the program that plays it, and return its real seconds."""
+        """Announce a cut to the program that carries it out, and return its real seconds."""
         seconds = (incident.until - incident.at) / SECOND / self._scale
         part, how = _part_and_how(incident)
         forgets = isinstance(incident, BrokerLost) and not incident.keeps_session
@@ -27,9 +27,9 @@ class CutsFile:
 
 
 def announced_outage(incident: Incident) -> BridgeOutage | None:
-    """Return the bridge's outage of an announced cut for the truth.
+    """Return the outage of the bridge that an announced cut causes, as the truth records it.
 
-    None for a cut of the network, which not every program plays that plays the others.
+    None for a cut of the network: some of the programs that carry out the other cuts do not carry out this one.
     """
     since, until = incident.at, incident.until
     match incident:

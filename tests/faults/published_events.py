@@ -1,4 +1,4 @@
-"""The MQTT side of the loss ledger: every event that came to a durable consumer."""
+"""The MQTT side of the loss ledger: every event that a durable consumer received."""
 
 import contextlib
 import json
@@ -11,7 +11,9 @@ from tests.support.mqtt_consumer import consuming
 
 
 @dataclass
-class PublishedBooks:
+class PublishedEvents:
+    """Events by offset, repeats, and retained copies, as one consumer received them."""
+
     got: dict[int, int] = field(default_factory=dict)  # offset -> hash of its bytes; in the order they first came
     repeats: int = 0
     differing: list[int] = field(default_factory=list)  # offsets that came again with other bytes
@@ -35,7 +37,7 @@ class PublishedBooks:
 
 
 @contextlib.asynccontextmanager
-async def published_books(broker: RunningBroker) -> AsyncIterator[PublishedBooks]:
-    books = PublishedBooks()
-    async with consuming(broker, books.take, durable=True):
-        yield books
+async def published_events(broker: RunningBroker) -> AsyncIterator[PublishedEvents]:
+    events = PublishedEvents()
+    async with consuming(broker, events.take, durable=True):
+        yield events

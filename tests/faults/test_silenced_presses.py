@@ -1,4 +1,4 @@
-"""What the count of silenced presses sees: each way to silence one, and none where the rules leave nothing else."""
+"""Count of silenced presses: each way to silence one counts, and no press that the rules suppress."""
 
 import json
 

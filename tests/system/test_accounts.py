@@ -23,10 +23,10 @@ SAMPLE = re.compile(r'floor_pipeline_(\w+?)(?:_total)?\{kind="([^"]+)"(?:,reason
 PLACE = "floor/v1/report/plant1/packing/L1/Bagger-1"
 
 
-class Books(Counter[tuple[str, str]]):
+class IntakeCounts(Counter[tuple[str, str]]):
     """One scrape: (column, kind) -> count."""
 
-    def off(self) -> dict[str, int]:
+    def differences(self) -> dict[str, int]:
         """Return by kind how far received is from what became of it."""
         kinds = {kind for _, kind in self}
         settled = ("applied", "suppressed", "quarantined", "in_flight")
@@ -40,13 +40,13 @@ class Books(Counter[tuple[str, str]]):
         return sum(count for (column, _), count in self.items() if column == "in_flight")
 
 
-def scrape(bridge: BridgeProcess) -> Books:
+def scrape(bridge: BridgeProcess) -> IntakeCounts:
     with urlopen(f"http://127.0.0.1:{bridge.port}/metrics", timeout=5) as answer:
         found = SAMPLE.findall(answer.read().decode())
-    books = Books()
+    counts = IntakeCounts()
     for column, kind, count in found:
-        books[column, kind] += int(float(count))
-    return books
+        counts[column, kind] += int(float(count))
+    return counts
 
 
 async def burst(link: BrokerLink, start: int) -> None:
@@ -62,11 +62,11 @@ async def burst(link: BrokerLink, start: int) -> None:
         await link.publish_many(said)
 
 
-async def test_the_books_balance_at_every_scrape_across_kills_and_stops(
+async def test_the_counts_balance_at_every_scrape_across_kills_and_stops(
     mosquitto: RunningBroker, tmp_path: Path
 ) -> None:
     async with bridge_process(tmp_path, mosquitto) as bridge, bridge.device() as link:
-        scrapes: list[Books] = []
+        scrapes: list[IntakeCounts] = []
         for turn, end in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)):
             speaking = asyncio.create_task(burst(link, turn * BURST))
             before = len(scrapes)
@@ -82,7 +82,7 @@ async def test_the_books_balance_at_every_scrape_across_kills_and_stops(
             return scrapes[-1].received() >= expected and not scrapes[-1].in_flight()
 
         await until(settled, seconds=30, what="all of it")
-        assert [books.off() for books in scrapes if books.off()] == []
+        assert [counts.differences() for counts in scrapes if counts.differences()] == []
         last = scrapes[-1]
         assert last["applied", "counts"] == 3 * BURST, "each once"
         assert last["suppressed", "counts"] >= 3 * BURST, "redeliveries after a kill count as received again"
@@ -107,7 +107,7 @@ async def test_a_message_that_is_lost_on_the_way_is_reported(mosquitto: RunningB
             pipeline.core._unapplied = Leaking()  # noqa: SLF001 - where a bug of ours would be there is no seam
             await publish_report(client, "report/bagger/counts", total=1)
             await until(lambda: pipeline.core.status().unaccounted["counts"] == 1, what="it is missed")
-            await until(lambda: any(entry["event"] == "pipeline.accounting_mismatch" for entry in logs), what="told")
+            await until(lambda: any(entry["event"] == "pipeline.accounting_mismatch" for entry in logs), what="logged")
     assert [entry["unaccounted"] for entry in logs if entry["event"] == "pipeline.accounting_mismatch"] == [
         {"counts": 1}
     ]

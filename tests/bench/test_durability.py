@@ -1,4 +1,4 @@
-"""What a real fsync of every batch costs the intake: its rate with and without, through a real Mosquitto."""
+"""Cost of a real fsync for every batch: the intake rate with and without it, through a real Mosquitto."""
 
 import asyncio
 import time

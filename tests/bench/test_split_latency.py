@@ -1,4 +1,4 @@
-"""What a dashboard waits longer for at a front that runs apart, in the same run on the same machine."""
+"""Additional latency of a dashboard at a separate front, measured in the same run on the same machine."""
 
 import asyncio
 import json

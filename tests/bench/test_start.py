@@ -1,4 +1,4 @@
-"""How long a start takes with 1,000 lines, by part, and that it does not grow with the number of events."""
+"""Duration of a start with 1,000 lines, by part. It does not grow with the number of events."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""What the front sends for a user, the pipeline takes: every action, and the longest user a token can name."""
+"""Commands that the front sends and the pipeline decodes: every action, and the longest user of a token."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the README shows is run: its two clients against a bridge, its commands against the parsers of today."""
+"""Examples of the documents: the two clients of the README against a bridge, and commands against their parsers."""
 
 import asyncio
 import os

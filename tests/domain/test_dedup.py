@@ -1,4 +1,4 @@
-"""Which messages count as resends: design.md, «Duplicates»."""
+"""Recognition of resent messages. Source: design.md, «Duplicates»."""
 
 from bridge.domain.dedup import Deduplicator, digest_message, message_digest_of
 from bridge.domain.events import Place

@@ -1,4 +1,4 @@
-"""What is published for events, and what is retained afterwards: design.md, «Message flow»."""
+"""Publications of events, and the messages retained afterwards. Source: design.md, «Message flow»."""
 
 from bridge.domain import event_data
 from bridge.domain.envelope import position_event

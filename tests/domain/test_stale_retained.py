@@ -1,4 +1,4 @@
-"""What a reading of the broker's retained messages shows, and what is cleared for it."""
+"""Stale messages among those that the broker retains, and the publications that clear them."""
 
 import json
 from collections.abc import Iterable, Sequence

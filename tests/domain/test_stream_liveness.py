@@ -1,4 +1,4 @@
-"""What a front alone believes of what it receives: nothing but that there may be something to read."""
+"""Liveness of a stream at a separate front, which uses MQTT messages only as hints to read the journal."""
 
 import json
 

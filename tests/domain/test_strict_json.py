@@ -1,4 +1,4 @@
-"""What the standard parser lets pass is refused with its reason, and nothing but that refusal is ever raised."""
+"""Refusals of input that the standard JSON parser accepts, each with its reason; no other error is raised."""
 
 import json
 import math

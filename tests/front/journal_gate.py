@@ -1,4 +1,4 @@
-"""What a test of the moments between needs: a gate before a read of the journal, and turns of the loop."""
+"""Control of concurrency in tests: a gate before a read of the journal, and turns of the event loop."""
 
 import asyncio
 import threading

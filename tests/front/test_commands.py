@@ -1,4 +1,4 @@
-"""What a dashboard's user does: authorized, published, answered after the commit; and the same over HTTP."""
+"""Commands of a dashboard's user: authorized, published, answered after the commit; and the same over HTTP."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What waits for a dashboard that does not read, or for company: what becomes of it when something else comes."""
+"""Frames that wait for a dashboard that does not read, or for a batch, when another frame or event follows."""
 
 import asyncio
 from pathlib import Path

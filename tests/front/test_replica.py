@@ -125,9 +125,10 @@ async def test_a_journal_put_in_its_place_is_followed(tmp_path: Path) -> None:
         front.journal.close()
         put_aside(tmp_path)
         await until(
-            lambda: not front.core.readiness()[0] and "no such file" in front.core.readiness()[1].lower(), what="told"
+            lambda: not front.core.readiness()[0] and "no such file" in front.core.readiness()[1].lower(),
+            what="notified",
         )
-        await until(lambda: not board.last("link")["streams"]["main"]["live"], what="told")
+        await until(lambda: not board.last("link")["streams"]["main"]["live"], what="notified")
         assert board.close_code is None
         front.journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
         assert (await board.closed())[0] == 1012
@@ -217,7 +218,7 @@ async def test_a_copy_of_the_journal_that_never_grows_is_not_live(tmp_path: Path
                 "published events are missing in the journal that this front reads",
             )
 
-        await until(stands_still, what="told")
+        await until(stands_still, what="notified")
         await until(lambda: not board.last("link")["streams"]["main"]["live"], what="its dashboards too")
         front.commit(call("C1"), offer=False)
         await until(lambda: front.core.readiness()[0], what="live again, once it is there")

@@ -68,7 +68,7 @@ async def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(nats: RunningBroker
         nats.kill()
         await until(lambda: not link.status.connected, what="loss noticed")
         nats.start()
-        await until(lambda: link.status.connected, what="healed")
+        await until(lambda: link.status.connected, what="recovered")
         assert link.status.protocol == "3.1.1"
 
 
@@ -103,7 +103,7 @@ async def test_a_killed_broker_is_noticed_and_the_link_heals(mosquitto: RunningB
         with pytest.raises(BrokerUnavailable):
             await link.publish("a/b", b"")
         mosquitto.start()
-        await until(lambda: link.status.connected, what="healed")
+        await until(lambda: link.status.connected, what="recovered")
         await exchange(link)
         assert link.status.generation > before.generation
         assert not link.status.session_present  # killed: it remembers nothing
@@ -114,7 +114,7 @@ async def test_a_broker_that_freezes_is_noticed_by_its_silence(mosquitto: Runnin
         mosquitto.send(signal.SIGSTOP)  # its kernel goes on acknowledging: only the keepalive can tell
         await until(lambda: not link.status.connected, seconds=2 * 2 + 2, what="noticed within two keepalives")
         mosquitto.send(signal.SIGCONT)
-        await until(lambda: link.status.connected, what="healed")
+        await until(lambda: link.status.connected, what="recovered")
         await exchange(link)
 
 

@@ -1,4 +1,4 @@
-"""What passes through the link: received in order, acknowledged by hand, published with an answer."""
+"""Messages of the link: received in order, acknowledged by hand, published with an answer."""
 
 import asyncio
 import signal
@@ -240,7 +240,7 @@ async def test_a_publication_that_failed_is_not_sent_later(mosquitto: RunningBro
                 await task
         mosquitto.start()
         async with linked(consumer(mosquitto)) as link:
-            await until(lambda: sender.status.connected, what="healed")
+            await until(lambda: sender.status.connected, what="recovered")
             await sender.publish("a/marker", b"marker")
             (first,) = await receive(link, 1)
             assert first.payload == b"marker"

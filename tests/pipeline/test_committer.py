@@ -1,4 +1,4 @@
-"""What the pipeline does beside taking messages: replays that were asked for, retention, and a stop that ends."""
+"""Work of the committer beside messages: requested replays, retention, and an orderly stop."""
 
 import asyncio
 import threading

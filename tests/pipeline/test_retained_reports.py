@@ -29,7 +29,9 @@ async def restart_broker(mosquitto: RunningBroker, pipeline: RunningPipeline) ->
     mosquitto.stop()
     await until(lambda: not pipeline.link.status.connected, what="loss noticed")
     mosquitto.start()
-    await until(lambda: pipeline.link.status.connected and pipeline.link.status.generation > generation, what="healed")
+    await until(
+        lambda: pipeline.link.status.connected and pipeline.link.status.generation > generation, what="recovered"
+    )
     assert pipeline.link.status.session_present
 
 
@@ -38,7 +40,9 @@ async def lose_session(mosquitto: RunningBroker, pipeline: RunningPipeline) -> N
     generation = pipeline.link.status.generation
     async with aiomqtt.Client("127.0.0.1", mosquitto.port, identifier="floor-main", clean_session=True):
         await until(lambda: not pipeline.link.status.connected, what="taken over")
-    await until(lambda: pipeline.link.status.connected and pipeline.link.status.generation > generation, what="healed")
+    await until(
+        lambda: pipeline.link.status.connected and pipeline.link.status.generation > generation, what="recovered"
+    )
     assert not pipeline.link.status.session_present
 
 

@@ -1,4 +1,4 @@
-"""What tests of the audit of retained messages wait for."""
+"""Conditions that tests of the audit of retained messages wait for."""
 
 from tests.support.brokers import until
 from tests.support.in_process import RunningPipeline

@@ -1,4 +1,4 @@
-"""What a plain MQTT consumer sees of the journal, on a real broker."""
+"""Publications of the journal as a plain MQTT consumer receives them, on a real broker."""
 
 import asyncio
 import contextlib

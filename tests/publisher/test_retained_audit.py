@@ -1,4 +1,4 @@
-"""What a broker retains in our name and should not: from an older memory, a crash, another journal."""
+"""Messages that a broker retains and should not: from an old save, a crash, or another journal."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""What a broker retains when another journal takes its place, or the same one after a change or a crash."""
+"""Retained messages after a change of the journal: another one, or the same one after a change or a crash."""
 
 import asyncio
 import contextlib

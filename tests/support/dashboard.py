@@ -1,4 +1,4 @@
-"""The verbs of a dashboard, whatever carries its frames: written from protocol.md, without code of the bridge.
+"""Frames that a dashboard sends and awaits, over any transport. Source: protocol.md; uses no code of the bridge.
 
 `MemoryDashboard`, `SocketDashboard` and `BytesDashboard` carry them, so a test changes its transport and nothing else.
 """

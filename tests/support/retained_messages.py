@@ -1,4 +1,4 @@
-"""What a broker retains, as a client that has never been there finds it."""
+"""Messages that a broker retains, as a new client receives them."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""How long a fault test goes on: briefly in `make test`, fully in `make faults`, many times in `make proof`."""
+"""Repetitions of a fault test: few in `make test`, more in `make faults`, most in `make proof`."""
 
 import pytest
 

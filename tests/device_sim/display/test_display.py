@@ -1,4 +1,4 @@
-"""What is printed are changes and actions, once each; a broker that goes away is printed once, not once a device."""
+"""Lines that the simulator prints: each change and action once, and a lost broker once instead of once per device."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Disturbances of the broker and of the bridge, and what the broker keeps meanwhile."""
+"""Disturbances of the broker and of the bridge, and the messages that the broker keeps meanwhile."""
 
 import json
 
@@ -9,7 +9,7 @@ from tests.device_sim.sample_plants import MINUTE, START
 
 
 @pytest.mark.parametrize(("mqtt", "again"), [("5", False), ("3.1.1", True)])
-def test_leftovers_come_at_the_first_subscription_and_with_3_1_1_at_each(mqtt: str, again: bool) -> None:  # noqa: FBT001
+def test_leftovers_arrive_at_the_first_subscription_or_with_mqtt_3_1_1_at_each(mqtt: str, again: bool) -> None:  # noqa: FBT001
     left = {"kind": "leftovers", "devices": ["Bagger-1", "Case-Packer-1", "Andon-L1"]}
     _, arrivals = run(left, {"kind": "bridge-link-loss", "first_minutes": 20, "seconds": [5, 5]}, mqtt=mqtt)
     old = [arrival for arrival in arrivals if arrival.retained]
@@ -20,7 +20,7 @@ def test_leftovers_come_at_the_first_subscription_and_with_3_1_1_at_each(mqtt: s
     assert {"boot_id" in json.loads(arrival.payload) for arrival in arrivals if arrival.retained} == {True}
 
 
-def test_what_is_retained_comes_again_where_the_broker_lost_its_session() -> None:
+def test_a_lost_session_delivers_retained_messages_again() -> None:
     cut = {"kind": "broker-cut", "first_minutes": 20, "seconds": [30, 30], "session_lost_ratio": 1}
     rehearsal, arrivals = run({"kind": "retain-flag"}, cut, lines="L1 L2 L3 L4", minutes=25)
     assert all(not arrival.retained for arrival in arrivals if arrival.at < START + 20 * MINUTE)
@@ -39,7 +39,7 @@ def test_a_broker_cut_leaves_no_wills_and_keeps_the_queue() -> None:
     assert all(len(of(arrivals, device, "birth")) == 2 for device in L1)
 
 
-def test_while_the_bridge_is_away_the_broker_keeps_reports_up_to_its_limit() -> None:
+def test_the_broker_queues_up_to_its_limit_while_the_bridge_is_offline() -> None:
     cut = {"kind": "bridge-cut", "first_minutes": 20, "seconds": [600, 600]}
     rehearsal, arrivals = run(cut)
     (away,) = rehearsal.truth.bridge
@@ -51,7 +51,7 @@ def test_while_the_bridge_is_away_the_broker_keeps_reports_up_to_its_limit() -> 
     assert sum(report.fate == "queue full" for report in rehearsal.truth.said) > 50
 
 
-def test_what_was_delivered_and_not_acknowledged_comes_again_first_with_its_identifier() -> None:
+def test_unacknowledged_messages_are_redelivered_first_with_their_identifiers() -> None:
     rehearsal, arrivals = run({"kind": "bridge-cut", "mean_minutes_between": 2, "seconds": [2, 5]}, minutes=120)
     again = [arrival for arrival in arrivals if arrival.redelivered]
     assert again
@@ -77,7 +77,7 @@ def test_overlapping_absences_of_the_bridge_are_one() -> None:
     assert 180_000 <= away.until - away.since <= 190_000
 
 
-def test_a_broker_that_loses_its_power_forgets_the_wills_it_had_to_publish() -> None:
+def test_a_power_cut_of_the_broker_loses_pending_wills() -> None:
     loss = {"kind": "link-loss", "devices": ["Bagger-1"], "first_minutes": 20, "seconds": [60, 60]}
     cut = {"kind": "broker-cut", "first_minutes": 20.1, "seconds": [10, 10]}
     _, arrivals = run(loss | {"notice_seconds": [200, 200]}, cut)

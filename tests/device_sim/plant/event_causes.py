@@ -1,4 +1,4 @@
-"""When each of the 13 event types first has a cause in what the plant reports, judged from the messages alone."""
+"""Time at which the reports of the plant first have a cause for each of the 13 event types, from the messages alone."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""A clear that happened before its raise is ignored, whenever it arrives and whatever else moved the line's time."""
+"""Clears that happened before their raise. They are ignored, even if they arrive late or the line's time has moved."""
 
 from typing import Final
 
@@ -32,7 +32,7 @@ def test_a_clear_older_than_the_raise_is_ignored_however_late() -> None:
 
 @pytest.mark.parametrize("ts", [30_000, T0 - 3_600_000, T0 + 60_000, T0 + 3_600_000])
 def test_a_clear_of_a_clock_that_is_wrong_ends_the_call(ts: int) -> None:
-    """After a restart without a battery a clock says 1970; behind is as wrong as ahead, and neither is older."""
+    """A clock without a battery restarts at 1970. A wrong clock, behind or ahead, proves no clear older."""
     line = line_with_a_clock()
     assert report_action(line, "raise", happened=100, at=101) == APPLIED
     body = AndonReport(action="resolve", andon_type="material", ts=ts)
@@ -69,7 +69,7 @@ def test_a_moved_line_time_makes_no_clear_older() -> None:
     assert report_action(line, "acknowledge", happened=105, at=112) == APPLIED
 
 
-def test_a_user_is_not_measured_by_the_stations_clock() -> None:
+def test_the_clock_of_a_station_does_not_date_a_user() -> None:
     line = line_with_a_clock()
     assert report_action(line, "raise", happened=104, at=100) == APPLIED  # four seconds ahead
     body = AndonReport(action="resolve", call_id="L1.call.1")
@@ -81,10 +81,10 @@ def test_a_user_is_not_measured_by_the_stations_clock() -> None:
 @pytest.mark.parametrize("ahead", [0, 3, 5])
 @pytest.mark.parametrize("behind", [2, 5])
 @pytest.mark.parametrize("boot", [1, 2])
-def test_a_clock_that_was_set_a_little_makes_no_clear_older_that_the_sequence_shows_to_be_later(
+def test_a_small_step_of_the_clock_makes_no_clear_older_than_its_sequence(
     clock: str, ahead: int, behind: int, boot: int
 ) -> None:
-    """It is within what a right clock may be off, before and after, and the press came first all the same."""
+    """The clock is within its tolerance before and after the step. The sequence shows that the press came first."""
     desk = plant.EquipmentConfig.model_validate({"id": "desk", "kind": "station", "clock": clock})
     line = PackingLine(plant_file(line_spec(equipment=(*equipment()[:3], desk))))
     press = AndonReport(action="raise", andon_type="safety", ts=T0 + ahead * 1_000, boot_id=1, seq=1)
@@ -93,7 +93,7 @@ def test_a_clock_that_was_set_a_little_makes_no_clear_older_that_the_sequence_sh
     assert line.report("desk", clear, at=1).disposition == APPLIED
 
 
-def test_a_clear_that_the_sequence_shows_to_be_late_is_measured_by_the_clock() -> None:
+def test_a_clear_that_is_late_by_its_sequence_is_dated_by_its_clock() -> None:
     line = line_with_a_clock()
 
     def numbered(action: str, happened: int, seq: int, at: int) -> Disposition:

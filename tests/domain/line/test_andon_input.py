@@ -1,4 +1,4 @@
-"""Station inputs: momentary contacts press on an observed edge, latching ones ask as long as no call is open."""
+"""Station inputs: momentary buttons and latching switches."""
 
 from typing import Final, Literal
 
@@ -28,8 +28,8 @@ class SwitchLine:
         line = PLANT.lines[0]
         place = PLANT.place_of(line)
         self.emitter = Emitter(place, Subjects())
-        book = CallRegistry(self.state, place=place, plant=PLANT, spec=line, emitter=self.emitter)
-        self.calls = AndonActions(book, plant=PLANT, spec=line)
+        registry = CallRegistry(self.state, place=place, plant=PLANT, spec=line, emitter=self.emitter)
+        self.calls = AndonActions(registry, plant=PLANT, spec=line)
 
     def observe(self, equipment: str, *, level: bool, after: float = 10) -> Disposition:
         self.now += round(after * SECOND)
@@ -75,7 +75,7 @@ def test_a_button_pressed_again_adds_to_repeat_and_after_2_seconds_only() -> Non
 
 
 def test_a_late_copy_of_a_press_hides_no_later_press() -> None:
-    """The copy comes after the release, and nothing releases it again."""
+    """The copy arrives after the release, and no release follows it."""
     line = SwitchLine()
     line.observe("BUTTON", level=False)
     line.observe("BUTTON", level=True)
@@ -86,7 +86,7 @@ def test_a_late_copy_of_a_press_hides_no_later_press() -> None:
 
 
 def test_a_press_after_the_call_is_over_is_no_bounce_however_soon_it_comes() -> None:
-    """What was pressed, resolved and pressed again in minutes comes at once where the network was offline."""
+    """After an offline network, reports of several minutes arrive at once: a press, its resolve, and the next press."""
     line = SwitchLine()
     line.observe("BUTTON", level=False)
     line.observe("BUTTON", level=True)
@@ -144,7 +144,7 @@ def test_types_and_stations_have_contacts_of_their_own() -> None:
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5_000))))
 def test_a_button_agrees_with_a_reading_of_its_whole_history(history: list[tuple[bool, int]]) -> None:
-    """The oracle looks at all levels so far; the contact remembers two values, through a checkpoint each time."""
+    """The oracle has the whole history. The contact has two values, and is restored from a checkpoint each time."""
     contact, at, presses, last = Contact(), START, 0, None
     expected, observed = 0, list[bool]()
     for level, wait in history:
@@ -178,7 +178,7 @@ def test_a_press_is_read_whatever_came_before_its_release(
     call_open: bool,
     behind: int,
 ) -> None:
-    """Late copies and a clock that is set may add a press, and never hide one."""
+    """Late copies and a clock that is set may add a press; they never hide one."""
     contact, at = Contact(), START
 
     def read(*, level: bool, stamped: int | None) -> LevelReading:

@@ -1,4 +1,4 @@
-"""Where a downtime is split between breakdown and changeover, and which call stays due."""
+"""Splits of a downtime between breakdown and changeover, and the call that stays due."""
 
 from datetime import datetime
 from itertools import pairwise

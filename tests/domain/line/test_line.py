@@ -1,4 +1,4 @@
-"""How the parts of a line play together: jobs, changeovers, OEE, product, and restarts of the bridge."""
+"""Interaction of the parts of a line: jobs, changeovers, OEE, product, and restarts of the bridge."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""What another plant file makes overdue: it falls due when the file is taken in, and nothing is dated back."""
+"""Deadlines that a new plant file makes overdue: they fire when the file is loaded, and nothing is dated back."""
 
 import random
 from dataclasses import dataclass, field

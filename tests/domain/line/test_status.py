@@ -1,4 +1,4 @@
-"""What machines amount to: fault bits, first-out, causes in order, and a line's status from its machines."""
+"""Status of machines and lines: fault bits, first-out, order of causes, and a line's status from its machines."""
 
 import pytest
 from hypothesis import given

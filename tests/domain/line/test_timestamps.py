@@ -1,4 +1,4 @@
-"""When a report happened: forms of ts, clock rules, and local times that do not exist or exist twice."""
+"""Dating of reports: forms of ts, clock rules, and local times that do not exist or exist twice."""
 
 from zoneinfo import ZoneInfo
 

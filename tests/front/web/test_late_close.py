@@ -1,4 +1,4 @@
-"""Who was not reading when it was closed learns why as soon as it reads on."""
+"""Close code of a connection whose client was not reading: the client receives it when it reads on."""
 
 from pathlib import Path
 

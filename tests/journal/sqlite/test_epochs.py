@@ -1,4 +1,4 @@
-"""When a journal begins a new epoch, and what of the older one goes on."""
+"""Epochs of a journal: when a new one begins, and what continues from the older one."""
 
 import sqlite3
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a journal lets go by age and by size, and what it never does."""
+"""Retention: rows that a journal deletes by age and by size, and rows that it never deletes."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Which files a journal refuses to open, and with what advice."""
+"""Files that a journal refuses to open, and the advice in each error."""
 
 import shutil
 import sqlite3

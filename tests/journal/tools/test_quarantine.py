@@ -1,4 +1,4 @@
-"""What an operator may decide about quarantined inputs, from another process while the bridge runs."""
+"""Decisions about quarantined inputs, made in another process while the bridge runs."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -177,7 +177,7 @@ async def test_pipeline_that_dies_or_freezes_is_reported_and_its_front_stays(
                 await presses.burst(WINDOW)
             assert [subscriber.connections for subscriber in boards] == [1, 1], "nobody was sent away"
             took = ", ".join(f"{duration:.1f} s" for duration in lasted)
-            await close(bridge, boards, f"a killed, then a frozen pipeline, told after {took}")
+            await close(bridge, boards, f"a killed, then a frozen pipeline, reported after {took}")
 
 
 @pytest.mark.faults

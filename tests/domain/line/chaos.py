@@ -82,7 +82,7 @@ class Chaos:
         return found
 
     def kind(self) -> Callable[[str], ReportBody]:
-        return self.random.choice((self.state, self.state, self.counts, self.counts, self.deed))
+        return self.random.choice((self.state, self.state, self.counts, self.counts, self.action))
 
     def state(self, who: str) -> ReportBody:
         rnd = self.random
@@ -104,7 +104,7 @@ class Chaos:
         self.total[who] = total = total if total > 0 and rnd.random() > 0.03 else 0
         return CountsReport(total=total, good=rnd.choice((None, total - total // 50)))
 
-    def deed(self, who: str) -> ReportBody:
+    def action(self, who: str) -> ReportBody:
         rnd = self.random
         del who
         job, call, down = f"J{rnd.randrange(4)}", f"L1.call.{rnd.randrange(9)}", f"L1.down.{rnd.randrange(9)}"

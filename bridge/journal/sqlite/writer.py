@@ -22,13 +22,12 @@ from bridge.journal.sqlite.file import (
     read_schema_version,
 )
 from bridge.journal.sqlite.lock_file import CommitMarker, JournalLock, read_marker
-from bridge.journal.sqlite.meta import Meta, read_meta, write_meta
 from bridge.journal.sqlite.migrations import migrate, require_room
 from bridge.journal.sqlite.quarantine_decisions import find_decision, write_decision
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.retention import prune
 from bridge.journal.sqlite.rows import write_batch
-from bridge.journal.sqlite.schema import MARKED_SINCE, row_checksum, wall_ms
+from bridge.journal.sqlite.schema import MARKED_SINCE, Meta, read_meta, row_checksum, wall_ms, write_meta
 from bridge.journal.sqlite.start_checks import check_consistency, check_marker, check_structure
 from bridge.journal.sqlite.wal import WalTruncator
 from bridge.ports.journal import Batch, CommitFailed, JournalError, RetentionLimits

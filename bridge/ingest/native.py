@@ -25,8 +25,7 @@ from bridge.domain.reports import (
 )
 from bridge.domain.strict_json import MAX_BYTES, NotStrictJson, parse_json
 from bridge.domain.topic_tree import TopicBranch
-from bridge.ingest.report_rules import check_line_breaks, check_rules
-from bridge.ingest.struct_conversion import PayloadRejected, convert
+from bridge.ingest.report_validation import PayloadRejected, check_line_breaks, check_rules, convert
 
 MAX_ROLES: Final = 50  # of one user; bounds what a command makes us store
 

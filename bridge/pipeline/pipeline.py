@@ -201,7 +201,7 @@ class Pipeline:
             self._queue.close()
 
     def _accept_messages(self, messages: Sequence[Message]) -> None:
-        self._received.add(map(self._topic, messages))
+        self._received.add([self._topic(message) for message in messages])
         self._unapplied.extend(messages)
 
     def _is_caught_up(self) -> bool:

@@ -244,7 +244,7 @@ class Committer:
             return
         self._intake.dedup.record_acks(entries[-1].input.number, monotonic_ms(), except_for=unacknowledged)
         self._intake.forget_committed(entries)
-        self.status = self.status.as_ready().with_committed(entries, at=self._clock.now())
+        self.status = self.status.with_committed(entries, at=self._clock.now())
         for listener in self.listeners:
             listener(entries)
 

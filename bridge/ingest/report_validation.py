@@ -14,6 +14,7 @@ from msgspec import Struct, inspect
 
 from bridge.domain.line.equipment.packml import STATES
 from bridge.domain.reports import (
+    BODY_OF,
     AndonReport,
     ChangeoverReport,
     CountsReport,
@@ -38,6 +39,13 @@ class PayloadRejected(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def convert_body(tree: dict[str, Any], kind: str, *, is_command: bool) -> ReportBody:
+    """Convert `tree` into the body of a report of this kind; raise PayloadRejected if a field or a rule fails."""
+    body = convert(tree, BODY_OF[kind])
+    _check_rules(body, is_command=is_command)
+    return body
 
 
 def convert(tree: dict[str, Any], shape: type[T]) -> T:
@@ -79,7 +87,7 @@ def _fields_of(shape: type[Struct]) -> tuple[frozenset[str], dict[str, type[Stru
     return frozenset(optional_texts), inner_structs
 
 
-def check_rules(body: ReportBody, *, is_command: bool) -> None:
+def _check_rules(body: ReportBody, *, is_command: bool) -> None:
     """Raise PayloadRejected if fields contradict each other, or one requires another: docs/devices.md."""
     match body:
         case StateReport(state=state, packml=packml):

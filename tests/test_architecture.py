@@ -12,6 +12,7 @@ MODULES = sorted((ROOT / "bridge").rglob("*.py"))
 SIMULATOR = sorted((ROOT / "device_sim").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MAX_LINES = 300
+FOLDERS = (ROOT, ROOT / "bridge", ROOT / "device_sim")  # the document names files relative to these
 
 ALLOWED: dict[str, set[str]] = {
     "domain": set(),
@@ -96,6 +97,13 @@ def test_the_documented_table_is_this_one() -> None:
     assert documented == {own: others for own, others in ALLOWED.items() if own != "__init__"}
     folders = {path.name for path in (ROOT / "bridge").iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders == set(re.findall(r"^\| `(\w+)/` \|", text, re.MULTILINE))
+
+
+def test_documented_files_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    files = set(re.findall(r"`((?:\w+/)+\w+\.\w+)`", text))
+    assert len(files) > 60
+    assert [file for file in sorted(files) if not any((root / file).exists() for root in FOLDERS)] == []
 
 
 @pytest.mark.parametrize("path", SIMULATOR, ids=name)

@@ -28,7 +28,7 @@ def damage(path: Path) -> None:
 def test_verify_lists_the_verified_parts(folder: Path) -> None:
     ended = floor(folder, "journal", "verify")
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert "events         35 held, 1 to 35" in ended.stdout
+    assert "events                35 held, 1 to 35" in ended.stdout
     assert ended.stdout.endswith("journal.db is intact\n")
     ended = floor(folder, "journal", "verify", "--json", "--path", "journal.db")
     assert ended.returncode == 0

@@ -4,13 +4,14 @@ Every setting is documented in docs/settings.md; a test fails for one that is no
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from bridge.domain.ids import Id
 from bridge.domain.validation_errors import describe_faults, dotted
@@ -140,8 +141,17 @@ class TimeSettings(Section):
         return self
 
 
+_ROOT = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
+
+
+def _check_root(root: str) -> str:
+    if _ROOT.fullmatch(root) is None:
+        raise ValueError('must be levels of letters, digits, ".", "_" and "-" with a "/" between them')
+    return root
+
+
 class Settings(Section):
-    root: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")] = "floor/v1"
+    root: Annotated[str, AfterValidator(_check_root)] = "floor/v1"
     stream: Id = "main"
     plant_file: Path = Path("plant.toml")
     policy_file: Path | None = None  # None: the shipped policy

@@ -23,6 +23,7 @@ from bridge.domain.access.subscriptions import admit_subscription
 from bridge.domain.access.viewer import AdmissionError, Viewer
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.floor import Floor
+from bridge.front.web import server
 from bridge.ingest.decoders import build_decoders
 from bridge.journal.sqlite.file import require_no_leftovers
 from bridge.journal.sqlite.lock_file import JournalLock, read_marker
@@ -37,7 +38,10 @@ class CheckError(Exception):
     """A check fails or an access decision can't be made; the text gives the reason."""
 
 
-FAULTS: Final = (CheckError, plant_file.PlantFileError, PolicyError, TokenKeyError, RevocationsError, JournalError)
+FAULTS: Final = (
+    *(CheckError, plant_file.PlantFileError, PolicyError, TokenKeyError, RevocationsError, server.CertificateError),
+    JournalError,
+)
 """Errors of the files that the settings name; each text gives the file and the reason."""
 
 
@@ -59,6 +63,7 @@ async def run_checks(config: Path, *, offline: bool) -> list[CheckResult]:
         _run_check("plant", lambda: _plant(settings)),
         _run_check("policy", lambda: _policy(settings)),
         _run_check("tokens", lambda: _tokens(settings)),
+        _run_check("web", lambda: _web(settings)),
         _run_check("journal", lambda: _journal(settings)),
     ]
     if all(result.ok for result in results if result.name in ("plant", "journal")):
@@ -141,6 +146,14 @@ def _tokens(settings: Settings) -> str:
     TokenVerifier(settings.token)
     RevocationFile(settings.token.revoked_file)
     return f"{settings.token.algorithm}, issuer {settings.token.issuer}, audience {settings.token.audience}"
+
+
+def _web(settings: Settings) -> str:
+    web = settings.web
+    server.check_certificate(web)
+    if web.tls_cert_file is None and web.tls_key_file is not None:
+        raise CheckError(f"web.tls_key_file {web.tls_key_file} is not used: give web.tls_cert_file too, for HTTPS")
+    return f"{'HTTP' if web.tls_cert_file is None else 'HTTPS'} on {web.host} port {web.port}"
 
 
 def _journal(settings: Settings) -> str:

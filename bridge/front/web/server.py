@@ -71,7 +71,8 @@ class CertificateError(Exception):
     """HTTPS is configured with files that cannot be used."""
 
     def __init__(self, web: WebSettings, reason: str) -> None:
-        super().__init__(f"web.tls_cert_file {web.tls_cert_file}, web.tls_key_file {web.tls_key_file}: {reason}")
+        key_file = f", web.tls_key_file {web.tls_key_file}" if web.tls_key_file else ""
+        super().__init__(f"web.tls_cert_file {web.tls_cert_file}{key_file}: {reason}")
 
 
 def check_certificate(web: WebSettings) -> None:
@@ -79,9 +80,14 @@ def check_certificate(web: WebSettings) -> None:
     if web.tls_cert_file is None:
         return
     try:
+        for path in filter(None, (web.tls_cert_file, web.tls_key_file)):
+            path.open("rb").close()  # OpenSSL's error does not name the file
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(web.tls_cert_file, web.tls_key_file)
-    except OSError as error:  # ssl.SSLError is one
-        raise CertificateError(web, str(error)) from error
+    except ssl.SSLError as error:
+        reason = f" ({error.reason.replace('_', ' ').lower()})" if error.reason else ""
+        raise CertificateError(web, f"not a certificate and its private key, both in PEM{reason}") from error
+    except OSError as error:
+        raise CertificateError(web, f"cannot read {error.filename}: {error.strerror}") from error
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -57,6 +57,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Name the journal of this test; it does not exist yet."""
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[RunningBroker]:
     """Run a Mosquitto of this test's own."""
     folder = tmp_path / "mosquitto"

@@ -37,17 +37,17 @@ def test_documented_defaults_are_true() -> None:
     """The second column of the table is the default, as TOML or «-» where there is none."""
     rows = dict(re.findall(r"^\| `([a-z_.0-9]+)` \| ([^|]+) \|", DOCUMENT.read_text(), re.MULTILINE))
     defaults = Settings.model_validate({"token": {"secret": SECRET}})
-    for name, said in rows.items():
+    for name, expected in rows.items():
         value: object = defaults
         for part in name.split("."):
             value = getattr(value, part)
         if name == "token.secret":
             continue
         text = "-" if value is None or value == () else str(value).lower() if isinstance(value, bool) else str(value)
-        assert said.strip().strip("`") == text, name
+        assert expected.strip().strip("`") == text, name
 
 
-def test_environment_goes_over_the_file(tmp_path: Path) -> None:
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, f'[token]\nsecret = "{SECRET}"\n[broker]\nport = 1884\n[web]\nport = 9000\n')
     read = settings.load(
         path, {"FLOOR_WEB__PORT": "9001", "FLOOR_WEB__ALLOWED_ORIGINS": "http://a,http://b", "OTHER": "1"}
@@ -69,7 +69,7 @@ def test_default_paths_are_relative_to_the_file_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("", "floor.toml: token: set token.secret_file, token.secret or token.public_key_file"),
         ('[token]\nsecret = "short"', "at least 32 bytes"),
@@ -83,10 +83,10 @@ def test_default_paths_are_relative_to_the_file_too(tmp_path: Path) -> None:
         ("[token", "floor.toml"),
     ],
 )
-def test_an_error_names_file_and_setting(tmp_path: Path, text: str, said: str) -> None:
+def test_an_error_names_file_and_setting(tmp_path: Path, text: str, expected: str) -> None:
     with pytest.raises(SettingsError) as caught:
         settings.load(write(tmp_path, text), {})
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert "floor.toml" in str(caught.value)
 
 
@@ -115,13 +115,13 @@ def test_secrets_are_not_shown() -> None:
     assert "hunter2" not in repr(read)
 
 
-def test_what_the_commands_read_from_the_environment_is_no_setting(tmp_path: Path) -> None:
+def test_environment_variables_of_the_commands_are_no_settings(tmp_path: Path) -> None:
     path = write(tmp_path, f'[token]\nsecret = "{SECRET}"\n')
     environment = {"FLOOR_TOKEN": "a.b.c", "FLOOR_CONFIG": str(path), "FLOOR_URL": "ws://127.0.0.1:8080/ws"}
     assert settings.load(path, environment) == settings.load(path, {})
 
 
-def test_a_section_that_is_none_is_named_with_the_variable_that_needs_it(tmp_path: Path) -> None:
+def test_a_missing_section_is_named_with_the_variable_that_needs_it(tmp_path: Path) -> None:
     path = write(tmp_path, 'token = "x"\n')
     with pytest.raises(
         SettingsError, match="FLOOR_TOKEN__SECRET: `token` is a value in the settings file, not a section"

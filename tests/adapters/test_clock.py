@@ -11,7 +11,7 @@ START = 1_700_000_000_000
 
 @dataclass
 class World:
-    """A wall and a monotonic clock that move only when told."""
+    """A wall and a monotonic clock that move only by hand."""
 
     wall_ms: int = START
     seconds: float = 100.0
@@ -126,7 +126,7 @@ def test_scaled_time_is_fast_and_free_of_the_wall() -> None:
     assert clock.seconds_until(START) == 0.0
 
 
-def test_scaled_time_goes_on_from_its_anchor_while_nothing_runs() -> None:
+def test_scaled_time_continues_from_its_anchor_while_nothing_runs() -> None:
     world = World()
     before = world.start(scale=60, not_before=START + 3_600_000)
     world.pass_seconds(1)

@@ -37,7 +37,7 @@ def test_reads_a_plant_with_its_fault_catalogue(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("was", "becomes", "said"),
+    ("was", "becomes", "expected"),
     [
         ('area = "A1"', 'area = "A9"', "line L1: area A9 is not in this file"),
         ("rated_speed = 40", "rated_speed = -1", "lines[0] (L1) equipment[1] (M2) rated_speed"),
@@ -52,13 +52,13 @@ def test_reads_a_plant_with_its_fault_catalogue(folder: Path) -> None:
         ("faults.csv", "missing.csv", "missing.csv"),
     ],
 )
-def test_an_error_names_the_place(folder: Path, was: str, becomes: str, said: str) -> None:
+def test_an_error_names_the_place(folder: Path, was: str, becomes: str, expected: str) -> None:
     path = folder / "plant.toml"
     assert was in PLANT
     path.write_text(PLANT.replace(was, becomes))
     with pytest.raises(PlantFileError, match=r".") as caught:
         plant_file.load(path)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert str(folder) in str(caught.value)
 
 

@@ -97,17 +97,19 @@ def _live(path: Path, *, lines: int) -> None:
     """Let every line report, take a round of checkpoints, and report once more."""
     journal = SqliteJournal.open(path, stream="main")
     intake = driven_intake(Floor(plant(lines)), journal, decode=DECODE)
-    said = _said(lines)
-    entries = _entries(intake, said, count=6 * lines)
+    messages = _messages(lines)
+    entries = _entries(intake, messages, count=6 * lines)
     checkpoints = {line: intake.floor.checkpoint(line) for line in intake.floor.changed_lines()}
     journal.commit(Batch(entries=entries, checkpoints=checkpoints))
-    journal.mark_published(intake.offset, retained=[(each.state_key, each.topic) for each in journal.snapshot().events])
-    journal.commit(Batch(entries=_entries(intake, said, count=TAIL)))
+    journal.mark_published(
+        intake.offset, retained=[(event.state_key, event.topic) for event in journal.snapshot().events]
+    )
+    journal.commit(Batch(entries=_entries(intake, messages, count=TAIL)))
     journal.close()
 
 
-def _said(lines: int) -> Iterator[tuple[str, bytes]]:
-    """What the devices of every line say, one line after another."""
+def _messages(lines: int) -> Iterator[tuple[str, bytes]]:
+    """Yield the reports of the devices of every line, line after line."""
     seq = 0
     while True:
         for number in range(lines):
@@ -119,8 +121,8 @@ def _said(lines: int) -> Iterator[tuple[str, bytes]]:
         seq += 2
 
 
-def _entries(intake: Intake, said: Iterator[tuple[str, bytes]], *, count: int) -> list[JournalEntry]:
+def _entries(intake: Intake, messages: Iterator[tuple[str, bytes]], *, count: int) -> list[JournalEntry]:
     entries: list[JournalEntry] = []
-    for topic, payload in islice(said, count):
+    for topic, payload in islice(messages, count):
         entries += take_with_ticks(intake, topic, payload, now=intake.latest_time + STEP_MS)
     return entries

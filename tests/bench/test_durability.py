@@ -64,8 +64,8 @@ async def drain(
         journal__commit_max_inputs=defaults.commit_max_inputs,
         journal__commit_max_ms=defaults.commit_max_ms,
     ) as bridge:
-        bridge.pipeline.add_listener(
-            lambda entries: times.append((time.perf_counter(), sum(1 for each in entries if each.input.topic)))
+        bridge.core.add_listener(
+            lambda entries: times.append((time.perf_counter(), sum(1 for entry in entries if entry.input.topic)))
         )
         await until(lambda: bridge.connected, what="a connection")
         await until(lambda: sum(count for _, count in times) >= reports, seconds=120, what="the last report")

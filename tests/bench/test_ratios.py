@@ -32,13 +32,13 @@ def test_the_index_beats_a_walk_over_all_filters() -> None:
     filters = [TopicFilter.parse(f"+/+/L{number}/#") for number in range(LINES)]
     names = [TopicName.parse(f"S1/A1/L{number}/_/andon/andon_event/high/c1") for number in range(0, LINES, 10)]
     index: FilterIndex[int] = FilterIndex()
-    for number, each in enumerate(filters):
-        index.add(each, number)
+    for number, topic_filter in enumerate(filters):
+        index.add(topic_filter, number)
     found = [set(index.match(name)) for name in names]
-    walked = [{number for number, each in enumerate(filters) if each.matches(name)} for name in names]
+    walked = [{number for number, topic_filter in enumerate(filters) if topic_filter.matches(name)} for name in names]
     assert found == walked
     fast = seconds(lambda: [set(index.match(name)) for name in names])
-    slow = seconds(lambda: [[each.matches(name) for each in filters] for name in names], repeat=1)
+    slow = seconds(lambda: [[topic_filter.matches(name) for topic_filter in filters] for name in names], repeat=1)
     print(f"\nfilter index, {LINES} filters: {slow / fast:.0f} times a walk")  # noqa: T201
     assert slow > fast
 
@@ -53,7 +53,7 @@ def test_encoding_once_beats_encoding_for_each_dashboard() -> None:
     assert each > once
 
 
-def test_what_strict_decoding_costs_over_plain_json() -> None:
+def test_strict_decoding_takes_this_much_longer_than_plain_json() -> None:
     payload = b'{"boot_id":7,"seq":41,"total":1200,"good":1190,"reject":10,"modulus":65536}'
 
     def strict() -> None:

@@ -36,7 +36,7 @@ async def test_the_board_shows_events_as_they_come_newest_first(tmp_path: Path) 
         assert "token" not in page.url
 
 
-async def test_a_typed_token_works_as_well_and_a_bad_one_is_named(tmp_path: Path) -> None:
+async def test_a_typed_token_works_as_well_and_an_invalid_one_is_named(tmp_path: Path) -> None:
     async with served_front(tmp_path, simulated=True) as served, browser_page() as page:
         await page.goto(served.http)
         await page.fill("#token", "a.b.c")
@@ -84,7 +84,7 @@ async def test_the_board_greys_out_when_it_is_not_live(tmp_path: Path) -> None:
 
 
 async def test_a_stale_status_does_not_look_live(tmp_path: Path) -> None:
-    """A device that is alive and without effect says so in its last event: there is no other one."""
+    """The last event of a device without effect is flagged; there is no other one."""
     ineffective = DataQuality(clock="receive", estimated=False, stale=True, ineffective=True)
     async with served_front(tmp_path) as served, browser_page() as page:
         served.commit(status("L1"), status("L2", quality=ineffective))
@@ -116,7 +116,7 @@ async def test_devices_without_effect_are_counted_and_named(tmp_path: Path) -> N
         await expect(tile).to_have_count(0, timeout=DEADLINE_MS)
 
 
-async def test_what_limits_the_trust_in_an_event_stands_in_its_row(tmp_path: Path) -> None:
+async def test_quality_flags_of_an_event_are_in_its_row(tmp_path: Path) -> None:
     doubtful = DataQuality(clock="receive", estimated=True, unplaced=True, pieces_held=12, gap=3)
     async with served_front(tmp_path) as served, browser_page() as page:
         served.commit(status("L1"), status("L2", quality=doubtful))
@@ -140,7 +140,7 @@ async def test_a_board_that_may_read_nothing_is_not_green_until_it_may(tmp_path:
             await page.evaluate("token => { location.hash = `token=${token}`; }", nothing)
 
 
-async def test_the_board_comes_back_and_shows_what_it_missed_once(tmp_path: Path) -> None:
+async def test_the_board_returns_and_shows_what_it_missed_once(tmp_path: Path) -> None:
     async with browser_page() as page:
         async with served_front(tmp_path) as served:
             served.commit(status())
@@ -183,7 +183,7 @@ async def test_the_name_of_an_event_is_not_broken(tmp_path: Path) -> None:
         assert await cells.nth(4).evaluate(pieces) > 1
 
 
-async def test_an_expired_token_is_asked_for_anew(tmp_path: Path) -> None:
+async def test_a_new_token_is_requested_after_expiry(tmp_path: Path) -> None:
     async with served_front(tmp_path, WebSettings()) as served, browser_page() as page:
         await open_board(page, served, token(ttl=3))
         await expect(page.locator("#link")).to_contain_text("expired", timeout=DEADLINE_MS)

@@ -27,7 +27,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def counters(config: Path) -> checks.CheckResult:
-    return next(each for each in await checks.run_checks(config, offline=True) if each.name == "counters")
+    return next(finding for finding in await checks.run_checks(config, offline=True) if finding.name == "counters")
 
 
 async def test_a_greatest_rate_that_is_too_low_is_named_with_the_rate_seen(config: Path, tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ async def test_refused_pieces_come_with_how_to_read_them(config: Path, tmp_path:
     )
 
 
-async def test_counters_that_fit_are_said_to_fit(config: Path, tmp_path: Path) -> None:
+async def test_counters_that_fit_are_reported_as_fitting(config: Path, tmp_path: Path) -> None:
     journal_with(tmp_path / ".floor" / "journal.db", 0, 10, 20)
     assert (await counters(config)).text == "no pieces held or refused"
 
@@ -70,7 +70,7 @@ async def test_without_a_journal_nothing_was_counted(config: Path) -> None:
 async def test_checkpoints_of_another_version_are_a_finding(config: Path, tmp_path: Path) -> None:
     path = tmp_path / ".floor" / "journal.db"
     journal_with(path, 0)
-    spec = next(each for each in plant_file.load(DEMO_PLANT).lines if each.find_equipment("Bagger-1"))
+    spec = next(line for line in plant_file.load(DEMO_PLANT).lines if line.find_equipment("Bagger-1"))
     journal = SqliteJournal.open(path, stream="main")
     journal.commit(Batch(entries=[], checkpoints={spec.id: b"\x01"}))
     journal.close()

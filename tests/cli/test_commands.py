@@ -1,23 +1,16 @@
 """The verdicts of the `floor` command: what it prints, where, and its exit code."""
 
-import asyncio
 import json
-import os
 import re
-import shlex
-import signal
-import sys
 from pathlib import Path
 
 import pytest
 
 from bridge.journal.sqlite.schema import SCHEMA
 from bridge.journal.sqlite.writer import SqliteJournal
-from tests.support.bridge_process import bridge_process
-from tests.support.brokers import RunningBroker, free_port
+from tests.support.brokers import RunningBroker
 from tests.support.command_line import ROOT, floor, write_config
 from tests.support.journal_samples import make_schema_1
-from tests.support.tokens import token
 
 COMMANDS = ("demo", "run", "check", "token", "watch", "schema", "explain-access", "journal", "quarantine")
 
@@ -54,7 +47,9 @@ def test_wrong_settings_are_named_with_their_place(tmp_path: Path, command: str,
     assert "Traceback" not in ended.stderr
 
 
-def test_check_is_content_with_a_right_house_and_leaves_no_journal(tmp_path: Path, mosquitto: RunningBroker) -> None:
+def test_check_is_content_with_a_valid_configuration_and_leaves_no_journal(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
     write_config(tmp_path, broker_port=mosquitto.port)
     ended = floor(tmp_path, "check")
     assert ended.returncode == 0, ended.stdout
@@ -71,7 +66,7 @@ def test_the_settings_file_may_be_named_by_the_environment(tmp_path: Path) -> No
     assert "elsewhere.toml" in ended.stdout
 
 
-def test_check_names_each_fault_and_goes_on_to_the_next(tmp_path: Path) -> None:
+def test_check_names_each_fault_and_continues_to_the_next(tmp_path: Path) -> None:
     config = write_config(tmp_path, more='[journal]\npath = "damaged.db"')
     (tmp_path / "damaged.db").write_bytes(b"no database" * 1_000)
     (tmp_path / "plant.toml").write_text('name = "x"\nareas = []\nlines = []')
@@ -90,7 +85,7 @@ def test_check_names_each_fault_and_goes_on_to_the_next(tmp_path: Path) -> None:
     assert ended.stderr == "", "the verdict says it all"
 
 
-def test_check_tells_of_a_journal_that_a_bridge_holds(tmp_path: Path) -> None:
+def test_check_reports_a_journal_that_a_bridge_owns(tmp_path: Path) -> None:
     write_config(tmp_path)
     journal = SqliteJournal.open(tmp_path / ".floor" / "journal.db", stream="main")
     try:
@@ -103,7 +98,7 @@ def test_check_tells_of_a_journal_that_a_bridge_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("left", ["-wal", ".lock"])
-def test_check_says_what_a_start_would_of_a_journal_that_is_gone(tmp_path: Path, left: str) -> None:
+def test_check_reports_a_missing_journal_like_a_start(tmp_path: Path, left: str) -> None:
     write_config(tmp_path)
     path = tmp_path / ".floor" / "journal.db"
     SqliteJournal.open(path, stream="main").close()
@@ -116,7 +111,7 @@ def test_check_says_what_a_start_would_of_a_journal_that_is_gone(tmp_path: Path,
 
 
 def test_check_leaves_an_older_journal_to_the_next_start(tmp_path: Path) -> None:
-    """Whoever only asks must not take away the way back to the older version."""
+    """A check must not prevent the return to the older version."""
     write_config(tmp_path)
     path = tmp_path / ".floor" / "journal.db"
     make_schema_1(path)
@@ -175,7 +170,7 @@ def test_no_token_is_made_that_the_bridge_would_refuse(tmp_path: Path) -> None:
     ],
     ids=["whole", "narrowed", "filter", "refused"],
 )
-def test_explain_access_says_what_would_be_seen(
+def test_explain_access_lists_the_visible_topics(
     tmp_path: Path, arguments: tuple[str, ...], code: int, shown: dict[str, object]
 ) -> None:
     write_config(tmp_path)
@@ -217,106 +212,3 @@ def test_schema_names_a_folder_it_cannot_write(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert "file/schemas" in ended.stderr
     assert "Traceback" not in ended.stderr
-
-
-@pytest.mark.parametrize("url", ["nowhere", "http://127.0.0.1:1"])
-def test_watch_refuses_what_is_no_address(tmp_path: Path, url: str) -> None:
-    ended = floor(tmp_path, "watch", "--url", url, "--token", "x")
-    assert ended.returncode == 1
-    assert "example: ws://127.0.0.1:8080/ws" in ended.stderr
-    assert "Traceback" not in ended.stderr
-
-
-async def test_watch_ends_where_nothing_would_ever_come(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with bridge_process(tmp_path, mosquitto):
-        unknown = await asyncio.to_thread(floor, tmp_path, "watch", "banana")
-        assert unknown.returncode == 1
-        assert "no subscription was accepted: 'banana' is none of line" in unknown.stderr
-        refused = await asyncio.to_thread(floor, tmp_path, "watch", "line:L1", "--role", "amdin")
-        assert refused.returncode == 1
-        assert "no subscription was accepted" in refused.stderr
-        stranger = await asyncio.to_thread(floor, tmp_path, "watch", "--token", "a.b.c")
-        assert stranger.returncode == 1
-        assert "1008" in stranger.stderr
-
-
-@pytest.mark.parametrize(
-    ("subscriptions", "said"),
-    [
-        (("downtime:L9",), "the plant has no line L9; it has L1, L2, L3, L4\n"),
-        (("line:site/area/L8", "oee:L1"), "the plant has no line L8; it has L1, L2, L3, L4\n"),
-        (("downtime:L1", "job:me", "equipment:Bagger-1", "banana", "line"), ""),
-    ],
-)
-async def test_watch_says_which_lines_there_are_where_one_is_not(
-    subscriptions: tuple[str, ...], said: str, tmp_path: Path
-) -> None:
-    write_config(tmp_path)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", "watch", *subscriptions),
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    try:
-        assert b"no connection" in await asyncio.wait_for(process.stdout.readline(), 30)
-    finally:
-        process.kill()
-    _, stderr = await process.communicate()
-    assert stderr.decode() == said
-
-
-@pytest.mark.parametrize("options", [("--json",), ()], ids=["json", "lines"])
-async def test_watch_ends_with_the_reader_of_its_output(
-    tmp_path: Path, mosquitto: RunningBroker, options: tuple[str, ...]
-) -> None:
-    async with bridge_process(tmp_path, mosquitto) as running:
-        command = (sys.executable, "-m", "bridge", "watch", "--token", token(), *options)
-        process = await asyncio.create_subprocess_shell(
-            f"{shlex.join(command)} | head -n 1",
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        assert process.stdout is not None
-        assert process.stderr is not None
-        async with asyncio.timeout(30):
-            assert await process.stdout.readline(), "the one line"
-            async with running.device() as device:  # something more to say
-                await device.publish("floor/v1/report/plant1/packing/L1/Bagger-1/state", b'{"state": "running"}')
-            await process.wait()
-        assert await process.stderr.read() == b""
-
-
-async def test_watch_tells_what_keeps_it_waiting_and_ends_at_ctrl_c(tmp_path: Path) -> None:
-    """A front that is away, or an address where something else than a front answers, may be a front in a minute."""
-
-    async def other(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
-        writer.close()
-
-    port = free_port()
-    process = await start_watch(tmp_path, f"ws://127.0.0.1:{port}/ws")
-    assert process.stdout is not None
-    async with asyncio.timeout(30):
-        assert b"no connection; reconnecting" in await process.stdout.readline()
-        async with await asyncio.start_server(other, "127.0.0.1", port):
-            while b"HTTP 404" not in await process.stdout.readline():
-                assert process.returncode is None
-    process.send_signal(signal.SIGINT)
-    _, errors = await asyncio.wait_for(process.communicate(), 30)
-    assert (process.returncode, errors) == (130, b"")
-
-
-async def start_watch(folder: Path, url: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        # started in the background of a shell, a test run ignores SIGINT, and so would what it starts
-        *("env", "--default-signal=INT", sys.executable, "-m", "bridge", "watch", "--url", url, "--token", "x"),
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )

@@ -25,7 +25,7 @@ def damage(path: Path) -> None:
     path.write_bytes(data)
 
 
-def test_verify_says_what_it_looked_at(folder: Path) -> None:
+def test_verify_lists_the_verified_parts(folder: Path) -> None:
     ended = floor(folder, "journal", "verify")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "events         35 held, 1 to 35" in ended.stdout
@@ -38,7 +38,7 @@ def test_verify_says_what_it_looked_at(folder: Path) -> None:
     assert [part for part in said["parts"] if part["faults"]] == []
 
 
-def test_verify_says_what_is_wrong_and_what_to_do(folder: Path) -> None:
+def test_verify_states_what_is_wrong_and_what_to_do(folder: Path) -> None:
     damage(folder / "journal.db")
     ended = floor(folder, "journal", "verify")
     assert ended.returncode == 1
@@ -101,7 +101,7 @@ def test_stats_show_the_accounting_and_what_retention_would_take(folder: Path) -
         assert counts["received"] == counts["applied"] + others
     assert sum(counts["received"] for counts in said["received"].values()) == said["inputs"]["last"] == 101
     assert said["unaccounted"] == 0
-    assert [each["reason"] for each in said["epochs"]] == ["created", "plant"]
+    assert [epoch["reason"] for epoch in said["epochs"]] == ["created", "plant"]
     assert said["bytes"]["parts"]["events"] > 20_000
     assert said["retention"] == {"offset": 0, "number": 0}
 
@@ -121,8 +121,8 @@ def test_an_export_is_what_the_journal_holds(folder: Path) -> None:
     assert [event["offset"] for event in events] == list(range(1, 36))
     assert {"topic", "standing", "audience", "event"} == set(lines[0])
     inputs = [line for line in lines if "input" in line]
-    assert [each["input"] for each in inputs] == list(range(1, 102))
-    garbage = next(each for each in inputs if each["reason"] == "syntax")
+    assert [entry["input"] for entry in inputs] == list(range(1, 102))
+    garbage = next(entry for entry in inputs if entry["reason"] == "syntax")
     assert garbage["payload"] == "{\x00\x1b[31m"
     assert garbage["event_count"] == 0
     ended = floor(folder, "journal", "export", "--only", "events", "--from", "30", "--to", "31", "--out", "some.jsonl")
@@ -148,7 +148,7 @@ def test_an_export_of_no_bounds_is_refused(folder: Path, options: tuple[str, ...
     assert said in ended.stderr
 
 
-def test_an_export_of_a_damaged_journal_says_what_is_not_in_it(folder: Path) -> None:
+def test_an_export_of_a_damaged_journal_states_what_is_not_in_it(folder: Path) -> None:
     damage(folder / "journal.db")
     ended = floor(folder, "journal", "export", "--only", "events")
     assert ended.returncode == 1
@@ -165,7 +165,7 @@ def test_an_export_of_a_damaged_journal_says_what_is_not_in_it(folder: Path) -> 
         (("--config", "away.toml"), "away.toml: no such settings file"),
     ],
 )
-def test_what_cannot_be_asked_ends_with_2(folder: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_invalid_arguments_exit_with_2(folder: Path, arguments: tuple[str, ...], said: str) -> None:
     ended = floor(folder, "journal", "verify", *arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == f"{said}\n"

@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 def listed(folder: Path, *options: str) -> dict[int, str]:
     ended = floor(folder, "quarantine", "list", "--json", *options)
     assert (ended.returncode, ended.stderr) == (0, "")
-    return {each["number"]: each["state"] for each in json.loads(ended.stdout)["inputs"]}
+    return {entry["number"]: entry["state"] for entry in json.loads(ended.stdout)["inputs"]}
 
 
 def test_the_list_is_newest_first_and_safe_to_look_at(folder: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_reason_without_its_field_is_that_of_every_field(tmp_path: Path) -> No
 def test_bytes_are_shown_with_nothing_a_terminal_would_obey(folder: Path) -> None:
     ended = floor(folder, "quarantine", "show", "1")
     assert ended.returncode == 0
-    assert all(each.isprintable() or each == "\n" for each in ended.stdout)
+    assert all(character.isprintable() or character == "\n" for character in ended.stdout)
     assert "\\x1b]0;owned\\x07\\x1b[2J\\x9b31m" in ended.stdout
     assert "\\u202e" in ended.stdout
     assert "}\\r\nnext\n" in ended.stdout
@@ -114,7 +114,7 @@ def test_a_stopped_bridge_is_asked_and_what_is_dropped_is_gone(folder: Path) -> 
 
 @pytest.mark.parametrize("arguments", [(), ("1", "--all"), ("--all", "--reason", "syntax")])
 @pytest.mark.parametrize("command", ["replay", "drop"])
-def test_what_is_meant_is_said_in_one_way(folder: Path, command: str, arguments: tuple[str, ...]) -> None:
+def test_equal_topic_filters_have_one_spelling(folder: Path, command: str, arguments: tuple[str, ...]) -> None:
     ended = floor(folder, "quarantine", command, *arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "either numbers, --reason or --all" in ended.stderr

@@ -27,7 +27,7 @@ def printed(*frames: dict[str, Any]) -> list[str]:
     return out.getvalue().splitlines()
 
 
-def test_an_event_of_a_healthy_device_has_nothing_but_itself_and_says_that_its_time_is_utc() -> None:
+def test_an_event_of_a_healthy_device_is_printed_without_flags_and_with_utc() -> None:
     (line,) = printed(event(status="running"))
     assert line.split() == ["06:00:01Z", "line_status_update", "packing/L1/Bagger-1", "status=running"]
 
@@ -67,14 +67,14 @@ def test_an_outage_is_one_line_however_often_a_connection_is_tried() -> None:
     assert printed(refused, refused) == ["no connection; reconnecting (Connect call failed)"]
 
 
-def test_what_to_do_about_an_outage_is_said_once_when_it_is_known() -> None:
+def test_the_remedy_of_an_outage_is_logged_once() -> None:
     advised = {"type": "link_lost", "reason": "HTTP 403", "advice": "name a front by --url"}
     refused = {"type": "link_lost", "reason": "Connect call failed"}
     assert printed(refused, advised, advised)[1:] == ["name a front by --url"]
     assert printed(advised, refused, advised) == ["no connection; reconnecting (name a front by --url)"]
 
 
-def test_what_was_left_out_for_later_events_is_a_sentence() -> None:
+def test_a_conflated_frame_is_printed_as_a_sentence() -> None:
     conflated = {"type": "conflated", "counts": {"line_status_update": 15, "production_update": 17}}
     assert printed(conflated) == ["(superseded and not sent: 15 line_status_update, 17 production_update)"]
 

@@ -24,7 +24,7 @@ BAGGER_INFORMATION = {29, 43, 47, 48, 57, 58, 59}
 
 
 def everything(seed: int, minutes: float) -> list[Report | Disposition]:
-    """Decode all that the plant says in its first minutes, births and deaths included, as the pipeline would."""
+    """Decode every report of the plant's first minutes, births and deaths included, like the pipeline."""
     plant = SimulatedPlant(SHIPPED, seed=seed, start=START)
     births = [message for device in plant.devices for message in plant.birth_messages(device)]
     life = plant.step(START + round(minutes * MINUTE))
@@ -45,7 +45,8 @@ def test_both_plant_files_name_the_same_floor() -> None:
         for line in SHIPPED.lines
     }
     known = {
-        (DEMO.place_of(line).site, line.area, line.id): [each.id for each in line.equipment] for line in DEMO.lines
+        (DEMO.place_of(line).site, line.area, line.id): [machine.id for machine in line.equipment]
+        for line in DEMO.lines
     }
     assert simulated == known
 
@@ -65,9 +66,9 @@ def test_the_shifts_cover_the_day() -> None:
 @pytest.mark.parametrize("seed", range(1, 4))
 def test_every_message_decodes_with_no_field_unknown(seed: int) -> None:
     decoded = everything(seed, 45)
-    assert [each for each in decoded if isinstance(each, Disposition)] == []
-    assert [each for each in decoded if isinstance(each, Report) and each.unknown_fields] == []
-    kinds = {type(each.body).__name__ for each in decoded if isinstance(each, Report)}
+    assert [report for report in decoded if isinstance(report, Disposition)] == []
+    assert [report for report in decoded if isinstance(report, Report) and report.unknown_fields] == []
+    kinds = {type(report.body).__name__ for report in decoded if isinstance(report, Report)}
     assert len(kinds) == 9  # every kind of docs/devices.md but `downtime`, which needs an id only the bridge knows
 
 
@@ -92,9 +93,9 @@ def test_the_bridge_makes_all_13_events_of_it_in_order_and_refuses_nothing(seed:
     assert set(seen) == set(EventType)
 
 
-def test_what_the_files_say_twice_they_say_alike() -> None:
+def test_facts_in_both_plant_files_agree() -> None:
     for simulated in SHIPPED.lines:
-        line = next(each for each in DEMO.lines if each.id == simulated.id)
+        line = next(candidate for candidate in DEMO.lines if candidate.id == simulated.id)
         assert set(simulated.products) <= {product.id for product in DEMO.products}
         for machine in simulated.machines:
             known = line.find_equipment(machine.id)
@@ -102,7 +103,7 @@ def test_what_the_files_say_twice_they_say_alike() -> None:
             assert known.packml_dialect == machine.packml
             assert known.rated_speed == pytest.approx(60 / machine.cycle_seconds, abs=0.1)
             if machine.parameter is not None:
-                limit = next(each for each in line.limits if each.parameter == machine.parameter.name)
+                limit = next(candidate for candidate in line.limits if candidate.parameter == machine.parameter.name)
                 assert limit.unit == machine.parameter.unit
                 middle = machine.parameter
                 assert (limit.lower, limit.upper) == pytest.approx(
@@ -137,9 +138,9 @@ def test_the_catalogue_of_bagger_1_has_64_bits_and_its_information_is_no_fault()
 
 
 def test_the_plant_shows_the_variety_of_a_floor() -> None:
-    """Names what dashboards and the bridge must cope with, so that nobody tunes it away."""
-    said = reports(1, 45)
-    states = [report.body for report in said if isinstance(report.body, StateReport)]
+    """Names the situations that dashboards and the bridge must cope with, so that nobody tunes them away."""
+    payloads = reports(1, 45)
+    states = [report.body for report in payloads if isinstance(report.body, StateReport)]
     assert {state.packml.dialect for state in states if state.packml is not None} == {"tr88", "tmc"}
     assert any(state.fault_bits for state in states)
     assert any(state.fault_codes for state in states)
@@ -147,16 +148,16 @@ def test_the_plant_shows_the_variety_of_a_floor() -> None:
     assert any(state.planned_stop for state in states)
     assert any(state.upstream_stop for state in states)
     assert any(state.downstream_stop for state in states)
-    counts = [report.body for report in said if isinstance(report.body, CountsReport)]
+    counts = [report.body for report in payloads if isinstance(report.body, CountsReport)]
     assert min(count.total for count in counts if count.total is not None) < 0
     assert {count.modulus for count in counts} == {None, 65_536}
-    presses = [report.body for report in said if isinstance(report.body, AndonReport)]
+    presses = [report.body for report in payloads if isinstance(report.body, AndonReport)]
     assert any(press.input is not None for press in presses)
     assert {"raise", "acknowledge", "arrive", "resolve"} <= {press.action for press in presses}
-    assert len({report.body.parameter for report in said if isinstance(report.body, MeasurementReport)}) == 4
+    assert len({report.body.parameter for report in payloads if isinstance(report.body, MeasurementReport)}) == 4
 
 
-def test_both_sides_number_packml_states_alike() -> None:
+def test_bridge_and_simulator_number_packml_states_equally() -> None:
     """Two tables, written apart: a slip in one of them would show machines suspended that run."""
     for dialect, numbers in simulated_packml.NUMBER.items():
         assert {number: name.lower() for name, number in numbers.items()} == bridge_packml.STATES[dialect]

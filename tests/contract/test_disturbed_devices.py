@@ -10,13 +10,15 @@ from tests.device_sim.sample_plants import MINUTE, SHIPPED, START
 
 
 @pytest.mark.parametrize("name", profile.NAMES)
-def test_what_a_profile_does_is_no_fault_of_the_form(name: str) -> None:
+def test_a_profile_produces_well_formed_payloads(name: str) -> None:
     rehearsal = rehearse(SHIPPED, profile.load(name), seed=2, start=START, duration=45 * MINUTE)
-    arrivals = [each for each in rehearsal if isinstance(each, ReceivedPublish)]
+    arrivals = [message for message in rehearsal if isinstance(message, ReceivedPublish)]
     malformed = {(topic, payload) for _, topic, payload, what in rehearsal.truth.extras if what == "malformed"}
-    for number, each in enumerate(arrivals):
-        decoded = decode(each.topic, each.payload, received_at=each.at, cause=f"input:{number}", retained=each.retained)
+    for number, arrival in enumerate(arrivals):
+        decoded = decode(
+            arrival.topic, arrival.payload, received_at=arrival.at, cause=f"input:{number}", retained=arrival.retained
+        )
         if isinstance(decoded, Disposition):
-            assert (each.topic, each.payload) in malformed, (each, decoded)
-        elif each.number is not None:
+            assert (arrival.topic, arrival.payload) in malformed, (arrival, decoded)
+        elif arrival.number is not None:
             assert not decoded.unknown_fields

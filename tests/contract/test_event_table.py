@@ -47,10 +47,10 @@ TABLE: Final = read_table(DOMAIN.read_text(encoding="utf-8"))
 
 
 def test_the_table_has_each_event_type_once() -> None:
-    assert [name for name, _ in TABLE] == [each.value for each in EventType]
+    assert [name for name, _ in TABLE] == [event_type.value for event_type in EventType]
 
 
-def test_a_row_says_what_may_be_left_out() -> None:
+def test_a_row_marks_the_optional_fields() -> None:
     row = read_row("a, b?, c (x, y?), d? [{e, f?}], raised_at/by, done_at/by?")
     assert row.always == {"a", "c", "raised_at", "raised_by"}
     assert row.sometimes == {"b", "d", "done_at", "done_by"}

@@ -192,14 +192,14 @@ BEYOND_SCHEMAS: Final[dict[str, tuple[str, bytes]]] = {
 
 
 @pytest.mark.parametrize("reason", BEYOND_SCHEMAS)
-def test_what_a_schema_cannot_say_is_refused_with_its_reason(reason: str) -> None:
+def test_a_payload_that_only_the_decoder_can_refuse_has_its_reason(reason: str) -> None:
     topic, payload = BEYOND_SCHEMAS[reason]
     refused = decode(topic, payload, received_at=0, cause="contract", retained=False)
     assert isinstance(refused, Disposition)
     assert refused.reason == reason
 
 
-def test_the_document_lists_what_a_schema_cannot_say() -> None:
+def test_the_document_lists_the_rules_that_a_schema_cannot_express() -> None:
     listed = re.findall(r"^\| `(\w+)` \|", SECTIONS["What a schema cannot say"], re.MULTILINE)
     assert listed == list(BEYOND_SCHEMAS)
     assert f"at most {MAX_BYTES // 1024} KiB" in DOCUMENT

@@ -74,7 +74,7 @@ async def test_a_taken_port_is_named(tmp_path: Path, program: tuple[BrokerKind, 
             await EmbeddedBroker(folder=tmp_path, port=port, broker=program).__aenter__()
 
 
-async def test_a_broker_that_dies_at_start_tells_its_last_lines(tmp_path: Path) -> None:
+async def test_last_log_lines_of_a_broker_that_dies_at_start_are_printed(tmp_path: Path) -> None:
     nonsense = tmp_path / "program"
     nonsense.write_text("#!/bin/sh\necho nothing works >&2\nexit 3\n")
     nonsense.chmod(0o755)
@@ -83,7 +83,7 @@ async def test_a_broker_that_dies_at_start_tells_its_last_lines(tmp_path: Path) 
     assert caught.value.exit_code == 3
 
 
-async def test_a_broker_that_dies_while_running_is_told(tmp_path: Path, program: tuple[BrokerKind, Path]) -> None:
+async def test_a_broker_that_dies_while_running_is_reported(tmp_path: Path, program: tuple[BrokerKind, Path]) -> None:
     async with EmbeddedBroker(folder=tmp_path, port=free_port(), broker=program) as broker:
         os.kill(broker.pid, signal.SIGKILL)
         async with asyncio.timeout(10):

@@ -1,4 +1,4 @@
-"""The demo says of a profile which cuts it plays, as the profile has them, and what it does not play."""
+"""The demo prints which outages of a profile it plays, and which it does not."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def simulator(disturb: str | None, folder: Path) -> SimulatorCommands:
 
 
 @pytest.mark.parametrize(
-    ("profile", "said"),
+    ("profile", "expected"),
     [
         ("clean", "clean: no cuts of bridge or broker"),
         ("wifi", f"wifi: no cuts of bridge or broker{NO_NETWORK}"),
@@ -24,10 +24,10 @@ def simulator(disturb: str | None, folder: Path) -> SimulatorCommands:
         ("chaos", f"chaos: cuts of the bridge and the broker{NO_NETWORK}"),
     ],
 )
-async def test_the_cuts_of_a_named_profile_are_those_it_has(profile: str, said: str, tmp_path: Path) -> None:
+async def test_the_cuts_of_a_named_profile_are_those_it_has(profile: str, expected: str, tmp_path: Path) -> None:
     plant = simulator(profile, tmp_path)
     await plant.check_profile()
-    assert plant.describe_profile() == f"{said}; true course of events: {tmp_path / 'truth.jsonl'}"
+    assert plant.describe_profile() == f"{expected}; true course of events: {tmp_path / 'truth.jsonl'}"
 
 
 async def test_the_cuts_of_a_file_are_those_it_has(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ async def test_the_cuts_of_a_file_are_those_it_has(tmp_path: Path) -> None:
     assert (plant.describe_profile() or "").startswith(f"{file}: cuts of the broker; true course of events: ")
 
 
-async def test_an_undisturbed_demo_says_nothing_of_trouble(tmp_path: Path) -> None:
+async def test_an_undisturbed_demo_logs_no_warning(tmp_path: Path) -> None:
     plant = simulator(None, tmp_path)
     await plant.check_profile()
     assert plant.describe_profile() is None

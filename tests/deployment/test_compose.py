@@ -24,14 +24,14 @@ PROGRAMS = {"eclipse-mosquitto": {"nc", "mosquitto_sub"}, "floor-bridge": {"pyth
 
 
 def host_mounts(service: dict[str, Any]) -> dict[str, Path]:
-    mounts = (each.split(":") for each in service.get("volumes", []))
+    mounts = (volume.split(":") for volume in service.get("volumes", []))
     return {target: ROOT / source for source, target, *_ in mounts if source.startswith("./")}
 
 
 def secret_targets(service: dict[str, Any]) -> dict[str, str]:
     """Where each secret lies in the container -> its name."""
-    entries = [{"source": each} if isinstance(each, str) else each for each in service.get("secrets", [])]
-    return {each.get("target", f"/run/secrets/{each['source']}"): each["source"] for each in entries}
+    entries = [{"source": volume} if isinstance(volume, str) else volume for volume in service.get("secrets", [])]
+    return {entry.get("target", f"/run/secrets/{entry['source']}"): entry["source"] for entry in entries}
 
 
 CONFIG = ROOT / "docs" / "examples" / "compose.floor.toml"
@@ -65,7 +65,7 @@ def test_every_secret_is_made_by_the_scripts(secrets_folder: Path) -> None:
     assert used == set(COMPOSE["secrets"])
 
 
-def test_what_mosquitto_reads_is_mounted() -> None:
+def test_the_files_that_mosquitto_reads_are_mounted() -> None:
     there = {*host_mounts(SERVICES["mosquitto"]), *secret_targets(SERVICES["mosquitto"])}
     text = (ROOT / "mosquitto" / "mosquitto.conf").read_text()
     named = set(re.findall(r"^\w+ (/mosquitto/(?:config|secrets)/\S+)$", text, re.MULTILINE))
@@ -75,7 +75,7 @@ def test_what_mosquitto_reads_is_mounted() -> None:
 
 def test_every_port_that_is_published_is_listened_on() -> None:
     listeners = re.findall(r"^listener (\d+)$", (ROOT / "mosquitto" / "mosquitto.conf").read_text(), re.MULTILINE)
-    published = [each.split(":")[-1] for each in SERVICES["mosquitto"]["ports"]]
+    published = [port.split(":")[-1] for port in SERVICES["mosquitto"]["ports"]]
     assert set(published) <= set(listeners)
 
 
@@ -89,8 +89,8 @@ def test_the_bridges_settings_fit_what_is_mounted(settings: settings_module.Sett
         assert path in targets
     assert settings.broker.password is not None
     assert settings.broker.front_password is not None
-    assert any(f":{settings.journal.path.parent}" in each for each in bridge["volumes"])
-    assert all(each.endswith(f":{settings.web.port}") for each in bridge["ports"])
+    assert any(f":{settings.journal.path.parent}" in volume for volume in bridge["volumes"])
+    assert all(port.endswith(f":{settings.web.port}") for port in bridge["ports"])
 
 
 def test_the_plant_that_is_mounted_is_valid(settings: settings_module.Settings, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_dependencies_wait_for_health_that_is_checked(name: str) -> None:
 
 
 @pytest.mark.parametrize(("status", "healthy"), [("200 OK", True), ("503 Service Unavailable", False)])
-async def test_the_bridges_health_check_tells_ready_from_not(status: str, *, healthy: bool) -> None:
+async def test_the_health_check_of_the_bridge_depends_on_its_readiness(status: str, *, healthy: bool) -> None:
     asked: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -164,7 +164,7 @@ async def test_the_bridges_health_check_tells_ready_from_not(status: str, *, hea
     _, _, *arguments = SERVICES["bridge"]["healthcheck"]["test"]
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        moved = [each.replace("127.0.0.1:8080", f"127.0.0.1:{port}") for each in arguments]
+        moved = [argument.replace("127.0.0.1:8080", f"127.0.0.1:{port}") for argument in arguments]
         check = await asyncio.create_subprocess_exec(sys.executable, *moved, stderr=asyncio.subprocess.DEVNULL)
         assert (await check.wait() == 0) is healthy
     assert asked[0].startswith(b"GET /health/ready ")
@@ -177,7 +177,7 @@ def test_the_image_has_the_same_health_check_user_and_command() -> None:
     assert "CMD [" + ", ".join(f'"{each}"' for each in bridge["command"]) + "]" in DOCKERFILE
 
 
-def test_what_the_image_copies_exists_and_is_not_ignored() -> None:
+def test_files_that_the_image_copies_exist_and_are_not_ignored() -> None:
     admitted = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     for line in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.MULTILINE):
         for source in line.split()[:-1]:

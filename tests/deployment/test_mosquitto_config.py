@@ -1,4 +1,4 @@
-"""The Mosquitto configuration that ships, run as it is: who may do what, through which door."""
+"""The shipped Mosquitto configuration, run unchanged: permissions of each user on each listener."""
 
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from bridge.domain.messages import Publication
 from bridge.mqtt.link import BrokerLink
 from bridge.ports.broker import BrokerUnavailable, PublishRefused
-from tests.support.brokers import linked, receive, running, started, until
+from tests.deployment.broker_users import assert_kept_out, assert_never_up, assert_refused, cut, through, user
+from tests.support.brokers import linked, receive, running
 from tests.support.shipped_mosquitto import (
     DEVICE_A,
     DEVICE_B,
@@ -22,59 +23,12 @@ from tests.support.shipped_mosquitto import (
 )
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
-NOT_AUTHORIZED = 0x87
-
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShippedMosquitto]:
     mosquitto = shipped_mosquitto(tmp_path_factory.mktemp("shipped"))
     with running(mosquitto.broker):
         yield mosquitto
-
-
-def through(way: TcpProxy | None) -> dict[str, object]:
-    return {} if way is None else {"port": way.port}
-
-
-def cut(way: TcpProxy) -> None:
-    """Cut the cable: no way back either."""
-    way.refusing = True
-    way.cut()
-
-
-def user(
-    shipped: ShippedMosquitto,
-    name: str,
-    *subscriptions: str,
-    door: str | None = None,
-    client_id: str | None = None,
-    durable: bool = False,
-    will: Publication | None = None,
-    way: TcpProxy | None = None,
-) -> BrokerLink:
-    """Return a link for a user who comes through the own door, unless another is given, and through the proxy `way`."""
-    own_door = "services" if name in ("bridge", "front", "simulator") else "devices"
-    return BrokerLink(
-        shipped.settings(door or own_door, **through(way)),
-        client_id=client_id or f"test-{name}",
-        username=name,
-        password=SecretStr(shipped.password(name)),
-        durable=durable,
-        subscriptions=[(each, 1) for each in subscriptions],
-        will=will,
-    )
-
-
-async def assert_refused(link: BrokerLink, topic: str) -> None:
-    with pytest.raises(PublishRefused) as refused:
-        await link.publish(topic, b"{}")
-    assert refused.value.reason_code == NOT_AUTHORIZED, topic
-
-
-async def assert_kept_out(link: BrokerLink, reason: str) -> None:
-    async with started(link):
-        await until(lambda: reason in str(link.status.reason), what=f"{reason!r}; {link.status.reason}")
-        assert link.status.generation == 0
 
 
 async def test_a_device_writes_its_own_reports_and_the_bridge_reads_them(shipped: ShippedMosquitto) -> None:
@@ -121,18 +75,21 @@ async def test_a_device_reads_its_lamps_and_nothing_else(shipped: ShippedMosquit
         assert message.payload == b"open"
 
 
-@pytest.mark.parametrize("door", ["devices", "certificates"])
-async def test_a_gateway_writes_for_every_machine_of_its_line(shipped: ShippedMosquitto, door: str) -> None:
+@pytest.mark.parametrize("listener", ["devices", "certificates"])
+async def test_a_gateway_writes_for_every_machine_of_its_line(shipped: ShippedMosquitto, listener: str) -> None:
     topics = [f"floor/v1/report/{place}/state" for place in (DEVICE_A, DEVICE_B)]
     topics.append(f"floor/v1/report/{GATEWAY}/_/birth")
     will = Publication(f"floor/v1/report/{GATEWAY}/_/death", b"{}")
-    make = user if door == "devices" else certified
-    async with linked(user(shipped, "bridge", "floor/v1/report/#")) as bridge, tcp_proxy(shipped.ports[door]) as way:
+    make = user if listener == "devices" else certified
+    async with (
+        linked(user(shipped, "bridge", "floor/v1/report/#")) as bridge,
+        tcp_proxy(shipped.ports[listener]) as way,
+    ):
         async with linked(make(shipped, GATEWAY, will=will, way=way)) as gateway:
             for topic in topics:
                 await gateway.publish(topic, b"{}")
             cut(way)
-        assert [each.topic for each in await receive(bridge, 4)] == [*topics, will.topic]
+        assert [message.topic for message in await receive(bridge, 4)] == [*topics, will.topic]
 
 
 @pytest.mark.parametrize(
@@ -212,16 +169,16 @@ async def test_the_bridge_reads_how_much_the_broker_dropped(shipped: ShippedMosq
         assert int(message.payload) >= 0
 
 
-@pytest.mark.parametrize("door", ["devices", "services", "loopback"])
-async def test_nobody_is_anonymous(shipped: ShippedMosquitto, door: str) -> None:
-    anonymous = BrokerLink(shipped.settings(door), client_id="nobody", durable=False)
+@pytest.mark.parametrize("listener", ["devices", "services", "loopback"])
+async def test_nobody_is_anonymous(shipped: ShippedMosquitto, listener: str) -> None:
+    anonymous = BrokerLink(shipped.settings(listener), client_id="nobody", durable=False)
     await assert_kept_out(anonymous, "Not authorized")
 
 
-async def test_a_devices_password_opens_no_other_door(shipped: ShippedMosquitto) -> None:
-    for door in ("services", "loopback"):
-        await assert_kept_out(user(shipped, DEVICE_A, door=door), "Not authorized")
-    await assert_kept_out(user(shipped, "bridge", door="devices"), "Not authorized")
+async def test_a_devices_password_opens_no_other_listener(shipped: ShippedMosquitto) -> None:
+    for listener in ("services", "loopback"):
+        await assert_kept_out(user(shipped, DEVICE_A, listener=listener), "Not authorized")
+    await assert_kept_out(user(shipped, "bridge", listener="devices"), "Not authorized")
 
 
 async def test_a_device_cannot_take_the_bridges_session_over(shipped: ShippedMosquitto) -> None:
@@ -279,14 +236,6 @@ def certified(
     return BrokerLink(settings, client_id="anything", durable=False, will=will)
 
 
-async def assert_never_up(link: BrokerLink) -> None:
-    async with started(link):
-        first = await link.wait_status_change(link.status)
-        assert not first.connected
-        with pytest.raises(BrokerUnavailable):
-            await link.publish("a", b"")
-
-
 async def test_a_packet_over_the_limit_costs_its_sender_the_connection_and_nobody_else(
     shipped: ShippedMosquitto,
 ) -> None:
@@ -306,7 +255,7 @@ async def test_a_packet_over_the_limit_costs_its_sender_the_connection_and_nobod
         async with linked(old):
             with pytest.raises(BrokerUnavailable):
                 await old.publish(topic, bytes(200_000))
-        assert [len(each.payload) for each in await receive(bridge, 1)] == [65_536]
+        assert [len(message.payload) for message in await receive(bridge, 1)] == [65_536]
         assert bridge.status.generation == 1
 
 
@@ -324,7 +273,7 @@ async def test_the_bridges_session_survives_a_restart_with_its_rights(tmp_path: 
             await device.publish(topic, b"after")
         async with linked(user(shipped, "bridge", "floor/v1/report/#", durable=True)) as bridge:
             assert bridge.status.session_present
-            assert [each.payload for each in await receive(bridge, 2)] == [b"before", b"after"]
+            assert [message.payload for message in await receive(bridge, 2)] == [b"before", b"after"]
 
 
 def test_the_scripts_keep_what_exists(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def documented(form: str) -> list[Schema]:
     if in_any_case != form:
         *others, words = in_any_case.split(", or ")
         return _sorted([*map(_alternative, others), {"any case": sorted(re.findall(r"`(\w+)`", words))}])
-    return _sorted([_alternative(each) for each in form.split(", or ")])
+    return _sorted([_alternative(part) for part in form.split(", or ")])
 
 
 def _alternative(text: str) -> Schema:
@@ -48,7 +48,7 @@ def _alternative(text: str) -> Schema:
         case ["hexadecimal text", digits]:
             return {"type": "string", "pattern": HEXADECIMAL % digits.removesuffix(" digits")}
         case ["integer", *limits]:
-            low, high = (int(each) for each in (limits + [MIN_INTEGER, MAX_INTEGER][len(limits) :]))
+            low, high = (int(limit) for limit in (limits + [MIN_INTEGER, MAX_INTEGER][len(limits) :]))
             return {"type": "integer", "minimum": low, "maximum": high}
         case ["list", items, *limits]:
             number, _, kind = items.partition(" ")
@@ -61,7 +61,7 @@ def _alternative(text: str) -> Schema:
 
 def stated(field: Schema) -> list[Schema]:
     """The alternatives of a schema's field, sorted, without what one rule says of all fields."""
-    return _sorted([_bare(each) for each in field.get("anyOf", [field]) if each not in ABSENT])
+    return _sorted([_bare(form) for form in field.get("anyOf", [field]) if form not in ABSENT])
 
 
 ABSENT: Final[list[Schema]] = [{"type": "null"}, {"enum": [None, ""]}]

@@ -31,7 +31,7 @@ def test_every_example_is_a_report_of_the_demo_plant_without_unknown_fields(topi
     report = decode(topic, payload.encode(), received_at=0, cause="document", retained=False)
     assert not isinstance(report, Disposition), report
     assert report.unknown_fields == 0
-    line = next(each for each in DEMO.lines if each.id == report.place.line)
+    line = next(candidate for candidate in DEMO.lines if candidate.id == report.place.line)
     assert DEMO.place_of(line) == report.place.whole_line()
     assert report.place.equipment is None or line.find_equipment(report.place.equipment) is not None
 
@@ -45,7 +45,7 @@ def test_the_report_by_hand_is_one_for_the_demos_broker() -> None:
     topic = options["-t"].removeprefix(f"{Settings.model_fields['root'].default}/")
     report = decode(topic, options["-m"].encode(), received_at=0, cause="document", retained=False)
     assert not isinstance(report, Disposition), report
-    line = next(each for each in DEMO.lines if each.id == report.place.line)
+    line = next(candidate for candidate in DEMO.lines if candidate.id == report.place.line)
     assert report.place.equipment is not None
     assert line.find_equipment(report.place.equipment) is not None
 

@@ -23,26 +23,26 @@ def test_every_command_of_the_document_does_what_it_is_for(tmp_path: Path) -> No
     write_config(tmp_path, more='[journal]\npath = "journal.db"')
     whole_journal(tmp_path / "journal.db")
     (tmp_path / "backup").mkdir()
-    said = {}
+    outputs = {}
     for _, *arguments in shown():
         words = [_here(word, tmp_path) for word in arguments]
         options = ("--wait", "0") if words[1] == "replay" else ()  # no bridge runs here
         ended = floor(tmp_path, *words, *options)
         assert ended.returncode == 0, f"{words}: {ended.stdout}{ended.stderr}"
-        said[" ".join(arguments[:2])] = ended.stdout + ended.stderr
-    assert set(said) == {
+        outputs[" ".join(arguments[:2])] = ended.stdout + ended.stderr
+    assert set(outputs) == {
         *(f"journal {name}" for name in ("backup", "verify", "restore", "export", "stats")),
         *(f"quarantine {name}" for name in ("list", "show", "replay", "drop")),
     }
-    assert "is intact" in said["journal verify"]
-    assert "11 requested" in said["quarantine replay"]
-    assert "2 dropped" in said["quarantine drop"]
+    assert "is intact" in outputs["journal verify"]
+    assert "11 requested" in outputs["quarantine replay"]
+    assert "2 dropped" in outputs["quarantine drop"]
 
 
 def _here(word: str, folder: Path) -> str:
     """Put what is there in the place of the document's examples."""
     if word.startswith("journal.db.replaced-"):
-        (found,) = (each for each in folder.glob("journal.db.replaced-*Z"))
+        (found,) = (path for path in folder.glob("journal.db.replaced-*Z"))
         return found.name
     places = {"4711": "24", "4712": "33", "report/+/+/L1/#": "report/+/+/bagger-1/#"}
     return places.get(word, word.replace("/backup/", f"{folder}/backup/"))

@@ -29,9 +29,9 @@ def labels_of(name: str) -> set[str]:
     return {label for found, labels, _ in ROW.findall(DOCUMENT) if found == full(name) for label in labels.split(", ")}
 
 
-def scrape(floor: BridgeProcess) -> dict[str, set[str]]:
+def scrape(bridge: BridgeProcess) -> dict[str, set[str]]:
     """Return the labels of each metric."""
-    with urlopen(f"http://127.0.0.1:{floor.port}/metrics", timeout=5) as answer:
+    with urlopen(f"http://127.0.0.1:{bridge.port}/metrics", timeout=5) as answer:
         text = answer.read().decode()
     return {name: set(re.findall(r'(\w+)="', labels)) for name, labels in SAMPLE.findall(text)}
 
@@ -42,15 +42,15 @@ def counts(seq: int) -> Publication:
 
 async def test_every_metric_is_in_the_document_with_its_labels(mosquitto: RunningBroker, tmp_path: Path) -> None:
     documented = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels, _ in ROW.findall(DOCUMENT)}
-    async with bridge_process(tmp_path, mosquitto, fronts=1) as floor, floor.front.dashboard() as dashboard:
+    async with bridge_process(tmp_path, mosquitto, fronts=1) as bridge, bridge.front.dashboard() as dashboard:
         await dashboard.snapshot(subscription_type="line")
-        async with floor.device() as link:
+        async with bridge.device() as link:
             unreadable = Publication(f"{PLACE}/state", b"x")
             jump = Publication(f"{PLACE}/counts", json.dumps({"total": 10**6, "boot_id": 1, "seq": 4}).encode())
             await link.publish_many([counts(0), counts(3), counts(3), jump, unreadable])
             await dashboard.receive("production_update")
-            await until(lambda: set(scrape(floor) | scrape(floor.front)) >= set(documented), what="all of them")
-            shown = scrape(floor) | scrape(floor.front)
+            await until(lambda: set(scrape(bridge) | scrape(bridge.front)) >= set(documented), what="all of them")
+            shown = scrape(bridge) | scrape(bridge.front)
     assert shown == documented
 
 
@@ -60,14 +60,14 @@ def test_the_meanings_of_the_document_are_the_help_texts() -> None:
     ]
 
 
-def test_alerts_see_the_first_of_what_has_never_happened() -> None:
+def test_alerts_fire_on_the_first_occurrence() -> None:
     """A counter with the labels of a line is not there before its first: `increase()` would not see that one."""
     alerts = re.findall(r"^\| `(.*floor_.*)` \| [^|]* \| [^|]* \|$", ALERTS, re.MULTILINE)
     late = {
         full(name) for name, meaning in METRICS.items() if meaning.kind == "counter" and "`line`" in labels_of(name)
     }
     late.add("floor_pipeline_quarantined_total")
-    about = {name: [each for each in alerts if name in each] for name in late}
+    about = {name: [alert for alert in alerts if name in alert] for name in late}
     assert {name for name, found in about.items() if found} >= {
         *("floor_missing_reports_total", "floor_unplaced_reports_total", "floor_pieces_refused_total"),
         "floor_pipeline_quarantined_total",
@@ -94,15 +94,17 @@ def test_the_reasons_of_suppressed_reports_are_those_of_the_code() -> None:
         name for row in re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
     ]
     code = "".join(path.read_text() for path in (ROOT / "bridge" / "domain").rglob("*.py"))
-    given = set(re.findall(r'(?:suppressed|rejected)\(\s*"(\w+)"', code)) | {each.value for each in IGNORED_READINGS}
+    reported = set(re.findall(r'(?:suppressed|rejected)\(\s*"(\w+)"', code)) | {
+        reading.value for reading in IGNORED_READINGS
+    }
     assert len(named) == len(set(named))
-    assert set(named) == given
+    assert set(named) == reported
 
 
 def test_the_reasons_that_make_a_device_ineffective_are_those_of_the_code() -> None:
-    (said,) = re.findall(r"^A device that has nothing but (.*?) and quarantined", DOCUMENT, re.MULTILINE)
+    (reasons,) = re.findall(r"^A device that has nothing but (.*?) and quarantined", DOCUMENT, re.MULTILINE)
     (neutral,) = re.findall(r"^(`retained`.*) say nothing about it", DOCUMENT, re.MULTILINE)
-    assert set(re.findall(r"`(\w+)`", said)) == INEFFECTIVE_REASONS
+    assert set(re.findall(r"`(\w+)`", reasons)) == INEFFECTIVE_REASONS
     assert set(re.findall(r"`(\w+)`", neutral)) == NEUTRAL_REASONS
 
 

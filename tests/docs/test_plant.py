@@ -34,12 +34,12 @@ def test_every_field_is_documented_with_its_default(section: str) -> None:
     rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", SECTIONS[section], re.MULTILINE)
     fields = MODELS[section].model_fields
     assert [name for name, _ in rows] == list(fields)
-    for name, said in rows:
+    for name, cell in rows:
         field = fields[name]
-        assert (said.strip() == "-") == field.is_required(), name
-        if isinstance(field.default, (bool, int, float)) or said.startswith("`"):
+        assert (cell.strip() == "-") == field.is_required(), name
+        if isinstance(field.default, (bool, int, float)) or cell.startswith("`"):
             text = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
-            assert said.strip() == f"`{text}`", name
+            assert cell.strip() == f"`{text}`", name
 
 
 def table(section: str, first: str) -> list[list[str]]:
@@ -48,7 +48,7 @@ def table(section: str, first: str) -> list[list[str]]:
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in found.splitlines()]
 
 
-def test_the_default_ladders_are_told() -> None:
+def test_the_default_ladders_are_documented() -> None:
     assert table("ladder", "priority") == [
         [
             *(name, f"{rung.acknowledge_minutes:g}", f"{rung.resolve_minutes:g}", f"{rung.step_minutes:g}"),
@@ -58,7 +58,7 @@ def test_the_default_ladders_are_told() -> None:
     ]
 
 
-def test_who_answers_a_type_of_call_is_told() -> None:
+def test_the_responders_of_a_call_type_are_reported() -> None:
     assert table("ladder", "type") == [
         [name, escalation_policy.DEFAULT_PRIORITY[name], ", ".join(roles)]
         for name, roles in escalation_policy.DEFAULT_RESPONDERS.items()

@@ -150,7 +150,7 @@ def test_a_command_that_a_document_shows_is_one(document: Path, words: list[str]
 
 
 @pytest.mark.parametrize("document", POINTING, ids=lambda path: str(path.relative_to(ROOT)))
-def test_what_a_document_points_at_is_there(document: Path) -> None:
+def test_links_of_a_document_exist(document: Path) -> None:
     text = document.read_text()
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)", text):
         path = document.parent / target if target else document
@@ -173,11 +173,11 @@ def test_the_map_of_the_readme_names_what_is_there() -> None:
         name = line.split()[0]
         folders = [*folders[:depth], name]
         assert (ROOT / "".join(folders)).exists(), line
-    told = {name.rstrip("/") for name in re.findall(r"^  ?(\w+)/ ", block, re.MULTILINE)}
+    listed = {name.rstrip("/") for name in re.findall(r"^  ?(\w+)/ ", block, re.MULTILINE)}
     rooms = {path.name for path in (ROOT / "bridge").iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert told >= rooms
+    assert listed >= rooms
 
 
-def test_decisions_are_numbered_once_each_as_their_titles_say() -> None:
+def test_decisions_have_unique_numbers_equal_to_their_titles() -> None:
     assert [path.name[:3] for path in DECISIONS] == [f"{number:03}" for number in range(1, len(DECISIONS) + 1)]
     assert [path.read_text()[:6] for path in DECISIONS] == [f"# {path.name[:3]} " for path in DECISIONS]

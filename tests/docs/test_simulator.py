@@ -55,13 +55,13 @@ def shown(value: Any) -> str:
             return f"{value:g}"
 
 
-def test_the_profiles_are_told_with_what_they_do() -> None:
+def test_the_profiles_are_documented_with_their_effects() -> None:
     documented = {name.strip("`"): (about, kinds.split(", ")) for name, about, kinds in rows("profile")}
     assert list(documented) == list(profile.NAMES)
     for name, (about, kinds) in documented.items():
         loaded = profile.load(name)
         assert about == loaded.about
-        assert kinds == list(dict.fromkeys(each.kind for each in loaded.disturbances))
+        assert kinds == list(dict.fromkeys(disturbance.kind for disturbance in loaded.disturbances))
 
 
 def test_every_disturbance_is_documented_with_its_fields() -> None:
@@ -69,7 +69,7 @@ def test_every_disturbance_is_documented_with_its_fields() -> None:
     assert list(documented) == list(KINDS)
     for kind, (comes, fields) in documented.items():
         model = KINDS[kind]
-        base = next(each for each in COMES if issubclass(model, each))
+        base = next(base_class for base_class in COMES if issubclass(model, base_class))
         assert comes == COMES[base], kind
         own = [
             f"`{name}`" + ("" if field.is_required() else f" = {shown(field.default)}")
@@ -80,10 +80,10 @@ def test_every_disturbance_is_documented_with_its_fields() -> None:
 
 
 def test_chaos_has_every_disturbance() -> None:
-    assert {each.kind for each in profile.load("chaos").disturbances} == set(KINDS)
+    assert {disturbance.kind for disturbance in profile.load("chaos").disturbances} == set(KINDS)
 
 
-def test_every_fate_and_every_list_of_the_truth_is_told() -> None:
+def test_every_fate_and_every_list_of_the_truth_is_documented() -> None:
     fates = {name for row in rows("`fate`") for name in re.findall(r"`([a-z0-9 ]+)`", row[0] + row[1])}
     assert fates == set(get_args(Fate))
     lists = {name for row in rows("`Truth`") for name in re.findall(r"^`(\w+)`", row[0])}

@@ -25,10 +25,10 @@ def read_rows() -> set[Row]:
             types = set(code(first))
         targets = code(second)
         filters = code(third)[: len(targets)]
-        for each in types:
-            kind = next(kind for kind in SubscriptionType if kind.value == each)
+        for subscription_type in types:
+            kind = next(kind for kind in SubscriptionType if kind.value == subscription_type)
             for target, text in zip(targets, filters, strict=True):
-                rows.add((kind, target, text.replace("TYPE", each)))
+                rows.add((kind, target, text.replace("TYPE", subscription_type)))
     return rows
 
 

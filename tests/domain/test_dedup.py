@@ -132,7 +132,7 @@ def test_lost_connection_leaves_acknowledgements_in_doubt() -> None:
     assert resends.advance_acked(91 * DOUBT, generation=2) == 1
 
 
-def test_what_was_acknowledged_to_a_dead_connection_is_known_whenever_it_comes_again() -> None:
+def test_a_message_acknowledged_to_a_dead_connection_is_a_duplicate_whenever_redelivered() -> None:
     """nats-server waits for its `ack_wait`, 30 s, before it sends again."""
     resends = Deduplicator(NEW, doubt_ms=DOUBT)
     press = MessageDigest(b"press", has_timestamp=False, mid=7)

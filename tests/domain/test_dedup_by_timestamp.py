@@ -33,7 +33,7 @@ class Taken:
         return entry.disposition.reason
 
     def take_all(self, topic: str, bodies: Sequence[dict[str, object]], *, pause: float) -> list[str | None]:
-        return [self.take(topic, each, at=index * pause) for index, each in enumerate(bodies)]
+        return [self.take(topic, body, at=index * pause) for index, body in enumerate(bodies)]
 
 
 def act(action: str, ts: object) -> dict[str, object]:
@@ -42,7 +42,7 @@ def act(action: str, ts: object) -> dict[str, object]:
 
 @pytest.mark.parametrize("ts", ["1970-01-01T00:00:00", 0, 30_000, 0.5, "nonsense", T0, T0 + 500])
 @pytest.mark.parametrize("pause", [0.3, 10.0])
-def test_a_clock_that_stands_still_hides_no_call(ts: object, pause: float) -> None:
+def test_a_stopped_clock_hides_no_call(ts: object, pause: float) -> None:
     taken = Taken()
     presses = [act("raise", ts), act("resolve", ts)] * 5
     assert taken.take_all(STATION, presses, pause=pause) == [None] * 10
@@ -91,7 +91,7 @@ def test_a_press_that_others_overtook_is_a_call_where_the_clock_has_whole_second
         ("bagger", "inspection", {"inspected": 3, "defects": 1}),
     ],
 )
-def test_what_is_no_press_is_known_again_once_the_clock_has_moved_on(
+def test_a_repeated_report_is_a_duplicate_once_the_clock_has_moved_on(
     source: str, kind: str, body: dict[str, object]
 ) -> None:
     """A resent job would be made twice, and a resent inspection would count its pieces twice."""
@@ -126,7 +126,7 @@ def test_a_clock_that_starts_at_the_same_instant_after_each_power_off_hides_no_c
     advances=st.lists(st.sampled_from([0, 0, 1_000, 2_000, -1_000, 13, -5_000]), min_size=1, max_size=40),
     far=st.booleans(),
 )
-def test_a_standing_clock_or_one_of_whole_seconds_proves_no_repeat_of_its_latest(
+def test_a_stopped_clock_or_one_of_whole_seconds_proves_no_repeat_of_its_latest(
     advances: list[int], *, far: bool
 ) -> None:
     """Its latest `ts` is proof only after two successive steps with a fraction of a second."""
@@ -138,8 +138,8 @@ def test_a_standing_clock_or_one_of_whole_seconds_proves_no_repeat_of_its_latest
         steps.append(advance)
         if stamp.is_proven_repeat(ts, received_at=at):
             assert not far
-            since = max((number for number, each in enumerate(steps) if each <= 0), default=-1)
-            assert len([each for each in steps[max(since, 0) + 1 :] if each % 1000]) >= 2
+            since = max((number for number, step in enumerate(steps) if step <= 0), default=-1)
+            assert len([step for step in steps[max(since, 0) + 1 :] if step % 1000]) >= 2
 
 
 BIRTH = "report/north/pack/L1/bagger/birth"
@@ -151,13 +151,15 @@ def test_a_copy_of_a_birth_without_seq_comes_after_what_was_stored_before_it(clo
     """The stored reports, then two of the start itself; the copy is of that start, unless the device died since."""
     taken, begun = Taken(), {"near": T0, "never set": 200_000, "stands": T0}[clock]
 
-    def said(index: int, **body: object) -> dict[str, object]:
+    def payload(index: int, **body: object) -> dict[str, object]:
         return {"boot_id": 5, "ts": begun if clock == "stands" else begun + index * 30_137, **body}
 
-    birth = said(4)
+    birth = payload(4)
     reasons = [taken.take(BIRTH, birth, at=130)]
-    reasons += [taken.take(MACHINE, said(index, state="running"), at=130.001 + index / 1000) for index in (1, 2, 3, 4)]
-    reasons.append(taken.take(MACHINE, said(4, state="running", speed=9), at=130.006))
+    reasons += [
+        taken.take(MACHINE, payload(index, state="running"), at=130.001 + index / 1000) for index in (1, 2, 3, 4)
+    ]
+    reasons.append(taken.take(MACHINE, payload(4, state="running", speed=9), at=130.006))
     assert reasons == [None] * 6
     if died:
         taken.take("report/north/pack/L1/bagger/death", {"boot_id": 5}, at=131)
@@ -172,7 +174,7 @@ def test_a_copy_of_a_birth_without_seq_comes_after_what_was_stored_before_it(clo
         (STATION, [{"action": "raise", "andon_type": "safety"}, {"action": "resolve", "andon_type": "safety"}] * 2),
     ],
 )
-def test_a_start_from_the_same_date_is_applied_whatever_the_clock_said_before(
+def test_a_start_from_the_same_date_is_applied_whatever_the_clock_was_before(
     topic: str, bodies: list[dict[str, object]], earlier: tuple[int, ...]
 ) -> None:
     """Without a battery the clock starts at its firmware's date, of which there may have been older ones."""
@@ -191,13 +193,13 @@ def test_a_start_while_reports_waited_in_the_broker_is_applied(waited: int, agai
     """They come at once: how long ago the latest one was sent, nobody knows."""
     taken = Taken()
 
-    def said(index: int) -> dict[str, object]:
+    def payload(index: int) -> dict[str, object]:
         return {"boot_id": "b", "ts": 10_000 + 60_137 * index, "state": ("running", "idle")[index % 2]}
 
-    assert [taken.take(MACHINE, said(index), at=60.137 * index) for index in range(5)] == [None] * 5
+    assert [taken.take(MACHINE, payload(index), at=60.137 * index) for index in range(5)] == [None] * 5
     arrival = 241 + waited
-    assert taken.take(MACHINE, said(5), at=arrival) is None
-    assert taken.take(MACHINE, said(again), at=arrival + 0.01) is None
+    assert taken.take(MACHINE, payload(5), at=arrival) is None
+    assert taken.take(MACHINE, payload(again), at=arrival + 0.01) is None
 
 
 def test_a_clock_that_begins_at_the_same_instant_hides_no_next_start() -> None:

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +9,7 @@ from bridge.domain.emitter import CLOSED_SUBJECTS, Emitter, Subjects
 from bridge.domain.event_data import Person, Quality
 from bridge.domain.events import DataQuality, Event, EventType, Place, Priority, Standing
 from bridge.domain.reports import Actor, Moment
+from tests.support.one_line_plant import from_checkpoint
 
 LINE: Final = Place("north", "pack", "L1")
 DATA: Final = Quality(
@@ -39,7 +39,7 @@ def emit(
     return event
 
 
-def test_an_event_says_when_where_and_why() -> None:
+def test_an_event_is_printed_with_time_place_and_cause() -> None:
     emitter = Emitter(LINE, Subjects())
     moment = Moment(
         at=1_000, received_at=2_000, caused_by=("input:7",), clock="skewed", gap=3, actor=Actor("mia", ("quality",))
@@ -72,7 +72,7 @@ def test_an_event_says_when_where_and_why() -> None:
     assert moment.person == Person("mia")
 
 
-def test_draining_hands_over_in_order_and_starts_anew() -> None:
+def test_draining_hands_over_in_order_and_starts_again() -> None:
     emitter = Emitter(LINE, Subjects())
     for subject in ("S2", "S1"):
         emitter.emit(
@@ -124,7 +124,7 @@ def test_revisions_count_every_event_of_a_subject_across_restarts(steps: list[tu
         seen[subject] = seen.get(subject, 0) + 1
         assert event.revision == seen[subject]
         assert not subjects.current.keys() & subjects.closed.keys()
-        subjects = msgspec.msgpack.decode(msgspec.msgpack.encode(subjects), type=Subjects)
+        subjects = from_checkpoint(subjects)
 
 
 def test_closed_subjects_are_bounded_and_the_latest_touched_stay() -> None:

@@ -34,14 +34,14 @@ def accepts_msgspec(text: str) -> bool:
 @pytest.mark.parametrize(
     ("text", "expected"), [*((text, True) for text in VALID), *((text, False) for text in INVALID)]
 )
-def test_all_agree_on_what_an_id_is(text: str, expected: bool) -> None:  # noqa: FBT001 - the expected answer
+def test_every_part_uses_one_id_pattern(text: str, expected: bool) -> None:  # noqa: FBT001 - the expected answer
     assert is_id(text) is expected
     assert accepts_msgspec(text) is expected
     assert accepts_pydantic(Id, text) is expected
     assert accepts_pydantic(simulated_plant.Id, text) is expected  # it repeats the pattern: it imports nothing of ours
 
 
-def test_a_line_id_leaves_room_for_the_ids_of_its_subjects() -> None:
+def test_a_line_id_leaves_space_for_the_ids_of_its_subjects() -> None:
     assert accepts_pydantic(LineId, "x" * 40)
     for text in ("x" * 41, "x" * 39 + "\n", "_"):
         assert not accepts_pydantic(LineId, text)

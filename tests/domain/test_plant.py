@@ -68,7 +68,7 @@ def test_a_plant_names_what_is_wrong(changes: dict[str, Any], named: str) -> Non
     assert named in refused(plant.Plant, **whole(**changes))
 
 
-def test_what_a_plant_does_not_say_is_the_default() -> None:
+def test_omitted_plant_fields_have_defaults() -> None:
     given = plant.Plant.model_validate(whole(ladder={}, responders={"quality": ["viewer"]}, call_priority={}))
     assert given.ladder == escalation_policy.DEFAULT_POLICIES
     assert given.responders == {**escalation_policy.DEFAULT_RESPONDERS, "quality": ("viewer",)}

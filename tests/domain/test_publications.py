@@ -52,13 +52,13 @@ class Broker:
         self.lamps: list[str] = []
 
     def take(self, publications: tuple[Publication, ...] | list[Publication]) -> None:
-        for each in publications:
-            if "/station/" in each.topic:
-                self.lamps.append(each.payload.decode())
-            if each.retain and each.payload:
-                self.retained[each.topic] = each.payload
-            elif each.retain:
-                self.retained.pop(each.topic, None)
+        for publication in publications:
+            if "/station/" in publication.topic:
+                self.lamps.append(publication.payload.decode())
+            if publication.retain and publication.payload:
+                self.retained[publication.topic] = publication.payload
+            elif publication.retain:
+                self.retained.pop(publication.topic, None)
 
 
 def empty() -> PublishedState:
@@ -73,12 +73,15 @@ def test_current_is_retained_and_closed_clears_after_it() -> None:
     state.confirm(plan)
     assert broker.retained == {f"r/event/{opened.topic}": opened.body}
     plan = state.plan([closed])
-    assert [(each.payload, each.retain) for each in plan.publications] == [(closed.body, False), (b"", True)]
+    assert [(publication.payload, publication.retain) for publication in plan.publications] == [
+        (closed.body, False),
+        (b"", True),
+    ]
     broker.take(plan.publications)
     assert broker.retained == {}
 
 
-def test_what_was_published_while_the_broker_was_read_is_cleared_where_it_is_no_longer_current() -> None:
+def test_events_published_during_the_audit_are_cleared_once_not_current() -> None:
     """The line left the plant file: its last events are of before, and came too late for the reading."""
     state, broker = empty(), Broker()
     plan = state.plan([at(1, event("a", standing=C))])
@@ -95,7 +98,7 @@ def test_topic_that_changes_is_cleared_after_the_new_one() -> None:
     started = at(1, event("a"))
     completed = at(2, event("a", event_type=EventType.CHANGEOVER_COMPLETED))
     state.confirm(state.plan([started]))
-    assert [(each.topic, each.payload) for each in state.plan([completed]).publications] == [
+    assert [(publication.topic, publication.payload) for publication in state.plan([completed]).publications] == [
         (f"r/event/{completed.topic}", completed.body),
         (f"r/event/{started.topic}", b""),
     ]
@@ -105,11 +108,11 @@ def test_history_changes_nothing_retained() -> None:
     state = empty()
     state.confirm(state.plan([at(1, event("a"))]))
     plan = state.plan([at(2, event("a", standing=Standing.HISTORY))])
-    assert [each.retain for each in plan.publications] == [False]
+    assert [publication.retain for publication in plan.publications] == [False]
     assert plan.retained == {}
 
 
-def test_plan_that_is_not_carried_out_is_planned_again_alike() -> None:
+def test_a_plan_that_was_not_executed_is_planned_again_equally() -> None:
     state = empty()
     events = [at(1, event("a")), at(2, event("a", standing=S)), at(3, event("a"))]
     assert state.plan(events) == state.plan(events)

@@ -53,7 +53,7 @@ def test_hours_tile_time(which: int, at: int) -> None:
 
 
 @given(at=st.integers(millis(2024, 1, 1), millis(2030, 1, 1)))
-def test_a_window_is_what_the_wall_clock_says(at: int) -> None:
+def test_a_window_follows_the_wall_clock(at: int) -> None:
     local = datetime.fromtimestamp(at / 1000, ZoneInfo("Europe/Berlin"))
     expected = "early" if 6 <= local.hour < 14 else "late" if 14 <= local.hour < 22 else "night"
     assert PLANS[1].window_at(at).shift_id == expected

@@ -27,10 +27,10 @@ def message(topic: str, payload: bytes, *, retained: bool = True) -> Message:
 
 
 def status(owner: StreamOwner = OWNER, *, retained: bool) -> Message:
-    told = status_publication(
+    status_message = status_publication(
         Position("main", "e", 1), root="r", online=True, ready=True, time=5, simulated=False, owner=owner
     )
-    return Message(told.topic, told.payload, 1, retained, False, PendingAck(1, 1, 1, 1))
+    return Message(status_message.topic, status_message.payload, 1, retained, False, PendingAck(1, 1, 1, 1))
 
 
 def of(stream: str, **more: object) -> bytes:
@@ -39,16 +39,16 @@ def of(stream: str, **more: object) -> bytes:
 
 def read(*messages: Message, whole: bool = True) -> RetainedScan:
     reading = RetainedScan("r", stream="main", owner=OWNER)
-    for each in (*messages, *([status(retained=True)] if whole else [])):
-        assert not reading.add(each)
+    for received in (*messages, *([status(retained=True)] if whole else [])):
+        assert not reading.add(received)
     return reading
 
 
 def holding(events: Iterable[CommittedEvent], lamps: Iterable[str] = ()) -> RetainedScan:
     """Return a whole reading of a broker that retains these."""
     return read(
-        *(message(f"event/{each.topic}", each.body) for each in events),
-        *(message(f"station/{each}", b"open") for each in lamps),
+        *(message(f"event/{event.topic}", event.body) for event in events),
+        *(message(f"station/{lamp}", b"open") for lamp in lamps),
     )
 
 
@@ -70,11 +70,19 @@ def correct(
 
 
 def cleared(plan: PublicationPlan) -> list[str]:
-    return [each.topic.removeprefix("r/event/") for each in plan.publications if each.retain and not each.payload]
+    return [
+        publication.topic.removeprefix("r/event/")
+        for publication in plan.publications
+        if publication.retain and not publication.payload
+    ]
 
 
 def switched(plan: PublicationPlan) -> list[str]:
-    return [each.topic.removeprefix("r/station/") for each in plan.publications if each.payload == b"off"]
+    return [
+        publication.topic.removeprefix("r/station/")
+        for publication in plan.publications
+        if publication.payload == b"off"
+    ]
 
 
 def test_reading_ends_with_our_own_live_status() -> None:
@@ -97,7 +105,7 @@ def test_reading_without_the_retained_status_is_not_whole() -> None:
 @pytest.mark.parametrize(
     "payload", [of("other"), b"", b"{", b"[]", b"\xff\xfe", b'{"stream": 5}', b"1", b'{"no": "main"}']
 )
-def test_what_is_not_of_our_stream_is_left_alone(payload: bytes) -> None:
+def test_retained_messages_of_other_streams_are_kept(payload: bytes) -> None:
     assert read(message(f"event/{TOPIC}", payload)).events == {}
 
 
@@ -107,7 +115,7 @@ def test_topics_of_another_shape_are_left_alone(topic: str) -> None:
     assert (reading.events, reading.lit_lamps) == ({}, {})
 
 
-def test_what_is_published_while_we_read_is_not_counted() -> None:
+def test_messages_published_during_the_audit_are_not_counted() -> None:
     reading = read(message(f"event/{TOPIC}", of("main"), retained=False))
     assert (reading.events, reading.messages) == ({}, 0)
 
@@ -125,24 +133,24 @@ def test_a_reading_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_event_that_the_journal_does_not_know_is_cleared() -> None:
-    known, ghost = at(1, event("a")), at(2, event("b"))
-    plan = correct(published(known), holding([known, ghost]), current=[known])
-    assert cleared(plan) == [ghost.topic.text]
+    kept, stale = at(1, event("a")), at(2, event("b"))
+    plan = correct(published(kept), holding([kept, stale]), current=[kept])
+    assert cleared(plan) == [stale.topic.text]
     assert plan.retained == {}
 
 
 def test_event_of_another_epoch_on_a_current_topic_is_restored_not_cleared() -> None:
-    known = at(1, event("a"))
-    reading = read(message(f"event/{known.topic}", of("main", epoch="older")))
-    assert cleared(correct(published(known), reading, current=[known])) == []
+    kept = at(1, event("a"))
+    reading = read(message(f"event/{kept.topic}", of("main", epoch="older")))
+    assert cleared(correct(published(kept), reading, current=[kept])) == []
 
 
 def test_earlier_topic_of_a_subject_is_cleared() -> None:
     """Its priority moved it; a broker's older memory brought it back."""
-    known = at(2, call("c1", "open"))
-    earlier = known.topic.text.replace("/high/", "/low/")
-    reading = read(message(f"event/{known.topic}", known.body), message(f"event/{earlier}", known.body))
-    assert cleared(correct(published(known), reading, current=[known])) == [earlier]
+    kept = at(2, call("c1", "open"))
+    earlier = kept.topic.text.replace("/high/", "/low/")
+    reading = read(message(f"event/{kept.topic}", kept.body), message(f"event/{earlier}", kept.body))
+    assert cleared(correct(published(kept), reading, current=[kept])) == [earlier]
 
 
 def test_event_that_is_still_to_be_published_is_not_cleared() -> None:
@@ -162,9 +170,9 @@ def test_topic_that_a_pending_event_will_clear_is_left_to_it() -> None:
 
 def test_closed_before_and_pending_again_elsewhere_is_cleared() -> None:
     older, closing = at(1, event("a")), at(9, event("a", standing=Standing.CLOSED))
-    ghost = older.topic.text.replace("/medium/", "/low/")
-    reading = read(message(f"event/{ghost}", older.body))
-    assert cleared(correct(published(older), reading, pending=[closing])) == [ghost]
+    stale = older.topic.text.replace("/medium/", "/low/")
+    reading = read(message(f"event/{stale}", older.body))
+    assert cleared(correct(published(older), reading, pending=[closing])) == [stale]
 
 
 def test_retired_topic_is_cleared_and_forgotten() -> None:
@@ -220,28 +228,28 @@ def test_lamp_of_another_plants_line_is_left_alone() -> None:
 
 
 def test_lamp_of_a_line_that_left_the_plant_is_switched_off() -> None:
-    ghost = at(1, call("c1", "open"))
-    assert switched(correct(published(), holding([ghost], [LAMP]), lines=[LINE])) == [LAMP]
+    stale = at(1, call("c1", "open"))
+    assert switched(correct(published(), holding([stale], [LAMP]), lines=[LINE])) == [LAMP]
 
 
 def test_lamp_of_a_line_that_another_stream_took_over_is_left_alone() -> None:
-    ghost = at(1, call("c1", "open"))
-    theirs = ghost.topic.text.replace("c1", "c2")
+    stale = at(1, call("c1", "open"))
+    theirs = stale.topic.text.replace("c1", "c2")
     reading = read(
-        message(f"event/{ghost.topic}", ghost.body),
+        message(f"event/{stale.topic}", stale.body),
         message(f"event/{theirs}", of("other")),
         message(f"station/{LAMP}", b"open"),
     )
     plan = correct(published(), reading, lines=[LINE])
-    assert (cleared(plan), switched(plan)) == ([ghost.topic.text], [])
+    assert (cleared(plan), switched(plan)) == ([stale.topic.text], [])
 
 
-def test_lamp_that_is_off_or_says_something_else_is_left_alone() -> None:
+def test_lamp_that_is_off_or_unknown_is_left_alone() -> None:
     reading = read(message(f"station/{LAMP}", b"off"), message(f"station/{LAMP}2", b"blinking"))
     assert switched(correct(published(), reading)) == []
 
 
-def test_what_was_restored_and_not_seen_is_missing() -> None:
+def test_a_restored_event_that_was_not_published_is_missing() -> None:
     a, lit, closed = at(1, event("a")), at(2, call("c1", "open")), at(3, event("b"))
     state = published(a, lit, closed)
     restored = state.restore_publications([a, lit, closed])

@@ -37,9 +37,11 @@ def test_will_knows_neither_offset_nor_time() -> None:
     )
 
 
-def test_what_is_told_is_read_again() -> None:
-    told = status_publication(POSITION, root="r", online=True, ready=False, time=None, simulated=False, owner=OWNER)
-    status = read_status(told.payload)
+def test_an_announced_event_is_read_from_the_journal() -> None:
+    publication = status_publication(
+        POSITION, root="r", online=True, ready=False, time=None, simulated=False, owner=OWNER
+    )
+    status = read_status(publication.payload)
     assert status is not None
     assert status.is_owned_by(OWNER)
     assert not status.is_owned_by(StreamOwner("10", NOON))
@@ -56,7 +58,7 @@ DEEP = b'{"x":' + b"[" * 200_000
 
 
 @pytest.mark.parametrize("payload", [b"", b"{}", b"[1]", b"\xff", b'{"online":"yes","epoch":"e"}', b"{", DEEP])
-def test_what_is_no_status_is_none(payload: bytes) -> None:
+def test_an_invalid_status_is_none(payload: bytes) -> None:
     assert read_status(payload) is None
 
 
@@ -69,7 +71,7 @@ def test_what_is_no_status_is_none(payload: bytes) -> None:
         (StreamOwner("1", NOON), False),
     ],
 )
-def test_who_started_first_has_the_stream(*, other: StreamOwner, first: bool) -> None:
+def test_the_first_bridge_owns_the_stream(*, other: StreamOwner, first: bool) -> None:
     """Of two that started within a millisecond exactly one gives way."""
     of_other = will_publication(POSITION, root="r", simulated=False, owner=other).payload
     assert msgspec.json.decode(of_other, type=StreamStatus).precedes(OWNER) is first

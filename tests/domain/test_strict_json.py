@@ -54,7 +54,7 @@ def refusal(payload: bytes, **bounds: Any) -> str:
         ('{"a":"\x85"}'.encode(), "control_character"),
     ],
 )
-def test_what_is_wrong_is_named(payload: bytes, reason: str) -> None:
+def test_an_invalid_value_is_named(payload: bytes, reason: str) -> None:
     assert refusal(payload) == reason
 
 
@@ -64,7 +64,7 @@ def test_two_hundred_thousand_levels_are_too_deep_and_no_crash(opening: bytes) -
     assert refusal(opening * 200_000) == "too_large"
 
 
-def test_a_parser_that_runs_out_of_stack_says_too_deep() -> None:
+def test_a_parser_that_runs_out_of_stack_reports_too_deep() -> None:
     assert refusal(b"[" * 100_000 + b"]" * 100_000, max_bytes=1_000_000, max_depth=1_000_000) == "too_deep"
 
 
@@ -97,7 +97,7 @@ def test_looking_for_depth_is_linear_in_hostile_text() -> None:
     assert long < 24 * short  # linear is 8, quadratic 64
 
 
-def test_what_is_right_comes_through() -> None:
+def test_a_well_formed_document_is_accepted() -> None:
     payload = b'{"a":[1,-9223372036854775808,18446744073709551615,1.5e3,true,null],"b":"\\ud83d\\ude00 \\r\\n\\t x"}'
     assert parse_json(payload) == {"a": [1, -(2**63), 2**64 - 1, 1500.0, True, None], "b": "😀 \r\n\t x"}
     assert parse_json(b"-0.1") == -0.1

@@ -87,7 +87,7 @@ names = st.lists(level, min_size=1, max_size=12).map("/".join).filter(bool).map(
 @st.composite
 def filters_of(draw: st.DrawFn, name: TopicName) -> TopicFilter:
     """A filter that is `name` with some levels made wildcards, some changed, and maybe a `#`."""
-    levels = [draw(st.sampled_from((each, each, "+", "other"))) for each in name.levels]
+    levels = [draw(st.sampled_from((level, level, "+", "other"))) for level in name.levels]
     if draw(st.booleans()):
         levels = [*levels[: draw(st.integers(0, len(levels)))], "#"]
     text = "/".join(levels) or "+"
@@ -141,7 +141,7 @@ def test_matching_by_the_letter_of_the_standard(topic_filter: str, name: str, *,
     assert TopicFilter.parse(topic_filter).matches(TopicName.parse(name)) is expected
 
 
-def test_what_normalisation_would_make_equal_stays_different() -> None:
+def test_ids_that_normalize_to_the_same_stay_different() -> None:
     composed, decomposed = "Gro\u00df/\u00fc", unicodedata.normalize("NFD", "Gro\u00df/\u00fc")
     assert composed != decomposed
     assert not TopicFilter.parse(composed).matches(TopicName.parse(decomposed))
@@ -185,7 +185,7 @@ FORBIDDEN = "\0\x01\x1f\x7f\x85\x9f\ud800\udfff\ufdd0\ufdef\ufffe\uffff\U0001fff
 
 
 @pytest.mark.parametrize("character", list(FORBIDDEN), ids=[f"U+{ord(each):04X}" for each in FORBIDDEN])
-def test_what_breaks_brokers_and_logs_is_refused(character: str) -> None:
+def test_characters_that_break_brokers_and_logs_are_refused(character: str) -> None:
     for parse in (TopicName.parse, TopicFilter.parse):
         with pytest.raises(ForbiddenCharacter) as caught:
             parse(f"a/{character}")

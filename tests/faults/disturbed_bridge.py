@@ -1,6 +1,6 @@
 """A whole bridge under the devices of `device-sim run --disturb`, and what is done to it meanwhile.
 
-The plant runs many times as fast as life, and the bridge with it. While the bridge is away its plant runs on, so each
+The plant runs many times as fast as life, and the bridge with it. While the bridge is absent its plant runs on, so each
 of its starts finds a wall clock that has run as fast.
 """
 
@@ -91,7 +91,7 @@ class DisturbedBridge:
 
     @contextlib.contextmanager
     def absent(self) -> Iterator[None]:
-        """Note when the bridge was away."""
+        """Record an absence of the bridge."""
         since = round(self.clock.now() * 1000)
         yield
         self.away.append(Away(since, round(self.clock.now() * 1000)))
@@ -154,10 +154,10 @@ async def disturbed_bridge(
                 *("run", "--disturb", profile, "--truth", str(truth_file), "--cuts", str(cuts_file), "--quiet"),
                 *("--scale", str(SCALE), "--duration", str(seconds)),
             )
-            this = DisturbedBridge(bridge, clock, broker, network, load, plain, board, plant, truth_file)
-            playing = asyncio.create_task(this.play_network(cuts_file), name="play-network")
+            disturbed = DisturbedBridge(bridge, clock, broker, network, load, plain, board, plant, truth_file)
+            playing = asyncio.create_task(disturbed.play_network(cuts_file), name="play-network")
             try:
-                yield this
+                yield disturbed
             finally:
                 playing.cancel()
                 with contextlib.suppress(asyncio.CancelledError):

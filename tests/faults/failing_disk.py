@@ -20,20 +20,20 @@ LET_GO_SECONDS: Final = 2.0
 
 
 @contextlib.asynccontextmanager
-async def failing_disk(floor: BridgeProcess, calls: str, how: str) -> AsyncIterator[Callable[[], bool]]:
+async def failing_disk(bridge: BridgeProcess, calls: str, how: str) -> AsyncIterator[Callable[[], bool]]:
     """Let system calls of the bridge fail, as strace's `inject` has it: `error=EIO:when=3+3`, `delay_enter=2s`.
 
     `calls` are names with commas. Counted for each thread. Yields a question: whether one has failed by now. Where this
     machine lets nobody trace, the test is skipped with strace's own words; a run that writes the record fails instead,
     for it would say too much.
     """
-    log = floor.config.parent / "strace.log"
+    log = bridge.config.parent / "strace.log"
     log.unlink(missing_ok=True)
-    assert floor.process is not None
+    assert bridge.process is not None
     strace = shutil.which("strace")
     assert strace is not None, "no strace found: install the package `strace`"
     tracing = await asyncio.create_subprocess_exec(
-        *(strace, "-f", "-p", str(floor.process.pid), "-e", f"trace={calls}"),
+        *(strace, "-f", "-p", str(bridge.process.pid), "-e", f"trace={calls}"),
         *("-e", f"inject={calls}:{how}", "-o", str(log)),
         stderr=asyncio.subprocess.PIPE,
     )
@@ -58,18 +58,18 @@ async def _let_go(tracing: asyncio.subprocess.Process) -> None:
 
 async def _attached(tracing: asyncio.subprocess.Process) -> None:
     assert tracing.stderr is not None
-    said = b""
+    output = b""
     async with asyncio.timeout(ATTACH_SECONDS):
-        while b"attached" not in said:
+        while b"attached" not in output:
             line = await tracing.stderr.readline()
             if not line:
-                cannot_trace(said.decode())
-            said += line
+                cannot_trace(output.decode())
+            output += line
 
 
-def cannot_trace(said: str) -> None:
+def cannot_trace(output: str) -> None:
     """Skip with strace's own words; fail where a record is written."""
-    reason = f"strace cannot trace here, so no disk can fail (in a container: --cap-add=SYS_PTRACE): {said.strip()}"
+    reason = f"strace cannot trace here, so no disk can fail (in a container: --cap-add=SYS_PTRACE): {output.strip()}"
     if run_record.VARIABLE in os.environ:
         pytest.fail(reason)
     pytest.skip(reason)

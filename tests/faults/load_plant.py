@@ -39,7 +39,7 @@ parameter = "weight"
 unit = "g"
 upper = 1000000
 """
-DEEDS: Final = ("raise", "acknowledge", "resolve")
+ACTIONS: Final = ("raise", "acknowledge", "resolve")
 
 
 def write_plant(folder: Path) -> Path:
@@ -52,23 +52,23 @@ def write_plant(folder: Path) -> Path:
     return path
 
 
-def said_by_hand() -> Iterator[list[Publication]]:
-    """Say what the devices without a sequence say in one beat after another; no two payloads are equal.
+def reports_by_hand() -> Iterator[list[Publication]]:
+    """Yield the reports of the devices without a sequence, beat after beat; no two payloads are equal.
 
     Presses without a date, which only a DUP flag shows to be repeated; measurements with a date, known by their bytes;
     retained states, which come again with every subscription; and a user's commands, known by their id.
     """
     for number in itertools.count():
         station, andon_type = STATIONS[number % 3], TYPES[number // 9 % 3]
-        deed = {"action": DEEDS[number // 3 % 3], "andon_type": andon_type, "notes": f"press {number}"}
+        action = {"action": ACTIONS[number // 3 % 3], "andon_type": andon_type, "notes": f"press {number}"}
         weight = {"ts": number, "parameter": "weight", "value": float(number), "unit": "g"}
-        said = [_report(f"{station}/andon", deed), _report("Scale-5/measurement", weight)]
+        reports = [_report(f"{station}/andon", action), _report("Scale-5/measurement", weight)]
         if number % 5 == 0:
             state = {"state": ("running", "stopped")[number // 5 % 2], "reason_code": f"R{number}"}
-            said.append(_report("Bench-5/state", state, retain=True))
+            reports.append(_report("Bench-5/state", state, retain=True))
         if number % 7 == 0:
-            said.append(_command(number))
-        yield said
+            reports.append(_command(number))
+        yield reports
 
 
 def _report(device: str, body: Mapping[str, object], *, retain: bool = False) -> Publication:

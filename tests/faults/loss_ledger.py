@@ -1,4 +1,4 @@
-"""The loss ledger: what was said, acknowledged, journalled, published and delivered, held against one another."""
+"""The loss ledger: sent, acknowledged, journalled, published and delivered messages, compared."""
 
 import sqlite3
 from collections import Counter
@@ -67,7 +67,7 @@ class Journalled:
 
     def messages(self) -> list[JournalEntry]:
         """Return the inputs that came from devices and users."""
-        return [each for each in self.entries if each.input.topic.startswith(("report/", "command/"))]
+        return [entry for entry in self.entries if entry.input.topic.startswith(("report/", "command/"))]
 
 
 def is_taken_in(path: Path, report: Report) -> bool:
@@ -107,20 +107,20 @@ def read_journal(path: Path, plant: Path) -> Journalled:
         replayed = restore_floor(plant_file.load(plant), journal, decode=decode)
     finally:
         journal.close()
-    gaps = sum(each.missed - each.filled for each in replayed.floor.gaps_by_line().values())
+    gaps = sum(gap.missed - gap.filled for gap in replayed.floor.gaps_by_line().values())
     return Journalled(entries, events, current, counters, replayed.first_differences, gaps)
 
 
 async def close_books(
-    floor: BridgeProcess, broker: RunningBroker, load: Load, consumer: PublishedBooks, dashboard: ResumingSubscriber
+    bridge: BridgeProcess, broker: RunningBroker, load: Load, consumer: PublishedBooks, dashboard: ResumingSubscriber
 ) -> Ledger:
     """Wait until all is taken in, stop the bridge, replay its whole journal, and compare."""
-    await until(lambda: is_taken_in(floor.journal, load.acknowledged[-1]), seconds=30, what="the last report")
-    committed = last_offset(floor.journal)
+    await until(lambda: is_taken_in(bridge.journal, load.acknowledged[-1]), seconds=30, what="the last report")
+    committed = last_offset(bridge.journal)
     await until(lambda: dashboard.at >= committed, seconds=30, what="the dashboard has caught up")
-    await until(lambda: has_looked(floor.log()), seconds=30, what="ghosts were looked for on this connection")
-    assert await floor.stop() == 0, floor.log()
-    held = read_journal(floor.journal, floor.config.parent / "plant.toml")
+    await until(lambda: has_looked(bridge.log()), seconds=30, what="ghosts were looked for on this connection")
+    assert await bridge.stop() == 0, bridge.log()
+    held = read_journal(bridge.journal, bridge.config.parent / "plant.toml")
     await until(
         lambda: len(held.events) in consumer.got,
         what=f"a stop publishes all {len(held.events)} events; {max(consumer.got, default=0)}",
@@ -132,12 +132,12 @@ async def close_books(
         **of_mqtt(held, consumer, found),
         **of_dashboard(held, dashboard),
     }
-    lossless = sum(each.is_lossless for each in held.events[: dashboard.at])
+    lossless = sum(event.is_lossless for event in held.events[: dashboard.at])
     counts = {
         "sent": len(load.sent),
         "acknowledged by the broker": len(load.acknowledged),
         "journalled": len(held.messages()),
-        "of them repeats": sum(each.disposition.reason in REPEATS for each in held.messages()),
+        "of them repeats": sum(message.disposition.reason in REPEATS for message in held.messages()),
         "events": len(held.events),
         "published": len(consumer.got),
         "again": consumer.repeats,
@@ -152,13 +152,15 @@ def of_intake(held: Journalled, load: Load) -> Books:
     """What was sent against what was taken in. What the broker retains comes again at every connect, and may."""
     taken = Counter[Report]()
     known = set[Report]()
-    for each in held.messages():
-        report = (each.input.topic, each.input.payload)
+    for message in held.messages():
+        report = (message.input.topic, message.input.payload)
         known.add(report)
-        if not each.input.retained and each.disposition.reason not in REPEATS:
+        if not message.input.retained and message.disposition.reason not in REPEATS:
             taken[report] += 1
     return {
-        "missing": [each for each in load.acknowledged if each not in known],
+        "missing": [
+            acknowledged_report for acknowledged_report in load.acknowledged if acknowledged_report not in known
+        ],
         "doubled": [each for each, times in taken.items() if times > 1],
         "invented": [*(known - set(load.sent))],
     }
@@ -167,8 +169,8 @@ def of_intake(held: Journalled, load: Load) -> Books:
 def of_accounts(held: Journalled) -> Books:
     """The journal against itself: the accounting identity by kind, numbers and offsets without holes, its replay."""
     counted = Counter(map(count_key, held.entries))
-    numbers = [each.input.number for each in held.entries]
-    offsets = [each.offset for each in held.events]
+    numbers = [entry.input.number for entry in held.entries]
+    offsets = [event.offset for event in held.events]
     return {
         "unaccounted": [key for key in counted.keys() | held.counters.keys() if counted[key] != held.counters.get(key)],
         "holes in the inputs": [*(set(range(1, len(numbers) + 1)) ^ set(numbers))],
@@ -179,7 +181,7 @@ def of_accounts(held: Journalled) -> Books:
 
 def of_mqtt(held: Journalled, consumer: PublishedBooks, found: Mapping[str, bytes]) -> Books:
     """What plain MQTT consumers had and find: every event, in order, and exactly what is current."""
-    bodies = {each.offset: hash(each.body) for each in held.events}
+    bodies = {event.offset: hash(event.body) for event in held.events}
     # what was found retained is not late when the publisher restores it: a broker that forgets may lose the news of it
     first_came = [offset for offset in consumer.got if offset not in consumer.beforehand]
     should = retained_messages.expected(held.current)
@@ -197,11 +199,11 @@ def of_mqtt(held: Journalled, consumer: PublishedBooks, found: Mapping[str, byte
 
 def of_dashboard(held: Journalled, dashboard: ResumingSubscriber) -> Books:
     """What a dashboard had, up to its last position: all that is lossless once, and the newest of the rest."""
-    bodies = {each.id: hash(each.body) for each in held.events}
-    lossless = [each for each in held.events[: dashboard.at] if each.is_lossless]
-    newest = {each.state_key[2:]: each.offset for each in held.events}
+    bodies = {event.id: hash(event.body) for event in held.events}
+    lossless = [event for event in held.events[: dashboard.at] if event.is_lossless]
+    newest = {event.state_key[2:]: event.offset for event in held.events}
     return {
-        "undelivered": [each.id for each in lossless if not dashboard.delivered[each.id]],
+        "undelivered": [event.id for event in lossless if not dashboard.delivered[event.id]],
         "delivered twice": [event_id for event_id, times in dashboard.delivered.items() if times > 1],
         "delivered otherwise": [each for each, body in dashboard.bodies.items() if bodies.get(each) != body],
         "left behind": [

@@ -57,8 +57,8 @@ class Disk:
             waiting.append((call.offset, call.data[: call.returned]))
         elif call.name in SYNCS:
             if call.returned == 0:
-                for each in waiting:
-                    _write(self.durable.setdefault(call.file, bytearray()), *each)
+                for path in waiting:
+                    _write(self.durable.setdefault(call.file, bytearray()), *path)
             else:
                 self.lost += sum(len(data) for _, data in waiting)
             waiting.clear()

@@ -1,4 +1,4 @@
-"""A dashboard that connects again, resumes as protocol.md says, and keeps the books of what was delivered."""
+"""A dashboard that reconnects, resumes as protocol.md requires, and records every delivered event."""
 
 import asyncio
 import contextlib

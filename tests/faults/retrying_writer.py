@@ -1,4 +1,4 @@
-"""A process that commits to a journal, tries again what fails, and says after each commit what is durable now.
+"""A process that commits to a journal, retries what fails, and prints after each commit what is durable.
 
 python -m tests.faults.retrying_writer JOURNAL BATCHES
 """

@@ -1,6 +1,6 @@
 """The presses and commands that a bridge silenced: of none of their copies came what people pressed for.
 
-A press that is suppressed for what it is (a call that is not open, a release) was heard. One that is suppressed for its
+A press that is suppressed for what it is (a call that is not open, a release) was seen. One that is suppressed for its
 number, its way or its quality was not, nor was one that is quarantined. A bounce is neither: domain.md, «Andon and
 escalation», takes a press within two seconds of the one before for that one where nothing identifies it.
 """
@@ -27,9 +27,9 @@ def report_of(entry: JournalEntry) -> Report:
 
 def silenced(entries: Sequence[JournalEntry], presses: Sequence[Report], truth: PlayedTruth) -> list[Report]:
     """Return presses and commands that are not in the journal, or that no copy of had a chance to have an effect."""
-    heard = {report_of(each) for each in entries if _is_heard(each)}
+    heard = {report_of(entry) for entry in entries if _is_heard(entry)}
     heard.update(_bounces(entries, truth))
-    return [each for each in presses if each not in heard]
+    return [press for press in presses if press not in heard]
 
 
 def _is_heard(entry: JournalEntry) -> bool:
@@ -38,18 +38,18 @@ def _is_heard(entry: JournalEntry) -> bool:
 
 
 def _bounces(entries: Sequence[JournalEntry], truth: PlayedTruth) -> Iterator[Report]:
-    """Yield debounced presses that nothing tells from a press that counted within two seconds of them."""
+    """Yield debounced presses that cannot be distinguished from a press counted within two seconds of them."""
     pressed_at = _times_in(truth)
     counted: dict[Key, list[set[int]]] = {}
-    for each in entries:
-        if each.disposition.effect.value == "applied" and _is_press(report_of(each)):
-            counted.setdefault(_key(report_of(each)), []).append(pressed_at(each))
-    for each in entries:
-        report = report_of(each)
-        if each.disposition.reason != "debounced" or _is_identified(report, truth):
+    for entry in entries:
+        if entry.disposition.effect.value == "applied" and _is_press(report_of(entry)):
+            counted.setdefault(_key(report_of(entry)), []).append(pressed_at(entry))
+    for entry in entries:
+        report = report_of(entry)
+        if entry.disposition.reason != "debounced" or _is_identified(report, truth):
             continue
         near = (
-            abs(at - before) for times in counted.get(_key(report), ()) for before in times for at in pressed_at(each)
+            abs(at - before) for times in counted.get(_key(report), ()) for before in times for at in pressed_at(entry)
         )
         if any(distance <= DEBOUNCE_MS for distance in near):
             yield report
@@ -65,7 +65,7 @@ def _times_in(truth: PlayedTruth) -> Callable[[JournalEntry], set[int]]:
 
 
 def _is_identified(report: Report, truth: PlayedTruth) -> bool:
-    """Whether a second copy can be told from a second press; a level of an input bounces by its contact."""
+    """Return whether a copy can be distinguished from a second press; a level of an input bounces by its contact."""
     return report[0].split("/")[-2] in PLACES and "input" not in json.loads(report[1]) and truth.identifies(report)
 
 

@@ -17,7 +17,7 @@ from device_sim import plant_file
 from device_sim.plant.simulated_plant import SimulatedPlant
 from device_sim.reports import ReportMessage
 from tests.device_sim.report_numbering import ReportNumbering
-from tests.faults.load_plant import said_by_hand
+from tests.faults.load_plant import reports_by_hand
 from tests.support.bridge_process import ROOT
 from tests.support.brokers import RunningBroker, client_settings, until
 
@@ -60,37 +60,39 @@ class SimulatedLoad:
         plant = SimulatedPlant(plant_file.load(ROOT / "device_sim" / "plant.toml"), seed=1, start=0)
         devices = plant.devices if self.has_plant else ()
         stamps = {device: ReportNumbering(BOOT) for device in devices}
-        by_hand = said_by_hand()
+        by_hand = reports_by_hand()
         messages = [message for device in devices for message in plant.birth_messages(device)]
         began = time.monotonic()
         beat = 0
         while not self._stopped:
-            await self._say(_reports(messages, stamps))
+            await self._report(_reports(messages, stamps))
             if beat % HAND_BEATS == 0:
-                await self._say_once(next(by_hand))
+                await self._report_once(next(by_hand))
             await asyncio.sleep(BEAT_SECONDS)
             if self.has_plant:
                 messages = plant.step(round((time.monotonic() - began) * SCALE * 1_000))
             beat += 1
         # each device has a last word, so that what was lost before it leaves a gap
-        await self._say(_reports([message for device in devices for message in plant.birth_messages(device)], stamps))
+        await self._report(
+            _reports([message for device in devices for message in plant.birth_messages(device)], stamps)
+        )
         self._silent.set()
 
-    async def _say(self, reports: Sequence[Publication]) -> None:
+    async def _report(self, reports: Sequence[Publication]) -> None:
         """Publish until every report is acknowledged, over any number of connections."""
         self.sent += map(_content, reports)
         while True:
             try:
-                await self.link.publish_many([_under_root(each) for each in reports])
+                await self.link.publish_many([_under_root(report) for report in reports])
                 break
             except BrokerUnavailable:
                 await self.link.wait_status_change(self.link.status)
         self.acknowledged += map(_content, reports)
 
-    async def _say_once(self, reports: Sequence[Publication]) -> None:
+    async def _report_once(self, reports: Sequence[Publication]) -> None:
         self.sent += map(_content, reports)
         try:
-            await self.link.publish_many([_under_root(each) for each in reports])
+            await self.link.publish_many([_under_root(report) for report in reports])
         except BrokerUnavailable:
             return
         self.acknowledged += map(_content, reports)

@@ -37,13 +37,13 @@ class PlayedTruth:
     @property
     def acknowledged(self) -> list[Report]:
         """Reports that the broker has acknowledged, and must keep for the bridge: those with QoS 1."""
-        return [self.report(each) for each in self.truth.said if self.is_acknowledged(each)]
+        return [self.report(report) for report in self.truth.said if self.is_acknowledged(report)]
 
     def is_acknowledged(self, said: TrueReport) -> bool:
         return said.fate == "published" and said.kind not in self.truth.traits[said.device]["qos0"]
 
     def identifies(self, report: Report) -> bool:
-        """Whether a second copy of a report can be told from a second report: docs/devices.md."""
+        """Return whether a copy of a report can be distinguished from a second report: docs/devices.md."""
         device = report[0].split("/")[-2]
         if device not in PLACES:
             return True
@@ -66,19 +66,19 @@ class PlayedTruth:
             if said.payload:
                 first.setdefault(self.report(said), deque()).append(said.number)
         known: dict[Report, int] = {}
-        for each in (entry.input for entry in entries):
-            if each.topic == ABSENCE_TOPIC:
-                yield Unwatched(each.received_at, BridgeAbsence.decode(each.payload).since)
+        for message in (entry.input for entry in entries):
+            if message.topic == ABSENCE_TOPIC:
+                yield Unwatched(message.received_at, BridgeAbsence.decode(message.payload).since)
                 continue
-            if not each.topic.startswith("report/") or each.topic.split("/")[-2] not in (*PLACES, "_"):
+            if not message.topic.startswith("report/") or message.topic.split("/")[-2] not in (*PLACES, "_"):
                 continue
-            report = (each.topic, each.payload)
+            report = (message.topic, message.payload)
             waiting = first.get(report)
-            if waiting and not each.retained and not (each.redelivered and report in known):
+            if waiting and not message.retained and not (message.redelivered and report in known):
                 known[report] = waiting.popleft()
             number = known.get(report)
-            if each.topic.split("/")[3] in LINES:
-                yield ReceivedPublish(each.received_at, *report, each.retained, each.redelivered, 0, number)
+            if message.topic.split("/")[3] in LINES:
+                yield ReceivedPublish(message.received_at, *report, message.retained, message.redelivered, 0, number)
 
 
 LINES: Final = frozenset(line.id for line in SIMULATED.lines)
@@ -98,7 +98,7 @@ def read_truth(path: Path) -> PlayedTruth:
         (each["at"], each["topic"], each["payload"].encode(), each["what"]) for each in lists.get("extras", ())
     ]
     extras = frozenset((topic, payload) for _, topic, payload, _ in truth.extras)
-    return PlayedTruth(truth, extras, frozenset(PlayedTruth.report(each) for each in truth.said if each.payload))
+    return PlayedTruth(truth, extras, frozenset(PlayedTruth.report(report) for report in truth.said if report.payload))
 
 
 def _said(record: Mapping[str, Any]) -> TrueReport:

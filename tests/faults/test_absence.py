@@ -19,28 +19,28 @@ from tests.support.tokens import token
 BAGGER: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"
 
 
-def statuses(floor: BridgeProcess, equipment: str = "Bagger-1") -> list[tuple[str, bool]]:
-    """What was told of a machine's status: (status, estimated)."""
-    with closing(sqlite3.connect(f"file:{floor.journal}?mode=ro", uri=True)) as journal:
+def statuses(bridge: BridgeProcess, equipment: str = "Bagger-1") -> list[tuple[str, bool]]:
+    """Return the reported statuses of a machine as (status, estimated)."""
+    with closing(sqlite3.connect(f"file:{bridge.journal}?mode=ro", uri=True)) as journal:
         rows = journal.execute("SELECT body FROM events ORDER BY offset").fetchall()
     events = [json.loads(body) for (body,) in rows]
     return [
-        (each["data"]["status"], each["data_quality"].get("estimated", False))
-        for each in events
-        if each["type"] == "line_status_update" and each["equipment_code"] == equipment
+        (event["data"]["status"], event["data_quality"].get("estimated", False))
+        for event in events
+        if event["type"] == "line_status_update" and event["equipment_code"] == equipment
     ]
 
 
-def absences(floor: BridgeProcess) -> list[dict[str, object]]:
-    with closing(sqlite3.connect(f"file:{floor.journal}?mode=ro", uri=True)) as journal:
+def absences(bridge: BridgeProcess) -> list[dict[str, object]]:
+    with closing(sqlite3.connect(f"file:{bridge.journal}?mode=ro", uri=True)) as journal:
         rows = journal.execute("SELECT payload FROM inputs WHERE topic = 'presence/absence'").fetchall()
     return [json.loads(payload) for (payload,) in rows]
 
 
-async def runs(floor: BridgeProcess) -> None:
-    async with floor.device() as device:
+async def runs(bridge: BridgeProcess) -> None:
+    async with bridge.device() as device:
         await device.publish(f"{BAGGER}/state", b'{"state": "running"}')
-    await until(lambda: statuses(floor)[-1:] == [("running", False)], what="the machine runs")
+    await until(lambda: statuses(bridge)[-1:] == [("running", False)], what="the machine runs")
 
 
 @pytest.mark.parametrize(("away", "after"), [("+3", ("running", False)), ("+15", ("offline", True))])
@@ -48,21 +48,21 @@ async def test_a_killed_bridge_knows_nothing_of_what_it_did_not_see(
     tmp_path: Path, mosquitto: RunningBroker, away: str, after: tuple[str, bool]
 ) -> None:
     faked = FakedTime(tmp_path)
-    async with bridge_process(tmp_path, mosquitto, environment=faked.environment) as floor:
-        await runs(floor)
-        assert floor.process is not None
-        floor.process.kill()
-        await floor.process.wait()
+    async with bridge_process(tmp_path, mosquitto, environment=faked.environment) as bridge:
+        await runs(bridge)
+        assert bridge.process is not None
+        bridge.process.kill()
+        await bridge.process.wait()
         faked.set(away)
-        await floor.start()
-        await until(lambda: statuses(floor)[-1:] == [after], what="what is known after the restart")
-        assert len(absences(floor)) == (after[0] == "offline")
-        assert ("floor.unobserved" in floor.log()) == (after[0] == "offline")
-        assert await floor.stop() == 0
-        await floor.start()
-        assert "floor.replay_differs" not in floor.log()
-        assert len(absences(floor)) == (after[0] == "offline"), "a short stop is no absence"
-        await runs(floor)
+        await bridge.start()
+        await until(lambda: statuses(bridge)[-1:] == [after], what="what is known after the restart")
+        assert len(absences(bridge)) == (after[0] == "offline")
+        assert ("floor.unobserved" in bridge.log()) == (after[0] == "offline")
+        assert await bridge.stop() == 0
+        await bridge.start()
+        assert "floor.replay_differs" not in bridge.log()
+        assert len(absences(bridge)) == (after[0] == "offline"), "a short stop is no absence"
+        await runs(bridge)
 
 
 async def test_a_bridge_without_anything_to_report_was_there_all_the_same(
@@ -70,40 +70,40 @@ async def test_a_bridge_without_anything_to_report_was_there_all_the_same(
 ) -> None:
     """A quiet plant is not an absent bridge: what counts is until when it watched, not when it last heard something."""
     environment = {"FLOOR_JOURNAL__CHECKPOINT_SECONDS": "0.2"}
-    async with bridge_process(tmp_path, mosquitto, environment=environment) as floor:
-        await runs(floor)
+    async with bridge_process(tmp_path, mosquitto, environment=environment) as bridge:
+        await runs(bridge)
         began = asyncio.get_running_loop().time()
         await until(lambda: asyncio.get_running_loop().time() - began > 11, seconds=15, what="a quiet while")
-        assert await floor.stop() == 0
-        await floor.start()
-        assert absences(floor) == []
-        assert statuses(floor)[-1] == ("running", False)
+        assert await bridge.stop() == 0
+        await bridge.start()
+        assert absences(bridge) == []
+        assert statuses(bridge)[-1] == ("running", False)
 
 
 async def test_a_link_that_is_lost_for_long_leaves_every_machine_unknown_until_it_reports(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with bridge_process(tmp_path, mosquitto) as floor:
-        await runs(floor)
+    async with bridge_process(tmp_path, mosquitto) as bridge:
+        await runs(bridge)
         mosquitto.stop()
-        await until(lambda: statuses(floor)[-1:] == [("offline", True)], seconds=15, what="nobody watches")
-        assert [each["reason"] for each in absences(floor)] == ["link"]
+        await until(lambda: statuses(bridge)[-1:] == [("offline", True)], seconds=15, what="nobody watches")
+        assert [absence["reason"] for absence in absences(bridge)] == ["link"]
         mosquitto.start()
-        await floor.ready()
-        await runs(floor)
-        assert len(absences(floor)) == 1, "an outage is told once"
+        await bridge.ready()
+        await runs(bridge)
+        assert len(absences(bridge)) == 1, "an outage is told once"
 
 
 async def test_the_board_shows_unknown_time_as_such(tmp_path: Path, mosquitto: RunningBroker) -> None:
     faked = FakedTime(tmp_path)
-    async with bridge_process(tmp_path, mosquitto, environment=faked.environment) as floor:
-        await runs(floor)
-        assert await floor.stop() == 0
+    async with bridge_process(tmp_path, mosquitto, environment=faked.environment) as bridge:
+        await runs(bridge)
+        assert await bridge.stop() == 0
         faked.set("+15")
-        await floor.start()
-        await until(lambda: statuses(floor)[-1:] == [("offline", True)], what="nobody knows what it does")
+        await bridge.start()
+        await until(lambda: statuses(bridge)[-1:] == [("offline", True)], what="nobody knows what it does")
         async with browser_page() as page:
-            await page.goto(f"http://127.0.0.1:{floor.port}/#token={token()}")
+            await page.goto(f"http://127.0.0.1:{bridge.port}/#token={token()}")
             row = page.locator("#events tr", has_text="Bagger-1").filter(has_text="line_status_update").first
             await expect(row).to_contain_text("status offline", timeout=DEADLINE_MS)
             await expect(row).to_contain_text("estimated")

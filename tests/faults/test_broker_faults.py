@@ -1,4 +1,4 @@
-"""The broker stopped and frozen under load: told within 5 s, healed, and nothing lost or doubled."""
+"""The broker stopped and frozen under load: reported within 5 s, healed, and nothing lost or doubled."""
 
 import signal
 from pathlib import Path
@@ -11,28 +11,28 @@ REPORTS = 60
 
 
 @rounds(1, faults=4)
-async def test_a_broker_that_restarts_costs_nothing(tmp_path: Path, mosquitto: RunningBroker, rounds: int) -> None:
-    async with bridge_under_load(tmp_path, mosquitto) as this:
+async def test_a_broker_that_restarts_loses_nothing(tmp_path: Path, mosquitto: RunningBroker, rounds: int) -> None:
+    async with bridge_under_load(tmp_path, mosquitto) as loaded:
         for _ in range(rounds):
-            await this.load.more(REPORTS)
+            await loaded.load.more(REPORTS)
             mosquitto.stop()  # in an orderly way: it saves its sessions
-            await until(lambda: not this.dashboard.live, seconds=5, what="told")
+            await until(lambda: not loaded.dashboard.live, seconds=5, what="told")
             mosquitto.start()
-            await until(lambda: this.dashboard.live, seconds=20, what="healed")
-        ledger = await this.books(f"{rounds} restarts of the broker")
+            await until(lambda: loaded.dashboard.live, seconds=20, what="healed")
+        ledger = await loaded.books(f"{rounds} restarts of the broker")
     assert ledger.wrong == {}
 
 
 @rounds(1, faults=4)
-async def test_a_frozen_broker_is_noticed_and_costs_nothing(
+async def test_a_frozen_broker_is_noticed_and_loses_nothing(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:
-    async with bridge_under_load(tmp_path, mosquitto) as this:
+    async with bridge_under_load(tmp_path, mosquitto) as loaded:
         for _ in range(rounds):
-            await this.load.more(REPORTS)
+            await loaded.load.more(REPORTS)
             mosquitto.send(signal.SIGSTOP)
-            await until(lambda: not this.dashboard.live, seconds=5, what="told")
+            await until(lambda: not loaded.dashboard.live, seconds=5, what="told")
             mosquitto.send(signal.SIGCONT)
-            await until(lambda: this.dashboard.live, seconds=20, what="healed")
-        ledger = await this.books(f"{rounds} freezes of the broker")
+            await until(lambda: loaded.dashboard.live, seconds=20, what="healed")
+        ledger = await loaded.books(f"{rounds} freezes of the broker")
     assert ledger.wrong == {}

@@ -1,7 +1,7 @@
-"""The broker killed under load: what it forgets is its own, but of devices with a sequence each lost report is told.
+"""The broker killed under load: it may forget reports, but each one lost of a device with a sequence is reported.
 
 P1 begins when the bridge has a report. A killed Mosquitto comes back with what it saved last: sessions, what waited in
-them, what is retained. Before every other kill the bridge is away, so that reports wait in the broker.
+them, what is retained. Before every other kill the bridge is absent, so that reports wait in the broker.
 """
 
 import json
@@ -31,29 +31,29 @@ FORMS = [
 
 
 @pytest.mark.parametrize(("rounds", "autosave_seconds", "saved"), FORMS)
-async def test_what_a_killed_broker_forgets_is_told(
+async def test_loss_in_a_killed_broker_is_reported(
     tmp_path: Path, rounds: int, autosave_seconds: int, *, saved: bool
 ) -> None:
     conf = f"{MOSQUITTO_CONF}autosave_interval {autosave_seconds}\n"
     (tmp_path / "mosquitto").mkdir()
     with running(mosquitto_broker(tmp_path / "mosquitto", conf=conf)) as broker:
-        async with bridge_under_load(tmp_path, broker) as this:
-            await until(lambda: last_number(this.bridge.journal) > REPORTS, seconds=20, what="every device known")
+        async with bridge_under_load(tmp_path, broker) as loaded:
+            await until(lambda: last_number(loaded.bridge.journal) > REPORTS, seconds=20, what="every device known")
             for _ in range(rounds):
                 if saved:
                     broker.send(signal.SIGUSR1)  # it saves: here, what it did within the last minute
-                await this.load.more(REPORTS)
-                await kill_under_the_bridge(this)
-                await this.load.more(REPORTS)
-                await kill_with_reports_waiting(this)
+                await loaded.load.more(REPORTS)
+                await kill_under_the_bridge(loaded)
+                await loaded.load.more(REPORTS)
+                await kill_with_reports_waiting(loaded)
             since = f"{'' if saved else 'not '}{SAVED}"
             title = f"{2 * rounds} kills of the broker, autosave_interval {autosave_seconds}, {since}"
-            ledger = await this.books(title)
+            ledger = await loaded.books(title)
     missing, unpublished = ledger.wrong.get("missing", []), ledger.wrong.get("unpublished", [])
-    lost = [each for each in missing if has_sequence(each)]
+    lost = [report for report in missing if has_sequence(report)]
     run_record.note(
         f"{title}: what the broker forgot",
-        f"{len(missing)} reports of {len(this.load.acknowledged)} that it had acknowledged, {len(lost)} of them with "
+        f"{len(missing)} reports of {len(loaded.load.acknowledged)} that it had acknowledged, {len(lost)} of them with "
         f"a sequence; gaps told {ledger.held.gaps}, "
         f"in events by now {gaps_in_events(ledger.held)}; events that a subscriber lacks {len(unpublished)}",
     )
@@ -63,29 +63,29 @@ async def test_what_a_killed_broker_forgets_is_told(
     assert ledger.wrong.keys() <= {"missing", "unpublished", "doubled"}
 
 
-async def kill_under_the_bridge(this: BridgeUnderLoad) -> None:
-    this.broker.kill()
-    await until(lambda: not this.dashboard.live, seconds=5, what="told")
-    this.broker.start()
-    await until(lambda: this.dashboard.live, seconds=20, what="healed")
+async def kill_under_the_bridge(loaded: BridgeUnderLoad) -> None:
+    loaded.broker.kill()
+    await until(lambda: not loaded.dashboard.live, seconds=5, what="told")
+    loaded.broker.start()
+    await until(lambda: loaded.dashboard.live, seconds=20, what="healed")
 
 
-async def kill_with_reports_waiting(this: BridgeUnderLoad) -> None:
-    await this.bridge.stop(signal.SIGKILL)
-    await this.load.more(WAITING)
-    this.broker.kill()
-    this.broker.start()
-    await this.bridge.start()
+async def kill_with_reports_waiting(loaded: BridgeUnderLoad) -> None:
+    await loaded.bridge.stop(signal.SIGKILL)
+    await loaded.load.more(WAITING)
+    loaded.broker.kill()
+    loaded.broker.start()
+    await loaded.bridge.start()
 
 
 def gaps_in_events(held: Journalled) -> int:
-    """Count what `data_quality` tells: an input that shows a gap may make several events, or none."""
-    told: dict[str, int] = {}
-    for event in map(json.loads, (each.body for each in held.events)):
+    """Count the gaps in `data_quality`: an input that shows a gap may make several events, or none."""
+    reported: dict[str, int] = {}
+    for event in map(json.loads, (event.body for event in held.events)):
         gap = event["data_quality"].get("gap")
         if gap is not None:
-            told[event["caused_by"][0]] = gap
-    return sum(told.values())
+            reported[event["caused_by"][0]] = gap
+    return sum(reported.values())
 
 
 def has_sequence(report: object) -> bool:

@@ -52,24 +52,24 @@ def millis(timestamp: str) -> float:
     return datetime.fromisoformat(timestamp).timestamp() * 1_000
 
 
-def journalled_times(floor: BridgeProcess) -> list[int]:
-    with closing(sqlite3.connect(f"file:{floor.journal}?mode=ro", uri=True)) as journal:
+def journalled_times(bridge: BridgeProcess) -> list[int]:
+    with closing(sqlite3.connect(f"file:{bridge.journal}?mode=ro", uri=True)) as journal:
         return [at for (at,) in journal.execute("SELECT received_at FROM inputs ORDER BY number")]
 
 
-def metrics(floor: BridgeProcess) -> str:
-    with urlopen(f"http://127.0.0.1:{floor.port}/metrics", timeout=20) as answer:
+def metrics(bridge: BridgeProcess) -> str:
+    with urlopen(f"http://127.0.0.1:{bridge.port}/metrics", timeout=20) as answer:
         return str(answer.read().decode())
 
 
-def offset_of(floor: BridgeProcess) -> float:
-    (line,) = [each for each in metrics(floor).splitlines() if each.startswith("floor_clock_offset_seconds ")]
+def offset_of(bridge: BridgeProcess) -> float:
+    (line,) = [row for row in metrics(bridge).splitlines() if row.startswith("floor_clock_offset_seconds ")]
     return float(line.split()[1])
 
 
-async def escalates_in_time(floor: BridgeProcess, proof: str) -> tuple[Frame, Frame]:
+async def escalates_in_time(bridge: BridgeProcess, proof: str) -> tuple[Frame, Frame]:
     """Raise a call, wait until nobody has come, and resolve it; returns how it escalated."""
-    async with floor.dashboard(proof) as board, floor.device() as device:
+    async with bridge.dashboard(proof) as board, bridge.device() as device:
         await board.snapshot(subscription_type="escalation")
         await device.publish(STATION, PRESS)
         first = await board.receive("escalation_update", data__level=0)
@@ -93,27 +93,27 @@ async def test_a_wall_that_is_wrong_at_start_moves_no_deadline_and_no_time_back(
     faked = FakedTime(tmp_path)
     async with bridge_process(
         tmp_path, mosquitto, plant=plant_with_quick_ladder(tmp_path), environment=faked.environment
-    ) as floor:
-        right, _ = await escalates_in_time(floor, token())
-        assert "floor_clock_held 0.0" in metrics(floor)
+    ) as bridge:
+        right, _ = await escalates_in_time(bridge, token())
+        assert "floor_clock_held 0.0" in metrics(bridge)
         for shift, shift_ms, held in (("-30d", -MONTH_MS, 1.0), ("+1d", DAY_MS, 0.0), ("+0", 0, 1.0)):
-            assert await floor.stop() == 0
+            assert await bridge.stop() == 0
             faked.set(shift)
-            await floor.launch()
+            await bridge.launch()
             if held:
-                await until(lambda: BEHIND in floor.readiness(), seconds=30, what="its time is not the plant's")
+                await until(lambda: BEHIND in bridge.readiness(), seconds=30, what="its time is not the plant's")
             else:
-                await floor.ready()
-            assert f"floor_clock_held {held}" in metrics(floor)
+                await bridge.ready()
+            assert f"floor_clock_held {held}" in metrics(bridge)
             behind = {"-30d": MONTH_MS, "+1d": 0, "+0": DAY_MS}[shift]
-            assert offset_of(floor) == pytest.approx(behind / 1_000, abs=120)
-            first, _ = await escalates_in_time(floor, token(now=time.time() + shift_ms / 1_000))
+            assert offset_of(bridge) == pytest.approx(behind / 1_000, abs=120)
+            first, _ = await escalates_in_time(bridge, token(now=time.time() + shift_ms / 1_000))
             assert millis(first["received_at"]) > millis(right["received_at"])
             if shift == "-30d":
                 assert millis(first["received_at"]) - millis(right["received_at"]) < 120_000, "held, and going on"
-        assert floor.log().count("clock.behind_journal") == 2
-        assert await floor.stop() == 0
-        times = journalled_times(floor)
+        assert bridge.log().count("clock.behind_journal") == 2
+        assert await bridge.stop() == 0
+        times = journalled_times(bridge)
         assert all(before <= after for before, after in pairwise(times))
 
 
@@ -122,8 +122,8 @@ async def test_a_wall_that_is_set_while_it_runs_moves_no_deadline(tmp_path: Path
     faked = FakedTime(tmp_path)
     async with bridge_process(
         tmp_path, mosquitto, plant=plant_with_quick_ladder(tmp_path), environment=faked.environment
-    ) as floor:
-        async with floor.dashboard() as board, floor.device() as device:
+    ) as bridge:
+        async with bridge.dashboard() as board, bridge.device() as device:
             await board.snapshot(subscription_type="escalation")
             began = time.monotonic()
             await device.publish(STATION, PRESS)
@@ -136,45 +136,45 @@ async def test_a_wall_that_is_set_while_it_runs_moves_no_deadline(tmp_path: Path
             end = await board.receive("escalation_update", data__status="resolved")
             assert 0 < millis(end["timestamp"]) - millis(first["timestamp"]) < 60_000
             assert end["data_quality"]["clock"] != "skewed"
-            assert "clock.step_detected" in floor.log()
-            assert BEHIND in floor.readiness()
-            assert offset_of(floor) == pytest.approx(MONTH_MS / 1_000, abs=120)
-            assert "floor_clock_held 1.0" in metrics(floor)
+            assert "clock.step_detected" in bridge.log()
+            assert BEHIND in bridge.readiness()
+            assert offset_of(bridge) == pytest.approx(MONTH_MS / 1_000, abs=120)
+            assert "floor_clock_held 1.0" in metrics(bridge)
             faked.set("+1d")
             assert (await board.closed())[0] == 4401, "the token has expired: the wall says so"
-        async with connected(floor.port) as board:
+        async with connected(bridge.port) as board:
             await board.send("auth", token=token())
             assert (await board.closed())[0] in (1008, 4401)
-        await until(lambda: "clock.step_applied" in floor.log(), what="the wall is followed")
-        assert "floor_clock_held 0.0" in metrics(floor)
-        first, _ = await escalates_in_time(floor, token(now=time.time() + DAY_MS / 1_000))
+        await until(lambda: "clock.step_applied" in bridge.log(), what="the wall is followed")
+        assert "floor_clock_held 0.0" in metrics(bridge)
+        first, _ = await escalates_in_time(bridge, token(now=time.time() + DAY_MS / 1_000))
         assert 0 < millis(first["received_at"]) - millis(end["timestamp"]) - DAY_MS < 60_000
-        assert await floor.stop() == 0
-        times = journalled_times(floor)
+        assert await bridge.stop() == 0
+        times = journalled_times(bridge)
         assert all(before <= after for before, after in pairwise(times))
 
 
 @pytest.mark.faults
-async def test_a_wall_that_is_set_again_and_again_under_load_costs_nothing(
+async def test_a_wall_that_is_set_again_and_again_under_load_loses_nothing(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     """Backwards by days and by less than what is followed, and kills between them."""
     faked = FakedTime(tmp_path)
     alive = {**faked.environment, "FLOOR_TIME__SCALE": "1"}
-    async with bridge_under_load(tmp_path, mosquitto, environment=alive) as this:
+    async with bridge_under_load(tmp_path, mosquitto, environment=alive) as loaded:
         for shift in ("-1h", "-3", "-30d", "+0"):
-            await this.load.more(60)
+            await loaded.load.more(60)
             faked.set(shift)
-            await this.load.more(60)
+            await loaded.load.more(60)
             if shift == "-3":
-                assert this.bridge.process is not None
-                this.bridge.process.kill()
-                await this.bridge.process.wait()
-                await this.bridge.start()
-        await until(lambda: this.dashboard.live, what="live")
-        ledger = await this.books("the wall set by -1 h, -3 s, -30 d and right again, with a kill between")
+                assert loaded.bridge.process is not None
+                loaded.bridge.process.kill()
+                await loaded.bridge.process.wait()
+                await loaded.bridge.start()
+        await until(lambda: loaded.dashboard.live, what="live")
+        ledger = await loaded.books("the wall set by -1 h, -3 s, -30 d and right again, with a kill between")
     assert ledger.wrong == {}
-    times = [each.input.received_at for each in ledger.held.entries]
+    times = [entry.input.received_at for entry in ledger.held.entries]
     assert all(before <= after for before, after in pairwise(times))
 
 
@@ -194,29 +194,29 @@ async def test_a_change_of_the_plants_zone_while_it_runs_closes_its_hour_once(
     shift_ms = moment - wall_ms() - 8_000
     faked = FakedTime(tmp_path, f"{shift_ms / 1_000:+.3f}")
     plant = plant_with_quick_ladder(tmp_path)
-    async with bridge_process(tmp_path, mosquitto, plant=plant, environment=faked.environment) as floor:
-        async with floor.device() as device:
+    async with bridge_process(tmp_path, mosquitto, plant=plant, environment=faked.environment) as bridge:
+        async with bridge.device() as device:
             await device.publish(f"{BAGGER}/state", b'{"state": "running"}')
         following = {"window": "hour", "window_start": rfc3339(moment)}
-        await until(lambda: oee_of(floor, following) != [], seconds=60, what="the hour after the change")
-        ended = oee_of(floor, {"window": "hour", "closed": True})
-        night = oee_of(floor, {"window": "shift"})
-        await escalates_in_time(floor, token(now=time.time() + shift_ms / 1_000))
-        assert await floor.stop() == 0
-        times = journalled_times(floor)
-    assert [(each["timestamp"], each["data"]["window_start"], each["data"]["window_end"]) for each in ended] == [
+        await until(lambda: oee_of(bridge, following) != [], seconds=60, what="the hour after the change")
+        ended = oee_of(bridge, {"window": "hour", "closed": True})
+        night = oee_of(bridge, {"window": "shift"})
+        await escalates_in_time(bridge, token(now=time.time() + shift_ms / 1_000))
+        assert await bridge.stop() == 0
+        times = journalled_times(bridge)
+    assert [(event["timestamp"], event["data"]["window_start"], event["data"]["window_end"]) for event in ended] == [
         (rfc3339(moment), rfc3339(moment - 3_600_000), rfc3339(moment))
     ]
-    for data in (each["data"] for each in night):
+    for data in (event["data"] for event in night):
         assert (data["shift_id"], data["closed"]) == ("night", False)
         assert millis(data["window_end"]) - millis(data["window_start"]) == night_hours * 3_600_000
     assert night
     assert all(before <= after for before, after in pairwise(times))
 
 
-def oee_of(floor: BridgeProcess, like: Frame) -> list[Frame]:
+def oee_of(bridge: BridgeProcess, like: Frame) -> list[Frame]:
     """What the journal holds of the line's windows; a dashboard sees the newest of those that come at once."""
-    with closing(sqlite3.connect(f"file:{floor.journal}?mode=ro", uri=True)) as journal:
+    with closing(sqlite3.connect(f"file:{bridge.journal}?mode=ro", uri=True)) as journal:
         rows = journal.execute("SELECT body FROM events WHERE topic LIKE '%/L1/\\_/oee/%' ESCAPE '\\' ORDER BY offset")
         events: list[Frame] = [json.loads(body) for (body,) in rows]
-    return [each for each in events if like.items() <= each["data"].items()]
+    return [event for event in events if like.items() <= event["data"].items()]

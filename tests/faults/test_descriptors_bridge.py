@@ -16,14 +16,14 @@ NEWCOMERS: Final = 20
 HEALED_SECONDS: Final = 40.0
 
 
-def pid_of(this: BridgeUnderLoad) -> int:
-    assert this.bridge.process is not None
-    return this.bridge.process.pid
+def pid_of(loaded: BridgeUnderLoad) -> int:
+    assert loaded.bridge.process is not None
+    return loaded.bridge.process.pid
 
 
-def allow_descriptors(this: BridgeUnderLoad, more: int | None) -> None:
+def allow_descriptors(loaded: BridgeUnderLoad, more: int | None) -> None:
     """Let the bridge open so many more files and sockets than it has; None: as many as at its start."""
-    pid = pid_of(this)
+    pid = pid_of(loaded)
     hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
     used = len(list(Path(f"/proc/{pid}/fd").iterdir()))
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard if more is None else used + more, hard))
@@ -44,22 +44,22 @@ async def knock(port: int, times: int) -> list[socket.socket]:
 async def test_without_descriptors_it_lives_and_reaches_the_broker_again_when_there_are_some(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    """Newcomers are not accepted, the lost link cannot be made anew; and then it can."""
+    """Newcomers are not accepted, the lost link cannot be made again; and then it can."""
     async with tcp_proxy(mosquitto.port) as network:
-        there = {"FLOOR_BROKER__PORT": str(network.port)}
-        async with bridge_under_load(tmp_path, mosquitto, environment=there) as this:
-            await this.load.more(REPORTS)
-            allow_descriptors(this, 0)
-            plugs = await knock(this.bridge.port, NEWCOMERS)  # they take every descriptor that becomes free
+        elsewhere = {"FLOOR_BROKER__PORT": str(network.port)}
+        async with bridge_under_load(tmp_path, mosquitto, environment=elsewhere) as loaded:
+            await loaded.load.more(REPORTS)
+            allow_descriptors(loaded, 0)
+            plugs = await knock(loaded.bridge.port, NEWCOMERS)  # they take every descriptor that becomes free
             network.cut(End.RESET)
-            await until(lambda: not this.dashboard.live, seconds=5, what="told")
-            await this.load.more(REPORTS)
-            assert this.bridge.process is not None
-            assert this.bridge.process.returncode is None, this.bridge.log()[-2_000:]
-            allow_descriptors(this, None)
+            await until(lambda: not loaded.dashboard.live, seconds=5, what="told")
+            await loaded.load.more(REPORTS)
+            assert loaded.bridge.process is not None
+            assert loaded.bridge.process.returncode is None, loaded.bridge.log()[-2_000:]
+            allow_descriptors(loaded, None)
             for plug in plugs:
                 plug.close()
-            await until(lambda: this.dashboard.live, seconds=HEALED_SECONDS, what="healed")
-            await until(this.bridge.is_ready, what="newcomers are accepted")
-            ledger = await this.books("no file descriptors while the broker's links were cut")
+            await until(lambda: loaded.dashboard.live, seconds=HEALED_SECONDS, what="healed")
+            await until(loaded.bridge.is_ready, what="newcomers are accepted")
+            ledger = await loaded.books("no file descriptors while the broker's links were cut")
     assert ledger.wrong == {}

@@ -23,7 +23,7 @@ async def load_of_commits(process: FrontProcess) -> float:
 
 
 async def test_without_descriptors_newcomers_are_refused_and_others_are_served_on(tmp_path: Path) -> None:
-    heard: list[bytes] = []
+    received: list[bytes] = []
     late: list[BytesDashboard] = []
     first = encoded(
         {"type": "auth", "token": token()},
@@ -37,24 +37,24 @@ async def test_without_descriptors_newcomers_are_refused_and_others_are_served_o
             served[dashboard] = None
 
     async with front_process(tmp_path) as process:
-        old = await connect(process.port, first, lambda _, text: heard.append(text))
-        await until(lambda: any(b"subscription_confirmed" in text for text in heard), what="the subscription")
+        old = await connect(process.port, first, lambda _, text: received.append(text))
+        await until(lambda: any(b"subscription_confirmed" in text for text in received), what="the subscription")
         usual = await load_of_commits(process)
         process.allow_descriptors(ROOM)
         for _ in range(NEWCOMERS):
             with contextlib.suppress(OSError):
                 late.append(await connect(process.port, snapshot, take))
         await asyncio.wait_for(process.commit(20, lines=2), 30)
-        await until(lambda: b'"offset":40' in b"".join(heard), what="the events, at who was there before")
+        await until(lambda: b'"offset":40' in b"".join(received), what="the events, at who was there before")
         assert await load_of_commits(process) < max(0.5, 3 * usual), "it waits for descriptors, it does not spin"
         assert not old.is_closed
         assert (await process.statistics())["connections"] <= 1 + ROOM
         process.allow_descriptors(1_000)
-        for each in late:
-            each.abort()
+        for board in late:
+            board.abort()
         healed = await connect(process.port, snapshot, take)
         await until(lambda: healed in served, what="a newcomer with a snapshot")
         await process.commit(1, lines=2)
-        await until(lambda: b'"offset":61' in b"".join(heard), what="events after it healed")
+        await until(lambda: b'"offset":61' in b"".join(received), what="events after it healed")
         assert not old.is_closed
-        assert json.loads(heard[-1])["type"] != "error"
+        assert json.loads(received[-1])["type"] != "error"

@@ -1,4 +1,4 @@
-"""No room for the journal: nothing is acknowledged, dashboards are told, and it heals without a restart."""
+"""No space for the journal: nothing is acknowledged, dashboards are notified, and it heals without a restart."""
 
 import resource
 from pathlib import Path
@@ -13,25 +13,25 @@ REPORTS = 60
 NO_ROOM = 1  # byte a file may have: every write fails, as on a full disk
 
 
-def limit_files(floor: BridgeProcess, most: int) -> None:
-    assert floor.process is not None
-    resource.prlimit(floor.process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+def limit_files(bridge: BridgeProcess, most: int) -> None:
+    assert bridge.process is not None
+    resource.prlimit(bridge.process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
 
 
 @rounds(1, faults=3)
 async def test_a_full_disk_stops_the_intake_and_heals(tmp_path: Path, mosquitto: RunningBroker, rounds: int) -> None:
-    async with bridge_under_load(tmp_path, mosquitto) as this:
+    async with bridge_under_load(tmp_path, mosquitto) as loaded:
         # what the bridge logs while no file may grow is lost too, and the books read that from its log
-        await until(lambda: has_looked(this.bridge.log()), seconds=30, what="ghosts were looked for")
+        await until(lambda: has_looked(loaded.bridge.log()), seconds=30, what="ghosts were looked for")
         for _ in range(rounds):
-            await this.load.more(REPORTS)
-            limit_files(this.bridge, NO_ROOM)
-            await until(lambda: not this.dashboard.live, seconds=5, what="told")
-            assert not this.bridge.is_ready()
-            before = this.bridge.journal.stat().st_size
-            await this.load.more(REPORTS)
-            assert this.bridge.journal.stat().st_size == before
-            limit_files(this.bridge, resource.RLIM_INFINITY)
-            await until(lambda: this.dashboard.live, seconds=20, what="healed")
-        ledger = await this.books(f"{rounds} times a full disk")
+            await loaded.load.more(REPORTS)
+            limit_files(loaded.bridge, NO_ROOM)
+            await until(lambda: not loaded.dashboard.live, seconds=5, what="told")
+            assert not loaded.bridge.is_ready()
+            before = loaded.bridge.journal.stat().st_size
+            await loaded.load.more(REPORTS)
+            assert loaded.bridge.journal.stat().st_size == before
+            limit_files(loaded.bridge, resource.RLIM_INFINITY)
+            await until(lambda: loaded.dashboard.live, seconds=20, what="healed")
+        ledger = await loaded.books(f"{rounds} times a full disk")
     assert ledger.wrong == {}

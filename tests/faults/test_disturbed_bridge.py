@@ -32,7 +32,7 @@ from tests.support.brokers import RunningBroker, until
 KILLS: Final = 4
 SECONDS: Final = 40.0  # of the plant, in which all of it happens
 PAUSE_SECONDS: Final = (1.5, 3.0)
-AWAY_SECONDS: Final = (0.1, 1.5)
+ABSENT_SECONDS: Final = (0.1, 1.5)
 LOST_SECONDS: Final = 20.0
 NOTICE_SECONDS: Final = 10.0
 
@@ -43,64 +43,64 @@ async def test_a_bridge_that_dies_among_disturbed_devices_loses_and_invents_noth
     tmp_path: Path, mosquitto: RunningBroker, name: str
 ) -> None:
     chance = random.Random(name)
-    async with disturbed_bridge(tmp_path, mosquitto, name, seconds=SECONDS) as this:
+    async with disturbed_bridge(tmp_path, mosquitto, name, seconds=SECONDS) as disturbed:
         for _ in range(KILLS):
             await asyncio.sleep(chance.uniform(*PAUSE_SECONDS))
-            await restart(this, signal.SIGKILL, away=chance.uniform(*AWAY_SECONDS))
+            await restart(disturbed, signal.SIGKILL, away=chance.uniform(*ABSENT_SECONDS))
         await asyncio.sleep(chance.uniform(*PAUSE_SECONDS))
-        await restart(this, signal.SIGTERM, away=chance.uniform(*AWAY_SECONDS))
-        await lose_the_network(this)
-        await restart_the_broker(this)
-        ledger, truth = await this.books()
+        await restart(disturbed, signal.SIGTERM, away=chance.uniform(*ABSENT_SECONDS))
+        await lose_the_network(disturbed)
+        await restart_the_broker(disturbed)
+        ledger, truth = await disturbed.books()
     held = ledger.held
     pieces = pieces_of(truth, held)
-    actions = [each for each in truth.truth.actions if truth.is_acknowledged(each)]
-    presses = [truth.report(each) for each in actions] + this.load.acknowledged
+    actions = [action for action in truth.truth.actions if truth.is_acknowledged(action)]
+    presses = [truth.report(action) for action in actions] + disturbed.load.acknowledged
     lost = silenced(held.entries, presses, truth)
-    unwatched = absences_of(held, this.away)
-    unknown = sum(each.until - each.since for each in unwatched) / 60_000
-    made, forgotten, counted = (sum(getattr(each, key) for each in pieces) for key in ("made", "lost", "counted"))
-    declared = sum(abs(each.difference) for each in pieces)
+    unwatched = absences_of(held, disturbed.away)
+    unknown = sum(absence.until - absence.since for absence in unwatched) / 60_000
+    made, forgotten, counted = (sum(getattr(piece, key) for piece in pieces) for key in ("made", "lost", "counted"))
+    declared = sum(abs(piece.difference) for piece in pieces)
     wrong = explained(ledger.wrong, truth, held)
     run_record.note(
         f"{name}: {KILLS} kills, a stop, a half-open link and a broker's restart",
-        f"{SECONDS * SCALE / 60:.0f} minutes, in which the profile cut the network {this.network_cuts} times; "
+        f"{SECONDS * SCALE / 60:.0f} minutes, in which the profile cut the network {disturbed.network_cuts} times; "
         f"{ledger}; of presses and commands {len(presses):,}, lost {len(lost)}; "
         f"pieces made {made:,}, forgotten by registers {forgotten:,}, counted {counted:,}, "
         f"difference declared {declared:,}; {len(unwatched)} absences of {unknown:.0f} minutes",
     )
     assert wrong == {}
     assert lost == []
-    assert [each for each in pieces if not each.is_declared] == []
+    assert [piece for piece in pieces if not piece.is_declared] == []
     assert carried_over(held, unwatched) == []
 
 
-async def restart(this: DisturbedBridge, number: signal.Signals, *, away: float) -> None:
-    with this.absent():
-        code = await this.bridge.stop(number)
-        assert code == (0 if number is signal.SIGTERM else -signal.SIGKILL), this.bridge.log()
+async def restart(disturbed: DisturbedBridge, number: signal.Signals, *, away: float) -> None:
+    with disturbed.absent():
+        code = await disturbed.bridge.stop(number)
+        assert code == (0 if number is signal.SIGTERM else -signal.SIGKILL), disturbed.bridge.log()
         await asyncio.sleep(away)
-        await this.bridge.launch()
-    await this.bridge.ready()
+        await disturbed.bridge.launch()
+    await disturbed.bridge.ready()
 
 
-async def lose_the_network(this: DisturbedBridge) -> None:
-    """Let the bridge's connections be half-open until it says that it does not watch the floor."""
-    async with this.network_free:
-        this.network.freeze()
-        await until(lambda: not this.dashboard.live, seconds=NOTICE_SECONDS, what="it is noticed")
-        before = len(absences(this.bridge))
-        await until(lambda: len(absences(this.bridge)) > before, seconds=LOST_SECONDS, what="nobody watches")
-        with this.absent():
-            this.network.thaw()
-            await until(lambda: this.dashboard.live, seconds=LOST_SECONDS, what="healed")
+async def lose_the_network(disturbed: DisturbedBridge) -> None:
+    """Leave the bridge's connections half-open until it reports its absence."""
+    async with disturbed.network_free:
+        disturbed.network.freeze()
+        await until(lambda: not disturbed.dashboard.live, seconds=NOTICE_SECONDS, what="it is noticed")
+        before = len(absences(disturbed.bridge))
+        await until(lambda: len(absences(disturbed.bridge)) > before, seconds=LOST_SECONDS, what="nobody watches")
+        with disturbed.absent():
+            disturbed.network.thaw()
+            await until(lambda: disturbed.dashboard.live, seconds=LOST_SECONDS, what="healed")
 
 
-async def restart_the_broker(this: DisturbedBridge) -> None:
-    this.broker.stop()
-    await until(lambda: not this.dashboard.live, seconds=NOTICE_SECONDS, what="it is noticed")
-    this.broker.start()
-    await until(lambda: this.dashboard.live, seconds=LOST_SECONDS, what="healed")
+async def restart_the_broker(disturbed: DisturbedBridge) -> None:
+    disturbed.broker.stop()
+    await until(lambda: not disturbed.dashboard.live, seconds=NOTICE_SECONDS, what="it is noticed")
+    disturbed.broker.start()
+    await until(lambda: disturbed.dashboard.live, seconds=LOST_SECONDS, what="healed")
 
 
 # What must hold
@@ -108,8 +108,8 @@ async def restart_the_broker(this: DisturbedBridge) -> None:
 
 def explained(wrong: Books, truth: PlayedTruth, held: Journalled) -> Books:
     """Return what is wrong in the books but for what the devices themselves explain."""
-    kept_aside = {report_of(each) for each in held.entries if each.disposition.effect.value == "quarantined"}
-    old = {report_of(each) for each in held.entries if each.input.retained}
+    kept_aside = {report_of(entry) for entry in held.entries if entry.disposition.effect.value == "quarantined"}
+    old = {report_of(entry) for entry in held.entries if entry.input.retained}
     left: Mapping[str, list[object]] = {
         **wrong,
         "doubled": [
@@ -138,30 +138,30 @@ def as_report(found: object) -> Report:
 
 
 def pieces_of(truth: PlayedTruth, held: Journalled) -> list[Account]:
-    events = [json.loads(each.body) for each in held.events]
+    events = [json.loads(event.body) for event in held.events]
     stories = build_stories(truth.truth, Driven(fed=list(truth.fed(held.entries))))
     return [account for story in stories.values() for account in accounts(truth.truth, story, events)]
 
 
 def absences_of(held: Journalled, away: Sequence[Away]) -> list[Away]:
-    """Return since when the bridge says it was away, with the end of each; each begins before it was surely away."""
-    inputs = [each.input for each in held.entries if each.input.topic == ABSENCE_TOPIC]
-    said = [BridgeAbsence.decode(each.payload).since for each in inputs]
-    assert len(said) == len(away), (said, away)
-    assert all(since <= each.since for since, each in zip(said, away, strict=True)), (said, away)
-    return [Away(since, each.until) for since, each in zip(said, away, strict=True)]
+    """Return the absences that the bridge reports; each begins before the bridge was surely absent."""
+    inputs = [entry.input for entry in held.entries if entry.input.topic == ABSENCE_TOPIC]
+    begins = [BridgeAbsence.decode(entry.payload).since for entry in inputs]
+    assert len(begins) == len(away), (begins, away)
+    assert all(since <= absence.since for since, absence in zip(begins, away, strict=True)), (begins, away)
+    return [Away(since, absence.until) for since, absence in zip(begins, away, strict=True)]
 
 
 def carried_over(held: Journalled, unwatched: Sequence[Away]) -> list[Any]:
-    """Return machines that are said to have run while nobody watched, because they ran before."""
-    told: dict[tuple[str, str], list[tuple[int, str]]] = {}
-    for event in (json.loads(each.body) for each in held.events if each.type.value == "line_status_update"):
+    """Return machines reported as running during an absence because they ran before."""
+    reported: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    for event in (json.loads(event.body) for event in held.events if event.type.value == "line_status_update"):
         place = (event["line_id"], event["equipment_code"] or "_")
-        told.setdefault(place, []).append((millis(event["timestamp"]), event["data"]["status"]))
+        reported.setdefault(place, []).append((millis(event["timestamp"]), event["data"]["status"]))
     wrong = []
     for absence in unwatched:
-        for place, statuses in told.items():
-            before = [each for each in statuses if each[0] < absence.until]
+        for place, statuses in reported.items():
+            before = [status for status in statuses if status[0] < absence.until]
             at, status = max(before, key=itemgetter(0), default=(0, "offline"))
             if status == "running" and at < absence.since:
                 wrong.append((place, absence, at))

@@ -1,4 +1,4 @@
-"""Syncs and writes that fail or linger under a running bridge: nothing acknowledged, told, healed without a restart."""
+"""Syncs and writes that fail or hang: nothing is acknowledged, the fault is reported and heals without a restart."""
 
 import signal
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.support.brokers import RunningBroker, until
 from tests.support.rounds import rounds
 
 REPORTS = 60
-TOLD_SECONDS = 5.0  # P5
+REPORTED_SECONDS = 5.0  # P5
 HEALED_SECONDS = 30.0
 
 CALLS = pytest.mark.parametrize("calls", [SYNCS, WRITES])
@@ -24,17 +24,17 @@ CALLS = pytest.mark.parametrize("calls", [SYNCS, WRITES])
 async def test_a_disk_that_only_fails_stops_the_intake_and_heals(
     tmp_path: Path, mosquitto: RunningBroker, calls: str, rounds: int
 ) -> None:
-    async with bridge_under_load(tmp_path, mosquitto, launcher=Fork()) as this:
+    async with bridge_under_load(tmp_path, mosquitto, launcher=Fork()) as loaded:
         for _ in range(rounds):
-            await this.load.more(REPORTS)
-            async with failing_disk(this.bridge, calls, "error=EIO"):
-                await until(lambda: not this.dashboard.live, seconds=TOLD_SECONDS, what="told")
-                assert not this.bridge.is_ready()
-                before = last_number(this.bridge.journal)
-                await this.load.more(REPORTS)
-                assert last_number(this.bridge.journal) == before
-            await healed(this)
-        ledger = await this.books(f"{rounds} times {calls} always fail")
+            await loaded.load.more(REPORTS)
+            async with failing_disk(loaded.bridge, calls, "error=EIO"):
+                await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="told")
+                assert not loaded.bridge.is_ready()
+                before = last_number(loaded.bridge.journal)
+                await loaded.load.more(REPORTS)
+                assert last_number(loaded.bridge.journal) == before
+            await healed(loaded)
+        ledger = await loaded.books(f"{rounds} times {calls} always fail")
     assert ledger.wrong == {}
 
 
@@ -44,52 +44,52 @@ async def test_every_nth_failure_is_made_good(
     tmp_path: Path, mosquitto: RunningBroker, calls: str, rounds: int
 ) -> None:
     """N grows from 2; between two of them the bridge is killed, so that it starts from what it left behind."""
-    async with bridge_under_load(tmp_path, mosquitto, launcher=Fork()) as this:
+    async with bridge_under_load(tmp_path, mosquitto, launcher=Fork()) as loaded:
         for nth in range(2, rounds + 2):
-            async with failing_disk(this.bridge, calls, f"error=EIO:when={nth}+{nth}") as has_failed:
-                await this.load.more(REPORTS)
+            async with failing_disk(loaded.bridge, calls, f"error=EIO:when={nth}+{nth}") as has_failed:
+                await loaded.load.more(REPORTS)
                 await until(has_failed, seconds=60, what="a failure")
                 if nth % 2:
-                    await this.bridge.stop(signal.SIGKILL)
+                    await loaded.bridge.stop(signal.SIGKILL)
             if nth % 2:
-                await this.bridge.start()
-            await healed(this)
-        ledger = await this.books(f"every Nth of {calls} fails, N from 2 to {rounds + 1}")
+                await loaded.bridge.start()
+            await healed(loaded)
+        ledger = await loaded.books(f"every Nth of {calls} fails, N from 2 to {rounds + 1}")
     assert ledger.wrong == {}
 
 
 @rounds(1, faults=3, proof=10)
 async def test_a_kill_after_failed_syncs_loses_nothing(tmp_path: Path, mosquitto: RunningBroker, rounds: int) -> None:
-    async with bridge_under_load(tmp_path, mosquitto, launcher=Fork()) as this:
+    async with bridge_under_load(tmp_path, mosquitto, launcher=Fork()) as loaded:
         for _ in range(rounds):
-            await this.load.more(REPORTS)
-            async with failing_disk(this.bridge, SYNCS, "error=EIO"):
-                await until(lambda: not this.dashboard.live, seconds=TOLD_SECONDS, what="told")
-                await this.bridge.stop(signal.SIGKILL)
-            await this.bridge.start()
-        ledger = await this.books(f"{rounds} kills while no sync succeeds")
+            await loaded.load.more(REPORTS)
+            async with failing_disk(loaded.bridge, SYNCS, "error=EIO"):
+                await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="told")
+                await loaded.bridge.stop(signal.SIGKILL)
+            await loaded.bridge.start()
+        ledger = await loaded.books(f"{rounds} kills while no sync succeeds")
     assert ledger.wrong == {}
 
 
 @rounds(1, faults=2, proof=4)
 async def test_a_slow_disk_costs_time_only(tmp_path: Path, mosquitto: RunningBroker, rounds: int) -> None:
     """Slow: it goes on. So slow that it does not answer: told, and nothing acknowledged meanwhile."""
-    async with bridge_under_load(tmp_path, mosquitto, launcher=Fork()) as this:
+    async with bridge_under_load(tmp_path, mosquitto, launcher=Fork()) as loaded:
         for _ in range(rounds):
-            async with failing_disk(this.bridge, SYNCS, "delay_enter=100ms"):
-                enough = last_number(this.bridge.journal) + REPORTS
+            async with failing_disk(loaded.bridge, SYNCS, "delay_enter=100ms"):
+                enough = last_number(loaded.bridge.journal) + REPORTS
                 await until(
-                    lambda enough=enough: last_number(this.bridge.journal) > enough,  # type: ignore[misc]
+                    lambda enough=enough: last_number(loaded.bridge.journal) > enough,  # type: ignore[misc]
                     seconds=30,
                     what="slowly taken in",
                 )
-            async with failing_disk(this.bridge, SYNCS, "delay_enter=20s"):
-                await until(lambda: not this.dashboard.live, seconds=TOLD_SECONDS, what="told")
-                assert not this.bridge.is_ready()
-            await healed(this)
-        ledger = await this.books(f"{rounds} times a disk that answers late")
+            async with failing_disk(loaded.bridge, SYNCS, "delay_enter=20s"):
+                await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="told")
+                assert not loaded.bridge.is_ready()
+            await healed(loaded)
+        ledger = await loaded.books(f"{rounds} times a disk that answers late")
     assert ledger.wrong == {}
 
 
-async def healed(this: BridgeUnderLoad) -> None:
-    await until(lambda: this.dashboard.live, seconds=HEALED_SECONDS, what="healed")
+async def healed(loaded: BridgeUnderLoad) -> None:
+    await until(lambda: loaded.dashboard.live, seconds=HEALED_SECONDS, what="healed")

@@ -15,16 +15,16 @@ from bridge.mqtt.link import BrokerLink
 from tests.support.bridge_process import DEMO_PLANT, BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, client_settings, linked, until
 from tests.support.dashboard import Dashboard
-from tests.support.tcp_proxy import End, tcp_proxy
+from tests.support.tcp_proxy import End, TcpProxy, tcp_proxy
 
 DEVICE: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"
-TOLD_SECONDS: Final = 5.0
+REPORTED_SECONDS: Final = 5.0
 SILENT_SECONDS: Final = 2
 KEEPALIVE_SECONDS: Final = 2  # of the device: the broker gives it up after one and a half
 DEAD_SECONDS: Final = 15.0  # until the broker says so
 
 
-def say(kind: str, **fields: object) -> tuple[str, bytes]:
+def message(kind: str, **fields: object) -> tuple[str, bytes]:
     return f"{DEVICE}/{kind}", json.dumps(fields).encode()
 
 
@@ -34,25 +34,25 @@ async def device(broker: RunningBroker, port: int, boot: int) -> AsyncIterator[B
     settings = client_settings(broker).model_copy(update={"port": port, "keepalive_seconds": KEEPALIVE_SECONDS})
     will = Will(f"{DEVICE}/death", json.dumps({"boot_id": boot}).encode(), qos=1, retain=False)
     async with linked(BrokerLink(settings, client_id=f"bagger-{boot}", durable=False, will=will)) as link:
-        await link.publish(*say("birth", boot_id=boot, seq=0))
-        await link.publish(*say("state", boot_id=boot, seq=1, state="running"))
+        await link.publish(*message("birth", boot_id=boot, seq=0))
+        await link.publish(*message("state", boot_id=boot, seq=1, state="running"))
         yield link
 
 
 @contextlib.asynccontextmanager
 async def wills(broker: RunningBroker) -> AsyncIterator[list[float]]:
-    """When the broker said that the device is dead, on the monotonic clock."""
-    heard: list[float] = []
+    """Collect when the broker published the Will of the device, on the monotonic clock."""
+    wills_at: list[float] = []
     link = BrokerLink(client_settings(broker), client_id="heir", durable=False, subscriptions=[(f"{DEVICE}/death", 1)])
 
     async def listen() -> None:
         while True:
-            heard.extend(time.monotonic() for _ in await link.receive(most=10))
+            wills_at.extend(time.monotonic() for _ in await link.receive(most=10))
 
     async with linked(link):
         listening = asyncio.create_task(listen(), name="heir")
         try:
-            yield heard
+            yield wills_at
         finally:
             listening.cancel()
 
@@ -64,63 +64,66 @@ async def status(board: Dashboard, wanted: str) -> dict[str, object]:
     )
 
 
+@contextlib.asynccontextmanager
+async def watched_line(
+    folder: Path, broker: RunningBroker
+) -> AsyncIterator[tuple[BridgeProcess, Dashboard, list[float], TcpProxy]]:
+    """Run a bridge, a dashboard of line L1, and a proxy before the broker; with the times of published Wills."""
+    async with (
+        bridge_process(folder, broker) as bridge,
+        bridge.dashboard() as board,
+        wills(broker) as wills_at,
+        tcp_proxy(broker.port) as network,
+    ):
+        await board.snapshot(subscription_type="line", target_id="L1")
+        yield bridge, board, wills_at, network
+
+
 async def test_a_half_open_or_lost_device_is_offline_within_5_s_of_its_will(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with (
-        bridge_process(tmp_path, mosquitto) as floor,
-        floor.dashboard() as board,
-        wills(mosquitto) as heard,
-        tcp_proxy(mosquitto.port) as network,
-    ):
-        await board.snapshot(subscription_type="line", target_id="L1")
+    async with watched_line(tmp_path, mosquitto) as (_, board, wills_at, network):
         async with device(mosquitto, network.port, 1):
             await status(board, "running")
             network.freeze_passages()  # half-open: only its silence tells the broker
             await status(board, "offline")
-            assert time.monotonic() - heard[0] < TOLD_SECONDS
+            assert time.monotonic() - wills_at[0] < REPORTED_SECONDS
         async with device(mosquitto, network.port, 2):
             await status(board, "running")
             network.refusing = True
             network.cut(End.RESET)
             await status(board, "offline")
-            assert time.monotonic() - heard[1] < TOLD_SECONDS
+            assert time.monotonic() - wills_at[1] < REPORTED_SECONDS
             network.refusing = False
         async with device(mosquitto, mosquitto.port, 3) as link:
             await status(board, "running")
-            said = time.monotonic()
-            await link.publish(*say("death", boot_id=3))
+            reported_at = time.monotonic()
+            await link.publish(*message("death", boot_id=3))
             await status(board, "offline")
-            assert time.monotonic() - said < TOLD_SECONDS
+            assert time.monotonic() - reported_at < REPORTED_SECONDS
 
 
 async def test_a_will_that_comes_after_the_device_is_back_does_not_make_it_offline(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with (
-        bridge_process(tmp_path, mosquitto) as floor,
-        floor.dashboard() as board,
-        wills(mosquitto) as heard,
-        tcp_proxy(mosquitto.port) as network,
-    ):
-        await board.snapshot(subscription_type="line", target_id="L1")
+    async with watched_line(tmp_path, mosquitto) as (bridge, board, wills_at, network):
         async with device(mosquitto, network.port, 1):
             await status(board, "running")
             network.freeze_passages()
             async with device(mosquitto, mosquitto.port, 2) as link:  # back, by another way, before anybody gave it up
-                assert not heard
-                await until(lambda: bool(heard), seconds=DEAD_SECONDS, what="the late Will")
-                await link.publish(*say("state", boot_id=2, seq=2, state="stopped"))
+                assert not wills_at
+                await until(lambda: bool(wills_at), seconds=DEAD_SECONDS, what="the late Will")
+                await link.publish(*message("state", boot_id=2, seq=2, state="stopped"))
                 await status(board, "stopped")
-        assert became_of_deaths(floor) == {("suppressed", "out_of_order")}
+        assert became_of_deaths(bridge) == {("suppressed", "out_of_order")}
 
 
-def became_of_deaths(floor: BridgeProcess) -> set[tuple[str, str]]:
-    with closing(sqlite3.connect(f"file:{floor.journal}?mode=ro", uri=True)) as journal:
+def became_of_deaths(bridge: BridgeProcess) -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(f"file:{bridge.journal}?mode=ro", uri=True)) as journal:
         return set(journal.execute("SELECT effect, reason FROM inputs WHERE topic LIKE '%/Bagger-1/death'"))
 
 
-async def test_a_silent_device_is_offline_within_5_s_of_its_limit_and_back_with_its_next_word(
+async def test_a_silent_device_is_offline_within_5_s_of_its_limit_and_back_with_its_next_report(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     text = DEMO_PLANT.read_text().replace('faults_file = "', f'faults_file = "{DEMO_PLANT.parent}/')
@@ -129,20 +132,20 @@ async def test_a_silent_device_is_offline_within_5_s_of_its_limit_and_back_with_
     plant = tmp_path / "plant.toml"
     plant.write_text(changed.replace("heartbeat_seconds = 300", "# heartbeat_seconds = 300"))
     async with (
-        bridge_process(tmp_path, mosquitto, plant=plant) as floor,
-        floor.dashboard() as board,
+        bridge_process(tmp_path, mosquitto, plant=plant) as bridge,
+        bridge.dashboard() as board,
         tcp_proxy(mosquitto.port) as network,
     ):
         await board.snapshot(subscription_type="line", target_id="L1")
         async with device(mosquitto, network.port, 1) as link:
             running = time.monotonic()
             first = await status(board, "running")
-            network.freeze(network.to_server)  # it hears the broker, and nobody hears it
+            network.freeze(network.to_server)  # it receives the broker, and nobody receives it
             gone = await status(board, "offline")
-            assert time.monotonic() - running < SILENT_SECONDS + TOLD_SECONDS
+            assert time.monotonic() - running < SILENT_SECONDS + REPORTED_SECONDS
             assert gone["caused_by"] == [], "its deadline made it"
             network.thaw()
             await until(lambda: link.status.connected, what="connected")
-            await link.publish(*say("state", boot_id=1, seq=2, state="running"))
+            await link.publish(*message("state", boot_id=1, seq=2, state="running"))
             back = await status(board, "running")
             assert back["offset"] != first["offset"]

@@ -1,4 +1,4 @@
-"""Promise P5 where the viewer's own connection is half-open: nobody tells it, so it must tell by itself, within 5 s."""
+"""Promise P5 where the viewer's own connection is half-open: the board must detect it by itself within 5 s."""
 
 import asyncio
 import contextlib
@@ -8,46 +8,43 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from bridge.front.web import server
 from bridge.watch.client import WatchClient
 from tests.support.brokers import until
 from tests.support.browser_page import DEADLINE_MS, browser_page
-from tests.support.front_server import call, served_front
+from tests.support.front_server import Served, call, served_front
 from tests.support.socket_dashboard import dashboard
-from tests.support.tcp_proxy import tcp_proxy
+from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 from tests.support.tokens import token
 
-TOLD_SECONDS = 5.0
-TOLD_MS = TOLD_SECONDS * 1_000
+REPORTED_SECONDS = 5.0
+REPORTED_MS = REPORTED_SECONDS * 1_000
 
 
-async def test_a_board_that_hears_nothing_greys_out_by_itself_and_comes_back(tmp_path: Path) -> None:
-    async with (
-        served_front(tmp_path) as served,
-        tcp_proxy(served.port) as network,
-        browser_page() as page,
-    ):
+@contextlib.asynccontextmanager
+async def live_board(folder: Path) -> AsyncIterator[tuple[Served, TcpProxy, Page]]:
+    """Run a front, and a browser whose board shows it live through a proxy."""
+    async with served_front(folder) as served, tcp_proxy(served.port) as network, browser_page() as page:
         await page.goto(f"http://127.0.0.1:{network.port}/#token={token()}")
         await expect(page.locator("body:not(.stale) #link")).to_have_text("live", timeout=DEADLINE_MS)
+        yield served, network, page
+
+
+async def test_a_board_without_messages_greys_out_by_itself_and_recovers(tmp_path: Path) -> None:
+    async with live_board(tmp_path) as (_, network, page):
         network.freeze()
-        await expect(page.locator("body.stale #link")).to_have_text("the server is silent", timeout=TOLD_MS)
+        await expect(page.locator("body.stale #link")).to_have_text("the server is silent", timeout=REPORTED_MS)
         network.thaw()
         await expect(page.locator("body:not(.stale) #link")).to_have_text("live", timeout=DEADLINE_MS)
 
 
 @pytest.mark.faults
 async def test_a_board_leaves_a_dead_connection_for_a_new_one(tmp_path: Path) -> None:
-    async with (
-        served_front(tmp_path) as served,
-        tcp_proxy(served.port) as network,
-        browser_page() as page,
-    ):
-        await page.goto(f"http://127.0.0.1:{network.port}/#token={token()}")
-        await expect(page.locator("body:not(.stale) #link")).to_have_text("live", timeout=DEADLINE_MS)
+    async with live_board(tmp_path) as (served, network, page):
         network.freeze_passages()
-        await expect(page.locator("body.stale")).to_be_visible(timeout=TOLD_MS)
+        await expect(page.locator("body.stale")).to_be_visible(timeout=REPORTED_MS)
         served.commit(call())
         await expect(page.locator("body:not(.stale) #link")).to_have_text("live", timeout=2 * DEADLINE_MS)
         await expect(page.locator("#events tr")).to_have_count(1, timeout=DEADLINE_MS)
@@ -71,35 +68,35 @@ async def watching(port: int) -> AsyncIterator[list[dict[str, Any]]]:
         await asyncio.wait([task])
 
 
-async def test_floor_watch_says_when_it_hears_nothing_and_goes_on_with_a_new_connection(tmp_path: Path) -> None:
+async def test_floor_watch_reports_silence_and_continues_with_a_new_connection(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, tcp_proxy(served.port) as network:
         async with watching(network.port) as shown:
-            await until(lambda: any(each["type"] == "link" for each in shown), what="connected")
+            await until(lambda: any(frame["type"] == "link" for frame in shown), what="connected")
             network.freeze_passages()
             began = time.monotonic()
             lost = {"type": "link_lost", "reason": "the server is silent"}
-            await until(lambda: lost in shown, seconds=TOLD_SECONDS, what="told")
+            await until(lambda: lost in shown, seconds=REPORTED_SECONDS, what="told")
             assert time.monotonic() - began > 1.0, "a pause is no silence"
             served.commit(call())
-            await until(lambda: any(each.get("offset") == 1 for each in shown), what="healed")
-        assert not [each for each in shown if each["type"] in ("error", "pong")]
+            await until(lambda: any(frame.get("offset") == 1 for frame in shown), what="healed")
+        assert not [frame for frame in shown if frame["type"] in ("error", "pong")]
 
 
 @pytest.mark.faults
 async def test_an_idle_watch_of_a_front_that_is_there_is_not_called_silent(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, tcp_proxy(served.port) as network:
         async with watching(network.port) as shown:
-            # past the time after which silence is told
+            # past the time after which silence is reported
             await until(lambda: network.connections == 1 and _positions(shown) >= 3, seconds=20, what="positions")
-        assert "link_lost" not in {each["type"] for each in shown}
+        assert "link_lost" not in {frame["type"] for frame in shown}
 
 
 def _positions(shown: list[dict[str, Any]]) -> int:
-    return sum(each["type"] == "position" for each in shown)
+    return sum(frame["type"] == "position" for frame in shown)
 
 
 @pytest.mark.parametrize("unread", [0, 2_000], ids=["idle", "with unread events"])
-async def test_the_front_frees_a_dashboard_that_is_gone_without_a_word(
+async def test_the_front_frees_a_dashboard_that_vanished_silently(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unread: int
 ) -> None:
     monkeypatch.setattr(server, "PING_SECONDS", 0.2)  # of 20

@@ -30,32 +30,32 @@ async def test_sigkill_at_every_step_loses_and_doubles_nothing(
     chance = random.Random(7)
     kills = Counter[str]()
     fork = Fork()
-    async with bridge_under_load(tmp_path, mosquitto, environment=OFTEN_CHECKPOINTS, launcher=fork) as this:
-        await this.load.more(1)
-        await this.bridge.stop(signal.SIGKILL)
+    async with bridge_under_load(tmp_path, mosquitto, environment=OFTEN_CHECKPOINTS, launcher=fork) as loaded:
+        await loaded.load.more(1)
+        await loaded.bridge.stop(signal.SIGKILL)
         for _ in range(rounds):
             for place in chance.sample([*PLACES, "any moment"], len(PLACES) + 1):
-                await die(this, fork, place, chance)
+                await die(loaded, fork, place, chance)
                 kills[place] += 1
-        await this.bridge.start()
-        await until(lambda: this.dashboard.resumed > 0, seconds=30, what="the dashboard resumed")
-        ledger = await this.books(f"{kills.total()} kills, {rounds} at each of {', '.join(sorted(kills))}")
+        await loaded.bridge.start()
+        await until(lambda: loaded.dashboard.resumed > 0, seconds=30, what="the dashboard resumed")
+        ledger = await loaded.books(f"{kills.total()} kills, {rounds} at each of {', '.join(sorted(kills))}")
     assert ledger.wrong == {}
 
 
-async def die(this: BridgeUnderLoad, fork: Fork, place: str, chance: random.Random) -> None:
+async def die(loaded: BridgeUnderLoad, fork: Fork, place: str, chance: random.Random) -> None:
     """Start a bridge, and return when it has been killed at this place."""
     if place == "any moment":
-        await this.bridge.launch()
-        await this.load.more(chance.randrange(MOST_REPORTS_BETWEEN))
-        await this.bridge.stop(signal.SIGKILL)
+        await loaded.bridge.launch()
+        await loaded.load.more(chance.randrange(MOST_REPORTS_BETWEEN))
+        await loaded.bridge.stop(signal.SIGKILL)
         return
     fork.crash_next(place, nth=chance.randint(1, MOST_PASSINGS))
-    await this.bridge.launch()
-    assert this.bridge.process is not None
-    process = this.bridge.process
+    await loaded.bridge.launch()
+    assert loaded.bridge.process is not None
+    process = loaded.bridge.process
     await until(lambda: process.returncode is not None, seconds=DIES_WITHIN_SECONDS, what=f"killed at «{place}»")
-    assert process.returncode == -signal.SIGKILL, this.bridge.log()
+    assert process.returncode == -signal.SIGKILL, loaded.bridge.log()
 
 
 @pytest.mark.faults
@@ -63,12 +63,12 @@ async def test_floor_run_itself_is_killed_at_random_moments(tmp_path: Path, mosq
     """The same with the command an operator runs, and with kills while it starts."""
     chance = random.Random(11)
     kills = 10
-    async with bridge_under_load(tmp_path, mosquitto) as this:
+    async with bridge_under_load(tmp_path, mosquitto) as loaded:
         for _ in range(kills):
-            await this.load.more(chance.randrange(4 * MOST_REPORTS_BETWEEN))
-            await this.bridge.stop(signal.SIGKILL)
-            await this.bridge.launch()
-        await this.bridge.ready()
-        await until(lambda: this.dashboard.resumed > 0, seconds=30, what="the dashboard resumed")
-        ledger = await this.books(f"{kills} kills of `floor run` at random moments")
+            await loaded.load.more(chance.randrange(4 * MOST_REPORTS_BETWEEN))
+            await loaded.bridge.stop(signal.SIGKILL)
+            await loaded.bridge.launch()
+        await loaded.bridge.ready()
+        await until(lambda: loaded.dashboard.resumed > 0, seconds=30, what="the dashboard resumed")
+        ledger = await loaded.books(f"{kills} kills of `floor run` at random moments")
     assert ledger.wrong == {}

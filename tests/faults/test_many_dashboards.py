@@ -44,12 +44,12 @@ async def stalled_dashboards(process: FrontProcess, count: int, *, groups: int =
             first = asks_for_all(batch=group % 2 == 0)
             for _ in range(count // groups):
                 sockets.enter_context(await stalled(process.port, first))
-            await _told(process, "catching_up", count // groups * (group + 1), lines=200)
+            await _statistic_reached(process, "catching_up", count // groups * (group + 1), lines=200)
         yield
-    await _told(process, "connections", before)
+    await _statistic_reached(process, "connections", before)
 
 
-async def _told(process: FrontProcess, name: str, value: int, *, lines: int = 0) -> None:
+async def _statistic_reached(process: FrontProcess, name: str, value: int, *, lines: int = 0) -> None:
     """Wait until the statistics say so; with `lines`, commit events meanwhile."""
     async with asyncio.timeout(60):
         while (await process.statistics())[name] != value:
@@ -88,38 +88,38 @@ async def test_stalled_dashboards_make_others_wait_at_most_a_tenth_longer(tmp_pa
 
 
 @pytest.mark.bench
-async def test_what_stalled_dashboards_cost_the_others(tmp_path: Path) -> None:
+async def test_stalled_dashboards_delay_the_others_by_this_much(tmp_path: Path) -> None:
     await p99_beside_stalled_ones(tmp_path, windows=4)
 
 
 async def p99_beside_stalled_ones(folder: Path, *, windows: int, healthy: int = 30, stuck: int = 100) -> float:
     """The 99th percentile from commit to receipt beside stalled dashboards, in parts of that without, in one run."""
-    heard: list[tuple[int, int]] = []
+    received: list[tuple[int, int]] = []
 
     def take(_: BytesDashboard, text: bytes) -> None:
         now = time.monotonic_ns()
         if text.startswith((b'[{"type":"andon', b'[{"type":"line_status')):
-            heard.extend((int(offset), now) for offset in OFFSET.findall(text))
+            received.extend((int(offset), now) for offset in OFFSET.findall(text))
 
     async def window(process: FrontProcess) -> float:
         """The percentile in ms, over all dashboards and 200 events."""
-        heard.clear()
+        received.clear()
         committed = dict(await process.commit(200, lines=100, pause_ms=5))
-        await until(lambda: sum(offset in committed for offset, _ in heard) == 200 * healthy, what="all events")
-        waited = sorted((now - committed[offset]) / 1e6 for offset, now in heard if offset in committed)
+        await until(lambda: sum(offset in committed for offset, _ in received) == 200 * healthy, what="all events")
+        waited = sorted((now - committed[offset]) / 1e6 for offset, now in received if offset in committed)
         return waited[len(waited) * 99 // 100]
 
     alone, beside = [], []
     async with front(folder) as process:
         dashboards = [await connect(process.port, asks_for_all(), take) for _ in range(healthy)]
-        await _told(process, "connections", healthy)
+        await _statistic_reached(process, "connections", healthy)
         await process.commit(500, lines=100)
         for _ in range(windows):
             alone.append(await window(process))
             async with stalled_dashboards(process, stuck):
                 beside.append(await window(process))
-        for each in dashboards:
-            each.abort()
+        for board in dashboards:
+            board.abort()
     # Of each kind the quieter half of the windows, for the same reason.
     quiet, disturbed = (sum(sorted(each)[: windows // 2]) for each in (alone, beside))
     print(f"\np99 beside {stuck} stalled dashboards: {disturbed / quiet:.2f} of that without")  # noqa: T201
@@ -127,7 +127,7 @@ async def p99_beside_stalled_ones(folder: Path, *, windows: int, healthy: int = 
 
 
 @pytest.mark.parametrize("count", [300, pytest.param(4_900, marks=pytest.mark.faults)])
-async def test_dashboards_that_come_back_at_once_get_one_snapshot_build_for_each_filter_set(
+async def test_dashboards_that_return_at_once_get_one_snapshot_build_for_each_filter_set(
     tmp_path: Path, count: int
 ) -> None:
     async with front_process(tmp_path) as process:
@@ -177,13 +177,13 @@ async def _all_back(process: FrontProcess, count: int, since: dict[str, Any], *,
     began = time.monotonic()
     dashboards: Iterable[BytesDashboard] = await asyncio.gather(
         *(
-            connect(process.port, each, waiting_for(ends[line] if recovered else b'"snapshot_end"'))
-            for each, line in zip(firsts, lines, strict=True)
+            connect(process.port, first, waiting_for(ends[line] if recovered else b'"snapshot_end"'))
+            for first, line in zip(firsts, lines, strict=True)
         )
     )
     await until(lambda: len(done) == count, seconds=90, what=f"all {count} are back")
     seconds = time.monotonic() - began
-    for each in dashboards:
-        assert not each.is_closed
-        each.abort()
+    for board in dashboards:
+        assert not board.is_closed
+        board.abort()
     return seconds

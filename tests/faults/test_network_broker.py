@@ -1,4 +1,4 @@
-"""A bad network between bridge and broker, under load: told within 5 s, healed, and nothing lost, doubled or mixed up.
+"""A bad network between bridge and broker under load is reported within 5 s and heals; nothing is lost or doubled.
 
 The plant and the plain MQTT consumer are at the broker itself; only the bridge is behind the network.
 """
@@ -18,80 +18,80 @@ from tests.support.tcp_proxy import Cut, End, TcpProxy, Way, tcp_proxy
 
 REPORTS = 60
 CUTS = 30
-TOLD_SECONDS = 5.0
+REPORTED_SECONDS = 5.0
 HEALED_SECONDS = 25.0
 
 
 @contextlib.asynccontextmanager
 async def behind_a_network(folder: Path, broker: RunningBroker) -> AsyncIterator[tuple[BridgeUnderLoad, TcpProxy]]:
     async with tcp_proxy(broker.port) as network:
-        there = {"FLOOR_BROKER__PORT": str(network.port)}
-        async with bridge_under_load(folder, broker, environment=there) as this:
-            await until(lambda: this.dashboard.live, what="live")
-            yield this, network
+        elsewhere = {"FLOOR_BROKER__PORT": str(network.port)}
+        async with bridge_under_load(folder, broker, environment=elsewhere) as loaded:
+            await until(lambda: loaded.dashboard.live, what="live")
+            yield loaded, network
 
 
-async def half_open(this: BridgeUnderLoad, network: TcpProxy, *ways: Way) -> None:
-    """Let nothing more pass these ways until it is told, and for as long as the plant says some more."""
-    await this.load.more(REPORTS)
+async def half_open(loaded: BridgeUnderLoad, network: TcpProxy, *ways: Way) -> None:
+    """Block these directions until the loss is reported, and while the plant sends more reports."""
+    await loaded.load.more(REPORTS)
     network.freeze(*ways)
-    await until(lambda: not this.dashboard.live, seconds=TOLD_SECONDS, what="told")
-    assert "no connection to the broker" in await asyncio.to_thread(this.bridge.readiness)
-    await this.load.more(REPORTS)
+    await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="told")
+    assert "no connection to the broker" in await asyncio.to_thread(loaded.bridge.readiness)
+    await loaded.load.more(REPORTS)
     network.thaw()
-    await until(lambda: this.dashboard.live, seconds=HEALED_SECONDS, what="healed")
+    await until(lambda: loaded.dashboard.live, seconds=HEALED_SECONDS, what="healed")
 
 
 @rounds(1, faults=3)
-async def test_a_half_open_link_is_told_and_costs_nothing(
+async def test_a_half_open_link_is_reported_and_loses_nothing(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:
-    async with behind_a_network(tmp_path, mosquitto) as (this, network):
+    async with behind_a_network(tmp_path, mosquitto) as (loaded, network):
         for _ in range(rounds):
-            await half_open(this, network, network.to_server, network.to_client)
-        ledger = await this.books(f"{rounds} times a link to the broker that is half-open both ways")
+            await half_open(loaded, network, network.to_server, network.to_client)
+        ledger = await loaded.books(f"{rounds} times a link to the broker that is half-open both ways")
     assert ledger.wrong == {}
 
 
 @pytest.mark.faults
-async def test_a_link_that_is_half_open_one_way_is_told_and_costs_nothing(
+async def test_a_link_that_is_half_open_one_way_is_reported_and_loses_nothing(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with behind_a_network(tmp_path, mosquitto) as (this, network):
-        await half_open(this, network, network.to_server)
-        await half_open(this, network, network.to_client)
-        ledger = await this.books("a link to the broker that is half-open one way, and then the other")
+    async with behind_a_network(tmp_path, mosquitto) as (loaded, network):
+        await half_open(loaded, network, network.to_server)
+        await half_open(loaded, network, network.to_client)
+        ledger = await loaded.books("a link to the broker that is half-open one way, and then the other")
     assert ledger.wrong == {}
 
 
 @pytest.mark.faults
-async def test_a_slow_and_shaky_link_costs_nothing(tmp_path: Path, mosquitto: RunningBroker) -> None:
+async def test_a_slow_and_shaky_link_loses_nothing(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """A round trip of 200 ms and jitter of as much, as by radio: live, and never out of order."""
-    async with behind_a_network(tmp_path, mosquitto) as (this, network):
+    async with behind_a_network(tmp_path, mosquitto) as (loaded, network):
         for way in (network.to_server, network.to_client):
             way.delay_seconds, way.jitter_seconds = 0.1, 0.1
-        await this.load.more(5 * REPORTS)
-        assert this.dashboard.live, "slow is not dead"
-        ledger = await this.books("a round trip of 0.2 to 0.4 s between bridge and broker")
+        await loaded.load.more(5 * REPORTS)
+        assert loaded.dashboard.live, "slow is not dead"
+        ledger = await loaded.books("a round trip of 0.2 to 0.4 s between bridge and broker")
     assert ledger.wrong == {}
 
 
 @pytest.mark.faults
-async def test_a_narrow_link_costs_nothing(tmp_path: Path, mosquitto: RunningBroker) -> None:
+async def test_a_narrow_link_loses_nothing(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """At 20 kB/s less passes than is said: the broker's queue grows, and is worked off when there is room again."""
-    async with behind_a_network(tmp_path, mosquitto) as (this, network):
+    async with behind_a_network(tmp_path, mosquitto) as (loaded, network):
         network.to_server.bytes_per_second = network.to_client.bytes_per_second = 20_000
-        await this.load.more(10 * REPORTS)
+        await loaded.load.more(10 * REPORTS)
         network.to_server.bytes_per_second = network.to_client.bytes_per_second = None
-        ledger = await this.books("20 kB/s between bridge and broker")
+        ledger = await loaded.books("20 kB/s between bridge and broker")
     assert ledger.wrong == {}
 
 
 @pytest.mark.faults
-async def test_resets_in_the_middle_of_packets_cost_nothing(tmp_path: Path, mosquitto: RunningBroker) -> None:
+async def test_resets_in_the_middle_of_packets_lose_nothing(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """Each connection of the bridge is cut after so many bytes, mostly within a packet, in either direction."""
     chance = random.Random(7)
-    async with behind_a_network(tmp_path, mosquitto) as (this, network):
+    async with behind_a_network(tmp_path, mosquitto) as (loaded, network):
         for number in range(CUTS):
             for _ in range(4):  # one for each connection of the bridge
                 network.plan_cut(
@@ -100,8 +100,8 @@ async def test_resets_in_the_middle_of_packets_cost_nothing(tmp_path: Path, mosq
             network.cut(End.RESET)
             before = network.connections
             await until(lambda before=before: network.connections > before, seconds=HEALED_SECONDS, what="again")  # type: ignore[misc]
-            await this.load.more(REPORTS // (1 + number % 4))
+            await loaded.load.more(REPORTS // (1 + number % 4))
         network.forget_cuts()
-        await until(lambda: this.dashboard.live, seconds=HEALED_SECONDS, what="healed")
-        ledger = await this.books(f"{CUTS} times all links to the broker cut, and again within the next bytes")
+        await until(lambda: loaded.dashboard.live, seconds=HEALED_SECONDS, what="healed")
+        ledger = await loaded.books(f"{CUTS} times all links to the broker cut, and again within the next bytes")
     assert ledger.wrong == {}

@@ -18,7 +18,7 @@ import pytest
 from tests.faults.bridge_under_load import BridgeUnderLoad, bridge_under_load
 from tests.faults.loss_ledger import last_offset, of_dashboard
 from tests.faults.resuming_subscriber import ResumingSubscriber
-from tests.faults.test_split_faults import boards
+from tests.faults.test_split_faults import resuming_boards
 from tests.support.brokers import RunningBroker, until
 from tests.support.bytes_dashboard import UPGRADE, connect, encoded
 from tests.support.rounds import rounds
@@ -34,24 +34,24 @@ SHORT: Final = 200  # connections
 async def behind_a_network(
     folder: Path, broker: RunningBroker
 ) -> AsyncIterator[tuple[BridgeUnderLoad, TcpProxy, list[ResumingSubscriber]]]:
-    async with bridge_under_load(folder, broker) as this, tcp_proxy(this.bridge.port) as network:
-        there = replace(this.bridge, port=network.port)
-        async with boards(*[there] * BOARDS) as found:
-            yield this, network, found
+    async with bridge_under_load(folder, broker) as loaded, tcp_proxy(loaded.bridge.port) as network:
+        elsewhere = replace(loaded.bridge, port=network.port)
+        async with resuming_boards(*[elsewhere] * BOARDS) as subscribers:
+            yield loaded, network, subscribers
 
 
-async def close(this: BridgeUnderLoad, found: list[ResumingSubscriber], title: str) -> None:
+async def close(loaded: BridgeUnderLoad, subscribers: list[ResumingSubscriber], title: str) -> None:
     """Wait until every dashboard has all, and hold what each had against the journal."""
-    await this.load.stop()
-    end = last_offset(this.bridge.journal)
-    await until(lambda: all(each.at >= end for each in found), seconds=PATIENCE, what="caught up")
-    resumed = sum(each.resumed for each in found)
-    ledger = await this.books(f"{title}; resumed {resumed} times by {BOARDS} dashboards")
+    await loaded.load.stop()
+    end = last_offset(loaded.bridge.journal)
+    await until(lambda: all(subscriber.at >= end for subscriber in subscribers), seconds=PATIENCE, what="caught up")
+    resumed = sum(subscriber.resumed for subscriber in subscribers)
+    ledger = await loaded.books(f"{title}; resumed {resumed} times by {BOARDS} dashboards")
     assert ledger.wrong == {}
-    for each in found:
-        wrong = {name: what for name, what in of_dashboard(ledger.held, each).items() if what}
+    for subscriber in subscribers:
+        wrong = {name: what for name, what in of_dashboard(ledger.held, subscriber).items() if what}
         assert wrong == {}
-        assert all(before < after for before, after in pairwise(each.order)), "in order"
+        assert all(before < after for before, after in pairwise(subscriber.order)), "in order"
 
 
 @rounds(3, faults=20)
@@ -59,26 +59,26 @@ async def test_dashboards_that_are_cut_off_anywhere_have_everything_once(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:
     chance = random.Random(11)
-    async with behind_a_network(tmp_path, mosquitto) as (this, network, found):
+    async with behind_a_network(tmp_path, mosquitto) as (loaded, network, subscribers):
         for _ in range(rounds):
             for _ in range(BOARDS):
                 network.plan_cut(Cut(chance.randrange(100, 60_000), chance.choice([End.RESET, End.CLOSE])))
             network.cut(End.RESET)
-            await this.load.more(REPORTS)
+            await loaded.load.more(REPORTS)
         network.forget_cuts()
-        await close(this, found, f"{rounds} times all dashboards cut off, and again within the next bytes")
+        await close(loaded, subscribers, f"{rounds} times all dashboards cut off, and again within the next bytes")
 
 
 @pytest.mark.faults
 async def test_dashboards_behind_a_slow_and_shaky_network_have_everything_once(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with behind_a_network(tmp_path, mosquitto) as (this, network, found):
+    async with behind_a_network(tmp_path, mosquitto) as (loaded, network, subscribers):
         for way in (network.to_server, network.to_client):
             way.delay_seconds, way.jitter_seconds = 0.2, 0.2
-        await this.load.more(5 * REPORTS)
-        assert all(each.live for each in found), "slow is not dead"
-        await close(this, found, "latency of 0.2 to 0.4 s each way between front and dashboards")
+        await loaded.load.more(5 * REPORTS)
+        assert all(subscriber.live for subscriber in subscribers), "slow is not dead"
+        await close(loaded, subscribers, "latency of 0.2 to 0.4 s each way between front and dashboards")
 
 
 @pytest.mark.faults
@@ -86,25 +86,25 @@ async def test_dashboards_behind_a_narrow_network_have_everything_once(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     """At 20 kB/s a dashboard falls behind; what it can't be sent is conflated or read later from the journal."""
-    async with behind_a_network(tmp_path, mosquitto) as (this, network, found):
+    async with behind_a_network(tmp_path, mosquitto) as (loaded, network, subscribers):
         network.to_client.bytes_per_second = network.to_server.bytes_per_second = 20_000
-        await this.load.more(15 * REPORTS)
-        behind = last_offset(this.bridge.journal) - min(each.at for each in found)
+        await loaded.load.more(15 * REPORTS)
+        behind = last_offset(loaded.bridge.journal) - min(subscriber.at for subscriber in subscribers)
         network.to_client.bytes_per_second = network.to_server.bytes_per_second = None
-        await close(this, found, f"20 kB/s between front and each dashboard, {behind} events behind")
+        await close(loaded, subscribers, f"20 kB/s between front and each dashboard, {behind} events behind")
 
 
 @pytest.mark.faults
 async def test_many_short_connections_disturb_nobody(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """Connections that end before, during and after the handshake, or never say a word, under load."""
     chance = random.Random(13)
-    async with behind_a_network(tmp_path, mosquitto) as (this, network, found):
+    async with behind_a_network(tmp_path, mosquitto) as (loaded, network, subscribers):
         for number in range(SHORT):
-            await short_life(network, this.bridge.token(), chance, stage=number % 4)
-        await this.load.more(REPORTS)
-        assert all(each.live and each.connections == 1 for each in found)
-        await until(lambda: connections(this) == BOARDS + 1, what="no trace of them")
-        await close(this, found, f"{SHORT} short connections")
+            await short_life(network, loaded.bridge.token(), chance, stage=number % 4)
+        await loaded.load.more(REPORTS)
+        assert all(subscriber.live and subscriber.connections == 1 for subscriber in subscribers)
+        await until(lambda: connections(loaded) == BOARDS + 1, what="no trace of them")
+        await close(loaded, subscribers, f"{SHORT} short connections")
 
 
 async def short_life(network: TcpProxy, proof: str, chance: random.Random, *, stage: int) -> None:
@@ -121,7 +121,7 @@ async def short_life(network: TcpProxy, proof: str, chance: random.Random, *, st
         await board.disconnect()
 
 
-def connections(this: BridgeUnderLoad) -> int:
-    with urlopen(f"http://127.0.0.1:{this.bridge.port}/metrics", timeout=2) as answer:
+def connections(loaded: BridgeUnderLoad) -> int:
+    with urlopen(f"http://127.0.0.1:{loaded.bridge.port}/metrics", timeout=2) as answer:
         lines = answer.read().decode().splitlines()
     return int(float(next(line.split()[1] for line in lines if line.startswith("floor_dashboard_connections "))))

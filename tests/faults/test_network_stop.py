@@ -1,4 +1,4 @@
-"""SIGTERM with many dashboards, and at bad moments: exit code 0 within 10 s, and all are told when to return."""
+"""SIGTERM with many dashboards, and at bad moments: exit code 0 within 10 s, and each is sent when to reconnect."""
 
 import asyncio
 import contextlib
@@ -28,60 +28,60 @@ STATUS: Final = "floor/v1/bridge/main"
 READY_LINE: Final = "bridge.started"
 
 
-async def stopped(floor: BridgeProcess, *signals: signal.Signals) -> float:
+async def stopped(bridge: BridgeProcess, *signals: signal.Signals) -> float:
     """Send these signals one after another, and return how long the end took; it must be in order."""
-    assert floor.process is not None
+    assert bridge.process is not None
     began = time.monotonic()
     for number in signals or (signal.SIGTERM,):
-        floor.process.send_signal(number)
+        bridge.process.send_signal(number)
         await asyncio.sleep(0)
-    assert await asyncio.wait_for(floor.process.wait(), 3 * STOP_SECONDS) == 0, floor.log()[-2_000:]
+    assert await asyncio.wait_for(bridge.process.wait(), 3 * STOP_SECONDS) == 0, bridge.log()[-2_000:]
     return time.monotonic() - began
 
 
 @contextlib.asynccontextmanager
 async def crowd(
-    this: BridgeUnderLoad, *, reading: int, stuck: int, catching_up: int
+    loaded: BridgeUnderLoad, *, reading: int, stuck: int, catching_up: int
 ) -> AsyncIterator[list[BytesDashboard]]:
     """Dashboards that read, some that don't, and some that are reading all from the beginning; those that hear."""
     auth = {"type": "auth", "token": token()}
     all_events = {"type": "subscribe", "id": "all", "subscription_type": "line"}
-    since = {"main": {"epoch": this.dashboard.epoch, "offset": 0}}
+    since = {"main": {"epoch": loaded.dashboard.epoch, "offset": 0}}
     greeted: set[BytesDashboard] = set()
 
     def take(dashboard: BytesDashboard, _: bytes) -> None:
         greeted.add(dashboard)
 
     resume = encoded(auth, {"type": "resume", "subscriptions": [all_events], "since": since})
-    with contextlib.ExitStack() as there:
-        found = [await connect(this.bridge.port, encoded(auth, all_events), take) for _ in range(reading)]
+    with contextlib.ExitStack() as elsewhere:
+        subscribers = [await connect(loaded.bridge.port, encoded(auth, all_events), take) for _ in range(reading)]
         for _ in range(stuck):
-            there.enter_context(await stalled(this.bridge.port, encoded(auth, all_events)))
-        found += [await connect(this.bridge.port, resume, take) for _ in range(catching_up)]
-        for each in found:
-            there.callback(each.abort)
-        await until(lambda: len(greeted) == len(found), seconds=30, what="a crowd")
-        yield found
+            elsewhere.enter_context(await stalled(loaded.bridge.port, encoded(auth, all_events)))
+        subscribers += [await connect(loaded.bridge.port, resume, take) for _ in range(catching_up)]
+        for subscriber in subscribers:
+            elsewhere.callback(subscriber.abort)
+        await until(lambda: len(greeted) == len(subscribers), seconds=30, what="a crowd")
+        yield subscribers
 
 
 def retry_after(board: BytesDashboard) -> float:
-    """Return after how many seconds a dashboard was told to return."""
+    """Return the seconds after which a dashboard shall reconnect."""
     assert board.close_code == RESTARTING, "closed without a word"
     return float(json.loads(board.close_reason)["retry_after"])
 
 
 @rounds(60, faults=200)
-async def test_a_stop_with_many_dashboards_is_in_time_and_tells_each_when_to_return(
+async def test_a_stop_with_many_dashboards_is_in_time_and_states_to_each_when_to_reconnect(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:
-    async with bridge_under_load(tmp_path, mosquitto, environment=ROOM) as this:
-        await this.load.more(100)
-        async with crowd(this, reading=rounds - 20, stuck=10, catching_up=10) as found:
-            assert await stopped(this.bridge) < STOP_SECONDS
-            await until(lambda: all(each.is_closed for each in found), what="each heard the end")
-            returns = sorted(retry_after(each) for each in found)
-        await this.bridge.start()
-        ledger = await this.books(f"SIGTERM with {rounds} dashboards, some stuck, some catching up")
+    async with bridge_under_load(tmp_path, mosquitto, environment=ROOM) as loaded:
+        await loaded.load.more(100)
+        async with crowd(loaded, reading=rounds - 20, stuck=10, catching_up=10) as subscribers:
+            assert await stopped(loaded.bridge) < STOP_SECONDS
+            await until(lambda: all(subscriber.is_closed for subscriber in subscribers), what="each heard the end")
+            returns = sorted(retry_after(subscriber) for subscriber in subscribers)
+        await loaded.bridge.start()
+        ledger = await loaded.books(f"SIGTERM with {rounds} dashboards, some stuck, some catching up")
     assert ledger.wrong == {}
     assert len(set(returns)) > min(50, len(returns) / 2), "spread, in steps of 0.1 s"
     assert 0 <= returns[0] < 1 < SPREAD_SECONDS - 1 < returns[-1] <= SPREAD_SECONDS + 1
@@ -95,29 +95,29 @@ async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
     tmp_path: Path, mosquitto: RunningBroker, broker: str
 ) -> None:
     async with tcp_proxy(mosquitto.port) as network:
-        there = {**ROOM, "FLOOR_BROKER__PORT": str(network.port)}
+        elsewhere = {**ROOM, "FLOOR_BROKER__PORT": str(network.port)}
         async with (
-            bridge_under_load(tmp_path, mosquitto, environment=there) as this,
-            tcp_proxy(this.bridge.port) as front,
+            bridge_under_load(tmp_path, mosquitto, environment=elsewhere) as loaded,
+            tcp_proxy(loaded.bridge.port) as front,
         ):
-            await this.load.more(100)
+            await loaded.load.more(100)
             lost = [await connect(front.port, encoded({"type": "auth", "token": token()}), lambda *_: None)]
-            async with crowd(this, reading=20, stuck=20, catching_up=20) as found:
+            async with crowd(loaded, reading=20, stuck=20, catching_up=20) as subscribers:
                 front.freeze()
                 if broker == "dead":
                     network.refusing = True
                     network.cut()
                 else:
                     network.freeze()
-                assert await stopped(this.bridge) < STOP_SECONDS
-                await until(lambda: all(each.is_closed for each in found), what="each heard the end")
-                assert len({retry_after(each) for each in found}) > 1
+                assert await stopped(loaded.bridge) < STOP_SECONDS
+                await until(lambda: all(subscriber.is_closed for subscriber in subscribers), what="each heard the end")
+                assert len({retry_after(subscriber) for subscriber in subscribers}) > 1
             network.refusing = False
             network.thaw()
-            for each in lost:
-                each.abort()
-            await this.bridge.start()
-            ledger = await this.books(f"SIGTERM with a {broker} broker and dashboards that hang")
+            for subscriber in lost:
+                subscriber.abort()
+            await loaded.bridge.start()
+            ledger = await loaded.books(f"SIGTERM with a {broker} broker and dashboards that hang")
     assert ledger.wrong == {}
 
 
@@ -125,25 +125,25 @@ async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
 @pytest.mark.parametrize(
     "signals",
     [(signal.SIGTERM,) * 5, (signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT, signal.SIGINT)],
-    ids=lambda signals: " ".join(each.name for each in signals),
+    ids=lambda signals: " ".join(sent.name for sent in signals),
 )
 async def test_a_signal_that_comes_again_changes_nothing(
     tmp_path: Path, mosquitto: RunningBroker, signals: tuple[signal.Signals, ...]
 ) -> None:
-    async with bridge_under_load(tmp_path, mosquitto) as this:
-        await this.load.more(60)
-        assert await stopped(this.bridge, *signals) < STOP_SECONDS
-        await this.bridge.start()
-        ledger = await this.books(f"signals that come again: {' '.join(each.name for each in signals)}")
+    async with bridge_under_load(tmp_path, mosquitto) as loaded:
+        await loaded.load.more(60)
+        assert await stopped(loaded.bridge, *signals) < STOP_SECONDS
+        await loaded.bridge.start()
+        ledger = await loaded.books(f"signals that come again: {' '.join(sent.name for sent in signals)}")
     assert ledger.wrong == {}
     assert ledger.counts["of them repeats"] == 0, "what was taken was acknowledged"
 
 
 async def test_signals_while_it_ends_do_not_make_it_a_failure(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """A supervisor that is impatient sends it again, in the very last moments too."""
-    floor = configured(tmp_path, mosquitto)
-    await floor.start()
-    process = floor.process
+    bridge = configured(tmp_path, mosquitto)
+    await bridge.start()
+    process = bridge.process
     assert process is not None
 
     async def insist() -> None:
@@ -154,44 +154,44 @@ async def test_signals_while_it_ends_do_not_make_it_a_failure(tmp_path: Path, mo
 
     async with asyncio.timeout(3 * STOP_SECONDS):
         await insist()
-    assert await process.wait() == 0, floor.log()
+    assert await process.wait() == 0, bridge.log()
 
 
 async def test_a_signal_while_it_starts_ends_it_in_order(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """Where it waits to hear whether another process has the stream, and the broker does not answer."""
-    floor = configured(tmp_path, mosquitto)
+    bridge = configured(tmp_path, mosquitto)
     mosquitto.send(signal.SIGSTOP)
     try:
-        await floor.launch()
-        await until(floor.journal.exists, seconds=30, what="it has begun")
-        assert await stopped(floor) < 3.0
+        await bridge.launch()
+        await until(bridge.journal.exists, seconds=30, what="it has begun")
+        assert await stopped(bridge) < 3.0
     finally:
         mosquitto.send(signal.SIGCONT)
-    assert READY_LINE not in floor.log()
-    assert "Traceback" not in floor.log()
+    assert READY_LINE not in bridge.log()
+    assert "Traceback" not in bridge.log()
 
 
 @pytest.mark.faults
 async def test_a_signal_at_any_moment_of_the_start_leaves_all_in_order(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    floor = configured(tmp_path, mosquitto)
+    bridge = configured(tmp_path, mosquitto)
     moments = 0
     for step in range(8):
-        await floor.launch()
-        await until(lambda: listens_to_signals(floor), seconds=30, what="its own handler")
+        await bridge.launch()
+        await until(lambda: listens_to_signals(bridge), seconds=30, what="its own handler")
         await asyncio.sleep(step * 0.07)
-        assert await stopped(floor, (signal.SIGTERM, signal.SIGINT)[step % 2]) < STOP_SECONDS
-        moments += READY_LINE not in floor.log()
-    assert "Traceback" not in floor.log()
+        assert await stopped(bridge, (signal.SIGTERM, signal.SIGINT)[step % 2]) < STOP_SECONDS
+        moments += READY_LINE not in bridge.log()
+    assert "Traceback" not in bridge.log()
     assert moments, "some of them came before it was up"
-    await floor.start()
-    assert await floor.stop() == 0
+    await bridge.start()
+    assert await bridge.stop() == 0
 
 
-def listens_to_signals(floor: BridgeProcess) -> bool:
+def listens_to_signals(bridge: BridgeProcess) -> bool:
     """Whether SIGTERM would not end the process by the kernel's hand (proc(5), SigCgt)."""
-    assert floor.process is not None
-    status = Path(f"/proc/{floor.process.pid}/status").read_text()
+    assert bridge.process is not None
+    status = Path(f"/proc/{bridge.process.pid}/status").read_text()
     caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
     return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)

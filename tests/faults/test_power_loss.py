@@ -1,7 +1,7 @@
-"""What a commit said to be durable is there after a loss of power, also after syncs that failed and took pages along.
+"""Commits reported as durable survive a loss of power, also after failed syncs that dropped pages.
 
 A machine that loses power cannot be had in a test; what its disk may hold then can be worked out from the writes and
-syncs that the journal makes. docs/decisions/013-after-a-failed-sync.md says why it holds.
+syncs that the journal makes. docs/decisions/013-after-a-failed-sync.md states why it holds.
 """
 
 import random
@@ -30,23 +30,23 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 @rounds(60, faults=400, proof=600)
-def test_what_was_committed_survives_a_loss_of_power(tmp_path: Path, fault: str, rounds: int) -> None:
+def test_committed_rows_survive_a_loss_of_power(tmp_path: Path, fault: str, rounds: int) -> None:
     path, log = tmp_path / "journal.db", tmp_path / "strace.log"
     SqliteJournal.open(path, stream="main").close()
-    disk = Disk({each.name: bytearray(each.read_bytes()) for each in tmp_path.iterdir()})
+    disk = Disk({path.name: bytearray(path.read_bytes()) for path in tmp_path.iterdir()})
     commit_under_strace(path, rounds, FAULTS[fault], log=log)
     seen = list(calls(log))
     chance = random.Random(13)
     cut = set(chance.sample(range(len(seen)), LOSSES))
-    said = 0
+    committed = 0
     for index, call in enumerate(seen):
         assert call.name != "ftruncate", "the disk of this test does not know it"
         if call.fd == STDOUT:
-            said = int(call.data)
+            committed = int(call.data)
         disk.take(call)
         if index in cut:
-            assert numbers_after_power_loss(disk, tmp_path / f"loss-{index}", chance) >= said
-    assert said == 3 * rounds
+            assert numbers_after_power_loss(disk, tmp_path / f"loss-{index}", chance) >= committed
+    assert committed == 3 * rounds
     assert bool(disk.lost) is bool(FAULTS[fault])
     run_record.note(
         f"{LOSSES} losses of power, {fault}",
@@ -62,7 +62,7 @@ def numbers_after_power_loss(disk: Disk, folder: Path, chance: random.Random) ->
     try:
         last, _ = journal.last_input()
         inputs = journal.inputs_after(0, limit=last + 1)
-        assert [each.input.number for each in inputs] == list(range(1, last + 1))
+        assert [entry.input.number for entry in inputs] == list(range(1, last + 1))
         assert len(journal.events_after(0, limit=2 * last)) == journal.position().offset
         return last
     finally:

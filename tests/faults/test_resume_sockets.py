@@ -46,16 +46,16 @@ async def live_through(folder: Path, seed: int) -> int:
         ]
         async with asyncio.TaskGroup() as group:
             loading = group.create_task(load(served, journal, floor, chance))
-            following = [group.create_task(each.run()) for each in boards]
-            await until(lambda: all(each.connections > CUTS for each in boards), seconds=60, what="all were cut")
+            following = [group.create_task(board.run()) for board in boards]
+            await until(lambda: all(board.connections > CUTS for board in boards), seconds=60, what="all were cut")
             loading.cancel()
-            await until(lambda: all(each.is_current for each in boards), seconds=60, what="all are told all")
-            for each in boards:
-                each.checked.checker.finish()
+            await until(lambda: all(board.is_current for board in boards), seconds=60, what="all are told all")
+            for board in boards:
+                board.checked.checker.finish()
             for task in following:
                 task.cancel()
         assert served.front.statistics()["balanced"]
-    return sum(each.connections for each in boards)
+    return sum(board.connections for board in boards)
 
 
 async def live_through_rounds(folder: Path, seed: int, rounds: int) -> int:
@@ -78,7 +78,7 @@ async def live_through_rounds(folder: Path, seed: int, rounds: int) -> int:
 
 
 @pytest.mark.parametrize("runs", [20, pytest.param(200, marks=pytest.mark.faults)])
-def test_who_is_cut_off_at_any_byte_misses_nothing(tmp_path: Path, runs: int) -> None:
+def test_a_dashboard_cut_off_at_any_byte_misses_nothing(tmp_path: Path, runs: int) -> None:
     seed = int(os.environ.get(SEED) or random.randrange(1_000_000))  # where real sockets cut is chance anyhow
     rounds = runs // AT_ONCE
     for number in range(rounds):

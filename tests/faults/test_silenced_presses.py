@@ -35,7 +35,7 @@ def lost(
     traits = {"boot_ids": "time", "clock": {"stands_at": None, "whole_seconds": False}, "qos0": []}
     truth = Truth(1, "clean", 0, 1, traits={BUTTON: traits})
     truth.said = [said(number, body, at=at, seq=number if numbered else None) for number, at in enumerate(done)]
-    reports = [PlayedTruth.report(each) for each in truth.said]
+    reports = [PlayedTruth.report(report) for report in truth.said]
     played = PlayedTruth(truth, frozenset(), frozenset(reports))
     entries = [heard(reports[0], APPLIED, at=came[0]), heard(reports[1], second, at=came[1])]
     return len(silenced(entries, reports, played))

@@ -32,11 +32,11 @@ from tests.support.rounds import rounds
 
 STATION: Final = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 TYPES: Final = ("equipment", "quality", "material", "process")
-DEEDS: Final = ("raise", "acknowledge", "resolve")
+ACTIONS: Final = ("raise", "acknowledge", "resolve")
 TIMES: Final = 2
 WINDOW: Final = 40  # reports at once: the pipeline's own session holds no more than a front's
 BOOT: Final = 1
-TOLD_SECONDS: Final = 5.0  # promise P5
+REPORTED_SECONDS: Final = 5.0  # promise P5
 
 
 @pytest.fixture
@@ -53,202 +53,210 @@ def small_broker(tmp_path: Path) -> Iterator[RunningBroker]:
 class Presses:
     """A station that never tires: each report with its sequence, no more of them at once than the broker holds."""
 
-    floor: BridgeProcess
-    said: int = 0
+    bridge: BridgeProcess
+    sent: int = 0
     last: Report = ("", b"")
 
     async def burst(self, reports: int) -> None:
         """Report so many, and wait until they are journalled."""
-        async with self.floor.device() as link:
+        async with self.bridge.device() as link:
             for _ in range(0, reports, WINDOW):
                 await link.publish_many([self._next() for _ in range(WINDOW)])
                 await until(self._taken_in, seconds=30, what="taken in")
 
     def _next(self) -> Publication:
-        deed, kind = DEEDS[self.said % 3], TYPES[self.said // 3 % 4]
-        body = {"boot_id": BOOT, "seq": self.said, "action": deed, "andon_type": kind}
-        self.said += 1
+        action, kind = ACTIONS[self.sent % 3], TYPES[self.sent // 3 % 4]
+        body = {"boot_id": BOOT, "seq": self.sent, "action": action, "andon_type": kind}
+        self.sent += 1
         payload = json.dumps(body).encode()
         self.last = (STATION.removeprefix("floor/v1/"), payload)
         return Publication(STATION, payload)
 
     def _taken_in(self) -> bool:
-        return is_taken_in(self.floor.journal, self.last)
+        return is_taken_in(self.bridge.journal, self.last)
 
 
 @contextlib.asynccontextmanager
-async def boards(*fronts: BridgeProcess) -> AsyncIterator[list[ResumingSubscriber]]:
+async def resuming_boards(*fronts: BridgeProcess) -> AsyncIterator[list[ResumingSubscriber]]:
     """A dashboard at each front, from the moment it has a position: before that it has nothing to resume from."""
-    async with subscribers(*fronts) as found:
-        await until(lambda: all(each.live and each.positioned for each in found), seconds=20, what="live")
-        yield found
+    async with subscribers(*fronts) as boards:
+        await until(
+            lambda: all(subscriber.live and subscriber.positioned for subscriber in boards),
+            seconds=20,
+            what="live",
+        )
+        yield boards
 
 
-async def close(floor: BridgeProcess, found: list[ResumingSubscriber], title: str) -> None:
+async def close(bridge: BridgeProcess, boards: list[ResumingSubscriber], title: str) -> None:
     """Wait until every dashboard has all, stop, and hold what each had against the journal."""
-    end = last_offset(floor.journal)
-    await until(lambda: all(each.at >= end for each in found), seconds=30, what="caught up")
-    for process in (*floor.fronts, floor):
+    end = last_offset(bridge.journal)
+    await until(lambda: all(subscriber.at >= end for subscriber in boards), seconds=30, what="caught up")
+    for process in (*bridge.fronts, bridge):
         assert await process.stop() == 0, process.log()
-    held = read_journal(floor.journal, floor.config.parent / "plant.toml")
-    lossless = sum(each.is_lossless for each in held.events)
-    for each in found:
-        wrong = {name: what for name, what in of_dashboard(held, each).items() if what}
+    held = read_journal(bridge.journal, bridge.config.parent / "plant.toml")
+    lossless = sum(event.is_lossless for event in held.events)
+    for subscriber in boards:
+        wrong = {name: what for name, what in of_dashboard(held, subscriber).items() if what}
         assert wrong == {}
-        assert all(before < after for before, after in pairwise(each.order)), "in order"
+        assert all(before < after for before, after in pairwise(subscriber.order)), "in order"
     run_record.note(
-        title, f"{len(held.events):,} events, {lossless:,} lossless, {len(found)} dashboards; wrong: nothing"
+        title, f"{len(held.events):,} events, {lossless:,} lossless, {len(boards)} dashboards; wrong: nothing"
     )
 
 
-async def told(found: list[ResumingSubscriber], began: float) -> float:
+async def link_loss_seconds(boards: list[ResumingSubscriber], began: float) -> float:
     """Wait until every dashboard knows that it sees nothing live; returns how long that took."""
-    await until(lambda: not any(each.live for each in found), seconds=TOLD_SECONDS, what="told")
+    await until(lambda: not any(subscriber.live for subscriber in boards), seconds=REPORTED_SECONDS, what="told")
     return time.monotonic() - began
 
 
-async def live(found: list[ResumingSubscriber]) -> None:
-    await until(lambda: all(each.live for each in found), seconds=20, what="live again")
+async def live(boards: list[ResumingSubscriber]) -> None:
+    await until(lambda: all(subscriber.live for subscriber in boards), seconds=20, what="live again")
 
 
 @rounds(1, faults=4)
-async def test_front_that_stood_still_under_load_misses_nothing(
+async def test_front_that_froze_under_load_misses_nothing(
     tmp_path: Path, small_broker: RunningBroker, rounds: int
 ) -> None:
-    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as floor:
-        presses = Presses(floor)
-        async with boards(floor.front, floor.front, floor.front) as found:
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as bridge:
+        presses = Presses(bridge)
+        async with resuming_boards(bridge.front, bridge.front, bridge.front) as boards:
             for _ in range(rounds):
                 await presses.burst(WINDOW)
-                floor.front.signal(signal.SIGSTOP)
-                before = last_offset(floor.journal)
+                bridge.front.signal(signal.SIGSTOP)
+                before = last_offset(bridge.journal)
                 await presses.burst(20 * WINDOW)
-                missed = last_offset(floor.journal) - before
+                missed = last_offset(bridge.journal) - before
                 assert missed > 1_000, "more than the broker keeps for it"
-                floor.front.signal(signal.SIGCONT)
+                bridge.front.signal(signal.SIGCONT)
                 await presses.burst(WINDOW)
-                await live(found)
-            await close(floor, found, f"{rounds} times a front that stood still")
-        assert all(each.connections >= 1 for each in found)
+                await live(boards)
+            await close(bridge, boards, f"{rounds} times a front that stood still")
+        assert all(subscriber.connections >= 1 for subscriber in boards)
 
 
 @rounds(1, faults=3)
-async def test_killed_front_is_come_back_to_exactly(tmp_path: Path, small_broker: RunningBroker, rounds: int) -> None:
-    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as floor:
-        presses = Presses(floor)
-        async with boards(floor.front, floor.front) as found:
+async def test_dashboards_resume_exactly_at_a_killed_front(
+    tmp_path: Path, small_broker: RunningBroker, rounds: int
+) -> None:
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as bridge:
+        presses = Presses(bridge)
+        async with resuming_boards(bridge.front, bridge.front) as boards:
             for _ in range(rounds):
                 await presses.burst(WINDOW)
-                await floor.front.stop(signal.SIGKILL)
+                await bridge.front.stop(signal.SIGKILL)
                 await presses.burst(5 * WINDOW)
-                await floor.front.start()
-                await live(found)
-            await close(floor, found, f"{rounds} times a killed front")
-        assert all(each.resumed >= rounds for each in found)
+                await bridge.front.start()
+                await live(boards)
+            await close(bridge, boards, f"{rounds} times a killed front")
+        assert all(subscriber.resumed >= rounds for subscriber in boards)
 
 
 @rounds(1, faults=2)
-async def test_pipeline_that_dies_or_stands_still_is_told_and_its_front_stays(
+async def test_pipeline_that_dies_or_freezes_is_reported_and_its_front_stays(
     tmp_path: Path, small_broker: RunningBroker, rounds: int
 ) -> None:
-    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as floor:
-        presses = Presses(floor)
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as bridge:
+        presses = Presses(bridge)
         lasted = []
-        async with boards(*floor.fronts) as found:
+        async with resuming_boards(*bridge.fronts) as boards:
             for _ in range(rounds):
                 await presses.burst(WINDOW)
                 began = time.monotonic()
-                await floor.stop(signal.SIGKILL)
-                lasted.append(await told(found, began))
-                await floor.start()
-                await live(found)
+                await bridge.stop(signal.SIGKILL)
+                lasted.append(await link_loss_seconds(boards, began))
+                await bridge.start()
+                await live(boards)
                 await presses.burst(WINDOW)
                 began = time.monotonic()
-                floor.signal(signal.SIGSTOP)
-                lasted.append(await told(found, began))
-                floor.signal(signal.SIGCONT)
-                await live(found)
+                bridge.signal(signal.SIGSTOP)
+                lasted.append(await link_loss_seconds(boards, began))
+                bridge.signal(signal.SIGCONT)
+                await live(boards)
                 await presses.burst(WINDOW)
-            assert [each.connections for each in found] == [1, 1], "nobody was sent away"
-            took = ", ".join(f"{each:.1f} s" for each in lasted)
-            await close(floor, found, f"a killed, then a frozen pipeline, told after {took}")
+            assert [subscriber.connections for subscriber in boards] == [1, 1], "nobody was sent away"
+            took = ", ".join(f"{duration:.1f} s" for duration in lasted)
+            await close(bridge, boards, f"a killed, then a frozen pipeline, told after {took}")
 
 
 @pytest.mark.faults
-async def test_pipeline_that_cannot_commit_is_told_by_its_front(tmp_path: Path, small_broker: RunningBroker) -> None:
-    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as floor:
-        presses = Presses(floor)
-        async with boards(floor.front) as found:
+async def test_pipeline_that_cannot_commit_is_reported_by_its_front(
+    tmp_path: Path, small_broker: RunningBroker
+) -> None:
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as bridge:
+        presses = Presses(bridge)
+        async with resuming_boards(bridge.front) as boards:
             for _ in range(TIMES):
                 await presses.burst(WINDOW)
                 began = time.monotonic()
-                limit_files(floor, NO_ROOM)
+                limit_files(bridge, NO_ROOM)
                 bursting = asyncio.create_task(presses.burst(WINDOW))
-                await told(found, began)
-                assert "the pipeline is not ready" in floor.front.readiness()
-                limit_files(floor, resource.RLIM_INFINITY)
-                await live(found)
+                await link_loss_seconds(boards, began)
+                assert "the pipeline is not ready" in bridge.front.readiness()
+                limit_files(bridge, resource.RLIM_INFINITY)
+                await live(boards)
                 await bursting
-            await close(floor, found, f"{TIMES} times a full disk below a pipeline apart")
+            await close(bridge, boards, f"{TIMES} times a full disk below a pipeline apart")
 
 
 @pytest.mark.faults
-async def test_killed_broker_is_told_and_nothing_is_missed(tmp_path: Path, small_broker: RunningBroker) -> None:
-    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as floor:
-        presses = Presses(floor)
-        async with boards(*floor.fronts) as found:
+async def test_killed_broker_is_reported_and_nothing_is_missed(tmp_path: Path, small_broker: RunningBroker) -> None:
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as bridge:
+        presses = Presses(bridge)
+        async with resuming_boards(*bridge.fronts) as boards:
             for _ in range(TIMES):
                 await presses.burst(2 * WINDOW)
                 began = time.monotonic()
                 small_broker.kill()
-                await told(found, began)
+                await link_loss_seconds(boards, began)
                 small_broker.start()
-                await live(found)
+                await live(boards)
                 await presses.burst(2 * WINDOW)
-            assert [each.connections for each in found] == [1, 1], "nobody was sent away"
-            await close(floor, found, f"{TIMES} times a killed broker")
+            assert [subscriber.connections for subscriber in boards] == [1, 1], "nobody was sent away"
+            await close(bridge, boards, f"{TIMES} times a killed broker")
 
 
 @rounds(2, faults=12)
 async def test_dashboard_goes_from_front_to_front_without_a_loss(
     tmp_path: Path, small_broker: RunningBroker, rounds: int
 ) -> None:
-    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as floor:
-        presses = Presses(floor)
-        async with boards(*floor.fronts) as found:
-            roaming, fronts = found[0], itertools.cycle(floor.fronts)
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=2) as bridge:
+        presses = Presses(bridge)
+        async with resuming_boards(*bridge.fronts) as boards:
+            roaming, fronts = boards[0], itertools.cycle(bridge.fronts)
             for _ in range(rounds):
                 bursting = asyncio.create_task(presses.burst(2 * WINDOW))
                 await roaming.something_new()
                 await roaming.move_to(next(fronts))
                 await bursting
-            await close(floor, found, f"{rounds} moves between two fronts")
+            await close(bridge, boards, f"{rounds} moves between two fronts")
             assert roaming.resumed >= rounds
 
 
 @pytest.mark.faults
 async def test_front_waits_for_a_journal_and_turns_to_another_one(tmp_path: Path, small_broker: RunningBroker) -> None:
-    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as floor:
-        await floor.front.stop()
-        await floor.stop()
-        put_aside(floor.journal, "first")
-        front = floor.add_front()
+    async with bridge_process(tmp_path, small_broker, plant=write_plant(tmp_path), fronts=1) as bridge:
+        await bridge.front.stop()
+        await bridge.stop()
+        put_aside(bridge.journal, "first")
+        front = bridge.add_front()
         await front.launch()
         await until(lambda: "there is no journal" in front.readiness(), seconds=20, what="says what it waits for")
-        await floor.start()
+        await bridge.start()
         await front.ready()
-        presses = Presses(floor)
+        presses = Presses(bridge)
         async with front.dashboard() as board:
             await board.snapshot(subscription_type="andon")
             await presses.burst(WINDOW)
-            end = last_offset(floor.journal)
+            end = last_offset(bridge.journal)
             position = await board.receive("position")
             while position["streams"]["main"]["offset"] < end:
                 position = await board.receive("position")
-            assert await floor.stop() == 0
+            assert await bridge.stop() == 0
             await board.receive("link", broker=True)
-            put_aside(floor.journal, "second")
-            await floor.start()
+            put_aside(bridge.journal, "second")
+            await bridge.start()
             code, reason = await board.closed()
             assert code == 1012
             assert json.loads(reason)["retry_after"] >= 0
@@ -265,5 +273,5 @@ async def test_front_waits_for_a_journal_and_turns_to_another_one(tmp_path: Path
 def put_aside(journal: Path, name: str) -> None:
     folder = journal.parent / name
     folder.mkdir()
-    for each in journal.parent.glob("journal.db*"):
-        each.rename(folder / each.name)
+    for path in journal.parent.glob("journal.db*"):
+        path.rename(folder / path.name)

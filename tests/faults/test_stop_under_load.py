@@ -17,14 +17,14 @@ STOP_SECONDS = 10.0
 async def test_sigterm_under_load_leaves_nothing_unacknowledged(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:
-    async with bridge_under_load(tmp_path, mosquitto) as this:
+    async with bridge_under_load(tmp_path, mosquitto) as loaded:
         for _ in range(rounds):
-            await this.load.more(100)
+            await loaded.load.more(100)
             began = time.monotonic()
-            assert await this.bridge.stop() == 0
+            assert await loaded.bridge.stop() == 0
             assert time.monotonic() - began < STOP_SECONDS
-            await this.bridge.start()
-        ledger = await this.books(f"{rounds} stops under load")
+            await loaded.bridge.start()
+        ledger = await loaded.books(f"{rounds} stops under load")
     assert ledger.wrong == {}
     assert ledger.counts["of them repeats"] == 0, "the broker sent again what was committed"
 
@@ -34,19 +34,19 @@ async def test_sigterm_while_a_sync_hangs_ends_in_time_and_loses_nothing(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:
     took = []
-    async with bridge_under_load(tmp_path, mosquitto, launcher=Fork()) as this:
+    async with bridge_under_load(tmp_path, mosquitto, launcher=Fork()) as loaded:
         for _ in range(rounds):
-            await this.load.more(100)
-            async with failing_disk(this.bridge, SYNCS, "delay_enter=60s"):
-                await until(lambda: not this.dashboard.live, seconds=5, what="told")
-                process, began = this.bridge.process, time.monotonic()
+            await loaded.load.more(100)
+            async with failing_disk(loaded.bridge, SYNCS, "delay_enter=60s"):
+                await until(lambda: not loaded.dashboard.live, seconds=5, what="told")
+                process, began = loaded.bridge.process, time.monotonic()
                 assert process is not None
                 process.send_signal(signal.SIGTERM)
                 await until(lambda: has_ended(process.pid), seconds=2 * STOP_SECONDS, what="ended")  # noqa: B023 - waited for at once
                 took.append(time.monotonic() - began)
             await process.wait()
-            await this.bridge.start()
-        ledger = await this.books(f"{rounds} times SIGTERM while a sync hangs, ended within {max(took):.1f} s")
+            await loaded.bridge.start()
+        ledger = await loaded.books(f"{rounds} times SIGTERM while a sync hangs, ended within {max(took):.1f} s")
     assert ledger.wrong == {}
     assert max(took) < STOP_SECONDS
 

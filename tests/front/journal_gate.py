@@ -13,12 +13,12 @@ Reading = Literal["snapshot", "events_after", "oldest_offset"]
 class Gate:
     """Holds the journal's next read of a kind, before it reads or after, until the test opens."""
 
-    def __init__(self, shop: MemoryFront, reading: Reading, *, after: bool) -> None:
-        self._read: Any = getattr(shop.journal, reading)
+    def __init__(self, front: MemoryFront, reading: Reading, *, after: bool) -> None:
+        self._read: Any = getattr(front.journal, reading)
         self._after = after
         self._reached = threading.Event()
         self._open = threading.Event()
-        setattr(shop.journal, reading, self)
+        setattr(front.journal, reading, self)
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         result = self._read(*args, **options) if self._after else None

@@ -69,16 +69,16 @@ class MemoryFront:
     answer: Callable[[str, dict[str, Any]], CommandRecord | None] = lambda *_: None
 
     @property
-    def front(self) -> Front:
+    def core(self) -> Front:
         return self.side.front
 
     def metric(self, name: str) -> float:
-        return next(each.value for each in self.side.samples() if each.name == name)
+        return next(sample.value for sample in self.side.samples() if sample.name == name)
 
     def connect(self, *, offered_token: str | None = None) -> MemoryDashboard:
         board = MemoryDashboard()
         self.boards.append(board)
-        work = self.front.serve(board.socket, handshake_token=offered_token, peer=f"test:{len(self.boards)}")
+        work = self.core.serve(board.socket, handshake_token=offered_token, peer=f"test:{len(self.boards)}")
         self.group.create_task(work, name=f"test serve {len(self.boards)}")
         return board
 
@@ -91,8 +91,8 @@ class MemoryFront:
     def positioned(self, *events: Event) -> list[CommittedEvent]:
         at = self.journal.position()
         return [
-            position_event(each, stream=at.stream, epoch=at.epoch, offset=at.offset + number)
-            for number, each in enumerate(events, start=1)
+            position_event(event, stream=at.stream, epoch=at.epoch, offset=at.offset + number)
+            for number, event in enumerate(events, start=1)
         ]
 
     def commit(self, *events: Event, offer: bool = True, command: CommandRecord | None = None) -> list[JournalEntry]:
@@ -104,10 +104,10 @@ class MemoryFront:
         )
         self.journal.commit(Batch(entries=[entry]))
         if offer and not self.follows:
-            self.front.on_committed([entry])
+            self.core.on_committed([entry])
         elif offer:
-            for each in entry.events:
-                self.link.deliver(f"event/{each.topic}", each.body)
+            for committed in entry.events:
+                self.link.deliver(f"event/{committed.topic}", committed.body)
         return [entry]
 
     async def publish(self, topic: str, payload: bytes) -> None:
@@ -180,8 +180,8 @@ def call(
     return event(EventType.ANDON_EVENT, data, line=line, subject=subject, standing=standing, priority=Priority.HIGH)
 
 
-def status(line: str = "L1", *, word: Status = "running") -> Event:
-    data = LineStatus(scope="line", status=word, previous_status=None, since=rfc3339(NOON), scheduled=True)
+def status(line: str = "L1", *, state: Status = "running") -> Event:
+    data = LineStatus(scope="line", status=state, previous_status=None, since=rfc3339(NOON), scheduled=True)
     return event(EventType.LINE_STATUS_UPDATE, data, line=line, subject="_")
 
 

@@ -39,37 +39,35 @@ EVERYTHING = admit_body({"subscription_type": "line"}, viewer())
     offset=st.integers(0, 80),
     hole=st.integers(0, 50),
 )
-def test_what_is_held_is_without_a_hole_and_within_bounds(
-    start: int, count: int, keep: int, offset: int, hole: int
-) -> None:
+def test_the_event_cache_has_no_hole_and_is_bounded(start: int, count: int, keep: int, offset: int, hole: int) -> None:
     pages = EventCache(size=4, max_bytes=keep * EVENT_BYTES)
-    added = [each for each in range(start, start + count) if each != hole]
-    for each in added:
-        pages.add(event(each))
+    added = [number for number in range(start, start + count) if number != hole]
+    for committed in added:
+        pages.add(event(committed))
     page = pages.after(offset)
     if page is None:
         latest = added[-4:]
         assert keep < 8 or offset + 1 not in latest or hole in range(latest[0], latest[-1])
         return
-    held = [each.offset for each in page.events]
+    held = [committed.offset for committed in page.events]
     assert offset + 1 in held
     assert held == list(range(held[0], held[-1] + 1))
     assert len(held) <= min(4, keep)
-    assert {(each - 1) // 4 for each in held} == {offset // 4}
+    assert {(number - 1) // 4 for number in held} == {offset // 4}
 
 
 def test_a_page_begins_behind_the_last_hole() -> None:
     page = EventPage([event(offset) for offset in (2, 5, 7, 8, 9)])
-    assert [each for each in range(12) if page.has_next_after(each)] == [6, 7, 8]
+    assert [number for number in range(12) if page.has_next_after(number)] == [6, 7, 8]
     assert not EventPage([]).has_next_after(0)
 
 
 def test_a_page_grows_and_shows_each_event_once_to_several_subscriptions() -> None:
     page = EventPage([event(1), event(2, EventType.JOB_ASSIGNED)])
-    assert [each.offset for each in page.matching([EVERYTHING, EVERYTHING])] == [1, 2]
+    assert [committed.offset for committed in page.matching([EVERYTHING, EVERYTHING])] == [1, 2]
     page.events.append(event(3))
-    assert [each.offset for each in page.matching([EVERYTHING, EVERYTHING])] == [1, 2, 3]
-    assert [each.offset for each in page.matching([])] == [2], "an assignee needs no subscription"
+    assert [committed.offset for committed in page.matching([EVERYTHING, EVERYTHING])] == [1, 2, 3]
+    assert [committed.offset for committed in page.matching([])] == [2], "an assignee needs no subscription"
 
 
 def test_the_pages_used_last_are_kept() -> None:
@@ -85,13 +83,13 @@ async def test_dashboards_that_return_at_once_read_each_page_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(front_journal, "PAGE_EVENTS", 10)
-    async with memory_front(tmp_path) as shop:
-        shop.commit(*(call(f"C{number}") for number in range(95)))
-    async with memory_front(tmp_path) as shop:
-        reads = _counted(shop)
-        boards = [await shop.join() for _ in range(20)]
+    async with memory_front(tmp_path) as front:
+        front.commit(*(call(f"C{number}") for number in range(95)))
+    async with memory_front(tmp_path) as front:
+        reads = _counted(front)
+        boards = [await front.join() for _ in range(20)]
         for board in boards:
-            since = {"main": {"epoch": shop.journal.epoch, "offset": 0}}
+            since = {"main": {"epoch": front.journal.epoch, "offset": 0}}
             body = {"id": "all", "subscription_type": "andon"}
             await board.send("resume", subscriptions=[body], since=since)
         for board in boards:
@@ -100,15 +98,15 @@ async def test_dashboards_that_return_at_once_read_each_page_once(
         assert sorted(reads) == [10 * number for number in range(10)]
 
 
-async def test_who_is_a_little_behind_reads_nothing_from_disk(tmp_path: Path) -> None:
-    async with memory_front(tmp_path, outbox_events=10) as shop:
-        reads = _counted(shop)
-        board = await shop.join()
+async def test_a_slightly_late_dashboard_is_served_from_the_cache(tmp_path: Path) -> None:
+    async with memory_front(tmp_path, outbox_events=10) as front:
+        reads = _counted(front)
+        board = await front.join()
         await board.send("subscribe", subscription_type="andon", snapshot=False)
         await board.receive("subscription_confirmed")
         board.stop_reading()
-        shop.commit(*(call(f"C{number}") for number in range(95)))
-        assert shop.front.statistics()["left_to_journal"] > 0
+        front.commit(*(call(f"C{number}") for number in range(95)))
+        assert front.core.statistics()["left_to_journal"] > 0
         board.read_on()
         await board.receive("andon_event", subject="C94")
         assert board.live_offsets == list(range(1, 96))
@@ -116,59 +114,59 @@ async def test_who_is_a_little_behind_reads_nothing_from_disk(tmp_path: Path) ->
 
 
 async def test_each_distinct_filter_set_costs_one_snapshot_build(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        shop.commit(call("C1"), call("C2", line="L2"), status("L1"), status("L2"))
+    async with memory_front(tmp_path) as front:
+        front.commit(call("C1"), call("C2", line="L2"), status("L1"), status("L2"))
         boards = []
         for subscription, claims in SETS * 4:
-            board = await shop.join(roles=["operator"], **claims)
+            board = await front.join(roles=["operator"], **claims)
             boards.append(board)
             await board.send("subscribe", **subscription)
         ends = [await board.receive("snapshot_end") for board in boards]
-        assert shop.front.statistics()["snapshot_builds"] == 3
-        assert [each["count"] for each in ends] == [1, 1, 2, 2, 1] * 4
-        shop.commit(call("C3"))
-        board = await shop.join()
+        assert front.core.statistics()["snapshot_builds"] == 3
+        assert [end["count"] for end in ends] == [1, 1, 2, 2, 1] * 4
+        front.commit(call("C3"))
+        board = await front.join()
         await board.send("subscribe", subscription_type="andon", target_id="L1")
         assert (await board.receive("snapshot_end"))["count"] == 2, "another position, another build"
 
 
-def _counted(shop: MemoryFront) -> list[int]:
+def _counted(front: MemoryFront) -> list[int]:
     """The offsets after which events are read from disk, from now on."""
     reads: list[int] = []
-    read: Any = shop.journal.events_after
+    read: Any = front.journal.events_after
 
     def counted(offset: int, *, limit: int) -> Any:
         reads.append(offset)
         return read(offset, limit=limit)
 
-    shop.journal.events_after = counted  # type: ignore[method-assign]
+    front.journal.events_after = counted  # type: ignore[method-assign]
     return reads
 
 
 @pytest.mark.parametrize("batch", [False, True])
-async def test_who_is_stuck_in_a_snapshot_holds_few_events_and_gets_all_as_they_were(
+async def test_a_dashboard_stuck_in_a_snapshot_holds_few_events_and_receives_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, batch: bool
 ) -> None:
     monkeypatch.setattr(front_journal, "PAGES_BYTES", 0)
-    async with memory_front(tmp_path) as shop:
+    async with memory_front(tmp_path) as front:
         calls = [call(f"C{number}") for number in range(500)]
-        shop.commit(*calls)
-        board = await shop.join()
+        front.commit(*calls)
+        board = await front.join()
         await board.send("options", batch=batch, batch_ms=0)
         await board.receive("options")
         board.stop_reading(after="snapshot_begin")
         await board.send("subscribe", subscription_type="line")
         await board.receive("snapshot_begin")
-        shop.commit(*calls)
-        other = await shop.join(user="otto")
+        front.commit(*calls)
+        other = await front.join(user="otto")
         await other.send("subscribe", subscription_type="line")
         await other.receive("snapshot_end")
-        assert shop.front.position.offset == 1_000
+        assert front.core.position.offset == 1_000
         gc.collect()
-        ids = {f"{shop.front.position.stream}:{shop.front.position.epoch}:{offset}" for offset in range(1, 501)}
+        ids = {f"{front.core.position.stream}:{front.core.position.epoch}:{offset}" for offset in range(1, 501)}
         held = {each.id for each in gc.get_objects() if isinstance(each, CommittedEvent)}
         assert len(held & ids) <= 2 * SNAPSHOT_CHUNK
         board.read_on()
         await board.receive("snapshot_end")
-        begin = next(number for number, each in enumerate(board.frames) if each["type"] == "snapshot_begin")
-        assert [each["offset"] for each in board.frames[begin + 1 : begin + 501]] == list(range(1, 501))
+        begin = next(number for number, frame in enumerate(board.frames) if frame["type"] == "snapshot_begin")
+        assert [frame["offset"] for frame in board.frames[begin + 1 : begin + 501]] == list(range(1, 501))

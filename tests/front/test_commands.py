@@ -24,60 +24,62 @@ def applied(_topic: str, body: dict[str, Any]) -> CommandRecord:
 
 
 async def test_a_command_is_published_with_its_user_and_answered_after_the_commit(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        shop.answer = applied
-        board = await shop.join(name="Eva")
+    async with memory_front(tmp_path) as front:
+        front.answer = applied
+        board = await front.join(name="Eva")
         await board.send(RAISE, equipment_code="E1", description="torn bag", operator="somebody else")
         result = await board.receive("command_result")
         assert result == {"type": "command_result", "id": "k1", "outcome": "applied", "event_ids": ["main:e:1"]}
         user = {"id": "eva", "roles": ["admin"], "name": "Eva"}
         fields = {"action": "raise", "andon_type": "quality", "description": "torn bag"}
-        assert shop.commands == [("command/S1/A1/L1/E1/andon", {"id": "k1", "user": user, **fields})]
+        assert front.commands == [("command/S1/A1/L1/E1/andon", {"id": "k1", "user": user, **fields})]
 
 
 async def test_the_same_command_again_is_answered_and_not_sent_again(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        shop.answer = applied
-        board = await shop.join()
+    async with memory_front(tmp_path) as front:
+        front.answer = applied
+        board = await front.join()
         await board.send(RAISE)
         await board.receive("command_result")
         await board.send(RAISE)
         await board.receive("command_result")
-        assert len(shop.commands) == 1
+        assert len(front.commands) == 1
 
 
 async def test_without_an_answer_in_time_the_outcome_is_unknown(tmp_path: Path) -> None:
-    async with memory_front(tmp_path, command_timeout_seconds=0.05) as shop:
-        board = await shop.join()
+    async with memory_front(tmp_path, command_timeout_seconds=0.05) as front:
+        board = await front.join()
         await board.send(RAISE)
         result = await board.receive("command_result")
         assert result["outcome"] == "unknown"
-        assert shop.front.pending_commands == []
+        assert front.core.pending_commands == []
 
 
 async def test_a_command_that_the_broker_refuses_is_unavailable(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
+    async with memory_front(tmp_path) as front:
 
         def refuse(topic: str, _body: dict[str, Any]) -> CommandRecord | None:
             raise PublishRefused(topic, 0x87, "not authorized")
 
-        shop.answer = refuse
-        board = await shop.join()
+        front.answer = refuse
+        board = await front.join()
         await board.send(RAISE)
         assert (await board.receive("error"))["code"] == "UNAVAILABLE"
 
 
 @pytest.mark.parametrize("arrived", [True, False])
-async def test_a_command_whose_broker_goes_away_is_known_by_what_is_committed(tmp_path: Path, *, arrived: bool) -> None:
-    async with memory_front(tmp_path, command_timeout_seconds=0.2) as shop:
+async def test_a_command_whose_broker_disconnects_is_known_by_what_is_committed(
+    tmp_path: Path, *, arrived: bool
+) -> None:
+    async with memory_front(tmp_path, command_timeout_seconds=0.2) as front:
 
         def lose(topic: str, body: dict[str, Any]) -> CommandRecord | None:
             if arrived:
-                shop.commit(command=applied(topic, body))
+                front.commit(command=applied(topic, body))
             raise BrokerUnavailable("test")
 
-        shop.answer = lose
-        board = await shop.join()
+        front.answer = lose
+        board = await front.join()
         await board.send(RAISE)
         assert (await board.receive("command_result"))["outcome"] == ("applied" if arrived else "unknown")
 
@@ -91,20 +93,18 @@ async def test_a_command_whose_broker_goes_away_is_known_by_what_is_committed(tm
         {"action": "andon.acknowledge", "call_id": "C1"},  # not an operator's
     ],
 )
-async def test_what_is_not_granted_and_what_is_not_there_answer_the_same(
-    tmp_path: Path, change: dict[str, str]
-) -> None:
-    async with memory_front(tmp_path) as shop:
-        board = await shop.join(roles=["operator"], lines=["L1"])
+async def test_forbidden_and_missing_resources_have_the_same_answer(tmp_path: Path, change: dict[str, str]) -> None:
+    async with memory_front(tmp_path) as front:
+        board = await front.join(roles=["operator"], lines=["L1"])
         await board.send(RAISE, **change)
         refused = await board.receive("error", id="k1")
         action = change.get("action", "andon.raise")
         assert (refused["code"], refused["message"]) == ("FORBIDDEN", f"{action} is not granted there")
-        assert shop.commands == []
+        assert front.commands == []
 
 
 async def test_a_rejection_carries_its_reason(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
+    async with memory_front(tmp_path) as front:
 
         def rejected(topic: str, body: dict[str, Any]) -> CommandRecord:
             given = applied(topic, body)
@@ -117,44 +117,44 @@ async def test_a_rejection_carries_its_reason(tmp_path: Path) -> None:
                 at=1,
             )
 
-        shop.answer = rejected
-        board = await shop.join()
+        front.answer = rejected
+        board = await front.join()
         await board.send(RAISE)
         result = await board.receive("command_result")
         assert (result["outcome"], result["reason"], result["event_ids"]) == ("rejected", "no such call", [])
 
 
 async def test_acknowledging_an_event_commands_its_call(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        shop.answer = applied
-        [entry] = shop.commit(call("C7"))
-        board = await shop.join()
+    async with memory_front(tmp_path) as front:
+        front.answer = applied
+        [entry] = front.commit(call("C7"))
+        board = await front.join()
         await board.send("acknowledge", event_id=entry.events[0].id)
         result = await board.receive("command_result")
         assert result["outcome"] == "applied"
-        [(topic, body)] = shop.commands
+        [(topic, body)] = front.commands
         assert topic == "command/S1/A1/L1/_/andon"
         assert (body["action"], body["call_id"]) == ("acknowledge", "C7")
 
 
 async def test_an_unreadable_event_answers_like_an_unknown_one(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        [entry] = shop.commit(call("C1", line="L2"), status("L1"))
-        board = await shop.join(roles=["maintenance"], lines=["L1"])
+    async with memory_front(tmp_path) as front:
+        [entry] = front.commit(call("C1", line="L2"), status("L1"))
+        board = await front.join(roles=["maintenance"], lines=["L1"])
         hidden = entry.events[0].id
         others = ["", "x", "main:other:1", hidden.replace(":1", ":99"), hidden + "9" * 30]
         for event_id in (hidden, *others[1:]):
             await board.send("acknowledge", event_id=event_id)
         await board.until(lambda: board.types.count("error") == 5)
-        assert len({each["message"] for each in board.frames if each["type"] == "error"}) == 1
+        assert len({frame["message"] for frame in board.frames if frame["type"] == "error"}) == 1
         await board.send("acknowledge", event_id=entry.events[1].id)
         assert (await board.receive("error", code="INVALID_MESSAGE"))["message"] == "the event belongs to no Andon call"
-        assert shop.commands == []
+        assert front.commands == []
 
 
 async def test_explain_shows_the_grant_or_the_witness(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        board = await shop.join(roles=["operator"], lines=["L1"])
+    async with memory_front(tmp_path) as front:
+        board = await front.join(roles=["operator"], lines=["L1"])
         await board.send("explain", id="a", subscription_type="andon", target_id="L1")
         await board.send("explain", id="b", subscription_type="andon", target_id="L2")
         allowed, refused = await board.receive("explained", id="a"), await board.receive("explained", id="b")
@@ -162,72 +162,72 @@ async def test_explain_shows_the_grant_or_the_witness(tmp_path: Path) -> None:
         assert allowed["grants"] == [{"filter": "+/+/L1/#", "reason": "role operator: +/+/{line}/#"}]
         assert refused["allowed"] is False
         assert "/L2/" in refused["witness"]
-        viewer = shop.front.authenticate(token(roles=["operator"], lines=["L1"]))
-        over_http = shop.front.explain(viewer, {"id": "b", "subscription_type": "andon", "target_id": "L2"})
+        viewer = front.core.authenticate(token(roles=["operator"], lines=["L1"]))
+        over_http = front.core.explain(viewer, {"id": "b", "subscription_type": "andon", "target_id": "L2"})
         assert {"type": "explained", **over_http} == refused
         assert "subscription_confirmed" not in board.types
 
 
 async def test_http_commands_are_the_same(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        shop.answer = applied
-        viewer = shop.front.authenticate(token())
-        assert await shop.front.run_command(viewer, dict(RAISE)) == {
+    async with memory_front(tmp_path) as front:
+        front.answer = applied
+        viewer = front.core.authenticate(token())
+        assert await front.core.run_command(viewer, dict(RAISE)) == {
             "id": "k1", "outcome": "applied", "event_ids": ["main:e:1"],
         }  # fmt: skip
         with pytest.raises(InvalidFrame):
-            await shop.front.run_command(viewer, {"id": "k2", "action": "andon.raise", "line_id": "L1"})
+            await front.core.run_command(viewer, {"id": "k2", "action": "andon.raise", "line_id": "L1"})
 
 
 async def test_snapshot_over_http_holds_what_is_current_and_granted(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        shop.commit(call("C1"), call("C2", line="L2"), status())
-        viewer = shop.front.authenticate(token(roles=["operator"], lines=["L1"]))
-        state = json.loads((await shop.front.read_snapshot(viewer, "+/+/+/+/andon/#")).encode())
-        assert [each["offset"] for each in state["events"]] == [1]
+    async with memory_front(tmp_path) as front:
+        front.commit(call("C1"), call("C2", line="L2"), status())
+        viewer = front.core.authenticate(token(roles=["operator"], lines=["L1"]))
+        state = json.loads((await front.core.read_snapshot(viewer, "+/+/+/+/andon/#")).encode())
+        assert [event["offset"] for event in state["events"]] == [1]
         assert state["effective"] == ["+/+/L1/+/andon/#"]
-        assert state["positions"] == {"main": {"epoch": shop.journal.epoch, "offset": 3}}
+        assert state["positions"] == {"main": {"epoch": front.journal.epoch, "offset": 3}}
         with pytest.raises(InvalidFrame):
-            await shop.front.read_snapshot(viewer, "+/+/L2/#")
+            await front.core.read_snapshot(viewer, "+/+/L2/#")
 
 
-async def _all_pages(shop: MemoryFront, limit: int) -> list[int]:
-    viewer = shop.front.authenticate(token(roles=["operator"], lines=["L1"]))
+async def _all_pages(front: MemoryFront, limit: int) -> list[int]:
+    viewer = front.core.authenticate(token(roles=["operator"], lines=["L1"]))
     found: list[int] = []
     cursor: str | None = None
     while True:
-        page = await shop.front.read_history(viewer, None, cursor=cursor, limit=limit, since=NOON, until=NOON + 1)
-        found += [each["offset"] for each in json.loads(page.encode())["events"]]
+        page = await front.core.read_history(viewer, None, cursor=cursor, limit=limit, since=NOON, until=NOON + 1)
+        found += [event["offset"] for event in json.loads(page.encode())["events"]]
         cursor = page.cursor
         if cursor is None:
             return found
 
 
 async def test_history_comes_in_pages_without_gap_or_double(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        shop.commit(*(call(f"C{number}", line=("L1", "L2")[number % 2]) for number in range(9)), assignment())
+    async with memory_front(tmp_path) as front:
+        front.commit(*(call(f"C{number}", line=("L1", "L2")[number % 2]) for number in range(9)), assignment())
         for limit in (1, 2, 1_000):
-            assert await _all_pages(shop, limit) == [1, 3, 5, 7, 9, 10]
-        viewer = shop.front.authenticate(token())
-        nothing = await shop.front.read_history(viewer, None, since=NOON + 1)
+            assert await _all_pages(front, limit) == [1, 3, 5, 7, 9, 10]
+        viewer = front.core.authenticate(token())
+        nothing = await front.core.read_history(viewer, None, since=NOON + 1)
         assert nothing.events == ()
         for wrong in ({"limit": 0}, {"limit": 1_001}, {"cursor": "x"}, {"cursor": "other:3"}):
             with pytest.raises(InvalidFrame):
-                await shop.front.read_history(viewer, None, **wrong)
+                await front.core.read_history(viewer, None, **wrong)
 
 
-async def test_history_tells_when_what_follows_a_cursor_is_no_longer_kept(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        shop.commit(*(call(f"C{number}", standing=Standing.HISTORY) for number in range(9)))
-        viewer = shop.front.authenticate(token())
-        page = await shop.front.read_history(viewer, None, limit=2)
-        shop.journal.commit(Batch(entries=[], checkpoints={"L1": b"state"}))
+async def test_history_reports_a_cursor_beyond_retention(tmp_path: Path) -> None:
+    async with memory_front(tmp_path) as front:
+        front.commit(*(call(f"C{number}", standing=Standing.HISTORY) for number in range(9)))
+        viewer = front.core.authenticate(token())
+        page = await front.core.read_history(viewer, None, limit=2)
+        front.journal.commit(Batch(entries=[], checkpoints={"L1": b"state"}))
         for published, kept in ((2, 7), (5, 4), (9, 0)):
-            shop.journal.mark_published(published, retained=[])
-            shop.journal.prune(NOON, RetentionLimits(max_bytes=1))
-            assert len((await shop.front.read_history(viewer, None)).events) == kept
+            front.journal.mark_published(published, retained=[])
+            front.journal.prune(NOON, RetentionLimits(max_bytes=1))
+            assert len((await front.core.read_history(viewer, None)).events) == kept
             if published == 2:
-                assert len((await shop.front.read_history(viewer, None, cursor=page.cursor)).events) == kept
+                assert len((await front.core.read_history(viewer, None, cursor=page.cursor)).events) == kept
                 continue
             with pytest.raises(InvalidFrame, match="were deleted"):
-                await shop.front.read_history(viewer, None, cursor=page.cursor)
+                await front.core.read_history(viewer, None, cursor=page.cursor)

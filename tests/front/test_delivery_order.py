@@ -1,4 +1,4 @@
-"""In which order a dashboard is told: nothing of a subscription before its confirmation, no position before its state.
+"""Order of delivery: nothing of a subscription before its confirmation, no position before its state.
 
 Each of these was found by the seeded runs of tests/front/simulation.
 """
@@ -20,26 +20,26 @@ WIDE = ["+/+/L1/#", "+/+/L2/#"]
 
 
 def types(board: MemoryDashboard) -> list[str]:
-    return [each["type"] for each in board.frames if each["type"] != "link"]
+    return [frame["type"] for frame in board.frames if frame["type"] != "link"]
 
 
-async def granted(shop: MemoryFront, read: list[str]) -> MemoryDashboard:
-    return await shop.join(roles=[], grants={"read": read})
+async def granted(front: MemoryFront, read: list[str]) -> MemoryDashboard:
+    return await front.join(roles=[], grants={"read": read})
 
 
 def proof(read: list[str]) -> Frame:
     return {"type": "auth", "token": token(roles=[], grants={"read": read})}
 
 
-async def test_no_position_is_told_while_the_snapshot_of_a_widened_subscription_is_to_come(
+async def test_no_position_is_reported_while_the_snapshot_of_a_widened_subscription_is_to_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(front_journal, "PAGES_BYTES", 0)
-    async with memory_front(tmp_path) as shop:
-        shop.commit(call("C1", line="L2"))
-        board = await granted(shop, NARROW)
-        gate = Gate(shop, "events_after", after=True)
-        since = {"main": {"epoch": shop.journal.epoch, "offset": 0}}
+    async with memory_front(tmp_path) as front:
+        front.commit(call("C1", line="L2"))
+        board = await granted(front, NARROW)
+        gate = Gate(front, "events_after", after=True)
+        since = {"main": {"epoch": front.journal.epoch, "offset": 0}}
         body = {"id": "a", "subscription_type": "andon"}
         await board.send("resume", subscriptions=[body], since=since)
         await gate.reached()
@@ -51,15 +51,15 @@ async def test_no_position_is_told_while_the_snapshot_of_a_widened_subscription_
 
 
 async def test_a_snapshot_holds_what_is_granted_when_it_begins(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        shop.commit(call("C0", line="L2"))
-        board = await granted(shop, NARROW)
+    async with memory_front(tmp_path) as front:
+        front.commit(call("C0", line="L2"))
+        board = await granted(front, NARROW)
         await board.send(andon("L1"), snapshot=False)
         await board.receive("position")
-        gate = Gate(shop, "snapshot", after=False)
+        gate = Gate(front, "snapshot", after=False)
         await board.send("subscribe", id="all", subscription_type="andon")
         await gate.reached()
-        shop.commit(call("C1", line="L1"))
+        front.commit(call("C1", line="L1"))
         board.stop_reading()
         gate.open()
         await until(lambda: board.socket.is_send_blocked)
@@ -68,29 +68,29 @@ async def test_a_snapshot_holds_what_is_granted_when_it_begins(tmp_path: Path) -
         board.read_on()
         await board.receive("widened")
         await board.until(lambda: types(board).count("snapshot_end") == 2)
-        assert len([each for each in board.frames if each["type"] == "snapshot_end" and each["count"] < 2]) == 0
+        assert len([frame for frame in board.frames if frame["type"] == "snapshot_end" and frame["count"] < 2]) == 0
 
 
 async def test_nothing_of_a_subscription_comes_before_its_confirmation(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        board = await shop.join()
-        gate = Gate(shop, "snapshot", after=False)
+    async with memory_front(tmp_path) as front:
+        board = await front.join()
+        gate = Gate(front, "snapshot", after=False)
         await board.send(andon("L1"))
         await gate.reached()
         await board.send(andon("L2"), snapshot=False)
         await let_the_front_run()
-        shop.commit(call("C1", line="L2"))
+        front.commit(call("C1", line="L2"))
         gate.open()
         await board.receive("andon_event", subject="C1")
-        told = [each["type"] if "offset" in each else each.get("id") for each in board.frames]
-        assert told.index("L2") < told.index("andon_event")
+        frames = [frame["type"] if "offset" in frame else frame.get("id") for frame in board.frames]
+        assert frames.index("L2") < frames.index("andon_event")
 
 
 async def test_a_subscription_that_is_asked_again_gets_the_snapshot_of_what_it_is_now(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        shop.commit(call("C1", line="L1"), call("C2", line="L2"))
-        board = await shop.join()
-        gate = Gate(shop, "snapshot", after=True)
+    async with memory_front(tmp_path) as front:
+        front.commit(call("C1", line="L1"), call("C2", line="L2"))
+        board = await front.join()
+        gate = Gate(front, "snapshot", after=True)
         await board.send(andon("L3"), id="first")
         await gate.reached()
         await board.send(andon("L1"), id="a")
@@ -98,18 +98,18 @@ async def test_a_subscription_that_is_asked_again_gets_the_snapshot_of_what_it_i
         await let_the_front_run()
         gate.open()
         await board.receive("snapshot_end", id="a")
-        told = [each for each in board.frames if each.get("id") == "a" or "offset" in each]
-        assert [each.get("target") or each.get("offset") or each["type"] for each in told] == [
+        frames = [frame for frame in board.frames if frame.get("id") == "a" or "offset" in frame]
+        assert [frame.get("target") or frame.get("offset") or frame["type"] for frame in frames] == [
             "L1", "L2", "snapshot_begin", 2, "snapshot_end",
         ]  # fmt: skip
 
 
-async def test_what_is_asked_again_behind_a_resume_is_not_replayed(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        shop.commit(call("C1", line="L1"), call("C2", line="L2"))
-        board = await shop.join()
-        gate = Gate(shop, "oldest_offset", after=True)
-        since = {"main": {"epoch": shop.journal.epoch, "offset": 0}}
+async def test_a_subscription_repeated_behind_a_resume_is_not_replayed(tmp_path: Path) -> None:
+    async with memory_front(tmp_path) as front:
+        front.commit(call("C1", line="L1"), call("C2", line="L2"))
+        board = await front.join()
+        gate = Gate(front, "oldest_offset", after=True)
+        since = {"main": {"epoch": front.journal.epoch, "offset": 0}}
         await board.send("resume", subscriptions=[{**andon("L1"), "id": "a"}], since=since)
         await gate.reached()
         await board.send(andon("L2"), id="a")
@@ -121,14 +121,14 @@ async def test_what_is_asked_again_behind_a_resume_is_not_replayed(tmp_path: Pat
 
 
 async def test_no_snapshot_comes_after_the_end_of_its_subscription_was_confirmed(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        board = await shop.join()
+    async with memory_front(tmp_path) as front:
+        board = await front.join()
         await board.send(andon("L2"), snapshot=False)
         await board.receive("position")
-        gate = Gate(shop, "snapshot", after=False)
+        gate = Gate(front, "snapshot", after=False)
         await board.send(andon("L1"))
         await gate.reached()
-        shop.commit(call("C1", line="L2"))
+        front.commit(call("C1", line="L2"))
         board.stop_reading()
         gate.open()
         await until(lambda: board.socket.is_send_blocked)
@@ -136,25 +136,25 @@ async def test_no_snapshot_comes_after_the_end_of_its_subscription_was_confirmed
         await let_the_front_run()
         board.read_on()
         await board.receive("unsubscription_confirmed")
-        shop.commit(call("C2", line="L2"))
+        front.commit(call("C2", line="L2"))
         await board.receive("andon_event", subject="C2")
         assert "snapshot_begin" not in types(board)
 
 
 async def test_a_snapshot_is_never_overtaken_by_what_it_stands_for(tmp_path: Path) -> None:
     """An assignment that the snapshot knows to be over would come alive again."""
-    async with memory_front(tmp_path) as shop:
-        board = await shop.join(user="eva")
+    async with memory_front(tmp_path) as front:
+        board = await front.join(user="eva")
         await board.send(andon("L2"), snapshot=False)
         await board.receive("position")
-        gate = Gate(shop, "snapshot", after=False)
+        gate = Gate(front, "snapshot", after=False)
         await board.send("subscribe", id="jobs", subscription_type="job", target_id="J2")
         await gate.reached()
-        unoffered = shop.commit(assignment("J1", to="eva"), offer=False)
+        unoffered = front.commit(assignment("J1", to="eva"), offer=False)
         gate.open()
         await board.receive("snapshot_end", id="jobs")
-        shop.front.on_committed(unoffered)
-        shop.commit(call("C1", line="L2"))
+        front.core.on_committed(unoffered)
+        front.commit(call("C1", line="L2"))
         await board.receive("andon_event", subject="C1")
-        told = [each["type"] for each in board.frames if "offset" in each or each["type"] == "snapshot_begin"]
-        assert told == ["job_assigned", "snapshot_begin", "andon_event"]
+        frames = [frame["type"] for frame in board.frames if "offset" in frame or frame["type"] == "snapshot_begin"]
+        assert frames == ["job_assigned", "snapshot_begin", "andon_event"]

@@ -10,34 +10,34 @@ from tests.front.journal_gate import andon, let_the_front_run
 from tests.front.memory_front import call, memory_front, status
 
 
-async def test_what_waits_for_an_ended_subscription_is_dropped(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        board = await shop.join()
+async def test_events_waiting_for_an_ended_subscription_are_dropped(tmp_path: Path) -> None:
+    async with memory_front(tmp_path) as front:
+        board = await front.join()
         for line in ("L1", "L2"):
             await board.ask(andon(line), "subscription_confirmed", snapshot=False)
         await board.receive("position")
         board.stop_reading()
-        shop.commit(call("C1", line="L2"))
+        front.commit(call("C1", line="L2"))
         await let_the_front_run()
-        shop.commit(call("C2", line="L1"), call("C3", line="L2"))
+        front.commit(call("C2", line="L1"), call("C3", line="L2"))
         await board.send("unsubscribe", id="L1")
         await let_the_front_run()
-        shop.commit(call("C4", line="L1"), call("C5", line="L2"))
+        front.commit(call("C4", line="L1"), call("C5", line="L2"))
         board.read_on()
         await board.receive("andon_event", subject="C5")
         assert board.live_offsets == [1, 3, 5]
-        assert shop.front.statistics()["ledger"]["revoked"] == {"andon_event": 1}
+        assert front.core.statistics()["ledger"]["revoked"] == {"andon_event": 1}
 
 
 async def test_an_ending_does_not_wait_for_all_that_waits(tmp_path: Path) -> None:
-    async with memory_front(tmp_path, max_frame_bytes=1_024) as shop:
-        board = await shop.join()
+    async with memory_front(tmp_path, max_frame_bytes=1_024) as front:
+        board = await front.join()
         await board.send(andon("L1"), snapshot=False)
         await board.receive("subscription_confirmed")
         await board.receive("position")
         board.stop_reading()
         for number in range(50):
-            shop.commit(call(f"C{number}"))
+            front.commit(call(f"C{number}"))
         await board.send_text("x" * 2000)
         await let_the_front_run()
         board.read_on()
@@ -46,53 +46,53 @@ async def test_an_ending_does_not_wait_for_all_that_waits(tmp_path: Path) -> Non
 
 
 async def test_with_batching_a_state_waits_for_company_and_an_alarm_does_not(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        board = await shop.join()
+    async with memory_front(tmp_path) as front:
+        board = await front.join()
         await board.send("subscribe", subscription_type="line", snapshot=False)
         await board.send("options", batch=True, batch_ms=1_000)
         await board.receive("options")
         await board.receive("position")
-        shop.commit(status("L1"))
+        front.commit(status("L1"))
         await let_the_front_run()
-        shop.commit(status("L2"))
+        front.commit(status("L2"))
         await let_the_front_run()
         assert board.live_offsets == []
         loop = asyncio.get_running_loop()
         before = loop.time()
-        shop.commit(call())
+        front.commit(call())
         await board.receive("andon_event")
         assert loop.time() - before < 0.9
         assert board.live_offsets == [1, 2, 3]
         [array] = [text for text in board.texts if "andon_event" in text]
         assert "line_status_update" in array
-        shop.commit(status("L3"))
+        front.commit(status("L3"))
         await board.receive("line_status_update", offset=4)
 
 
-async def test_a_dashboard_that_falls_behind_what_the_journal_holds_is_told_to_come_back(
+async def test_a_dashboard_behind_the_retained_journal_is_asked_to_reconnect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(front_journal, "PAGES_BYTES", 0)
-    async with memory_front(tmp_path) as shop:
-        shop.commit(call("C1"), call("C2"), call("C3"))
-        held = shop.journal.events_after
-        monkeypatch.setattr(shop.journal, "events_after", lambda _offset, *, limit: held(1, limit=limit))
-        board = await shop.join()
-        since = {"main": {"epoch": shop.journal.epoch, "offset": 0}}
+    async with memory_front(tmp_path) as front:
+        front.commit(call("C1"), call("C2"), call("C3"))
+        held = front.journal.events_after
+        monkeypatch.setattr(front.journal, "events_after", lambda _offset, *, limit: held(1, limit=limit))
+        board = await front.join()
+        since = {"main": {"epoch": front.journal.epoch, "offset": 0}}
         await board.send("resume", subscriptions=[andon("L1")], since=since)
         assert (await board.closed())[0] == 4008
         assert board.live_offsets == []
 
 
-async def test_who_is_told_a_gap_gets_the_snapshot_next(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        board = await shop.join()
+async def test_a_gap_is_followed_by_the_snapshot(tmp_path: Path) -> None:
+    async with memory_front(tmp_path) as front:
+        board = await front.join()
         await board.send(andon("L1"), snapshot=False)
         await board.receive("subscription_confirmed")
         await board.receive("position")
         board.stop_reading()
         for number in range(5):
-            shop.commit(call(f"C{number}"))
+            front.commit(call(f"C{number}"))
             await let_the_front_run()
         await board.send("resume", subscriptions=[andon("L1")], since={"main": {"epoch": "other", "offset": 1}})
         await let_the_front_run()

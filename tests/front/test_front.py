@@ -6,12 +6,12 @@ from tests.front.memory_front import assignment, call, memory_front, status
 
 
 async def test_a_subscriber_gets_the_snapshot_then_what_is_committed_later(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        shop.commit(call("C1"), call("C2", line="L2"), status())
-        board = await shop.join()
+    async with memory_front(tmp_path) as front:
+        front.commit(call("C1"), call("C2", line="L2"), status())
+        board = await front.join()
         await board.send("subscribe", subscription_type="andon", target_id="L1")
         await board.receive("snapshot_end")
-        shop.commit(call("C3"), status(), call("C4", line="L2"))
+        front.commit(call("C3"), status(), call("C4", line="L2"))
         await board.receive("andon_event", subject="C3")
         assert board.types == [
             "auth_ok", "subscription_confirmed", "snapshot_begin", "andon_event", "snapshot_end", "andon_event",
@@ -21,49 +21,49 @@ async def test_a_subscriber_gets_the_snapshot_then_what_is_committed_later(tmp_p
 
 
 async def test_an_event_goes_as_journalled_and_once_however_many_subscriptions_match(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        board = await shop.join()
+    async with memory_front(tmp_path) as front:
+        board = await front.join()
         for kind in ("andon", "line"):
             body = {"subscription_type": kind, "target_id": "L1", "snapshot": False}
             await board.ask("subscribe", "subscription_confirmed", **body)
-        [entry] = shop.commit(call("C1"))
-        shop.commit(call("C2"))
+        [entry] = front.commit(call("C1"))
+        front.commit(call("C2"))
         await board.receive("andon_event", subject="C2")
         assert board.live_offsets == [1, 2]
         assert entry.events[0].body.decode() in board.texts
 
 
-async def test_what_is_committed_while_the_snapshot_is_read_comes_once(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        board = await shop.join()
+async def test_events_committed_while_the_snapshot_is_read_are_sent_once(tmp_path: Path) -> None:
+    async with memory_front(tmp_path) as front:
+        board = await front.join()
         for number in range(20):
             await board.send("subscribe", id=f"s{number}", subscription_type="andon", target_id="L1")
-            shop.commit(call(f"C{number}"))
+            front.commit(call(f"C{number}"))
             await board.receive("subscription_confirmed")
-            shop.commit(call(f"D{number}"))
+            front.commit(call(f"D{number}"))
         await board.receive("snapshot_end", id="s19")
-        shop.commit(call("last"))
+        front.commit(call("last"))
         await board.receive("andon_event", subject="last")
         assert len(board.live_offsets) == len(set(board.live_offsets))
         for number in range(20):
             begin = next(
-                at for at, each in enumerate(board.frames) if each.get("id") == f"s{number}" and "positions" in each
+                at for at, frame in enumerate(board.frames) if frame.get("id") == f"s{number}" and "positions" in frame
             )
             position = board.frames[begin]["positions"]["main"]["offset"]
-            later = [each["offset"] for each in board.frames[begin:] if "offset" in each]
+            later = [frame["offset"] for frame in board.frames[begin:] if "offset" in frame]
             assert set(range(position + 1, 42)) <= set(later)
 
 
 async def test_a_dashboard_gets_only_what_its_grants_cover(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        shop.commit(call("C1", line="L1"), call("C2", line="L2"))
-        board = await shop.join(user="otto", roles=["operator"], lines=["L2"])
+    async with memory_front(tmp_path) as front:
+        front.commit(call("C1", line="L1"), call("C2", line="L2"))
+        board = await front.join(user="otto", roles=["operator"], lines=["L2"])
         await board.send("subscribe", id="all", subscription_type="andon")
         confirmed = await board.receive("subscription_confirmed")
         assert confirmed["narrowed"] is True
         assert confirmed["effective"] == ["+/+/L2/+/andon/#"]
         await board.receive("snapshot_end")
-        shop.commit(call("C3", line="L1"), call("C4", line="L2"))
+        front.commit(call("C3", line="L1"), call("C4", line="L2"))
         await board.receive("andon_event", subject="C4")
         assert board.offsets == [2, 4]
         await board.send("subscribe", id="no", subscription_type="andon", target_id="L1")
@@ -73,47 +73,47 @@ async def test_a_dashboard_gets_only_what_its_grants_cover(tmp_path: Path) -> No
 
 
 async def test_an_assignment_reaches_its_assignee_without_a_subscription(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        eva = await shop.join(user="eva", roles=["operator"], lines=["L1"])
-        otto = await shop.join(user="otto", roles=["operator"], lines=["L1"])
-        shop.commit(assignment("J1", line="L2"), assignment("J2", line="L1"))
+    async with memory_front(tmp_path) as front:
+        eva = await front.join(user="eva", roles=["operator"], lines=["L1"])
+        otto = await front.join(user="otto", roles=["operator"], lines=["L1"])
+        front.commit(assignment("J1", line="L2"), assignment("J2", line="L1"))
         await eva.receive("job_assigned", subject="J2")
-        shop.commit(assignment("J3", to="otto"))
+        front.commit(assignment("J3", to="otto"))
         await otto.receive("job_assigned", subject="J3")
         assert eva.offsets == [2]
         assert otto.offsets == [3]
 
 
 async def test_unsubscribing_ends_delivery(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        board = await shop.join()
+    async with memory_front(tmp_path) as front:
+        board = await front.join()
         await board.send("subscribe", subscription_type="andon", target_id="L1")
         await board.send("subscribe", subscription_type="andon", target_id="L2")
         await board.until(lambda: board.types.count("snapshot_end") == 2)
-        shop.commit(call("C1", line="L1"), call("C2", line="L2"))
+        front.commit(call("C1", line="L1"), call("C2", line="L2"))
         await board.receive("andon_event", offset=2)
         await board.send("unsubscribe", subscription_type="andon", target_id="L1")
         ended = await board.receive("unsubscription_confirmed")
         assert ended["target_id"] == "L1"
-        shop.commit(call("C1", line="L1"), call("C2", line="L2"))
+        front.commit(call("C1", line="L1"), call("C2", line="L2"))
         await board.receive("andon_event", offset=4)
         assert board.live_offsets == [1, 2, 4]
 
 
 async def test_masks_narrow_beside_the_filter(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        board = await shop.join()
+    async with memory_front(tmp_path) as front:
+        board = await front.join()
         masks = {"event_types": ["line_status_update"]}
         await board.send("subscribe", subscription_type="line", target_id="L1", filters=masks)
         await board.receive("snapshot_end")
-        shop.commit(call(), status())
+        front.commit(call(), status())
         await board.receive("line_status_update")
         assert board.live_offsets == [2]
 
 
 async def test_batches_are_arrays_and_a_lossless_event_flushes_what_is_ahead_of_it(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        board = await shop.join()
+    async with memory_front(tmp_path) as front:
+        board = await front.join()
         await board.send("options", batch=True, batch_ms=1_000)
         options = await board.receive("options")
         assert (options["batch"], options["batch_ms"]) == (True, 1_000)
@@ -121,9 +121,9 @@ async def test_batches_are_arrays_and_a_lossless_event_flushes_what_is_ahead_of_
         await board.send("subscribe", subscription_type="line", target_id="all")
         await board.receive("snapshot_end")
         sent = len(board.texts)
-        shop.commit(status("L1"))
-        shop.commit(status("L2"))
-        shop.commit(call())
+        front.commit(status("L1"))
+        front.commit(status("L2"))
+        front.commit(call())
         await board.receive("andon_event")
         arrays = [text for text in board.texts[sent:] if "status" in text]
         assert len(arrays) == 1
@@ -132,40 +132,40 @@ async def test_batches_are_arrays_and_a_lossless_event_flushes_what_is_ahead_of_
 
 
 async def test_position_follows_a_flush_and_link_follows_authentication(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        shop.front.set_link_state(broker_connected=True, stream_live=True, last_seen=None)
-        board = await shop.join()
+    async with memory_front(tmp_path) as front:
+        front.core.set_link_state(broker_connected=True, stream_live=True, last_seen=None)
+        board = await front.join()
         link = await board.receive("link")
         assert link["broker"] is True
         assert link["streams"]["main"] == {"live": True, "last_seen": None, "offset": 0}
         await board.send("subscribe", subscription_type="andon")
         await board.receive("snapshot_end")
-        shop.commit(call())
-        position = await board.receive("position", streams={"main": {"epoch": shop.journal.epoch, "offset": 1}})
+        front.commit(call())
+        position = await board.receive("position", streams={"main": {"epoch": front.journal.epoch, "offset": 1}})
         assert board.frames.index(position) > board.frames.index(board.first("andon_event"))
-        shop.front.set_link_state(broker_connected=False, stream_live=True, last_seen=None)
+        front.core.set_link_state(broker_connected=False, stream_live=True, last_seen=None)
         gone = await board.receive("link", broker=False)
         assert gone["streams"]["main"]["live"] is False
 
 
-async def test_ready_tells_what_is_missing(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        assert shop.front.readiness() == (False, "no connection to the broker")
-        shop.front.set_link_state(broker_connected=True, stream_live=False, last_seen=None)
-        assert shop.front.readiness() == (False, "the pipeline is silent")
-        shop.front.set_link_state(broker_connected=True, stream_live=True, last_seen=None)
-        assert shop.front.readiness() == (True, "ready")
+async def test_readiness_names_the_missing_part(tmp_path: Path) -> None:
+    async with memory_front(tmp_path) as front:
+        assert front.core.readiness() == (False, "no connection to the broker")
+        front.core.set_link_state(broker_connected=True, stream_live=False, last_seen=None)
+        assert front.core.readiness() == (False, "the pipeline is silent")
+        front.core.set_link_state(broker_connected=True, stream_live=True, last_seen=None)
+        assert front.core.readiness() == (True, "ready")
 
 
 async def test_statistics_count_connections_and_subscriptions(tmp_path: Path) -> None:
-    async with memory_front(tmp_path) as shop:
-        board = await shop.join()
+    async with memory_front(tmp_path) as front:
+        board = await front.join()
         await board.send("subscribe", subscription_type="andon")
         await board.send("subscribe", mqtt_filter="S1/#")
         await board.until(lambda: board.types.count("snapshot_end") == 2)
-        shop.commit(call())
+        front.commit(call())
         await board.receive("andon_event")
-        numbers = shop.front.statistics()
+        numbers = front.core.statistics()
         assert (numbers["connections"], numbers["authenticated"], numbers["users"]) == (1, 1, 1)
         assert numbers["subscriptions"] == {"andon": 1, "filter": 1}
         assert numbers["ledger"]["matched"] == {"andon_event": 1}

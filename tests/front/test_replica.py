@@ -22,28 +22,28 @@ FORGED = 3_000
 TRICKLE = 100  # each heard before the next is said
 
 
-async def subscribed(here: MemoryFront) -> MemoryDashboard:
-    board = await here.join()
+async def subscribed(front: MemoryFront) -> MemoryDashboard:
+    board = await front.join()
     await board.send("subscribe", id="s", subscription_type="line")
     await board.receive("snapshot_end")
     return board
 
 
-async def test_what_is_hinted_at_is_delivered_in_order_and_once(tmp_path: Path) -> None:
-    async with memory_front(tmp_path, follows=True) as here:
-        board = await subscribed(here)
+async def test_events_announced_over_mqtt_are_delivered_in_order_and_once(tmp_path: Path) -> None:
+    async with memory_front(tmp_path, follows=True) as front:
+        board = await subscribed(front)
         for number in range(MANY // 10):
-            here.commit(*(call(f"C{number}.{each}") for each in range(10)))
+            front.commit(*(call(f"C{number}.{index}") for index in range(10)))
         await board.until(lambda: len(board.live_offsets) >= MANY)
         assert board.live_offsets == list(range(1, MANY + 1))
-        assert len(here.link.acknowledged) == MANY
-        assert here.metric("replica_reads") < MANY // 2, "hints that come together are one look"
+        assert len(front.link.acknowledged) == MANY
+        assert front.metric("replica_reads") < MANY // 2, "hints that come together are one look"
 
 
 async def test_without_any_hint_it_is_found_all_the_same(tmp_path: Path) -> None:
-    async with memory_front(tmp_path, follows=True) as here:
-        board = await subscribed(here)
-        here.commit(*(call(f"C{each}") for each in range(MANY)), offer=False)
+    async with memory_front(tmp_path, follows=True) as front:
+        board = await subscribed(front)
+        front.commit(*(call(f"C{number}") for number in range(MANY)), offer=False)
         await board.until(lambda: len(board.live_offsets) >= MANY)
         assert board.live_offsets == list(range(1, MANY + 1))
 
@@ -51,33 +51,33 @@ async def test_without_any_hint_it_is_found_all_the_same(tmp_path: Path) -> None
 @pytest.mark.parametrize("seed", range(5))
 async def test_forged_hints_change_nothing(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
-    async with memory_front(tmp_path, follows=True) as here:
-        board = await subscribed(here)
-        epoch = here.journal.epoch
+    async with memory_front(tmp_path, follows=True) as front:
+        board = await subscribed(front)
+        epoch = front.journal.epoch
         for _ in range(FORGED // 10):
             for _ in range(10):
-                here.link.deliver(*forged(chance, epoch))
+                front.link.deliver(*forged(chance, epoch))
             if chance.random() < 0.1:
-                here.commit(call(f"C{chance.random()}"), offer=chance.random() < 0.5)
+                front.commit(call(f"C{chance.random()}"), offer=chance.random() < 0.5)
             await asyncio.sleep(0)
-        end = here.journal.position().offset
-        await until(lambda: len(here.link.acknowledged) >= FORGED, what="heard")
+        end = front.journal.position().offset
+        await until(lambda: len(front.link.acknowledged) >= FORGED, what="heard")
         await board.until(lambda: len(board.live_offsets) >= end)
         assert board.live_offsets == list(range(1, end + 1))
         assert board.close_code is None
-        assert here.front.position == here.journal.position()
-        assert here.metric("replica_journal_switches") == 1, "that of its start"
+        assert front.core.position == front.journal.position()
+        assert front.metric("replica_journal_switches") == 1, "that of its start"
 
 
 async def test_a_stream_of_forged_hints_costs_few_reads(tmp_path: Path) -> None:
-    async with memory_front(tmp_path, follows=True) as here:
-        reads = here.metric("replica_reads")
+    async with memory_front(tmp_path, follows=True) as front:
+        reads = front.metric("replica_reads")
         for number in range(1, TRICKLE + 1):
-            body = {"stream": "main", "epoch": here.journal.epoch, "offset": number + 10**6}
-            here.link.deliver("event/S1/A1/L1/_/andon/andon_event/high/C1", json.dumps(body).encode())
-            await until(lambda number=number: len(here.link.acknowledged) >= number, what="heard")  # type: ignore[misc]
-        assert here.metric("replica_hints") == TRICKLE
-        assert here.metric("replica_reads") - reads < TRICKLE / 2
+            body = {"stream": "main", "epoch": front.journal.epoch, "offset": number + 10**6}
+            front.link.deliver("event/S1/A1/L1/_/andon/andon_event/high/C1", json.dumps(body).encode())
+            await until(lambda number=number: len(front.link.acknowledged) >= number, what="heard")  # type: ignore[misc]
+        assert front.metric("replica_hints") == TRICKLE
+        assert front.metric("replica_reads") - reads < TRICKLE / 2
 
 
 def forged(chance: random.Random, epoch: str) -> tuple[str, bytes]:
@@ -95,64 +95,64 @@ def forged(chance: random.Random, epoch: str) -> tuple[str, bytes]:
     return topic, payload
 
 
-async def test_a_new_epoch_sends_dashboards_away_and_they_resume_as_not_recovered(tmp_path: Path) -> None:
-    async with memory_front(tmp_path, follows=True) as here:
-        board = await subscribed(here)
-        here.commit(call("C1"))
-        told = await board.receive("position")
-        here.journal.commit(Batch(entries=[], retired_keys=()))
+async def test_a_new_epoch_disconnects_dashboards_and_they_resume_as_not_recovered(tmp_path: Path) -> None:
+    async with memory_front(tmp_path, follows=True) as front:
+        board = await subscribed(front)
+        front.commit(call("C1"))
+        frames = await board.receive("position")
+        front.journal.commit(Batch(entries=[], retired_keys=()))
         code, reason = await board.closed()
         assert code == 1012
         assert json.loads(reason)["retry_after"] >= 0
-        await until(lambda: here.front.position == here.journal.position(), what="turned")
-        again = await here.join()
+        await until(lambda: front.core.position == front.journal.position(), what="turned")
+        again = await front.join()
         body = {"id": "s", "subscription_type": "line"}
-        await again.send("resume", subscriptions=[body], since=told["streams"])
+        await again.send("resume", subscriptions=[body], since=frames["streams"])
         resumed = await again.receive("resumed")
         assert resumed["streams"]["main"] == {"recovered": False}
         await again.receive("snapshot_end")
-        here.commit(call("C2"))
+        front.commit(call("C2"))
         await again.until(lambda: again.live_offsets == [2])
 
 
 async def test_a_journal_put_in_its_place_is_followed(tmp_path: Path) -> None:
-    async with memory_front(tmp_path, follows=True) as here:
-        board = await subscribed(here)
-        here.link.deliver_status(here.journal.epoch)
+    async with memory_front(tmp_path, follows=True) as front:
+        board = await subscribed(front)
+        front.link.deliver_status(front.journal.epoch)
         await until(lambda: board.last("link")["streams"]["main"]["live"], what="live")
-        here.commit(call("C1"), call("C2"))
+        front.commit(call("C1"), call("C2"))
         await board.until(lambda: len(board.live_offsets) == 2)
-        here.journal.close()
+        front.journal.close()
         put_aside(tmp_path)
         await until(
-            lambda: not here.front.readiness()[0] and "no such file" in here.front.readiness()[1].lower(), what="told"
+            lambda: not front.core.readiness()[0] and "no such file" in front.core.readiness()[1].lower(), what="told"
         )
         await until(lambda: not board.last("link")["streams"]["main"]["live"], what="told")
         assert board.close_code is None
-        here.journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
+        front.journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
         assert (await board.closed())[0] == 1012
-        again = await subscribed(here)
-        here.commit(call("C3"))
+        again = await subscribed(front)
+        front.commit(call("C3"))
         await again.until(lambda: again.live_offsets == [1])
 
 
 async def test_backup_is_restored_while_the_front_runs(tmp_path: Path) -> None:
-    async with memory_front(tmp_path, follows=True) as here:
-        board = await subscribed(here)
+    async with memory_front(tmp_path, follows=True) as front:
+        board = await subscribed(front)
         backup = tmp_path / "backup.db"
-        here.commit(call("C1"), call("C2"))
+        front.commit(call("C1"), call("C2"))
         assert (await journal_command(tmp_path, "backup", backup)).returncode == 0
-        here.commit(call("C3"))
+        front.commit(call("C3"))
         await board.until(lambda: board.live_offsets == [1, 2, 3])
-        here.journal.close()
+        front.journal.close()
         async with asyncio.timeout(20):  # a front that looks at the journal at this moment is in the way
             while (await journal_command(tmp_path, "restore", backup, "--replace")).returncode != 0:
                 assert board.close_code is None
         assert (await board.closed())[0] == 1012
-        here.journal = SqliteJournal.open(here.journal.path, stream="main")
-        again = await subscribed(here)
+        front.journal = SqliteJournal.open(front.journal.path, stream="main")
+        again = await subscribed(front)
         assert again.offsets == [1, 2]
-        here.commit(call("C4"))
+        front.commit(call("C4"))
         await again.until(lambda: again.live_offsets == [3])
 
 
@@ -165,76 +165,76 @@ async def journal_command(folder: Path, name: str, *more: str | Path) -> subproc
 
 
 async def test_dashboard_of_a_front_that_was_ahead_is_recovered_all_the_same(tmp_path: Path) -> None:
-    async with memory_front(tmp_path, follows=True) as here:
-        board = await subscribed(here)
-        here.commit(call("C1"))
-        told = (await board.receive("position"))["streams"]
-        here.commit(call("C2"), call("C3"), offer=False)  # another front has them; this one will poll
-        told["main"]["offset"] = 2
+    async with memory_front(tmp_path, follows=True) as front:
+        board = await subscribed(front)
+        front.commit(call("C1"))
+        frames = (await board.receive("position"))["streams"]
+        front.commit(call("C2"), call("C3"), offer=False)  # another front has them; this one will poll
+        frames["main"]["offset"] = 2
         body = {"id": "s", "subscription_type": "line"}
-        roaming = await here.join()
-        await roaming.send("resume", subscriptions=[body], since=told)
+        roaming = await front.join()
+        await roaming.send("resume", subscriptions=[body], since=frames)
         assert (await roaming.receive("resumed"))["streams"]["main"] == {"recovered": True}
         await roaming.until(lambda: roaming.live_offsets == [3])
-        told["main"]["offset"] = 10**9
-        forging = await here.join()
-        await forging.send("resume", subscriptions=[body], since=told)
+        frames["main"]["offset"] = 10**9
+        forging = await front.join()
+        await forging.send("resume", subscriptions=[body], since=frames)
         assert (await forging.receive("resumed"))["streams"]["main"] == {"recovered": False}
 
 
 def put_aside(folder: Path) -> None:
     (folder / "aside").mkdir()
-    for each in folder.glob("journal.db*"):
-        each.rename(folder / "aside" / each.name)
+    for path in folder.glob("journal.db*"):
+        path.rename(folder / "aside" / path.name)
 
 
-async def test_it_is_live_while_its_pipeline_says_so_and_can_be_read(tmp_path: Path) -> None:
-    async with memory_front(tmp_path, follows=True) as here:
-        epoch = here.journal.epoch
-        board = await subscribed(here)
-        await until(lambda: here.front.readiness() == (False, "the pipeline is silent"), what="nothing heard")
-        here.link.deliver_status(epoch, retained=True)
-        here.link.deliver_status(epoch)
+async def test_a_front_is_live_while_its_pipeline_is_live_and_readable(tmp_path: Path) -> None:
+    async with memory_front(tmp_path, follows=True) as front:
+        epoch = front.journal.epoch
+        board = await subscribed(front)
+        await until(lambda: front.core.readiness() == (False, "the pipeline is silent"), what="nothing heard")
+        front.link.deliver_status(epoch, retained=True)
+        front.link.deliver_status(epoch)
         await board.receive("link", broker=True, streams__main__live=True)
-        assert here.front.readiness() == (True, "ready")
-        here.link.deliver_status(epoch, ready=False)
-        await until(lambda: here.front.readiness() == (False, "the pipeline is not ready"), what="not ready")
-        here.link.deliver_status(epoch)
-        await until(lambda: here.front.readiness()[0], what="live")
-        await until(lambda: here.front.readiness() == (False, "the pipeline is silent"), what="silent")
+        assert front.core.readiness() == (True, "ready")
+        front.link.deliver_status(epoch, ready=False)
+        await until(lambda: front.core.readiness() == (False, "the pipeline is not ready"), what="not ready")
+        front.link.deliver_status(epoch)
+        await until(lambda: front.core.readiness()[0], what="live")
+        await until(lambda: front.core.readiness() == (False, "the pipeline is silent"), what="silent")
 
 
 async def test_a_copy_of_the_journal_that_never_grows_is_not_live(tmp_path: Path) -> None:
-    async with memory_front(tmp_path, follows=True) as here:
-        board = await subscribed(here)
-        here.link.deliver_status(here.journal.epoch, offset=0)
-        await until(lambda: here.front.readiness()[0], what="live")
+    async with memory_front(tmp_path, follows=True) as front:
+        board = await subscribed(front)
+        front.link.deliver_status(front.journal.epoch, offset=0)
+        await until(lambda: front.core.readiness()[0], what="live")
 
         def stands_still() -> bool:
-            here.link.deliver_status(here.journal.epoch, offset=1)
-            return here.front.readiness() == (
+            front.link.deliver_status(front.journal.epoch, offset=1)
+            return front.core.readiness() == (
                 False,
                 "published events are missing in the journal that this front reads",
             )
 
         await until(stands_still, what="told")
         await until(lambda: not board.last("link")["streams"]["main"]["live"], what="its dashboards too")
-        here.commit(call("C1"), offer=False)
-        await until(lambda: here.front.readiness()[0], what="live again, once it is there")
+        front.commit(call("C1"), offer=False)
+        await until(lambda: front.core.readiness()[0], what="live again, once it is there")
 
 
 async def test_a_result_comes_from_the_journal_after_its_events(tmp_path: Path) -> None:
-    async with memory_front(tmp_path, follows=True) as here:
-        board = await subscribed(here)
+    async with memory_front(tmp_path, follows=True) as front:
+        board = await subscribed(front)
 
         def record(command_id: str, outcome: str) -> CommandRecord:
             return CommandRecord(user="eva", command_id=command_id, outcome=outcome, reason=None, event_ids=(), at=NOON)
 
         def answer(_: str, body: dict[str, object]) -> CommandRecord | None:
-            here.commit(call("C1"), command=record(str(body["id"]), "applied"), offer=False)
+            front.commit(call("C1"), command=record(str(body["id"]), "applied"), offer=False)
             return None
 
-        here.answer = answer
+        front.answer = answer
         command = {"type": "command", "id": "c1", "action": "andon.raise", "line_id": "L1", "equipment_code": "E1"}
         await board.send(command, andon_type="quality")
         assert (await board.receive("command_result"))["outcome"] == "applied"

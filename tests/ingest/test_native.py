@@ -12,59 +12,15 @@ from bridge.domain.line.equipment.status import STATUS_OF_WORD
 from bridge.domain.report_fields import STATE_WORDS
 from bridge.domain.reports import (
     BODY_OF,
-    COMMAND_KINDS,
     AndonReport,
     CountsReport,
     DeathReport,
-    Disposition,
-    Effect,
     MeasurementReport,
     Report,
     StateReport,
 )
-from bridge.ingest import native
 from bridge.ingest.native import decode
-
-HERE = "plant1/packing/L1/BAGGER-1"
-USER = {"id": "anna", "name": "Anna", "roles": ["operator"]}
-MINIMAL: dict[str, dict[str, Any]] = {
-    "state": {"state": "running"},
-    "counts": {"total": 1},
-    "measurement": {"parameter": "weight", "value": 1, "unit": "g"},
-    "inspection": {"inspected": 10, "defects": 0},
-    "andon": {"action": "raise", "andon_type": "material"},
-    "job": {"action": "start", "job_id": "J1"},
-    "changeover": {"action": "start", "to_product": "P2"},
-    "downtime": {"action": "confirm", "downtime_id": "L1.down.1"},
-    "quality": {"action": "clear", "alert_id": "L1.alert.1"},
-    "birth": {},
-    "death": {},
-}
-
-
-def decoded(topic: str, payload: object) -> Report | Disposition:
-    raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    return decode(topic, raw, received_at=1_000, cause="input:7", retained=False)
-
-
-def report(kind: str, payload: object) -> Report:
-    result = decoded(f"report/{HERE}/{kind}", payload)
-    assert isinstance(result, Report), result
-    return result
-
-
-def command(kind: str, **payload: Any) -> Report | Disposition:
-    return decoded(f"command/{HERE}/{kind}", {"id": "c1", "user": USER, **payload})
-
-
-def reason(result: Report | Disposition) -> str | None:
-    assert isinstance(result, Disposition), result
-    assert result.effect is Effect.QUARANTINED
-    return result.reason
-
-
-def why(kind: str, payload: object) -> str | None:
-    return reason(decoded(f"report/{HERE}/{kind}", payload))
+from tests.ingest.native_payloads import HERE, MINIMAL, decoded, reason, report, why
 
 
 def test_every_kind_has_a_minimal_payload_here() -> None:
@@ -80,7 +36,7 @@ def test_each_kind_is_decoded_from_its_least_payload(kind: str) -> None:
     )
 
 
-def test_a_report_carries_all_that_it_said() -> None:
+def test_a_report_carries_every_field() -> None:
     result = report("counts", {"total": 65_530, "good": 65_000, "modulus": 65_536, "ts": 1.5e9, "boot_id": 3, "seq": 9})
     assert result.body == CountsReport(total=65_530, good=65_000, modulus=65_536, ts=1.5e9, boot_id=3, seq=9)
 
@@ -274,11 +230,11 @@ def test_a_counter_is_its_number_however_it_is_spelled(spelled: str) -> None:
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "Running", "running   "])
-def test_a_state_word_is_known_in_any_case_and_padded(state: str) -> None:
+def test_a_state_name_is_known_in_any_case_and_padded(state: str) -> None:
     assert report("state", {"state": state}).body == StateReport(state=state)
 
 
-def test_the_state_words_and_packml_names_are_those_of_the_core() -> None:
+def test_the_state_names_and_packml_names_are_those_of_the_core() -> None:
     assert set(STATE_WORDS) == STATUS_OF_WORD.keys()
     for name in STATE_MEANING:
         assert isinstance(report("state", {"packml": {"dialect": "tmc", "state": name.upper()}}).body, StateReport)
@@ -293,89 +249,6 @@ def test_unknown_fields_are_ignored_and_counted() -> None:
     result = report("state", {"packml": {"dialect": "tr88", "state": 6, "rung": 1}, "colour": "red", "x": {"y": 1}})
     assert result.unknown_fields == 3
     assert report("state", {"state": "running", "line": "L1", "id": 1, "user": {}, "y": None}).unknown_fields == 2
-
-
-@pytest.mark.parametrize(
-    ("field", "true_claim"),
-    [
-        ("site", "plant1"), ("site_id", "plant1"),
-        ("area", "packing"), ("area_id", "packing"),
-        ("line", "L1"), ("line_id", "L1"),
-        ("equipment", "BAGGER-1"), ("equipment_id", "BAGGER-1"), ("equipment_code", "BAGGER-1"),
-        ("device", "BAGGER-1"), ("device_id", "BAGGER-1"), ("station", "BAGGER-1"), ("station_id", "BAGGER-1"),
-    ],
-)  # fmt: skip
-def test_a_payload_may_agree_with_its_topic_and_not_contradict_it(field: str, true_claim: str) -> None:
-    assert report("state", {"state": "running", field: true_claim}).unknown_fields == 0
-    assert report("state", {"state": "running", field: None}).unknown_fields == 0
-    assert report("state", {"state": "running", field: ""}).unknown_fields == 0
-    wrong: list[Any] = ["L2", true_claim.swapcase(), 0, 1, True, [true_claim], [], {}]
-    for claim in wrong:
-        assert why("state", {"state": "running", field: claim}) == "identity_mismatch"
-
-
-def test_a_line_level_topic_speaks_for_no_equipment() -> None:
-    payload = {"state": "running", "equipment_code": "BAGGER-1"}
-    assert reason(decoded("report/plant1/packing/L1/_/state", payload)) == "identity_mismatch"
-
-
-def test_no_claim_is_also_a_field_of_a_kind() -> None:
-    fields = {field for body in BODY_OF.values() for field in body.__struct_fields__}
-    assert not fields & native.IDENTITY_FIELDS.keys()
-
-
-def test_an_operator_in_a_report_stays_a_claim() -> None:
-    result = report("andon", {**MINIMAL["andon"], "operator": "anna", "user": USER, "id": "c1"})
-    assert result.actor is None
-    assert result.command_id is None
-    assert result.body.operator == "anna"
-
-
-@pytest.mark.parametrize("kind", COMMAND_KINDS)
-def test_a_command_has_its_actor_and_its_id(kind: str) -> None:
-    result = command(kind, **MINIMAL[kind])
-    assert isinstance(result, Report)
-    assert result.actor is not None
-    assert (result.actor.id, result.actor.name, result.actor.roles) == ("anna", "Anna", ("operator",))
-    assert result.command_id == "c1"
-    assert result.unknown_fields == 0
-
-
-@pytest.mark.parametrize("kind", sorted(BODY_OF.keys() - set(COMMAND_KINDS)))
-def test_what_only_a_device_can_know_is_no_command(kind: str) -> None:
-    assert reason(command(kind, **MINIMAL[kind])) == "report_only"
-
-
-def test_a_user_escalates_and_a_wire_has_a_level() -> None:
-    assert isinstance(command("andon", action="escalate", call_id="L1.call.1"), Report)
-    assert reason(command("andon", input=True, andon_type="stop")) == "report_only:input"
-
-
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({"id": None}, "missing_field:id"),
-        ({"id": ""}, "out_of_range:id"),
-        ({"id": "x" * 65}, "out_of_range:id"),
-        ({"id": "c1\n"}, "control_character"),
-        ({"user": None}, "missing_field:user"),
-        ({"user": {"id": "anna", "roles": None}}, "missing_field:user.roles"),
-        ({"user": "anna"}, "wrong_type:user"),
-        ({"user": {"roles": []}}, "missing_field:user.id"),
-        ({"user": {"id": "anna"}}, "missing_field:user.roles"),
-        ({"user": {"id": "anna", "roles": "admin"}}, "wrong_type:user.roles"),
-        ({"user": {"id": "anna", "roles": [1]}}, "wrong_type:user.roles"),
-        ({"user": {"id": "anna", "roles": ["r"] * 51}}, "out_of_range:user.roles"),
-        ({"user": {"id": "anna\r\nadmin", "roles": []}}, "control_character"),
-    ],
-)
-def test_a_command_of_nobody_is_quarantined(change: dict[str, Any], expected: str) -> None:
-    assert reason(command("andon", **{**MINIMAL["andon"], **change})) == expected
-
-
-def test_a_command_without_id_or_user_is_quarantined() -> None:
-    assert reason(decoded(f"command/{HERE}/andon", MINIMAL["andon"])) == "missing_field:id"
-    assert reason(decoded(f"command/{HERE}/andon", {**MINIMAL["andon"], "id": "c1"})) == "missing_field:user"
 
 
 def test_the_size_limit_can_be_set() -> None:

@@ -1,4 +1,4 @@
-"""The link to the broker: how it connects, heals, and tells how it is. Against real brokers."""
+"""The link to real brokers: it connects, heals, and reports its status."""
 
 import asyncio
 import contextlib
@@ -85,9 +85,9 @@ def test_it_works_on_uvloop(mosquitto: RunningBroker) -> None:
     async def scenario() -> None:
         async with linked(durable(mosquitto)) as link:
             await link.publish_many([Publication(f"a/{n}", b"%d" % n) for n in range(500)])
-            got = await receive(link, 500)
-            assert [each.payload for each in got] == [b"%d" % n for n in range(500)]
-            assert link.acknowledge(got) == 500
+            messages = await receive(link, 500)
+            assert [message.payload for message in messages] == [b"%d" % n for n in range(500)]
+            assert link.acknowledge(messages) == 500
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(scenario())
@@ -151,7 +151,7 @@ async def test_a_refused_user_is_a_reason_and_no_question_of_protocol(guarded: R
         assert status.reason == "Not authorized"
 
 
-async def test_the_will_speaks_for_a_link_that_vanishes(mosquitto: RunningBroker) -> None:
+async def test_the_will_is_published_for_a_link_that_vanishes(mosquitto: RunningBroker) -> None:
     settings = client_settings(mosquitto)
     will = Publication("a/status", b"offline", retain=True)
     async with linked(durable(mosquitto, "watcher")) as watcher:
@@ -161,7 +161,7 @@ async def test_the_will_speaks_for_a_link_that_vanishes(mosquitto: RunningBroker
         assert (message.topic, message.payload) == ("a/status", b"offline")
 
 
-async def test_a_link_that_is_stopped_says_goodbye_and_the_will_stays_unsaid(mosquitto: RunningBroker) -> None:
+async def test_a_stopped_link_disconnects_cleanly_without_its_will(mosquitto: RunningBroker) -> None:
     link = BrokerLink(
         client_settings(mosquitto),
         client_id="leaving",
@@ -174,7 +174,7 @@ async def test_a_link_that_is_stopped_says_goodbye_and_the_will_stays_unsaid(mos
             pass
         await watcher.publish("a/end", b"end")
         messages = await receive(watcher, 2)
-    assert [each.payload for each in messages] == [b"stopped", b"end"]
+    assert [message.payload for message in messages] == [b"stopped", b"end"]
     assert link.status.reason == "stopped"
 
 

@@ -1,4 +1,4 @@
-"""The link against a broker that refuses, babbles, says nothing or floods: scripted, over a real socket."""
+"""The link against a scripted broker that refuses, sends garbage, stays silent or floods, over a real socket."""
 
 import asyncio
 import contextlib
@@ -45,10 +45,10 @@ class Peer:
 
     async def expect(self, kind: int) -> bytes:
         while True:
-            got, body = await self.packet()
-            if got == kind:
+            messages, body = await self.packet()
+            if messages == kind:
                 return body
-            if got == PINGREQ:
+            if messages == PINGREQ:
                 self.writer.write(PINGRESP)
 
     async def admit(self, code: int = 1) -> None:
@@ -148,7 +148,7 @@ async def test_a_topic_that_is_not_utf_8_arrives_as_one_that_no_rule_admits() ->
         assert message.topic == "a/\ufffd"
 
 
-async def test_a_broker_that_says_the_session_was_taken_over_is_believed() -> None:
+async def test_the_reason_of_a_session_takeover_is_reported() -> None:
     async def oust(peer: Peer) -> None:
         await peer.admit()
         peer.writer.write(bytes.fromhex("e0 02 8e 00"))
@@ -175,8 +175,8 @@ async def test_a_full_queue_leaves_the_socket_unread_and_the_link_alive() -> Non
         await until(lambda: pings == 3, what="three unanswered pings")  # by two, the link would have been given up
         assert link.queued == 10
         assert link.status.connected
-        got = await receive(link, sent)
-        assert [each.payload for each in got] == [b"%d" % number for number in range(sent)]
+        messages = await receive(link, sent)
+        assert [message.payload for message in messages] == [b"%d" % number for number in range(sent)]
         assert link.status.generation == 1
 
 
@@ -227,7 +227,7 @@ async def test_the_brokers_receive_maximum_bounds_what_is_unconfirmed() -> None:
     assert most == 5
 
 
-async def test_a_broker_that_hangs_up_with_publications_unanswered_is_told_to_all_publishers() -> None:
+async def test_all_publishers_fail_when_the_broker_disconnects() -> None:
     async def hang_up(peer: Peer) -> None:
         await peer.admit()
         await peer.expect(PUBLISH)
@@ -235,4 +235,4 @@ async def test_a_broker_that_hangs_up_with_publications_unanswered_is_told_to_al
     async with scripted(hang_up) as link, linked(link):
         publishing = [asyncio.create_task(link.publish("a/b", b"")) for _ in range(300)]
         outcomes = await asyncio.gather(*publishing, return_exceptions=True)
-        assert {type(each) for each in outcomes} == {BrokerUnavailable}
+        assert {type(outcome) for outcome in outcomes} == {BrokerUnavailable}

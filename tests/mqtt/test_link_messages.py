@@ -61,23 +61,23 @@ def payloads(count: int) -> list[bytes]:
 async def test_a_durable_session_sends_the_unacknowledged_again(mosquitto: RunningBroker) -> None:
     async with linked(consumer(mosquitto)) as first:
         await first.publish_many(numbered(5))
-        got = await receive(first, 5)
-        assert not any(each.redelivered for each in got)
-        assert first.acknowledge(got[:2]) == 2
+        messages = await receive(first, 5)
+        assert not any(message.redelivered for message in messages)
+        assert first.acknowledge(messages[:2]) == 2
     async with linked(consumer(mosquitto)) as second:
         assert second.status.session_present
         again = await receive(second, 3)
-        assert [each.payload for each in again] == [b"2", b"3", b"4"]
-        assert all(each.redelivered for each in again)
+        assert [message.payload for message in again] == [b"2", b"3", b"4"]
+        assert all(message.redelivered for message in again)
 
 
-async def test_what_comes_while_away_waits_in_the_session(mosquitto: RunningBroker) -> None:
+async def test_messages_wait_in_the_session_while_the_client_is_offline(mosquitto: RunningBroker) -> None:
     async with linked(consumer(mosquitto)):
         pass
     async with linked(producer(mosquitto)) as sender:
         await sender.publish_many(numbered(200))
     async with linked(consumer(mosquitto)) as back:
-        assert [each.payload for each in await receive(back, 200)] == payloads(200)
+        assert [message.payload for message in await receive(back, 200)] == payloads(200)
 
 
 async def test_acknowledgements_go_out_in_the_order_of_arrival(mosquitto: RunningBroker) -> None:
@@ -99,11 +99,11 @@ async def test_a_receipt_of_an_earlier_connection_is_void(mosquitto: RunningBrok
         await until(lambda: link.status.connected and link.status.generation > old[0].pending_ack.generation)
         again = await receive(link, 2)
         assert link.acknowledge(old) == 0
-        assert [(each.payload, each.redelivered) for each in again] == [(b"0", True), (b"1", True)]
+        assert [(message.payload, message.redelivered) for message in again] == [(b"0", True), (b"1", True)]
         assert link.acknowledge(again) == 2
 
 
-async def test_what_waits_is_not_doubled_when_the_session_goes_on(mosquitto: RunningBroker) -> None:
+async def test_waiting_publications_are_not_doubled_when_the_session_continues(mosquitto: RunningBroker) -> None:
     async with linked(consumer(mosquitto)) as link:
         await link.publish_many(numbered(4))
         await until(lambda: link.queued == 4, what="arrived")
@@ -112,12 +112,12 @@ async def test_what_waits_is_not_doubled_when_the_session_goes_on(mosquitto: Run
             pass
         await until(lambda: link.status.connected and link.status.generation > generation, what="reconnected")
         await link.publish("a/end", b"end")
-        got = await receive(link, 5)
-        assert [each.payload for each in got] == [*payloads(4), b"end"]
-        assert link.acknowledge(got) == 5, "each has the receipt of the copy that came again"
+        messages = await receive(link, 5)
+        assert [message.payload for message in messages] == [*payloads(4), b"end"]
+        assert link.acknowledge(messages) == 5, "each has the receipt of the copy that came again"
 
 
-async def test_what_waits_is_kept_when_the_broker_forgot_the_session(mosquitto: RunningBroker) -> None:
+async def test_waiting_publications_are_kept_when_the_broker_forgot_the_session(mosquitto: RunningBroker) -> None:
     async with linked(consumer(mosquitto)) as link:
         await link.publish_many(numbered(4))
         await until(lambda: link.queued == 4, what="arrived")
@@ -125,10 +125,10 @@ async def test_what_waits_is_kept_when_the_broker_forgot_the_session(mosquitto: 
         mosquitto.start()
         await until(lambda: link.status.connected and link.status.generation > 1, what="reconnected")
         assert not link.status.session_present
-        assert [each.payload for each in await receive(link, 4)] == payloads(4)
+        assert [message.payload for message in await receive(link, 4)] == payloads(4)
 
 
-async def test_what_waits_is_kept_when_the_broker_kept_the_session_and_forgot_the_message(
+async def test_waiting_publications_are_kept_when_the_broker_forgot_only_the_message(
     mosquitto: RunningBroker,
 ) -> None:
     async with linked(consumer(mosquitto)) as link:
@@ -143,10 +143,10 @@ async def test_what_waits_is_kept_when_the_broker_kept_the_session_and_forgot_th
         await until(lambda: link.status.connected and link.status.generation > generation, what="reconnected")
         assert link.status.session_present
         await link.publish("a/end", b"end")
-        assert [each.payload for each in await receive(link, 5)] == [*payloads(4), b"end"]
+        assert [message.payload for message in await receive(link, 5)] == [*payloads(4), b"end"]
 
 
-async def test_what_waits_behind_a_full_queue_does_not_hold_the_next_connection_up(mosquitto: RunningBroker) -> None:
+async def test_messages_behind_a_full_queue_do_not_delay_the_next_connection(mosquitto: RunningBroker) -> None:
     bound = 4
     async with linked(consumer(mosquitto, queue_bound=bound)) as link, linked(producer(mosquitto)) as sender:
         await sender.publish_many(numbered(bound))
@@ -155,24 +155,24 @@ async def test_what_waits_behind_a_full_queue_does_not_hold_the_next_connection_
         mosquitto.stop()
         mosquitto.start()
         await until(lambda: link.status.connected and link.status.generation > generation, what="reconnected")
-        assert [each.payload for each in await receive(link, bound)] == payloads(bound)
+        assert [message.payload for message in await receive(link, bound)] == payloads(bound)
 
 
 async def test_a_full_queue_holds_the_broker_back_and_loses_nothing(mosquitto: RunningBroker) -> None:
     bound, count = 50, 5 * 50
     async with linked(consumer(mosquitto, queue_bound=bound)) as link, linked(producer(mosquitto)) as sender:
         await sender.publish_many(numbered(count))
-        got: list[Message] = []
-        while len(got) < count:
+        messages: list[Message] = []
+        while len(messages) < count:
             assert link.queued <= bound
-            got += await receive(link, 1)
-            link.acknowledge(got[-1:])
+            messages += await receive(link, 1)
+            link.acknowledge(messages[-1:])
             await asyncio.sleep(0)
-        assert [each.payload for each in got] == payloads(count)
-        assert not any(each.redelivered for each in got)
+        assert [message.payload for message in messages] == payloads(count)
+        assert not any(message.redelivered for message in messages)
 
 
-async def test_a_retained_message_and_qos_0_are_told_apart(mosquitto: RunningBroker) -> None:
+async def test_a_retained_message_and_qos_0_are_distinguished(mosquitto: RunningBroker) -> None:
     async with linked(producer(mosquitto)) as sender:
         await sender.publish("a/kept", b"old", retain=True)
     async with linked(consumer(mosquitto)) as link:
@@ -186,8 +186,8 @@ async def test_a_retained_message_and_qos_0_are_told_apart(mosquitto: RunningBro
 
 async def test_many_publishers_share_a_connection(mosquitto: RunningBroker) -> None:
     async with linked(consumer(mosquitto)) as link:
-        await asyncio.gather(*(link.publish(each.topic, each.payload) for each in numbered(1000)))
-        assert [each.payload for each in await receive(link, 1000)] == payloads(1000)
+        await asyncio.gather(*(link.publish(message.topic, message.payload) for message in numbered(1000)))
+        assert [message.payload for message in await receive(link, 1000)] == payloads(1000)
 
 
 @pytest.fixture
@@ -216,8 +216,8 @@ async def test_a_refused_one_among_many_does_not_hold_the_others(guarded: Runnin
                 Publication("b/d", b""),
             ]
         )
-        assert [each.topic for each in refused] == ["b/c", "a/large", "b/d"]
-        assert [each.payload for each in await receive(link, 2)] == [b"1", b"2"]
+        assert [message.topic for message in refused] == ["b/c", "a/large", "b/d"]
+        assert [message.payload for message in await receive(link, 2)] == [b"1", b"2"]
 
 
 async def test_a_publication_over_the_brokers_limit_is_refused_and_the_link_stays(guarded: RunningBroker) -> None:
@@ -246,7 +246,7 @@ async def test_a_publication_that_failed_is_not_sent_later(mosquitto: RunningBro
             assert first.payload == b"marker"
 
 
-async def test_what_is_published_together_waits_for_no_timer_of_tcp(tmp_path: Path, mosquitto: RunningBroker) -> None:
+async def test_small_publications_do_not_wait_for_nagle(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """By itself Mosquitto holds small packets back until the kernel acknowledges those before them: 40 ms later."""
     folder = tmp_path / "prompt"
     folder.mkdir()

@@ -15,20 +15,20 @@ ROOT = "floor/v1"
 READS = ("report/#", "command/#")
 
 
-def told(findings: list[ProbeResult], ok: bool) -> list[str]:  # noqa: FBT001 - a filter of the two halves
+def texts(findings: list[ProbeResult], ok: bool) -> list[str]:  # noqa: FBT001 - a filter of the two halves
     return [finding.text for finding in findings if finding.ok is ok]
 
 
 async def test_an_open_broker_passes_and_is_called_open(mosquitto: RunningBroker) -> None:
     findings = await probe_broker(client_settings(mosquitto), root=ROOT, reads=READS)
-    assert told(findings, False) == []
+    assert texts(findings, False) == []
     assert "MQTT 5, no TLS, without a user name" in findings[0].text
-    assert any("one user" in text for text in told(findings, True))
+    assert any("one user" in text for text in texts(findings, True))
 
 
-async def test_the_protocol_found_is_told(nats: RunningBroker) -> None:
+async def test_the_probe_reports_the_protocol(nats: RunningBroker) -> None:
     findings = await probe_broker(client_settings(nats), root=ROOT, reads=READS)
-    assert told(findings, False) == []
+    assert texts(findings, False) == []
     assert "MQTT 3.1.1" in findings[0].text
 
 
@@ -60,7 +60,7 @@ def two_users(shipped: ShippedMosquitto, *, protocol: str = "auto") -> BrokerSet
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 async def test_the_shipped_rules_pass_every_question(shipped: ShippedMosquitto, protocol: str) -> None:
     findings = await probe_broker(two_users(shipped, protocol=protocol), root=ROOT, reads=READS)
-    assert told(findings, False) == []
+    assert texts(findings, False) == []
     assert len(findings) == 10
     assert f"MQTT {protocol}, TLS, as bridge" in findings[0].text
 
@@ -69,7 +69,7 @@ async def test_another_root_than_the_rules_know_is_found_out(
     shipped: ShippedMosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.mqtt.probe.DELIVERY_SECONDS", 0.5)
-    failed = told(await probe_broker(two_users(shipped, protocol="3.1.1"), root="other", reads=READS), False)
+    failed = texts(await probe_broker(two_users(shipped, protocol="3.1.1"), root="other", reads=READS), False)
     assert any("accepted, but not delivered" in text for text in failed)
 
 
@@ -78,7 +78,7 @@ async def test_rules_that_let_the_bridge_write_commands_are_found_out(shipped: S
     rules.write_text(rules.read_text().replace("topic read floor/v1/command/#", "topic readwrite floor/v1/command/#"))
     shipped.broker.stop()
     shipped.broker.start()
-    failed = told(await probe_broker(two_users(shipped), root=ROOT, reads=READS), False)
+    failed = texts(await probe_broker(two_users(shipped), root=ROOT, reads=READS), False)
     assert len(failed) == 1
     assert "cannot publish commands" in failed[0]
 
@@ -93,7 +93,7 @@ async def test_rules_that_keep_the_bridge_from_reading_what_it_retains_are_found
     rules.write_text(rules.read_text().replace(f"topic readwrite {topic}", f"topic write {topic}"))
     shipped.broker.stop()
     shipped.broker.start()
-    (failed,) = told(await probe_broker(two_users(shipped), root=ROOT, reads=READS), False)
+    (failed,) = texts(await probe_broker(two_users(shipped), root=ROOT, reads=READS), False)
     assert f"can publish {what} and receive them back" in failed
 
 
@@ -106,7 +106,7 @@ async def test_rules_that_keep_a_front_from_hearing_the_pipeline_are_found_out(
     rules.write_text(rules.read_text().replace(f"topic read floor/v1/{place}/#\n", ""))
     shipped.broker.stop()
     shipped.broker.start()
-    (failed,) = told(await probe_broker(two_users(shipped), root=ROOT, reads=READS), False)
+    (failed,) = texts(await probe_broker(two_users(shipped), root=ROOT, reads=READS), False)
     assert f"the front receives the bridge's {what}" in failed
 
 

@@ -11,16 +11,12 @@ from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
 from bridge.pipeline.committer import DISK_TIMEOUT, STOP_COMMIT_SECONDS
 from bridge.pipeline.pipeline import CoreCrashed
 from bridge.ports.journal import Batch, CommitFailed, JournalUnavailable, RetentionLimits
-from tests.pipeline.test_pipeline import CrashingFloor, accounted, break_disk, command, connected, messages
+from tests.pipeline.test_pipeline import accounted, break_disk, connected, messages
+from tests.pipeline.test_pipeline_commands import CrashingFloor, command
 from tests.support.brokers import RunningBroker, until
-from tests.support.in_process import ROOT, RunningPipeline, device, in_process, say
+from tests.support.in_process import ROOT, RunningPipeline, device, in_process, publish_report
 
 PRESS = b'{"action": "raise", "andon_type": "material", "ts": 1000}'
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.db"
 
 
 def ask(path: Path, *numbers: int) -> None:
@@ -34,108 +30,114 @@ def ask(path: Path, *numbers: int) -> None:
 
 async def test_asked_replay_is_one_new_input(mosquitto: RunningBroker, path: Path) -> None:
     async with (
-        in_process(mosquitto.port, path, journal__checkpoint_seconds=0.05) as this,
+        in_process(mosquitto.port, path, journal__checkpoint_seconds=0.05) as pipeline,
         device(mosquitto.port) as client,
     ):
-        await connected(this)
+        await connected(pipeline)
         await client.publish(f"{ROOT}/report/north/pack/L1/robot/state", b'{"state": "running", "ts": 5}', qos=1)
-        await messages(this, 1)
+        await messages(pipeline, 1)
         await asyncio.to_thread(ask, path, 1)
-        await messages(this, 2)
-        first, second = this.entries[:2]
+        await messages(pipeline, 2)
+        first, second = pipeline.entries[:2]
         assert (second.input.topic, second.input.payload) == (first.input.topic, first.input.payload)
         assert second.disposition == first.disposition, "not a duplicate: the plant still has no robot"
-        assert this.journal.requested_replays(10) == []
-        assert accounted(this)
+        assert pipeline.journal.requested_replays(10) == []
+        assert accounted(pipeline)
 
 
 @pytest.mark.parametrize("killed", [False, True])
 async def test_replay_asked_while_the_bridge_is_down_is_done_once_also_under_kill(
     mosquitto: RunningBroker, path: Path, *, killed: bool
 ) -> None:
-    async with in_process(mosquitto.port, path, make_floor=CrashingFloor) as this, device(mosquitto.port) as client:
-        await connected(this)
+    async with in_process(mosquitto.port, path, make_floor=CrashingFloor) as pipeline, device(mosquitto.port) as client:
+        await connected(pipeline)
         await client.publish(f"{ROOT}/report/north/pack/L1/desk/andon", PRESS.replace(b"1000", b'"x"'), qos=1)
         await client.publish(f"{ROOT}/report/north/pack/L1/robot/andon", PRESS, qos=1)
-        await messages(this, 2)
+        await messages(pipeline, 2)
     ask(path, 2)
     if killed:
-        async with in_process(mosquitto.port, path) as this:
-            break_disk(this.journal)
+        async with in_process(mosquitto.port, path) as pipeline:
+            break_disk(pipeline.journal)
             await until(
-                lambda: this.pipeline.status().in_flight.get("andon") == 1, what="it is taken, and not committed"
+                lambda: pipeline.core.status().in_flight.get("andon") == 1, what="it is taken, and not committed"
             )
-            this.running.cancel()
-            await asyncio.wait([this.running])
-    async with in_process(mosquitto.port, path) as this:
-        await messages(this, 1)
-        assert this.dispositions() == [("quarantined", "unknown_equipment")]
+            pipeline.running.cancel()
+            await asyncio.wait([pipeline.running])
+    async with in_process(mosquitto.port, path) as pipeline:
+        await messages(pipeline, 1)
+        assert pipeline.dispositions() == [("quarantined", "unknown_equipment")]
     async with (
-        in_process(mosquitto.port, path, journal__checkpoint_seconds=0.02) as this,
+        in_process(mosquitto.port, path, journal__checkpoint_seconds=0.02) as pipeline,
         device(mosquitto.port) as client,
     ):
-        await connected(this)
-        await say(client, "report/bagger/state", state="running")
-        await messages(this, 1)
-        assert this.dispositions() == [("applied", None)], "it is not taken a third time"
-        assert this.journal.counters()["andon", "quarantined", "unknown_equipment"] == 2
+        await connected(pipeline)
+        await publish_report(client, "report/bagger/state", state="running")
+        await messages(pipeline, 1)
+        assert pipeline.dispositions() == [("applied", None)], "it is not taken a third time"
+        assert pipeline.journal.counters()["andon", "quarantined", "unknown_equipment"] == 2
 
 
 async def test_replay_that_crashes_the_core_again_is_not_tried_for_ever(mosquitto: RunningBroker, path: Path) -> None:
     async def run(*, send: bool) -> None:
-        async with in_process(mosquitto.port, path, make_floor=CrashingFloor) as this, device(mosquitto.port) as client:
+        async with (
+            in_process(mosquitto.port, path, make_floor=CrashingFloor) as pipeline,
+            device(mosquitto.port) as client,
+        ):
             if send:
-                await connected(this)
-                await say(client, "report/bagger/state", state="fault")
-            await asyncio.wait([this.running], timeout=20)
+                await connected(pipeline)
+                await publish_report(client, "report/bagger/state", state="fault")
+            await asyncio.wait([pipeline.running], timeout=20)
 
     with pytest.raises(CoreCrashed):
         await run(send=True)
-    async with in_process(mosquitto.port, path, make_floor=CrashingFloor) as this:
-        await messages(this, 1)
-        assert this.dispositions() == [("quarantined", "crashed")]
+    async with in_process(mosquitto.port, path, make_floor=CrashingFloor) as pipeline:
+        await messages(pipeline, 1)
+        assert pipeline.dispositions() == [("quarantined", "crashed")]
     ask(path, 1)
     with pytest.raises(CoreCrashed):
         await run(send=False)
-    async with in_process(mosquitto.port, path) as this:
-        assert this.journal.requested_replays(10) == [], "and that settled the request"
-        assert accounted(this)
+    async with in_process(mosquitto.port, path) as pipeline:
+        assert pipeline.journal.requested_replays(10) == [], "and that settled the request"
+        assert accounted(pipeline)
 
 
 async def test_replay_of_what_once_crashed_the_core_is_applied_by_a_mended_one(
     mosquitto: RunningBroker, path: Path
 ) -> None:
     async def crash() -> None:
-        async with in_process(mosquitto.port, path, make_floor=CrashingFloor) as this, device(mosquitto.port) as client:
-            await connected(this)
-            await say(client, "report/bagger/state", state="fault")
-            await asyncio.wait([this.running])
+        async with (
+            in_process(mosquitto.port, path, make_floor=CrashingFloor) as pipeline,
+            device(mosquitto.port) as client,
+        ):
+            await connected(pipeline)
+            await publish_report(client, "report/bagger/state", state="fault")
+            await asyncio.wait([pipeline.running])
 
     with pytest.raises(CoreCrashed):
         await crash()
-    async with in_process(mosquitto.port, path) as this:
-        await messages(this, 1)
+    async with in_process(mosquitto.port, path) as pipeline:
+        await messages(pipeline, 1)
     ask(path, 1)
-    async with in_process(mosquitto.port, path) as this:
-        await messages(this, 1)
-        assert this.dispositions() == [("applied", None)]
-        assert this.events("line_status_update")[-1]["data"]["status"] == "fault"
+    async with in_process(mosquitto.port, path) as pipeline:
+        await messages(pipeline, 1)
+        assert pipeline.dispositions() == [("applied", None)]
+        assert pipeline.events("line_status_update")[-1]["data"]["status"] == "fault"
 
 
 async def test_old_events_and_inputs_go_while_reports_come(mosquitto: RunningBroker, path: Path) -> None:
-    async with in_process(mosquitto.port, path, journal__checkpoint_seconds=0.05, journal__max_bytes=1) as this:
-        pruned = this.journal.prune
+    async with in_process(mosquitto.port, path, journal__checkpoint_seconds=0.05, journal__max_bytes=1) as pipeline:
+        pruned = pipeline.journal.prune
         asked: list[RetentionLimits] = []
 
         def watch(now: int, keep: RetentionLimits) -> int:
             asked.append(keep)
             return pruned(now, keep)
 
-        this.journal.prune = watch  # type: ignore[method-assign]
+        pipeline.journal.prune = watch  # type: ignore[method-assign]
         async with device(mosquitto.port) as client:
-            await connected(this)
-            await say(client, "report/bagger/counts", total=1)
-            await messages(this, 1)
+            await connected(pipeline)
+            await publish_report(client, "report/bagger/counts", total=1)
+            await messages(pipeline, 1)
         await until(lambda: len(asked) > 2, what="retention is looked after, again and again")
         assert set(asked) == {RetentionLimits(max_bytes=1)}
 
@@ -145,46 +147,46 @@ async def test_stop_returns_from_a_commit_that_never_does_and_acknowledges_nothi
 ) -> None:
     stuck = threading.Event()
 
-    async def hang(this: RunningPipeline) -> None:
-        committed = this.journal.commit
+    async def hang(pipeline: RunningPipeline) -> None:
+        committed = pipeline.journal.commit
 
         def commit(batch: Batch) -> None:
             stuck.wait()
             committed(batch)
 
-        this.journal.commit = commit  # type: ignore[method-assign]
+        pipeline.journal.commit = commit  # type: ignore[method-assign]
         async with device(mosquitto.port) as client:
-            await connected(this)
-            await say(client, "report/desk/andon", action="raise", andon_type="material", ts=1)
-            await until(lambda: any(this.pipeline.status().in_flight.values()), what="a commit hangs")
-            await until(lambda: not this.pipeline.status().ready, what="dashboards are told")
+            await connected(pipeline)
+            await publish_report(client, "report/desk/andon", action="raise", andon_type="material", ts=1)
+            await until(lambda: any(pipeline.core.status().in_flight.values()), what="a commit hangs")
+            await until(lambda: not pipeline.core.status().ready, what="dashboards are told")
             loop = asyncio.get_running_loop()
             asked = loop.time()
-            this.pipeline.stop()
-            await asyncio.wait([this.running])
+            pipeline.core.stop()
+            await asyncio.wait([pipeline.running])
             assert loop.time() - asked < STOP_COMMIT_SECONDS + 2.0, "of the 10 that a stop has"
-            assert this.journal.last_input()[0] == 0
-            assert this.entries == []
+            assert pipeline.journal.last_input()[0] == 0
+            assert pipeline.entries == []
 
     async def run_and_hang() -> None:
-        async with in_process(mosquitto.port, path) as this:
+        async with in_process(mosquitto.port, path) as pipeline:
             try:
-                await hang(this)
+                await hang(pipeline)
             finally:
                 stuck.set()
 
     with pytest.raises(CommitFailed, match=DISK_TIMEOUT):
         await run_and_hang()
-    async with in_process(mosquitto.port, path) as this:
-        await messages(this, 1)
-        assert len(this.events("andon_event")) == 1, "whether the commit came to its end or not"
-        assert accounted(this)
+    async with in_process(mosquitto.port, path) as pipeline:
+        await messages(pipeline, 1)
+        assert len(pipeline.events("andon_event")) == 1, "whether the commit came to its end or not"
+        assert accounted(pipeline)
 
 
 async def test_command_waits_for_a_journal_that_does_not_answer(mosquitto: RunningBroker, path: Path) -> None:
-    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
-        await connected(this)
-        known, refused = this.journal.command, 0
+    async with in_process(mosquitto.port, path) as pipeline, device(mosquitto.port) as client:
+        await connected(pipeline)
+        known, refused = pipeline.journal.command, 0
 
         def look_up(user: str, command_id: str) -> CommandRecord | None:
             nonlocal refused
@@ -193,24 +195,24 @@ async def test_command_waits_for_a_journal_that_does_not_answer(mosquitto: Runni
                 raise JournalUnavailable("unable to open database file")
             return known(user, command_id)
 
-        this.journal.command = look_up  # type: ignore[method-assign]
+        pipeline.journal.command = look_up  # type: ignore[method-assign]
         await command(client, "one", action="raise", andon_type="material")
-        await until(lambda: not this.pipeline.status().ready, what="not ready")
-        await messages(this, 1)
-        assert this.dispositions() == [("applied", None)]
-        assert this.pipeline.status().ready
-        assert accounted(this)
+        await until(lambda: not pipeline.core.status().ready, what="not ready")
+        await messages(pipeline, 1)
+        assert pipeline.dispositions() == [("applied", None)]
+        assert pipeline.core.status().ready
+        assert accounted(pipeline)
 
 
 async def test_books_balance_while_a_command_that_is_replayed_waits_for_the_journal(
     mosquitto: RunningBroker, path: Path
 ) -> None:
     async with (
-        in_process(mosquitto.port, path, journal__checkpoint_seconds=0.05) as this,
+        in_process(mosquitto.port, path, journal__checkpoint_seconds=0.05) as pipeline,
         device(mosquitto.port) as client,
     ):
-        await connected(this)
-        await say(
+        await connected(pipeline)
+        await publish_report(
             client,
             "command/robot/andon",
             id="one",
@@ -218,8 +220,8 @@ async def test_books_balance_while_a_command_that_is_replayed_waits_for_the_jour
             action="raise",
             andon_type="material",
         )
-        await messages(this, 1)
-        known, answers = this.journal.command, threading.Event()
+        await messages(pipeline, 1)
+        known, answers = pipeline.journal.command, threading.Event()
         waiting = threading.Event()
 
         def look_up(user: str, command_id: str) -> CommandRecord | None:
@@ -227,30 +229,30 @@ async def test_books_balance_while_a_command_that_is_replayed_waits_for_the_jour
             answers.wait(20)
             return known(user, command_id)
 
-        this.journal.command = look_up  # type: ignore[method-assign]
+        pipeline.journal.command = look_up  # type: ignore[method-assign]
         try:
             await asyncio.to_thread(ask, path, 1)
             await until(waiting.is_set, what="it is looked up")
-            assert not any(this.pipeline.status().unaccounted.values())
+            assert not any(pipeline.core.status().unaccounted.values())
         finally:
             answers.set()
-        await messages(this, 2)
-        assert this.dispositions()[1] == ("suppressed", "duplicate_command"), "it was answered before"
-        assert accounted(this)
+        await messages(pipeline, 2)
+        assert pipeline.dispositions()[1] == ("suppressed", "duplicate_command"), "it was answered before"
+        assert accounted(pipeline)
 
 
 async def test_stop_leaves_a_command_to_the_broker_that_could_not_be_looked_up(
     mosquitto: RunningBroker, path: Path
 ) -> None:
-    async with in_process(mosquitto.port, path) as this, device(mosquitto.port) as client:
-        await connected(this)
+    async with in_process(mosquitto.port, path) as pipeline, device(mosquitto.port) as client:
+        await connected(pipeline)
 
         def look_up(user: str, command_id: str) -> CommandRecord | None:
             raise JournalUnavailable(f"{user} {command_id}")
 
-        this.journal.command = look_up  # type: ignore[method-assign]
+        pipeline.journal.command = look_up  # type: ignore[method-assign]
         await command(client, "one", action="raise", andon_type="material")
-        await until(lambda: any(this.pipeline.status().in_flight.values()), what="it is taken")
-    async with in_process(mosquitto.port, path) as this:
-        await messages(this, 1)
-        assert this.dispositions() == [("applied", None)]
+        await until(lambda: any(pipeline.core.status().in_flight.values()), what="it is taken")
+    async with in_process(mosquitto.port, path) as pipeline:
+        await messages(pipeline, 1)
+        assert pipeline.dispositions() == [("applied", None)]

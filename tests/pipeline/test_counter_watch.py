@@ -40,6 +40,6 @@ async def test_the_pipeline_looks_at_the_counters(mosquitto: RunningBroker, tmp_
     path = tmp_path / "journal.db"
     journal_of_counts(path, PLANT, "bagger", range(0, 9_000, 3_000))
     with structlog.testing.capture_logs() as logs:
-        async with in_process(mosquitto.port, path, journal__checkpoint_seconds=0.05) as this:
-            await until(lambda: any(each["event"] == "counters.max_rate_too_low" for each in logs), what="logged")
-        assert this.pipeline.counter_fits()["L1", "bagger"].max_rate_is_too_low
+        async with in_process(mosquitto.port, path, journal__checkpoint_seconds=0.05) as pipeline:
+            await until(lambda: any(entry["event"] == "counters.max_rate_too_low" for entry in logs), what="logged")
+        assert pipeline.core.counter_fits()["L1", "bagger"].max_rate_is_too_low

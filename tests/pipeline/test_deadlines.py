@@ -22,7 +22,7 @@ from tests.support.in_process import PIPELINE, PLANT, in_process
 from tests.support.journal_samples import forget_checkpoints
 
 HOUR_MS = 3_600_000
-AWAY_MS = 30 * HOUR_MS
+ABSENT_MS = 30 * HOUR_MS
 MAX_BATCH_EVENTS = 20
 
 
@@ -38,7 +38,9 @@ async def report_once(path: Path) -> None:
         await until(lambda: link.acknowledged == [1], what="a report")
 
 
-async def test_what_became_due_in_days_is_made_up_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_deadlines_of_several_days_are_caught_up_in_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(deadline_scheduler, "MAX_BLOCK_SECONDS", 0.0)  # on any machine, however fast
     monkeypatch.setattr(commit_queue, "MAX_BATCH_EVENTS", MAX_BATCH_EVENTS)
     path = tmp_path / "journal.db"
@@ -52,16 +54,16 @@ async def test_what_became_due_in_days_is_made_up_in_pieces(tmp_path: Path, monk
             await asyncio.sleep(0)
 
     link, batches = counting(1, after=1), list[Sequence[JournalEntry]]()
-    async with in_process(link, path, parts=[PIPELINE], clock=clock(later=AWAY_MS)) as bridge:
-        bridge.pipeline.add_listener(batches.append)
+    async with in_process(link, path, parts=[PIPELINE], clock=clock(later=ABSENT_MS)) as bridge:
+        bridge.core.add_listener(batches.append)
         beside = asyncio.create_task(others())
         await until(lambda: link.acknowledged == [1], seconds=60, what="the report after all that was due")
         beside.cancel()
-        assert bridge.pipeline.status().ready
+        assert bridge.core.status().ready
     entries = [entry for batch in batches for entry in batch]
     ticks = [entry for entry in entries if not entry.input.topic]
     largest = max(len(entry.events) for entry in entries)  # the report revises the windows of all that time
-    assert len(ticks) > AWAY_MS / HOUR_MS / 2, "each hour has an end, at least"
+    assert len(ticks) > ABSENT_MS / HOUR_MS / 2, "each hour has an end, at least"
     assert turns > len(ticks), "the loop was left to others after every piece"
     assert max(sum(len(entry.events) for entry in batch) for batch in batches) <= MAX_BATCH_EVENTS + largest
     arrivals = [entry.input.received_at for entry in entries]
@@ -85,13 +87,13 @@ async def test_a_clock_that_is_far_ahead_at_the_start_makes_no_history_old(tmp_p
             return prune(now, keep)
 
         journal.prune = watch  # type: ignore[method-assign]
-        days = AWAY_MS / DAY_MS
+        days = ABSENT_MS / DAY_MS
         async with in_process(
             FakeLink(),
             path,
             parts=[PIPELINE],
             journal=journal,
-            clock=clock(later=10 * AWAY_MS),
+            clock=clock(later=10 * ABSENT_MS),
             journal__checkpoint_seconds=0.05,
             journal__keep_events_days=days,
             journal__keep_inputs_days=days,

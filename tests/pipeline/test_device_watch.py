@@ -38,7 +38,7 @@ def test_a_device_without_effect_is_logged_when_it_begins_and_when_it_ends() -> 
         take(intake, b'{"state": "running"}', at=100)
         watch.log_changes()
         watch.log_changes()
-    assert [(each["event"], each["log_level"], each["place"], each.get("reason")) for each in logs] == [
+    assert [(entry["event"], entry["log_level"], entry["place"], entry.get("reason")) for entry in logs] == [
         ("pipeline.device_ineffective", "warning", PLACE, "bad_format:state"),
         ("pipeline.device_effective", "info", PLACE, None),
     ]
@@ -50,7 +50,7 @@ def report(seq: int, *, boot: int = 1) -> bytes:
 
 
 def gaps_logged(logs: list[Any]) -> list[tuple[str, str, Any, Any]]:
-    return [(each["event"], each["log_level"], each.get("place"), each.get("reports")) for each in logs]
+    return [(entry["event"], entry["log_level"], entry.get("place"), entry.get("reports")) for entry in logs]
 
 
 def test_missing_reports_are_logged_with_their_device_each_time_they_rise() -> None:
@@ -92,7 +92,7 @@ def test_unplaced_reports_are_logged_with_their_device() -> None:
     assert ("pipeline.reports_unplaced", "warning", PLACE, unplaced) in gaps_logged(logs)
 
 
-def test_what_was_missing_before_the_start_is_not_logged_again() -> None:
+def test_reports_missing_before_the_start_are_not_logged_again() -> None:
     intake = new_intake()
     for at, seq in enumerate((0, 5)):
         take(intake, report(seq), at=at)

@@ -1,300 +1,24 @@
-"""One deed, one effect: whatever is resent, redelivered, copied by overlapping subscriptions, lost or cut off.
+"""One action, one effect: whatever is resent, redelivered, copied by overlapping subscriptions, lost or cut off.
 
 A broker that keeps its promises (MQTT 5 4.4: in order, under the same packet identifier, with DUP) and the intake with
 its journal, taken apart: every schedule of deliveries, commits, acknowledgements, lost connections and kills is one
 that sockets could produce. The oracle knows which message is which; the bridge has to find out.
 """
 
-import itertools
-import json
 import random
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
-from bridge.domain import dedup, plant, records
+from bridge.domain import dedup, records
 from bridge.domain.dedup import Deduplicator
-from bridge.domain.events import Millis
-from bridge.domain.line.device.state import MAX_PAST_BOOTS
-from bridge.domain.messages import IncomingMessage
-from bridge.domain.records import JournalEntry, MessageDigest
-from bridge.domain.reports import APPLIED
-from bridge.ingest.native import decode
+from bridge.domain.records import MessageDigest
 from bridge.journal.sqlite import rows
-from bridge.journal.sqlite.writer import SqliteJournal
-from bridge.pipeline.replay import restore_floor
-from bridge.ports.journal import Batch
-from tests.support.driven_intake import driven_intake
-from tests.support.packing_line import T0
-
-WINDOW = 4  # what the broker sends unacknowledged
-DOUBT_MS = 6_000
-DEBOUNCE_MS = 2_000
-KEEPALIVES_MS = 1_000  # so long a dead connection is not noticed: well within the doubt
-PLANT = plant.Plant(
-    name="test",
-    areas=(plant.AreaConfig(id="pack", site="north"),),
-    lines=(
-        plant.LineConfig(
-            id="L1",
-            area="pack",
-            equipment=(
-                plant.EquipmentConfig(id="bagger"),
-                plant.EquipmentConfig(id="desk", kind="station"),
-                plant.EquipmentConfig(id="button", kind="station"),
-            ),
-            limits=(plant.MeasurementLimit(parameter="weight", unit="g", upper=1e9),),
-        ),
-    ),
-)
-Way = Literal["sequence", "dated", "press", "bare"]
-TOPIC: dict[Way, str] = {
-    "sequence": "report/north/pack/L1/desk/andon",
-    "dated": "report/north/pack/L1/bagger/measurement",
-    "press": "report/north/pack/L1/button/andon",
-    "bare": "report/north/pack/L1/bagger/measurement",
-}
-
-
-@dataclass(eq=False)
-class Sent:
-    """One MQTT message; `deed` is what its sender meant: a resend and a copy mean the same one."""
-
-    way: Way
-    payload: bytes
-    deed: int
-    mid: int | None = None  # once it was sent to the bridge
-    seen: int = 0  # the connection it was last sent on
-
-
-@dataclass
-class World:
-    folder: Path
-    now: Millis = T0
-    generation: int = 1
-    deaf: bool = False  # the connection is dead, and the broker does not know
-    queue: list[Sent] = field(default_factory=list)  # in the broker, not acknowledged
-    inbox: list[tuple[Sent, bool]] = field(default_factory=list)  # arrived, not taken: with the link
-    pending: list[tuple[JournalEntry, Sent, int]] = field(default_factory=list)
-    owed: list[tuple[Sent, int, int]] = field(default_factory=list)  # committed, not acknowledged
-    on_the_wire: list[Sent] = field(default_factory=list)
-    durable: list[tuple[JournalEntry, Sent]] = field(default_factory=list)
-    deeds: dict[int, Way] = field(default_factory=dict)
-    said: dict[Way, list[Sent]] = field(default_factory=lambda: {"sequence": [], "dated": []})
-    boot: int = 1
-    seq: int = 0
-    mids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
-
-    def __post_init__(self) -> None:
-        self.open()
-        for _ in range(3):  # a clock that was seen to tick
-            self.say("dated", 1)
-            self.deliver()
-            self.commit(False)
-            self.acknowledge()
-            self.arrive()
-
-    # -- the bridge ---------------------------------------------------------------------------------------------------
-
-    def open(self) -> None:
-        self.journal = SqliteJournal.open(self.folder / "journal.db", stream="main")
-        restored = restore_floor(PLANT, self.journal, decode=decode)
-        assert restored.differences == 0, restored.first_differences
-        self.intake = driven_intake(restored.floor, self.journal, doubt_ms=DOUBT_MS)
-
-    def kill(self) -> None:
-        """Nothing of the process is left but the journal; what it had acknowledged may have left it, or not."""
-        self.journal.close()
-        self.pending.clear()
-        self.owed.clear()
-        self.cut()
-        self.generation = 1
-        for each in self.queue:
-            each.seen = 0  # on no connection of the next process
-        self.open()
-
-    def take(self, message: Sent, *, redelivered: bool) -> None:
-        incoming = IncomingMessage(
-            TOPIC[message.way],
-            message.payload,
-            redelivered=redelivered,
-            generation=self.generation,
-            mid=message.mid,
-        )
-        decoded = self.intake.receive(incoming, now=self.now)
-        self.pending.append((self.intake.apply(decoded, earlier_result=None), message, self.generation))
-
-    def commit(self, checkpoint: bool) -> None:  # noqa: FBT001 - a step of a schedule
-        settled = self.intake.dedup.advance_acked(self.now, generation=self.generation, caught_up=not self.inbox)
-        floor = self.intake.floor
-        self.journal.commit(
-            Batch(
-                entries=[entry for entry, _, _ in self.pending],
-                checkpoints={line: floor.checkpoint(line) for line in floor.changed_lines()} if checkpoint else {},
-                acked_up_to=settled,
-            )
-        )
-        self.durable += [(entry, message) for entry, message, _ in self.pending]
-        self.owed += [(message, entry.input.number, generation) for entry, message, generation in self.pending]
-        self.pending.clear()
-
-    def acknowledge(self) -> None:
-        """Let acknowledgements leave; those of an earlier connection are void."""
-        self.arrive()
-        if self.owed:
-            self.intake.dedup.record_acks(self.owed[-1][1], self.now)
-        self.on_the_wire += [message for message, _, generation in self.owed if generation == self.generation]
-        self.owed.clear()
-
-    # -- the broker ---------------------------------------------------------------------------------------------------
-
-    def arrive(self) -> None:
-        if self.deaf:
-            return
-        self.queue = [each for each in self.queue if each not in self.on_the_wire]
-        self.on_the_wire.clear()
-
-    def send(self, most: int = WINDOW) -> None:
-        """Send what the window allows and this connection has not had; on a dead one it goes nowhere."""
-        for message in [each for each in self.queue[:WINDOW] if each.seen != self.generation][:most]:
-            redelivered = message.mid is not None
-            message.mid = message.mid or next(self.mids)
-            message.seen = self.generation
-            if not self.deaf:
-                self.inbox.append((message, redelivered))
-
-    def deliver(self) -> None:
-        """Let the bridge take the next message that has arrived."""
-        if not self.inbox:
-            self.send(1)
-        if self.inbox:
-            message, redelivered = self.inbox.pop(0)
-            self.take(message, redelivered=redelivered)
-
-    def miss(self) -> None:
-        """Lose what the broker sends from here on: the connection is dead."""
-        self.deaf = True
-        self.send(1)
-
-    def cut(self) -> None:
-        """Lose the connection, and with it what was on the wire."""
-        self.on_the_wire.clear()
-        self.inbox.clear()
-        self.generation += 1
-        self.deaf = False
-
-    # -- the floor ----------------------------------------------------------------------------------------------------
-
-    def say(self, way: Way, copies: int) -> None:
-        deed = len(self.deeds)
-        self.deeds[deed] = way
-        body: dict[str, object]
-        if way == "sequence":
-            body = {"action": "raise", "andon_type": "safety", "boot_id": self.boot, "seq": self.seq}
-            self.seq += 1
-        elif way == "press":
-            body = {"action": "raise", "andon_type": "material"}
-        else:
-            body = {"parameter": "weight", "value": 1, "unit": "g"} | ({"ts": T0 + deed + 1} if way == "dated" else {})
-        payload = json.dumps(body).encode()
-        self.publish([Sent(way, payload, deed) for _ in range(copies)])
-
-    def publish(self, copies: list[Sent]) -> None:
-        self.queue += copies
-        if copies[0].way in self.said:
-            self.said[copies[0].way].append(copies[0])
-
-    def resend(self, way: Way, back: int) -> None:
-        """Send content again as a new message, as a device does that had no acknowledgement."""
-        said = self.said[way]
-        if said:
-            earlier = said[-1 - back % len(said)]
-            self.publish([Sent(way, earlier.payload, earlier.deed)])
-
-    def restart_device(self) -> None:
-        if self.boot <= MAX_PAST_BOOTS:  # reports of more boots than that are not told apart
-            self.boot, self.seq = self.boot + 1, 0
-
-    def wait(self, ms: int) -> None:
-        self.arrive()
-        self.send()
-        if self.deaf and ms > KEEPALIVES_MS:
-            self.cut()  # noticed: an acknowledgement is not taken for settled on a connection that is dead
-        self.now += ms
-
-    # -- the oracle ---------------------------------------------------------------------------------------------------
-
-    def heal(self) -> None:
-        """Let all that is left go its way."""
-        while self.queue:
-            before = len(self.queue)
-            for _ in range(WINDOW):
-                self.deliver()
-            self.commit(False)
-            self.acknowledge()
-            self.arrive()
-            assert len(self.queue) < before, "the broker gets its acknowledgements"
-
-    def check(self, seed: int) -> None:
-        effects = Counter(message.deed for entry, message in self.durable if entry.disposition == APPLIED)
-        for deed, way in self.deeds.items():
-            if way != "press":
-                assert effects[deed] == 1, (seed, deed, way)
-        assert [entry.input.number for entry, message in self.durable if message.way == "press" and applied(entry)] == [
-            entry.input.number for entry in first_presses(self.durable)
-        ]
-        assert self.intake.floor.gaps_by_line() == {}, "nothing was lost, so nothing is missing"
-
-
-def applied(entry: JournalEntry) -> bool:
-    return entry.disposition == APPLIED
-
-
-def first_presses(durable: Sequence[tuple[JournalEntry, Sent]]) -> list[JournalEntry]:
-    """The presses that count: each message once, and within 2 s of one that counted none."""
-    known: set[int] = set()
-    counted: list[JournalEntry] = []
-    for entry, message in durable:
-        if message.way != "press" or id(message) in known:
-            continue
-        known.add(id(message))
-        if not counted or entry.input.received_at - counted[-1].input.received_at > DEBOUNCE_MS:
-            counted.append(entry)
-    return counted
-
-
-STEPS: tuple[tuple[int, str, tuple[object, ...]], ...] = (
-    (12, "say", ("sequence", 1)),
-    (2, "say", ("sequence", 2)),
-    (8, "say", ("dated", 1)),
-    (2, "say", ("dated", 2)),
-    (8, "say", ("press", 1)),
-    (2, "say", ("press", 2)),
-    (8, "say", ("bare", 1)),
-    (3, "resend", ("sequence",)),
-    (2, "resend", ("dated",)),
-    (4, "restart_device", ()),
-    (45, "deliver", ()),
-    (12, "commit", (False,)),
-    (6, "commit", (True,)),
-    (12, "acknowledge", ()),
-    (8, "arrive", ()),
-    (4, "wait", (500,)),
-    (8, "wait", (2_500,)),
-    (1, "wait", (DOUBT_MS,)),
-    (5, "miss", ()),
-    (6, "cut", ()),
-    (4, "kill", ()),
-)
-"""Weight, step, values."""
+from tests.pipeline.lossy_world import DOUBT_MS, STEPS, World
 
 
 @pytest.mark.parametrize("seeds", [range(20), pytest.param(range(1_000), marks=pytest.mark.proof)])
-def test_every_deed_has_one_effect(tmp_path: Path, seeds: range) -> None:
+def test_every_action_has_one_effect(tmp_path: Path, seeds: range) -> None:
     for seed in seeds:
         chance = random.Random(seed)
         folder = tmp_path / str(seed)
@@ -309,7 +33,7 @@ def test_every_deed_has_one_effect(tmp_path: Path, seeds: range) -> None:
         world.journal.close()
 
 
-def test_what_is_remembered_is_bounded_and_the_same_after_a_restart(
+def test_the_memory_of_duplicates_is_bounded_and_survives_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The window in memory and the one in the journal hold the same inputs, however many there were."""
@@ -317,7 +41,7 @@ def test_what_is_remembered_is_bounded_and_the_same_after_a_restart(
         monkeypatch.setattr(module, "DEDUP_INPUTS", 20)
     world = World(tmp_path)
     for turn in range(60):
-        world.say("dated" if turn % 2 else "bare", 1)
+        world.report("dated" if turn % 2 else "bare", 1)
         world.deliver()
         world.commit(False)
         world.acknowledge()

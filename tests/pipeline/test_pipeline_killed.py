@@ -18,7 +18,7 @@ from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
 from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
-from tests.support.in_process import ROOT, device, say
+from tests.support.in_process import ROOT, device, publish_report
 from tests.support.journal_samples import forget_checkpoints, query
 
 KILLS = 4  # `make faults` kills the whole bridge, more often
@@ -66,13 +66,13 @@ async def test_sigkill_loses_nothing_and_doubles_nothing(mosquitto: RunningBroke
         entries, last = look(bridge.journal, plant)
         await until(lambda: last in offsets, what="the last event published")
         listening.cancel()
-    reports = [each for each in entries if each.input.topic.startswith("report/")]
-    applied = Counter(each.input.payload for each in reports if each.disposition == APPLIED)
+    reports = [entry for entry in entries if entry.input.topic.startswith("report/")]
+    applied = Counter(report.input.payload for report in reports if report.disposition == APPLIED)
     # whether a kill falls between a commit and its acknowledgement is chance: test_pipeline.py redelivers for certain
-    assert {each.disposition.reason for each in reports} <= {None, "duplicate"}
+    assert {report.disposition.reason for report in reports} <= {None, "duplicate"}
     assert len(applied) == 3 * sent, "none is missing"
     assert set(applied.values()) == {1}, "none is taken twice"
-    assert [each.input.number for each in entries] == list(range(1, len(entries) + 1))
+    assert [entry.input.number for entry in entries] == list(range(1, len(entries) + 1))
     assert sorted(set(offsets)) == list(range(1, last + 1)), "every event was published"
 
 
@@ -81,9 +81,11 @@ async def burst_and_kill(bridge: BridgeProcess, client: aiomqtt.Client, sent: in
     kill_at = chance.randrange(BURST)
     for index in range(BURST):
         sent += 1
-        await say(client, "report/bagger/counts", total=sent)
-        await say(client, "report/bagger/measurement", parameter="weight", value=sent, unit="g", ts=sent)
-        await say(client, "report/desk/measurement", parameter="weight", value=sent, unit="g", boot_id="b", seq=sent)
+        await publish_report(client, "report/bagger/counts", total=sent)
+        await publish_report(client, "report/bagger/measurement", parameter="weight", value=sent, unit="g", ts=sent)
+        await publish_report(
+            client, "report/desk/measurement", parameter="weight", value=sent, unit="g", boot_id="b", seq=sent
+        )
         if index == kill_at:
             await bridge.kill()
     return sent

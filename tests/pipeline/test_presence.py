@@ -1,4 +1,4 @@
-"""The log says from when to when nobody watched the floor: one name, a line at either end."""
+"""The log contains the begin and the end of every absence, under one name."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from tests.support.in_process import in_process
 
 
 def of(logs: list[Any], event: str) -> list[Any]:
-    return [each for each in logs if each["event"] == event]
+    return [entry for entry in logs if entry["event"] == event]
 
 
 async def test_a_lost_link_is_logged_when_nobody_watches_and_when_somebody_does_again(
@@ -27,7 +27,7 @@ async def test_a_lost_link_is_logged_when_nobody_watches_and_when_somebody_does_
                 assert len(of(logs, "floor.observed")) == turn - 1
                 mosquitto.start()
                 await until(lambda: len(of(logs, "floor.observed")) == turn, what="somebody watches")  # noqa: B023
-    assert {(each["log_level"], each["reason"]) for each in of(logs, "floor.unobserved")} == {("warning", "link")}
+    assert {(event["log_level"], event["reason"]) for event in of(logs, "floor.unobserved")} == {("warning", "link")}
     for lost, back in zip(of(logs, "floor.unobserved"), of(logs, "floor.observed"), strict=True):
         assert (back["log_level"], back["since"]) == ("info", lost["since"])
         assert back["seconds"] > 0

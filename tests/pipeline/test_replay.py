@@ -35,11 +35,11 @@ CHECKPOINTS = 0.3  # how often a batch carries checkpoints; the others leave mor
 read = partial(decode, max_bytes=65_536)
 
 
-def said(until: Millis) -> Iterator[tuple[Millis, str, bytes]]:
-    """What the simulated plant says, as (arrival, topic, payload)."""
+def messages_until(until: Millis) -> Iterator[tuple[Millis, str, bytes]]:
+    """Yield the messages of the simulated plant as (arrival, topic, payload)."""
     plant = simulated.SimulatedPlant(simulated_file.load(ROOT / "device_sim" / "plant.toml"), seed=3, start=T0)
     stamps = {device: ReportNumbering(1) for device in plant.devices}
-    for message in [each for device in plant.devices for each in plant.birth_messages(device)]:
+    for message in [message for device in plant.devices for message in plant.birth_messages(device)]:
         yield message.at, message.topic, stamps[message.device].payload(message)
     while plant.now < until:
         for message in plant.step(plant.now + 60_000):
@@ -67,15 +67,15 @@ def states(plant: Plant, floor: Floor) -> dict[str, bytes]:
 def plants(plant: Plant) -> list[Plant]:
     """The plant file of today, and others that an engineer may write next."""
     first, *others = plant.lines
-    machines = tuple(each for each in first.equipment if each.kind == "plc")
-    unrated = tuple(each.model_copy(update={"ideal_cycle_seconds": None}) for each in first.equipment)
+    machines = tuple(machine for machine in first.equipment if machine.kind == "plc")
+    unrated = tuple(machine.model_copy(update={"ideal_cycle_seconds": None}) for machine in first.equipment)
     changed = (
         {"lines": tuple(others)},
         {"lines": (first.model_copy(update={"equipment": machines}), *others)},
         {"lines": (first.model_copy(update={"equipment": unrated}), *others)},
         {"shifts": plant.shifts[:2], "ladder": {}},
     )
-    return [plant, *(plant_from_json(plant_to_json(plant.model_copy(update=each))) for each in changed)]
+    return [plant, *(plant_from_json(plant_to_json(plant.model_copy(update=changes))) for changes in changed)]
 
 
 @pytest.mark.parametrize("hours", [0.5, pytest.param(24.0, marks=pytest.mark.proof)])
@@ -88,7 +88,7 @@ def test_replay_equals_the_journal_byte_for_byte_at_every_batch(tmp_path: Path, 
     batch = list[JournalEntry]()
     held: dict[str, bytes] = {}
     size = restarts = changes = 0
-    for now, topic, payload in said(T0 + round(hours * HOUR)):
+    for now, topic, payload in messages_until(T0 + round(hours * HOUR)):
         batch += take_with_ticks(intake, topic, payload, now=now)
         if len(batch) < size:
             continue
@@ -106,9 +106,9 @@ def test_replay_equals_the_journal_byte_for_byte_at_every_batch(tmp_path: Path, 
     forget_checkpoints(journal.path)
     assert states(plant, restarted(plant, journal).floor) == held, "from the first input on"
     events = journal.events_after(0, limit=10_000_000)
-    assert [each.offset for each in events] == list(range(1, journal.position().offset + 1))
-    assert {each.type for each in events} <= set(EventType)
-    assert any(b'"ineffective":true' in each.body for each in events), "a device that is not understood is shown"
+    assert [event.offset for event in events] == list(range(1, journal.position().offset + 1))
+    assert {event.type for event in events} <= set(EventType)
+    assert any(b'"ineffective":true' in event.body for event in events), "a device that is not understood is shown"
     print(  # noqa: T201 - the proof's size
         f"\n{hours} h: {journal.last_input()[0]} inputs, {len(events)} events, {restarts} restarts, "
         f"{changes} other plant files"

@@ -1,4 +1,4 @@
-"""A real broker that retains what devices say: a reconnect, however often, changes nothing that was known live.
+"""A real broker that retains reports: a reconnect, however often, changes nothing that was known live.
 
 Both protocols; the session is there after the reconnect, or lost while the broker goes on retaining.
 """
@@ -12,34 +12,34 @@ import pytest
 
 from bridge.ports.broker import LinkStatus
 from tests.support.brokers import RunningBroker, until
-from tests.support.in_process import PLACE, ROOT, RunningPipeline, device, in_process, say
+from tests.support.in_process import PLACE, ROOT, RunningPipeline, device, in_process, publish_report
 
 PROTOCOLS = ["5", "3.1.1"]
 TOPIC = f"{ROOT}/report/{PLACE}/bagger"
 
 
-async def connected(this: RunningPipeline) -> LinkStatus:
-    await until(lambda: this.link.status.connected, what="connected")
-    return this.link.status
+async def connected(pipeline: RunningPipeline) -> LinkStatus:
+    await until(lambda: pipeline.link.status.connected, what="connected")
+    return pipeline.link.status
 
 
-async def restart_broker(mosquitto: RunningBroker, this: RunningPipeline) -> None:
+async def restart_broker(mosquitto: RunningBroker, pipeline: RunningPipeline) -> None:
     """Stop it in an orderly way and start it again: it has its sessions, and all that it retains."""
-    generation = this.link.status.generation
+    generation = pipeline.link.status.generation
     mosquitto.stop()
-    await until(lambda: not this.link.status.connected, what="loss noticed")
+    await until(lambda: not pipeline.link.status.connected, what="loss noticed")
     mosquitto.start()
-    await until(lambda: this.link.status.connected and this.link.status.generation > generation, what="healed")
-    assert this.link.status.session_present
+    await until(lambda: pipeline.link.status.connected and pipeline.link.status.generation > generation, what="healed")
+    assert pipeline.link.status.session_present
 
 
-async def lose_session(mosquitto: RunningBroker, this: RunningPipeline) -> None:
+async def lose_session(mosquitto: RunningBroker, pipeline: RunningPipeline) -> None:
     """Let another client end the session; what is retained stays."""
-    generation = this.link.status.generation
+    generation = pipeline.link.status.generation
     async with aiomqtt.Client("127.0.0.1", mosquitto.port, identifier="floor-main", clean_session=True):
-        await until(lambda: not this.link.status.connected, what="taken over")
-    await until(lambda: this.link.status.connected and this.link.status.generation > generation, what="healed")
-    assert not this.link.status.session_present
+        await until(lambda: not pipeline.link.status.connected, what="taken over")
+    await until(lambda: pipeline.link.status.connected and pipeline.link.status.generation > generation, what="healed")
+    assert not pipeline.link.status.session_present
 
 
 WAYS = [restart_broker, lose_session]
@@ -50,18 +50,18 @@ async def retain(client: aiomqtt.Client, kind: str, **fields: object) -> None:
     await client.publish(f"{TOPIC}/{kind}", json.dumps(fields), qos=1, retain=True)
 
 
-async def handled(this: RunningPipeline, count: int) -> None:
-    await until(lambda: len(outcomes(this)) >= count, what=f"{count} messages: {this.dispositions()}")
+async def handled(pipeline: RunningPipeline, count: int) -> None:
+    await until(lambda: len(outcomes(pipeline)) >= count, what=f"{count} messages: {pipeline.dispositions()}")
 
 
-def outcomes(this: RunningPipeline) -> list[tuple[str, str | None]]:
+def outcomes(pipeline: RunningPipeline) -> list[tuple[str, str | None]]:
     """Return the dispositions, without those of messages whose acknowledgement a killed connection took along."""
-    return [each for each in this.dispositions() if each != ("suppressed", "duplicate")]
+    return [disposition for disposition in pipeline.dispositions() if disposition != ("suppressed", "duplicate")]
 
 
-def statuses(this: RunningPipeline) -> list[str]:
-    told = this.events("line_status_update")
-    return [each["data"]["status"] for each in told if each["data"]["scope"] == "equipment"]
+def statuses(pipeline: RunningPipeline) -> list[str]:
+    updates = pipeline.events("line_status_update")
+    return [event["data"]["status"] for event in updates if event["data"]["scope"] == "equipment"]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -81,54 +81,54 @@ async def test_a_reconnect_changes_nothing_that_was_known_live(
 ) -> None:
     async with device(mosquitto.port) as client:
         await retain(client, kind, **fields)
-    async with in_process(mosquitto.port, tmp_path / "journal.db", broker__protocol=protocol) as this:
-        await connected(this)
-        await handled(this, 1)  # the retained one, with the new subscription
+    async with in_process(mosquitto.port, tmp_path / "journal.db", broker__protocol=protocol) as pipeline:
+        await connected(pipeline)
+        await handled(pipeline, 1)  # the retained one, with the new subscription
         async with device(mosquitto.port) as client:
-            await say(client, "report/bagger/state", state="fault")
-            await say(client, "report/bagger/counts", total=50_000)
-            await say(client, "report/bagger/counts", total=50_001)
-            await handled(this, 4)
+            await publish_report(client, "report/bagger/state", state="fault")
+            await publish_report(client, "report/bagger/counts", total=50_000)
+            await publish_report(client, "report/bagger/counts", total=50_001)
+            await handled(pipeline, 4)
         for turn in range(2):
-            seen = len(outcomes(this))
-            await way(mosquitto, this)
+            seen = len(outcomes(pipeline))
+            await way(mosquitto, pipeline)
             again = 0 if protocol == "5" and way is restart_broker else 1
-            await handled(this, seen + again)
+            await handled(pipeline, seen + again)
             async with device(mosquitto.port) as client:
-                await say(client, "report/bagger/counts", total=50_002 + turn)
-                await handled(this, seen + again + 1)
-            assert outcomes(this)[seen:] == [("suppressed", "retained")] * again + [("applied", None)]
-        assert statuses(this)[-1] == "fault"
-        assert statuses(this).count("fault") == 1
-        await until(lambda: bool(this.events("production_update")), what="production")
-        await until(lambda: this.events("production_update")[-1]["data"]["total_count"] == 3, what="3 pieces")
+                await publish_report(client, "report/bagger/counts", total=50_002 + turn)
+                await handled(pipeline, seen + again + 1)
+            assert outcomes(pipeline)[seen:] == [("suppressed", "retained")] * again + [("applied", None)]
+        assert statuses(pipeline)[-1] == "fault"
+        assert statuses(pipeline).count("fault") == 1
+        await until(lambda: bool(pipeline.events("production_update")), what="production")
+        await until(lambda: pipeline.events("production_update")[-1]["data"]["total_count"] == 3, what="3 pieces")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_a_restart_of_the_bridge_changes_nothing_either(
     mosquitto: RunningBroker, tmp_path: Path, *, protocol: str
 ) -> None:
-    """What the journal knows was heard live."""
+    """What the journal knows was seen live."""
     async with device(mosquitto.port) as client:
         await retain(client, "state", state="running")
     async with (
-        in_process(mosquitto.port, tmp_path / "journal.db", broker__protocol=protocol) as this,
+        in_process(mosquitto.port, tmp_path / "journal.db", broker__protocol=protocol) as pipeline,
         device(mosquitto.port) as client,
     ):
-        await connected(this)
-        await handled(this, 1)
-        await say(client, "report/bagger/state", state="fault")
-        await handled(this, 2)
-        await lose_session(mosquitto, this)
-        await handled(this, 3)
+        await connected(pipeline)
+        await handled(pipeline, 1)
+        await publish_report(client, "report/bagger/state", state="fault")
+        await handled(pipeline, 2)
+        await lose_session(mosquitto, pipeline)
+        await handled(pipeline, 3)
     async with (
-        in_process(mosquitto.port, tmp_path / "journal.db", broker__protocol=protocol) as this,
+        in_process(mosquitto.port, tmp_path / "journal.db", broker__protocol=protocol) as pipeline,
         device(mosquitto.port) as client,
     ):
-        await connected(this)
-        await lose_session(mosquitto, this)
-        await handled(this, 1)
-        assert set(outcomes(this)) == {("suppressed", "retained")}
-        await say(client, "report/bagger/state", state="stopped")
-        await until(lambda: statuses(this)[-1] == "stopped", what="live again")
-        assert statuses(this)[-2:] == ["fault", "stopped"]
+        await connected(pipeline)
+        await lose_session(mosquitto, pipeline)
+        await handled(pipeline, 1)
+        assert set(outcomes(pipeline)) == {("suppressed", "retained")}
+        await publish_report(client, "report/bagger/state", state="stopped")
+        await until(lambda: statuses(pipeline)[-1] == "stopped", what="live again")
+        assert statuses(pipeline)[-2:] == ["fault", "stopped"]

@@ -73,7 +73,7 @@ def test_a_sequence_wraps_at_its_modulus_whatever_that_is(tmp_path: Path, modulu
         for seq, state in ((last - 1, "running"), (last, "fault"), (0, "running"), (1, "fault"), (2, "running")):
             entry = bridge.take("state", boot_id=LARGEST, seq=seq % modulus, state=state)
             assert entry.disposition == APPLIED
-            assert not any(json.loads(each.body)["data_quality"].get("unplaced") for each in entry.events)
+            assert not any(json.loads(event.body)["data_quality"].get("unplaced") for event in entry.events)
         assert bridge.missed == 0
         assert bridge.replays_the_same()
 
@@ -120,7 +120,7 @@ def test_a_larger_number_than_its_modulus_is_taken_by_its_rest(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("seq", [-1, LARGEST + 1, 0.5])
-def test_what_is_beyond_the_contract_is_kept_aside(tmp_path: Path, seq: float) -> None:
+def test_an_input_outside_the_contract_is_quarantined(tmp_path: Path, seq: float) -> None:
     with open_bridge(tmp_path, 2**64) as bridge:
         entry = bridge.take("state", boot_id=1, seq=seq, state="running")
         assert entry.disposition.effect.value == "quarantined"

@@ -14,7 +14,7 @@ from bridge.pipeline.pipeline import APPLY_CHUNK
 from bridge.ports.journal import Batch, CommitFailed
 from tests.support.brokers import MOSQUITTO_CONF, mosquitto_broker, running, until
 from tests.support.fake_link import FakeLink
-from tests.support.in_process import PIPELINE, PLACE, device, in_process, say
+from tests.support.in_process import PIPELINE, PLACE, device, in_process, publish_report
 
 
 class GatedJournal(SqliteJournal):
@@ -62,7 +62,7 @@ async def test_any_pace_of_the_disk_keeps_the_order_and_bounds_what_is_held(
             journal.gate.release()
             for _ in range(chance.randrange(40)):
                 await asyncio.sleep(0)
-            status = bridge.pipeline.status()
+            status = bridge.core.status()
             assert not any(status.unaccounted.values())
             assert sum(status.in_flight.values()) <= APPLY_CHUNK + 2 * most + 2, (
                 "a chunk, a batch in commit, a batch pending"
@@ -76,7 +76,7 @@ async def test_any_pace_of_the_disk_keeps_the_order_and_bounds_what_is_held(
         journal.failing = False
         journal.gate.release(100)
     assert link.acknowledged == list(range(1, reports + 1)), "in the order of their arrival, each once"
-    durable = [each.input.number for each in bridge.entries]
+    durable = [entry.input.number for entry in bridge.entries]
     assert durable == sorted(durable)
     assert link.most_held <= APPLY_CHUNK + 2 * most
     journal.close()
@@ -104,8 +104,8 @@ async def flow(port: int, path: Path, *, protocol: str, window: int) -> None:
         await until(lambda: bridge.connected, what="connected")
         async with device(port) as client:
             for number in range(100):
-                await say(client, "report/bagger/counts", total=number, ts=number + 1)
+                await publish_report(client, "report/bagger/counts", total=number, ts=number + 1)
         applied = ("counts", "applied", "")
-        await until(lambda: bridge.pipeline.status().counters.get(applied) == 100, what="all of them")
-        inputs = [each.input for each in bridge.journal.inputs_after(0, limit=1_000)]
-        assert [json.loads(each.payload)["total"] for each in inputs if each.topic] == list(range(100))
+        await until(lambda: bridge.core.status().counters.get(applied) == 100, what="all of them")
+        inputs = [entry.input for entry in bridge.journal.inputs_after(0, limit=1_000)]
+        assert [json.loads(entry.payload)["total"] for entry in inputs if entry.topic] == list(range(100))

@@ -198,10 +198,10 @@ def test_a_closed_journal_takes_nothing_more(journal: Journal) -> None:
         journal.commit(batch)
 
 
-def test_committed_events_come_back_as_they_went_in(journal: Journal, store: JournalStore) -> None:
+def test_committed_events_are_read_as_written(journal: Journal, store: JournalStore) -> None:
     batch = follow(journal, [event("a"), event("b")], [], [event("c")])
     journal.commit(batch)
-    went_in = [each for entry in batch.entries for each in entry.events]
+    went_in = [committed for entry in batch.entries for committed in entry.events]
     again = reopen(journal, store)
     assert again.events_after(0, limit=10) == went_in
     assert again.events_after(1, limit=1) == went_in[1:2]
@@ -209,7 +209,7 @@ def test_committed_events_come_back_as_they_went_in(journal: Journal, store: Jou
     assert again.last_input() == (3, NOON + 3)
     assert again.oldest_offset() == 1
     assert [(e.input, e.events) for e in again.inputs_after(0, limit=9)] == [(e.input, e.events) for e in batch.entries]
-    assert [each.input.number for each in again.inputs_after(1, limit=1)] == [2]
+    assert [entry.input.number for entry in again.inputs_after(1, limit=1)] == [2]
     again.close()
 
 
@@ -218,7 +218,7 @@ def test_offsets_never_repeat_and_have_no_holes(journal: Journal, first: int) ->
     batch = follow(journal, [event("a")])
     journal.commit(batch)
     (good,) = follow(journal, [event("b")]).entries
-    wrong = replace(good, events=tuple(replace(each, offset=first) for each in good.events))
+    wrong = replace(good, events=tuple(replace(committed, offset=first) for committed in good.events))
     with pytest.raises(ValueError, match="does not follow"):
         journal.commit(Batch(entries=[wrong]))
     with pytest.raises(ValueError, match="does not follow"):

@@ -46,12 +46,12 @@ class JournalMachine(RuleBasedStateMachine):
         self.journal.commit(Batch(entries=entries, checkpoints=checkpoints))
         self.inputs += len(entries)
         self.checkpoints |= {line: (self.inputs, state) for line, state in checkpoints.items()}
-        for each in (each for entry in entries for each in entry.events):
-            self.events.append(each)
-            if each.standing is Standing.CURRENT:
-                self.current[each.state_key] = each
-            elif each.standing is Standing.CLOSED:
-                self.current.pop(each.state_key, None)
+        for committed in (committed for entry in entries for committed in entry.events):
+            self.events.append(committed)
+            if committed.standing is Standing.CURRENT:
+                self.current[committed.state_key] = committed
+            elif committed.standing is Standing.CLOSED:
+                self.current.pop(committed.state_key, None)
 
     @precondition(lambda self: self.published < len(self.events))
     @rule()
@@ -82,10 +82,12 @@ class JournalMachine(RuleBasedStateMachine):
         assert self.journal.events_after(0, limit=10_000) == self.events[self.oldest - 1 :]
         replayed = max((number for number, _ in self.checkpoints.values()), default=0)
         after = self.journal.inputs_after(replayed, limit=10_000)
-        assert [each.input.number for each in after] == list(range(replayed + 1, self.inputs + 1))
+        assert [entry.input.number for entry in after] == list(range(replayed + 1, self.inputs + 1))
         assert self.journal.position().offset == len(self.events)
-        assert list(self.journal.snapshot().events) == sorted(self.current.values(), key=lambda each: each.offset)
-        assert {each.line: (each.number, each.state) for each in self.journal.checkpoints()} == self.checkpoints
+        assert list(self.journal.snapshot().events) == sorted(self.current.values(), key=lambda event: event.offset)
+        assert {
+            checkpoint.line: (checkpoint.number, checkpoint.state) for checkpoint in self.journal.checkpoints()
+        } == self.checkpoints
         assert self.journal.last_input()[0] == self.inputs == sum(self.journal.counters().values())
         assert self.journal.published_offset() == self.published
         assert self.journal.retained_topics() == self.retained

@@ -46,29 +46,32 @@ def arrived() -> DashboardProtocol:
 
 def joined(**claims: Any) -> DashboardProtocol:
     dashboard = arrived()
-    say(dashboard, {"type": "auth", "token": "t"})
+    receive(dashboard, {"type": "auth", "token": "t"})
     dashboard.accept(viewer(**claims), server_info=FACTS)
     return dashboard
 
 
-def say(dashboard: DashboardProtocol, frame: object, *, elapsed: int = 0) -> list[Action]:
+def receive(dashboard: DashboardProtocol, frame: object, *, elapsed: int = 0) -> list[Action]:
     return dashboard.receive(json.dumps(frame), elapsed=elapsed, server_time=0)
 
 
-def told(actions: list[Action]) -> list[dict[str, Any]]:
-    return [json.loads(encode_frame(each.frame)) for each in actions if isinstance(each, Send)]
+def sent_frames(actions: list[Action]) -> list[dict[str, Any]]:
+    return [json.loads(encode_frame(action.frame)) for action in actions if isinstance(action, Send)]
 
 
 def kinds(actions: list[Action]) -> list[str]:
-    return [each.frame.__struct_config__.tag if isinstance(each, Send) else type(each).__name__ for each in actions]  # type: ignore[misc]
+    return [
+        action.frame.__struct_config__.tag if isinstance(action, Send) else type(action).__name__  # type: ignore[misc]
+        for action in actions
+    ]
 
 
 def test_auth_asks_for_verification_and_is_answered_first() -> None:
     dashboard = arrived()
-    assert say(dashboard, {"type": "auth", "token": "t"}) == [Authenticate("t")]
+    assert receive(dashboard, {"type": "auth", "token": "t"}) == [Authenticate("t")]
     actions = dashboard.accept(viewer(), server_info=FACTS)
     assert kinds(actions) == ["auth_ok", "EnablePush"]
-    assert told(actions)[0] == {
+    assert sent_frames(actions)[0] == {
         "type": "auth_ok", "user_id": "eva", "roles": ["admin"], "expires_at": "1970-01-01T01:00:00.000Z",
         "read": ["#"], "command": ["#"], "streams": {"main": {"epoch": "e", "offset": 7}},
         "server_time": "1970-01-01T00:00:00.000Z", "simulated": True,
@@ -78,17 +81,17 @@ def test_auth_asks_for_verification_and_is_answered_first() -> None:
 def test_only_a_proven_connection_has_a_session() -> None:
     for kind in ("subscribe", "unsubscribe", "options", "ping", "explain"):
         dashboard = arrived()
-        actions = say(dashboard, {"type": kind})
+        actions = receive(dashboard, {"type": kind})
         assert kinds(actions) == ["error", "Close"]
         assert actions[-1] == Close(CloseCode.POLICY_VIOLATION, "token missing")
         assert dashboard.session is None
         assert dashboard.phase is ConnectionPhase.CLOSED
-        assert say(dashboard, {"type": "auth", "token": "t"}) == []
+        assert receive(dashboard, {"type": "auth", "token": "t"}) == []
 
 
 def test_auth_without_a_token_is_the_end_and_noise_is_not() -> None:
-    assert kinds(say(arrived(), {"type": "auth"})) == ["error", "Close"]
-    assert kinds(say(arrived(), {"type": "dance"})) == ["error"]
+    assert kinds(receive(arrived(), {"type": "auth"})) == ["error", "Close"]
+    assert kinds(receive(arrived(), {"type": "dance"})) == ["error"]
     assert kinds(arrived().receive("{", elapsed=0, server_time=0)) == ["error"]
     assert kinds(arrived().receive(b"{}", elapsed=0, server_time=0)) == ["error"]
 
@@ -127,7 +130,7 @@ def test_the_time_to_authenticate_ends() -> None:
     assert joined().tick(elapsed=5_000, wall_now=0) == []
 
 
-def test_expiry_is_told_a_minute_ahead_once_and_ends_delivery_to_the_millisecond() -> None:
+def test_expiry_is_reported_a_minute_ahead_once_and_ends_delivery_to_the_millisecond() -> None:
     dashboard = joined()
     assert dashboard.tick(elapsed=0, wall_now=HOUR_MS - 60_001) == []
     assert kinds(dashboard.tick(elapsed=0, wall_now=HOUR_MS - 60_000)) == ["expiring"]
@@ -145,70 +148,70 @@ def test_a_refresh_moves_the_expiry_and_warns_again() -> None:
     assert kinds(dashboard.tick(elapsed=0, wall_now=2 * HOUR_MS - 60_000)) == ["expiring"]
 
 
-def test_a_token_from_the_handshake_keeps_silent_until_the_first_answer() -> None:
+def test_a_token_from_the_handshake_sends_nothing_until_the_first_answer() -> None:
     dashboard = arrived()
     assert dashboard.accept(viewer(expires_at=50_000), server_info=FACTS, confirm=False) == []
     assert dashboard.tick(elapsed=0, wall_now=0) == []
-    assert kinds(say(dashboard, {"type": "ping"})) == ["pong", "EnablePush"]
+    assert kinds(receive(dashboard, {"type": "ping"})) == ["pong", "EnablePush"]
     assert kinds(dashboard.tick(elapsed=0, wall_now=0)) == ["expiring"]
 
 
-def test_what_each_question_leads_to() -> None:
+def test_each_trigger_starts_the_right_read() -> None:
     dashboard = joined()
-    follow, confirmed, snapshot = say(dashboard, ANDON)
+    follow, confirmed, snapshot = receive(dashboard, ANDON)
     assert isinstance(follow, StartSubscription)
     assert follow.deferred
-    assert told([confirmed]) == [
+    assert sent_frames([confirmed]) == [
         {
             "type": "subscription_confirmed", "id": "andon:L1", "subscription_type": "andon", "target_id": "L1",
             "target": "L1", "effective": ["+/+/L1/+/andon/#"], "narrowed": False,
         }
     ]  # fmt: skip
     assert snapshot == SendSnapshot("andon:L1")
-    assert kinds(say(dashboard, {**ANDON, "snapshot": False, "id": "x"})) == [
+    assert kinds(receive(dashboard, {**ANDON, "snapshot": False, "id": "x"})) == [
         "StartSubscription",
         "subscription_confirmed",
     ]
-    unfollow, ended, *others = say(dashboard, {**ANDON, "type": "unsubscribe"})
+    unfollow, ended, *others = receive(dashboard, {**ANDON, "type": "unsubscribe"})
     assert unfollow == EndSubscription("andon:L1")
-    assert told([ended])[0]["type"] == "unsubscription_confirmed"
+    assert sent_frames([ended])[0]["type"] == "unsubscription_confirmed"
     assert others[0] == EndSubscription("x"), "the same type and target, whatever its id"
-    assert told(say(dashboard, {**ANDON, "type": "unsubscribe"}))[0]["code"] == "INVALID_MESSAGE"
-    assert told(say(dashboard, {"type": "heartbeat", "timestamp": "t1"})) == [
+    assert sent_frames(receive(dashboard, {**ANDON, "type": "unsubscribe"}))[0]["code"] == "INVALID_MESSAGE"
+    assert sent_frames(receive(dashboard, {"type": "heartbeat", "timestamp": "t1"})) == [
         {"type": "pong", "server_time": "1970-01-01T00:00:00.000Z", "timestamp": "t1"}
     ]
-    assert say(dashboard, {"type": "options", "batch": True})[1] == SetBatching(batch=True, batch_ms=0)
-    assert say(dashboard, {"type": "options", "batch_ms": 20})[1] == SetBatching(batch=True, batch_ms=20)
-    [command] = say(dashboard, {"type": "command", "id": "k", "action": "changeover.complete", "line_id": "L1"})
+    assert receive(dashboard, {"type": "options", "batch": True})[1] == SetBatching(batch=True, batch_ms=0)
+    assert receive(dashboard, {"type": "options", "batch_ms": 20})[1] == SetBatching(batch=True, batch_ms=20)
+    [command] = receive(dashboard, {"type": "command", "id": "k", "action": "changeover.complete", "line_id": "L1"})
     assert isinstance(command, RunCommand)
-    assert say(dashboard, {"type": "acknowledge", "event_id": "e"}) == [AcknowledgeEvent(None, "e")]
+    assert receive(dashboard, {"type": "acknowledge", "event_id": "e"}) == [AcknowledgeEvent(None, "e")]
 
 
-def test_a_resume_follows_all_it_may_and_tells_the_rest() -> None:
+def test_a_resume_follows_granted_subscriptions_and_refuses_the_rest() -> None:
     dashboard = joined(role="operator", lines=["L1"])
     bodies = [ANDON, {"subscription_type": "andon", "target_id": "L2"}, {"subscription_type": "dance"}]
-    actions = say(dashboard, {"type": "resume", "subscriptions": bodies, "since": {}})
+    actions = receive(dashboard, {"type": "resume", "subscriptions": bodies, "since": {}})
     assert kinds(actions) == ["error", "error", "StartSubscription", "ResumeFrom"]
-    assert [each["code"] for each in told(actions)] == ["FORBIDDEN", "UNKNOWN_SUBSCRIPTION_TYPE"]
+    assert [frame["code"] for frame in sent_frames(actions)] == ["FORBIDDEN", "UNKNOWN_SUBSCRIPTION_TYPE"]
     resume = actions[-1]
     assert isinstance(resume, ResumeFrom)
-    assert [each.request.id for each in resume.subscriptions] == ["andon:L1"]
-    too_many = say(dashboard, {"type": "resume", "subscriptions": [ANDON] * 4, "since": {}})
-    assert told(too_many)[0]["code"] == "LIMIT_EXCEEDED"
+    assert [subscription.request.id for subscription in resume.subscriptions] == ["andon:L1"]
+    too_many = receive(dashboard, {"type": "resume", "subscriptions": [ANDON] * 4, "since": {}})
+    assert sent_frames(too_many)[0]["code"] == "LIMIT_EXCEEDED"
 
 
-def test_a_refresh_tells_what_ends_and_what_begins_and_snapshots_that() -> None:
+def test_a_refresh_reports_what_ends_and_what_begins_and_snapshots_that() -> None:
     dashboard = joined(role="operator", lines=["L1", "L2"])
     for line in ("L1", "L2", "all"):
-        say(dashboard, {**ANDON, "target_id": line})
+        receive(dashboard, {**ANDON, "target_id": line})
     actions = dashboard.accept(viewer(role="operator", lines=["L2", "L3"]), server_info=FACTS)
     assert kinds(actions) == ["auth_ok", "UpdateGrants", "widened", "revoked", "SendSnapshot"]
     regrant = actions[1]
     assert isinstance(regrant, UpdateGrants)
     assert regrant.subscriptions["andon:L1"] is None
-    _, widened, revoked = told(actions)
+    _, widened, revoked = sent_frames(actions)
     assert revoked["filters"] == ["+/+/L1/+/andon/#"]
-    assert [each["id"] for each in revoked["subscriptions"]] == ["andon:L1", "andon:all"]
+    assert [subscription["id"] for subscription in revoked["subscriptions"]] == ["andon:L1", "andon:all"]
     assert widened["filters"] == ["+/+/L3/+/andon/#"]
     assert actions[-1] == SendSnapshot("andon:all")
 
@@ -222,14 +225,14 @@ def test_a_refresh_for_another_user_or_issuer_is_refused() -> None:
 
 def test_pace_is_a_burst_then_a_rate() -> None:
     dashboard = joined()
-    answers = [kinds(say(dashboard, {"type": "ping"})) for _ in range(25)]
+    answers = [kinds(receive(dashboard, {"type": "ping"})) for _ in range(25)]
     assert answers == [["pong"]] * 19 + [["error"]] + [[]] * 5
-    assert kinds(say(dashboard, {"type": "ping"}, elapsed=1_000)) == ["pong"]
+    assert kinds(receive(dashboard, {"type": "ping"}, elapsed=1_000)) == ["pong"]
 
 
 def test_a_client_that_never_pauses_is_closed() -> None:
     dashboard = joined()
-    actions = [action for _ in range(60) for action in say(dashboard, {"type": "ping"}, elapsed=1)]
+    actions = [action for _ in range(60) for action in receive(dashboard, {"type": "ping"}, elapsed=1)]
     assert actions[-1] == Close(CloseCode.TOO_MANY, "too many messages")
     assert kinds(actions).count("error") == 1
 
@@ -259,7 +262,7 @@ TYPES = st.sampled_from(
 def test_no_frame_breaks_a_session_and_every_frame_is_answered(frames: list[tuple[str, dict[str, Any]]]) -> None:
     dashboard = joined()
     for kind, fields in frames:
-        actions = say(dashboard, {**fields, "type": kind})
+        actions = receive(dashboard, {**fields, "type": kind})
         assert actions
         assert EnablePush() not in actions
     assert dashboard.phase is ConnectionPhase.AUTHENTICATED

@@ -25,23 +25,23 @@ def test_a_position_is_due_at_once_then_after_a_flush_once_a_second_and_at_least
     assert not pace.is_due(2_000)
 
 
-def test_what_was_conflated_since_the_last_position_is_told_with_the_next() -> None:
+def test_conflated_counts_are_sent_with_the_next_position() -> None:
     pace = PositionSchedule()
     conflated = Counter({EventType.OEE_UPDATE: 3})
-    frames = [json.loads(encode_frame(each)) for each in pace.frames(HERE, conflated, now=0)]
-    assert [each["type"] for each in frames] == ["conflated", "position"]
+    frames = [json.loads(encode_frame(frame)) for frame in pace.frames(HERE, conflated, now=0)]
+    assert [frame["type"] for frame in frames] == ["conflated", "position"]
     assert frames[0]["counts"] == {"oee_update": 3}
     conflated[EventType.OEE_UPDATE] += 2
-    frames = [json.loads(encode_frame(each)) for each in pace.frames(HERE, conflated, now=1)]
+    frames = [json.loads(encode_frame(frame)) for frame in pace.frames(HERE, conflated, now=1)]
     assert frames[0]["counts"] == {"oee_update": 2}
     assert len(pace.frames(HERE, conflated, now=2)) == 1
 
 
-def test_what_the_books_forget_and_count_again_is_told_once() -> None:
+def test_a_loss_that_the_counters_forget_and_count_again_is_reported_once() -> None:
     pace = PositionSchedule()
     pace.frames(HERE, Counter({EventType.OEE_UPDATE: 3}), now=0)
     assert len(pace.frames(HERE, Counter({EventType.OEE_UPDATE: 1}), now=1)) == 1
-    frames = [json.loads(encode_frame(each)) for each in pace.frames(HERE, Counter({EventType.OEE_UPDATE: 4}), now=2)]
+    frames = [json.loads(encode_frame(frame)) for frame in pace.frames(HERE, Counter({EventType.OEE_UPDATE: 4}), now=2)]
     assert frames[0]["counts"] == {"oee_update": 1}
 
 

@@ -97,7 +97,7 @@ def test_every_type_of_frame_is_understood(tree: dict[str, Any], frame: ClientFr
         ({"type": "command", "id": "a\nb"}, "INVALID_MESSAGE", "command: invalid value for `id`"),
     ],
 )
-def test_a_wrong_frame_is_told_in_our_words(tree: object, code: str, message: str) -> None:
+def test_an_invalid_frame_is_refused_with_our_own_text(tree: object, code: str, message: str) -> None:
     with pytest.raises(InvalidFrame) as caught:
         parse_frame(tree)
     assert (caught.value.code, caught.value.message) == (ErrorCode(code), message)

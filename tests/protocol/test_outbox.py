@@ -35,7 +35,7 @@ def box() -> Outbox:
 
 
 def offsets(events: list[CommittedEvent]) -> list[int]:
-    return [each.offset for each in events]
+    return [event.offset for event in events]
 
 
 @dataclass
@@ -166,12 +166,12 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
     def what_waits_is_known(self) -> None:
         waiting = [fate.event for fate in self.oracle.waiting() if fate not in self.flying]
         assert len(self.outbox) == len(waiting)
-        charged = sum(each.memory_bytes for each in waiting)
+        charged = sum(event.memory_bytes for event in waiting)
         notes = self.outbox.bytes - charged
         assert 0 <= notes <= CONFLATED_OVERHEAD_BYTES * sum(self.oracle.tally("conflated").values())
         assert waiting or not notes
         assert self.outbox.first_offset() == (waiting[0].offset if waiting else None)
-        lossless = [each for each in waiting if each.type not in CONFLATED_TYPES]
+        lossless = [event for event in waiting if event.type not in CONFLATED_TYPES]
         assert self.outbox.is_over_limit == (len(lossless) > MAX_EVENTS or self.outbox.bytes > MAX_BYTES)
 
 
@@ -194,7 +194,7 @@ def test_a_lossless_event_is_never_conflated() -> None:
     assert offsets(outbox.take(max_events=10, max_bytes=1_000)) == [1, 2, 3, 4]
 
 
-def test_what_is_being_sent_is_not_conflated_by_what_comes_after() -> None:
+def test_an_event_being_sent_is_not_conflated() -> None:
     outbox = box()
     outbox.offer(event(1, EventType.OEE_UPDATE))
     assert offsets(outbox.take(max_events=10, max_bytes=1_000)) == [1]

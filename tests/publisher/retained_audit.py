@@ -5,7 +5,7 @@ from tests.support.in_process import RunningPipeline
 
 
 def right(this: RunningPipeline) -> set[str]:
-    return {f"event/{each.topic}" for each in this.journal.snapshot().events}
+    return {f"event/{event.topic}" for event in this.journal.snapshot().events}
 
 
 async def looked(this: RunningPipeline) -> None:

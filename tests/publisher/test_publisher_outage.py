@@ -19,7 +19,7 @@ from bridge.settings import BrokerSettings
 from bridge.wiring.pipeline_side import DRAIN_SECONDS
 from tests.publisher.workload import Workload, assert_true
 from tests.support.brokers import RunningBroker, free_port, mosquitto_broker, running, until
-from tests.support.in_process import CLIENT_IDS, PUBLISHER, device, in_process, say
+from tests.support.in_process import CLIENT_IDS, PUBLISHER, device, in_process, publish_report
 from tests.support.mqtt_consumer import mqtt_consumer
 from tests.support.tcp_proxy import Cut, End, TcpProxy, tcp_proxy
 
@@ -37,11 +37,6 @@ log_dest stderr
 """
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.db"
-
-
 def publishing_through(way: TcpProxy) -> Callable[..., BrokerLink]:
     """Let the publisher's link go through a proxy, and the others not."""
 
@@ -52,65 +47,65 @@ def publishing_through(way: TcpProxy) -> Callable[..., BrokerLink]:
     return make_client
 
 
-async def test_intake_goes_on_while_the_publisher_is_cut_off(mosquitto: RunningBroker, path: Path) -> None:
+async def test_intake_continues_while_the_publisher_is_cut_off(mosquitto: RunningBroker, path: Path) -> None:
     async with (
         tcp_proxy(mosquitto.port) as way,
-        mqtt_consumer(mosquitto) as seen,
-        in_process(mosquitto.port, path, make_client=publishing_through(way)) as this,
+        mqtt_consumer(mosquitto) as consumer,
+        in_process(mosquitto.port, path, make_client=publishing_through(way)) as pipeline,
         device(mosquitto.port) as client,
     ):
-        await until(lambda: this.outlet.status.connected)
-        await say(client, "report/bagger/counts", total=0)
-        await until(lambda: len(seen.offsets) > 0)
+        await until(lambda: pipeline.outlet.status.connected)
+        await publish_report(client, "report/bagger/counts", total=0)
+        await until(lambda: len(consumer.offsets) > 0)
         way.refusing = True
         way.cut()
         for number in range(1_500):
             order: dict[str, object] = {"job_id": f"J{number}", "product": "p", "target_quantity": 1}
-            await say(client, "report/bagger/job", action="assign", **order)
-            await say(client, "report/bagger/job", action="cancel", job_id=f"J{number}")
-        await until(lambda: len(this.dispositions()) == 3_001, seconds=60, what="journalled meanwhile")
-        assert this.link.status.generation == 1, "the intake noticed nothing"
-        assert this.journal.position().offset - this.publisher.published >= 3_000
+            await publish_report(client, "report/bagger/job", action="assign", **order)
+            await publish_report(client, "report/bagger/job", action="cancel", job_id=f"J{number}")
+        await until(lambda: len(pipeline.dispositions()) == 3_001, seconds=60, what="journalled meanwhile")
+        assert pipeline.link.status.generation == 1, "the intake noticed nothing"
+        assert pipeline.journal.position().offset - pipeline.publisher.published >= 3_000
         way.refusing = False
-        await seen.all_up_to(this.journal.position().offset)
+        await consumer.all_up_to(pipeline.journal.position().offset)
 
 
 async def test_cut_at_any_byte_nothing_is_missing_and_the_order_holds(mosquitto: RunningBroker, path: Path) -> None:
     chance = random.Random(3)
     async with (
         tcp_proxy(mosquitto.port) as way,
-        mqtt_consumer(mosquitto) as seen,
-        in_process(way.port, path, parts=[PUBLISHER]) as this,
+        mqtt_consumer(mosquitto) as consumer,
+        in_process(way.port, path, parts=[PUBLISHER]) as pipeline,
     ):
         for _ in range(CUTS):
             after, end = chance.randrange(30_000), chance.choice(list(End))
             way.plan_cut(Cut(after, end, from_client=chance.random() < FROM_US))
         workload, last = Workload(seed=5), 0
         while way.connections <= CUTS:
-            last = this.commit(workload.next(100))
+            last = pipeline.commit(workload.next(100))
             cuts = way.connections
-            await until(lambda: this.publisher.published == last or way.connections > cuts, seconds=30)  # noqa: B023 - asked before the next round
-        await this.marked(last)
-        await seen.all_up_to(last)
-        assert len(seen.offsets) > last, "some came twice: it was cut while it published"
-        for before, offset in zip([0, *accumulate(seen.offsets, max)], seen.offsets, strict=False):
+            await until(lambda: pipeline.publisher.published == last or way.connections > cuts, seconds=30)  # noqa: B023 - asked before the next round
+        await pipeline.marked(last)
+        await consumer.all_up_to(last)
+        assert len(consumer.offsets) > last, "some came twice: it was cut while it published"
+        for before, offset in zip([0, *accumulate(consumer.offsets, max)], consumer.offsets, strict=False):
             assert offset <= before + 1, "what is repeated may go back; nothing jumps ahead"
-        await until(lambda: this.publisher.audits > 0, what="looked")
-        await assert_true(mosquitto, this.journal)
+        await until(lambda: pipeline.publisher.audits > 0, what="looked")
+        await assert_true(mosquitto, pipeline.journal)
 
 
 @pytest.mark.faults
 async def test_backlog_of_any_length_takes_the_same_memory(mosquitto: RunningBroker, tmp_path: Path) -> None:
     peaks, workload = [], Workload(seed=7)
     for number, count in enumerate((500, 4_000)):
-        async with in_process(free_port(), tmp_path / f"{number}.db", parts=[PUBLISHER]) as away:
+        async with in_process(free_port(), tmp_path / f"{number}.db", parts=[PUBLISHER]) as offline:
             for _ in range(count // 100):
-                away.commit(workload.next(100))
-            last = away.journal.position().offset
+                offline.commit(workload.next(100))
+            last = offline.journal.position().offset
         tracemalloc.start()
         try:
-            async with in_process(mosquitto.port, tmp_path / f"{number}.db", parts=[PUBLISHER]) as this:
-                await this.marked(last)
+            async with in_process(mosquitto.port, tmp_path / f"{number}.db", parts=[PUBLISHER]) as pipeline:
+                await pipeline.marked(last)
                 peaks.append(tracemalloc.get_traced_memory()[1])
         finally:
             tracemalloc.stop()
@@ -126,13 +121,13 @@ async def test_refused_topics_are_left_out_and_the_others_come_once_in_order(tmp
     rules.append("topic write floor/v1/event/+/+/+/+/+/changeover_started/#")
     (folder / "acl").write_text("\n".join(rules) + "\n")
     with running(mosquitto_broker(folder, conf=WITH_RULES)) as broker:
-        async with mqtt_consumer(broker) as seen, in_process(broker.port, path, parts=[PUBLISHER]) as this:
-            last = this.commit(Workload(seed=9).next(400))
-            await this.marked(last)
-            allowed = [e.offset for e in this.journal.events_after(0, limit=400) if e.type == "changeover_started"]
-            await until(lambda: seen.last == allowed[-1])
-            assert seen.offsets == allowed
-            assert this.publisher.refused > 0
+        async with mqtt_consumer(broker) as consumer, in_process(broker.port, path, parts=[PUBLISHER]) as pipeline:
+            last = pipeline.commit(Workload(seed=9).next(400))
+            await pipeline.marked(last)
+            allowed = [e.offset for e in pipeline.journal.events_after(0, limit=400) if e.type == "changeover_started"]
+            await until(lambda: consumer.last == allowed[-1])
+            assert consumer.offsets == allowed
+            assert pipeline.publisher.refused > 0
 
 
 async def test_mark_that_fails_for_long_holds_up_nothing(
@@ -147,22 +142,22 @@ async def test_mark_that_fails_for_long_holds_up_nothing(
         tries += 1
         raise CommitFailed("database or disk is full")
 
-    async with mqtt_consumer(mosquitto) as seen:
+    async with mqtt_consumer(mosquitto) as consumer:
         with monkeypatch.context() as failing:
             failing.setattr(SqliteJournal, "mark_published", full)
-            async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
-                last = this.commit(Workload(seed=11).next(500))
-                await seen.all_up_to(last)
+            async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as pipeline:
+                last = pipeline.commit(Workload(seed=11).next(500))
+                await consumer.all_up_to(last)
                 await until(lambda: tries > 3, what="tried again")
-                this.publisher.stop()
-                await asyncio.wait_for(this.publishing, 5)
-                assert this.journal.published_offset() == 0
-        seen.offsets.clear()
-        async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
-            await this.marked(last)
-            await seen.all_up_to(last)
-            await until(lambda: this.publisher.audits > 0, what="looked")
-            await assert_true(mosquitto, this.journal)
+                pipeline.publisher.stop()
+                await asyncio.wait_for(pipeline.publishing, 5)
+                assert pipeline.journal.published_offset() == 0
+        consumer.offsets.clear()
+        async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as pipeline:
+            await pipeline.marked(last)
+            await consumer.all_up_to(last)
+            await until(lambda: pipeline.publisher.audits > 0, what="looked")
+            await assert_true(mosquitto, pipeline.journal)
 
 
 async def test_journal_that_cannot_be_read_for_a_while_is_asked_again(
@@ -172,11 +167,11 @@ async def test_journal_that_cannot_be_read_for_a_while_is_asked_again(
     chance = random.Random(13)
     for name in ("events_after", "snapshot", "retained_topics"):
         monkeypatch.setattr(SqliteJournal, name, unreliable(getattr(SqliteJournal, name), chance))
-    async with mqtt_consumer(mosquitto) as seen, in_process(mosquitto.port, path, parts=[PUBLISHER]) as this:
-        last = this.commit(Workload(seed=13).next(1_000))
-        await this.marked(last)
-        await seen.all_up_to(last)
-        await until(lambda: this.publisher.audits > 0, what="looked")
+    async with mqtt_consumer(mosquitto) as consumer, in_process(mosquitto.port, path, parts=[PUBLISHER]) as pipeline:
+        last = pipeline.commit(Workload(seed=13).next(1_000))
+        await pipeline.marked(last)
+        await consumer.all_up_to(last)
+        await until(lambda: pipeline.publisher.audits > 0, what="looked")
 
 
 def unreliable(inner: Callable[P, T], chance: random.Random) -> Callable[P, T]:
@@ -189,30 +184,30 @@ def unreliable(inner: Callable[P, T], chance: random.Random) -> Callable[P, T]:
 
 
 @pytest.mark.parametrize("outage", ["gone", pytest.param("frozen", marks=pytest.mark.faults)])
-async def test_stop_in_an_outage_ends_and_the_next_start_goes_on(tmp_path: Path, path: Path, outage: str) -> None:
+async def test_stop_in_an_outage_ends_and_the_next_start_continues(tmp_path: Path, path: Path, outage: str) -> None:
     folder = tmp_path / "mosquitto"
     folder.mkdir()
     broker = mosquitto_broker(folder)
     with running(broker):
-        async with in_process(broker.port, path, parts=[PUBLISHER]) as this:
-            last = this.commit(Workload(seed=15).next(50))
-            await this.marked(last)
+        async with in_process(broker.port, path, parts=[PUBLISHER]) as pipeline:
+            last = pipeline.commit(Workload(seed=15).next(50))
+            await pipeline.marked(last)
             broker.send(signal.SIGSTOP)
             if outage == "gone":
                 broker.kill()
-                await until(lambda: not this.outlet.status.connected)
-            last = this.commit(Workload(seed=17).next(500))
-            this.publisher.stop()
-            await asyncio.wait([this.publishing], timeout=DRAIN_SECONDS)
-            assert this.publishing.done() or outage == "frozen", "only who may still be heard is waited for"
-            assert this.publisher.published == 50
+                await until(lambda: not pipeline.outlet.status.connected)
+            last = pipeline.commit(Workload(seed=17).next(500))
+            pipeline.publisher.stop()
+            await asyncio.wait([pipeline.publishing], timeout=DRAIN_SECONDS)
+            assert pipeline.publishing.done() or outage == "frozen", "only who may still be heard is waited for"
+            assert pipeline.publisher.published == 50
         if outage == "gone":
             broker.start()
         else:
             broker.send(signal.SIGCONT)
-        async with mqtt_consumer(broker) as seen, in_process(broker.port, path, parts=[PUBLISHER]) as this:
-            await this.marked(last)
-            await until(lambda: seen.last == last)
-            assert set(range(51, last + 1)) <= set(seen.offsets)
-            await until(lambda: this.publisher.audits > 0, what="looked")
-            await assert_true(broker, this.journal)
+        async with mqtt_consumer(broker) as consumer, in_process(broker.port, path, parts=[PUBLISHER]) as pipeline:
+            await pipeline.marked(last)
+            await until(lambda: consumer.last == last)
+            assert set(range(51, last + 1)) <= set(consumer.offsets)
+            await until(lambda: pipeline.publisher.audits > 0, what="looked")
+            await assert_true(broker, pipeline.journal)

@@ -16,7 +16,7 @@ from tests.publisher.retained_audit import looked, right
 from tests.publisher.test_publisher import LAMP, raise_call
 from tests.publisher.workload import Workload, assert_true
 from tests.support.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
-from tests.support.in_process import PUBLISHER, ROOT, RunningPipeline, device, in_process, say
+from tests.support.in_process import PUBLISHER, ROOT, RunningPipeline, device, in_process, publish_report
 from tests.support.retained_messages import event_topics, retained, until_retained
 
 DEFAULT_LIMITS = MOSQUITTO_CONF.replace("max_inflight_messages 1000\nmax_queued_messages 100000\n", "")
@@ -27,7 +27,7 @@ user root
 acl_file {folder}/acl
 log_dest stderr
 """
-GHOST = "event/north/pack/L1/desk/andon/andon_event/high/old-call"
+STALE = "event/north/pack/L1/desk/andon/andon_event/high/old-call"
 THEIRS = "event/south/pack/L7/desk/andon/andon_event/high/their-call"
 THEIR_LAMP = "station/south/pack/L7/desk/material"
 
@@ -66,12 +66,12 @@ class OldMemory:
         self.broker.start()
 
 
-async def resolve(client: aiomqtt.Client, this: RunningPipeline) -> None:
+async def resolve(client: aiomqtt.Client, pipeline: RunningPipeline) -> None:
     for action in ("acknowledge", "resolve"):
-        await say(client, "report/desk/andon", action=action, andon_type="material")
-    await until(lambda: len(this.events("andon_event")) == 3)
-    last = this.journal.position().offset
-    await until(lambda: this.journal.published_offset() >= last)
+        await publish_report(client, "report/desk/andon", action=action, andon_type="material")
+    await until(lambda: len(pipeline.events("andon_event")) == 3)
+    last = pipeline.journal.position().offset
+    await until(lambda: pipeline.journal.published_offset() >= last)
 
 
 async def test_cleared_call_that_an_older_memory_brings_back_is_cleared_again(tmp_path: Path) -> None:
@@ -79,17 +79,17 @@ async def test_cleared_call_that_an_older_memory_brings_back_is_cleared_again(tm
     memory = OldMemory(tmp_path / "mosquitto")
     broker = memory.broker
     with running(broker):
-        async with in_process(broker.port, tmp_path / "journal.db") as this:
-            await until(lambda: this.connected)
+        async with in_process(broker.port, tmp_path / "journal.db") as pipeline:
+            await until(lambda: pipeline.connected)
             async with device(broker.port) as client:
                 await raise_call(client)
                 await until_retained(broker, lambda found: found.get(LAMP) == b"open")
                 await memory.remember()
-                await resolve(client, this)
+                await resolve(client, pipeline)
                 memory.come_back_with_it()
-            found = await until_retained(broker, lambda found: event_topics(found) == right(this))
+            found = await until_retained(broker, lambda found: event_topics(found) == right(pipeline))
             assert found[LAMP] == b"off"
-            assert this.publisher.stale_cleared > 0
+            assert pipeline.publisher.stale_cleared > 0
 
 
 async def test_lamp_goes_out_though_both_bridge_and_broker_had_stopped(tmp_path: Path) -> None:
@@ -97,40 +97,40 @@ async def test_lamp_goes_out_though_both_bridge_and_broker_had_stopped(tmp_path:
     memory = OldMemory(tmp_path / "mosquitto")
     broker = memory.broker
     with running(broker):
-        async with in_process(broker.port, tmp_path / "journal.db") as this, device(broker.port) as client:
-            await until(lambda: this.connected)
+        async with in_process(broker.port, tmp_path / "journal.db") as pipeline, device(broker.port) as client:
+            await until(lambda: pipeline.connected)
             await raise_call(client)
             await until_retained(broker, lambda found: found.get(LAMP) == b"open")
             await memory.remember()
-            await resolve(client, this)
+            await resolve(client, pipeline)
         memory.come_back_with_it()
         assert (await retained(broker))[LAMP] == b"open"
-        async with in_process(broker.port, tmp_path / "journal.db") as this:
-            await until_retained(broker, lambda found: found[LAMP] == b"off" and event_topics(found) == right(this))
+        async with in_process(broker.port, tmp_path / "journal.db") as pipeline:
+            await until_retained(broker, lambda found: found[LAMP] == b"off" and event_topics(found) == right(pipeline))
 
 
 async def test_older_memory_of_anything_is_put_right(tmp_path: Path) -> None:
-    """Subjects that moved to another topic, ended, or came anew since then, and lamps."""
+    """Subjects that moved to another topic, ended, or came again since then, and lamps."""
     memory, workload = OldMemory(tmp_path / "mosquitto"), Workload(seed=23)
     with running(memory.broker):
-        async with in_process(memory.broker.port, tmp_path / "journal.db", parts=[PUBLISHER]) as this:
-            await this.marked(this.commit(workload.next(200)))
+        async with in_process(memory.broker.port, tmp_path / "journal.db", parts=[PUBLISHER]) as pipeline:
+            await pipeline.marked(pipeline.commit(workload.next(200)))
             await memory.remember()
-            await this.marked(this.commit(workload.next(200)))
-            await until(lambda: this.publisher.audits == 1, what="looked at first")
+            await pipeline.marked(pipeline.commit(workload.next(200)))
+            await until(lambda: pipeline.publisher.audits == 1, what="looked at first")
             memory.come_back_with_it()
-            await until(lambda: this.publisher.audits == 2, what="looked again")
-            assert this.publisher.stale_cleared > 0
-            await assert_true(memory.broker, this.journal)
+            await until(lambda: pipeline.publisher.audits == 2, what="looked again")
+            assert pipeline.publisher.stale_cleared > 0
+            await assert_true(memory.broker, pipeline.journal)
 
 
 async def test_another_streams_topics_are_left_alone(mosquitto: RunningBroker, tmp_path: Path) -> None:
     theirs = {THEIRS: of("south"), THEIR_LAMP: b"open", "event/no/event": b"{}"}
-    await retain(mosquitto.port, {GHOST: of("main"), LAMP: b"acknowledged", **theirs})
-    async with in_process(mosquitto.port, tmp_path / "journal.db") as this:
-        await looked(this)
+    await retain(mosquitto.port, {STALE: of("main"), LAMP: b"acknowledged", **theirs})
+    async with in_process(mosquitto.port, tmp_path / "journal.db") as pipeline:
+        await looked(pipeline)
         found = await retained(mosquitto)
-        assert GHOST not in found
+        assert STALE not in found
         assert found[LAMP] == b"off"
         assert {topic for topic in theirs if topic in found} == set(theirs)
         assert found[THEIR_LAMP] == b"open"
@@ -139,17 +139,17 @@ async def test_another_streams_topics_are_left_alone(mosquitto: RunningBroker, t
 @pytest.mark.parametrize("which", ["mosquitto", "nats"])
 async def test_thousands_of_ghosts_are_cleared(tmp_path: Path, which: str, request: pytest.FixtureRequest) -> None:
     broker: RunningBroker = request.getfixturevalue(which)
-    ghosts = {f"{GHOST}-{number}": of("main") for number in range(5_000)}
-    await retain(broker.port, ghosts)
-    async with in_process(broker.port, tmp_path / "journal.db") as this:
-        await looked(this)
-        assert this.publisher.stale_cleared == len(ghosts)
-        assert event_topics(await retained(broker)) == right(this)
+    stale = {f"{STALE}-{number}": of("main") for number in range(5_000)}
+    await retain(broker.port, stale)
+    async with in_process(broker.port, tmp_path / "journal.db") as pipeline:
+        await looked(pipeline)
+        assert pipeline.publisher.stale_cleared == len(stale)
+        assert event_topics(await retained(broker)) == right(pipeline)
 
 
 @pytest.fixture
 def short(tmp_path: Path) -> Iterator[RunningBroker]:
-    """Run a Mosquitto with its own default limits: it drops what 1,000 messages leave no room for, and tells nobody."""
+    """Run a Mosquitto with its own default limits: it silently drops messages beyond 1,000."""
     folder = tmp_path / "mosquitto"
     folder.mkdir()
     with running(mosquitto_broker(folder, conf=DEFAULT_LIMITS)) as broker:
@@ -159,24 +159,24 @@ def short(tmp_path: Path) -> Iterator[RunningBroker]:
 async def test_ghosts_beyond_the_brokers_queue_are_cleared_in_turns(
     short: RunningBroker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await retain(short.port, {f"{GHOST}-{number}": of("main") for number in range(3_000)})
-    async with in_process(short.port, tmp_path / "journal.db") as this:
-        await looked(this)
-        assert this.publisher.stale_cleared == 3_000
+    await retain(short.port, {f"{STALE}-{number}": of("main") for number in range(3_000)})
+    async with in_process(short.port, tmp_path / "journal.db") as pipeline:
+        await looked(pipeline)
+        assert pipeline.publisher.stale_cleared == 3_000
     assert "max_queued_messages" not in capsys.readouterr().out
 
 
-async def test_what_others_leave_no_room_to_see_is_said(
+async def test_an_audit_that_other_messages_crowd_out_is_reported(
     short: RunningBroker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await retain(short.port, {f"{THEIRS}-{number}": of("south") for number in range(3_000)})
-    async with in_process(short.port, tmp_path / "journal.db") as this:
-        await looked(this)
-        assert this.publisher.stale_cleared == 0
+    async with in_process(short.port, tmp_path / "journal.db") as pipeline:
+        await looked(pipeline)
+        assert pipeline.publisher.stale_cleared == 0
     assert "max_queued_messages" in capsys.readouterr().out
 
 
-async def test_rules_that_forbid_the_reading_are_told_and_the_rest_works(
+async def test_an_acl_that_forbids_the_audit_is_logged_and_the_rest_works(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "mosquitto"
@@ -186,39 +186,39 @@ async def test_rules_that_forbid_the_reading_are_told_and_the_rest_works(
     (folder / "acl").write_text(own)
     with running(broker):
         async with device(broker.port) as client:
-            async with in_process(broker.port, tmp_path / "journal.db") as this:
-                await until(lambda: this.connected)
+            async with in_process(broker.port, tmp_path / "journal.db") as pipeline:
+                await until(lambda: pipeline.connected)
                 await raise_call(client)
-                await until(lambda: len(this.events("andon_event")) == 1)
-            async with in_process(broker.port, tmp_path / "journal.db") as this:
-                await looked(this)
-                last = this.journal.position().offset
-                await until(lambda: this.publisher.published >= last)
+                await until(lambda: len(pipeline.events("andon_event")) == 1)
+            async with in_process(broker.port, tmp_path / "journal.db") as pipeline:
+                await looked(pipeline)
+                last = pipeline.journal.position().offset
+                await until(lambda: pipeline.publisher.published >= last)
     assert "the broker did not return our retained messages" in capsys.readouterr().out
 
 
 async def test_topic_that_becomes_current_while_it_is_read_is_not_cleared(
     mosquitto: RunningBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The reading saw it as a ghost; when it is judged, it is the line's status."""
+    """The audit read it as stale; when it is decided, it is the line's status."""
     topic = "event/north/pack/L1/_/line/line_status_update/medium/_"
-    shops: list[RunningPipeline] = []
+    pipelines: list[RunningPipeline] = []
     inner = RetainedReader.read
 
     async def slow(reader: RetainedReader, *args: Any, **kwargs: Any) -> None:
         await inner(reader, *args, **kwargs)
         async with device(mosquitto.port) as client:
-            await say(client, "report/bagger/state", state="running")
-        await until(lambda: any(topic.endswith(each.topic.text) for each in shops[0].journal.snapshot().events))
-        offset = shops[0].journal.position().offset
-        await until(lambda: shops[0].publisher.published >= offset, what="published while it was read")
+            await publish_report(client, "report/bagger/state", state="running")
+        await until(lambda: any(topic.endswith(event.topic.text) for event in pipelines[0].journal.snapshot().events))
+        offset = pipelines[0].journal.position().offset
+        await until(lambda: pipelines[0].publisher.published >= offset, what="published while it was read")
 
     monkeypatch.setattr(RetainedReader, "read", slow)
-    await retain(mosquitto.port, {topic: of("main"), GHOST: of("main")})
-    async with in_process(mosquitto.port, tmp_path / "journal.db") as this:
-        shops.append(this)
-        await looked(this)
+    await retain(mosquitto.port, {topic: of("main"), STALE: of("main")})
+    async with in_process(mosquitto.port, tmp_path / "journal.db") as pipeline:
+        pipelines.append(pipeline)
+        await looked(pipeline)
         found = await retained(mosquitto)
-        assert GHOST not in found
-        assert json.loads(found[topic])["epoch"] == this.journal.epoch
-        await until_retained(mosquitto, lambda found: event_topics(found) == right(this))  # the next tick adds OEE
+        assert STALE not in found
+        assert json.loads(found[topic])["epoch"] == pipeline.journal.epoch
+        await until_retained(mosquitto, lambda found: event_topics(found) == right(pipeline))  # the next tick adds OEE

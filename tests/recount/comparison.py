@@ -43,7 +43,7 @@ def compare(expected: Iterable[Fact], reported: Iterable[Fact]) -> Comparison:
     for fact in expected:
         found.expected += 1
         candidates = waiting[fact.key]
-        best = min(candidates, key=lambda each: abs(each.at - fact.at), default=None)
+        best = min(candidates, key=lambda candidate: abs(candidate.at - fact.at), default=None)
         if best is None or abs(best.at - fact.at) > TOLERANCE_MS + fact.slack:
             found.missing.append(fact)
         else:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.recount.andon_calls import Calls, Wanted
+from tests.recount.andon_call import Wanted
+from tests.recount.andon_calls import Calls
 from tests.recount.culprits import Finding, Rank
 from tests.recount.fact import Fact
 from tests.recount.plant_facts import PRIORITY, PlantFacts, Reason
@@ -284,12 +285,12 @@ class Troubles:
 
     def facts(self) -> None:
         """Note every downtime as it turned out."""
-        for each in self.downtimes:
-            trouble = each.trouble
-            self.note(Fact("downtime", self.line, "begin", each.started_at))
-            if each.ended_at is not None:
-                self.note(Fact("downtime", self.line, "end", each.ended_at))
+        for downtime in self.downtimes:
+            trouble = downtime.trouble
+            self.note(Fact("downtime", self.line, "begin", downtime.started_at))
+            if downtime.ended_at is not None:
+                self.note(Fact("downtime", self.line, "end", downtime.ended_at))
             self.note(
-                Fact("cause", self.line, trouble.shown_cause, each.started_at, (trouble.culprit, trouble.stopped))
+                Fact("cause", self.line, trouble.shown_cause, downtime.started_at, (trouble.culprit, trouble.stopped))
             )
-            self.note(Fact("category", self.line, self._category(each), each.started_at, (trouble.reason,)))
+            self.note(Fact("category", self.line, self._category(downtime), downtime.started_at, (trouble.reason,)))

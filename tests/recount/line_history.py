@@ -52,9 +52,9 @@ class LineStory:
 
     def _due(self) -> int | None:
         found = [self.watch.due(), self.troubles.due(), self.calls.due()]
-        found += [each.due() for each in self.watches.values()]
+        found += [watch.due() for watch in self.watches.values()]
         found += [self._silent_at(name) for name in self.line.machines]
-        return min((each for each in found if each is not None), default=None)
+        return min((instant for instant in found if instant is not None), default=None)
 
     def _silent_at(self, name: str) -> int | None:
         limit, heard = self.line.machines[name].heartbeat_ms, self._heard_at.get(name)

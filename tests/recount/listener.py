@@ -58,7 +58,7 @@ class Listener:
         for said in truth.said:
             if said.kind == "birth":
                 self._births.setdefault(said.device, []).append(said)
-        self._birth_numbers = {name: [each.number for each in births] for name, births in self._births.items()}
+        self._birth_numbers = {name: [birth.number for birth in births] for name, births in self._births.items()}
         self._spoke_at: dict[str, int] = {}  # when the current boot was last heard
         self._positions: dict[int, Position | None] = {}  # by report
         self._taken: set[tuple[str, Position]] = set()
@@ -68,14 +68,14 @@ class Listener:
                 self._taken.add((said.device, position))
 
     def listen(self, fed: Iterable[Fed]) -> Iterator[Heard]:
-        for index, each in enumerate(fed):
-            if isinstance(each, Unwatched):
+        for index, arrival in enumerate(fed):
+            if isinstance(arrival, Unwatched):
                 self._live.clear()
                 self._left.clear()
                 for line in self._plant.lines:
-                    yield Heard(each.at, line, None, "unwatched", {"since": each.since}, index=index)
+                    yield Heard(arrival.at, line, None, "unwatched", {"since": arrival.since}, index=index)
             else:
-                yield from self._hear(each, index)
+                yield from self._hear(arrival, index)
 
     def _hear(self, arrival: ReceivedPublish, index: int) -> Iterator[Heard]:
         _, _, _, line_id, device, kind = arrival.topic.split("/")
@@ -155,7 +155,7 @@ class Listener:
     def _is_overtaken(self, said: TrueReport) -> bool:
         """Whether ids that have always grown show this boot to be the one before the current one."""
         known = self._boots[said.device]
-        numbers = sorted(each for each in known if isinstance(each, int))
+        numbers = sorted(seq for seq in known if isinstance(seq, int))
         if not isinstance(said.boot_id, int) or len(numbers) < max(len(known), 2):
             return False
         return numbers[-1] == self._boot.get(said.device) and numbers[-2] < said.boot_id < numbers[-1]

@@ -90,7 +90,7 @@ def _jobs(story: LineStory) -> Iterator[list[tuple[int, int]]]:
 
 def _of(line: str, place: str, kind: str, watch: Watch, spans: list[tuple[int, int]]) -> Window:
     times = [watch.times(since, until) for since, until in spans]
-    busy, down, unknown = (sum(each[part] for each in times) for part in PARTS)
+    busy, down, unknown = (sum(pair[part] for pair in times) for part in PARTS)
     return Window(line, place, kind, spans[0][0], spans[-1][1], busy, down, unknown)
 
 

@@ -61,7 +61,7 @@ def accounts(truth: Truth, story: LineStory, events: list[Event]) -> list[Accoun
         shown = _fields_of(truth, name)
         mine = counted.get(name, _Counted())
         for counter in shown:
-            sets = [each for each in truth.registers if each.device == name and each.what in SETS]
+            sets = [register for register in truth.registers if register.device == name and register.what in SETS]
             found.append(
                 Account(
                     line=story.line.id,
@@ -82,18 +82,22 @@ def accounts(truth: Truth, story: LineStory, events: list[Event]) -> list[Accoun
 
 def _fields_of(truth: Truth, name: str) -> list[str]:
     first = next((said for said in truth.said if said.device == name and said.kind == "counts"), None)
-    return [] if first is None else [each for each in FIELDS if each in first.body]
+    return [] if first is None else [field_name for field_name in FIELDS if field_name in first.body]
 
 
 def _lost(step: Step, sets: list[RegisterTruth], counter: str) -> int:
     """Return what was made between two reports and forgotten by the register before the later one."""
-    between = [each for each in sets if step.since < each.at <= step.until]
+    between = [setting for setting in sets if step.since < setting.at <= step.until]
     return between[-1].made[counter] - step.before[counter] if between else 0
 
 
 def _not_shown(truth: Truth, name: str, last_at: int | None, counter: str) -> int:
     """Return what the last reading was low by: nothing came after it that could show the rest."""
-    dips = [each for each in truth.registers if (each.device, each.at, each.what) == (name, last_at, "dip")]
+    dips = [
+        register
+        for register in truth.registers
+        if (register.device, register.at, register.what) == (name, last_at, "dip")
+    ]
     return dips[-1].real[counter] - dips[-1].shown[counter] if dips else 0
 
 

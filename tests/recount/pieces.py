@@ -80,19 +80,19 @@ class Doubts:
 
     @classmethod
     def of(cls, truth: Truth, machine: Machine) -> "Doubts":
-        mine = [each for each in truth.registers if each.device == machine.id]
-        wrong = {each.at: each for each in mine if each.what in ("glitch", "dip")}
+        mine = [register for register in truth.registers if register.device == machine.id]
+        wrong = {fault.at: fault for fault in mine if fault.what in ("glitch", "dip")}
         low: dict[int, int | None] = {}
         for said in truth.said:
             each = wrong.get(said.at)
             if each is not None and said.device == machine.id and said.kind == "counts":
                 low[said.number] = _missing(each) if each.what == "dip" else None
         unknown = ("wrap",) if machine.modulus is None else ()  # where it wraps is not known: it goes on elsewhere
-        return cls(machine, low, [each for each in mine if each.what in SETS + unknown])
+        return cls(machine, low, [fault for fault in mine if fault.what in SETS + unknown])
 
     def read(self, step: Step, said: TrueReport, at: int) -> Made:
         """Return the pieces that count with this report."""
-        between = [each for each in self.sets if step.since < each.at <= step.until]
+        between = [setting for setting in self.sets if step.since < setting.at <= step.until]
         if between or self.seen is None:
             self.seen = dict(between[-1].made if between else step.before)
         missing = self.low.get(said.number, 0)
@@ -100,13 +100,13 @@ class Doubts:
         if missing is None or (self.is_at_zero and is_zero and not between):
             self._hide(at)
             return Made(0, 0)
-        follows = self.is_at_zero and not is_zero and not any(any(each.shown.values()) for each in between)
+        follows = self.is_at_zero and not is_zero and not any(any(fault.shown.values()) for fault in between)
         self.is_at_zero = is_zero and bool(between)
         is_lower = any(step.after[name] - missing < self.seen[name] for name in said.body if name in self.seen)
         shown = {name: max(step.after[name] - missing, self.seen[name]) for name in self.seen}
         total, good = (shown[name] - self.seen[name] for name in ("total", "good"))
         self.seen = shown
-        cut = any(each.what == "power" for each in between) or said.boot_id != self.shown_boot
+        cut = any(fault.what == "power" for fault in between) or said.boot_id != self.shown_boot
         if (between and not follows) or (is_lower and cut):  # what follows a held 0 is counted at once
             if self.shown is not None:
                 total, good = (self._held(said.body.get(name), name, at, cut=cut) for name in ("total", "good"))

@@ -85,25 +85,29 @@ class PlantFacts:
 def load() -> PlantFacts:
     tree = tomllib.loads((DEMO / "plant.toml").read_text())
     return PlantFacts(
-        lines={each["id"]: _line(each) for each in tree["lines"]},
-        reasons={each["code"]: _reason(each) for each in tree["reasons"]},
-        cycles={each["id"]: each["ideal_cycle_seconds"] for each in tree["products"] if "ideal_cycle_seconds" in each},
+        lines={line["id"]: _line(line) for line in tree["lines"]},
+        reasons={reason["code"]: _reason(reason) for reason in tree["reasons"]},
+        cycles={
+            product["id"]: product["ideal_cycle_seconds"]
+            for product in tree["products"]
+            if "ideal_cycle_seconds" in product
+        },
         rules=tree["rules"],
     )
 
 
 def _line(tree: dict[str, Any]) -> LineFacts:
-    machines = [each for each in tree["equipment"] if each.get("kind", "plc") == "plc"]
-    stations = [each for each in tree["equipment"] if each.get("kind") == "station"]
+    machines = [machine for machine in tree["equipment"] if machine.get("kind", "plc") == "plc"]
+    stations = [machine for machine in tree["equipment"] if machine.get("kind") == "station"]
     (counts_of,) = tree["total_from"]
     assert tree["good_from"] == tree["reject_from"] == [counts_of]
     return LineFacts(
         id=tree["id"],
         area=tree["area"],
-        machines={each["id"]: _machine(each) for each in machines},
+        machines={machine["id"]: _machine(machine) for machine in machines},
         stations={
-            each["id"]: Station(each["id"], each.get("input", "action"), tuple(each.get("andon_types", ())))
-            for each in stations
+            station["id"]: Station(station["id"], station.get("input", "action"), tuple(station.get("andon_types", ())))
+            for station in stations
         },
         constraint=tree["constraint"],
         counts_of=counts_of,

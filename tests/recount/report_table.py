@@ -40,9 +40,9 @@ class Row:
         self.facts.add(run.facts)
         self.windows += run.windows.expected
         self.windows_same += run.windows.same
-        self.found += [f"seed {seed} expected  {_fact(each)}" for each in run.facts.missing]
-        self.found += [f"seed {seed} reported  {_fact(each)}" for each in run.facts.invented]
-        self.found += [f"seed {seed} window    {_window(*each)}" for each in run.windows.different]
+        self.found += [f"seed {seed} expected  {_fact(fact)}" for fact in run.facts.missing]
+        self.found += [f"seed {seed} reported  {_fact(fact)}" for fact in run.facts.invented]
+        self.found += [f"seed {seed} window    {_window(*window)}" for window in run.windows.different]
         for account in run.accounts:
             self._add_account(account, seed)
         self._add_actions(run, seed)

@@ -74,7 +74,7 @@ class History:
 
 
 @pytest.mark.parametrize("runs", [SHORT, pytest.param(LONG, marks=pytest.mark.proof)], ids=["short", "long"])
-def test_an_absence_of_the_bridge_costs_nothing(runs: list[tuple[int, float]]) -> None:
+def test_an_absence_of_the_bridge_loses_no_report(runs: list[tuple[int, float]]) -> None:
     found = _compared(runs, (*TROUBLE, *BRIDGE_AWAY), name="the bridge away")
     assert not found.found, "busy and down time are what they were"
     assert min(found.facts.precision, found.facts.recall) >= SPLIT, found.facts
@@ -104,7 +104,9 @@ def _compared(runs: list[tuple[int, float]], disturbances: tuple[object, ...], *
             for window in expected_windows(story, start=START, until=until, shift_ends=shift_ends(until)):
                 if window.kind != "job":  # it begins and ends when somebody says so
                     found.add(window, told.get(window.key))
-            found.pieces_off += [str(each) for each in accounts(run.truth, story, driven.events) if each.difference]
+            found.pieces_off += [
+                str(account) for account in accounts(run.truth, story, driven.events) if account.difference
+            ]
     run_record.note(f"history by trusted clocks, {name}, {len(runs)} runs of {runs[0][1]:g} h", found.text())
     return found
 
@@ -113,7 +115,7 @@ def _trusted(plant: Plant) -> Plant:
     """Return the plant with trusted device clocks."""
     lines = [
         line.model_copy(
-            update={"equipment": tuple(each.model_copy(update={"clock": "device"}) for each in line.equipment)}
+            update={"equipment": tuple(machine.model_copy(update={"clock": "device"}) for machine in line.equipment)}
         )
         for line in plant.lines
     ]
@@ -134,8 +136,8 @@ def _as_watched(truth: Truth, driven: Driven) -> list[LineStory]:
 def _in_order(truth: Truth, driven: Driven) -> Iterator[ReceivedPublish]:
     """Yield each report that came, once, when it was made; no Will and nothing that nobody watched."""
     came: dict[int, ReceivedPublish] = {}
-    for each in driven.fed:
-        if not isinstance(each, Unwatched) and each.number is not None:
-            came.setdefault(each.number, each)
+    for arrival in driven.fed:
+        if not isinstance(arrival, Unwatched) and arrival.number is not None:
+            came.setdefault(arrival.number, arrival)
     for number in sorted(came, key=lambda number: (truth.said[number].at, number)):
         yield replace(came[number], at=truth.said[number].at, retained=False)

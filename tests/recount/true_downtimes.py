@@ -27,12 +27,12 @@ class Disagreement:
 def disagreements(truth: Truth, plant: PlantFacts, events: list[Event]) -> list[Disagreement]:
     found: list[Disagreement] = []
     for line in plant.lines.values():
-        mine = [each for each in truth.stretches if each.device == line.constraint]
+        mine = [stretch for stretch in truth.stretches if stretch.device == line.constraint]
         latest = {e["subject"]: e for e in events if e["type"] == "downtime_event" and e["line_id"] == line.id}
         reported = [event["data"] for event in latest.values()]
         found += _stops(truth, plant, line, mine, reported)
         found += [_culprit(line, mine, data, truth.until) for data in reported if data.get("cause_equipment")]
-    return [each for each in found if each.what]
+    return [stop for stop in found if stop.what]
 
 
 def _stops(
@@ -42,7 +42,7 @@ def _stops(
     threshold, restart = plant.seconds("micro_stop_seconds", 60), plant.seconds("restart_seconds", 10)
     least = _downtimes(mine, threshold + ON_THE_WAY_MS, restart - ON_THE_WAY_MS, truth.until)
     most = _downtimes(mine, threshold - ON_THE_WAY_MS, restart + ON_THE_WAY_MS, truth.until, shortest_run=ON_THE_WAY_MS)
-    seen = [(millis(str(each["started_at"])), _end(each, truth.until)) for each in reported]
+    seen = [(millis(str(downtime["started_at"])), _end(downtime, truth.until)) for downtime in reported]
     found = [
         Disagreement(line.id, since, f"a stop until {until} that was no downtime")
         for since, until in least
@@ -79,15 +79,15 @@ def _end(data: dict[str, object], until: int) -> int:
 def _culprit(line: LineFacts, mine: list[ConditionStretch], data: dict[str, object], until: int) -> Disagreement:
     """The machine that is blamed really was the culprit for a while, on the side that is named."""
     low, high = millis(str(data["started_at"])), _end(data, until)
-    during = [each for each in mine if each.since < high and (each.until or until) > low - ON_THE_WAY_MS]
+    during = [stop for stop in mine if stop.since < high and (stop.until or until) > low - ON_THE_WAY_MS]
     blamed, cause = data["cause_equipment"], data["cause"]
     if cause == "internal":
-        good = blamed == line.constraint and any(each.culprit == blamed for each in during)
+        good = blamed == line.constraint and any(stop.culprit == blamed for stop in during)
     else:
         flow = list(line.machines)
         side = "upstream" if flow.index(str(blamed)) < flow.index(line.constraint) else "downstream"
         good = side == cause and any(
-            each.culprit == blamed or SIDES.get(each.condition) == cause or each.condition not in WAITING
-            for each in during
+            stop.culprit == blamed or SIDES.get(stop.condition) == cause or stop.condition not in WAITING
+            for stop in during
         )
     return Disagreement(line.id, low, "" if good else f"{cause} by {blamed}: {[e.condition for e in during]}")

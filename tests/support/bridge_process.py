@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 DEMO_PLANT = ROOT / "bridge" / "demo" / "plant.toml"
 START_SECONDS = 30.0
 TOKEN_SECONDS = 86_400
-CLOSE_SECONDS = 0.2  # whoever stops reading in a flood of events never sees the answer to its close
+CLOSE_SECONDS = 0.2  # a client that stops reading in a flood of events never sees the answer to its close
 
 CONFIG = """
 plant_file = "{plant}"
@@ -147,7 +147,7 @@ class BridgeProcess:
         self.process.send_signal(number)
 
     def readiness(self) -> str:
-        """What it says of its readiness; empty where it says nothing."""
+        """The answer of its readiness check; empty without one."""
         try:
             with urlopen(f"http://127.0.0.1:{self.port}/health/ready", timeout=2) as answer:
                 return str(answer.read().decode())
@@ -216,12 +216,12 @@ async def bridge_process(
     launcher: Launcher = RUN,
 ) -> AsyncIterator[BridgeProcess]:
     """Run what `configured` describes; killed at the end if the test has not stopped it."""
-    floor = configured(folder, broker, plant=plant, environment=environment, fronts=fronts, launcher=launcher)
+    bridge = configured(folder, broker, plant=plant, environment=environment, fronts=fronts, launcher=launcher)
     try:
-        for process in (floor, *floor.fronts):
+        for process in (bridge, *bridge.fronts):
             await process.start()
-        yield floor
+        yield bridge
     finally:
-        for process in (floor, *floor.fronts):
+        for process in (bridge, *bridge.fronts):
             await process.kill()
         await launcher.close()

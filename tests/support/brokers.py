@@ -166,8 +166,8 @@ async def linked(link: BrokerLink) -> AsyncIterator[BrokerLink]:
 
 async def receive(link: BrokerLink, count: int) -> list[Message]:
     """Receive `count` messages, and acknowledge none."""
-    got: list[Message] = []
+    messages: list[Message] = []
     async with asyncio.timeout(DEADLINE_SECONDS):
-        while len(got) < count:
-            got += await link.receive(most=count - len(got))
-    return got
+        while len(messages) < count:
+            messages += await link.receive(most=count - len(messages))
+    return messages

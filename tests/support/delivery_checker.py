@@ -99,12 +99,12 @@ class DeliveryChecker:
         elif frame["type"] in ("subscription_confirmed", "snapshot_begin", "snapshot_end"):
             self._receive_of(frame, self.client.held[frame["id"]], self.obligations.get(frame["id"]))
         elif frame["type"] == "auth_ok":
-            next(each for each in self.tokens if each.known is None and not each.lost).known = self.journal.end
+            next(token for token in self.tokens if token.known is None and not token.lost).known = self.journal.end
             self.obligations.setdefault(ASSIGNED, Obligation(None, begin=self.journal.end))
         elif frame["type"] == "resumed":
             if self._in_place.pop(0):
                 self._resumed_at.append(len(self.client.log))
-            if not all(each["recovered"] for each in frame["streams"].values()):
+            if not all(stream["recovered"] for stream in frame["streams"].values()):
                 self._restart()
         elif frame["type"] == "error" and frame.get("id") in self.obligations:
             self._end(frame["id"])
@@ -113,7 +113,7 @@ class DeliveryChecker:
 
     def _receive_of(self, frame: Frame, held: Held, obligation: Obligation | None) -> None:
         if frame["type"] == "snapshot_begin":
-            self._known = max((at for at, each in enumerate(self.tokens) if each.known is not None), default=0)
+            self._known = max((at for at, token in enumerate(self.tokens) if token.known is not None), default=0)
         if obligation is None or held.asked:
             return  # it is another one's, which has been asked for again since
         match frame["type"]:
@@ -160,15 +160,17 @@ class DeliveryChecker:
         assert obligation.asked is not None
         grants = self.tokens[-1].grants
         seen = [
-            each for each in self.journal.history if obligation.asked.selects(each) and granted(grants, each.topic.text)
+            event
+            for event in self.journal.history
+            if obligation.asked.selects(event) and granted(grants, event.topic.text)
         ]
-        newest = {_key(each): each.offset for each in seen}
+        newest = {_key(event): event.offset for event in seen}
         expected: dict[Key, int] = {}
         if obligation.state_at is not None:
             current = self.journal.current_at(obligation.state_at).values()
-            expected = {_key(each): each.offset for each in current if each in seen}
+            expected = {_key(event): event.offset for event in current if event in seen}
         begin = obligation.begin if obligation.state_at is None else obligation.state_at
-        expected |= {_key(each): each.offset for each in seen if begin is not None and each.offset > begin}
+        expected |= {_key(event): event.offset for event in seen if begin is not None and event.offset > begin}
         found = {key: event["offset"] for key, event in held.events.items()}
         for key in expected.keys() | found.keys():
             # What it got beside its snapshot, from a replay that began before it, must be the newest of its key.
@@ -182,12 +184,12 @@ class DeliveryChecker:
         assert obligation.asked is not None
         if obligation.begin is None:
             obligation.begin = at
-        current = [each for each in self.journal.current_at(at).values() if obligation.asked.selects(each)]
+        current = [event for event in self.journal.current_at(at).values() if obligation.asked.selects(event)]
         # While a new token is on its way, either may hold; what ended meanwhile the dashboard has let go.
         possible = self.tokens[self._known :]
-        certain = {each.offset for each in current if all(granted(use.grants, each.topic.text) for use in possible)}
-        allowed = {each.offset for each in current if any(granted(use.grants, each.topic.text) for use in possible)}
-        found = {each["offset"] for each in held.events.values()}
+        certain = {event.offset for event in current if all(granted(use.grants, event.topic.text) for use in possible)}
+        allowed = {event.offset for event in current if any(granted(use.grants, event.topic.text) for use in possible)}
+        found = {event["offset"] for event in held.events.values()}
         if not certain <= found <= allowed:
             raise PromiseBroken(f"snapshot of {name} at {at}: missing {certain - found}, invented {found - allowed}")
 
@@ -210,7 +212,7 @@ class DeliveryChecker:
 
     def _check_body(self, event: Frame) -> None:
         journalled = self.journal.history[event["offset"] - 1 : event["offset"]]
-        if not any(json.loads(each.body) == event for each in journalled):
+        if not any(json.loads(committed.body) == event for committed in journalled):
             raise PromiseBroken(f"{event['id']} is not as journalled")
 
     def _check_lossless(self, event: CommittedEvent) -> None:
@@ -229,7 +231,7 @@ class DeliveryChecker:
 
     def _check_latest(self, event: CommittedEvent, obligations: list[tuple[str, Obligation]]) -> None:
         later = self.journal.history[event.offset :]
-        if any(each.state_key == event.state_key for each in later):
+        if any(committed.state_key == event.state_key for committed in later):
             return  # conflated, or to come
         for name, obligation in obligations:
             held = self.client.held.get(name)
@@ -242,11 +244,11 @@ class DeliveryChecker:
     def _owing(self, event: CommittedEvent) -> Iterator[tuple[str, Obligation]]:
         # A token that was not yet superseded when the event was committed may have hidden it, as any later one.
         superseded = max(
-            (at for at, each in enumerate(self.tokens) if each.known and each.known < event.offset), default=0
+            (at for at, token in enumerate(self.tokens) if token.known and token.known < event.offset), default=0
         )
-        if not all(granted(each.grants, event.topic.text) for each in self.tokens[superseded:]):
+        if not all(granted(token.grants, event.topic.text) for token in self.tokens[superseded:]):
             return
-        for name, obligation in [*self.obligations.items(), *(("ended", each) for each in self.ended)]:
+        for name, obligation in [*self.obligations.items(), *(("ended", obligation) for obligation in self.ended)]:
             if not obligation.owes(event.offset):
                 continue
             if obligation.asked.selects(event) if obligation.asked is not None else self._assigned(event):

@@ -79,6 +79,6 @@ class FakeLink:
         await self._publish(topic.removeprefix(f"{ROOT}/"), payload)
 
     async def publish_many(self, publications: Sequence[Publication]) -> Sequence[PublishRefused]:
-        for each in publications:
-            await self.publish(each.topic, each.payload)
+        for publication in publications:
+            await self.publish(publication.topic, publication.payload)
         return []

@@ -1,6 +1,6 @@
 """A served front in a process of its own, so that its memory, descriptors and processor time are its alone.
 
-It is told what to do on its standard input, a line of JSON each, and answers each with a line.
+It is reported what to do on its standard input, a line of JSON each, and answers each with a line.
 """
 
 import asyncio

@@ -33,13 +33,13 @@ def fill(journal: Journal, *, rounds: int = 10) -> None:
 
 def _entries(journal: Journal, index: int, number: int) -> Sequence[JournalEntry]:
     offset = journal.position().offset + 1
-    told = position_event(event("cmd"), stream=journal.stream, epoch=journal.epoch, offset=offset)
+    committed = position_event(event("cmd"), stream=journal.stream, epoch=journal.epoch, offset=offset)
     command = CommandRecord(
-        user="eva", command_id=f"c{index}", outcome="applied", reason=None, event_ids=(told.id,), at=NOON
+        user="eva", command_id=f"c{index}", outcome="applied", reason=None, event_ids=(committed.id,), at=NOON
     )
     dated = b'{"ts": %d}' % index
     return [
-        applied(number + 1, [told], topic="command/plant/packing/bagger-1/_/andon", command=command),
+        applied(number + 1, [committed], topic="command/plant/packing/bagger-1/_/andon", command=command),
         applied(
             number + 2,
             topic=TOPIC,
@@ -87,7 +87,7 @@ TABLES = (
 
 
 def held(path: Path) -> Mapping[str, list[tuple[Any, ...]] | str]:
-    """Return all that a journal tells, table by table; SQLite's error where it tells nothing."""
+    """Return the content of a journal, table by table; SQLite's error where it is unreadable."""
     found: dict[str, list[tuple[Any, ...]] | str] = {}
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as connection:
         for name in TABLES:

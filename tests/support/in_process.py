@@ -107,7 +107,7 @@ class RunningPipeline:
 
     journal: SqliteJournal
     restored: RestoredFloor
-    pipeline: Pipeline
+    core: Pipeline
     publisher: Publisher
     clients: dict[str, BrokerClient]  # by their client ids
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # by the part that they run
@@ -136,7 +136,7 @@ class RunningPipeline:
         return self.tasks["publisher"]
 
     def events(self, event_type: str) -> list[dict[str, Any]]:
-        bodies = [json.loads(each.body) for each in self.journal.events_after(0, limit=100_000)]
+        bodies = [json.loads(event.body) for event in self.journal.events_after(0, limit=100_000)]
         return [body for body in bodies if body["type"] == event_type]
 
     def dispositions(self) -> list[tuple[str, str | None]]:
@@ -145,7 +145,7 @@ class RunningPipeline:
 
     def commit(self, events: Sequence[Event]) -> int:
         """Commit them in the place of a pipeline that does not run, an input for each; return the last offset."""
-        batch = follow(self.journal, *([each] for each in events))
+        batch = follow(self.journal, *([event] for event in events))
         self.journal.commit(batch)
         self.publisher.on_committed(batch.entries)
         return self.journal.position().offset
@@ -195,29 +195,29 @@ async def in_process(
             clock=clock or FloorClock(not_before=journal.last_input()[1]),
             make_client=keep_client,
         )
-        this = RunningPipeline(journal, restored, side.pipeline, side.publisher, clients)
-        side.pipeline.add_listener(this.entries.extend)
-        async with _running(this, parts):
-            yield this
+        pipeline = RunningPipeline(journal, restored, side.pipeline, side.publisher, clients)
+        side.pipeline.add_listener(pipeline.entries.extend)
+        async with _running(pipeline, parts):
+            yield pipeline
     for part in reversed(parts):
-        if not this.tasks[part].cancelled():
-            await this.tasks[part]
+        if not pipeline.tasks[part].cancelled():
+            await pipeline.tasks[part]
 
 
 @contextlib.asynccontextmanager
-async def _running(this: RunningPipeline, parts: Sequence[str]) -> AsyncIterator[None]:
-    work: dict[str, Pipeline | Publisher] = {PIPELINE: this.pipeline, PUBLISHER: this.publisher}
-    linking = [asyncio.create_task(this.clients[CLIENT_IDS[part]].run()) for part in parts]
-    this.tasks = {part: asyncio.create_task(work[part].run(), name=part) for part in parts}
+async def _running(pipeline: RunningPipeline, parts: Sequence[str]) -> AsyncIterator[None]:
+    work: dict[str, Pipeline | Publisher] = {PIPELINE: pipeline.core, PUBLISHER: pipeline.publisher}
+    linking = [asyncio.create_task(pipeline.clients[CLIENT_IDS[part]].run()) for part in parts]
+    pipeline.tasks = {part: asyncio.create_task(work[part].run(), name=part) for part in parts}
     try:
         yield
     finally:
         for part in parts:
             work[part].stop()
-            await asyncio.wait([this.tasks[part]], timeout=STOP_SECONDS)
-        for each in (*linking, *this.tasks.values()):
-            each.cancel()
-        await asyncio.wait([*linking, *this.tasks.values()])
+            await asyncio.wait([pipeline.tasks[part]], timeout=STOP_SECONDS)
+        for task in (*linking, *pipeline.tasks.values()):
+            task.cancel()
+        await asyncio.wait([*linking, *pipeline.tasks.values()])
 
 
 @contextlib.asynccontextmanager
@@ -226,7 +226,7 @@ async def device(port: int) -> AsyncIterator[aiomqtt.Client]:
         yield client
 
 
-async def say(client: aiomqtt.Client, topic: str, **fields: object) -> None:
+async def publish_report(client: aiomqtt.Client, topic: str, **fields: object) -> None:
     """Publish a JSON object; `topic` is relative to the line: `{report|command}/{equipment}/{kind}`."""
     way, equipment, kind = topic.split("/")
     await client.publish(f"{ROOT}/{way}/{PLACE}/{equipment}/{kind}", json.dumps(fields), qos=1)

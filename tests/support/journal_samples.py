@@ -80,16 +80,16 @@ def follow(journal: Journal, *inputs: Sequence[Event]) -> Batch:
     for events in inputs:
         number += 1
         positioned = []
-        for each in events:
+        for committed in events:
             offset += 1
-            positioned.append(position_event(each, stream=journal.stream, epoch=journal.epoch, offset=offset))
+            positioned.append(position_event(committed, stream=journal.stream, epoch=journal.epoch, offset=offset))
         entries.append(applied(number, positioned))
     return Batch(entries=entries)
 
 
 def journal_of_counts(path: Path, plant_file: Plant, equipment: str, totals: Sequence[int]) -> None:
     """Make a journal that ends with the checkpoint of a line whose machine showed these totals, 10 s apart."""
-    spec = next(each for each in plant_file.lines if each.find_equipment(equipment))
+    spec = next(candidate for candidate in plant_file.lines if candidate.find_equipment(equipment))
     line = Line(plant_file, spec)
     for index, total in enumerate(totals):
         at = NOON + index * 10_000
@@ -102,7 +102,7 @@ def journal_of_counts(path: Path, plant_file: Plant, equipment: str, totals: Seq
 
 
 def forge_meta(path: Path, **changes: Any) -> None:
-    """Change where a journal says that it begins, ends or stands, with the checksum that belongs to it."""
+    """Change begin, end or position in a journal's meta row, with its checksum."""
     with closing(sqlite3.connect(path)) as connection, connection:
         write_meta(connection, replace(read_meta(connection, path), **changes))
 
@@ -178,7 +178,7 @@ def repr_checksum(*fields: str | bytes | int | None) -> int:
 
 
 def commit_until_killed(path: Path) -> None:
-    """Commit batch after batch and say on stdout, after each commit, what is durable now."""
+    """Commit batch after batch; print the durable offset after each commit."""
     journal = SqliteJournal.open(path, stream="main")
     while True:
         batch = follow(journal, [event("a"), event("b")], [], [event("a", standing=Standing.CLOSED)])
@@ -188,7 +188,7 @@ def commit_until_killed(path: Path) -> None:
 
 
 def prune_until_killed(path: Path) -> None:
-    """Do all that an owner does, and keep no more than must be kept; say on stdout what is durable now."""
+    """Do all that an owner does, with the shortest retention; print the durable offset."""
     journal = SqliteJournal.open(path, stream="main")
     while True:
         batch = follow(journal, [event("a"), event("b")], [event("c", standing=Standing.HISTORY)])
@@ -197,7 +197,9 @@ def prune_until_killed(path: Path) -> None:
         journal.mark_published(offset, retained=[])
         journal.prune(NOON, RetentionLimits(max_bytes=1))
         if offset % 4 == 0:
-            journal.commit(Batch(entries=[], retired_keys=[each.state_key for each in journal.snapshot().events]))
+            journal.commit(
+                Batch(entries=[], retired_keys=[committed.state_key for committed in journal.snapshot().events])
+            )
         sys.stdout.write(f"{offset}\n")
         sys.stdout.flush()
 

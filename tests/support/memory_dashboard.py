@@ -1,4 +1,4 @@
-"""A dashboard in memory: it reads all that the front sends unless it is told to stop."""
+"""A dashboard in memory: it reads all that the front sends unless it is reported to stop."""
 
 import asyncio
 

@@ -25,8 +25,8 @@ class MemoryJournal:
 
     def append(self, events: Sequence[Event]) -> list[CommittedEvent]:
         new = [
-            position_event(each, stream=self.stream, epoch=self.epoch, offset=self.end + number)
-            for number, each in enumerate(events, start=1)
+            position_event(event, stream=self.stream, epoch=self.epoch, offset=self.end + number)
+            for number, event in enumerate(events, start=1)
         ]
         self.history += new
         return new

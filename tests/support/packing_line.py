@@ -24,17 +24,17 @@ BAGGER_FAULTS = (
 
 def equipment(**bagger: object) -> tuple[plant.EquipmentConfig, ...]:
     """Three machines and a station; `bagger` changes what the second is."""
-    given: dict[str, object] = {"id": "bagger", "faults": BAGGER_FAULTS, "ideal_cycle_seconds": 1.0}
+    fields: dict[str, object] = {"id": "bagger", "faults": BAGGER_FAULTS, "ideal_cycle_seconds": 1.0}
     return (
         plant.EquipmentConfig(id="feeder", rated_speed=100.0),
-        plant.EquipmentConfig.model_validate({**given, **bagger}),
+        plant.EquipmentConfig.model_validate({**fields, **bagger}),
         plant.EquipmentConfig(id="packer", clock="device", counters=plant.CounterRule(modulus=65_536)),
         plant.EquipmentConfig(id="desk", kind="station"),
     )
 
 
 def line_spec(**changes: object) -> plant.LineConfig:
-    given: dict[str, object] = {
+    fields: dict[str, object] = {
         "id": "L1",
         "area": "pack",
         "equipment": equipment(),
@@ -45,7 +45,7 @@ def line_spec(**changes: object) -> plant.LineConfig:
         "ideal_cycle_seconds": 2.0,
         "target_rate_per_minute": 20.0,
     }
-    return plant.LineConfig.model_validate({**given, **changes})
+    return plant.LineConfig.model_validate({**fields, **changes})
 
 
 def plant_file(spec: plant.LineConfig | None = None, **rules: object) -> plant.Plant:
@@ -74,18 +74,18 @@ LEADER = Actor("lea", ("team_leader",), "Lea")
 
 
 @dataclass
-class Shop:
+class PackingLine:
     """One line, reported to by seconds since T0; `events` are all so far."""
 
     plant_file: plant.Plant = field(default_factory=plant_file)
     events: list[Event] = field(default_factory=list)
     inputs: int = 0
-    line: Line = field(init=False)
+    core: Line = field(init=False)
 
     def __post_init__(self) -> None:
-        self.line = Line(self.plant_file, self.plant_file.lines[0])
+        self.core = Line(self.plant_file, self.plant_file.lines[0])
 
-    def say(
+    def report(
         self,
         who: str | None,
         body: ReportBody,
@@ -104,32 +104,32 @@ class Shop:
             retained=retained,
             actor=actor,
         )
-        outcome = self.line.apply(report, received_at)
+        outcome = self.core.apply(report, received_at)
         self.events += outcome.events
         return outcome
 
     def wait(self, until: float) -> list[Event]:
-        fired = list(self.line.tick(T0 + round(until * 1000)))
+        fired = list(self.core.tick(T0 + round(until * 1000)))
         self.events += fired
         return fired
 
     def of(self, event_type: EventType, equipment: str | None = None) -> list[Event]:
-        return [each for each in self.events if each.type is event_type and each.place.equipment == equipment]
+        return [event for event in self.events if event.type is event_type and event.place.equipment == equipment]
 
     def statuses(self, equipment: str | None = None) -> list[event_data.LineStatus]:
-        found = [each.data for each in self.of(EventType.LINE_STATUS_UPDATE, equipment)]
+        found = [event.data for event in self.of(EventType.LINE_STATUS_UPDATE, equipment)]
         return [data for data in found if isinstance(data, event_data.LineStatus)]
 
     def downtimes(self) -> list[event_data.Downtime]:
-        found = [each.data for each in self.of(EventType.DOWNTIME_EVENT)]
+        found = [event.data for event in self.of(EventType.DOWNTIME_EVENT)]
         return [data for data in found if isinstance(data, event_data.Downtime)]
 
     def oee(self, window: str, equipment: str | None = None) -> list[event_data.Oee]:
-        found = [each.data for each in self.of(EventType.OEE_UPDATE, equipment)]
+        found = [event.data for event in self.of(EventType.OEE_UPDATE, equipment)]
         return [data for data in found if isinstance(data, event_data.Oee) and data.window == window]
 
     def production(self, equipment: str | None = None) -> list[event_data.Production]:
-        found = [each.data for each in self.of(EventType.PRODUCTION_UPDATE, equipment)]
+        found = [event.data for event in self.of(EventType.PRODUCTION_UPDATE, equipment)]
         return [data for data in found if isinstance(data, event_data.Production)]
 
 

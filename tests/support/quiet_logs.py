@@ -1,4 +1,4 @@
-"""Tests whose logs would say again and again what they are about: only what is critical is printed."""
+"""Logs for tests that provoke many warnings: only critical entries are printed."""
 
 import logging
 from collections.abc import Iterator

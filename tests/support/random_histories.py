@@ -153,4 +153,4 @@ def grants_of(token: str) -> tuple[str, ...]:
 
 
 def granted(grants: tuple[str, ...], topic: str) -> bool:
-    return any(matches(each, topic) for each in grants)
+    return any(matches(grant, topic) for grant in grants)

@@ -3,9 +3,9 @@
 Written from the documents alone: it knows no code of the bridge. It is strict: a frame that protocol.md does not allow
 at this place raises Breach. Where protocol.md leaves it to the client, it does the careful thing:
 
-- a subscription is resumed only when its last snapshot has ended; one that is not whole is subscribed to anew;
+- a subscription is resumed only when its last snapshot has ended; one that is not whole is subscribed to again;
 - after `recovered: false` the position is void;
-- one that comes back with more than it had, or whose new token got no answer, is subscribed to anew.
+- one that comes back with more than it had, or whose new token got no answer, is subscribed to again.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ UNREMARKABLE = frozenset({"pong", "expiring", "command_result", "explained"})
 
 
 class Breach(AssertionError):
-    """The server said what protocol.md does not allow here."""
+    """The server sent a frame that protocol.md does not allow here."""
 
 
 @dataclass
@@ -44,10 +44,10 @@ class ReferenceDashboard:
         self.held: dict[str, Held] = {}
         self.position: dict[str, Frame] = {}
         self.log: list[Frame] = []  # events outside snapshots, repeats dropped, as they came
-        self.gaps = 0  # how often it was told that a stream was not recovered
+        self.gaps = 0  # how often a stream was not recovered
         self.conflated: Counter[str] = Counter()
         self.link: Frame | None = None
-        self.replies: list[Frame] = []  # to say as soon as it can
+        self.replies: list[Frame] = []  # sent as soon as possible
         self.proven = False  # on this connection
         self._recent: dict[str, int] = {}  # ids after the position
         self._resuming: list[int] = []  # offsets that it resumes from in place, unanswered: what follows may come again
@@ -57,7 +57,7 @@ class ReferenceDashboard:
         self._last: dict[object, int] = {}  # the newest offset on this connection, of a state key and of the lossless
         self._proofs = 0  # auth frames unanswered
 
-    # What it says.
+    # Frames that it sends.
 
     def returns(self, token: str) -> list[Frame]:
         """Say this on a new connection."""
@@ -69,9 +69,13 @@ class ReferenceDashboard:
         frames = [{"type": "auth", "token": token}]
         for held in self.held.values():
             held.former.clear()
-        again = [each for each in self.held.values() if each.settled and self.position]
-        anew = [each.asked[-1] if each.asked else each.body for each in self.held.values() if each not in again]
-        self.held = {each.body["id"]: each for each in again}
+        again = [subscription for subscription in self.held.values() if subscription.settled and self.position]
+        anew = [
+            subscription.asked[-1] if subscription.asked else subscription.body
+            for subscription in self.held.values()
+            if subscription not in again
+        ]
+        self.held = {subscription.body["id"]: subscription for subscription in again}
         if self.position:
             frames.append(self._resume(again))
         return frames + [self.subscribes(body) for body in anew if body is not None]
@@ -87,7 +91,7 @@ class ReferenceDashboard:
     def resumes(self, name: str) -> Frame:
         """Say this to hear again, in place, what came after the position; only of one that is settled."""
         self.held[name].asked.append(self.held[name].body)
-        self._resuming += [each["offset"] for each in self.position.values()]
+        self._resuming += [mark["offset"] for mark in self.position.values()]
         return {"type": "resume", "subscriptions": [self.held[name].body], "since": self.position}
 
     def proves(self, token: str) -> Frame:
@@ -99,14 +103,18 @@ class ReferenceDashboard:
         for held in again:
             held.confirmed = False
             held.asked.append(held.body)
-        return {"type": "resume", "subscriptions": [each.body for each in again], "since": self.position}
+        return {
+            "type": "resume",
+            "subscriptions": [subscription.body for subscription in again],
+            "since": self.position,
+        }
 
-    # What it hears.
+    # Frames that it receives.
 
     @property
     def settled(self) -> bool:
         """Whether all it asked for was answered, and every snapshot has ended."""
-        whole = all(each.settled for each in self.held.values())
+        whole = all(subscription.settled for subscription in self.held.values())
         return self.proven and not self._proofs and self._snapshot is None and whole
 
     def take(self, frame: Frame) -> None:
@@ -130,9 +138,11 @@ class ReferenceDashboard:
             raise Breach(f"{event['id']} twice on a connection")
         if event["offset"] <= self._snapshot_at:
             raise Breach(f"{event['id']} after a snapshot at {self._snapshot_at}")
-        ready = [each for each in self.held.values() if each.confirmed and not each.awaits]
-        takers = [each for each in ready if each.wants(event, self.me)]
-        self._told[event["id"]] = frozenset(each.body["id"] for each in takers)
+        ready = [
+            subscription for subscription in self.held.values() if subscription.confirmed and not subscription.awaits
+        ]
+        takers = [subscription for subscription in ready if subscription.wants(event, self.me)]
+        self._told[event["id"]] = frozenset(subscription.body["id"] for subscription in takers)
         if not takers and not self._expects(event):
             effective = {name: held.effective for name, held in self.held.items()}
             raise Breach(f"{event['id']} {topic_of(event)} is for none of {effective}")
@@ -146,7 +156,7 @@ class ReferenceDashboard:
         """Whether an event that no subscription takes is none the less in its place."""
         if event["type"] == "job_assigned" and self.user in addressees(event):
             return True
-        if any(each.wanted(event, self.me) for each in self.held.values()):
+        if any(subscription.wanted(event, self.me) for subscription in self.held.values()):
             return True
         # One that needs no snapshot begins, and a new token is in force, when it was read: before it is answered.
         return self._proofs > 0 or any(
@@ -209,8 +219,8 @@ class ReferenceDashboard:
         self._proofs -= 1
 
     def _take_resumed(self, frame: Frame) -> None:
-        # Only what is resumed may be told again; and what comes again is older than what came.
-        resumed = {each["id"] for each in frame["subscriptions"]}
+        # Only what is resumed may be reported again; and what comes again is older than what came.
+        resumed = {subscription["id"] for subscription in frame["subscriptions"]}
         self._told = {name: takers for name, takers in self._told.items() if not takers & resumed}
         self._last, self._snapshot_at = {}, 0
         del self._resuming[:1]
@@ -235,7 +245,10 @@ class ReferenceDashboard:
     def _take_position(self, frame: Frame) -> None:
         if self._snapshot is not None:
             raise Breach("position within a snapshot")
-        if any(each.confirmed and not each.whole and not each.asked for each in self.held.values()):
+        if any(
+            subscription.confirmed and not subscription.whole and not subscription.asked
+            for subscription in self.held.values()
+        ):
             raise Breach(f"position before the snapshots: {[(n, h.whole) for n, h in self.held.items()]}")
         self.position = frame["streams"]
         [position] = self.position.values()
@@ -248,18 +261,18 @@ class ReferenceDashboard:
         self.conflated.update(frame["counts"])
 
     def _take_revoked(self, frame: Frame) -> None:
-        for each in self._regranted(frame):
-            each.sift(self.me)
+        for change in self._regranted(frame):
+            change.sift(self.me)
 
     def _take_widened(self, frame: Frame) -> None:
-        for each in self._regranted(frame):
-            each.whole = False  # a snapshot of it follows
+        for change in self._regranted(frame):
+            change.whole = False  # a snapshot of it follows
 
     def _regranted(self, frame: Frame) -> Iterator[Held]:
-        for each in frame["subscriptions"]:
-            if each["id"] in self.held:
-                self.held[each["id"]].effective = each["effective"]
-                yield self.held[each["id"]]
+        for subscription in frame["subscriptions"]:
+            if subscription["id"] in self.held:
+                self.held[subscription["id"]].effective = subscription["effective"]
+                yield self.held[subscription["id"]]
 
     def _take_error(self, frame: Frame) -> None:
         held = self.held.get(frame.get("id", ""))

@@ -61,7 +61,7 @@ def selects(body: Frame, effective: list[str], event: Frame, me: frozenset[str])
         return False
     if "me" in (body.get("target_id"), body.get("target")) and not me & addressees(event):
         return False
-    return any(matches(each, topic_of(event)) for each in effective)
+    return any(matches(topic_filter, topic_of(event)) for topic_filter in effective)
 
 
 def addressees(event: Frame) -> frozenset[str]:
@@ -73,9 +73,9 @@ def addressees(event: Frame) -> frozenset[str]:
 def matches(topic_filter: str, topic: str) -> bool:
     """Whether an MQTT filter matches a topic without `$` (MQTT 5 4.7)."""
     wanted, levels = topic_filter.split("/"), topic.split("/")
-    for at, each in enumerate(wanted):
-        if each == "#":
+    for at, frame in enumerate(wanted):
+        if frame == "#":
             return True
-        if at >= len(levels) or each not in ("+", levels[at]):
+        if at >= len(levels) or frame not in ("+", levels[at]):
             return False
     return len(wanted) == len(levels)

@@ -26,9 +26,11 @@ async def retained(broker: RunningBroker) -> dict[str, bytes]:
         await link.publish(MARK, b"!")  # comes behind all that the subscriptions brought
         while True:
             messages = await link.receive(most=100)
-            found |= {each.topic.removeprefix("floor/v1/"): each.payload for each in messages if each.retained}
+            found |= {
+                message.topic.removeprefix("floor/v1/"): message.payload for message in messages if message.retained
+            }
             link.acknowledge(messages)
-            if any(each.topic == MARK for each in messages):
+            if any(message.topic == MARK for message in messages):
                 return found
 
 
@@ -48,12 +50,12 @@ def event_topics(found: Mapping[str, bytes]) -> set[str]:
 
 def expected(current: Sequence[CommittedEvent]) -> dict[str, bytes]:
     """Return what should be retained while these events are current; lamps only where they are lit."""
-    events = {f"event/{each.topic}": each.body for each in current}
-    return events | {topic: word for each in current for topic, word in _lamp(each).items()}
+    events = {f"event/{event.topic}": event.body for event in current}
+    return events | {topic: word for event in current for topic, word in _lamp(event).items()}
 
 
 def lit(found: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Leave out the lamps that are off: they need not have been said ever."""
+    """Leave out the lamps that are off: they need not have been published."""
     return {topic: payload for topic, payload in found.items() if payload != b"off"}
 
 

@@ -46,7 +46,7 @@ def note(title: str, text: str) -> None:
 
 def collect(worker: Mapping[str, Any]) -> None:
     """Take the notes of a process that has run its share of the tests; one that crashed has none."""
-    _notes.extend(tuple(each) for each in worker.get(NOTES, ()))
+    _notes.extend(tuple(note) for note in worker.get(NOTES, ()))
 
 
 def keep(began: float, session: pytest.Session) -> None:
@@ -58,7 +58,7 @@ def keep(began: float, session: pytest.Session) -> None:
     if run is None or not _notes:
         return
     stats = session.config.pluginmanager.getplugin("terminalreporter").stats
-    failed, passed = (sum(len(stats.get(each, ())) for each in words) for words in (("failed", "error"), ("passed",)))
+    failed, passed = (sum(len(stats.get(word, ())) for word in words) for words in (("failed", "error"), ("passed",)))
     sections = _sections()
     sections[NAMES[run]] = _section(began, failed=failed, tests=failed + passed)
     text = HEAD + "".join(f"\n## {name}\n\n{sections[name]}" for name in NAMES.values() if name in sections)

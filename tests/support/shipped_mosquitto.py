@@ -26,9 +26,9 @@ class ShippedMosquitto:
     def secrets(self) -> Path:
         return self.folder / "secrets"
 
-    def settings(self, door: str = "services", **more: object) -> BrokerSettings:
-        tls = {} if door == "loopback" else {"tls": True, "ca_file": self.secrets / "ca.crt"}
-        return BrokerSettings.model_validate({"port": self.ports[door], "max_backoff_seconds": 0.3, **tls, **more})
+    def settings(self, listener: str = "services", **more: object) -> BrokerSettings:
+        tls = {} if listener == "loopback" else {"tls": True, "ca_file": self.secrets / "ca.crt"}
+        return BrokerSettings.model_validate({"port": self.ports[listener], "max_backoff_seconds": 0.3, **tls, **more})
 
     def password(self, user: str) -> str:
         return (self.secrets / f"password.{user.replace('/', '+')}").read_text()

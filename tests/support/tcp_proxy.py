@@ -97,7 +97,7 @@ class TcpProxy:
             passage.flowing.clear()
 
     def thaw(self) -> None:
-        flows = [self.to_server.flowing, self.to_client.flowing, *(each.flowing for each in self.passages)]
+        flows = [self.to_server.flowing, self.to_client.flowing, *(passage.flowing for passage in self.passages)]
         for flow in flows:
             flow.set()
 

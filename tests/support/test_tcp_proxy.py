@@ -1,4 +1,4 @@
-"""The network of the tests does what it says, in either direction."""
+"""The tests' TCP proxy delays, cuts and freezes as requested, in either direction."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ PATIENCE = 5.0
 
 
 class Talk:
-    """A client behind the network, before a server that keeps what it hears and says what the test wants."""
+    """A client behind the proxy, and a server that records its input and sends on request."""
 
     def __init__(self, network: TcpProxy) -> None:
         self.network = network
@@ -64,14 +64,14 @@ async def talking() -> AsyncIterator[Talk]:
 
 
 async def how_it_ends(reader: asyncio.StreamReader) -> tuple[bytes, str]:
-    heard = bytearray()
+    received = bytearray()
     try:
         async with asyncio.timeout(PATIENCE):
             while piece := await reader.read(1_000):
-                heard += piece
+                received += piece
     except ConnectionResetError:
-        return bytes(heard), "RST"
-    return bytes(heard), "FIN"
+        return bytes(received), "RST"
+    return bytes(received), "FIN"
 
 
 async def test_it_passes_bytes_and_their_end_both_ways() -> None:
@@ -92,9 +92,9 @@ async def test_a_planned_cut_ends_the_next_connection_within_a_byte(end: End) ->
         reader = await talk.connect()
         await until(lambda: talk.heard == b"hello")
         talk.says(b"good day")
-        heard, ending = await how_it_ends(reader)
+        received, ending = await how_it_ends(reader)
         assert ending == end.value
-        assert heard == b"goo" if end is End.CLOSE else b"goo".startswith(heard)
+        assert received == b"goo" if end is End.CLOSE else b"goo".startswith(received)
         await until(lambda: talk.ended == [end.value])
         again = await talk.connect()
         await until(lambda: talk.heard == b"hellohello")
@@ -102,7 +102,7 @@ async def test_a_planned_cut_ends_the_next_connection_within_a_byte(end: End) ->
         assert await again.readexactly(8) == b"good day"
 
 
-async def test_a_cut_of_what_the_client_says_lets_just_so_much_through() -> None:
+async def test_a_cut_of_the_client_stream_passes_exactly_its_bytes() -> None:
     async with talking() as talk:
         talk.network.plan_cut(Cut(after=2, end=End.CLOSE, from_client=True))
         reader = await talk.connect()

@@ -16,7 +16,7 @@ from bridge.mqtt.link import BrokerLink
 from bridge.pipeline.status import UNKNOWN, ReceivedCounts
 from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
-from tests.support.in_process import device, in_process, say
+from tests.support.in_process import device, in_process, publish_report
 
 BURST = 100
 SAMPLE = re.compile(r'floor_pipeline_(\w+?)(?:_total)?\{kind="([^"]+)"(?:,reason="[^"]*")?\} ([\d.]+)')
@@ -40,8 +40,8 @@ class Books(Counter[tuple[str, str]]):
         return sum(count for (column, _), count in self.items() if column == "in_flight")
 
 
-def scrape(floor: BridgeProcess) -> Books:
-    with urlopen(f"http://127.0.0.1:{floor.port}/metrics", timeout=5) as answer:
+def scrape(bridge: BridgeProcess) -> Books:
+    with urlopen(f"http://127.0.0.1:{bridge.port}/metrics", timeout=5) as answer:
         found = SAMPLE.findall(answer.read().decode())
     books = Books()
     for column, kind, count in found:
@@ -65,20 +65,20 @@ async def burst(link: BrokerLink, start: int) -> None:
 async def test_the_books_balance_at_every_scrape_across_kills_and_stops(
     mosquitto: RunningBroker, tmp_path: Path
 ) -> None:
-    async with bridge_process(tmp_path, mosquitto) as floor, floor.device() as link:
+    async with bridge_process(tmp_path, mosquitto) as bridge, bridge.device() as link:
         scrapes: list[Books] = []
         for turn, end in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)):
             speaking = asyncio.create_task(burst(link, turn * BURST))
             before = len(scrapes)
             while len(scrapes) < before + 20 or (len(scrapes) < before + 200 and not speaking.done()):
-                scrapes.append(await asyncio.to_thread(scrape, floor))
-            await floor.stop(end)  # in the middle of it, or with what is left in the broker's queue
+                scrapes.append(await asyncio.to_thread(scrape, bridge))
+            await bridge.stop(end)  # in the middle of it, or with what is left in the broker's queue
             await speaking
-            await floor.start()
+            await bridge.start()
         expected = 3 * 4 * BURST
 
         def settled() -> bool:
-            scrapes.append(scrape(floor))
+            scrapes.append(scrape(bridge))
             return scrapes[-1].received() >= expected and not scrapes[-1].in_flight()
 
         await until(settled, seconds=30, what="all of it")
@@ -86,7 +86,7 @@ async def test_the_books_balance_at_every_scrape_across_kills_and_stops(
         last = scrapes[-1]
         assert last["applied", "counts"] == 3 * BURST, "each once"
         assert last["suppressed", "counts"] >= 3 * BURST, "redeliveries after a kill count as received again"
-        assert "accounting_mismatch" not in floor.log()
+        assert "accounting_mismatch" not in bridge.log()
 
 
 class Leaking(deque[Message]):
@@ -96,22 +96,24 @@ class Leaking(deque[Message]):
         assert list(iterable)
 
 
-async def test_a_message_that_is_lost_on_the_way_is_told(mosquitto: RunningBroker, tmp_path: Path) -> None:
+async def test_a_message_that_is_lost_on_the_way_is_reported(mosquitto: RunningBroker, tmp_path: Path) -> None:
     """Lose one between intake and commit, as a bug of ours would."""
     with structlog.testing.capture_logs() as logs:
         async with (
-            in_process(mosquitto.port, tmp_path / "journal.db", journal__checkpoint_seconds=0.05) as this,
+            in_process(mosquitto.port, tmp_path / "journal.db", journal__checkpoint_seconds=0.05) as pipeline,
             device(mosquitto.port) as client,
         ):
-            await until(lambda: this.link.status.connected, what="connected")
-            this.pipeline._unapplied = Leaking()  # noqa: SLF001 - where a bug of ours would be there is no seam
-            await say(client, "report/bagger/counts", total=1)
-            await until(lambda: this.pipeline.status().unaccounted["counts"] == 1, what="it is missed")
-            await until(lambda: any(each["event"] == "pipeline.accounting_mismatch" for each in logs), what="told")
-    assert [each["unaccounted"] for each in logs if each["event"] == "pipeline.accounting_mismatch"] == [{"counts": 1}]
+            await until(lambda: pipeline.link.status.connected, what="connected")
+            pipeline.core._unapplied = Leaking()  # noqa: SLF001 - where a bug of ours would be there is no seam
+            await publish_report(client, "report/bagger/counts", total=1)
+            await until(lambda: pipeline.core.status().unaccounted["counts"] == 1, what="it is missed")
+            await until(lambda: any(entry["event"] == "pipeline.accounting_mismatch" for entry in logs), what="told")
+    assert [entry["unaccounted"] for entry in logs if entry["event"] == "pipeline.accounting_mismatch"] == [
+        {"counts": 1}
+    ]
 
 
-def test_a_journal_whose_counters_do_not_reach_its_last_input_is_told() -> None:
+def test_a_journal_whose_counters_do_not_reach_its_last_input_is_reported() -> None:
     received = ReceivedCounts({("state", "applied", ""): 3, ("state", "suppressed", "duplicate"): 1}, last_number=5)
     assert received.by_kind == {"state": 4, UNKNOWN: 1}
     assert ReceivedCounts({("state", "applied", ""): 3}, last_number=3).by_kind == {"state": 3}

@@ -1,4 +1,4 @@
-"""`device-sim` against real brokers: it publishes as long as told, says goodbye, heals, and shows its lamps."""
+"""`device-sim` against real brokers: it publishes as long as reported, says goodbye, heals, and shows its lamps."""
 
 import asyncio
 import contextlib
@@ -87,7 +87,7 @@ def broker(request: pytest.FixtureRequest) -> RunningBroker:
     return running
 
 
-async def test_it_publishes_for_the_duration_and_says_goodbye(broker: RunningBroker) -> None:
+async def test_it_publishes_for_the_duration_and_disconnects_cleanly(broker: RunningBroker) -> None:
     """Both a broker that speaks MQTT 5 and one that speaks 3.1.1 only."""
     async with listening(broker) as heard, device_sim(broker, "run", "--scale", "60", "--duration", "3") as process:
         out, errors = await asyncio.wait_for(process.communicate(), 30)
@@ -112,7 +112,7 @@ async def test_a_stop_signal_ends_it_cleanly(mosquitto: RunningBroker) -> None:
             await until(lambda heard=heard: heard.devices("death") == DEVICES, what="deaths")  # type: ignore[misc]
 
 
-async def test_when_it_is_killed_the_wills_speak(mosquitto: RunningBroker) -> None:
+async def test_a_killed_simulator_has_its_wills_published(mosquitto: RunningBroker) -> None:
     async with listening(mosquitto) as heard, device_sim(mosquitto, "run", "--root", "floor/v1") as process:
         await until(lambda: heard.devices("birth") == DEVICES, what="births")
         process.kill()
@@ -121,9 +121,9 @@ async def test_when_it_is_killed_the_wills_speak(mosquitto: RunningBroker) -> No
         assert heard.of(device, "death")[0]["boot_id"] == heard.of(device, "birth")[0]["boot_id"]
 
 
-async def test_it_comes_back_when_the_broker_does_and_tells_it_once(mosquitto: RunningBroker) -> None:
+async def test_the_simulator_reconnects_with_the_broker_and_logs_it_once(mosquitto: RunningBroker) -> None:
     def newer(device: str) -> bool:
-        born = [each["boot_id"] for each in after.of(device, "birth")]
+        born = [event["boot_id"] for event in after.of(device, "birth")]
         return bool(born) and born[-1] > before.of(device, "birth")[0]["boot_id"]
 
     async with device_sim(mosquitto, "run", "--scale", "30") as process:
@@ -192,7 +192,7 @@ async def test_a_second_run_beside_the_first_refuses_and_disturbs_nobody(broker:
         assert all(len(heard.of(device, "birth")) == 1 for device in DEVICES)
 
 
-async def test_a_run_that_nobody_reads_on_says_goodbye_and_ends(mosquitto: RunningBroker) -> None:
+async def test_a_run_whose_output_is_closed_disconnects_cleanly_and_ends(mosquitto: RunningBroker) -> None:
     """`device-sim run | head -1`."""
     async with listening(mosquitto) as heard:
         process = await asyncio.create_subprocess_exec(

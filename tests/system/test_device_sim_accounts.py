@@ -74,10 +74,10 @@ async def test_each_device_comes_in_with_its_own_account_over_tls(shipped: Shipp
 
 async def test_a_gateway_comes_in_with_the_account_of_its_line(shipped: ShippedMosquitto, tmp_path: Path) -> None:
     """It needs no account of a device: the broker's rules let it speak for all machines of its line."""
-    behind = {each for each in IDENTITIES if each.startswith(f"{GATEWAY}/")}
+    behind = {identity for identity in IDENTITIES if identity.startswith(f"{GATEWAY}/")}
     passwords = tmp_path / "passwords"
     passwords.write_text(
-        "".join(f"{each}:{shipped.password(each)}\n" for each in sorted({*IDENTITIES, GATEWAY} - behind))
+        "".join(f"{identity}:{shipped.password(identity)}\n" for identity in sorted({*IDENTITIES, GATEWAY} - behind))
     )
     disturbed = tmp_path / "gateway.toml"
     disturbed.write_text('[[disturbances]]\nkind = "gateway"\nlines = ["L1"]\nmean_minutes_between = 1000\n')

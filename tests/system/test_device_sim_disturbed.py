@@ -1,4 +1,4 @@
-"""`device-sim run --disturb` against a real Mosquitto: what a subscriber hears is what the truth says was published."""
+"""`device-sim run --disturb` against a real Mosquitto: a subscriber receives what the truth contains."""
 
 import asyncio
 import json
@@ -68,7 +68,7 @@ def records(path: Path) -> Truth:
 
 @pytest.fixture
 async def disturbed(mosquitto: RunningBroker, tmp_path: Path) -> Run:
-    """Run ten simulated minutes under a rough profile; return what was heard, the truth, and what was printed."""
+    """Run ten simulated minutes under a rough profile; return what was seen, the truth, and what was printed."""
     rough, truth = tmp_path / "rough.toml", tmp_path / "truth.jsonl"
     rough.write_text(ROUGH)
     options = ("--disturb", str(rough), "--truth", str(truth), "--scale", "60", "--duration", "10", "--seed", "5")
@@ -79,7 +79,7 @@ async def disturbed(mosquitto: RunningBroker, tmp_path: Path) -> Run:
     return heard, records(truth), out.decode()
 
 
-async def test_the_truth_is_what_a_subscriber_heard(disturbed: Run) -> None:
+async def test_the_truth_equals_the_messages_of_a_subscriber(disturbed: Run) -> None:
     heard, truth, printed = disturbed
     (run,) = truth["run"]
     assert set(run["devices"]) == DEVICES
@@ -91,12 +91,12 @@ async def test_the_truth_is_what_a_subscriber_heard(disturbed: Run) -> None:
     payloads = {payload for _, payload in heard.messages}
     assert published
     assert [said for said in published if said["payload"].encode() not in payloads] == []
-    # nothing but reports, extras and the Wills of connections was heard
+    # nothing but reports, extras and the Wills of connections was seen
     mine = {said["payload"].encode() for said in truth["said"]} | {
         extra["payload"].encode(errors="replace") for extra in truth["extras"]
     }
     foreign = [(topic, body) for topic, body in heard.messages if body not in mine and not topic.endswith("/death")]
-    assert [each for each in foreign if b"\xff" not in each[1] and "/_/" not in each[0]] == []
+    assert [message for message in foreign if b"\xff" not in message[1] and "/_/" not in message[0]] == []
     assert not heard.retained
     # the disturbances were there
     assert any(count > 1 for count in Counter(heard.messages).values())
@@ -141,7 +141,7 @@ async def test_leftovers_are_retained_before_the_run(mosquitto: RunningBroker, t
         ('kind = "bridge-link-loss"\nhow = "reset"', ("network", "reset"), "bridge: connection to the broker reset"),
     ],
 )
-async def test_what_the_simulator_cannot_cut_is_announced(
+async def test_an_outage_that_the_simulator_cannot_play_is_announced(
     mosquitto: RunningBroker, tmp_path: Path, disturbance: str, cut: tuple[str, str], printed: str
 ) -> None:
     rough, cuts = tmp_path / "cuts.toml", tmp_path / "cuts"

@@ -1,4 +1,4 @@
-"""From a device's message to an authorized dashboard, and back from a dashboard's deed to the floor."""
+"""From a device's message to an authorized dashboard, and back from a dashboard's action to the floor."""
 
 import asyncio
 import json
@@ -16,17 +16,17 @@ STATION = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
 PRESS = {"action": "raise", "andon_type": "equipment", "operator": "cem", "description": "noise"}
 
 
-async def press(floor: BridgeProcess, **fields: object) -> None:
-    async with floor.device() as device:
+async def press(bridge: BridgeProcess, **fields: object) -> None:
+    async with bridge.device() as device:
         await device.publish(STATION, json.dumps({**PRESS, **fields}).encode())
 
 
 async def test_a_press_reaches_a_dashboard_and_its_acknowledgement_the_floor(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with bridge_process(tmp_path, mosquitto) as floor, floor.dashboard() as board:
+    async with bridge_process(tmp_path, mosquitto) as bridge, bridge.dashboard() as board:
         await board.snapshot(subscription_type="andon", target_id="L1")
-        await press(floor)
+        await press(bridge)
         call = await board.receive("andon_event", data__status="open")
         assert call["data"]["raised_by"] == {"id": "cem", "claimed": True}
         assert call["data"]["description"] == "noise"
@@ -47,17 +47,17 @@ async def test_a_press_reaches_a_dashboard_and_its_acknowledgement_the_floor(
         assert again["event_ids"] == result["event_ids"]
 
 
-async def test_who_may_not_see_a_line_is_refused_and_shown_nothing_of_it(
+async def test_a_viewer_without_grants_for_a_line_is_refused_and_shown_nothing_of_it(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with bridge_process(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as bridge:
         proof = token(user="olga", roles=("operator",), lines=["L2"])
-        async with floor.dashboard(proof) as board, floor.dashboard() as admin:
+        async with bridge.dashboard(proof) as board, bridge.dashboard() as admin:
             await board.send({"type": "subscribe", "id": "a", "subscription_type": "andon", "target_id": "L1"})
             assert (await board.receive("error"))["code"] == "FORBIDDEN"
             assert await board.snapshot(subscription_type="line", target_id="all") == []
             await admin.snapshot(subscription_type="andon")
-            await press(floor)
+            await press(bridge)
             call = await admin.receive("andon_event")
             await board.send({"type": "acknowledge", "event_id": call["id"]})
             unreadable = await board.receive("error")
@@ -71,8 +71,8 @@ async def test_who_may_not_see_a_line_is_refused_and_shown_nothing_of_it(
 async def test_kill_9_loses_no_open_call_no_job_and_no_count(tmp_path: Path, mosquitto: RunningBroker) -> None:
     counts = "floor/v1/report/plant1/packing/L1/Bagger-1/counts"
     job = "floor/v1/report/plant1/packing/L1/Andon-L1/job"
-    async with bridge_process(tmp_path, mosquitto) as floor:
-        async with floor.dashboard() as board, floor.device() as device:
+    async with bridge_process(tmp_path, mosquitto) as bridge:
+        async with bridge.dashboard() as board, bridge.device() as device:
             await board.snapshot(subscription_type="line", target_id="L1")
             for action in ("assign", "start"):
                 body = {"action": action, "job_id": "J1", "product": "bag-250g", "target_quantity": 500}
@@ -81,12 +81,12 @@ async def test_kill_9_loses_no_open_call_no_job_and_no_count(tmp_path: Path, mos
             await device.publish(counts, b'{"total": 100, "good": 100, "reject": 0}')
             await device.publish(STATION, json.dumps(PRESS).encode())
             call = await board.receive("andon_event", data__status="open")
-            await floor.stop(signal.SIGKILL)
+            await bridge.stop(signal.SIGKILL)
             # while the bridge is down the broker keeps what the floor says
             await device.publish(counts, b'{"total": 107, "good": 107, "reject": 0}')
             await device.publish(STATION, json.dumps({**PRESS, "andon_type": "quality"}).encode())
-        await floor.start()
-        async with floor.dashboard() as board:
+        await bridge.start()
+        async with bridge.dashboard() as board:
             current = {
                 frame["subject"]: frame for frame in await board.snapshot(subscription_type="line", target_id="L1")
             }
@@ -98,25 +98,25 @@ async def test_kill_9_loses_no_open_call_no_job_and_no_count(tmp_path: Path, mos
             while not counted or counted[-1]["data"]["total_count"] < 7:
                 counted.append(await board.receive("production_update", equipment_code="Bagger-1"))
             assert counted[-1]["data"]["total_count"] == 7
-        assert await floor.stop() == 0
+        assert await bridge.stop() == 0
 
 
 async def test_a_dashboard_resumes_over_a_restart_without_a_gap_or_a_double(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with bridge_process(tmp_path, mosquitto) as floor:
-        async with floor.dashboard() as board:
+    async with bridge_process(tmp_path, mosquitto) as bridge:
+        async with bridge.dashboard() as board:
             await board.snapshot(subscription_type="andon")
-            await press(floor)
+            await press(bridge)
             first = await board.receive("andon_event")
             position = await board.receive("position")
         while position["streams"]["main"]["offset"] < first["offset"]:
             position = await board.receive("position")
-        await press(floor, action="acknowledge")
-        assert await floor.stop() == 0
-        await floor.start()
-        await press(floor, action="resolve")
-        async with floor.dashboard() as board:
+        await press(bridge, action="acknowledge")
+        assert await bridge.stop() == 0
+        await bridge.start()
+        await press(bridge, action="resolve")
+        async with bridge.dashboard() as board:
             body = {"id": "s", "subscription_type": "andon"}
             await board.send({"type": "resume", "subscriptions": [body], "since": position["streams"]})
             resumed = await board.receive("resumed")
@@ -126,38 +126,38 @@ async def test_a_dashboard_resumes_over_a_restart_without_a_gap_or_a_double(
             assert statuses == ["acknowledged", "resolved"]
 
 
-async def test_a_lost_broker_is_told_and_its_return_too(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with bridge_process(tmp_path, mosquitto) as floor, floor.dashboard() as board:
+async def test_a_lost_broker_is_reported_and_its_return_too(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    async with bridge_process(tmp_path, mosquitto) as bridge, bridge.dashboard() as board:
         await board.receive("link", broker=True)
         mosquitto.stop()
         await board.receive("link", broker=False)
         mosquitto.start()
         await board.receive("link", broker=True)
         await board.snapshot(subscription_type="andon")
-        await press(floor)
+        await press(bridge)
         await board.receive("andon_event")
 
 
-async def test_sigterm_says_when_to_come_back(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with bridge_process(tmp_path, mosquitto) as floor, floor.dashboard() as board:
-        assert await floor.stop() == 0
+async def test_sigterm_states_when_to_reconnect(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    async with bridge_process(tmp_path, mosquitto) as bridge, bridge.dashboard() as board:
+        assert await bridge.stop() == 0
         code, reason = await board.closed()
         assert code == 1012
         assert json.loads(reason)["retry_after"] >= 0
 
 
 async def test_a_second_bridge_for_the_same_journal_refuses(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with bridge_process(tmp_path, mosquitto) as floor:
+    async with bridge_process(tmp_path, mosquitto) as bridge:
         second = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bridge", "run", "--config", str(floor.config)),
+            *(sys.executable, "-m", "bridge", "run", "--config", str(bridge.config)),
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(ROOT), "FLOOR_WEB__PORT": str(free_port())},
         )
-        _, said = await asyncio.wait_for(second.communicate(), 30)
+        _, output = await asyncio.wait_for(second.communicate(), 30)
         assert second.returncode == 1
-        assert "journal.db" in said.decode()
-        assert "Traceback" not in said.decode()
-        async with floor.dashboard() as board:
+        assert "journal.db" in output.decode()
+        assert "Traceback" not in output.decode()
+        async with bridge.dashboard() as board:
             await board.snapshot(subscription_type="andon")
 
 
@@ -165,14 +165,14 @@ async def test_revoked_access_ends_and_stays_ended(tmp_path: Path, mosquitto: Ru
     revoked = tmp_path / "revoked"
     revoked.write_text("# nobody yet\n")
     settings = {"FLOOR_TOKEN__REVOKED_FILE": str(revoked)}
-    async with bridge_process(tmp_path, mosquitto, environment=settings) as floor:
+    async with bridge_process(tmp_path, mosquitto, environment=settings) as bridge:
         proof = token(user="otto")
-        async with floor.dashboard() as eva, floor.dashboard(proof) as otto:
+        async with bridge.dashboard() as eva, bridge.dashboard(proof) as otto:
             revoked.write_text("user otto\n")
             assert (await otto.closed())[0] == 4403
-            await floor.stop()
-            await floor.start()
-            async with connected(floor.port) as again:
+            await bridge.stop()
+            await bridge.start()
+            async with connected(bridge.port) as again:
                 await again.send("auth", token=proof)
                 assert (await again.closed())[0] == 4403
             assert eva.socket.close_code == 1012

@@ -60,7 +60,7 @@ async def test_every_tool_works_beside_a_running_bridge(tmp_path: Path, mosquitt
         assert "is intact" in await tool(running, "journal", "verify")
 
 
-async def test_what_a_mended_plant_file_makes_sense_of_is_replayed_once(
+async def test_inputs_that_a_corrected_plant_file_explains_are_replayed_once(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     plant = tmp_path / "plant.toml"
@@ -86,6 +86,6 @@ async def test_what_a_mended_plant_file_makes_sense_of_is_replayed_once(
         events = [
             json.loads(line) for line in (await tool(running, "journal", "export", "--only", "events")).splitlines()
         ]
-        calls = [each["event"]["id"] for each in events if each["event"]["type"] == "andon_event"]
+        calls = [event["event"]["id"] for event in events if event["event"]["type"] == "andon_event"]
         assert calls == [opened["id"]], "once, also over another start"
         assert "is intact" in await tool(running, "journal", "verify")

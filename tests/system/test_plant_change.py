@@ -47,44 +47,44 @@ def write_plant(path: Path, lines: Mapping[str, Sequence[str]]) -> Path:
 
 
 def places(events: list[Frame]) -> set[tuple[str, str | None]]:
-    return {(each["line_id"], each["equipment_code"]) for each in events}
+    return {(event["line_id"], event["equipment_code"]) for event in events}
 
 
-def read(floor: BridgeProcess, path: str) -> str:
-    request = Request(f"http://127.0.0.1:{floor.port}{path}", headers={"Authorization": f"Bearer {token()}"})
+def read(bridge: BridgeProcess, path: str) -> str:
+    request = Request(f"http://127.0.0.1:{bridge.port}{path}", headers={"Authorization": f"Bearer {token()}"})
     with urlopen(request, timeout=5) as answer:
         return str(answer.read().decode())
 
 
-async def speak(floor: BridgeProcess) -> None:
-    async with floor.device() as device:
+async def report(bridge: BridgeProcess) -> None:
+    async with bridge.device() as device:
         for line in BEFORE:
             for machine in ("bagger", "packer"):
                 await device.publish(f"{SITE}/{line}/{machine}/state", RUNNING)
             await device.publish(f"{SITE}/{line}/desk/andon", b'{"action": "raise", "andon_type": "safety"}')
 
 
-async def test_what_is_gone_from_the_plant_file_is_gone_from_every_board(
+async def test_equipment_removed_from_the_plant_file_leaves_every_board(
     mosquitto: RunningBroker, tmp_path: Path
 ) -> None:
     plant = write_plant(tmp_path / "plant.toml", BEFORE)
-    async with bridge_process(tmp_path, mosquitto, plant=plant) as floor:
-        await speak(floor)
-        await until(lambda: 'floor_pipeline_applied_total{kind="andon"} 2.0' in read(floor, "/metrics"), what="taken")
-        async with floor.dashboard() as board:
+    async with bridge_process(tmp_path, mosquitto, plant=plant) as bridge:
+        await report(bridge)
+        await until(lambda: 'floor_pipeline_applied_total{kind="andon"} 2.0' in read(bridge, "/metrics"), what="taken")
+        async with bridge.dashboard() as board:
             before = await board.snapshot(**WHOLE)
         assert {("L1", "bagger"), ("L1", "packer"), ("L1", "desk"), ("L2", None)} <= places(before)
         _, epoch, offset = before[-1]["id"].split(":")
-        await floor.stop()
+        await bridge.stop()
         write_plant(plant, AFTER)
-        await floor.start()
-        async with floor.dashboard() as board:
+        await bridge.start()
+        async with bridge.dashboard() as board:
             since = {"main": {"epoch": epoch, "offset": int(offset)}}
             await board.send({"type": "resume", "subscriptions": [{**WHOLE, "id": "w"}], "since": since})
             resumed = await board.receive("resumed")
             assert resumed["streams"]["main"] == {"recovered": False}
             await board.receive("snapshot_end", id="w")
-            shown = [each for each in board.frames if "offset" in each]
+            shown = [frame for frame in board.frames if "offset" in frame]
         assert {("L1", "bagger"), ("L1", None)} == places(shown)
         (line,) = (e for e in shown if e["type"] == "line_status_update" and e["equipment_code"] is None)
         assert list(line["data"]["equipment"]) == ["bagger"], "running, or unknown where the start took 10 s"
@@ -92,20 +92,20 @@ async def test_what_is_gone_from_the_plant_file_is_gone_from_every_board(
             while any(GONE.search(topic) and word != b"off" for topic, word in (await retained(mosquitto)).items()):
                 pass
         assert any("/north/pack/L1/bagger/" in topic for topic in await retained(mosquitto))
-        await speak(floor)
+        await report(bridge)
         for unknown in ('kind="state",reason="unknown_place"} 2.0', 'kind="state",reason="unknown_equipment"} 1.0'):
             sample = f"floor_pipeline_quarantined_total{{{unknown}"
-            await until(lambda sample=sample: sample in read(floor, "/metrics"), what=sample)  # type: ignore[misc]
-        assert 'floor_pipeline_applied_total{kind="config"} 2.0' in read(floor, "/metrics")
-        assert await floor.stop() == 0
-        assert "floor.replay_differs" not in floor.log()
+            await until(lambda sample=sample: sample in read(bridge, "/metrics"), what=sample)  # type: ignore[misc]
+        assert 'floor_pipeline_applied_total{kind="config"} 2.0' in read(bridge, "/metrics")
+        assert await bridge.stop() == 0
+        assert "floor.replay_differs" not in bridge.log()
 
 
 def start(plant: Plant, journal: SqliteJournal) -> PlantChange:
     return journal_plant(plant, restore_floor(plant, journal, decode=decode), journal, decode=decode, now=T0 + 60_000)
 
 
-def spoken(taken: PlantChange, journal: SqliteJournal) -> None:
+def report_through_core(taken: PlantChange, journal: SqliteJournal) -> None:
     """Let the packer say something, and commit it."""
     entry = take(driven_intake(taken.floor, journal), "report/north/pack/L1/packer/state", RUNNING, now=T0)
     journal.commit(Batch(entries=[entry]))
@@ -116,7 +116,7 @@ def test_a_plant_file_is_taken_with_what_it_retires_or_not_at_all(tmp_path: Path
     before, after = (plant_file.load(write_plant(tmp_path / f"{len(lines)}.toml", lines)) for lines in (BEFORE, AFTER))
     journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
     try:
-        spoken(start(before, journal), journal)
+        report_through_core(start(before, journal), journal)
         position, current = journal.position(), journal.snapshot().events
         change(journal.path, "CREATE TRIGGER killed BEFORE INSERT ON epochs BEGIN SELECT RAISE(ABORT, 'killed'); END")
         with pytest.raises(sqlite3.IntegrityError, match="killed"):
@@ -134,11 +134,11 @@ def test_a_plant_file_is_taken_with_what_it_retires_or_not_at_all(tmp_path: Path
         journal.close()
 
 
-def test_a_file_that_says_the_same_is_no_input_and_an_added_line_no_epoch(tmp_path: Path) -> None:
+def test_an_equal_plant_file_is_no_input_and_an_added_line_no_epoch(tmp_path: Path) -> None:
     path = tmp_path / "plant.toml"
     journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
     try:
-        spoken(start(plant_file.load(write_plant(path, AFTER | {"L1": ("packer",)})), journal), journal)
+        report_through_core(start(plant_file.load(write_plant(path, AFTER | {"L1": ("packer",)})), journal), journal)
         epoch, number = journal.position().epoch, journal.last_input()[0]
         path.write_text(f"# a comment\n{path.read_text()}")
         assert not start(plant_file.load(path), journal).changed

@@ -22,13 +22,13 @@ async def tool(running: BridgeProcess, *arguments: str | Path) -> str:
 
 
 async def press(running: BridgeProcess, client: Dashboard, andon_type: bytes) -> dict[str, Any]:
-    """Raise a call; returns the event that tells of it."""
+    """Raise a call; return its event."""
     async with running.device() as device:
         await device.publish(STATION, PRESS % andon_type)
     return await client.receive("andon_event", data__andon_type=andon_type.decode(), data__status="open")
 
 
-async def test_dashboards_are_told_of_a_restore_and_confuse_no_offsets(
+async def test_dashboards_are_notified_of_a_restore_and_confuse_no_offsets(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     async with bridge_process(tmp_path, mosquitto) as running:
@@ -41,8 +41,8 @@ async def test_dashboards_are_told_of_a_restore_and_confuse_no_offsets(
             while position["streams"]["main"]["offset"] < lost["offset"]:
                 position = await board.receive("position")
         await running.stop()
-        said = await tool(running, "journal", "restore", "backup.db", "--replace")
-        assert "in the new epoch" in said
+        output = await tool(running, "journal", "restore", "backup.db", "--replace")
+        assert "in the new epoch" in output
         await running.start()
         async with running.dashboard() as board:
             since = position["streams"]
@@ -67,7 +67,7 @@ async def test_dashboards_are_told_of_a_restore_and_confuse_no_offsets(
         assert "is intact" in await tool(running, "journal", "verify")
 
 
-async def test_a_front_apart_stays_through_a_restore_and_tells_its_dashboards(
+async def test_a_separate_front_stays_through_a_restore_and_notifies_its_dashboards(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     async with bridge_process(tmp_path, mosquitto, fronts=1) as pipeline:

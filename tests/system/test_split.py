@@ -17,21 +17,21 @@ STATION_TO_GO = f"floor/v1/report/{PLACE}/Andon-A/andon"
 PRESS = b'{"action": "raise", "andon_type": "equipment"}'
 
 
-async def press(floor: BridgeProcess, payload: bytes = PRESS) -> None:
-    async with floor.device() as device:
+async def press(bridge: BridgeProcess, payload: bytes = PRESS) -> None:
+    async with bridge.device() as device:
         await device.publish(STATION, payload)
 
 
-def status_of(floor: BridgeProcess, path: str) -> int:
+def status_of(bridge: BridgeProcess, path: str) -> int:
     try:
-        with urlopen(f"http://127.0.0.1:{floor.port}{path}", timeout=2) as answer:
+        with urlopen(f"http://127.0.0.1:{bridge.port}{path}", timeout=2) as answer:
             return int(answer.status)
     except HTTPError as error:
         return error.code
 
 
 async def first_line(folder: Path, *arguments: str) -> str:
-    """Return what a command that goes on says first."""
+    """Return the first output of a command that keeps running."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bridge", *arguments),
         cwd=folder,
@@ -46,12 +46,12 @@ async def first_line(folder: Path, *arguments: str) -> str:
         await process.wait()
 
 
-async def test_a_press_reaches_a_dashboard_of_a_front_and_its_deed_the_floor(
+async def test_a_press_reaches_a_dashboard_of_a_front_and_its_action_the_floor(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with bridge_process(tmp_path, mosquitto, fronts=1) as floor, floor.front.dashboard() as board:
+    async with bridge_process(tmp_path, mosquitto, fronts=1) as bridge, bridge.front.dashboard() as board:
         await board.snapshot(subscription_type="andon", target_id="L1")
-        await press(floor)
+        await press(bridge)
         call = await board.receive("andon_event", data__status="open")
         await board.send({"type": "acknowledge", "event_id": call["id"]})
         acknowledged = await board.receive("andon_event", data__status="acknowledged")
@@ -69,16 +69,16 @@ async def test_a_press_reaches_a_dashboard_of_a_front_and_its_deed_the_floor(
         await board.send({**command, "id": "c2", "call_id": "L1.call.99"})
         refused = await board.receive("command_result", id="c2")
         assert (refused["outcome"], refused["event_ids"]) == ("rejected", [])
-        assert await floor.front.stop() == 0
+        assert await bridge.front.stop() == 0
         assert (await board.closed())[0] == 1012
 
 
 async def test_a_pipeline_alone_shows_its_health_and_serves_no_dashboard(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with bridge_process(tmp_path, mosquitto, fronts=0) as floor:
+    async with bridge_process(tmp_path, mosquitto, fronts=0) as bridge:
         answers = {
-            path: status_of(floor, path)
+            path: status_of(bridge, path)
             for path in ("/health/live", "/health/ready", "/metrics", "/", "/ws", "/api/snapshot")
         }
         assert answers == {
@@ -88,24 +88,24 @@ async def test_a_pipeline_alone_shows_its_health_and_serves_no_dashboard(
         watching = await first_line(tmp_path, "watch")
         assert "serves no dashboards" in watching
         assert "--url" in watching
-        assert await floor.stop() == 0
+        assert await bridge.stop() == 0
 
 
-async def test_command_while_the_pipeline_is_away_is_answered_once_it_is_back(
+async def test_command_while_the_pipeline_is_offline_is_answered_once_it_is_back(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     impatient = {"FLOOR_WEB__COMMAND_TIMEOUT_SECONDS": "1"}
     async with (
-        bridge_process(tmp_path, mosquitto, environment=impatient, fronts=1) as floor,
-        floor.front.dashboard() as board,
+        bridge_process(tmp_path, mosquitto, environment=impatient, fronts=1) as bridge,
+        bridge.front.dashboard() as board,
     ):
         await board.snapshot(subscription_type="andon", target_id="L1")
-        await floor.stop()
+        await bridge.stop()
         raising = {"type": "command", "id": "c1", "action": "andon.raise", "line_id": "L1"}
         raising |= {"equipment_code": "Andon-L1", "andon_type": "quality"}
         await board.send(raising)
         assert (await board.receive("command_result", id="c1"))["outcome"] == "unknown"
-        await floor.start()
+        await bridge.start()
         call = await board.receive("andon_event", data__status="open")
         await board.send(raising)
         result = await board.receive("command_result", id="c1")
@@ -114,34 +114,34 @@ async def test_command_while_the_pipeline_is_away_is_answered_once_it_is_back(
 
 
 async def test_front_of_a_simulation_is_refused(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with bridge_process(tmp_path, mosquitto, fronts=0) as floor:
-        front = floor.add_front({"FLOOR_TIME__SCALE": "60"})
+    async with bridge_process(tmp_path, mosquitto, fronts=0) as bridge:
+        front = bridge.add_front({"FLOOR_TIME__SCALE": "60"})
         await front.launch()
         assert front.process is not None
         assert await asyncio.wait_for(front.process.wait(), 20) == 1
-        assert any(line.startswith("time.scale: a simulation is one process") for line in front.log().splitlines())
+        assert any(line.startswith("time.scale: a separate front cannot run") for line in front.log().splitlines())
 
 
 async def test_plant_that_lost_a_line_is_a_new_epoch_to_a_front_that_stays(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     plant = write_plant(tmp_path)
-    async with bridge_process(tmp_path, mosquitto, plant=plant, fronts=1) as floor:
-        async with floor.front.dashboard() as board:
+    async with bridge_process(tmp_path, mosquitto, plant=plant, fronts=1) as bridge:
+        async with bridge.front.dashboard() as board:
             await board.snapshot(subscription_type="andon")
-            await press(floor)
+            await press(bridge)
             call = await board.receive("andon_event", data__status="open")
-            async with floor.device() as device:
+            async with bridge.device() as device:
                 await device.publish(STATION_TO_GO, PRESS)
             await board.receive("andon_event", line_id="L5")
             since = (await board.receive("position"))["streams"]
-            assert await floor.stop() == 0
+            assert await bridge.stop() == 0
             plant.write_text(plant.read_text().replace(LINE, ""))
-            await floor.start()
+            await bridge.start()
             async with asyncio.timeout(20):
                 assert (await board.closed())[0] == 1012
-        await floor.front.ready()
-        async with floor.front.dashboard() as board:
+        await bridge.front.ready()
+        async with bridge.front.dashboard() as board:
             body = {"id": "s", "subscription_type": "andon"}
             await board.send({"type": "resume", "subscriptions": [body], "since": since})
             assert (await board.receive("resumed"))["streams"]["main"] == {"recovered": False}

@@ -21,7 +21,7 @@ from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
 ROOT = "floor/v1"
 STATUS = f"{ROOT}/bridge/main"
-TOLD_SECONDS = 5.0  # promise P5
+REPORTED_SECONDS = 5.0  # promise P5
 
 
 def rival(
@@ -33,33 +33,33 @@ def rival(
     return configured(folder, broker, environment=settings | ({"FLOOR_JOURNAL__PATH": str(journal)} if journal else {}))
 
 
-async def ended(floor: BridgeProcess) -> str:
+async def ended(bridge: BridgeProcess) -> str:
     """Wait until it has ended by itself; returns what it said."""
-    assert floor.process is not None
+    assert bridge.process is not None
     try:
-        assert await asyncio.wait_for(floor.process.wait(), 30) == 1, floor.log()
+        assert await asyncio.wait_for(bridge.process.wait(), 30) == 1, bridge.log()
     finally:
-        if floor.process.returncode is None:
-            floor.process.kill()
-    return floor.log()
+        if bridge.process.returncode is None:
+            bridge.process.kill()
+    return bridge.log()
 
 
 @pytest.mark.parametrize("which", ["mosquitto", pytest.param("nats", marks=pytest.mark.faults)])
 async def test_second_process_refuses_to_start(tmp_path: Path, which: str, request: pytest.FixtureRequest) -> None:
     """With a journal of its own, and on the same one."""
     broker: RunningBroker = request.getfixturevalue(which)
-    async with bridge_process(tmp_path, broker) as first, mqtt_consumer(broker, "bridge") as seen:
-        await until(lambda: len(seen.statuses) > 0)
+    async with bridge_process(tmp_path, broker) as first, mqtt_consumer(broker, "bridge") as consumer:
+        await until(lambda: len(consumer.statuses) > 0)
         second = rival(tmp_path / "second", broker)
         third = rival(tmp_path / "third", broker, journal=first.journal)
         await asyncio.gather(second.launch(), third.launch())
-        said = await ended(second)
-        assert "another process publishes stream main" in said
-        assert f"epoch {seen.statuses[0]['epoch']}" in said
-        assert "a stream of its own" in said
+        output = await ended(second)
+        assert "another process publishes stream main" in output
+        assert f"epoch {consumer.statuses[0]['epoch']}" in output
+        assert "a stream of its own" in output
         assert str(first.journal) in await ended(third)
-        assert len(seen.owners) == 1, "they never spoke"
-        assert all(each["online"] for each in seen.statuses), "and took nobody's connection"
+        assert len(consumer.owners) == 1, "they never spoke"
+        assert all(status["online"] for status in consumer.statuses), "and took nobody's connection"
         assert first.is_ready()
 
 
@@ -68,20 +68,20 @@ async def test_next_process_starts_without_waiting(
     tmp_path: Path, mosquitto: RunningBroker, how: signal.Signals
 ) -> None:
     """An orderly stop leaves `online: false`, a kill the Will, which is published before the next one listens."""
-    async with bridge_process(tmp_path, mosquitto) as floor, mqtt_consumer(mosquitto, "bridge") as seen:
-        await until(lambda: seen.status.get("ready") is True, what="ready")
-        owner = seen.status["owner"]
-        await floor.stop(how)
-        await until(lambda: seen.status["online"] is False, seconds=TOLD_SECONDS)
-        assert (seen.status["ready"], seen.status["owner"]) == (False, owner)
-        assert (seen.status["offset"] is None) is (how == signal.SIGKILL), "a Will does not know it"
-        await floor.start()
-        assert "stream.owner_check" not in floor.log()
+    async with bridge_process(tmp_path, mosquitto) as bridge, mqtt_consumer(mosquitto, "bridge") as consumer:
+        await until(lambda: consumer.status.get("ready") is True, what="ready")
+        owner = consumer.status["owner"]
+        await bridge.stop(how)
+        await until(lambda: consumer.status["online"] is False, seconds=REPORTED_SECONDS)
+        assert (consumer.status["ready"], consumer.status["owner"]) == (False, owner)
+        assert (consumer.status["offset"] is None) is (how == signal.SIGKILL), "a Will does not know it"
+        await bridge.start()
+        assert "stream.owner_check" not in bridge.log()
 
 
 async def test_status_left_online_by_nobody_delays_the_start_only(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """A killed broker can come back with the status of an owner who ended meanwhile."""
-    ghost = {
+    stale = {
         "online": True,
         "epoch": "old",
         "offset": 5,
@@ -91,45 +91,45 @@ async def test_status_left_online_by_nobody_delays_the_start_only(tmp_path: Path
         "since": "",
     }
     async with aiomqtt.Client("127.0.0.1", mosquitto.port) as client:
-        await client.publish(STATUS, json.dumps(ghost), qos=1, retain=True)
-    async with bridge_process(tmp_path, mosquitto) as floor:
-        assert "stream.owner_gone" in floor.log()
+        await client.publish(STATUS, json.dumps(stale), qos=1, retain=True)
+    async with bridge_process(tmp_path, mosquitto) as bridge:
+        assert "stream.owner_gone" in bridge.log()
 
 
-async def test_broker_that_is_away_does_not_stop_the_start(tmp_path: Path) -> None:
+async def test_broker_that_is_offline_does_not_stop_the_start(tmp_path: Path) -> None:
     folder = tmp_path / "mosquitto"
     folder.mkdir()
     broker = mosquitto_broker(folder)
-    floor = rival(tmp_path / "floor", broker)
+    bridge = rival(tmp_path / "floor", broker)
     try:
-        await floor.launch()
-        await until(lambda: "stream.unclaimed" in floor.log() and "bridge.started" in floor.log(), seconds=30)
+        await bridge.launch()
+        await until(lambda: "stream.unclaimed" in bridge.log() and "bridge.started" in bridge.log(), seconds=30)
         with running(broker):
-            await floor.ready()
+            await bridge.ready()
     finally:
-        await floor.stop(signal.SIGKILL)
+        await bridge.stop(signal.SIGKILL)
 
 
 async def test_of_two_that_meet_the_later_one_ends(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """Both started while the second one's way to the broker was cut, so that it could ask nobody."""
     async with (
         bridge_process(tmp_path, mosquitto) as first,
-        mqtt_consumer(mosquitto, "bridge") as seen,
+        mqtt_consumer(mosquitto, "bridge") as consumer,
         network(mosquitto) as way,
     ):
-        await until(lambda: len(seen.statuses) > 0)
-        (owner,) = seen.owners
+        await until(lambda: len(consumer.statuses) > 0)
+        (owner,) = consumer.owners
         second = rival(tmp_path / "second", mosquitto, port=way.port)
         way.refusing = True
         await second.launch()
         await until(lambda: "stream.unclaimed" in second.log() and "bridge.started" in second.log(), seconds=30)
         way.refusing = False
         assert "another process publishes stream main" in await ended(second)
-        count = len(seen.statuses)
-        await until(lambda: len(seen.statuses) >= count + 3, what="the first goes on")
-        assert {each["owner"] for each in seen.statuses[-2:] if each["online"]} == {owner}
+        count = len(consumer.statuses)
+        await until(lambda: len(consumer.statuses) >= count + 3, what="the first goes on")
+        assert {status["owner"] for status in consumer.statuses[-2:] if status["online"]} == {owner}
         await first.ready()
-        assert "stream.second_publisher" in first.log() or len(seen.owners) == 1
+        assert "stream.second_publisher" in first.log() or len(consumer.owners) == 1
 
 
 @contextlib.asynccontextmanager
@@ -138,7 +138,7 @@ async def network(broker: RunningBroker) -> AsyncIterator[TcpProxy]:
         yield way
 
 
-async def test_what_is_retained_of_an_older_owner_ends_nobody(mosquitto: RunningBroker) -> None:
+async def test_a_retained_status_of_an_older_owner_stops_no_bridge(mosquitto: RunningBroker) -> None:
     """A killed broker comes back with what it remembers; taking that for life would end the only process there is."""
     older = status_publication(
         Position("main", "old", 5),
@@ -175,16 +175,20 @@ async def test_of_two_that_start_at_once_one_ends(tmp_path: Path, mosquitto: Run
     both = [rival(tmp_path / name, mosquitto) for name in ("one", "two")]
     try:
         for _ in range(3):
-            await asyncio.gather(*(each.launch() for each in both))
-            processes = [each.process for each in both if each.process is not None]
+            await asyncio.gather(*(contender.launch() for contender in both))
+            processes = [contender.process for contender in both if contender.process is not None]
             await until(lambda processes=processes: any(p.returncode is not None for p in processes), seconds=30)  # type: ignore[misc]
-            (stays,) = (each for each in both if each.process is not None and each.process.returncode is None)
-            (gone,) = (each for each in both if each is not stays)
+            (stays,) = (
+                contender
+                for contender in both
+                if contender.process is not None and contender.process.returncode is None
+            )
+            (gone,) = (contender for contender in both if contender is not stays)
             assert "another process publishes stream main" in await ended(gone)
-            async with mqtt_consumer(mosquitto, "bridge") as seen:
-                await until(lambda seen=seen: seen.status.get("ready") is True, seconds=20)  # type: ignore[misc]
+            async with mqtt_consumer(mosquitto, "bridge") as consumer:
+                await until(lambda consumer=consumer: consumer.status.get("ready") is True, seconds=20)  # type: ignore[misc]
             await stays.ready()
             assert await stays.stop() == 0
     finally:
-        for each in both:
-            await each.stop(signal.SIGKILL)
+        for contender in both:
+            await contender.stop(signal.SIGKILL)

@@ -29,7 +29,7 @@ UNIVERSE = [
 def event_filters(draw: st.DrawFn) -> TopicFilter:
     words = draw(st.sampled_from(WORDS))
     near = ("a", "a", "b", "_", *words, "_")
-    levels = [draw(st.sampled_from((each, "+", "+", "+"))) for each in near]
+    levels = [draw(st.sampled_from((level, "+", "+", "+"))) for level in near]
     levels[0] = draw(st.sampled_from(("a", "b", "+")))
     cut = draw(st.integers(0, 16))
     return TopicFilter.parse("/".join([*levels[:cut], "#"] if cut < 8 else levels))
@@ -42,7 +42,7 @@ def grants_of(*texts: str | TopicFilter) -> Grants:
 
 def matched(filters: Iterable[TopicFilter]) -> set[TopicName]:
     filters = list(filters)
-    return {name for name in UNIVERSE if any(each.matches(name) for each in filters)}
+    return {name for name in UNIVERSE if any(topic_filter.matches(name) for topic_filter in filters)}
 
 
 def allowed(decision: Decision) -> Allowed:
@@ -57,9 +57,7 @@ def refused(decision: Decision) -> NotGranted:
 
 @settings(max_examples=150, deadline=None)
 @given(event_filters(), st.lists(event_filters(), max_size=5))
-def test_what_is_delivered_is_exactly_what_is_asked_and_granted(
-    requested: TopicFilter, granted: list[TopicFilter]
-) -> None:
+def test_delivery_is_exactly_the_requested_and_granted(requested: TopicFilter, granted: list[TopicFilter]) -> None:
     decision = decide(requested, grants_of(*granted))
     asked, permitted = matched([requested]), matched(granted)
     witness = decision.witness
@@ -71,7 +69,7 @@ def test_what_is_delivered_is_exactly_what_is_asked_and_granted(
         assert witness is not None
     if witness is not None:
         assert requested.matches(witness)
-        assert not any(each.matches(witness) for each in granted)
+        assert not any(grant.matches(witness) for grant in granted)
         assert EVENTS.region(TopicFilter.parse(str(witness))) is not None
 
 
@@ -109,7 +107,7 @@ def test_all_categories_with_all_priorities_are_everything() -> None:
 
 def test_a_request_for_a_whole_tree_is_narrowed_to_the_granted_level() -> None:
     decision = allowed(decide(TopicFilter.parse("S1/#"), grants_of("S1/A1/L1/#", "S2/#")))
-    assert [str(each) for each in decision.effective] == ["S1/A1/L1/#"]
+    assert [str(topic_filter) for topic_filter in decision.effective] == ["S1/A1/L1/#"]
     assert [grant.reason for grant in decision.grants] == ["because S1/A1/L1/#"]
 
 
@@ -133,7 +131,7 @@ def test_a_request_for_a_whole_tree_is_narrowed_to_the_granted_level() -> None:
         "x" * 65 + "/#",
     ],
 )
-def test_what_no_event_can_match_is_refused_though_everything_is_granted(text: str) -> None:
+def test_a_filter_that_no_event_matches_is_refused_despite_all_grants(text: str) -> None:
     assert refused(decide(TopicFilter.parse(text), grants_of("#"))).witness is None
 
 

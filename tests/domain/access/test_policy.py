@@ -48,7 +48,7 @@ def test_the_shipped_policy_has_a_rule_for_every_role() -> None:
     assert [role for role, rule in POLICY.roles.items() if rule.unscoped] == [Role.ADMIN]
 
 
-def test_an_admin_sees_and_does_everything_whatever_else_the_token_says() -> None:
+def test_an_admin_sees_and_does_everything_despite_other_claims() -> None:
     admin = viewer(roles=["admin"], sites=[], lines=None)
     assert (reads(admin), sees(admin, "S9/A9/L9")) == (["#"], True)
     assert commands(admin, Place("S9", "A9", "L9")) == list(ACTIONS)
@@ -200,7 +200,7 @@ scopes = st.fixed_dictionaries(
 @given(
     scopes, st.lists(st.sampled_from([role.value for role in Role if role is not Role.ADMIN]), min_size=1, max_size=3)
 )
-def test_whoever_sees_an_event_has_every_claim_they_carry_for_it(scope: dict[str, list[str]], roles: list[str]) -> None:
+def test_every_claim_of_an_event_is_required_to_see_it(scope: dict[str, list[str]], roles: list[str]) -> None:
     who = admitted({"roles": roles, **scope})
     for site in ("S1", "S2"):
         for area in ("S1", "S2"):
@@ -258,6 +258,6 @@ def test_a_policy_can_be_made_of_a_decoded_tree() -> None:
     assert Policy.model_validate(tomllib.loads(SHIPPED.read_text(encoding="utf-8"))) == POLICY
 
 
-def test_every_grant_says_which_rule_made_it() -> None:
+def test_every_grant_states_which_rule_made_it() -> None:
     (grant,) = viewer(roles=["operator"], lines=["L1"]).read_grants.all
     assert (grant.filter, grant.reason) == (TopicFilter.parse("+/+/L1/#"), "role operator: +/+/{line}/#")

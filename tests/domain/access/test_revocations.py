@@ -9,7 +9,7 @@ token 9f3bXk2   # lost tablet
 """
 
 
-def test_names_users_and_tokens_and_nobody_else() -> None:
+def test_revocation_file_lists_users_and_tokens() -> None:
     revoked = Revocations.parse(LIST, source="revoked")
     assert revoked.is_revoked(user_id="eva", token_id="other")
     assert revoked.is_revoked(user_id="otto", token_id="9f3bXk2")

@@ -2,8 +2,6 @@
 
 from typing import Final
 
-import msgspec
-
 from bridge.domain.emitter import Emitter, Subjects
 from bridge.domain.event_data import Andon
 from bridge.domain.events import Event, Millis
@@ -12,23 +10,12 @@ from bridge.domain.line.andon.call_registry import AndonState, CallRegistry
 from bridge.domain.line.andon.calls import AndonActions
 from bridge.domain.plant import Plant
 from bridge.domain.reports import APPLIED, Actor, AndonReport, Disposition, Moment
+from tests.support.one_line_plant import from_checkpoint, one_line_plant
 
-PLANT: Final = Plant.model_validate(
-    {
-        "name": "works",
-        "areas": [{"id": "pack", "site": "north"}],
-        "lines": [
-            {
-                "id": "L1",
-                "area": "pack",
-                "equipment": [
-                    {"id": "BAG1"},
-                    {"id": "ST1", "kind": "station", "andon_types": ["quality", "material"]},
-                    {"id": "ST2", "kind": "station"},
-                ],
-            }
-        ],
-    }
+PLANT: Final = one_line_plant(
+    {"id": "BAG1"},
+    {"id": "ST1", "kind": "station", "andon_types": ["quality", "material"]},
+    {"id": "ST2", "kind": "station"},
 )
 START: Final[Millis] = 1_750_000_000_000
 SECOND: Final = 1_000
@@ -36,7 +23,7 @@ MAINTAINER: Final = Actor("mia", ("maintenance",), "Mia")
 VISITOR: Final = Actor("vic", ("viewer",))
 
 
-class CallFloor:
+class AndonLine:
     def __init__(self, plant: Plant = PLANT) -> None:
         self.plant = plant
         self.state = AndonState()
@@ -45,8 +32,8 @@ class CallFloor:
 
     def restore(self) -> None:
         """Go on from what a checkpoint holds."""
-        self.state = msgspec.msgpack.decode(msgspec.msgpack.encode(self.state), type=AndonState)
-        self.subjects = msgspec.msgpack.decode(msgspec.msgpack.encode(self.subjects), type=Subjects)
+        self.state = from_checkpoint(self.state)
+        self.subjects = from_checkpoint(self.subjects)
         line = self.plant.lines[0]
         place = self.plant.place_of(line)
         self.emitter = Emitter(place, self.subjects)
@@ -70,11 +57,11 @@ class CallFloor:
     def raised(self, *, at: Millis = START) -> str:
         """Raise a call as its machine, and return its id."""
         assert self.apply(AndonReport(action="raise", andon_type="equipment", seq=0), at=at) == APPLIED
-        (call_id,) = {data.call_id for data in self.calls_told()}
+        (call_id,) = {data.call_id for data in self.new_calls()}
         return call_id
 
-    def told(self) -> tuple[Event, ...]:
+    def new_events(self) -> tuple[Event, ...]:
         return self.emitter.drain()
 
-    def calls_told(self) -> list[Andon]:
-        return [event.data for event in self.told() if isinstance(event.data, Andon)]
+    def new_calls(self) -> list[Andon]:
+        return [event.data for event in self.new_events() if isinstance(event.data, Andon)]

@@ -19,22 +19,22 @@ class Reader:
     total: int = 0
     estimated: bool = False
 
-    def see(self, value: int, at: float, *, dated: float | None = None, boot: int | None = None) -> CounterDelta:
+    def read(self, value: int, at: float, *, dated: float | None = None, boot: int | None = None) -> CounterDelta:
         mark = RegisterSample(value, round(at * 1000), None if dated is None else round(dated * 1000), boot)
-        found = judge_sample(self.register, mark, limits=self.rule)
-        self.register = found.register
-        self.total += found.delta
-        self.estimated = self.estimated or found.estimated
-        return found
+        result = judge_sample(self.register, mark, limits=self.rule)
+        self.register = result.register
+        self.total += result.delta
+        self.estimated = self.estimated or result.estimated
+        return result
 
-    def see_all(self, *samples: tuple[int, float]) -> CounterDelta:
-        return [self.see(value, at) for value, at in samples][-1]
+    def read_all(self, *samples: tuple[int, float]) -> CounterDelta:
+        return [self.read(value, at) for value, at in samples][-1]
 
-    def lose_touch(self) -> None:
+    def interrupt(self) -> None:
         assert self.register is not None
         self.register = mark_interrupted(self.register)
 
-    def start_anew(self) -> None:
+    def restart(self) -> None:
         """Note a birth, whatever boot id it has."""
         assert self.register is not None
         registers: machine_counters.Registers = {"total": self.register}

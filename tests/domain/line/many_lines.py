@@ -48,7 +48,7 @@ class Raised(NamedTuple):
     repeat: int
 
 
-class Flooded:
+class ManyLines:
     """Reports by seconds since T0, as (second, line, body)."""
 
     def __init__(self, plant_file: plant.Plant) -> None:
@@ -56,9 +56,9 @@ class Flooded:
         self.floor = Floor(plant_file)
         self.events: list[Event] = []
         for spec in plant_file.lines:
-            self.say(0, spec.id, RUNNING)
+            self.report(0, spec.id, RUNNING)
 
-    def say(self, second: float, line: str, body: ReportBody, *, actor: Actor | None = None) -> None:
+    def report(self, second: float, line: str, body: ReportBody, *, actor: Actor | None = None) -> None:
         equipment = "m" if isinstance(body, StateReport) else None
         at = T0 + round(second * 1000)
         report = Report(
@@ -80,10 +80,10 @@ class Flooded:
 
     def resolve(self, second: float, call: Andon) -> None:
         line = call.call_id.split(".")[0]
-        self.say(second, line, AndonReport(action="resolve", call_id=call.call_id), actor=MIA)
+        self.report(second, line, AndonReport(action="resolve", call_id=call.call_id), actor=MIA)
 
     def calls(self) -> list[tuple[float, Andon]]:
-        return [(seconds_of(each.timestamp), each.data) for each in self.events if isinstance(each.data, Andon)]
+        return [(seconds_of(event.timestamp), event.data) for event in self.events if isinstance(event.data, Andon)]
 
     def summaries(self) -> list[tuple[float, Andon]]:
         return [(at, data) for at, data in self.calls() if is_summary(data)]
@@ -98,14 +98,14 @@ def is_summary(call: Andon) -> bool:
 
 def raised_in(events: Iterable[Event], area: str) -> Iterable[Raised]:
     """Yield the instants at which an automatic, non-critical call went out: its ladder was at its beginning."""
-    calls = {each.data.call_id: each.data for each in events if isinstance(each.data, Andon)}
-    for each in events:
-        data = each.data
-        if not isinstance(data, Escalation) or each.place.area != area or data.cause is not None or data.level:
+    calls = {event.data.call_id: event.data for event in events if isinstance(event.data, Andon)}
+    for event in events:
+        data = event.data
+        if not isinstance(data, Escalation) or event.place.area != area or data.cause is not None or data.level:
             continue
         call = calls[data.call_id]
         if call.auto_generated and call.priority != "critical" and data.status == "active" and not data.paused:
-            yield Raised(seconds_of(each.timestamp), each.place.line, is_summary(call), call.repeat)
+            yield Raised(seconds_of(event.timestamp), event.place.line, is_summary(call), call.repeat)
 
 
 def seconds_of(at: Millis) -> float:

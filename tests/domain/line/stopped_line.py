@@ -1,11 +1,11 @@
-"""A shop whose line stands, played step by step, and the calls that the line raises by itself."""
+"""A stopped line, played step by step, and the calls that it raises automatically."""
 
 from typing import Final
 
 from bridge.domain import event_data
 from bridge.domain.line.line import Line
 from bridge.domain.reports import AndonReport, ReportBody, StateReport
-from tests.support.packing_line import Shop, plant_file, seconds
+from tests.support.packing_line import PackingLine, plant_file, seconds
 
 RUNNING: Final = StateReport(state="running")
 FAULT: Final = StateReport(state="fault", fault_codes=["JAM"])
@@ -24,37 +24,37 @@ FEEDER_CALLED: Final[list[Step]] = [(10, "feeder", FAULT), (11, "bagger", STARVE
 BAGGER_CALLED: Final[list[Step]] = [(11, "bagger", FAULT)]
 
 
-def play(*steps: Step, until: float, restarts: bool = False, tick_every: int | None = None) -> Shop:
+def play(*steps: Step, until: float, restarts: bool = False, tick_every: int | None = None) -> PackingLine:
     """Let the bagger run, which decides the line's status, and its neighbours with it; then the steps."""
-    shop = Shop(plant_file())
+    line = PackingLine(plant_file())
     for machine in ("feeder", "bagger", "packer"):
-        shop.say(machine, RUNNING, at=0)
+        line.report(machine, RUNNING, at=0)
     begun = 0.0
     for at, who, body in steps:
         for tick_at in range(round(begun), round(at), tick_every or round(at) + 1):
-            shop.wait(tick_at)
+            line.wait(tick_at)
         begun = at
-        shop.wait(at)
-        shop.say(who, body, at=at)
+        line.wait(at)
+        line.report(who, body, at=at)
         if restarts:
-            shop.line = Line.restore(shop.plant_file, shop.plant_file.lines[0], shop.line.checkpoint())
-    shop.wait(until)
-    return shop
+            line.core = Line.restore(line.plant_file, line.plant_file.lines[0], line.core.checkpoint())
+    line.wait(until)
+    return line
 
 
-def raised(shop: Shop) -> list[tuple[float, str | None, str]]:
+def raised(line: PackingLine) -> list[tuple[float, str | None, str]]:
     return [
         (seconds(event.timestamp), event.place.equipment, event.data.andon_type)
-        for event in shop.events
+        for event in line.events
         if isinstance(event.data, event_data.Andon) and event.revision == 1
     ]
 
 
-def called(shop: Shop) -> list[tuple[float, str | None]]:
-    return [(at, machine) for at, machine, _ in raised(shop)]
+def called(line: PackingLine) -> list[tuple[float, str | None]]:
+    return [(at, machine) for at, machine, _ in raised(line)]
 
 
-def causes(shop: Shop) -> set[tuple[str, str, str | None]]:
+def causes(line: PackingLine) -> set[tuple[str, str, str | None]]:
     """Return each downtime with its cause and culprit as they were reported last."""
-    last = {data.downtime_id: data for data in shop.downtimes()}
+    last = {data.downtime_id: data for data in line.downtimes()}
     return {(data.downtime_id, data.cause, data.cause_equipment) for data in last.values()}

@@ -2,7 +2,6 @@
 
 from typing import Final, Literal
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,30 +11,17 @@ from bridge.domain.event_data import Andon
 from bridge.domain.line.andon.call_registry import AndonState, CallRegistry
 from bridge.domain.line.andon.calls import AndonActions
 from bridge.domain.line.andon.contacts import Contact, LevelReading, read_level
-from bridge.domain.plant import Plant
 from bridge.domain.reports import APPLIED, AndonReport, Disposition, Moment, suppressed
+from tests.support.one_line_plant import from_checkpoint, one_line_plant
 
-PLANT: Final = Plant.model_validate(
-    {
-        "name": "works",
-        "areas": [{"id": "pack", "site": "north"}],
-        "lines": [
-            {
-                "id": "L1",
-                "area": "pack",
-                "equipment": [
-                    {"id": "BUTTON", "kind": "station"},
-                    {"id": "SWITCH", "kind": "station", "input": "latching"},
-                ],
-            }
-        ],
-    }
+PLANT: Final = one_line_plant(
+    {"id": "BUTTON", "kind": "station"}, {"id": "SWITCH", "kind": "station", "input": "latching"}
 )
 START: Final = 1_750_000_000_000
 SECOND: Final = 1_000
 
 
-class Floor:
+class SwitchLine:
     def __init__(self) -> None:
         self.state = AndonState()
         self.now = START
@@ -55,105 +41,105 @@ class Floor:
         assert self.calls.apply(body, equipment=equipment, moment=Moment(at=self.now)) == APPLIED
         self.emitter.drain()
 
-    def told(self) -> list[tuple[str, int]]:
-        """Return number and repeat of each call told of."""
+    def new_calls(self) -> list[tuple[str, int]]:
+        """Return number and repeat of each call reported."""
         data = [event.data for event in self.emitter.drain()]
-        return [(each.call_id.rpartition(".")[2], each.repeat) for each in data if isinstance(each, Andon)]
+        return [(call.call_id.rpartition(".")[2], call.repeat) for call in data if isinstance(call, Andon)]
 
 
 def test_a_button_calls_on_the_observed_edge_only() -> None:
-    floor = Floor()
-    assert floor.observe("BUTTON", level=False) == APPLIED
-    assert floor.observe("BUTTON", level=True) == APPLIED
-    assert floor.observe("BUTTON", level=True) == suppressed("unchanged")
-    assert floor.observe("BUTTON", level=False) == APPLIED
-    assert floor.observe("BUTTON", level=False) == suppressed("unchanged")
-    assert floor.told() == [("1", 0)]
+    line = SwitchLine()
+    assert line.observe("BUTTON", level=False) == APPLIED
+    assert line.observe("BUTTON", level=True) == APPLIED
+    assert line.observe("BUTTON", level=True) == suppressed("unchanged")
+    assert line.observe("BUTTON", level=False) == APPLIED
+    assert line.observe("BUTTON", level=False) == suppressed("unchanged")
+    assert line.new_calls() == [("1", 0)]
 
 
 def test_a_button_first_seen_pressed_does_not_call() -> None:
-    floor = Floor()
-    assert floor.observe("BUTTON", level=True) == suppressed("unobserved_edge")
-    assert floor.told() == []
+    line = SwitchLine()
+    assert line.observe("BUTTON", level=True) == suppressed("unobserved_edge")
+    assert line.new_calls() == []
 
 
 def test_a_button_pressed_again_adds_to_repeat_and_after_2_seconds_only() -> None:
-    floor = Floor()
-    floor.observe("BUTTON", level=False)
-    floor.observe("BUTTON", level=True)
-    floor.observe("BUTTON", level=False, after=0.5)
-    assert floor.observe("BUTTON", level=True, after=0.5) == suppressed("debounced")
-    floor.observe("BUTTON", level=False, after=1)
-    assert floor.observe("BUTTON", level=True, after=0.5) == APPLIED
-    assert floor.told() == [("1", 0), ("1", 1)]
+    line = SwitchLine()
+    line.observe("BUTTON", level=False)
+    line.observe("BUTTON", level=True)
+    line.observe("BUTTON", level=False, after=0.5)
+    assert line.observe("BUTTON", level=True, after=0.5) == suppressed("debounced")
+    line.observe("BUTTON", level=False, after=1)
+    assert line.observe("BUTTON", level=True, after=0.5) == APPLIED
+    assert line.new_calls() == [("1", 0), ("1", 1)]
 
 
 def test_a_late_copy_of_a_press_hides_no_later_press() -> None:
     """The copy comes after the release, and nothing releases it again."""
-    floor = Floor()
-    floor.observe("BUTTON", level=False)
-    floor.observe("BUTTON", level=True)
-    floor.observe("BUTTON", level=False, after=0.5)
-    assert floor.observe("BUTTON", level=True, after=0.5) == suppressed("debounced")
-    assert floor.observe("BUTTON", level=True, after=600) == APPLIED
-    assert floor.told() == [("1", 0), ("1", 1)]
+    line = SwitchLine()
+    line.observe("BUTTON", level=False)
+    line.observe("BUTTON", level=True)
+    line.observe("BUTTON", level=False, after=0.5)
+    assert line.observe("BUTTON", level=True, after=0.5) == suppressed("debounced")
+    assert line.observe("BUTTON", level=True, after=600) == APPLIED
+    assert line.new_calls() == [("1", 0), ("1", 1)]
 
 
 def test_a_press_after_the_call_is_over_is_no_bounce_however_soon_it_comes() -> None:
-    """What was pressed, resolved and pressed again in minutes comes at once where the network was away."""
-    floor = Floor()
-    floor.observe("BUTTON", level=False)
-    floor.observe("BUTTON", level=True)
-    floor.observe("BUTTON", level=False, after=0)
-    floor.resolve("BUTTON")
-    assert floor.observe("BUTTON", level=True, after=0) == APPLIED
-    assert floor.told() == [("2", 0)]
+    """What was pressed, resolved and pressed again in minutes comes at once where the network was offline."""
+    line = SwitchLine()
+    line.observe("BUTTON", level=False)
+    line.observe("BUTTON", level=True)
+    line.observe("BUTTON", level=False, after=0)
+    line.resolve("BUTTON")
+    assert line.observe("BUTTON", level=True, after=0) == APPLIED
+    assert line.new_calls() == [("2", 0)]
 
 
 def test_a_switch_calls_even_when_first_seen_on() -> None:
-    floor = Floor()
-    assert floor.observe("SWITCH", level=True) == APPLIED
-    assert floor.told() == [("1", 0)]
+    line = SwitchLine()
+    assert line.observe("SWITCH", level=True) == APPLIED
+    assert line.new_calls() == [("1", 0)]
 
 
-def test_a_switch_left_on_says_nothing_more() -> None:
-    floor = Floor()
-    floor.observe("SWITCH", level=True)
-    assert floor.observe("SWITCH", level=True) == suppressed("unchanged")
-    assert floor.told() == [("1", 0)]
+def test_a_switch_left_on_reports_nothing_more() -> None:
+    line = SwitchLine()
+    line.observe("SWITCH", level=True)
+    assert line.observe("SWITCH", level=True) == suppressed("unchanged")
+    assert line.new_calls() == [("1", 0)]
 
 
 def test_a_switch_turned_off_ends_no_call_and_turned_on_again_repeats_it() -> None:
-    floor = Floor()
-    floor.observe("SWITCH", level=True)
-    assert floor.observe("SWITCH", level=False) == APPLIED
-    assert floor.observe("SWITCH", level=True) == APPLIED
-    assert floor.told() == [("1", 0), ("1", 1)]
+    line = SwitchLine()
+    line.observe("SWITCH", level=True)
+    assert line.observe("SWITCH", level=False) == APPLIED
+    assert line.observe("SWITCH", level=True) == APPLIED
+    assert line.new_calls() == [("1", 0), ("1", 1)]
 
 
 def test_after_a_resolve_a_switch_must_be_off_before_it_calls_again() -> None:
-    floor = Floor()
-    floor.observe("SWITCH", level=True)
-    floor.resolve("SWITCH")
-    assert floor.observe("SWITCH", level=True) == suppressed("not_released")
-    floor.observe("SWITCH", level=False)
-    assert floor.observe("SWITCH", level=True) == APPLIED
-    assert floor.told() == [("2", 0)]
+    line = SwitchLine()
+    line.observe("SWITCH", level=True)
+    line.resolve("SWITCH")
+    assert line.observe("SWITCH", level=True) == suppressed("not_released")
+    line.observe("SWITCH", level=False)
+    assert line.observe("SWITCH", level=True) == APPLIED
+    assert line.new_calls() == [("2", 0)]
 
 
 def test_a_switch_whose_level_was_never_seen_does_not_repeat_an_open_call() -> None:
-    floor = Floor()
+    line = SwitchLine()
     raised = AndonReport(action="raise", andon_type="material", seq=0)
-    floor.calls.apply(raised, equipment="SWITCH", moment=Moment(at=floor.now))
-    assert floor.observe("SWITCH", level=True) == suppressed("unobserved_edge")
+    line.calls.apply(raised, equipment="SWITCH", moment=Moment(at=line.now))
+    assert line.observe("SWITCH", level=True) == suppressed("unobserved_edge")
 
 
 def test_types_and_stations_have_contacts_of_their_own() -> None:
-    floor = Floor()
-    floor.observe("BUTTON", level=False)
-    floor.observe("BUTTON", level=True)
+    line = SwitchLine()
+    line.observe("BUTTON", level=False)
+    line.observe("BUTTON", level=True)
     other = AndonReport(input=True, andon_type="quality")
-    assert floor.calls.apply(other, equipment="BUTTON", moment=Moment(at=floor.now)) == suppressed("unobserved_edge")
+    assert line.calls.apply(other, equipment="BUTTON", moment=Moment(at=line.now)) == suppressed("unobserved_edge")
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5_000))))
@@ -167,7 +153,7 @@ def test_a_button_agrees_with_a_reading_of_its_whole_history(history: list[tuple
         if reading is LevelReading.PRESSED:
             contact.pressed_at = at
             presses += 1
-        contact = msgspec.msgpack.decode(msgspec.msgpack.encode(contact), type=Contact)
+        contact = from_checkpoint(contact)
         edge = level and observed[-1:] == [False]
         bounces = edge and last is not None and at - last <= 2_000
         if not bounces:
@@ -192,7 +178,7 @@ def test_a_press_is_read_whatever_came_before_its_release(
     call_open: bool,
     behind: int,
 ) -> None:
-    """Late copies and a clock that is set may be taken for a press too many, and never hide one."""
+    """Late copies and a clock that is set may add a press, and never hide one."""
     contact, at = Contact(), START
 
     def read(*, level: bool, stamped: int | None) -> LevelReading:
@@ -212,7 +198,7 @@ def test_a_press_is_read_whatever_came_before_its_release(
     for level, wait, late in history:
         at += wait
         read(level=level, stamped=None if late is None else at - late)
-        contact = msgspec.msgpack.decode(msgspec.msgpack.encode(contact), type=Contact)
+        contact = from_checkpoint(contact)
     at += 5 * SECOND
     read(level=False, stamped=at - behind)
     at += 5 * SECOND

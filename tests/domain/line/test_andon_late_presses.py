@@ -1,54 +1,11 @@
 """Presses of a station without a sequence that come late, at once, or once more: none of them hides another."""
 
 import pytest
-from msgspec.structs import replace
 
-from bridge.domain import plant
-from bridge.domain.event_data import Andon
 from bridge.domain.events import EventType
-from bridge.domain.reports import APPLIED, AndonReport, StateReport
-from tests.support.packing_line import LEADER, T0, Shop, equipment, line_spec, plant_file
-
-
-class Station:
-    """A desk with a clock that is in step with ours, to the whole second; `sequenced`: it numbers its reports, too."""
-
-    def __init__(self, kind: str = "momentary", *, sequenced: bool = False, clock: bool = True) -> None:
-        desk = plant.EquipmentConfig.model_validate({"id": "desk", "kind": "station", "input": kind})
-        self.shop = Shop(plant_file(line_spec(equipment=(*equipment()[:3], desk))))
-        self.sequenced, self.clock = sequenced, clock
-        self.seq = -1
-
-    def level(self, level: bool, at: float, *, made: float | None = None, seq: int | None = None) -> str | None:  # noqa: FBT001
-        if seq is not None:
-            self.seq = seq - 1
-        return self._say(AndonReport(input=level, andon_type="equipment"), at, made)
-
-    def resolve(self, at: float) -> None:
-        """A user ends the call."""
-        body = AndonReport(action="resolve", andon_type="equipment", call_id=f"L1.call.{self.calls()[-1]}")
-        assert self.shop.say(None, body, at=at, actor=LEADER).disposition == APPLIED
-
-    def raises(self, at: float, *, made: float) -> str | None:
-        return self._say(AndonReport(action="raise", andon_type="equipment"), at, made)
-
-    def calls(self) -> list[str]:
-        """Return the call of each press that counted."""
-        found = [each.data for each in self.shop.of(EventType.ANDON_EVENT, "desk") if isinstance(each.data, Andon)]
-        return [each.call_id.rpartition(".")[2] for each in found if each.status == "open"]
-
-    def repeats(self) -> list[int]:
-        return [
-            each.data.repeat for each in self.shop.of(EventType.ANDON_EVENT, "desk") if isinstance(each.data, Andon)
-        ]
-
-    def _say(self, body: AndonReport, at: float, made: float | None) -> str | None:
-        self.seq += 1
-        if self.clock:
-            body = replace(body, ts=T0 + round((at if made is None else made) * 1_000))
-        if self.sequenced:
-            body = replace(body, boot_id=1, seq=self.seq)
-        return self.shop.say("desk", body, at=at).disposition.reason
+from bridge.domain.reports import AndonReport
+from tests.domain.line.late_presses import Station
+from tests.support.packing_line import T0
 
 
 @pytest.mark.parametrize(("apart", "reason", "repeats"), [(4, None, [0, 1]), (1, "debounced", [0])])
@@ -102,11 +59,11 @@ def test_without_a_clock_the_sequence_shows_that_a_press_was_overtaken(kind: str
     assert desk.calls() == ["1", "2" if resolved else "1"]
 
 
-def test_what_overtook_a_switch_and_is_no_level_of_it_does_not_put_it_back() -> None:
+def test_a_report_that_overtook_a_switch_and_is_no_level_does_not_reset_it() -> None:
     desk = Station("latching", sequenced=True, clock=False)
     for seq in (0, 2):
         other = AndonReport(input=False, andon_type="quality", boot_id=1, seq=seq)
-        desk.shop.say("desk", other, at=10 * seq)
+        desk.line.report("desk", other, at=10 * seq)
     assert desk.level(True, 30, seq=1) is None
     assert desk.level(True, 40, seq=3) == "unchanged"
 
@@ -121,7 +78,7 @@ def test_a_release_behind_the_press_that_follows_it_shows_that_press(kind: str, 
     desk.resolve(100)
     assert desk.level(True, 200, seq=4) in ("unchanged", "not_released"), "nobody has seen it released"
     assert desk.level(False, 201, made=60, seq=3) is None
-    assert desk.shop.of(EventType.ANDON_EVENT, "desk")[-1].timestamp == T0 + 201_000
+    assert desk.line.of(EventType.ANDON_EVENT, "desk")[-1].timestamp == T0 + 201_000
     assert desk.level(True, 210, seq=5) == "unchanged"
     assert desk.level(False, 220, seq=6) is None
     assert desk.level(True, 230, seq=7) is None
@@ -230,149 +187,3 @@ def test_a_late_release_within_a_bounce_shows_none(held: float, repeats: list[in
     for level, made in ((True, 20), (True, held), (False, 20.6)):
         desk.level(level, 101, made=made)
     assert desk.repeats() == repeats
-
-
-BACK = [30, 3_600, 10**9]
-
-
-def held(desk: Station, since: int, until: int, *, back: int) -> None:
-    for at in range(since, until, 10):
-        desk.level(True, at, made=at - back)
-
-
-@pytest.mark.parametrize("back", BACK)
-def test_a_button_held_while_its_clock_is_set_back_makes_no_press(back: int) -> None:
-    desk = Station()
-    for level, at in ((False, 10), (True, 20), (True, 30)):
-        desk.level(level, at)
-    desk.resolve(35)
-    held(desk, 40, 300, back=back)
-    assert desk.calls() == ["1"]
-
-
-@pytest.mark.parametrize("back", BACK)
-def test_a_switch_left_on_while_its_clock_is_set_back_repeats_nothing(back: int) -> None:
-    desk = Station("latching")
-    desk.level(False, 10)
-    desk.level(True, 20)
-    held(desk, 30, 300, back=back)
-    assert desk.repeats() == [0]
-
-
-@pytest.mark.parametrize("kind", ["momentary", "latching"])
-@pytest.mark.parametrize("back", [3_600, 10**9])
-@pytest.mark.parametrize("released", [25, 40])
-def test_a_press_after_a_clock_was_set_back_is_one(kind: str, back: int, released: int) -> None:
-    """Whether it was set while the button was up or down, and however long the button is held then."""
-    desk = Station(kind)
-    desk.level(False, 10)
-    desk.level(True, 20)
-    desk.level(False, released, made=released if released == 25 else released - back)
-    held(desk, 50, 300, back=back)
-    desk.level(False, 300, made=300 - back)
-    desk.resolve(305)
-    held(desk, 310, 400, back=back)
-    assert desk.calls() == ["1", "1", "2"]
-
-
-@pytest.mark.parametrize("released", [111, 250])
-def test_a_clock_known_to_be_set_back_is_followed_over_a_cut_of_the_network(released: int) -> None:
-    """What waited comes at another pace, in order, and the button is held."""
-    desk = Station()
-    for level, at in ((False, 10), (True, 20), (False, 25)):
-        desk.level(level, at)
-    held(desk, 40, 110, back=3_600)
-    for made in range(110, released, 10):
-        desk.level(True, released, made=made - 3_600)
-    assert desk.level(False, released + 0.1, made=released - 3_600) is None
-    held(desk, released + 10, released + 50, back=3_600)
-    assert desk.repeats() == [0, 1, 2]
-
-
-@pytest.mark.parametrize("kind", ["momentary", "latching"])
-@pytest.mark.parametrize("pause", [0.1, 0.5])
-def test_late_levels_one_after_another_are_no_clock_set_back(kind: str, pause: float) -> None:
-    """They come faster than they were made, and the contact is released: the next press is one."""
-    desk = Station(kind)
-    desk.level(False, 10)
-    desk.level(False, 50)
-    for number, (level, made) in enumerate(((True, 20), (False, 24), (True, 30), (True, 34))):
-        desk.level(level, 51 + number * pause, made=made)
-    desk.resolve(55)
-    assert desk.level(True, 600) is None
-    assert desk.calls()[-1] == "2"
-
-
-def test_a_burst_of_late_levels_is_no_clock_set_back_however_near_they_were_made() -> None:
-    desk = Station()
-    desk.level(False, 10)
-    desk.level(True, 20)
-    desk.resolve(100)
-    desk.level(True, 200)
-    desk.level(True, 201, made=100)
-    assert desk.level(False, 201.1, made=101) is None
-    assert desk.calls() == ["1", "2"]
-
-
-def test_late_levels_that_keep_pace_hide_no_press_either() -> None:
-    """They look like a clock set back; the button is up all the same."""
-    desk = Station()
-    desk.level(False, 10)
-    desk.level(False, 300)
-    for at in (301, 305):
-        desk.level(True, at, made=at - 201)
-    assert desk.level(True, 600) is None
-    assert desk.calls() == ["1", "1"]
-
-
-@pytest.mark.parametrize("delay", [0, 3])
-def test_no_press_is_lost_where_a_clock_set_back_has_caught_up(delay: int) -> None:
-    """The release seems to be of before a TRUE that was a press."""
-    desk = Station()
-    for level, at in ((False, 10), (True, 20), (True, 200)):
-        desk.level(level, at)
-    desk.level(False, 210 + delay, made=110)
-    desk.resolve(215)
-    assert desk.level(True, 320, made=220) is None
-    assert desk.calls()[-1] == "2"
-
-
-@pytest.mark.parametrize(("back", "delay"), [(5, 0), (5, 3), (2, 3)])
-def test_no_press_is_lost_where_a_clock_was_set_back_a_little(back: int, delay: int) -> None:
-    """The release seems to be of before the last press; delayed, it seems later than the clock makes it."""
-    desk = Station()
-    desk.level(False, 10)
-    desk.level(True, 20)
-    desk.level(False, 21 + delay, made=21 - back)
-    assert desk.level(True, 27, made=27 - back) is None
-    assert desk.repeats() == [0, 1]
-
-
-def test_a_press_that_is_delayed_after_a_clock_was_set_back_is_one() -> None:
-    desk = Station()
-    desk.level(False, 10)
-    desk.level(True, 20)
-    for level, at, made in ((True, 30, 30), (False, 40, 40), (True, 57, 50)):
-        desk.level(level, at, made=made - 3_600)
-    assert desk.repeats() == [0, 1]
-
-
-def test_a_bounce_after_a_clock_was_set_back_hides_no_press() -> None:
-    desk = Station()
-    for level, at in ((False, 10), (True, 20), (False, 25)):
-        desk.level(level, at)
-    for level, made, reason in ((True, 30, None), (False, 30.5, None), (True, 31, "debounced"), (True, 36, None)):
-        assert desk.level(level, made, made=made - 3_600) == reason
-    assert desk.repeats() == [0, 1, 2]
-
-
-@pytest.mark.parametrize("ahead", [0, 5])
-def test_presses_apart_by_arrival_are_no_bounce_whatever_moved_the_lines_time(ahead: int) -> None:
-    """The clock of a machine beside it is ahead, and takes the line's time along."""
-    desk = Station()
-    desk.shop.say("packer", StateReport(state="running", ts=T0 + ahead * 1_000), at=0)
-    for at, level in ((0.1, False), (0.2, True), (1.5, False), (4.9, True)):
-        desk.shop.say("desk", AndonReport(input=level, andon_type="equipment"), at=at)
-    for at in (10, 13.4):
-        desk.shop.say("desk", AndonReport(action="raise", andon_type="equipment"), at=at)
-    assert desk.repeats() == [0, 1, 2, 3]

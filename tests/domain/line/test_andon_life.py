@@ -1,4 +1,4 @@
-"""The life of an Andon call: held against a table, who may cancel it, and what it tells of itself."""
+"""The life cycle of an Andon call compared with a table: transitions, cancellation, and the content of its events."""
 
 from typing import Final
 
@@ -8,9 +8,9 @@ from bridge.domain.event_data import Andon, CallStatus, Person
 from bridge.domain.events import EventType, Standing
 from bridge.domain.line.andon.call import NEXT, REFUSALS, CallAction
 from bridge.domain.reports import APPLIED, Actor, AndonReport, Disposition, Effect, rejected, suppressed
-from tests.domain.line.andon_line import MAINTAINER, SECOND, START, VISITOR, CallFloor
+from tests.domain.line.andon_line import MAINTAINER, SECOND, START, VISITOR, AndonLine
 
-# What each deed does to a call in each status: the status after it, or the answer.
+# What each action does to a call in each status: the status after it, or the answer.
 LIFE: Final[dict[CallStatus, dict[CallAction, CallStatus | Disposition]]] = {
     "open": {
         "acknowledge": "acknowledged",
@@ -49,56 +49,56 @@ WAY_TO: Final[dict[CallStatus, CallAction | None]] = {
 }
 
 
-def test_the_tables_answer_every_deed_in_every_status_once() -> None:
-    every = {(status, deed) for status, row in LIFE.items() for deed in row}
+def test_the_tables_answer_every_action_in_every_status_once() -> None:
+    every = {(status, action) for status, row in LIFE.items() for action in row}
     assert len(every) == 4 * 5
     assert NEXT.keys() | REFUSALS.keys() == every
     assert not NEXT.keys() & REFUSALS.keys()
 
 
 @pytest.mark.parametrize("restored", [False, True])
-@pytest.mark.parametrize(("status", "deed"), [(status, deed) for status, row in LIFE.items() for deed in row])
-def test_every_deed_in_every_status_does_what_the_table_says(
-    status: CallStatus, deed: CallAction, *, restored: bool
+@pytest.mark.parametrize(("status", "action"), [(status, action) for status, row in LIFE.items() for action in row])
+def test_every_action_in_every_status_follows_the_table(
+    status: CallStatus, action: CallAction, *, restored: bool
 ) -> None:
-    floor = CallFloor()
-    call_id = floor.raised()
+    line = AndonLine()
+    call_id = line.raised()
     way = WAY_TO[status]
     if way is not None:
-        assert floor.apply(AndonReport(action=way, call_id=call_id), at=START + SECOND) == APPLIED
-    floor.told()
+        assert line.apply(AndonReport(action=way, call_id=call_id), at=START + SECOND) == APPLIED
+    line.new_events()
     if restored:
-        floor.restore()
+        line.restore()
 
-    answer = floor.apply(AndonReport(action=deed, call_id=call_id), at=START + 2 * SECOND)
+    answer = line.apply(AndonReport(action=action, call_id=call_id), at=START + 2 * SECOND)
 
-    expected = LIFE[status][deed]
-    told = floor.calls_told()
+    expected = LIFE[status][action]
+    calls = line.new_calls()
     if isinstance(expected, Disposition):
         assert answer == expected
-        assert told == []
+        assert calls == []
     else:
         assert answer == APPLIED
-        assert [data.status for data in told] == [expected]
+        assert [data.status for data in calls] == [expected]
 
 
-@pytest.mark.parametrize("deed", ["acknowledge", "arrive", "resolve", "cancel"])
-def test_a_clear_older_than_the_raise_is_ignored(deed: CallAction) -> None:
-    floor = CallFloor()
-    floor.raised()
-    body = AndonReport(action=deed, andon_type="equipment")
-    assert floor.apply(body, at=START - 1) == suppressed("older_than_raise")
-    assert floor.apply(body, at=START) == APPLIED
+@pytest.mark.parametrize("action", ["acknowledge", "arrive", "resolve", "cancel"])
+def test_a_clear_older_than_the_raise_is_ignored(action: CallAction) -> None:
+    line = AndonLine()
+    line.raised()
+    body = AndonReport(action=action, andon_type="equipment")
+    assert line.apply(body, at=START - 1) == suppressed("older_than_raise")
+    assert line.apply(body, at=START) == APPLIED
 
 
-def test_a_call_tells_who_did_what_and_how_fast_the_response_was() -> None:
-    floor = CallFloor()
-    floor.apply(AndonReport(action="raise", andon_type="equipment"), operator="olga")
-    floor.apply(AndonReport(action="acknowledge", andon_type="equipment"), at=START + 90_500, actor=MAINTAINER)
-    floor.apply(AndonReport(action="arrive", andon_type="equipment"), at=START + 100_000, actor=MAINTAINER)
+def test_a_call_reports_who_did_what_and_how_fast_the_response_was() -> None:
+    line = AndonLine()
+    line.apply(AndonReport(action="raise", andon_type="equipment"), operator="olga")
+    line.apply(AndonReport(action="acknowledge", andon_type="equipment"), at=START + 90_500, actor=MAINTAINER)
+    line.apply(AndonReport(action="arrive", andon_type="equipment"), at=START + 100_000, actor=MAINTAINER)
     resolve = AndonReport(action="resolve", andon_type="equipment", resolution_code="JAM", notes="film torn")
-    floor.apply(resolve, at=START + 200_000, actor=MAINTAINER)
-    events = floor.told()
+    line.apply(resolve, at=START + 200_000, actor=MAINTAINER)
+    events = line.new_events()
     last = [event for event in events if event.type is EventType.ANDON_EVENT][-1]
     assert last.standing is Standing.CLOSED
     assert isinstance(last.data, Andon)
@@ -114,19 +114,19 @@ def test_a_call_tells_who_did_what_and_how_fast_the_response_was() -> None:
 
 
 def test_a_call_resolved_before_it_was_acknowledged_has_no_response_time() -> None:
-    floor = CallFloor()
-    floor.raised()
-    floor.apply(AndonReport(action="resolve", andon_type="equipment"), at=START + SECOND)
-    (data,) = floor.calls_told()
+    line = AndonLine()
+    line.raised()
+    line.apply(AndonReport(action="resolve", andon_type="equipment"), at=START + SECOND)
+    (data,) = line.new_calls()
     assert (data.acknowledged_at, data.response_seconds) == (None, None)
 
 
 def test_arriving_twice_is_arriving_once() -> None:
-    floor = CallFloor()
-    floor.raised()
+    line = AndonLine()
+    line.raised()
     body = AndonReport(action="arrive", andon_type="equipment")
-    assert floor.apply(body) == APPLIED
-    assert floor.apply(body) == suppressed("already_arrived")
+    assert line.apply(body) == APPLIED
+    assert line.apply(body) == suppressed("already_arrived")
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,8 @@ def test_arriving_twice_is_arriving_once() -> None:
         (Actor("rita", ("viewer",)), "ST2", True),  # raised it
         (VISITOR, "BAG1", False),  # no part in it, though at the machine
         (MAINTAINER, None, True),  # responds to the type
-        (Actor("x", ("engineer",)), None, True),  # hears of level 1
-        (Actor("x", ("production_manager",)), None, True),  # hears of level 2
+        (Actor("x", ("engineer",)), None, True),  # receives of level 1
+        (Actor("x", ("production_manager",)), None, True),  # receives of level 2
         (Actor("x", ("quality",)), None, False),
         (Actor("x", ("admin",)), None, True),
         (None, "BAG1", True),  # the equipment itself
@@ -147,16 +147,16 @@ def test_arriving_twice_is_arriving_once() -> None:
 def test_only_raiser_station_or_a_role_of_the_call_may_cancel(
     actor: Actor | None, equipment: str | None, *, allowed: bool
 ) -> None:
-    floor = CallFloor()
-    floor.apply(AndonReport(action="raise", andon_type="equipment"), actor=Actor("rita", ("operator",)))
-    answer = floor.apply(AndonReport(action="cancel", call_id="L1.call.1"), equipment=equipment, actor=actor)
+    line = AndonLine()
+    line.apply(AndonReport(action="raise", andon_type="equipment"), actor=Actor("rita", ("operator",)))
+    answer = line.apply(AndonReport(action="cancel", call_id="L1.call.1"), equipment=equipment, actor=actor)
     assert answer == (APPLIED if allowed else rejected("not_allowed"))
 
 
 def test_a_claimed_operator_is_no_raiser() -> None:
-    floor = CallFloor()
-    floor.apply(AndonReport(action="raise", andon_type="equipment"), operator="vic")
-    answer = floor.apply(AndonReport(action="cancel", call_id="L1.call.1"), actor=VISITOR)
+    line = AndonLine()
+    line.apply(AndonReport(action="raise", andon_type="equipment"), operator="vic")
+    answer = line.apply(AndonReport(action="cancel", call_id="L1.call.1"), actor=VISITOR)
     assert answer == rejected("not_allowed")
 
 

@@ -1,428 +1,150 @@
 """One trouble has one call: linked to its downtime, quiet while the line runs again, called again when it recurs."""
 
-from typing import Final
-
 import pytest
 
 from bridge.domain import event_data, plant
-from bridge.domain.event_data import AndonType
 from bridge.domain.events import EventType
-from bridge.domain.line.line import Line
-from bridge.domain.reports import Actor, AndonReport, DowntimeReport, StateReport
-from tests.support.packing_line import Shop, plant_file, seconds
+from bridge.domain.reports import StateReport
+from tests.domain.line.broken_machine import FAULT, HOUR, RUNNING, act, call_ids, calls, ladder, press, running_line
+from tests.support.packing_line import PackingLine, plant_file
 
-RUNNING: Final = StateReport(state="running")
-FAULT: Final = StateReport(state="fault", fault_codes=["FILM"])
-MIA: Final = Actor("mia", ("maintenance",), "Mia")
-HOUR: Final = 3_600
+# The breakdown occurs again
 
 
-def running_shop(**rules: object) -> Shop:
-    shop = Shop(plant_file(None, **rules))
-    for machine in ("feeder", "bagger", "packer"):
-        shop.say(machine, RUNNING, at=0)
-    return shop
-
-
-def calls(shop: Shop) -> list[tuple[float, event_data.Andon]]:
-    return [(seconds(each.timestamp), each.data) for each in shop.events if isinstance(each.data, event_data.Andon)]
-
-
-def call_ids(shop: Shop) -> set[str]:
-    return {data.call_id for _, data in calls(shop)}
-
-
-def ladder(shop: Shop, *, after: float = 0) -> list[tuple[float, int, str | None]]:
-    return [
-        (seconds(each.timestamp), each.data.level, each.data.cause)
-        for each in shop.events
-        if isinstance(each.data, event_data.Escalation) and seconds(each.timestamp) > after
-    ]
-
-
-def press(shop: Shop, who: str | None, andon_type: AndonType, *, at: float) -> None:
-    shop.say(who, AndonReport(action="raise", andon_type=andon_type, seq=round(at)), at=at)
-
-
-def act(shop: Shop, action: str, call_id: str, *, at: float) -> None:
-    body = AndonReport(action=action, call_id=call_id)  # type: ignore[arg-type]
-    shop.say(None, body, at=at, actor=MIA)
-
-
-# The trouble comes again
-
-
-@pytest.mark.parametrize("deeds", [(), ("acknowledge",), ("acknowledge", "arrive")])
-def test_a_trouble_that_comes_again_calls_the_people_again(deeds: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("actions", [(), ("acknowledge",), ("acknowledge", "arrive")])
+def test_a_breakdown_that_recurs_calls_the_people_again(actions: tuple[str, ...]) -> None:
     """Ten minutes of fault, three hours of running with the call unresolved, an hour of fault."""
-    shop = running_shop()
-    shop.say("bagger", FAULT, at=100)
-    for number, deed in enumerate(deeds):
-        act(shop, deed, "L1.call.1", at=410 + number)
-    shop.say("bagger", RUNNING, at=700)
+    line = running_line()
+    line.report("bagger", FAULT, at=100)
+    for number, action in enumerate(actions):
+        act(line, action, "L1.call.1", at=410 + number)
+    line.report("bagger", RUNNING, at=700)
     again = 700 + 3 * HOUR
-    shop.say("bagger", FAULT, at=again)
+    line.report("bagger", FAULT, at=again)
     due = again + 300
-    shop.wait(due + 3_000)
-    assert call_ids(shop) == {"L1.call.1"}
-    at, called = next((at, data) for at, data in calls(shop) if data.repeat == 1)
+    line.wait(due + 3_000)
+    assert call_ids(line) == {"L1.call.1"}
+    at, called = next((at, data) for at, data in calls(line) if data.repeat == 1)
     assert (at, called.status, called.escalation_level, called.downtime_id) == (due, "open", 0, "L1.down.2")
     assert (called.acknowledged_at, called.acknowledged_by, called.arrived_at) == (None, None, None)
     assert called.called_again_at is not None
     assert called.raised_at < called.called_again_at
-    assert ladder(shop, after=due - 1)[:3] == [
+    assert ladder(line, after=due - 1)[:3] == [
         (due, 0, None),
         (due + 300, 1, "ack_timeout"),
         (due + 600, 2, "ack_timeout"),
     ]
 
 
-def test_the_response_to_a_trouble_that_came_again_counts_from_then() -> None:
-    shop = running_shop()
-    shop.say("bagger", FAULT, at=100)
-    shop.say("bagger", RUNNING, at=700)
-    shop.say("bagger", FAULT, at=10_000)
-    shop.wait(10_301)
-    act(shop, "acknowledge", "L1.call.1", at=10_330)
-    assert calls(shop)[-1][1].response_seconds == 30
+def test_the_response_to_a_breakdown_that_recurred_counts_from_then() -> None:
+    line = running_line()
+    line.report("bagger", FAULT, at=100)
+    line.report("bagger", RUNNING, at=700)
+    line.report("bagger", FAULT, at=10_000)
+    line.wait(10_301)
+    act(line, "acknowledge", "L1.call.1", at=10_330)
+    assert calls(line)[-1][1].response_seconds == 30
 
 
-def test_those_who_were_recipients_once_stay_recipients_when_the_ladder_begins_anew() -> None:
-    shop = running_shop()
-    shop.say("bagger", FAULT, at=100)
-    shop.say("bagger", RUNNING, at=1_100)  # level 2 was reached at 1,000
-    shop.say("bagger", FAULT, at=10_000)
-    shop.wait(10_301)
-    last = [each.data for each in shop.events if isinstance(each.data, event_data.Escalation)][-1]
+def test_those_who_were_recipients_once_stay_recipients_when_the_ladder_begins_again() -> None:
+    line = running_line()
+    line.report("bagger", FAULT, at=100)
+    line.report("bagger", RUNNING, at=1_100)  # level 2 was reached at 1,000
+    line.report("bagger", FAULT, at=10_000)
+    line.wait(10_301)
+    last = [event.data for event in line.events if isinstance(event.data, event_data.Escalation)][-1]
     assert (last.level, last.previous_level, last.cause) == (0, 2, None)
     assert last.recipients == ["maintenance", "shift_manager", "engineer", "production_manager"]
 
 
-def test_a_resolved_trouble_that_comes_again_is_a_new_call() -> None:
-    shop = running_shop()
-    shop.say("bagger", FAULT, at=100)
-    shop.wait(500)
-    act(shop, "resolve", "L1.call.1", at=600)
-    shop.say("bagger", RUNNING, at=700)
-    shop.say("bagger", FAULT, at=5_000)
-    shop.wait(6_000)
-    assert call_ids(shop) == {"L1.call.1", "L1.call.2"}
+def test_a_resolved_breakdown_that_recurs_is_a_new_call() -> None:
+    line = running_line()
+    line.report("bagger", FAULT, at=100)
+    line.wait(500)
+    act(line, "resolve", "L1.call.1", at=600)
+    line.report("bagger", RUNNING, at=700)
+    line.report("bagger", FAULT, at=5_000)
+    line.wait(6_000)
+    assert call_ids(line) == {"L1.call.1", "L1.call.2"}
 
 
-def test_another_machine_that_fails_is_another_trouble() -> None:
-    shop = running_shop()
-    shop.say("bagger", FAULT, at=100)
-    shop.say("bagger", RUNNING, at=700)
-    shop.say("packer", FAULT, at=5_000)
-    shop.say("bagger", StateReport(state="idle", downstream_stop=True), at=5_001)
-    shop.wait(6_000)
-    raised = [(each.place.equipment, each.subject) for each in shop.events if each.type is EventType.ANDON_EVENT]
+def test_another_machine_that_fails_is_another_breakdown() -> None:
+    line = running_line()
+    line.report("bagger", FAULT, at=100)
+    line.report("bagger", RUNNING, at=700)
+    line.report("packer", FAULT, at=5_000)
+    line.report("bagger", StateReport(state="idle", downstream_stop=True), at=5_001)
+    line.wait(6_000)
+    raised = [(event.place.equipment, event.subject) for event in line.events if event.type is EventType.ANDON_EVENT]
     assert dict.fromkeys(raised) == dict.fromkeys([("bagger", "L1.call.1"), ("packer", "L1.call.2")])
 
 
-# Quiet after the restart
+# Pause after the restart
 
 
 @pytest.mark.parametrize("acknowledged", [False, True])
 def test_a_call_is_quiet_after_the_restart_and_stays_open(*, acknowledged: bool) -> None:
-    shop = running_shop()
-    shop.say("bagger", FAULT, at=100)
-    shop.wait(401)
+    line = running_line()
+    line.report("bagger", FAULT, at=100)
+    line.wait(401)
     if acknowledged:
-        act(shop, "acknowledge", "L1.call.1", at=410)
-    shop.say("bagger", RUNNING, at=500)
-    shop.wait(4 * HOUR)
-    told = [each.data for each in shop.events if isinstance(each.data, event_data.Escalation)]
-    assert ladder(shop, after=509) == [(510, 0, None)]
-    assert (told[-1].paused, told[-1].deadline) == (True, None)
-    assert told[-1].status == ("acknowledged" if acknowledged else "active")
-    assert calls(shop)[-1][1].status == ("acknowledged" if acknowledged else "open")
-    act(shop, "resolve", "L1.call.1", at=4 * HOUR)
-    assert calls(shop)[-1][1].status == "resolved"
+        act(line, "acknowledge", "L1.call.1", at=410)
+    line.report("bagger", RUNNING, at=500)
+    line.wait(4 * HOUR)
+    steps = [event.data for event in line.events if isinstance(event.data, event_data.Escalation)]
+    assert ladder(line, after=509) == [(510, 0, None)]
+    assert (steps[-1].paused, steps[-1].deadline) == (True, None)
+    assert steps[-1].status == ("acknowledged" if acknowledged else "active")
+    assert calls(line)[-1][1].status == ("acknowledged" if acknowledged else "open")
+    act(line, "resolve", "L1.call.1", at=4 * HOUR)
+    assert calls(line)[-1][1].status == "resolved"
 
 
 def test_a_restart_that_does_not_hold_pauses_nothing() -> None:
-    shop = running_shop()
-    shop.say("bagger", FAULT, at=100)
-    shop.say("bagger", RUNNING, at=500)
-    shop.say("bagger", FAULT, at=505)
-    shop.wait(720)
-    assert ladder(shop, after=401) == [(700, 1, "ack_timeout")]
+    line = running_line()
+    line.report("bagger", FAULT, at=100)
+    line.report("bagger", RUNNING, at=500)
+    line.report("bagger", FAULT, at=505)
+    line.wait(720)
+    assert ladder(line, after=401) == [(700, 1, "ack_timeout")]
 
 
 def test_the_end_of_the_shift_is_no_restart() -> None:
     """The call's clock stands still over night, and goes on in the morning with the trouble that is still there."""
-    shop = Shop(plant_file())
+    line = PackingLine(plant_file())
     end, morning = 12 * HOUR, 20 * HOUR
-    shop.say("bagger", RUNNING, at=end - 1_000)
-    shop.say("bagger", FAULT, at=end - 400)  # called 100 s before the end, to be acknowledged 200 s into the next shift
-    shop.wait(morning + 1_000)
-    assert [(at, data.repeat, data.downtime_id) for at, data in calls(shop) if data.escalation_level == 0] == [
+    line.report("bagger", RUNNING, at=end - 1_000)
+    line.report(
+        "bagger", FAULT, at=end - 400
+    )  # called 100 s before the end, to be acknowledged 200 s into the next shift
+    line.wait(morning + 1_000)
+    assert [(at, data.repeat, data.downtime_id) for at, data in calls(line) if data.escalation_level == 0] == [
         (end - 100, 0, "L1.down.1")
     ]
-    assert ladder(shop, after=end)[0] == (morning + 200, 1, "ack_timeout")
-    assert calls(shop)[-1][1].downtime_id == "L1.down.2"
-    assert not [each for each in shop.events if isinstance(each.data, event_data.Escalation) and each.data.paused]
+    assert ladder(line, after=end)[0] == (morning + 200, 1, "ack_timeout")
+    assert calls(line)[-1][1].downtime_id == "L1.down.2"
+    assert not [event for event in line.events if isinstance(event.data, event_data.Escalation) and event.data.paused]
 
 
 def test_a_critical_call_is_never_paused() -> None:
     reason = plant.DowntimeReason(code="FIRE", text="Fire", call_after_minutes=5, priority="critical")
-    shop = Shop(plant_file().model_copy(update={"reasons": (reason,)}))
-    shop.say("bagger", RUNNING, at=0)
-    shop.say("bagger", StateReport(state="fault", reason_code="FIRE"), at=100)
-    shop.say("bagger", RUNNING, at=405)
-    shop.wait(600)
-    assert ladder(shop, after=401) == [(520, 1, "ack_timeout")]
+    line = PackingLine(plant_file().model_copy(update={"reasons": (reason,)}))
+    line.report("bagger", RUNNING, at=0)
+    line.report("bagger", StateReport(state="fault", reason_code="FIRE"), at=100)
+    line.report("bagger", RUNNING, at=405)
+    line.wait(600)
+    assert ladder(line, after=401) == [(520, 1, "ack_timeout")]
 
 
 @pytest.mark.parametrize("acknowledged", [False, True])
 def test_pressing_for_a_call_that_is_quiet_calls_the_people_again(*, acknowledged: bool) -> None:
-    shop = running_shop()
-    shop.say("bagger", FAULT, at=100)
-    shop.wait(401)
+    line = running_line()
+    line.report("bagger", FAULT, at=100)
+    line.wait(401)
     if acknowledged:
-        act(shop, "acknowledge", "L1.call.1", at=410)
-    shop.say("bagger", RUNNING, at=500)
-    press(shop, "bagger", "equipment", at=2_000)
-    shop.wait(2_400)
-    assert calls(shop)[-2][1].status == "open"
-    assert ladder(shop, after=1_999) == [(2_000, 0, None), (2_300, 1, "ack_timeout")]
-
-
-# A person calls for the same trouble
-
-
-@pytest.mark.parametrize("andon_type", ["equipment", "maintenance", "stop"])
-@pytest.mark.parametrize("who", ["desk", None, "bagger"])
-def test_a_call_that_a_person_raised_since_is_linked_and_no_second_one_raised(
-    who: str | None, andon_type: AndonType
-) -> None:
-    shop = running_shop()
-    shop.say("bagger", FAULT, at=100)
-    press(shop, who, andon_type, at=160)
-    act(shop, "acknowledge", "L1.call.1", at=200)
-    act(shop, "arrive", "L1.call.1", at=230)
-    shop.wait(800)
-    assert call_ids(shop) == {"L1.call.1"}
-    at, last = calls(shop)[-1]
-    assert (at, last.status, last.downtime_id, last.auto_generated) == (400, "acknowledged", "L1.down.1", False)
-    assert not [level for _, level, _ in ladder(shop) if level]
-
-
-@pytest.mark.parametrize(("seconds_later", "culprits"), [(1, "L1.call.2"), (0, "L1.call.1")])
-def test_of_two_calls_from_stations_the_latest_is_linked_and_of_one_instant_the_first(
-    seconds_later: int, culprits: str
-) -> None:
-    """Two machines fail at once; somebody resolves at the panel of the culprit, and the other's call stays open."""
-    shop = running_shop()
-    shop.say("bagger", FAULT, at=100)
-    press(shop, None, "equipment", at=110)
-    press(shop, "desk", "equipment", at=110 + seconds_later)
-    shop.wait(600)
-    shop.say("bagger", AndonReport(action="resolve", andon_type="equipment", seq=700), at=700)
-    last = {data.call_id: data.status for _, data in calls(shop)}
-    assert {call_id for call_id, status in last.items() if status == "resolved"} == {culprits}
-    assert len(last) == 2
-
-
-@pytest.mark.parametrize("andon_type", ["quality", "material", "process", "safety"])
-def test_a_call_of_another_kind_is_about_something_else(andon_type: AndonType) -> None:
-    shop = running_shop()
-    shop.say("bagger", FAULT, at=100)
-    press(shop, "desk", andon_type, at=160)
-    shop.wait(800)
-    assert call_ids(shop) == {"L1.call.1", "L1.call.2"}
-
-
-def test_a_call_from_another_machine_is_about_that_machine() -> None:
-    shop = running_shop()
-    shop.say("bagger", FAULT, at=100)
-    press(shop, "feeder", "equipment", at=160)
-    shop.wait(800)
-    assert call_ids(shop) == {"L1.call.1", "L1.call.2"}
-
-
-def test_a_call_from_the_machine_that_stopped_is_about_the_machine_that_stopped_it() -> None:
-    shop = running_shop()
-    shop.say("feeder", FAULT, at=99)
-    shop.say("bagger", StateReport(state="idle", upstream_stop=True), at=100)
-    press(shop, "bagger", "maintenance", at=160)
-    shop.wait(800)
-    assert call_ids(shop) == {"L1.call.1"}
-    assert calls(shop)[-1][1].downtime_id == "L1.down.1"
-
-
-@pytest.mark.parametrize(("who", "andon_type"), [("desk", "stop"), ("desk", "maintenance"), (None, "equipment")])
-@pytest.mark.parametrize("deeds", [(), ("acknowledge",), ("acknowledge", "arrive")])
-def test_a_person_takes_over_the_automatic_call(who: str | None, andon_type: AndonType, deeds: tuple[str, ...]) -> None:
-    shop = running_shop()
-    shop.say("bagger", FAULT, at=100)
-    for number, deed in enumerate(deeds):
-        act(shop, deed, "L1.call.1", at=410 + number)
-    press(shop, who, andon_type, at=450)
-    (_, mine), (_, automatic) = calls(shop)[-2:]
-    assert (mine.call_id, mine.downtime_id, mine.auto_generated) == ("L1.call.2", "L1.down.1", False)
-    assert mine.status == ("acknowledged" if deeds else "open")
-    assert (mine.acknowledged_at is not None, mine.arrived_at is not None) == (bool(deeds), len(deeds) == 2)
-    assert (automatic.call_id, automatic.status, automatic.resolution_notes) == (
-        "L1.call.1",
-        "cancelled",
-        "taken over by L1.call.2",
-    )
-    assert mine.priority in ("high", "critical")  # never below the call it takes over
-    shop.wait(720)
-    rises = [level for at, level, _ in ladder(shop, after=451) if level]
-    assert bool(rises) == (not deeds)
-
-
-def test_a_call_that_is_taken_over_keeps_its_level_and_its_deadlines() -> None:
-    shop = running_shop()
-    shop.say("bagger", FAULT, at=100)
-    press(shop, "desk", "maintenance", at=900)  # at level 1 since 700
-    shop.wait(1_001)
-    mine = [entry for entry in ladder(shop, after=899) if entry[0] != 900]
-    assert mine == [(1_000, 2, "ack_timeout")]
-    assert [data.escalation_level for at, data in calls(shop) if (at, data.call_id) == (900, "L1.call.2")] == [1]
-
-
-@pytest.mark.parametrize(
-    ("pressed_at", "deeds", "steps"),
-    [
-        (530, (), [(530, 0, None), (530, 1, "ack_timeout"), (640, 2, "ack_timeout")]),
-        (645, (), [(645, 0, None), (645, 1, "ack_timeout"), (645, 2, "ack_timeout"), (760, 2, "reminder")]),
-        (900, (), [(900, 1, "ack_timeout"), (900, 2, "ack_timeout"), (1_300, 2, "reminder")]),
-        (1_500, ("acknowledge",), [(1_500, 0, None), (1_500, 1, "resolve_timeout"), (1_540, 2, "resolve_timeout")]),
-    ],
-)
-def test_what_is_overdue_by_a_higher_priority_falls_due_at_the_takeover(
-    pressed_at: float, deeds: tuple[str, ...], steps: list[tuple[float, int, str | None]]
-) -> None:
-    """Called automatically at 400 as high; the person's call is critical, and nothing of it is before its raise."""
-    shop = running_shop()
-    shop.say("bagger", FAULT, at=100)
-    for deed in deeds:
-        act(shop, deed, "L1.call.1", at=410)
-    press(shop, "desk", "stop", at=pressed_at)
-    shop.wait(2_000)
-    mine = [
-        (seconds(event.timestamp), event.data.level, event.data.cause)
-        for event in shop.events
-        if isinstance(event.data, event_data.Escalation) and event.data.call_id == "L1.call.2"
-    ]
-    assert mine[: len(steps)] == steps
-    moments = [event.timestamp for event in shop.events]
-    assert moments == sorted(moments)
-
-
-def test_a_reminder_that_is_overdue_at_the_takeover_comes_then() -> None:
-    shop = running_shop(reminder_before_resolve_seconds=60)
-    shop.say("bagger", FAULT, at=100)
-    act(shop, "acknowledge", "L1.call.1", at=410)
-    press(shop, "desk", "stop", at=1_270)
-    shop.wait(1_301)
-    mine = [(at, level, cause) for at, level, cause in ladder(shop, after=1_269) if cause]
-    assert mine == [(1_270, 0, "reminder"), (1_300, 1, "resolve_timeout")]
-
-
-def test_a_call_from_before_the_breakdown_is_called_again_by_it() -> None:
-    """Somebody has come because of a noise; an hour later the machine breaks down."""
-    shop = running_shop()
-    press(shop, "bagger", "maintenance", at=10)
-    act(shop, "acknowledge", "L1.call.1", at=50)
-    shop.say("bagger", FAULT, at=1_000)
-    shop.wait(1_301)
-    assert call_ids(shop) == {"L1.call.1"}
-    at, last = calls(shop)[-1]
-    assert (at, last.status, last.repeat, last.downtime_id) == (1_300, "open", 1, "L1.down.1")
-
-
-def test_people_who_came_since_the_breakdown_are_not_called_away() -> None:
-    """They have acknowledged the call that was open from before: it is linked, and stays theirs."""
-    shop = running_shop()
-    press(shop, "bagger", "equipment", at=10)
-    shop.say("bagger", FAULT, at=200)
-    act(shop, "acknowledge", "L1.call.1", at=250)
-    shop.wait(501)
-    at, last = calls(shop)[-1]
-    assert (at, last.status, last.downtime_id, last.acknowledged_at is not None) == (
-        500,
-        "acknowledged",
-        "L1.down.1",
-        True,
-    )
-    assert last.response_seconds == 240
-
-
-def test_a_classified_downtime_links_by_the_type_of_its_reason() -> None:
-    shop = running_shop()
-    shop.say("bagger", FAULT, at=100)
-    press(shop, "desk", "material", at=150)
-    shop.wait(200)
-    shop.say(None, DowntimeReport(action="classify", downtime_id="L1.down.1", reason_code="MAT_JAM"), at=250)
-    shop.wait(2_000)
-    assert call_ids(shop) == {"L1.call.1"}
-    assert "L1.down.1" in {data.downtime_id for _, data in calls(shop)}
-
-
-# A person's call, and its trouble comes again
-
-
-@pytest.mark.parametrize("who", ["desk", None, "bagger"])
-@pytest.mark.parametrize("andon_type", ["equipment", "maintenance", "stop"])
-@pytest.mark.parametrize("pressed_at", [160, 450])
-@pytest.mark.parametrize("acknowledged", [True, False])
-@pytest.mark.parametrize("restarts", [True, False])
-def test_a_persons_call_is_called_again_when_its_trouble_comes_again(
-    who: str | None, andon_type: AndonType, pressed_at: float, *, acknowledged: bool, restarts: bool
-) -> None:
-    """Pressed before or after the automatic call was due; the machine runs for half an hour, and fails again."""
-    shop = running_shop()
-    shop.say("bagger", FAULT, at=100)
-    press(shop, who, andon_type, at=pressed_at)
-    (_, mine) = next(each for each in calls(shop) if each[0] == pressed_at and each[1].status != "cancelled")
-    if acknowledged:
-        act(shop, "acknowledge", mine.call_id, at=pressed_at + 10)
-    shop.say("bagger", RUNNING, at=600)
-    shop.wait(2_000)
-    if restarts:
-        shop.line = Line.restore(shop.plant_file, shop.plant_file.lines[0], shop.line.checkpoint())
-    known = call_ids(shop)
-    shop.say("bagger", FAULT, at=2_400)
-    shop.wait(2_700)
-    assert call_ids(shop) == known, "no second call"
-    at, last = calls(shop)[-1]
-    assert (at, last.call_id, last.downtime_id, last.status) == (2_700, mine.call_id, "L1.down.2", "open")
-    assert ladder(shop, after=2_699) == [(2_700, 0, None)], "people are called, from the first level on"
-
-
-@pytest.mark.parametrize("who", ["desk", None])
-def test_a_persons_call_is_not_called_again_by_another_machine(who: str | None) -> None:
-    shop = running_shop()
-    shop.say("bagger", FAULT, at=100)
-    press(shop, who, "equipment", at=160)
-    shop.say("bagger", RUNNING, at=600)
-    shop.wait(2_000)
-    shop.say("feeder", FAULT, at=2_000)
-    shop.say("bagger", StateReport(state="idle", upstream_stop=True), at=2_001)
-    shop.wait(2_400)
-    assert call_ids(shop) == {"L1.call.1", "L1.call.2"}
-    assert calls(shop)[-1][1].downtime_id == "L1.down.2"
-
-
-@pytest.mark.parametrize("andon_type", ["equipment", "maintenance", "stop"])
-@pytest.mark.parametrize("linked", [True, False])
-def test_a_call_that_calls_nobody_any_more_is_called_again(andon_type: AndonType, *, linked: bool) -> None:
-    """Nobody answered until its last reminder: who is called by the breakdown hours later must hear of it."""
-    shop = running_shop()
-    if linked:
-        shop.say("bagger", FAULT, at=0)
-    press(shop, "bagger", andon_type, at=10)
-    shop.wait(6_000)
-    shop.say("bagger", RUNNING, at=6_000)
-    shop.wait(7_000)
-    shop.say("bagger", FAULT, at=7_000)
-    shop.wait(7_300)
-    assert call_ids(shop) == {"L1.call.1"}
-    at, last = calls(shop)[-1]
-    assert (at, last.downtime_id, last.status) == (7_300, f"L1.down.{1 + linked}", "open")
-    assert ladder(shop, after=7_299) == [(7_300, 0, None)]
+        act(line, "acknowledge", "L1.call.1", at=410)
+    line.report("bagger", RUNNING, at=500)
+    press(line, "bagger", "equipment", at=2_000)
+    line.wait(2_400)
+    assert calls(line)[-2][1].status == "open"
+    assert ladder(line, after=1_999) == [(2_000, 0, None), (2_300, 1, "ack_timeout")]

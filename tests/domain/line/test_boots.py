@@ -4,40 +4,46 @@ import pytest
 from msgspec.structs import replace
 
 from bridge.domain.reports import BirthReport, CountsReport, DeathReport, ReportBody, StateReport
-from tests.support.packing_line import T0, Shop
+from tests.support.packing_line import T0, PackingLine
 
 
 def connection(boot: int, since: int, *words: str, ts: bool) -> list[ReportBody]:
     """Return a birth, states and counts of one boot, ten seconds apart."""
     bodies: list[ReportBody] = [BirthReport()]
-    for index, word in enumerate(words):
-        bodies += [StateReport(state=word), CountsReport(total=1_000 + since + index)]
+    for index, state in enumerate(words):
+        bodies += [StateReport(state=state), CountsReport(total=1_000 + since + index)]
     return [
         replace(body, boot_id=boot, seq=seq, ts=T0 + since * 1_000 + seq * 5_003 if ts else None)
         for seq, body in enumerate(bodies)
     ]
 
 
-def test_the_new_boot_goes_on_after_all_of_the_old_one_came_again() -> None:
-    shop = Shop()
+def test_the_new_boot_continues_after_the_old_one_was_redelivered() -> None:
+    line = PackingLine()
     old, new = connection(71, 0, "running", "running", ts=True), connection(72, 100, "fault", "running", ts=True)
     for index, body in enumerate(old):
-        shop.say("bagger", body, at=5 * index)
-    shop.say("bagger", DeathReport(boot_id=71, seq=0), at=60)
+        line.report("bagger", body, at=5 * index)
+    line.report("bagger", DeathReport(boot_id=71, seq=0), at=60)
     birth, *states = new
-    shop.say("bagger", birth, at=100)
+    line.report("bagger", birth, at=100)
     for body in old:
-        assert shop.say("bagger", body, at=100.1).disposition.reason == "duplicate"
+        assert line.report("bagger", body, at=100.1).disposition.reason == "duplicate"
     for index, body in enumerate(states):
-        assert shop.say("bagger", body, at=105 + 5 * index).disposition.reason is None
-    assert [each.status for each in shop.statuses("bagger")] == ["offline", "running", "offline", "fault", "running"]
+        assert line.report("bagger", body, at=105 + 5 * index).disposition.reason is None
+    assert [status.status for status in line.statuses("bagger")] == [
+        "offline",
+        "running",
+        "offline",
+        "fault",
+        "running",
+    ]
 
 
 @pytest.mark.parametrize("ts", [True, False])
 def test_a_boot_id_that_is_used_again_is_a_start(*, ts: bool) -> None:
     """Its clock has gone on, or nothing but its id is known."""
-    shop = Shop()
+    line = PackingLine()
     for boot, since in ((71, 0), (72, 100), (71, 200)):
         for index, body in enumerate(connection(boot, since, "running", "fault", ts=ts)):
-            assert shop.say("bagger", body, at=since + 5 * index).disposition.reason is None
-        shop.say("bagger", DeathReport(boot_id=boot, seq=0), at=since + 60)
+            assert line.report("bagger", body, at=since + 5 * index).disposition.reason is None
+        line.report("bagger", DeathReport(boot_id=boot, seq=0), at=since + 60)

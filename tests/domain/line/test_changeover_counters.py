@@ -8,7 +8,7 @@ from bridge.domain import event_data
 from bridge.domain.events import EventType
 from bridge.domain.line.line import Line
 from bridge.domain.reports import BirthReport, ChangeoverReport, CountsReport, DeathReport, StateReport
-from tests.support.packing_line import Shop, plant_file
+from tests.support.packing_line import PackingLine, plant_file
 
 CRISPS: Final = StateReport(state="running", product="crisps")
 NUTS: Final = StateReport(state="running", product="nuts")
@@ -27,24 +27,26 @@ SHOWING: Final = {"set back": CountsReport(total=3, good=3, reject=0)}
 SHOWN: Final = CountsReport(total=103, good=99, reject=4)
 
 
-def ran_crisps(last: CountsReport) -> Shop:
+def ran_crisps(last: CountsReport) -> PackingLine:
     """Ran from 0 until 51; its reports came at 0, 40 and 50."""
-    shop = Shop()
-    shop.say("bagger", CRISPS, at=0)
-    shop.say("bagger", CountsReport(total=0, good=0, reject=0), at=0)
-    shop.say("bagger", CountsReport(total=100, good=96, reject=4), at=40)
-    shop.say("bagger", last, at=50)
-    shop.say("bagger", StateReport(state="stopped", product="crisps"), at=51)
-    return shop
+    line = PackingLine()
+    line.report("bagger", CRISPS, at=0)
+    line.report("bagger", CountsReport(total=0, good=0, reject=0), at=0)
+    line.report("bagger", CountsReport(total=100, good=96, reject=4), at=40)
+    line.report("bagger", last, at=50)
+    line.report("bagger", StateReport(state="stopped", product="crisps"), at=51)
+    return line
 
 
-def told(shop: Shop) -> list[tuple[str, str, str | None]]:
+def reported(line: PackingLine) -> list[tuple[str, str, str | None]]:
     """Return (outcome or begun, started_at, completed_at) of each event of a changeover, times as minute:second."""
     found = (EventType.CHANGEOVER_STARTED, EventType.CHANGEOVER_COMPLETED)
-    data = [each.data for each in shop.events if each.type in found and isinstance(each.data, event_data.Changeover)]
+    data = [
+        event.data for event in line.events if event.type in found and isinstance(event.data, event_data.Changeover)
+    ]
     return [
-        (each.outcome or "begun", each.started_at[14:19], each.completed_at and each.completed_at[14:19])
-        for each in data
+        (change.outcome or "begun", change.started_at[14:19], change.completed_at and change.completed_at[14:19])
+        for change in data
     ]
 
 
@@ -55,41 +57,41 @@ def test_pieces_that_the_last_report_of_the_old_run_hid_belong_to_it(
     reading: str, signal: str, *, restart: bool
 ) -> None:
     """Counts that change are reported each ten seconds: what the report a minute later shows was there already."""
-    shop = ran_crisps(HIDING[reading])
+    line = ran_crisps(HIDING[reading])
     if signal == "command":
-        shop.say(None, COMMAND, at=90)
+        line.report(None, COMMAND, at=90)
     elif signal != "after":
-        shop.say("bagger", SETUP if signal == "mode" else StateReport(state="setup"), at=90)
-    shop.say("bagger", shown := SHOWING.get(reading, SHOWN), at=110)
+        line.report("bagger", SETUP if signal == "mode" else StateReport(state="setup"), at=90)
+    line.report("bagger", shown := SHOWING.get(reading, SHOWN), at=110)
     if restart:
-        shop.line = Line.restore(plant_file(), plant_file().lines[0], shop.line.checkpoint())
+        line.core = Line.restore(plant_file(), plant_file().lines[0], line.core.checkpoint())
     if signal == "after":
-        shop.say(None, COMMAND, at=120)
-    shop.say("bagger", NUTS, at=200)
+        line.report(None, COMMAND, at=120)
+    line.report("bagger", NUTS, at=200)
     assert shown.total is not None
     assert shown.good is not None
-    shop.say("bagger", CountsReport(total=shown.total + 2, good=shown.good + 2, reject=shown.reject), at=210)
-    assert told(shop)[-1] == ("completed", "00:50", "03:30")
-    assert len(told(shop)) == 2
+    line.report("bagger", CountsReport(total=shown.total + 2, good=shown.good + 2, reject=shown.reject), at=210)
+    assert reported(line)[-1] == ("completed", "00:50", "03:30")
+    assert len(reported(line)) == 2
 
 
-def test_reports_that_stay_in_doubt_while_the_line_stands_move_nothing() -> None:
-    shop = ran_crisps(CountsReport(total=0, good=0, reject=0))
-    shop.say("bagger", CountsReport(total=0, good=0, reject=0), at=110)
-    shop.say("bagger", SHOWN, at=170)
-    shop.say(None, COMMAND, at=190)
-    assert told(shop) == [("begun", "00:50", None)]
+def test_reports_that_stay_in_doubt_while_the_line_is_stopped_move_nothing() -> None:
+    line = ran_crisps(CountsReport(total=0, good=0, reject=0))
+    line.report("bagger", CountsReport(total=0, good=0, reject=0), at=110)
+    line.report("bagger", SHOWN, at=170)
+    line.report(None, COMMAND, at=190)
+    assert reported(line) == [("begun", "00:50", None)]
 
 
 def test_a_machine_that_ran_on_behind_a_report_in_doubt_made_its_pieces_later() -> None:
-    shop = Shop()
-    shop.say("bagger", CRISPS, at=0)
-    shop.say("bagger", CountsReport(total=100, good=100), at=40)
-    shop.say("bagger", CountsReport(total=0, good=0), at=50)
-    shop.say("bagger", StateReport(state="stopped"), at=75)
-    shop.say("bagger", CountsReport(total=130, good=130), at=76)
-    shop.say(None, COMMAND, at=90)
-    assert told(shop) == [("begun", "01:16", None)]
+    line = PackingLine()
+    line.report("bagger", CRISPS, at=0)
+    line.report("bagger", CountsReport(total=100, good=100), at=40)
+    line.report("bagger", CountsReport(total=0, good=0), at=50)
+    line.report("bagger", StateReport(state="stopped"), at=75)
+    line.report("bagger", CountsReport(total=130, good=130), at=76)
+    line.report(None, COMMAND, at=90)
+    assert reported(line) == [("begun", "01:16", None)]
 
 
 @pytest.mark.parametrize(
@@ -99,22 +101,22 @@ def test_the_first_pieces_of_the_new_run_in_doubt_complete_it_when_they_were_sur
     first: CountsReport, completed_at: str
 ) -> None:
     """A misread register says nothing of the time of its report; one that was set back and goes on says what it had."""
-    shop = ran_crisps(CountsReport(total=103, good=99, reject=4))
-    shop.say(None, COMMAND, at=60)
-    shop.say("bagger", NUTS, at=100)
-    shop.say("bagger", first, at=110)
-    assert told(shop) == [("begun", "00:50", None)]
+    line = ran_crisps(CountsReport(total=103, good=99, reject=4))
+    line.report(None, COMMAND, at=60)
+    line.report("bagger", NUTS, at=100)
+    line.report("bagger", first, at=110)
+    assert reported(line) == [("begun", "00:50", None)]
     followed = 108 if first.total == 0 else 6
-    shop.say("bagger", CountsReport(total=followed, good=followed - 4 if first.total == 0 else 6), at=120)
-    assert told(shop)[-1] == ("completed", "00:50", completed_at)
+    line.report("bagger", CountsReport(total=followed, good=followed - 4 if first.total == 0 else 6), at=120)
+    assert reported(line)[-1] == ("completed", "00:50", completed_at)
 
 
 def test_pieces_that_a_report_in_doubt_hid_do_not_prove_that_a_machine_runs() -> None:
     """They were made before it was lost."""
-    shop = ran_crisps(CountsReport(total=0, good=0, reject=0))
-    shop.say("bagger", DeathReport(), at=60)
-    shop.say("bagger", BirthReport(), at=100)
-    shop.say("bagger", SHOWN, at=100)
-    assert shop.statuses("bagger")[-1].status == "offline"
-    shop.say("bagger", CountsReport(total=105, good=101, reject=4), at=110)
-    assert shop.statuses("bagger")[-1].status == "running"
+    line = ran_crisps(CountsReport(total=0, good=0, reject=0))
+    line.report("bagger", DeathReport(), at=60)
+    line.report("bagger", BirthReport(), at=100)
+    line.report("bagger", SHOWN, at=100)
+    assert line.statuses("bagger")[-1].status == "offline"
+    line.report("bagger", CountsReport(total=105, good=101, reject=4), at=110)
+    assert line.statuses("bagger")[-1].status == "running"

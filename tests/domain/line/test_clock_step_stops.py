@@ -6,32 +6,32 @@ from bridge.domain.events import EventType, rfc3339
 from bridge.domain.line.line import Line
 from bridge.domain.reports import StateReport
 from tests.domain.line.test_clock_step import HOUR, step
-from tests.support.packing_line import T0, Shop
+from tests.support.packing_line import T0, PackingLine
 
 SHIFT_END = 12 * HOUR
 MACHINES = ("feeder", "bagger", "packer")
 
 
-def stopped(since: float, until: float, *, stepped_at: float | None = None, by: float = HOUR) -> Shop:
+def stopped(since: float, until: float, *, stepped_at: float | None = None, by: float = HOUR) -> PackingLine:
     """The bagger stands for a while; the clock is set forward at an instant of that or of the restart."""
-    shop, late = Shop(), 0.0
+    line, late = PackingLine(), 0.0
     for machine in MACHINES:
-        shop.say(machine, StateReport(state="running"), at=since - 500)
-    shop.say("bagger", StateReport(state="fault"), at=since)
+        line.report(machine, StateReport(state="running"), at=since - 500)
+    line.report("bagger", StateReport(state="fault"), at=since)
     if stepped_at is not None and stepped_at < until:
-        step(shop, stepped_at, by)
+        step(line, stepped_at, by)
         late = by
-    shop.say("bagger", StateReport(state="running"), at=until + late)
+    line.report("bagger", StateReport(state="running"), at=until + late)
     if stepped_at is not None and stepped_at >= until:
-        step(shop, stepped_at, by)
+        step(line, stepped_at, by)
         late = by
-    shop.wait(until + late + 300)
-    return shop
+    line.wait(until + late + 300)
+    return line
 
 
-def lost(shop: Shop) -> float:
-    shifts = {each.window_start: each for each in shop.oee("shift")}
-    return sum(each.planned_busy_seconds - each.actual_production_seconds for each in shifts.values())
+def lost(line: PackingLine) -> float:
+    shifts = {window.window_start: window for window in line.oee("shift")}
+    return sum(shift.planned_busy_seconds - shift.actual_production_seconds for shift in shifts.values())
 
 
 def at(second: float) -> str:
@@ -40,56 +40,56 @@ def at(second: float) -> str:
 
 @pytest.mark.parametrize("stepped_at", [1_000, 1_001, 1_050, 1_059.999, 1_060, 1_100, 1_200, 1_209])
 def test_no_time_of_the_stop_before_the_step_is_forgotten_and_none_is_added(stepped_at: float) -> None:
-    shop = stopped(1_000, 1_200, stepped_at=stepped_at)
-    assert lost(shop) == lost(stopped(1_000, 1_200)) == 200
-    last = shop.downtimes()[-1]
+    line = stopped(1_000, 1_200, stepped_at=stepped_at)
+    assert lost(line) == lost(stopped(1_000, 1_200)) == 200
+    last = line.downtimes()[-1]
     assert (last.status, last.started_at) == ("closed", at(1_000)), "it began when it began"
     assert last.ended_at == at(1_200 if stepped_at >= 1_200 else 1_200 + HOUR)
 
 
 @pytest.mark.parametrize("stepped_at", [1_010, 1_020, 1_029])
 def test_a_stop_is_no_longer_for_the_step(stepped_at: float) -> None:
-    shop = stopped(1_000, 1_030, stepped_at=stepped_at)
-    assert (shop.downtimes(), lost(shop)) == ([], 0)
+    line = stopped(1_000, 1_030, stepped_at=stepped_at)
+    assert (line.downtimes(), lost(line)) == ([], 0)
 
 
 def test_a_minor_stop_is_as_long_as_it_was() -> None:
-    shop = Shop()
-    shop.plant_file = shop.plant_file.model_copy(
-        update={"rules": shop.plant_file.rules.model_copy(update={"report_minor_stops": True})}
+    line = PackingLine()
+    line.plant_file = line.plant_file.model_copy(
+        update={"rules": line.plant_file.rules.model_copy(update={"report_minor_stops": True})}
     )
-    shop.line = Line(shop.plant_file, shop.plant_file.lines[0])
-    shop.say("bagger", StateReport(state="running"), at=0)
-    shop.say("bagger", StateReport(state="stopped"), at=100)
-    step(shop, 110, HOUR)
-    shop.say("bagger", StateReport(state="running"), at=130 + HOUR)
-    (minor,) = shop.downtimes()
+    line.core = Line(line.plant_file, line.plant_file.lines[0])
+    line.report("bagger", StateReport(state="running"), at=0)
+    line.report("bagger", StateReport(state="stopped"), at=100)
+    step(line, 110, HOUR)
+    line.report("bagger", StateReport(state="running"), at=130 + HOUR)
+    (minor,) = line.downtimes()
     assert (minor.micro_stop, minor.duration_seconds) == (True, 30)
 
 
 @pytest.mark.parametrize("stepped_at", [SHIFT_END - 61, SHIFT_END - 65])
 def test_a_restart_before_the_step_ends_the_downtime_where_the_shift_ends_within_it(stepped_at: float) -> None:
-    shop = stopped(SHIFT_END - 156, SHIFT_END - 70, stepped_at=stepped_at)
-    (event,) = [each for each in shop.of(EventType.DOWNTIME_EVENT) if getattr(each.data, "status", None) == "closed"]
+    line = stopped(SHIFT_END - 156, SHIFT_END - 70, stepped_at=stepped_at)
+    (event,) = [event for event in line.of(EventType.DOWNTIME_EVENT) if getattr(event.data, "status", None) == "closed"]
     assert event.timestamp == T0 + SHIFT_END * 1000
-    last = shop.downtimes()[-1]
+    last = line.downtimes()[-1]
     assert (last.duration_seconds, last.ended_at) == (86, at(SHIFT_END - 70))
 
 
 def test_a_call_for_a_stop_that_the_step_fell_into_is_due_after_its_own_time() -> None:
-    shop = stopped(1_000, 1_400, stepped_at=1_050)
-    calls = shop.of(EventType.ANDON_EVENT, "bagger")
+    line = stopped(1_000, 1_400, stepped_at=1_050)
+    calls = line.of(EventType.ANDON_EVENT, "bagger")
     assert calls[0].timestamp == T0 + (1_300 + HOUR) * 1000
 
 
 def test_a_restart_of_the_bridge_within_the_stop_changes_nothing() -> None:
-    shops = [Shop(), Shop()]
-    for index, shop in enumerate(shops):
-        shop.say("bagger", StateReport(state="running"), at=0)
-        shop.say("bagger", StateReport(state="fault"), at=1_000)
-        step(shop, 1_050, HOUR)
+    lines = [PackingLine(), PackingLine()]
+    for index, line in enumerate(lines):
+        line.report("bagger", StateReport(state="running"), at=0)
+        line.report("bagger", StateReport(state="fault"), at=1_000)
+        step(line, 1_050, HOUR)
         if index:
-            shop.line = Line.restore(shop.plant_file, shop.plant_file.lines[0], shop.line.checkpoint())
-        shop.say("bagger", StateReport(state="running"), at=1_200 + HOUR)
-        shop.wait(1_500 + HOUR)
-    assert shops[0].events == shops[1].events
+            line.core = Line.restore(line.plant_file, line.plant_file.lines[0], line.core.checkpoint())
+        line.report("bagger", StateReport(state="running"), at=1_200 + HOUR)
+        line.wait(1_500 + HOUR)
+    assert lines[0].events == lines[1].events

@@ -23,8 +23,8 @@ class Fate:
 
 
 def test_the_first_sample_is_a_baseline() -> None:
-    found = reader().see(57, 0)
-    assert (found.delta, found.kind, found.register) == (0, "baseline", Register(57, 0))
+    result = reader().read(57, 0)
+    assert (result.delta, result.kind, result.register) == (0, "baseline", Register(57, 0))
 
 
 @pytest.mark.parametrize(
@@ -48,16 +48,16 @@ def test_the_first_sample_is_a_baseline() -> None:
     ],
 )
 def test_row(before: int, after: int, modulus: int | None, delta: int, kind: ChangeKind) -> None:
-    given_ = reader(modulus)
-    given_.see(before, 0)
-    found = given_.see(after, 1)
-    assert (found.delta, found.kind, found.estimated) == (delta, kind, False)
+    counter = reader(modulus)
+    counter.read(before, 0)
+    result = counter.read(after, 1)
+    assert (result.delta, result.kind, result.estimated) == (delta, kind, False)
 
 
 def test_after_a_dip_the_high_water_mark_counts() -> None:
-    given_ = reader()
-    assert given_.see_all((1_000, 0), (998, 1), (1_001, 2)).delta == 1
-    assert given_.total == 1
+    counter = reader()
+    assert counter.read_all((1_000, 0), (998, 1), (1_001, 2)).delta == 1
+    assert counter.total == 1
 
 
 # -- rows of domain.md: what becomes of a suspect ----------------------------------------------------------------------
@@ -93,11 +93,11 @@ def test_after_a_dip_the_high_water_mark_counts() -> None:
     ],
 )
 def test_the_next_sample_decides(samples: tuple[int, ...], modulus: int | None, expected: Fate) -> None:
-    found = reader(modulus).see_all(*((value, float(second)) for second, value in enumerate(samples)))
-    assert Fate(found.delta, found.kind, found.released, found.refused, estimated=found.estimated) == expected
+    result = reader(modulus).read_all(*((value, float(second)) for second, value in enumerate(samples)))
+    assert Fate(result.delta, result.kind, result.released, result.refused, estimated=result.estimated) == expected
 
 
-def test_what_is_held_is_shown_until_it_is_decided() -> None:
-    given_ = reader()
-    assert given_.see_all((1_000, 0), (5_000, 1)).register.held_pieces == 4_000
-    assert given_.see(5_001, 2).register.held_pieces == 0
+def test_held_pieces_are_shown_until_they_are_decided() -> None:
+    counter = reader()
+    assert counter.read_all((1_000, 0), (5_000, 1)).register.held_pieces == 4_000
+    assert counter.read(5_001, 2).register.held_pieces == 0

@@ -38,29 +38,29 @@ def test_a_true_count_is_recovered_from_what_its_register_shows(
     """
     ledger = oracle.Machine(first, schedule, modulus=modulus, signed=signed and modulus is not None).ledger
     assume(boots != "none" or not (ledger.power_cuts and ledger.wraps))
-    given_ = Reader(RegisterLimits(modulus=modulus, max_rate_per_minute=oracle.MAX_RATE))
+    counter = Reader(RegisterLimits(modulus=modulus, max_rate_per_minute=oracle.MAX_RATE))
     boot = 1
     for sample in ledger.samples:
         if boots == "none" and sample.boot != boot:
-            given_.lose_touch()
+            counter.interrupt()
         if boots == "births" and sample.boot != boot:
-            given_.start_anew()
+            counter.restart()
         boot = sample.boot
-        given_.see(
+        counter.read(
             sample.shown,
             sample.received_ms / 1000,
             dated=sample.made_ms / 1000 if dated else None,
             boot={"new ids": sample.boot, "births": 1, "none": None}[boots],
         )
-    assert given_.register is not None
-    assert given_.register.held_pieces == 0
-    if given_.estimated and ledger.power_cuts and ledger.wraps:
+    assert counter.register is not None
+    assert counter.register.held_pieces == 0
+    if counter.estimated and ledger.power_cuts and ledger.wraps:
         return  # a register that wraps over a power cut that it survived: told to be estimated
-    assert given_.total == ledger.made - ledger.unseen
+    assert counter.total == ledger.made - ledger.unseen
     if ledger.unseen_by_power_cut:
-        assert given_.estimated
+        assert counter.estimated
     if not ledger.resets and not ledger.power_cuts and modulus != WORD:
-        assert not given_.estimated
+        assert not counter.estimated
 
 
 @given(
@@ -70,20 +70,20 @@ def test_a_true_count_is_recovered_from_what_its_register_shows(
 @settings(max_examples=300, deadline=None)
 def test_nothing_is_counted_twice_or_dropped_in_silence(values: list[tuple[int, int]], modulus: int | None) -> None:
     """Whatever a register shows: what is not flagged was possible, and what was held is held, released or refused."""
-    given_ = reader(modulus)
+    counter = reader(modulus)
     at = held = 0
     unflagged = allowed = 0.0
     for value, elapsed in values:
         at += elapsed
-        found = given_.see(value, at / 1000)
+        result = counter.read(value, at / 1000)
         allowed += 600 * elapsed / 60_000 + 10
-        assert found.delta >= 0
-        assert min(found.released, found.refused, found.register.held_pieces) >= 0
-        unflagged += 0 if found.estimated else found.delta
+        assert result.delta >= 0
+        assert min(result.released, result.refused, result.register.held_pieces) >= 0
+        unflagged += 0 if result.estimated else result.delta
         assert unflagged <= allowed
-        assert found.since <= found.until <= at
-        if held and found.kind != "held":
-            assert found.released + found.refused >= held
-        if held and found.kind == "held":
-            assert found.refused + found.register.held_pieces >= held
-        held = found.register.held_pieces
+        assert result.since <= result.until <= at
+        if held and result.kind != "held":
+            assert result.released + result.refused >= held
+        if held and result.kind == "held":
+            assert result.refused + result.register.held_pieces >= held
+        held = result.register.held_pieces

@@ -47,7 +47,7 @@ def flow_of(*states: State, constraint: int) -> list[MachineView]:
     ]
 
 
-def found(*states: State, constraint: int) -> tuple[str, str | None]:
+def diagnosed(*states: State, constraint: int) -> tuple[str, str | None]:
     seen = diagnose(flow_of(*states, constraint=constraint))
     return seen.cause, seen.cause_equipment
 
@@ -91,7 +91,7 @@ def found(*states: State, constraint: int) -> tuple[str, str | None]:
     ],
 )
 def test_the_culprit(states: tuple[State, ...], constraint: int, expected: tuple[str, str | None]) -> None:
-    assert found(*states, constraint=constraint) == expected
+    assert diagnosed(*states, constraint=constraint) == expected
 
 
 def accuses(state: State, side: str) -> bool:
@@ -114,7 +114,7 @@ def blamed_on(side: str, states: list[State], constraint: int) -> tuple[int, str
     reached = []
     for index in there:
         low, high = sorted((index, constraint))
-        if all(lets_pass(each, side) for each in states[low + 1 : high]):
+        if all(lets_pass(state, side) for state in states[low + 1 : high]):
             reached.append(index)
     strong = [index for index in reached if stands_by_itself(states[index], side)]
     weak = [index for index in reached if accuses(states[index], side)]
@@ -133,15 +133,15 @@ def described(states: list[State], constraint: int) -> tuple[str, str | None]:
     blamed = [found_here for side in sides if (found_here := blamed_on(side, states, constraint)) is not None]
     if not blamed:
         return mapped, f"m{constraint}" if status == "fault" else None
-    _, side, index = min(blamed, key=lambda each: each[0])
+    _, side, index = min(blamed, key=lambda candidate: candidate[0])
     return side, f"m{index}"
 
 
 @given(states=st.lists(st.sampled_from(STATES), min_size=1, max_size=7), data=st.data())
 @settings(max_examples=500)
-def test_the_walk_finds_what_the_description_says(states: list[State], data: st.DataObject) -> None:
+def test_the_walk_agrees_with_the_description(states: list[State], data: st.DataObject) -> None:
     constraint = data.draw(st.integers(0, len(states) - 1))
-    assert found(*states, constraint=constraint) == described(states, constraint)
+    assert diagnosed(*states, constraint=constraint) == described(states, constraint)
 
 
 @given(states=st.lists(st.sampled_from(STATES), min_size=1, max_size=7), deciding=st.sets(st.integers(0, 6)))

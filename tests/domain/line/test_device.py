@@ -76,7 +76,7 @@ def test_the_same_number_with_another_content_is_news() -> None:
     assert put(target, press(7, andon_type="quality")) == DUPLICATE
 
 
-def test_a_device_whose_number_stands_still_is_heard() -> None:
+def test_a_device_with_a_constant_sequence_is_accepted() -> None:
     target = device()
     words = ["running", "fault", "running", "stopped", "running"]
     assert [put(target, state(3, word=word)) for word in words] == [0, *[UNPLACED] * 4]
@@ -109,7 +109,7 @@ def test_a_new_boot_is_a_new_sequence_and_an_old_one_is_late() -> None:
     assert put(target, state(1, "b")) == 0
 
 
-def test_a_live_birth_is_believed_even_where_boots_are_counted_anew() -> None:
+def test_a_live_birth_is_believed_even_where_boots_are_counted_again() -> None:
     target = device()
     for boot in (1, 2, 3):
         put(target, state(5, boot))
@@ -195,8 +195,8 @@ def test_reports_of_an_earlier_boot_are_known_again() -> None:
         BirthReport(boot_id="b", seq=0),
     ]
     window += [press(1, "b")]
-    assert [put(target, each) for each in window] == [0, 0, 1, 0, 0]
-    assert [put(target, each, redelivered=True) for each in window] == [suppressed("duplicate")] * len(window)
+    assert [put(target, report) for report in window] == [0, 0, 1, 0, 0]
+    assert [put(target, report, redelivered=True) for report in window] == [suppressed("duplicate")] * len(window)
     assert put(target, press(2, "a")) == 0, "the missing one came late, as a press of the boot before"
     assert put(target, press(2, "a")) == suppressed("duplicate")
     assert put(target, press(2, "b")) == 0
@@ -219,7 +219,7 @@ def test_a_wrap_is_no_gap() -> None:
     assert put(target, state(3)) == LATE
 
 
-def test_what_an_earlier_version_noted_of_a_boot_is_read() -> None:
+def test_boots_recorded_by_an_earlier_version_are_read() -> None:
     noted = msgspec.msgpack.encode({"boot_id": "b", "seq": 4, "old_boots": ["a", 7], "missing": [2]})
     target = Device(msgspec.msgpack.decode(noted, type=DeviceState), None, ZoneInfo("UTC"))
     assert put(target, press(2, "b")) == 0
@@ -245,11 +245,11 @@ def test_missing_is_what_was_never_seen_below_the_newest_of_each_boot(steps: lis
 
 
 @given(seqs=st.lists(st.integers(0, 2**40)), boots=st.lists(st.integers(0, 40), min_size=1))
-def test_what_is_remembered_is_bounded(seqs: list[int], boots: list[int]) -> None:
+def test_the_memory_of_duplicates_is_bounded(seqs: list[int], boots: list[int]) -> None:
     target = device()
     for index, seq in enumerate(seqs):
         put(target, state(seq, boots[index % len(boots)]))
     assert len(target.state.old_boots) <= MAX_PAST_BOOTS
-    past = [each.run for each in target.state.old_boots if isinstance(each, PastBoot)]
+    past = [boot.run for boot in target.state.old_boots if isinstance(boot, PastBoot)]
     for run in (target.state.run, *past):
         assert run is None or (len(run.holes) <= MAX_HOLES and len(run.sums) <= MAX_CHECKSUMS * CHECKSUM_BYTES)

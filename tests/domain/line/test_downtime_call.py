@@ -1,4 +1,4 @@
-"""What keeps people from being called to a line that stands holds only while it lasts; then the time counts anew."""
+"""A reason that suppresses the call for a stopped line holds only while it lasts; then the time restarts."""
 
 from typing import Final
 
@@ -68,7 +68,7 @@ QUIET: Final[dict[str, tuple[list[Step], list[Step]]]] = {
 
 @pytest.mark.parametrize("restarts", [False, True])
 @pytest.mark.parametrize(("quiet", "over"), QUIET.values(), ids=QUIET)
-def test_a_line_that_is_left_standing_is_called_for(quiet: list[Step], over: list[Step], *, restarts: bool) -> None:
+def test_a_line_that_is_left_stopped_is_called_for(quiet: list[Step], over: list[Step], *, restarts: bool) -> None:
     """To the machine that stands, five minutes after the last thing that kept people from being called."""
     assert called(play(*quiet, until=4 * HOUR, restarts=restarts)) == []
     assert called(play(*quiet, *over, until=899, restarts=restarts)) == []
@@ -86,11 +86,11 @@ def test_nobody_is_called_while_somebody_works_on_the_culprit(
     assert len(called(play(*steps, until=4 * HOUR))) == 1
 
 
-def test_a_fault_that_comes_back_after_somebody_worked_on_it_calls_by_its_own_time() -> None:
+def test_a_fault_that_returns_after_somebody_worked_on_it_calls_by_its_own_time() -> None:
     steps: list[Step] = [(11, "bagger", FAULT), (60, "bagger", MAINTENANCE), (200, "bagger", FAULT)]
-    shop = play(*steps, until=4 * HOUR)
-    assert called(shop) == [(500, "bagger")]
-    assert causes(shop) == {("L1.down.1", "internal", "bagger")}
+    line = play(*steps, until=4 * HOUR)
+    assert called(line) == [(500, "bagger")]
+    assert causes(line) == {("L1.down.1", "internal", "bagger")}
 
 
 def test_somebody_at_another_machine_is_not_at_the_one_that_is_broken() -> None:
@@ -103,8 +103,8 @@ def test_somebody_at_another_machine_is_not_at_the_one_that_is_broken() -> None:
 
 def test_nobody_is_called_to_a_repaired_machine_while_somebody_works_on_the_next_one() -> None:
     steps: list[Step] = [(10, "feeder", FAULT), (11, "bagger", STARVED), (60, "packer", MAINTENANCE)]
-    shop = play(*steps, (70, "feeder", RUNNING), (71, "bagger", BLOCKED), until=4 * HOUR)
-    assert called(shop) == []
+    line = play(*steps, (70, "feeder", RUNNING), (71, "bagger", BLOCKED), until=4 * HOUR)
+    assert called(line) == []
 
 
 def test_a_known_breakdown_keeps_its_time_where_its_machine_waits_for_others_meanwhile() -> None:
@@ -115,12 +115,12 @@ def test_a_known_breakdown_keeps_its_time_where_its_machine_waits_for_others_mea
     assert called(play(*steps, until=HOUR)) == [(311, "bagger")]
 
 
-def test_people_are_called_to_the_machine_that_is_left_standing_not_to_the_one_that_was_repaired() -> None:
+def test_people_are_called_to_the_machine_that_is_left_stopped_not_to_the_one_that_was_repaired() -> None:
     steps: list[Step] = [(10, "feeder", FAULT), (11, "bagger", STARVED)]
     steps += [(100, "feeder", RUNNING), (101, "bagger", STOPPED)]
-    shop = play(*steps, until=4 * HOUR)
-    assert called(shop) == [(311, "bagger")]
-    assert causes(shop) == {("L1.down.1", "upstream", "feeder")}
+    line = play(*steps, until=4 * HOUR)
+    assert called(line) == [(311, "bagger")]
+    assert causes(line) == {("L1.down.1", "upstream", "feeder")}
     solved: list[Step] = [(400, "feeder", RESOLVE), (500, "feeder", RUNNING), (510, "bagger", STOPPED)]
     assert called(play(*steps[:2], *solved, until=4 * HOUR)) == [(311, "feeder"), (810, "bagger")]
 
@@ -128,7 +128,7 @@ def test_people_are_called_to_the_machine_that_is_left_standing_not_to_the_one_t
 @pytest.mark.parametrize("restarts", [False, True])
 @pytest.mark.parametrize(("resolved_at", "again"), [(400, [(900, "bagger")]), (1_000, [])])
 @pytest.mark.parametrize("left", [STOPPED, FAULT])
-def test_a_machine_that_is_left_standing_by_those_who_were_called_is_called_for_again(
+def test_a_machine_that_is_left_stopped_by_those_who_were_called_is_called_for_again(
     left: StateReport, resolved_at: float, again: list[tuple[float, str]], *, restarts: bool
 ) -> None:
     """By the call that is open still, or else by another one."""
@@ -138,7 +138,7 @@ def test_a_machine_that_is_left_standing_by_those_who_were_called_is_called_for_
     assert called(play(*steps, until=4 * HOUR, restarts=restarts)) == [(311, "bagger"), *again]
 
 
-def test_what_a_person_said_of_a_stop_goes_before_what_is_seen() -> None:
+def test_a_persons_reason_for_a_stop_takes_precedence_over_observations() -> None:
     steps: list[Step] = [(11, "bagger", FAULT), (60, "bagger", MAINTENANCE)]
     steps += [(100, None, DowntimeReport(action="classify", downtime_id="L1.down.1", reason_code="ELEC"))]
     assert called(play(*steps, until=4 * HOUR)) == [(611, "bagger")]

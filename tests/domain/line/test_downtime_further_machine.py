@@ -45,9 +45,9 @@ def test_a_machine_that_fails_after_the_first_was_called_and_repaired_calls(
     """Whichever of the two findings is the better one: the time counts from when the further one stops the line."""
     steps: list[Step] = [(resolved_at, cause[1], RESOLVE), (520, "packer", FAULT), (525, "feeder", RUNNING)]
     steps += [(526, "bagger", BLOCKED)]
-    shop = play(*sorted([*first, *steps], key=lambda step: step[0]), until=4 * HOUR, restarts=restarts)
-    assert called(shop) == [(311, cause[1]), (826, "packer")]
-    assert causes(shop) == {("L1.down.1", *cause)}
+    line = play(*sorted([*first, *steps], key=lambda step: step[0]), until=4 * HOUR, restarts=restarts)
+    assert called(line) == [(311, cause[1]), (826, "packer")]
+    assert causes(line) == {("L1.down.1", *cause)}
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -55,9 +55,9 @@ def test_a_machine_that_fails_after_the_first_was_called_and_repaired_calls(
 def test_the_call_goes_to_the_machine_that_stops_the_line_when_it_is_due(cleared_at: float, *, restarts: bool) -> None:
     """The bagger was repaired before anybody was called: whether the stop was a downtime by then or not."""
     steps = [*BAGGER_CALLED, (cleared_at - 1, "packer", FAULT), (cleared_at, "bagger", BLOCKED)]
-    shop = play(*steps, until=4 * HOUR, restarts=restarts)
-    assert called(shop) == [(311, "packer")]
-    assert causes(shop) == {("L1.down.1", "internal", "bagger")}
+    line = play(*steps, until=4 * HOUR, restarts=restarts)
+    assert called(line) == [(311, "packer")]
+    assert causes(line) == {("L1.down.1", "internal", "bagger")}
 
 
 @pytest.mark.parametrize("resolved", [False, True])
@@ -66,8 +66,8 @@ def test_of_two_machines_that_are_broken_at_once_the_first_is_called(first: list
     """Whichever of them the bagger says that it waits for."""
     machine = first[0][1]
     answer: list[Step] = [(400, machine, RESOLVE)] if resolved else []
-    shop = play((5, "packer", FAULT), *first, *answer, until=4 * HOUR)
-    assert called(shop) == [(311, machine)]
+    line = play((5, "packer", FAULT), *first, *answer, until=4 * HOUR)
+    assert called(line) == [(311, machine)]
 
 
 def test_a_further_machine_adds_no_call_while_the_call_of_the_downtime_is_open() -> None:
@@ -80,8 +80,8 @@ def test_a_further_machine_calls_once_the_call_of_the_downtime_is_over(over_at: 
     """By its own time; where that has passed, at once."""
     for answer in (RESOLVE, CANCEL):
         steps: list[Step] = [*BAGGER_THEN_PACKER, (over_at, "bagger", answer)]
-        shop = play(*steps, until=4 * HOUR, restarts=restarts)
-        assert called(shop) == [(311, "bagger"), (max(over_at, 650), "packer")]
+        line = play(*steps, until=4 * HOUR, restarts=restarts)
+        assert called(line) == [(311, "bagger"), (max(over_at, 650), "packer")]
 
 
 def test_a_further_machine_waits_for_a_person_who_took_the_call_over() -> None:
@@ -93,11 +93,11 @@ def test_a_further_machine_waits_for_a_person_who_took_the_call_over() -> None:
 
 def test_a_call_at_the_further_machine_itself_is_its_call_though_another_is_open() -> None:
     for pressed_at in (500, 900):
-        shop = play(*BAGGER_THEN_PACKER, (pressed_at, "packer", PRESS), (1_000, "bagger", RESOLVE), until=4 * HOUR)
-        assert called(shop) == [(311, "bagger"), (pressed_at, "packer")]
+        line = play(*BAGGER_THEN_PACKER, (pressed_at, "packer", PRESS), (1_000, "bagger", RESOLVE), until=4 * HOUR)
+        assert called(line) == [(311, "bagger"), (pressed_at, "packer")]
         linked = [
             (seconds(event.timestamp), event.data.downtime_id)
-            for event in shop.of(EventType.ANDON_EVENT, "packer")
+            for event in line.of(EventType.ANDON_EVENT, "packer")
             if isinstance(event.data, Andon) and event.data.downtime_id
         ]
         assert linked[0] == (max(pressed_at, 650), "L1.down.1")
@@ -123,27 +123,25 @@ def test_how_often_a_call_that_was_put_off_is_looked_at_changes_nothing() -> Non
     assert ticked.events == play(*steps, until=1_200).events
 
 
-def test_the_reason_of_the_further_machine_says_who_is_called_and_when() -> None:
+def test_the_reason_of_the_further_machine_states_who_is_called_and_when() -> None:
     steps = [*BAGGER_CALLED, (400, "bagger", RESOLVE), (500, "packer", JAMMED), (510, "bagger", BLOCKED)]
-    shop = play(*steps, until=4 * HOUR)
-    assert raised(shop) == [(311, "bagger", "equipment"), (510 + 20 * 60, "packer", "material")]
-    assert shop.downtimes()[-1].reason_code is None
+    line = play(*steps, until=4 * HOUR)
+    assert raised(line) == [(311, "bagger", "equipment"), (510 + 20 * 60, "packer", "material")]
+    assert line.downtimes()[-1].reason_code is None
 
 
 @pytest.mark.parametrize("code", ["MAT_JAM", "CLEAN"])
 @pytest.mark.parametrize("classified_at", [100, 350])
-def test_what_a_person_said_of_the_first_machine_says_nothing_of_the_further_one(
-    code: str, classified_at: float
-) -> None:
+def test_a_reason_for_the_first_machine_does_not_apply_to_the_further_one(code: str, classified_at: float) -> None:
     """Neither whether people are called to it, nor when, nor whom."""
-    said = DowntimeReport(action="classify", downtime_id="L1.down.1", reason_code=code)
-    steps: list[Step] = [*BAGGER_CALLED, (classified_at, None, said), (400, "bagger", RESOLVE)]
+    report = DowntimeReport(action="classify", downtime_id="L1.down.1", reason_code=code)
+    steps: list[Step] = [*BAGGER_CALLED, (classified_at, None, report), (400, "bagger", RESOLVE)]
     steps += [(520, "packer", FAULT), (526, "bagger", BLOCKED)]
-    shop = play(*steps, until=4 * HOUR)
+    line = play(*steps, until=4 * HOUR)
     first = [(311, "bagger", "equipment")] if classified_at > 311 else []
     kept = code == "MAT_JAM" and not first  # a call that was not made yet keeps its time
-    assert raised(shop) == [*first, (526 if kept else 826, "packer", "equipment")]
-    assert shop.downtimes()[-1].reason_code == code
+    assert raised(line) == [*first, (526 if kept else 826, "packer", "equipment")]
+    assert line.downtimes()[-1].reason_code == code
     if not kept:
         assert raised(play(*steps, (600, "packer", MAINTENANCE), until=4 * HOUR)) == first
         jam = StateReport(state="maintenance", reason_code="MAT_JAM")
@@ -152,22 +150,22 @@ def test_what_a_person_said_of_the_first_machine_says_nothing_of_the_further_one
 
 def test_a_machine_that_was_repaired_under_maintenance_hides_no_further_one() -> None:
     steps = [*BAGGER_CALLED, (350, "bagger", MAINTENANCE), (400, "bagger", RESOLVE)]
-    shop = play(*steps, (500, "packer", FAULT), (510, "bagger", BLOCKED), until=4 * HOUR)
-    assert called(shop) == [(311, "bagger"), (810, "packer")]
-    assert shop.downtimes()[-1].category == "unplanned"
+    line = play(*steps, (500, "packer", FAULT), (510, "bagger", BLOCKED), until=4 * HOUR)
+    assert called(line) == [(311, "bagger"), (810, "packer")]
+    assert line.downtimes()[-1].category == "unplanned"
 
 
-@pytest.mark.parametrize("word", ["maintenance", "setup"])
-def test_a_machine_that_somebody_works_on_is_no_further_one(word: str) -> None:
-    steps = [*BAGGER_CALLED, (400, "bagger", RESOLVE), (500, "packer", StateReport(state=word))]
+@pytest.mark.parametrize("state", ["maintenance", "setup"])
+def test_a_machine_that_somebody_works_on_is_no_further_one(state: str) -> None:
+    steps = [*BAGGER_CALLED, (400, "bagger", RESOLVE), (500, "packer", StateReport(state=state))]
     assert called(play(*steps, (510, "bagger", BLOCKED), until=4 * HOUR)) == [(311, "bagger")]
 
 
 def test_a_third_machine_calls_as_well() -> None:
     steps = [*FEEDER_CALLED, (400, "feeder", RESOLVE), (500, "packer", FAULT), (501, "feeder", RUNNING)]
     steps += [(502, "bagger", BLOCKED), (900, "packer", RESOLVE), (1_000, "packer", RUNNING), (1_001, "bagger", FAULT)]
-    shop = play(*steps, until=4 * HOUR)
-    assert called(shop) == [(311, "feeder"), (802, "packer"), (1_301, "bagger")]
+    line = play(*steps, until=4 * HOUR)
+    assert called(line) == [(311, "feeder"), (802, "packer"), (1_301, "bagger")]
 
 
 def test_the_first_machine_that_fails_again_is_called_again() -> None:
@@ -194,15 +192,15 @@ def test_a_changeover_leaves_the_call_of_the_further_machine_due() -> None:
 def test_a_changeover_that_somebody_reports_leaves_it_due_too() -> None:
     steps = [*BAGGER_CALLED, (100, "packer", FAULT), (110, "bagger", BLOCKED)]
     steps += [(200, "bagger", ChangeoverReport(action="start", to_product="nuts"))]
-    shop = play(*steps, until=HOUR)
-    assert called(shop) == [(311, "packer")]
-    assert shop.downtimes()[-1].category == "changeover"
+    line = play(*steps, until=HOUR)
+    assert called(line) == [(311, "packer")]
+    assert line.downtimes()[-1].category == "changeover"
 
 
 def test_nobody_is_called_to_a_further_machine_that_left_the_plant() -> None:
-    shop = play(*BAGGER_CALLED, (100, "packer", FAULT), (110, "bagger", BLOCKED), until=120)
-    without_packer = tuple(each for each in equipment() if each.id != "packer")
-    floor = Floor(shop.plant_file, {"L1": shop.line.checkpoint()})
+    line = play(*BAGGER_CALLED, (100, "packer", FAULT), (110, "bagger", BLOCKED), until=120)
+    without_packer = tuple(machine for machine in equipment() if machine.id != "packer")
+    floor = Floor(line.plant_file, {"L1": line.core.checkpoint()})
     floor, events = migrate_floor(floor, plant_file(line_spec(equipment=without_packer)), T0 + 120_000, cause="input:9")
     events += tuple(event for _, fired in floor.tick(T0 + 4 * HOUR * 1_000) for event in fired)
     calls = {event.place.equipment for event in events if event.type is EventType.ANDON_EVENT}

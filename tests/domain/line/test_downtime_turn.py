@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bridge.domain import event_data
 from bridge.domain.events import EventType
 from bridge.domain.reports import ChangeoverReport, DeathReport, StateReport
-from tests.support.packing_line import Shop, plant_file, seconds
+from tests.support.packing_line import PackingLine, plant_file, seconds
 
 RUNNING: Final = StateReport(state="running")
 FAULT: Final = StateReport(state="fault", fault_codes=["FILM"])
@@ -25,13 +25,13 @@ Part = tuple[str, float, float | None]
 """(category, from, to) in seconds since T0."""
 
 
-def shop_of(*steps: Step, until: float) -> Shop:
-    shop = Shop(plant_file())
-    shop.say("bagger", RUNNING, at=0)
+def line_of(*steps: Step, until: float) -> PackingLine:
+    line = PackingLine(plant_file())
+    line.report("bagger", RUNNING, at=0)
     for at, body in steps:
-        shop.say(None if isinstance(body, ChangeoverReport) else "bagger", body, at=at)
-    shop.wait(until)
-    return shop
+        line.report(None if isinstance(body, ChangeoverReport) else "bagger", body, at=at)
+    line.wait(until)
+    return line
 
 
 def at_of(text: str | None) -> float | None:
@@ -39,9 +39,9 @@ def at_of(text: str | None) -> float | None:
     return None if text is None else seconds(round(datetime.fromisoformat(text).timestamp() * 1000))
 
 
-def parts(shop: Shop) -> list[Part]:
+def parts(line: PackingLine) -> list[Part]:
     """The downtimes as they were last reported."""
-    last = {data.downtime_id: data for data in shop.downtimes()}
+    last = {data.downtime_id: data for data in line.downtimes()}
     found: list[Part] = []
     for data in last.values():
         start = at_of(data.started_at)
@@ -50,10 +50,10 @@ def parts(shop: Shop) -> list[Part]:
     return found
 
 
-def raised(shop: Shop) -> list[tuple[float, str | None]]:
+def raised(line: PackingLine) -> list[tuple[float, str | None]]:
     return [
         (seconds(event.timestamp), event.data.downtime_id)
-        for event in shop.events
+        for event in line.events
         if event.type is EventType.ANDON_EVENT and isinstance(event.data, event_data.Andon) and event.revision == 1
     ]
 
@@ -62,67 +62,67 @@ def raised(shop: Shop) -> list[tuple[float, str | None]]:
 @pytest.mark.parametrize("signal", [START, SETUP])
 def test_a_changeover_that_starts_during_a_breakdown_splits_it(signal: StateReport, lasting: float) -> None:
     began = 100 + lasting
-    shop = shop_of((100, FAULT), (began, signal), until=20_000)
-    assert parts(shop) == [("unplanned", 100, began), ("changeover", began, None)]
-    first = next(data for data in shop.downtimes() if data.status == "closed")
+    line = line_of((100, FAULT), (began, signal), until=20_000)
+    assert parts(line) == [("unplanned", 100, began), ("changeover", began, None)]
+    first = next(data for data in line.downtimes() if data.status == "closed")
     assert (first.cause, first.loss, first.duration_seconds) == ("internal", "breakdown", lasting)
 
 
 def test_the_call_of_the_breakdown_stays_due_while_its_fault_lasts() -> None:
-    shop = shop_of((100, FAULT), (380, START), until=10_000)
-    assert raised(shop) == [(400, "L1.down.1")]
-    shop = shop_of((100, FAULT), (380, START), (390, STOPPED), until=10_000)
-    assert raised(shop) == []
-    shop = shop_of((100, FAULT), (380, START), (385, DeathReport()), until=10_000)
-    assert raised(shop) == [(400, "L1.down.1")]  # repaired with the power off: nothing else is known
+    line = line_of((100, FAULT), (380, START), until=10_000)
+    assert raised(line) == [(400, "L1.down.1")]
+    line = line_of((100, FAULT), (380, START), (390, STOPPED), until=10_000)
+    assert raised(line) == []
+    line = line_of((100, FAULT), (380, START), (385, DeathReport()), until=10_000)
+    assert raised(line) == [(400, "L1.down.1")]  # repaired with the power off: nothing else is known
 
 
 def test_a_fault_that_still_blocks_a_machine_in_setup_mode_lasts() -> None:
     in_setup = StateReport(state="setup", fault_codes=["FILM"])
-    assert raised(shop_of((100, FAULT), (380, in_setup), until=10_000)) == [(400, "L1.down.1")]
-    assert raised(shop_of((100, FAULT), (380, SETUP), until=10_000)) == []
+    assert raised(line_of((100, FAULT), (380, in_setup), until=10_000)) == [(400, "L1.down.1")]
+    assert raised(line_of((100, FAULT), (380, SETUP), until=10_000)) == []
 
 
 def test_a_call_that_was_raised_stays_open_through_the_changeover() -> None:
-    shop = shop_of((100, FAULT), (500, START), (600, STOPPED), (3_000, RUNNING), (3_010, COMPLETE), until=4_000)
-    calls = [event.data for event in shop.events if isinstance(event.data, event_data.Andon)]
-    assert raised(shop) == [(400, "L1.down.1")]
+    line = line_of((100, FAULT), (500, START), (600, STOPPED), (3_000, RUNNING), (3_010, COMPLETE), until=4_000)
+    calls = [event.data for event in line.events if isinstance(event.data, event_data.Andon)]
+    assert raised(line) == [(400, "L1.down.1")]
     assert {call.status for call in calls} == {"open"}
-    assert parts(shop) == [("unplanned", 100, 500), ("changeover", 500, 3_000)]
+    assert parts(line) == [("unplanned", 100, 500), ("changeover", 500, 3_000)]
 
 
 def test_a_stop_that_becomes_a_changeover_within_the_threshold_is_one_whole_and_its_fault_calls() -> None:
-    shop = shop_of((100, FAULT), (130, START), until=1_000)
-    assert parts(shop) == [("changeover", 100, None)]
-    assert raised(shop) == [(400, "L1.down.1")]
+    line = line_of((100, FAULT), (130, START), until=1_000)
+    assert parts(line) == [("changeover", 100, None)]
+    assert raised(line) == [(400, "L1.down.1")]
 
 
 def test_a_fault_during_a_changeover_splits_it_where_it_lasts_the_threshold() -> None:
-    shop = shop_of((100, STOPPED), (110, START), (900, FAULT), (959, STOPPED), until=2_000)
-    assert parts(shop) == [("changeover", 100, None)]
-    assert [note.code for note in shop.downtimes()[-1].faults] == ["FILM"]
-    shop = shop_of((100, STOPPED), (110, START), (900, FAULT), until=2_000)
-    assert parts(shop) == [("changeover", 100, 900), ("unplanned", 900, None)]
-    assert raised(shop) == [(1_200, "L1.down.2")]
+    line = line_of((100, STOPPED), (110, START), (900, FAULT), (959, STOPPED), until=2_000)
+    assert parts(line) == [("changeover", 100, None)]
+    assert [note.code for note in line.downtimes()[-1].faults] == ["FILM"]
+    line = line_of((100, STOPPED), (110, START), (900, FAULT), until=2_000)
+    assert parts(line) == [("changeover", 100, 900), ("unplanned", 900, None)]
+    assert raised(line) == [(1_200, "L1.down.2")]
 
 
-def test_the_changeover_that_goes_on_after_such_a_fault_is_one_again() -> None:
-    shop = shop_of(
+def test_the_changeover_that_continues_after_such_a_fault_is_one_again() -> None:
+    line = line_of(
         *((100, STOPPED), (110, START), (900, FAULT), (1_500, STOPPED), (3_000, RUNNING), (3_001, COMPLETE)),
         until=4_000,
     )
-    assert parts(shop) == [("changeover", 100, 900), ("unplanned", 900, 1_500), ("changeover", 1_500, 3_000)]
+    assert parts(line) == [("changeover", 100, 900), ("unplanned", 900, 1_500), ("changeover", 1_500, 3_000)]
 
 
 def test_a_fault_that_outlasts_the_changeover_it_was_carried_into_is_a_breakdown_again() -> None:
-    shop = shop_of((100, FAULT), (200, START), (2_000, COMPLETE), until=3_000)
-    assert parts(shop) == [("unplanned", 100, 200), ("changeover", 200, 2_000), ("unplanned", 2_000, None)]
+    line = line_of((100, FAULT), (200, START), (2_000, COMPLETE), until=3_000)
+    assert parts(line) == [("unplanned", 100, 200), ("changeover", 200, 2_000), ("unplanned", 2_000, None)]
 
 
 def test_a_fault_that_stops_a_line_in_a_changeover_is_a_breakdown_from_its_beginning() -> None:
-    shop = shop_of((50, START), (100, FAULT), until=1_000)
-    assert parts(shop) == [("unplanned", 100, None)]
-    assert raised(shop) == [(400, "L1.down.1")]
+    line = line_of((50, START), (100, FAULT), until=1_000)
+    assert parts(line) == [("unplanned", 100, None)]
+    assert raised(line) == [(400, "L1.down.1")]
 
 
 STEPS: Final = st.lists(
@@ -143,8 +143,8 @@ def test_the_parts_of_a_stop_meet_and_never_overlap(steps: list[Step]) -> None:
     for wait, body in steps:
         at += wait
         timed.append((at, body))
-    shop = shop_of(*timed, until=at + 400)
-    found = parts(shop)
+    line = line_of(*timed, until=at + 400)
+    found = parts(line)
     for _, start, end in found[:-1]:
         assert end is not None
         assert start < end
@@ -152,7 +152,7 @@ def test_the_parts_of_a_stop_meet_and_never_overlap(steps: list[Step]) -> None:
         assert end is not None
         assert end <= start
     open_ids: set[str] = set()
-    for data in shop.downtimes():
+    for data in line.downtimes():
         (open_ids.add if data.status == "open" else open_ids.discard)(data.downtime_id)
         assert len(open_ids) <= 1
         if data.cause == "internal":
@@ -168,12 +168,12 @@ def test_the_parts_of_a_stop_meet_and_never_overlap(steps: list[Step]) -> None:
 )
 def test_a_changeover_splits_a_breakdown_whose_culprit_is_another_machine(waiting: StateReport, culprit: str) -> None:
     """The line stands because that machine failed, whichever machine decides its status."""
-    shop = Shop(plant_file())
+    line = PackingLine(plant_file())
     for machine in ("feeder", "bagger", "packer"):
-        shop.say(machine, RUNNING, at=0)
-    shop.say(culprit, FAULT, at=100)
-    shop.say("bagger", waiting, at=101)
-    shop.say(None, START, at=300)
-    shop.wait(310)
-    assert parts(shop) == [("unplanned", 101, 300), ("changeover", 300, None)]
-    assert {data.cause_equipment for data in shop.downtimes() if data.category == "unplanned"} == {culprit}
+        line.report(machine, RUNNING, at=0)
+    line.report(culprit, FAULT, at=100)
+    line.report("bagger", waiting, at=101)
+    line.report(None, START, at=300)
+    line.wait(310)
+    assert parts(line) == [("unplanned", 101, 300), ("changeover", 300, None)]
+    assert {data.cause_equipment for data in line.downtimes() if data.category == "unplanned"} == {culprit}

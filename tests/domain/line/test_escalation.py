@@ -1,170 +1,36 @@
 """The ladder held against an oracle that walks domain.md table minute by minute, and its edges one by one."""
 
 from itertools import pairwise
-from typing import Final, Literal
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.domain.emitter import Emitter, Subjects
 from bridge.domain.escalation_policy import EscalationPolicy
 from bridge.domain.event_data import Andon, CallPriority, Escalation
-from bridge.domain.events import Event, Millis, Standing
-from bridge.domain.line.andon.call_registry import AndonState, CallRegistry
-from bridge.domain.line.andon.calls import AndonActions
-from bridge.domain.plant import Plant
-from bridge.domain.reports import APPLIED, AndonReport, Disposition, Moment, suppressed
-
-START: Final = 1_750_000_000_000
-MINUTE: Final = 60_000
-HORIZON: Final = 300  # minutes: every ladder here has ended by then
-
-DeedName = Literal["acknowledge", "escalate", "resolve", "cancel"]
-Plot = tuple[tuple[int, DeedName], ...]
-"""A call's story: what is done half a minute after which minute, in order."""
-Row = tuple[int, int, int, int]  # minutes: acknowledge within, resolve within, step; and the top level
-
-TABLE: Final[dict[CallPriority, Row]] = {
-    "low": (15, 60, 15, 2),
-    "medium": (10, 45, 10, 2),
-    "high": (5, 30, 5, 2),
-    "critical": (2, 15, 2, 2),
-}
-TOLD: Final[dict[CallPriority, tuple[set[str], set[str], set[str]]]] = {
-    "low": ({"maintenance"}, {"team_leader"}, {"shift_manager"}),
-    "medium": ({"maintenance"}, {"team_leader", "shift_manager"}, {"production_manager"}),
-    "high": ({"maintenance"}, {"shift_manager", "engineer"}, {"production_manager"}),
-    "critical": ({"maintenance", "team_leader"}, {"shift_manager", "engineer"}, {"production_manager"}),
-}
-
-
-def plant_with(ladder: dict[CallPriority, EscalationPolicy] | None = None) -> Plant:
-    return Plant.model_validate(
-        {
-            "name": "works",
-            "areas": [{"id": "pack", "site": "north"}],
-            "lines": [{"id": "L1", "area": "pack", "equipment": [{"id": "BAG1"}]}],
-            **({} if ladder is None else {"ladder": ladder}),
-        }
-    )
-
-
-PLANT: Final = plant_with()
-
-
-class Floor:
-    def __init__(self, plant: Plant = PLANT) -> None:
-        self.plant = plant
-        self.state = AndonState()
-        self.subjects = Subjects()
-        self.events: list[Event] = []
-        self.restore()
-
-    def restore(self) -> None:
-        self.state = msgspec.msgpack.decode(msgspec.msgpack.encode(self.state), type=AndonState)
-        self.subjects = msgspec.msgpack.decode(msgspec.msgpack.encode(self.subjects), type=Subjects)
-        line = self.plant.lines[0]
-        place = self.plant.place_of(line)
-        self.emitter = Emitter(place, self.subjects)
-        self.book = CallRegistry(self.state, place=place, plant=self.plant, spec=line, emitter=self.emitter)
-        self.calls = AndonActions(self.book, plant=self.plant, spec=line)
-
-    def act(
-        self,
-        action: Literal["raise", "acknowledge", "arrive", "escalate", "resolve", "cancel"],
-        *,
-        minute: float = 0,
-        priority: CallPriority | None = None,
-    ) -> Disposition:
-        body = AndonReport(action=action, andon_type="equipment", priority=priority, seq=0)
-        answer = self.calls.apply(body, equipment="BAG1", moment=Moment(at=at_minute(minute)))
-        self.events.extend(self.emitter.drain())
-        return answer
-
-    def run_to(self, minute: float) -> None:
-        """Fire what is due by then, as a line does before it applies a report."""
-        while (due := self.book.next_deadline()) is not None and due <= at_minute(minute):
-            self.book.fire(Moment(at=due))
-            self.events.extend(self.emitter.drain())
-
-    def escalations(self) -> list[tuple[float, Escalation]]:
-        return [
-            ((event.timestamp - START) / MINUTE, event.data)
-            for event in self.events
-            if isinstance(event.data, Escalation)
-        ]
-
-    def rungs(self) -> list[tuple[float, int, str | None]]:
-        """Return (minute, level, cause) of what the clock did: deeds are done between whole minutes."""
-        return [
-            (minute, data.level, data.cause) for minute, data in self.escalations() if minute > 0 and minute % 1 == 0
-        ]
-
-
-def at_minute(minute: float) -> Millis:
-    return START + round(minute * MINUTE)
-
-
-def oracle(row: Row, plot: Plot) -> list[tuple[float, int, str | None]]:
-    """Walk the table minute by minute; a deed at minute m happens half a minute after it."""
-    acknowledge, resolve, step, top = row
-    level, acknowledged = 0, False
-    reminded = [(acknowledge, 5), (resolve, 10)]
-    missed = [{limit + step * number for number in range(top + 1)} for limit in (acknowledge, resolve)]
-    found: list[tuple[float, int, str | None]] = []
-    for minute in range(1, HORIZON):
-        for when, deed in plot:
-            if when != minute - 1:
-                continue
-            if deed in {"resolve", "cancel"}:
-                return found
-            if deed == "escalate":
-                level = min(top, level + 1)
-            acknowledged = acknowledged or deed == "acknowledge"
-        wanted = 1 + (minute - acknowledge) // step if minute >= acknowledge else 0
-        rung = minute >= resolve and (minute - resolve) % step == 0
-        if not acknowledged and level < min(wanted, top):
-            level += 1
-            found.append((minute, level, "ack_timeout"))
-        elif rung and level < top:
-            level += 1
-            found.append((minute, level, "resolve_timeout"))
-        elif any(minute == limit - before and 2 * minute >= limit for limit, before in reminded[acknowledged:]) or (
-            level == top and any(minute in minutes for minutes in missed[acknowledged:])
-        ):
-            found.append((minute, level, "reminder"))
-    return found
-
-
-def plots() -> st.SearchStrategy[Plot]:
-    names: list[DeedName] = ["acknowledge", "escalate", "escalate", "resolve", "cancel"]
-    deed = st.tuples(st.integers(0, 90), st.sampled_from(names))
-    return st.lists(deed, max_size=5).map(lambda deeds: tuple(sorted(deeds, key=lambda each: each[0])))
-
-
-def play(
-    floor: Floor, priority: CallPriority, plot: Plot, *, restore_at: int | None = None, lazy: bool = False
-) -> None:
-    """Act the plot: firing each minute, or only when somebody acts; `restore_at` restarts from a checkpoint there."""
-    floor.act("raise", priority=priority)
-    deeds = dict.fromkeys(when for when, _ in plot)
-    for minute in range(HORIZON):
-        if not lazy or minute in deeds or minute == HORIZON - 1:
-            floor.run_to(minute)
-        if minute == restore_at:
-            floor.restore()
-        for when, deed in plot:
-            if when == minute:
-                floor.act(deed, minute=minute + 0.5)
+from bridge.domain.events import Standing
+from bridge.domain.reports import APPLIED, AndonReport, Moment, suppressed
+from tests.domain.line.escalation_line import (
+    RECIPIENTS,
+    START,
+    TABLE,
+    DeedName,
+    EscalationLine,
+    Plot,
+    Row,
+    at_minute,
+    oracle,
+    plant_with,
+    play,
+    plots,
+)
 
 
 @given(st.sampled_from(sorted(TABLE)), plots())
 def test_the_ladder_is_the_tables(priority: CallPriority, plot: Plot) -> None:
-    floor = Floor()
-    play(floor, priority, plot)
-    assert floor.rungs() == oracle(TABLE[priority], plot)
+    line = EscalationLine()
+    play(line, priority, plot)
+    assert line.rungs() == oracle(TABLE[priority], plot)
 
 
 @given(st.tuples(st.integers(1, 25), st.integers(1, 70), st.integers(1, 20), st.integers(1, 5)), plots())
@@ -176,14 +42,14 @@ def test_any_ladder_is_its_tables(row: Row, plot: Plot) -> None:
         step_minutes=step,
         recipients=(("responders",), *((f"level{number}",) for number in range(1, top + 1))),
     )
-    floor = Floor(plant_with({"high": rung}))
-    play(floor, "high", plot)
-    assert floor.rungs() == oracle(row, plot)
+    line = EscalationLine(plant_with({"high": rung}))
+    play(line, "high", plot)
+    assert line.rungs() == oracle(row, plot)
 
 
 @given(st.sampled_from(sorted(TABLE)), plots(), st.integers(0, 90))
 def test_late_firing_and_restarts_change_nothing(priority: CallPriority, plot: Plot, restore_at: int) -> None:
-    punctual, late, restarted = Floor(), Floor(), Floor()
+    punctual, late, restarted = EscalationLine(), EscalationLine(), EscalationLine()
     play(punctual, priority, plot)
     play(late, priority, plot, lazy=True)
     play(restarted, priority, plot, restore_at=restore_at)
@@ -193,25 +59,25 @@ def test_late_firing_and_restarts_change_nothing(priority: CallPriority, plot: P
 
 @given(st.sampled_from(sorted(TABLE)), plots())
 def test_levels_rise_by_one_once_each_and_the_call_follows(priority: CallPriority, plot: Plot) -> None:
-    floor = Floor()
-    play(floor, priority, plot)
-    data = [each for _, each in floor.escalations()]
-    rises = [each for each in data if each.level != each.previous_level]
-    assert [each.level for each in rises] == list(range(1, len(rises) + 1))
+    line = EscalationLine()
+    play(line, priority, plot)
+    data = [each for _, each in line.escalations()]
+    rises = [step for step in data if step.level != step.previous_level]
+    assert [rise.level for rise in rises] == list(range(1, len(rises) + 1))
     assert all(later.level in {earlier.level, earlier.level + 1} for earlier, later in pairwise(data))
-    calls = [event.data.escalation_level for event in floor.events if isinstance(event.data, Andon)]
+    calls = [event.data.escalation_level for event in line.events if isinstance(event.data, Andon)]
     assert calls == sorted(calls)
     assert calls[-1] == data[-1].level
 
 
 @pytest.mark.parametrize("priority", sorted(TABLE))
-def test_an_ignored_call_climbs_to_the_top_and_tells_everybody(priority: CallPriority) -> None:
+def test_an_ignored_call_climbs_to_the_top_and_reaches_everybody(priority: CallPriority) -> None:
     acknowledge, _, step, _ = TABLE[priority]
-    floor = Floor()
-    play(floor, priority, ())
-    rises = [(minute, data) for minute, data in floor.escalations() if data.cause == "ack_timeout"]
+    line = EscalationLine()
+    play(line, priority, ())
+    rises = [(minute, data) for minute, data in line.escalations() if data.cause == "ack_timeout"]
     assert [minute for minute, _ in rises] == [acknowledge, acknowledge + step]
-    responders, first, second = TOLD[priority]
+    responders, first, second = RECIPIENTS[priority]
     assert [set(data.recipients) for _, data in rises] == [responders | first, responders | first | second]
     assert [set(data.recipients[: len(new)]) for (_, data), new in zip(rises, (first, second), strict=True)] == [
         first,
@@ -220,9 +86,9 @@ def test_an_ignored_call_climbs_to_the_top_and_tells_everybody(priority: CallPri
 
 
 def test_an_acknowledged_call_that_is_not_solved_climbs_from_the_resolve_deadline() -> None:
-    floor = Floor()
-    play(floor, "high", ((1, "acknowledge"),))
-    assert floor.rungs() == [
+    line = EscalationLine()
+    play(line, "high", ((1, "acknowledge"),))
+    assert line.rungs() == [
         (20, 0, "reminder"),
         (30, 1, "resolve_timeout"),
         (35, 2, "resolve_timeout"),
@@ -234,29 +100,29 @@ def test_an_acknowledged_call_that_is_not_solved_climbs_from_the_resolve_deadlin
 def test_a_deadline_missed_at_the_top_is_a_reminder_and_never_silent(priority: CallPriority) -> None:
     """With nobody left to add: at the resolve deadline and at each step after it, as often as there are levels."""
     acknowledge, resolve, step, top = TABLE[priority]
-    floor = Floor()
-    play(floor, priority, ((1, "escalate"), (1, "escalate")))
+    line = EscalationLine()
+    play(line, priority, ((1, "escalate"), (1, "escalate")))
     due = {acknowledge, acknowledge + step, acknowledge + 2 * step, resolve, resolve + step, resolve + 2 * step}
-    assert due <= {minute for minute, level, cause in floor.rungs() if (level, cause) == (top, "reminder")}
-    floor = Floor()
-    play(floor, priority, ((1, "escalate"), (1, "escalate"), (1, "acknowledge")))
-    late = [(minute, level, cause) for minute, level, cause in floor.rungs() if minute >= resolve]
+    assert due <= {minute for minute, level, cause in line.rungs() if (level, cause) == (top, "reminder")}
+    line = EscalationLine()
+    play(line, priority, ((1, "escalate"), (1, "escalate"), (1, "acknowledge")))
+    late = [(minute, level, cause) for minute, level, cause in line.rungs() if minute >= resolve]
     assert late == [(resolve + number * step, top, "reminder") for number in range(3)]
-    last = floor.escalations()[-1][1]
+    last = line.escalations()[-1][1]
     assert (last.deadline, last.status) == (None, "acknowledged")
 
 
-def test_a_call_acknowledged_at_level_1_goes_on_from_there() -> None:
-    floor = Floor()
-    play(floor, "high", ((5, "acknowledge"),))
-    assert (30, 2, "resolve_timeout") in floor.rungs()
+def test_a_call_acknowledged_at_level_1_continues_from_there() -> None:
+    line = EscalationLine()
+    play(line, "high", ((5, "acknowledge"),))
+    assert (30, 2, "resolve_timeout") in line.rungs()
 
 
-def test_each_step_tells_the_next_deadline() -> None:
-    floor = Floor()
-    play(floor, "medium", ((12, "acknowledge"),))
-    told = [(minute, data.minutes_remaining, data.status) for minute, data in floor.escalations()]
-    assert told == [
+def test_each_step_reports_the_next_deadline() -> None:
+    line = EscalationLine()
+    play(line, "medium", ((12, "acknowledge"),))
+    reported = [(minute, data.minutes_remaining, data.status) for minute, data in line.escalations()]
+    assert reported == [
         (0, 10, "active"),
         (5, 5, "active"),  # reminder
         (10, 10, "active"),  # level 1; the next step is at 20
@@ -269,9 +135,9 @@ def test_each_step_tells_the_next_deadline() -> None:
 
 
 def test_acknowledging_stops_the_reminder_of_the_acknowledge_deadline() -> None:
-    floor = Floor()
-    play(floor, "low", ((1, "acknowledge"),))
-    assert floor.rungs() == [
+    line = EscalationLine()
+    play(line, "low", ((1, "acknowledge"),))
+    assert line.rungs() == [
         (50, 0, "reminder"),
         (60, 1, "resolve_timeout"),
         (75, 2, "resolve_timeout"),
@@ -280,85 +146,85 @@ def test_acknowledging_stops_the_reminder_of_the_acknowledge_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    ("deeds", "remaining"),
+    ("actions", "remaining"),
     [
-        (("escalate",), 8.5),  # level 1 is told already, yet the call is to be acknowledged by 10
+        (("escalate",), 8.5),  # level 1 is reported already, yet the call is to be acknowledged by 10
         (("acknowledge",), 43.5),  # the acknowledge deadline is none any more
         (("escalate", "escalate"), 8.5),
         (("escalate", "escalate", "acknowledge"), 43.5),  # at the top there is no rung left, but a deadline
     ],
 )
-def test_the_deadline_told_is_the_next_that_can_be_missed(deeds: tuple[DeedName, ...], remaining: float) -> None:
-    floor = Floor()
-    floor.act("raise", priority="medium")
-    for deed in deeds:
-        floor.act(deed, minute=1.5)
-    assert floor.escalations()[-1][1].minutes_remaining == remaining
+def test_the_deadline_reported_is_the_next_that_can_be_missed(actions: tuple[DeedName, ...], remaining: float) -> None:
+    line = EscalationLine()
+    line.act("raise", priority="medium")
+    for action in actions:
+        line.act(action, minute=1.5)
+    assert line.escalations()[-1][1].minutes_remaining == remaining
 
 
 def test_closing_the_call_closes_its_escalation_and_stops_its_clock() -> None:
-    for deed, status in (("resolve", "resolved"), ("cancel", "cancelled")):
-        floor = Floor()
-        floor.act("raise")
-        floor.run_to(5)
-        floor.act("resolve" if deed == "resolve" else "cancel", minute=6)
-        last = floor.events[-1]
+    for action, status in (("resolve", "resolved"), ("cancel", "cancelled")):
+        line = EscalationLine()
+        line.act("raise")
+        line.run_to(5)
+        line.act("resolve" if action == "resolve" else "cancel", minute=6)
+        last = line.events[-1]
         assert isinstance(last.data, Escalation)
         assert (last.data.status, last.data.level, last.data.deadline) == (status, 1, None)
         assert last.standing is Standing.CLOSED
-        assert set(last.data.recipients) == TOLD["high"][0] | TOLD["high"][1]
-        assert floor.book.next_deadline() is None
+        assert set(last.data.recipients) == RECIPIENTS["high"][0] | RECIPIENTS["high"][1]
+        assert line.book.next_deadline() is None
 
 
 def test_a_manual_escalation_rises_by_one_and_ends_at_the_top() -> None:
-    floor = Floor()
-    floor.act("raise")
-    assert floor.act("escalate", minute=1) == APPLIED
-    assert floor.act("escalate", minute=2) == APPLIED
-    assert floor.act("escalate", minute=3) == suppressed("top_level")
-    assert [(data.level, data.previous_level, data.cause) for _, data in floor.escalations()] == [
+    line = EscalationLine()
+    line.act("raise")
+    assert line.act("escalate", minute=1) == APPLIED
+    assert line.act("escalate", minute=2) == APPLIED
+    assert line.act("escalate", minute=3) == suppressed("top_level")
+    assert [(data.level, data.previous_level, data.cause) for _, data in line.escalations()] == [
         (0, 0, None),
         (1, 0, "manual"),
         (2, 1, "manual"),
     ]
 
 
-def test_a_level_reached_by_hand_is_not_told_again_at_its_deadline() -> None:
-    floor = Floor()
-    play(floor, "high", ((1, "escalate"),))
-    assert floor.rungs()[0] == (10, 2, "ack_timeout")
+def test_a_level_reached_by_hand_is_not_reported_again_at_its_deadline() -> None:
+    line = EscalationLine()
+    play(line, "high", ((1, "escalate"),))
+    assert line.rungs()[0] == (10, 2, "ack_timeout")
 
 
 def test_a_deadline_that_passed_below_the_top_is_not_reminded_of_at_the_top() -> None:
-    floor = Floor()
-    play(floor, "high", ((1, "escalate"), (6, "escalate")))  # the deadline at 5 would have raised to level 1
-    assert floor.rungs()[0] == (10, 2, "reminder")
+    line = EscalationLine()
+    play(line, "high", ((1, "escalate"), (6, "escalate")))  # the deadline at 5 would have raised to level 1
+    assert line.rungs()[0] == (10, 2, "reminder")
 
 
 def test_arriving_stops_no_deadline() -> None:
-    floor = Floor()
-    floor.act("raise")
-    floor.act("arrive", minute=1)
-    floor.run_to(5)
-    assert floor.rungs() == [(5, 1, "ack_timeout")]
+    line = EscalationLine()
+    line.act("raise")
+    line.act("arrive", minute=1)
+    line.run_to(5)
+    assert line.rungs() == [(5, 1, "ack_timeout")]
 
 
 def test_firing_before_a_deadline_does_nothing() -> None:
-    floor = Floor()
-    floor.act("raise")
-    told = len(floor.events)
-    floor.book.fire(Moment(at=at_minute(5) - 1))
-    assert floor.emitter.drain() == ()
-    assert len(floor.events) == told
-    assert floor.book.next_deadline() == at_minute(5)
+    line = EscalationLine()
+    line.act("raise")
+    reported = len(line.events)
+    line.book.fire(Moment(at=at_minute(5) - 1))
+    assert line.emitter.drain() == ()
+    assert len(line.events) == reported
+    assert line.book.next_deadline() == at_minute(5)
 
 
 def test_calls_due_at_one_instant_fire_in_the_order_they_were_raised() -> None:
-    floor = Floor()
+    line = EscalationLine()
     for equipment in (None, "BAG1"):
         body = AndonReport(action="raise", andon_type="equipment")
-        floor.calls.apply(body, equipment=equipment, moment=Moment(at=START))
-    floor.restore()
-    floor.book.fire(Moment(at=at_minute(5)))
-    subjects = [event.subject for event in floor.emitter.drain()]
+        line.calls.apply(body, equipment=equipment, moment=Moment(at=START))
+    line.restore()
+    line.book.fire(Moment(at=at_minute(5)))
+    subjects = [event.subject for event in line.emitter.drain()]
     assert subjects == ["L1.call.1", "L1.esc.1", "L1.call.2", "L1.esc.2"]

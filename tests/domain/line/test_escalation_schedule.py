@@ -5,7 +5,7 @@ from typing import Final
 from bridge.domain.event_data import AndonType, Escalation
 from bridge.domain.events import EventType
 from bridge.domain.reports import AndonReport
-from tests.support.packing_line import Shop, seconds
+from tests.support.packing_line import PackingLine, seconds
 
 LATE_END: Final = 12 * 3_600.0  # T0 is 10:00; the late shift ends at 22:00, the early one begins at 06:00
 EARLY_START: Final = 20 * 3_600.0
@@ -14,19 +14,19 @@ MINUTE: Final = 60.0
 
 def rungs(at: float, andon_type: AndonType) -> list[tuple[float, int, str | None]]:
     """Raise a call and tell when what happened to it, and the level."""
-    shop = Shop()
-    shop.say("bagger", AndonReport(action="raise", andon_type=andon_type), at=at)
-    shop.wait(at + 24 * 3_600)
+    line = PackingLine()
+    line.report("bagger", AndonReport(action="raise", andon_type=andon_type), at=at)
+    line.wait(at + 24 * 3_600)
     found: list[tuple[float, int, str | None]] = [
         (seconds(event.timestamp), event.data.level, event.data.cause)
-        for event in shop.of(EventType.ESCALATION_UPDATE, "bagger")
+        for event in line.of(EventType.ESCALATION_UPDATE, "bagger")
         if isinstance(event.data, Escalation)
     ]
     assert found.pop(0) == (at, 0, None)
     return found
 
 
-def test_a_call_raised_in_a_shifts_last_minutes_goes_on_in_the_next() -> None:
+def test_a_call_raised_in_a_shifts_last_minutes_continues_in_the_next() -> None:
     """Process is medium: 10 to acknowledge, 45 to resolve, steps of 10, reminders at 5 and at 35."""
     raised = LATE_END - 7 * MINUTE
     assert rungs(raised, "process") == [
@@ -51,10 +51,10 @@ def test_a_critical_call_waits_for_nobody() -> None:
     ]
 
 
-def test_the_deadline_told_is_the_one_that_comes() -> None:
-    shop = Shop()
-    shop.say("bagger", AndonReport(action="raise", andon_type="equipment"), at=LATE_END - 2 * MINUTE)
-    (raised,) = [each.data for each in shop.of(EventType.ESCALATION_UPDATE, "bagger")]
+def test_the_deadline_reported_is_the_one_that_comes() -> None:
+    line = PackingLine()
+    line.report("bagger", AndonReport(action="raise", andon_type="equipment"), at=LATE_END - 2 * MINUTE)
+    (raised,) = [event.data for event in line.of(EventType.ESCALATION_UPDATE, "bagger")]
     assert isinstance(raised, Escalation)
     assert raised.deadline == "2026-01-06T05:03:00.000Z"
     assert raised.minutes_remaining == 8 * 60 + 5

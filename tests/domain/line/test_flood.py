@@ -1,19 +1,15 @@
 """Flood control of an area: ten automatic calls in ten minutes, one summary, and what was held calls afterwards."""
 
-from bisect import bisect_right
 from typing import Final
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bridge.domain import plant
 from bridge.domain.escalation_policy import FloodRule
-from bridge.domain.event_data import Escalation
 from bridge.domain.line.plant_migration import migrate_floor
 from bridge.domain.reports import AndonReport, DowntimeReport, StateReport
-from tests.domain.line.many_lines import AREAS, FAULT, MIA, ON_FIRE, RUNNING, Flooded, plant_of
-from tests.support.packing_line import T0, state_of
+from tests.domain.line.many_lines import AREAS, FAULT, MIA, ON_FIRE, RUNNING, ManyLines, plant_of
+from tests.support.packing_line import T0
 
 CALL_AFTER: Final = 300.0
 WINDOW: Final = 600.0
@@ -23,11 +19,11 @@ ONE: Final = plant_of("pack")
 BOTH: Final = plant_of(*AREAS)
 
 
-def broken(plant_file: plant.Plant = ONE, *, lines: int = 14, apart: float = 20) -> Flooded:
+def broken(plant_file: plant.Plant = ONE, *, lines: int = 14, apart: float = 20) -> ManyLines:
     """Lines break down one after another, from second 100 on."""
-    floor = Flooded(plant_file)
+    floor = ManyLines(plant_file)
     for number in range(lines):
-        floor.say(100 + number * apart, f"pack-{number + 1}", FAULT)
+        floor.report(100 + number * apart, f"pack-{number + 1}", FAULT)
     return floor
 
 
@@ -35,8 +31,8 @@ def test_fourteen_lines_that_break_down_in_five_minutes_are_ten_calls_and_one_su
     floor = broken()
     floor.wait(900)
     raised = floor.raised()
-    assert [each.line for each in raised if not each.summary] == [f"pack-{number}" for number in range(1, 11)]
-    (summary,) = [each for each in raised if each.summary]
+    assert [call.line for call in raised if not call.summary] == [f"pack-{number}" for number in range(1, 11)]
+    (summary,) = [call for call in raised if call.summary]
     assert (summary.at, summary.line) == (100 + 10 * 20 + CALL_AFTER, "pack-11")
     data = floor.summaries()
     assert {each.call_id for _, each in data} == {"pack-11.call.1"}
@@ -59,14 +55,14 @@ def test_no_more_than_the_limit_is_no_flood() -> None:
     assert floor.summaries() == []
 
 
-def test_the_flood_ends_below_five_and_what_still_stands_calls_by_itself() -> None:
+def test_the_flood_ends_below_five_and_what_is_still_stopped_calls_by_itself() -> None:
     """The fifth newest of 14 calls became due at 580: the flood is over ten minutes later."""
     floor = broken()
-    floor.say(700, "pack-12", RUNNING)
+    floor.report(700, "pack-12", RUNNING)
     floor.wait(1_179)
     assert len(floor.raised()) == LIMIT + 1
     floor.wait(1_180)
-    assert [(each.at, each.line) for each in floor.raised()[LIMIT + 1 :]] == [
+    assert [(call.at, call.line) for call in floor.raised()[LIMIT + 1 :]] == [
         (1_180, "pack-11"),
         (1_180, "pack-13"),
         (1_180, "pack-14"),
@@ -78,7 +74,7 @@ def test_the_flood_ends_below_five_and_what_still_stands_calls_by_itself() -> No
     )
 
 
-def test_what_was_held_says_how_long_it_stands_and_for_which_downtime() -> None:
+def test_a_held_call_states_the_stop_duration_and_its_downtime() -> None:
     floor = broken()
     floor.wait(1_200)
     released = [data for _, data in floor.calls() if data.call_id == "pack-13.call.1"]
@@ -91,7 +87,7 @@ def test_a_flood_that_is_released_holds_back_as_many_as_the_limit_again() -> Non
     """Forty lines at once, and none of them restarts: ten of them call every ten minutes."""
     floor = broken(plant_of("pack", lines=40), lines=40, apart=0)
     floor.wait(5_000)
-    called = [each.at for each in floor.raised() if not each.summary]
+    called = [call.at for call in floor.raised() if not call.summary]
     assert called == [at for at in (400.0, 1_000.0, 1_600.0, 2_200.0) for _ in range(LIMIT)]
 
 
@@ -106,54 +102,54 @@ def test_a_summary_names_twenty_and_counts_the_rest() -> None:
 
 def test_people_and_critical_calls_are_never_held_and_do_not_count() -> None:
     floor = broken()
-    floor.say(365, "pack-15", ON_FIRE)
+    floor.report(365, "pack-15", ON_FIRE)
     floor.wait(670)
     for number in (12, 16):
-        floor.say(670, f"pack-{number}", AndonReport(action="raise", andon_type="stop"))
+        floor.report(670, f"pack-{number}", AndonReport(action="raise", andon_type="stop"))
     pressed = [data for at, data in floor.calls() if at == 670]
     assert [(data.status, data.auto_generated) for data in pressed] == [("open", False), ("open", False)]
     assert [data.priority for _, data in floor.calls() if data.call_id.startswith("pack-15")] == ["critical"]
-    assert [each.line for each in floor.raised() if not each.summary] == [f"pack-{number}" for number in range(1, 11)]
+    assert [call.line for call in floor.raised() if not call.summary] == [f"pack-{number}" for number in range(1, 11)]
 
 
-def test_a_held_trouble_for_which_a_person_has_called_is_linked_when_the_flood_is_over() -> None:
+def test_a_held_breakdown_for_which_a_person_has_called_is_linked_when_the_flood_is_over() -> None:
     floor = broken()
     floor.wait(650)
-    floor.say(650, "pack-12", AndonReport(action="raise", andon_type="maintenance"))
+    floor.report(650, "pack-12", AndonReport(action="raise", andon_type="maintenance"))
     floor.wait(1_300)
     found = [data for _, data in floor.calls() if data.call_id.startswith("pack-12")]
     assert {data.call_id for data in found} == {"pack-12.call.1"}
     assert found[-1].downtime_id == "pack-12.down.1"
 
 
-def test_a_held_trouble_that_turned_out_to_be_planned_calls_nobody() -> None:
+def test_a_held_breakdown_that_turned_out_to_be_planned_calls_nobody() -> None:
     planned = plant.DowntimeReason(code="CLEAN", text="Cleaning", category="planned")
     floor = broken(ONE.model_copy(update={"reasons": (planned,)}))
     floor.wait(650)
     body = DowntimeReport(action="classify", downtime_id="pack-12.down.1", reason_code="CLEAN")
-    floor.say(700, "pack-12", body, actor=MIA)
+    floor.report(700, "pack-12", body, actor=MIA)
     floor.wait(1_300)
     assert not [data for _, data in floor.calls() if data.call_id.startswith("pack-12")]
 
 
 @pytest.mark.parametrize("left_at", [900, 2_000])
-def test_a_held_trouble_on_which_somebody_works_calls_once_it_is_left_standing(left_at: float) -> None:
+def test_a_held_breakdown_on_which_somebody_works_calls_once_it_is_left_stopped(left_at: float) -> None:
     """Whether that is before the flood ends or after it."""
     floor = broken(lines=12)
     floor.wait(650)
-    floor.say(700, "pack-12", StateReport(state="maintenance"))
+    floor.report(700, "pack-12", StateReport(state="maintenance"))
     floor.wait(left_at)
-    assert "pack-12" not in [each.line for each in floor.raised() if not each.summary]
-    floor.say(left_at, "pack-12", StateReport(state="stopped"))
+    assert "pack-12" not in [call.line for call in floor.raised() if not call.summary]
+    floor.report(left_at, "pack-12", StateReport(state="stopped"))
     floor.wait(left_at + 3_600)
-    assert [each.line for each in floor.raised() if not each.summary].count("pack-12") == 1
+    assert [call.line for call in floor.raised() if not call.summary].count("pack-12") == 1
 
 
-def test_what_is_held_after_the_summary_was_resolved_has_a_new_one() -> None:
+def test_calls_held_after_the_summary_was_resolved_have_a_new_one() -> None:
     floor = broken(plant_of("pack"), lines=12)
     floor.wait(650)
     floor.resolve(660, floor.summaries()[-1][1])
-    floor.say(670, "pack-14", FAULT)
+    floor.report(670, "pack-14", FAULT)
     floor.wait(1_000)
     _, last = floor.summaries()[-1]
     assert (last.call_id, last.status) == ("pack-14.call.1", "open")
@@ -161,52 +157,52 @@ def test_what_is_held_after_the_summary_was_resolved_has_a_new_one() -> None:
     assert last.description.endswith("Held: pack-11 m, pack-12 m, pack-14 m")
 
 
-def test_a_trouble_that_calls_again_counts_as_a_call() -> None:
+def test_a_breakdown_that_calls_again_counts_as_a_call() -> None:
     floor = broken(lines=LIMIT)
     floor.wait(600)
     for number in range(1, LIMIT + 1):
-        floor.say(600, f"pack-{number}", RUNNING)
+        floor.report(600, f"pack-{number}", RUNNING)
     for number in range(1, LIMIT + 1):
-        floor.say(700, f"pack-{number}", FAULT)
+        floor.report(700, f"pack-{number}", FAULT)
     floor.wait(1_000)
-    called = [each for each in floor.raised() if not each.summary]
-    assert len([each for each in called if 400 < each.at <= 1_000]) == LIMIT
+    called = [call for call in floor.raised() if not call.summary]
+    assert len([call for call in called if 400 < call.at <= 1_000]) == LIMIT
     assert floor.summaries()
 
 
 def test_areas_are_apart() -> None:
     floor = broken(BOTH)
-    floor.say(500, "bake-1", FAULT)
+    floor.report(500, "bake-1", FAULT)
     floor.wait(1_000)
-    assert [(each.at, each.line) for each in floor.raised("bake")] == [(800, "bake-1")]
+    assert [(call.at, call.line) for call in floor.raised("bake")] == [(800, "bake-1")]
 
 
 def test_limits_are_the_plants() -> None:
     floor = broken(plant_of("pack", flood=FloodRule(calls=2, minutes=5, below=1)), lines=4, apart=0)
     floor.wait(2_000)
-    assert [(each.at, each.summary) for each in floor.raised()] == [
+    assert [(call.at, call.summary) for call in floor.raised()] == [
         *((400, False), (400, False), (400, True)),
         *((700, False), (700, False)),
     ]
 
 
-def test_a_flood_that_lasts_holds_calls_although_the_window_has_room_again() -> None:
+def test_a_flood_that_lasts_holds_calls_although_the_window_has_space_again() -> None:
     """Ten minutes after the first two calls two more would fit; the flood is over when nothing was due for as long."""
-    floor = Flooded(plant_of("pack", flood=FloodRule(calls=2, minutes=10, below=1)))
+    floor = ManyLines(plant_of("pack", flood=FloodRule(calls=2, minutes=10, below=1)))
     for number, second in enumerate((100, 100, 100, 600, 800), start=1):
-        floor.say(second, f"pack-{number}", FAULT)
+        floor.report(second, f"pack-{number}", FAULT)
     floor.wait(3_000)
-    called = [(each.at, each.line) for each in floor.raised() if not each.summary]
+    called = [(call.at, call.line) for call in floor.raised() if not call.summary]
     assert called == [(400, "pack-1"), (400, "pack-2"), (1_700, "pack-3"), (1_700, "pack-4"), (2_300, "pack-5")]
 
 
 def test_a_flood_lasts_where_as_many_are_due_as_must_not_be() -> None:
     """One becomes due at the instant at which it would be over: there are two in ten minutes again, not fewer."""
-    floor = Flooded(plant_of("pack", flood=FloodRule(calls=2, minutes=10, below=2)))
+    floor = ManyLines(plant_of("pack", flood=FloodRule(calls=2, minutes=10, below=2)))
     for number, second in enumerate((100, 100, 400, 700), start=1):
-        floor.say(second, f"pack-{number}", FAULT)
+        floor.report(second, f"pack-{number}", FAULT)
     floor.wait(3_000)
-    called = [(each.at, each.line) for each in floor.raised() if not each.summary]
+    called = [(call.at, call.line) for call in floor.raised() if not call.summary]
     assert called == [(400, "pack-1"), (400, "pack-2"), (1_300, "pack-3"), (1_300, "pack-4")]
 
 
@@ -218,87 +214,3 @@ def test_a_plant_file_without_the_lines_of_a_flood_ends_it() -> None:
     floor.floor = adopted
     floor.wait(2_000)
     assert {"pack-11.call.2", "pack-12.call.1"} <= {data.call_id for _, data in floor.calls()}
-
-
-# Whatever happens
-
-SMALL: Final = plant_of(*AREAS, lines=6, flood=FloodRule(calls=3, minutes=10, below=2))
-
-Step = tuple[int, str, int, str]
-STEPS: Final = st.lists(
-    st.tuples(
-        st.sampled_from((0, 0, 0, 1, 7, 30, 90, 400)),
-        st.sampled_from(AREAS),
-        st.integers(1, 6),
-        st.sampled_from(("fault", "fault", "fault", "run", "ahead", "press", "resolve", "fire")),
-    ),
-    min_size=10,
-    max_size=70,
-)
-
-
-def play(floor: Flooded, steps: list[Step], *, ticks: set[int], restarts: set[int]) -> None:
-    """`ticks` and `restarts`: before which steps, the former twice on the way."""
-    second = 10.0
-    for number, (wait, area, line, deed) in enumerate(steps):
-        if number in ticks:
-            floor.wait(second + wait * 0.3)
-            floor.wait(second + wait * 0.9)
-        if number in restarts:
-            floor.restart()
-        second += wait
-        name = f"{area}-{line}"
-        match deed:
-            case "fault":
-                floor.say(second, name, FAULT)
-            case "fire":
-                floor.say(second, name, ON_FIRE)
-            case "run":
-                floor.say(second, name, RUNNING)
-            case "ahead":  # a device's clock that takes its line along
-                body = FAULT if line % 2 else RUNNING
-                floor.say(second, name, type(body)(state=body.state, ts=T0 + round((second + 4.5) * 1000)))
-            case "press":
-                floor.say(second, name, AndonReport(action="raise", andon_type="equipment", seq=number))
-            case _:
-                floor.say(second, name, AndonReport(action="resolve", andon_type="equipment"), actor=MIA)
-    floor.wait(second + 4_000)
-
-
-@given(steps=STEPS, ticks=st.sets(st.integers(0, 70)), restarts=st.sets(st.integers(0, 70), max_size=4))
-@settings(max_examples=40, deadline=None)
-def test_ticks_and_restarts_change_nothing(steps: list[Step], ticks: set[int], restarts: set[int]) -> None:
-    plain, other = Flooded(SMALL), Flooded(SMALL)
-    play(plain, steps, ticks=set(), restarts=set())
-    play(other, steps, ticks=ticks, restarts=restarts)
-    assert other.events == plain.events
-
-
-@given(steps=STEPS)
-@settings(max_examples=80, deadline=None)
-def test_an_area_never_calls_more_than_its_limit_and_forgets_nothing_it_held(steps: list[Step]) -> None:
-    """Long after the last report nothing is held, no summary is open, and whatever still stands has called."""
-    floor = Flooded(SMALL)
-    play(floor, steps, ticks=set(), restarts=set())
-    for area in AREAS:
-        called = sorted(each.at for each in floor.raised(area) if not each.summary)
-        for index, at in enumerate(called):
-            assert index + 1 - bisect_right(called, at - WINDOW) <= SMALL.flood.calls
-    linked = {data.downtime_id for _, data in floor.calls()}
-    for spec in SMALL.lines:
-        line = floor.floor.line(spec.id)
-        assert line is not None
-        calls, standing = line.automatic_calls, state_of(line).downtimes.open
-        assert (calls.flood.held, calls.flood.flooding, calls.summary_call) == (None, False, None)
-        assert standing is None or standing.downtime_id in linked
-
-
-@pytest.mark.parametrize("second", [450, 500, 610, 1_180])
-def test_a_restart_in_a_flood_goes_on_with_it(second: float) -> None:
-    plain, restarted = broken(), broken()
-    restarted.wait(second)
-    restarted.restart()
-    for floor in (plain, restarted):
-        floor.wait(3_000)
-    assert restarted.events == plain.events
-    assert [each for each in plain.events if isinstance(each.data, Escalation)]

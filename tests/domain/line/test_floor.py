@@ -99,8 +99,8 @@ def test_the_next_deadline_is_the_least_of_all_lines(steps: list[tuple[int, Plac
         else:
             floor.apply(report(place, at=at, state=state), T0 + at)
         lines = [floor.line("L1"), floor.line("L2")]
-        deadlines = [each.next_deadline() for each in lines if each is not None]
-        least = min((each for each in deadlines if each is not None), default=None)
+        deadlines = [line.next_deadline() for line in lines if line is not None]
+        least = min((deadline for deadline in deadlines if deadline is not None), default=None)
         assert floor.next_deadline() == least
         assert place is not None or least is None or least > T0 + at
         assert floor.heap_size <= HEAP_ENTRIES_PER_LINE * 2

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from bridge.domain.events import EventType
 from bridge.domain.reports import APPLIED, AndonReport, Disposition, StateReport, suppressed
-from tests.support.packing_line import T0, Shop, equipment, line_spec, plant_file
+from tests.support.packing_line import T0, PackingLine, equipment, line_spec, plant_file
 
 LATE = suppressed("out_of_order")
 
@@ -14,18 +14,18 @@ class Bagger:
     """A machine with an 8-bit sequence: what is 17 numbers behind may have been reached by a jump."""
 
     def __init__(self) -> None:
-        self.shop = Shop(plant_file(line_spec(equipment=equipment(seq_modulus=256))))
+        self.line = PackingLine(plant_file(line_spec(equipment=equipment(seq_modulus=256))))
 
     def state(self, seq: int, word: str, *, at: float, made: float, boot: int = 2) -> Disposition:
         body = StateReport(state=word, boot_id=boot, seq=seq, ts=T0 + round(made * 1_000))
-        return self.shop.say("bagger", body, at=at).disposition
+        return self.line.report("bagger", body, at=at).disposition
 
     def presses(self, seq: int, *, at: float, made: float, boot: int = 2) -> Disposition:
         body = AndonReport(action="raise", andon_type="equipment", boot_id=boot, seq=seq, ts=T0 + round(made * 1_000))
-        return self.shop.say("bagger", body, at=at).disposition
+        return self.line.report("bagger", body, at=at).disposition
 
     def status(self) -> str:
-        return self.shop.statuses("bagger")[-1].status
+        return self.line.statuses("bagger")[-1].status
 
 
 @pytest.mark.parametrize("presses", [0, 1, 2])
@@ -58,17 +58,17 @@ def test_history_takes_no_clock_back() -> None:
     for seq in (1, *range(5, 21)):
         bagger.state(seq, "running", at=seq, made=seq)
     past = StateReport(state="stopped", boot_id=2, seq=21, ts=T0 - 3_600_000, historical=True)
-    bagger.shop.say("bagger", past, at=21)
+    bagger.line.report("bagger", past, at=21)
     assert bagger.state(4, "stopped", at=22, made=4) == LATE
     assert bagger.status() == "running"
 
 
 def test_history_makes_no_clock_wrong() -> None:
     """What waited for us before it is dated by the same clock as what waited behind it."""
-    shop = Shop()
+    line = PackingLine()
     clocks = []
     for seq, made, at in ((0, 0, 0), (1, -3_600, 20), (2, 3, 20)):
         body = AndonReport(action="raise", andon_type="equipment", boot_id=1, seq=seq, ts=T0 + made * 1_000)
-        outcome = shop.say("packer", replace(body, historical=seq == 1), at=at)
-        clocks += [each.quality.clock for each in outcome.events if each.type is EventType.ANDON_EVENT]
+        outcome = line.report("packer", replace(body, historical=seq == 1), at=at)
+        clocks += [event.quality.clock for event in outcome.events if event.type is EventType.ANDON_EVENT]
     assert clocks == ["device", "device"]

@@ -6,88 +6,88 @@ from bridge.domain.events import Event, EventType, Place
 from bridge.domain.line.floor import Floor
 from bridge.domain.reports import BirthReport, DeathReport, JobReport, ReportBody, StateReport, suppressed
 from tests.support.driven_intake import driven_intake, take
-from tests.support.packing_line import T0, Shop, plant_file
+from tests.support.packing_line import T0, PackingLine, plant_file
 
 
-def flags(shop: Shop, who: str | None = "bagger") -> list[tuple[bool, bool]]:
-    events = shop.of(EventType.LINE_STATUS_UPDATE, who)
-    return [(each.quality.ineffective, each.quality.stale) for each in events]
+def flags(line: PackingLine, who: str | None = "bagger") -> list[tuple[bool, bool]]:
+    events = line.of(EventType.LINE_STATUS_UPDATE, who)
+    return [(event.quality.ineffective, event.quality.stale) for event in events]
 
 
-def duplicate(shop: Shop, at: float) -> None:
+def duplicate(line: PackingLine, at: float) -> None:
     body = StateReport(state="running", boot_id="a", seq=1)
-    assert shop.say("bagger", body, at=at).disposition == suppressed("duplicate")
+    assert line.report("bagger", body, at=at).disposition == suppressed("duplicate")
 
 
-def started() -> Shop:
-    shop = Shop()
-    shop.say("bagger", StateReport(state="running", boot_id="a", seq=1), at=0)
-    return shop
+def started() -> PackingLine:
+    line = PackingLine()
+    line.report("bagger", StateReport(state="running", boot_id="a", seq=1), at=0)
+    return line
 
 
 def test_duplicates_alone_for_a_minute_make_a_device_ineffective() -> None:
-    shop = started()
+    line = started()
     for at in range(10, 101, 10):
-        duplicate(shop, at)
-    assert flags(shop) == [(False, False), (True, True)]
-    event = shop.of(EventType.LINE_STATUS_UPDATE, "bagger")[-1]
+        duplicate(line, at)
+    assert flags(line) == [(False, False), (True, True)]
+    event = line.of(EventType.LINE_STATUS_UPDATE, "bagger")[-1]
     assert event.timestamp == T0 + 70_000
     assert event.caused_by == ()
-    assert flags(shop, None)[-1] == (True, True), "it decides the line's status"
-    assert shop.line.devices.ineffective_devices() == {"bagger": "duplicate"}
+    assert flags(line, None)[-1] == (True, True), "it decides the line's status"
+    assert line.core.devices.ineffective_devices() == {"bagger": "duplicate"}
 
 
 def test_the_next_report_with_an_effect_ends_it() -> None:
-    shop = started()
+    line = started()
     for at in range(10, 101, 10):
-        duplicate(shop, at)
-    shop.say("bagger", StateReport(state="running", boot_id="a", seq=2), at=110)
-    assert flags(shop)[-1] == (False, False)
-    assert shop.line.devices.ineffective_devices() == {}
+        duplicate(line, at)
+    line.report("bagger", StateReport(state="running", boot_id="a", seq=2), at=110)
+    assert flags(line)[-1] == (False, False)
+    assert line.core.devices.ineffective_devices() == {}
 
 
 def test_a_report_a_minute_is_enough() -> None:
-    shop = started()
+    line = started()
     for at in (60, 125, 190):
-        duplicate(shop, at)
-    shop.wait(200)
-    assert flags(shop)[-1] == (True, True)
-    assert shop.of(EventType.LINE_STATUS_UPDATE, "bagger")[-1].timestamp == T0 + 125_000
+        duplicate(line, at)
+    line.wait(200)
+    assert flags(line)[-1] == (True, True)
+    assert line.of(EventType.LINE_STATUS_UPDATE, "bagger")[-1].timestamp == T0 + 125_000
 
 
 @pytest.mark.parametrize("after", [1, 30, 59])
-def test_a_report_with_an_effect_in_between_begins_the_minute_anew(after: float) -> None:
-    shop = started()
-    duplicate(shop, 10)
-    duplicate(shop, 10 + after)
-    shop.say("bagger", StateReport(state="running", boot_id="a", seq=2), at=10 + after)
-    shop.wait(1_000)
-    assert flags(shop) == [(False, False)]
+def test_a_report_with_an_effect_in_between_begins_the_minute_again(after: float) -> None:
+    line = started()
+    duplicate(line, 10)
+    duplicate(line, 10 + after)
+    line.report("bagger", StateReport(state="running", boot_id="a", seq=2), at=10 + after)
+    line.wait(1_000)
+    assert flags(line) == [(False, False)]
 
 
 def test_a_burst_that_a_broker_sends_again_is_no_device_without_effect() -> None:
-    shop = started()
+    line = started()
     for index in range(20):
-        duplicate(shop, 10 + index * 0.05)
-    shop.wait(1_000)
-    assert flags(shop) == [(False, False)]
+        duplicate(line, 10 + index * 0.05)
+    line.wait(1_000)
+    assert flags(line) == [(False, False)]
 
 
-def test_what_says_nothing_of_now_ends_nothing() -> None:
-    shop = started()
+def test_a_report_about_the_past_ends_nothing() -> None:
+    line = started()
     for at in range(10, 101, 10):
-        duplicate(shop, at)
-        shop.say("bagger", StateReport(state="fault", historical=True), at=at)
-        shop.say("bagger", StateReport(state="fault"), at=at, retained=True)
-    assert flags(shop)[-1] == (True, True)
+        duplicate(line, at)
+        line.report("bagger", StateReport(state="fault", historical=True), at=at)
+        line.report("bagger", StateReport(state="fault"), at=at, retained=True)
+    assert flags(line)[-1] == (True, True)
 
 
-def test_what_has_deliberately_no_effect_is_understood() -> None:
-    shop = started()
+def test_a_report_without_effect_is_suppressed() -> None:
+    line = started()
     for at in range(10, 200, 10):
-        shop.say("bagger", StateReport(state="running", historical=True), at=at)
-        shop.say("bagger", StateReport(state="running"), at=at, retained=True)
-    assert flags(shop) == [(False, False)]
+        line.report("bagger", StateReport(state="running", historical=True), at=at)
+        line.report("bagger", StateReport(state="running"), at=at, retained=True)
+    assert flags(line) == [(False, False)]
 
 
 @pytest.mark.parametrize(
@@ -100,43 +100,43 @@ def test_what_has_deliberately_no_effect_is_understood() -> None:
         ("packer", DeathReport(), False),
     ],
 )
-def test_a_death_ends_it_for_all_devices_that_it_speaks_for(who: str | None, body: ReportBody, *, ends: bool) -> None:
+def test_a_death_ends_the_session_of_all_devices_behind_it(who: str | None, body: ReportBody, *, ends: bool) -> None:
     """A gateway that is gone has its machines no longer send anything; its birth makes nothing understood."""
-    shop = started()
+    line = started()
     for at in range(10, 101, 10):
-        duplicate(shop, at)
-    shop.say(who, body, at=110)
-    assert shop.line.devices.ineffective_devices() == ({} if ends else {"bagger": "duplicate"})
-    assert flags(shop)[-1][0] is not ends
-    shop.wait(1_000)
-    assert flags(shop)[-1][0] is not ends
+        duplicate(line, at)
+    line.report(who, body, at=110)
+    assert line.core.devices.ineffective_devices() == ({} if ends else {"bagger": "duplicate"})
+    assert flags(line)[-1][0] is not ends
+    line.wait(1_000)
+    assert flags(line)[-1][0] is not ends
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_source_that_speaks_for_the_line_in_vain_is_shown_by_the_lines_own_status(*, known: bool) -> None:
-    """Also where no machine of it was ever heard; the machines are not what is not understood."""
-    shop = started() if known else Shop()
+def test_an_ineffective_source_of_the_line_is_flagged_on_the_lines_status(*, known: bool) -> None:
+    """Also where no machine of it was ever seen; the machines are not what is not understood."""
+    line = started() if known else PackingLine()
     for at in range(10, 81, 10):
-        shop.say(None, StateReport(state="running"), at=at)
-    assert flags(shop, None)[-1] == (True, True)
-    assert shop.of(EventType.LINE_STATUS_UPDATE)[-1].timestamp == T0 + 70_000
-    assert all(flag == (False, False) for flag in flags(shop))
-    assert shop.line.devices.ineffective_devices() == {"_": "needs_equipment"}
-    shop.say(None, JobReport(action="assign", job_id="J1", product="crisps", target_quantity=9), at=90)
-    assert flags(shop, None)[-1] == (False, False)
+        line.report(None, StateReport(state="running"), at=at)
+    assert flags(line, None)[-1] == (True, True)
+    assert line.of(EventType.LINE_STATUS_UPDATE)[-1].timestamp == T0 + 70_000
+    assert all(flag == (False, False) for flag in flags(line))
+    assert line.core.devices.ineffective_devices() == {"_": "needs_equipment"}
+    line.report(None, JobReport(action="assign", job_id="J1", product="crisps", target_quantity=9), at=90)
+    assert flags(line, None)[-1] == (False, False)
 
 
 def test_the_line_stays_ineffective_while_its_machine_is_or_its_own_source_is() -> None:
-    shop = started()
+    line = started()
     for at in range(10, 81, 10):
-        shop.say(None, StateReport(state="running"), at=at)
-        duplicate(shop, at)
-    shop.say("bagger", StateReport(state="running", boot_id="a", seq=2), at=90)
-    assert flags(shop, None)[-1] == (True, True)
-    assert flags(shop)[-1] == (False, False)
+        line.report(None, StateReport(state="running"), at=at)
+        duplicate(line, at)
+    line.report("bagger", StateReport(state="running", boot_id="a", seq=2), at=90)
+    assert flags(line, None)[-1] == (True, True)
+    assert flags(line)[-1] == (False, False)
 
 
-class Door:
+class DrivenIntake:
     """Messages as bytes, through the intake."""
 
     def __init__(self) -> None:
@@ -165,18 +165,18 @@ class Door:
 )
 def test_messages_that_are_not_understood_make_their_device_ineffective(kind: str, payload: bytes, reason: str) -> None:
     """Also where nothing of the line was ever understood."""
-    door = Door()
+    intake = DrivenIntake()
     for at in range(0, 50, 10):
-        door.take(f"report/north/pack/L1/feeder/{kind}", payload, at=at)
-    (event,) = [each for each in door.tick(60) if each.place.equipment == "feeder"]
+        intake.take(f"report/north/pack/L1/feeder/{kind}", payload, at=at)
+    (event,) = [event for event in intake.tick(60) if event.place.equipment == "feeder"]
     assert event.quality.ineffective
     assert event.timestamp == T0 + 60_000
-    assert door.floor.ineffective_devices() == {Place("north", "pack", "L1", "feeder"): reason}
+    assert intake.floor.ineffective_devices() == {Place("north", "pack", "L1", "feeder"): reason}
 
 
 @pytest.mark.parametrize("topic", ["report/north/pack/L9/x/state", "report/north/pack/L1/x/state", "report/x", "x"])
 def test_messages_of_no_known_place_are_nobodys(topic: str) -> None:
-    door = Door()
+    intake = DrivenIntake()
     for at in range(0, 200, 10):
-        door.take(topic, b"{", at=at)
-    assert door.floor.ineffective_devices() == {}
+        intake.take(topic, b"{", at=at)
+    assert intake.floor.ineffective_devices() == {}

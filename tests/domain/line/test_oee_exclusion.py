@@ -20,7 +20,7 @@ from bridge.domain.reports import (
     rejected,
     suppressed,
 )
-from tests.support.packing_line import LEADER, Shop, equipment, line_spec, plant_file
+from tests.support.packing_line import LEADER, PackingLine, equipment, line_spec, plant_file
 
 RUNNING: Final = StateReport(state="running")
 FAULT: Final = StateReport(state="fault", fault_bits=[0])
@@ -28,29 +28,29 @@ CLEANING: Final = StateReport(state="running", planned_stop=True)
 HOUR: Final = 3_600.0
 
 
-def confirm(shop: Shop, downtime_id: str, *, at: float) -> None:
-    shop.say(None, DowntimeReport(action="confirm", downtime_id=downtime_id), at=at, actor=LEADER)
+def confirm(line: PackingLine, downtime_id: str, *, at: float) -> None:
+    line.report(None, DowntimeReport(action="confirm", downtime_id=downtime_id), at=at, actor=LEADER)
 
 
-def amended(shop: Shop, window: str) -> list[event_data.Oee]:
-    """What was told of closed windows anew, as history."""
+def amended(line: PackingLine, window: str) -> list[event_data.Oee]:
+    """Return the closed windows reported again as history."""
     return [
         event.data
-        for event in shop.of(EventType.OEE_UPDATE)
+        for event in line.of(EventType.OEE_UPDATE)
         if event.standing is Standing.HISTORY and isinstance(event.data, event_data.Oee) and event.data.window == window
     ]
 
 
 def test_a_stop_of_hours_leaves_every_hour_it_lay_in() -> None:
-    """Cleaned from 10:30 to 12:30, confirmed at 13:10: the hours from 10, 11 and 12 are told again, 12's rest stays."""
-    shop = Shop()
-    shop.say("bagger", RUNNING, at=0)
-    shop.say("bagger", CLEANING, at=0.5 * HOUR)
-    shop.say("bagger", RUNNING, at=2.5 * HOUR)
-    shop.wait(3.1 * HOUR)
-    before = len(amended(shop, "hour"))
-    confirm(shop, "L1.down.1", at=3.1 * HOUR)
-    found = amended(shop, "hour")[before:]
+    """Cleaned from 10:30 to 12:30, confirmed at 13:10: the hours from 10, 11 and 12 change, the rest of 12 stays."""
+    line = PackingLine()
+    line.report("bagger", RUNNING, at=0)
+    line.report("bagger", CLEANING, at=0.5 * HOUR)
+    line.report("bagger", RUNNING, at=2.5 * HOUR)
+    line.wait(3.1 * HOUR)
+    before = len(amended(line, "hour"))
+    confirm(line, "L1.down.1", at=3.1 * HOUR)
+    found = amended(line, "hour")[before:]
     assert [
         (data.window_start[11:16], data.planned_busy_seconds, data.actual_production_seconds) for data in found
     ] == [
@@ -59,64 +59,64 @@ def test_a_stop_of_hours_leaves_every_hour_it_lay_in() -> None:
         ("11:00", 1_800, 1_800),
     ]
     assert [data.availability for data in found] == [1, None, 1]
-    shift = shop.oee("shift")[-1]
+    shift = line.oee("shift")[-1]
     assert shift.planned_busy_seconds == shift.actual_production_seconds == pytest.approx(1.1 * HOUR)
 
 
 def test_a_stop_while_the_job_was_paused_was_never_the_jobs() -> None:
     """The job lost 100 s to a breakdown; the cleaning took none of its time, so its confirmation gives none back."""
-    shop = Shop()
-    shop.say(None, JobReport(action="assign", job_id="J", product="crisps", target_quantity=9), at=0)
-    shop.say("bagger", RUNNING, at=0)
-    shop.say(None, JobReport(action="start", job_id="J"), at=0)
-    shop.say("bagger", FAULT, at=100)
-    shop.say("bagger", RUNNING, at=200)
-    shop.say(None, JobReport(action="pause", job_id="J"), at=300)
-    shop.say("bagger", CLEANING, at=300)
-    shop.say("bagger", RUNNING, at=500)
-    shop.say(None, JobReport(action="start", job_id="J"), at=500)
-    shop.wait(600)
-    confirm(shop, "L1.down.2", at=600)
-    job = shop.oee("job")[-1]
+    line = PackingLine()
+    line.report(None, JobReport(action="assign", job_id="J", product="crisps", target_quantity=9), at=0)
+    line.report("bagger", RUNNING, at=0)
+    line.report(None, JobReport(action="start", job_id="J"), at=0)
+    line.report("bagger", FAULT, at=100)
+    line.report("bagger", RUNNING, at=200)
+    line.report(None, JobReport(action="pause", job_id="J"), at=300)
+    line.report("bagger", CLEANING, at=300)
+    line.report("bagger", RUNNING, at=500)
+    line.report(None, JobReport(action="start", job_id="J"), at=500)
+    line.wait(600)
+    confirm(line, "L1.down.2", at=600)
+    job = line.oee("job")[-1]
     assert (job.planned_busy_seconds, job.actual_production_seconds) == (400, 300)
-    shift = shop.oee("shift")[-1]
+    shift = line.oee("shift")[-1]
     assert (shift.planned_busy_seconds, shift.actual_production_seconds) == (400, 300)
 
 
-def unconfirm(shop: Shop, downtime_id: str, *, at: float, actor: Actor | None = LEADER) -> Disposition:
+def unconfirm(line: PackingLine, downtime_id: str, *, at: float, actor: Actor | None = LEADER) -> Disposition:
     body = DowntimeReport(action="unconfirm", downtime_id=downtime_id)
-    return shop.say(None, body, at=at, actor=actor).disposition
+    return line.report(None, body, at=at, actor=actor).disposition
 
 
-def standing(shop: Shop, scope: str | None) -> dict[tuple[str, str], float]:
-    """Return what each window lost to downtimes, as last told: planned busy time less production time."""
+def standing(line: PackingLine, scope: str | None) -> dict[tuple[str, str], float]:
+    """Return what each window lost to downtimes, as last reported: planned busy time less production time."""
     return {
         (data.window, data.window_start[11:16]): data.planned_busy_seconds - data.actual_production_seconds
-        for event in shop.of(EventType.OEE_UPDATE, scope)
+        for event in line.of(EventType.OEE_UPDATE, scope)
         if isinstance(data := event.data, event_data.Oee)
     }
 
 
-def restart(shop: Shop) -> None:
-    shop.line = Line.restore(shop.plant_file, shop.plant_file.lines[0], shop.line.checkpoint())
+def restart(line: PackingLine) -> None:
+    line.core = Line.restore(line.plant_file, line.plant_file.lines[0], line.core.checkpoint())
 
 
 DECIDING: Final = {"constraint": "bagger"}
 CRITICAL: Final = {"constraint": None, "critical": ("feeder", "bagger", "packer")}
 
 
-def cleaned(**line: object) -> Shop:
+def cleaned(**changes: object) -> PackingLine:
     """All machines are cleaned from 10:30 to 12:30, while a job runs; the feeder has an ideal cycle too."""
     feeder, bagger, packer, desk = equipment()
     feeder = feeder.model_copy(update={"ideal_cycle_seconds": 1.0})
-    shop = Shop(plant_file(line_spec(equipment=(feeder, bagger, packer, desk), **line)))
-    shop.say(None, JobReport(action="assign", job_id="J", product="crisps", target_quantity=9), at=0)
-    shop.say(None, JobReport(action="start", job_id="J"), at=0)
+    line = PackingLine(plant_file(line_spec(equipment=(feeder, bagger, packer, desk), **changes)))
+    line.report(None, JobReport(action="assign", job_id="J", product="crisps", target_quantity=9), at=0)
+    line.report(None, JobReport(action="start", job_id="J"), at=0)
     for at, body in ((0.0, RUNNING), (0.5 * HOUR, CLEANING), (2.5 * HOUR, RUNNING)):
         for who in ("feeder", "bagger", "packer"):
-            shop.say(who, body, at=at)
-    shop.wait(3.1 * HOUR)
-    return shop
+            line.report(who, body, at=at)
+    line.wait(3.1 * HOUR)
+    return line
 
 
 @pytest.mark.parametrize("deciding", [DECIDING, CRITICAL])
@@ -125,54 +125,54 @@ def cleaned(**line: object) -> Shop:
 def test_a_confirmed_stop_leaves_the_time_of_line_and_machines_until_that_is_withdrawn(
     deciding: dict[str, object], *, restarts: bool, scope: str | None
 ) -> None:
-    shop = cleaned(**deciding)
+    line = cleaned(**deciding)
     lost = dict.fromkeys([("shift", "05:00"), ("job", "09:00")], 7_200) | {("hour", "12:00"): 0}
     lost |= {("hour", "09:00"): 1_800, ("hour", "10:00"): 3_600, ("hour", "11:00"): 1_800}
-    assert standing(shop, scope) == lost
+    assert standing(line, scope) == lost
     for _ in range(2):
         if restarts:
-            restart(shop)
-        confirm(shop, "L1.down.1", at=3.1 * HOUR)
-        assert standing(shop, scope) == dict.fromkeys(lost, 0)
+            restart(line)
+        confirm(line, "L1.down.1", at=3.1 * HOUR)
+        assert standing(line, scope) == dict.fromkeys(lost, 0)
         if restarts:
-            restart(shop)
-        assert unconfirm(shop, "L1.down.1", at=3.1 * HOUR) == APPLIED
-        assert standing(shop, scope) == lost
-        assert (shop.downtimes()[-1].status, shop.downtimes()[-1].confirmed_by) == ("closed", None)
-    assert shop.of(EventType.DOWNTIME_EVENT)[-1].standing is Standing.HISTORY
+            restart(line)
+        assert unconfirm(line, "L1.down.1", at=3.1 * HOUR) == APPLIED
+        assert standing(line, scope) == lost
+        assert (line.downtimes()[-1].status, line.downtimes()[-1].confirmed_by) == ("closed", None)
+    assert line.of(EventType.DOWNTIME_EVENT)[-1].standing is Standing.HISTORY
 
 
-def test_a_withdrawn_confirmation_may_be_given_anew_with_another_reason() -> None:
-    shop = cleaned()
-    unplanned = standing(shop, None)
-    confirm(shop, "L1.down.1", at=3.1 * HOUR)
-    assert unconfirm(shop, "L1.down.1", at=3.1 * HOUR) == APPLIED
-    assert unconfirm(shop, "L1.down.1", at=3.1 * HOUR) == suppressed("not_confirmed")
+def test_a_withdrawn_confirmation_may_be_given_again_with_another_reason() -> None:
+    line = cleaned()
+    unplanned = standing(line, None)
+    confirm(line, "L1.down.1", at=3.1 * HOUR)
+    assert unconfirm(line, "L1.down.1", at=3.1 * HOUR) == APPLIED
+    assert unconfirm(line, "L1.down.1", at=3.1 * HOUR) == suppressed("not_confirmed")
     classify = DowntimeReport(action="classify", downtime_id="L1.down.1", reason_code="MECH")
-    assert shop.say(None, classify, at=3.1 * HOUR, actor=LEADER).disposition == APPLIED
-    confirm(shop, "L1.down.1", at=3.1 * HOUR)
-    assert (shop.downtimes()[-1].status, shop.downtimes()[-1].category) == ("confirmed", "unplanned")
-    assert standing(shop, None) == unplanned
+    assert line.report(None, classify, at=3.1 * HOUR, actor=LEADER).disposition == APPLIED
+    confirm(line, "L1.down.1", at=3.1 * HOUR)
+    assert (line.downtimes()[-1].status, line.downtimes()[-1].category) == ("confirmed", "unplanned")
+    assert standing(line, None) == unplanned
 
 
-def test_what_a_named_user_confirmed_nobody_withdraws_without_a_name() -> None:
-    shop = cleaned()
-    confirm(shop, "L1.down.1", at=3.1 * HOUR)
-    planned = standing(shop, None)
+def test_a_confirmation_by_a_named_user_is_withdrawn_only_by_a_named_user() -> None:
+    line = cleaned()
+    confirm(line, "L1.down.1", at=3.1 * HOUR)
+    planned = standing(line, None)
     body = DowntimeReport(action="unconfirm", downtime_id="L1.down.1", operator="x")
-    assert shop.say(None, body, at=3.1 * HOUR).disposition == rejected("not_allowed")
-    assert unconfirm(shop, "L1.down.1", at=3.1 * HOUR, actor=None) == rejected("not_allowed")
-    assert standing(shop, None) == planned
-    assert shop.downtimes()[-1].status == "confirmed"
+    assert line.report(None, body, at=3.1 * HOUR).disposition == rejected("not_allowed")
+    assert unconfirm(line, "L1.down.1", at=3.1 * HOUR, actor=None) == rejected("not_allowed")
+    assert standing(line, None) == planned
+    assert line.downtimes()[-1].status == "confirmed"
 
 
 def test_only_the_planned_stop_leaves_the_time_of_the_constraint() -> None:
-    shop = Shop()
-    shop.say("bagger", RUNNING, at=0)
-    shop.say("bagger", CLEANING, at=100)
-    shop.say("bagger", RUNNING, at=300)
-    shop.say("bagger", FAULT, at=400)
-    shop.wait(500)
-    assert standing(shop, "bagger")["shift", "05:00"] == 300
-    confirm(shop, "L1.down.1", at=500)
-    assert standing(shop, "bagger")["shift", "05:00"] == standing(shop, None)["shift", "05:00"] == 100
+    line = PackingLine()
+    line.report("bagger", RUNNING, at=0)
+    line.report("bagger", CLEANING, at=100)
+    line.report("bagger", RUNNING, at=300)
+    line.report("bagger", FAULT, at=400)
+    line.wait(500)
+    assert standing(line, "bagger")["shift", "05:00"] == 300
+    confirm(line, "L1.down.1", at=500)
+    assert standing(line, "bagger")["shift", "05:00"] == standing(line, None)["shift", "05:00"] == 100

@@ -1,4 +1,4 @@
-"""Every closed OEE window, as last told, is what the whole history says it is."""
+"""Every closed OEE window, as last reported, agrees with the whole history."""
 
 import random
 from datetime import datetime
@@ -11,7 +11,7 @@ from bridge.domain import event_data, plant
 from bridge.domain.events import Event, EventType, Standing
 from bridge.domain.reports import CountsReport, DeathReport, JobReport, StateReport
 from tests.domain.line.oracles import oee as oracle
-from tests.support.packing_line import T0, Shop, line_spec, plant_file
+from tests.support.packing_line import T0, PackingLine, line_spec, plant_file
 
 HOUR = 3_600_000
 IDEAL = {"crisps": 2.0, "nuts": 4.0}
@@ -23,12 +23,12 @@ def millis(text: str) -> int:
 
 
 class Run:
-    """A seeded history: told to the line as reports, and to the oracle as what happened."""
+    """A seeded history: reports for the line, and states for the oracle."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         machine = plant.EquipmentConfig(id="bagger", counters=plant.CounterRule(max_rate_per_minute=1_000_000))
-        self.shop = Shop(plant_file(line_spec(equipment=[machine], ideal_cycle_seconds=None)))
+        self.line = PackingLine(plant_file(line_spec(equipment=[machine], ideal_cycle_seconds=None)))
         self.said: list[tuple[int, str]] = []
         self.pieces: list[oracle.Piece] = []
         self.jobs: dict[str, list[list[int]]] = {}
@@ -40,14 +40,14 @@ class Run:
         self.at = round(self.at, 3)
 
     def go(self) -> oracle.History:
-        self.say("run")
-        self.shop.say("bagger", CountsReport(total=0, good=0), at=self.at)
+        self.report("run")
+        self.line.report("bagger", CountsReport(total=0, good=0), at=self.at)
         self.counted_at = self.now()
         for job in ("J1", "J2"):
             body = JobReport(
                 action="assign", job_id=job, product="nuts" if job == "J1" else "crisps", target_quantity=9
             )
-            self.shop.say(None, body, at=self.at)
+            self.line.report(None, body, at=self.at)
         for _ in range(self.random.randrange(5, 60)):
             self.at = round(self.at + self.random.choice((0.7, 5, 9.999, 10, 30, 59.999, 60, 61, 200, 2_000)), 3)
             self.random.choice((self.state, self.state, self.count, self.count, self.job))()
@@ -57,14 +57,14 @@ class Run:
     def now(self) -> int:
         return T0 + round(self.at * 1000)
 
-    def say(self, word: str) -> None:
+    def report(self, word: str) -> None:
         self.dead = word == "lost"
         if self.dead:
-            self.shop.say("bagger", DeathReport(), at=self.at)
+            self.line.report("bagger", DeathReport(), at=self.at)
         else:
             product = self.random.choice(("crisps", "nuts", "crisps"))
             body = StateReport(state="running" if word == "run" else "stopped", product=product)
-            self.shop.say("bagger", body, at=self.at)
+            self.line.report("bagger", body, at=self.at)
             if product != self.said_product and self.running is None:
                 self.product = product
             self.said_product = product
@@ -75,7 +75,7 @@ class Run:
         self.said.append((self.now(), word))
 
     def state(self) -> None:
-        self.say(self.random.choice(("run", "stop", "stop", "run", "lost")))
+        self.report(self.random.choice(("run", "stop", "stop", "run", "lost")))
 
     def count(self) -> None:
         # at a rate that a machine keeps: of pieces that come faster, the counter rules believe that they waited
@@ -83,10 +83,10 @@ class Run:
         made, bad = int(seconds * self.random.uniform(0.12, 0.2)), self.random.randrange(3)
         bad = min(made, bad)
         if self.dead and made:
-            return self.say("run")  # pieces would prove that it runs: another test's matter
+            return self.report("run")  # pieces would prove that it runs: another test's matter
         self.total += made
         self.good += made - bad
-        self.shop.say("bagger", CountsReport(total=self.total, good=self.good), at=self.at)
+        self.line.report("bagger", CountsReport(total=self.total, good=self.good), at=self.at)
         self.pieces.append(oracle.Piece(self.now(), made, made - bad, IDEAL[self.product], self.counted_at))
         self.counted_at = self.now()
         return None
@@ -94,16 +94,16 @@ class Run:
     def job(self) -> None:
         job = self.random.choice(("J1", "J2"))
         if self.running is None:
-            self.shop.say(None, JobReport(action="start", job_id=job), at=self.at)
+            self.line.report(None, JobReport(action="start", job_id=job), at=self.at)
             self.jobs.setdefault(job, []).append([self.now(), self.now()])
             self.running, self.product = job, "nuts" if job == "J1" else "crisps"
         else:
-            self.shop.say(None, JobReport(action="pause", job_id=self.running), at=self.at)
+            self.line.report(None, JobReport(action="pause", job_id=self.running), at=self.at)
             self.jobs[self.running][-1][1] = self.now()
             self.running = None
 
 
-def last_told(events: list[Event]) -> dict[tuple[str, str], event_data.Oee]:
+def last_windows(events: list[Event]) -> dict[tuple[str, str], event_data.Oee]:
     found: dict[tuple[str, str], event_data.Oee] = {}
     for event in events:
         if event.type is EventType.OEE_UPDATE and isinstance(event.data, event_data.Oee) and event.data.closed:
@@ -111,30 +111,30 @@ def last_told(events: list[Event]) -> dict[tuple[str, str], event_data.Oee]:
     return found
 
 
-def same(told: float | None, truth: float | None) -> bool:
-    return told == truth if told is None or truth is None else told == pytest.approx(truth, rel=1e-9)
+def same(reported: float | None, truth: float | None) -> bool:
+    return reported == truth if reported is None or truth is None else reported == pytest.approx(truth, rel=1e-9)
 
 
-def agrees(told: event_data.Oee, truth: oracle.Result) -> None:
-    assert told.actual_production_seconds == truth.busy_ms / 1000
-    assert told.planned_busy_seconds == (truth.busy_ms + truth.down_ms) / 1000
-    assert told.unknown_seconds == truth.unknown_ms / 1000
-    assert (told.total_count, told.good_count, told.unknown_count) == (truth.total, truth.good, truth.apart)
+def agrees(reported: event_data.Oee, truth: oracle.Result) -> None:
+    assert reported.actual_production_seconds == truth.busy_ms / 1000
+    assert reported.planned_busy_seconds == (truth.busy_ms + truth.down_ms) / 1000
+    assert reported.unknown_seconds == truth.unknown_ms / 1000
+    assert (reported.total_count, reported.good_count, reported.unknown_count) == (truth.total, truth.good, truth.apart)
     if truth.total:
-        assert told.ideal_cycle_seconds == pytest.approx(truth.ideal_seconds / truth.total, rel=1e-9)
-    assert same(told.availability, truth.availability)
-    assert same(told.performance, truth.performance)
-    assert same(told.quality, truth.quality)
-    parts = (told.availability, told.performance, told.quality)
-    if told.oee is not None and None not in parts:
+        assert reported.ideal_cycle_seconds == pytest.approx(truth.ideal_seconds / truth.total, rel=1e-9)
+    assert same(reported.availability, truth.availability)
+    assert same(reported.performance, truth.performance)
+    assert same(reported.quality, truth.quality)
+    parts = (reported.availability, reported.performance, reported.quality)
+    if reported.oee is not None and None not in parts:
         product = 1.0
         for part in parts:
             assert part is not None
             product *= part
-        assert told.oee == pytest.approx(product, rel=1e-9)
+        assert reported.oee == pytest.approx(product, rel=1e-9)
         # PRI * GQ / PBT, with PRI the mean of what was made
         ideal = truth.ideal_seconds / truth.total * truth.good * 1000 / (truth.busy_ms + truth.down_ms)
-        assert told.oee == pytest.approx(ideal, rel=1e-9)
+        assert reported.oee == pytest.approx(ideal, rel=1e-9)
 
 
 @given(seed=st.integers(0, 2**32))
@@ -142,46 +142,46 @@ def agrees(told: event_data.Oee, truth: oracle.Result) -> None:
 def test_closed_windows_agree_with_the_whole_history(seed: int) -> None:
     run = Run(seed)
     history = run.go()
-    told = last_told(run.shop.events)
-    windows = {key: data for key, data in told.items() if key[0] != "job"}
+    reported = last_windows(run.line.events)
+    windows = {key: data for key, data in reported.items() if key[0] != "job"}
     for data in windows.values():
         assert data.window_end is not None
         agrees(data, history.within(millis(data.window_start), millis(data.window_end)))
     for job, spans in run.jobs.items():
         if job != run.running:
             truth = history.within(0, history.until, only=[(start, end) for start, end in spans])
-            agrees(told["job", job], truth)
+            agrees(reported["job", job], truth)
     hours = {data.window_start for key, data in windows.items() if key[0] == "hour"}
     opened = history.said[0][0]
     for start in range(opened // HOUR * HOUR, history.until - HOUR + 1, HOUR):
         truth = history.within(start, start + HOUR)
         if truth.busy_ms or truth.down_ms or truth.unknown_ms or truth.total:
-            assert any(millis(each) == start for each in hours), "an hour in which something happened was not told"
+            assert any(millis(hour) == start for hour in hours), "an hour in which something happened was not told"
 
 
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=40, deadline=None)
-def test_downtimes_are_what_the_whole_history_says(seed: int) -> None:
+def test_downtimes_agree_with_the_whole_history(seed: int) -> None:
     """And so planned busy time less production time is the sum of downtimes."""
     run = Run(seed)
     history = run.go()
-    told = {data.downtime_id: data for data in run.shop.downtimes()}
+    reported = {data.downtime_id: data for data in run.line.downtimes()}
     found = [
         (millis(data.started_at), history.until if data.ended_at is None else millis(data.ended_at))
-        for data in told.values()
+        for data in reported.values()
     ]
     assert found == history.downtimes()
 
 
-def test_a_window_that_closed_during_a_stop_is_told_again_as_history() -> None:
+def test_a_window_that_closed_during_a_stop_is_reported_again_as_history() -> None:
     """The stop crosses the micro-stop threshold in the next hour: its time leaves APT of the hour before, too."""
     run = Run(0)
     run.at = 3_570.0
-    run.say("run")
+    run.report("run")
     run.at = 3_580.0
-    run.say("stop")
-    run.shop.wait(3_700)
-    hours = [event for event in run.shop.of(EventType.OEE_UPDATE) if event.subject == "hour"]
+    run.report("stop")
+    run.line.wait(3_700)
+    hours = [event for event in run.line.of(EventType.OEE_UPDATE) if event.subject == "hour"]
     revised = [event for event in hours if event.standing is Standing.HISTORY]
     assert len(revised) == 1
     data = revised[0].data

@@ -53,7 +53,7 @@ def test_meaning_by_family(states: str, expected: tuple[str, str | None]) -> Non
     assert {status_meaning(state, "production") for state in states.split()} == {expected}
 
 
-def test_the_mode_goes_before_the_state() -> None:
+def test_the_mode_overrides_the_state() -> None:
     assert status_meaning("execute", "maintenance") == ("maintenance", None)
     assert status_meaning("execute", "setup") == ("setup", None)
     assert status_meaning("execute", "manual") == ("stopped", "internal")
@@ -67,5 +67,5 @@ def test_a_mode_of_the_machines_own_leaves_the_standards_three(number: int | Non
     assert mode_of(number, {4: "setup"}) == mode
 
 
-def test_the_machines_own_meaning_goes_before_the_standards() -> None:
+def test_a_machines_own_meaning_overrides_the_standard() -> None:
     assert mode_of(3, {3: "setup"}) == "setup"

@@ -1,4 +1,4 @@
-"""A changed plant file: what of a line outlives it, what it tells, and what is gone for good."""
+"""A changed plant file: which state of a line survives it, which events it emits, and what is dropped."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ WITHOUT_DESK = plant_file(line_spec(limits=(LIMIT,), equipment=equipment()[:3]))
 WITHOUT_BAGGER = plant_file(
     line_spec(
         limits=(LIMIT,),
-        equipment=tuple(each for each in equipment() if each.id != "bagger"),
+        equipment=tuple(machine for machine in equipment() if machine.id != "bagger"),
         constraint="packer",
         **dict.fromkeys(("total_from", "good_from", "reject_from"), ("packer",)),
     )
@@ -41,14 +41,14 @@ WITHOUT_BAGGER = plant_file(
 CALL = AndonReport(andon_type="equipment", action="raise")
 
 
-class Plant:
+class MigratedFloor:
     """One floor, reported to by ms since T0."""
 
     def __init__(self) -> None:
         self.floor = Floor(BEFORE)
         self.events: list[Event] = []
 
-    def say(self, who: str | None, body: ReportBody, at: int) -> Any:
+    def report(self, who: str | None, body: ReportBody, at: int) -> Any:
         place = Place("north", "pack", "L1", who)
         outcome = self.floor.apply(Report(place=place, body=body, received_at=T0 + at, cause="input:1"), T0 + at)
         self.events += outcome.events
@@ -74,120 +74,122 @@ def with_bagger_at(per_minute: float) -> plant.Plant:
     return plant_file(line_spec(limits=(LIMIT,), equipment=equipment(counters=rule)))
 
 
-def fast_bagger() -> Plant:
-    """A shop whose bagger is proven to make 600 a minute, which is more than its plant file allows."""
-    shop = Plant()
-    shop.adopt(with_bagger_at(60), 0)
+def fast_bagger() -> MigratedFloor:
+    """Return a floor whose bagger makes 600 pieces a minute, more than its plant file allows."""
+    migrated = MigratedFloor()
+    migrated.adopt(with_bagger_at(60), 0)
     for index in range(10):
-        shop.say("bagger", CountsReport(total=index * 100), index * 10_000)
-    assert shop.floor.counter_fits()["L1", "bagger"].max_rate_is_too_low
-    return shop
+        migrated.report("bagger", CountsReport(total=index * 100), index * 10_000)
+    assert migrated.floor.counter_fits()["L1", "bagger"].max_rate_is_too_low
+    return migrated
 
 
 def test_a_rate_that_was_seen_is_forgotten_when_the_greatest_rate_is_changed() -> None:
-    shop = fast_bagger()
-    shop.adopt(with_bagger_at(61), 2 * MINUTE)
-    assert not shop.floor.counter_fits()["L1", "bagger"].max_rate_is_too_low
+    migrated = fast_bagger()
+    migrated.adopt(with_bagger_at(61), 2 * MINUTE)
+    assert not migrated.floor.counter_fits()["L1", "bagger"].max_rate_is_too_low
     for index in range(10):
-        shop.say("bagger", CountsReport(total=900 + index * 5), 2 * MINUTE + index * 10_000)
-    assert not shop.floor.counter_fits()["L1", "bagger"].max_rate_is_too_low
+        migrated.report("bagger", CountsReport(total=900 + index * 5), 2 * MINUTE + index * 10_000)
+    assert not migrated.floor.counter_fits()["L1", "bagger"].max_rate_is_too_low
 
 
 def test_a_machine_that_is_faster_than_the_changed_rate_is_seen_again() -> None:
-    shop = fast_bagger()
-    shop.adopt(with_bagger_at(61), 2 * MINUTE)
+    migrated = fast_bagger()
+    migrated.adopt(with_bagger_at(61), 2 * MINUTE)
     for index in range(10):
-        shop.say("bagger", CountsReport(total=900 + index * 100), 2 * MINUTE + index * 10_000)
-    assert shop.floor.counter_fits()["L1", "bagger"].max_rate_is_too_low
+        migrated.report("bagger", CountsReport(total=900 + index * 100), 2 * MINUTE + index * 10_000)
+    assert migrated.floor.counter_fits()["L1", "bagger"].max_rate_is_too_low
 
 
 def test_a_rate_that_was_seen_outlives_other_changes_of_the_plant_file() -> None:
-    shop = fast_bagger()
+    migrated = fast_bagger()
     changed = with_bagger_at(60)
-    shop.adopt(plant_file(changed.lines[0].model_copy(update={"target_rate_per_minute": 25.0})), 2 * MINUTE)
-    assert shop.floor.counter_fits()["L1", "bagger"].max_rate_is_too_low
+    migrated.adopt(plant_file(changed.lines[0].model_copy(update={"target_rate_per_minute": 25.0})), 2 * MINUTE)
+    assert migrated.floor.counter_fits()["L1", "bagger"].max_rate_is_too_low
 
 
 def test_a_call_of_equipment_that_is_gone_never_escalates() -> None:
-    shop = Plant()
-    shop.say("desk", CALL, 0)
-    shop.say("packer", CALL, 1)
-    shop.adopt(WITHOUT_DESK, MINUTE)
-    later = shop.wait(5 * HOUR)
-    told = {event.place.equipment for event in later if event.type is EventType.ESCALATION_UPDATE}
-    assert told == {"packer"}, "the ladder of the other call goes on"
+    migrated = MigratedFloor()
+    migrated.report("desk", CALL, 0)
+    migrated.report("packer", CALL, 1)
+    migrated.adopt(WITHOUT_DESK, MINUTE)
+    later = migrated.wait(5 * HOUR)
+    reported = {event.place.equipment for event in later if event.type is EventType.ESCALATION_UPDATE}
+    assert reported == {"packer"}, "the ladder of the other call goes on"
     assert "desk" not in owners(later)
-    assert shop.say("desk", CALL, 5 * HOUR) == quarantined("unknown_equipment")
+    assert migrated.report("desk", CALL, 5 * HOUR) == quarantined("unknown_equipment")
 
 
 def test_a_line_is_no_longer_what_a_machine_that_is_gone_made_it() -> None:
-    shop = Plant()
+    migrated = MigratedFloor()
     for machine in ("feeder", "bagger", "packer"):
-        shop.say(machine, StateReport(state="fault" if machine == "bagger" else "running"), 0)
-    shop.wait(MINUTE)
-    events = [*shop.adopt(WITHOUT_BAGGER, MINUTE)]
+        migrated.report(machine, StateReport(state="fault" if machine == "bagger" else "running"), 0)
+    migrated.wait(MINUTE)
+    events = [*migrated.adopt(WITHOUT_BAGGER, MINUTE)]
     (line,) = (event for event in events if event.type is EventType.LINE_STATUS_UPDATE and not event.place.equipment)
     assert isinstance(line.data, LineStatus)
     assert line.data.status == "running"
     assert line.data.equipment is not None
     assert set(line.data.equipment) == {"feeder", "packer", "desk"}
     assert line.caused_by == ("input:9",)
-    assert "bagger" not in owners([*events, *shop.wait(9 * HOUR)]), "no timer of it fires: no hour, no shift, no rate"
+    assert "bagger" not in owners([*events, *migrated.wait(9 * HOUR)]), (
+        "no timer of it fires: no hour, no shift, no rate"
+    )
 
 
 def test_the_open_downtime_stays_and_calls_nobody_for_a_machine_that_is_gone() -> None:
-    shop = Plant()
-    shop.say("bagger", StateReport(state="running"), 0)
-    shop.say("bagger", StateReport(state="fault"), 1_000)
-    shop.say("packer", StateReport(state="stopped"), 1_000)
-    shop.wait(2 * MINUTE)
-    shop.adopt(WITHOUT_BAGGER, 3 * MINUTE)
-    calls = [event for event in shop.wait(30 * MINUTE) if event.type is EventType.ANDON_EVENT]
+    migrated = MigratedFloor()
+    migrated.report("bagger", StateReport(state="running"), 0)
+    migrated.report("bagger", StateReport(state="fault"), 1_000)
+    migrated.report("packer", StateReport(state="stopped"), 1_000)
+    migrated.wait(2 * MINUTE)
+    migrated.adopt(WITHOUT_BAGGER, 3 * MINUTE)
+    calls = [event for event in migrated.wait(30 * MINUTE) if event.type is EventType.ANDON_EVENT]
     assert owners(calls) == {"packer"}, "by the new plant file it is the one that keeps the line from running"
 
 
 def test_pieces_are_counted_by_the_machines_that_count_now() -> None:
-    shop = Plant()
+    migrated = MigratedFloor()
     for total in (100, 110):
-        shop.say("bagger", CountsReport(total=total, good=total), total)
-    shop.adopt(WITHOUT_BAGGER, MINUTE)
+        migrated.report("bagger", CountsReport(total=total, good=total), total)
+    migrated.adopt(WITHOUT_BAGGER, MINUTE)
     for total in (5, 9):
-        shop.say("packer", CountsReport(total=total), MINUTE + total)
-    shop.wait(2 * MINUTE)
-    line = shop.floor.line("L1")
+        migrated.report("packer", CountsReport(total=total), MINUTE + total)
+    migrated.wait(2 * MINUTE)
+    line = migrated.floor.line("L1")
     assert line is not None
     counts = state_of(line).output.counts
     assert counts["_"].total == 14
     assert "bagger" not in counts
 
 
-def test_alerts_and_windows_of_what_is_gone_go() -> None:
-    shop = Plant()
+def test_alerts_and_windows_of_removed_equipment_are_dropped() -> None:
+    migrated = MigratedFloor()
     for who in ("bagger", "packer"):
-        shop.say(who, MeasurementReport(parameter="weight", value=11.0, unit="g"), 0)
-    shop.adopt(WITHOUT_BAGGER, 1)
-    line = shop.floor.line("L1")
+        migrated.report(who, MeasurementReport(parameter="weight", value=11.0, unit="g"), 0)
+    migrated.adopt(WITHOUT_BAGGER, 1)
+    line = migrated.floor.line("L1")
     assert line is not None
     assert {alert.equipment for alert in state_of(line).operations.quality.active.values()} == {"packer"}
 
 
-def test_a_line_that_moves_starts_anew() -> None:
-    shop = Plant()
-    shop.say("desk", CALL, 0)
+def test_a_line_that_moves_starts_again() -> None:
+    migrated = MigratedFloor()
+    migrated.report("desk", CALL, 0)
     moved = BEFORE.model_copy(update={"areas": (plant.AreaConfig(id="pack", site="south"),)})
-    shop.wait(MINUTE)
-    assert shop.adopt(moved, MINUTE) == ()
-    assert shop.wait(9 * HOUR) == []
-    assert shop.say("desk", CALL, 9 * HOUR) == quarantined("unknown_place")
+    migrated.wait(MINUTE)
+    assert migrated.adopt(moved, MINUTE) == ()
+    assert migrated.wait(9 * HOUR) == []
+    assert migrated.report("desk", CALL, 9 * HOUR) == quarantined("unknown_place")
 
 
-def test_what_does_not_concern_a_line_tells_nothing() -> None:
-    shop = Plant()
-    shop.say("bagger", StateReport(state="running"), 0)
-    shop.wait(MINUTE)
+def test_requests_that_do_not_concern_a_line_emit_nothing() -> None:
+    migrated = MigratedFloor()
+    migrated.report("bagger", StateReport(state="running"), 0)
+    migrated.wait(MINUTE)
     more = BEFORE.model_copy(update={"lines": (*BEFORE.lines, line_spec(id="L2"))})
-    assert shop.adopt(more, MINUTE) == ()
-    assert shop.floor.line("L2") is not None
+    assert migrated.adopt(more, MINUTE) == ()
+    assert migrated.floor.line("L2") is not None
 
 
 @pytest.mark.parametrize(
@@ -203,7 +205,7 @@ def test_what_does_not_concern_a_line_tells_nothing() -> None:
         (("north", "pack", "L2", "_", "oee", "shift"), True),
     ],
 )
-def test_gone_is_what_the_plant_does_not_have(key: StateKey, is_gone: bool) -> None:  # noqa: FBT001 - a parameter
+def test_stale_is_an_event_of_equipment_that_the_plant_lacks(key: StateKey, is_gone: bool) -> None:  # noqa: FBT001 - a parameter
     assert orphaned_keys([key], WITHOUT_BAGGER) == ([key] if is_gone else [])
 
 
@@ -219,7 +221,7 @@ SHORT = BEFORE.model_copy(
     }
 )
 FILES = (BEFORE, WITHOUT_DESK, WITHOUT_BAGGER, SHORT)
-SAID = st.one_of(
+REPORTS = st.one_of(
     st.tuples(st.sampled_from(["feeder", "bagger", "packer"]), st.sampled_from(["running", "fault", "stopped"])).map(
         lambda each: (each[0], StateReport(state=each[1]))
     ),
@@ -229,27 +231,27 @@ SAID = st.one_of(
 )
 
 
-@given(steps=st.lists(st.tuples(st.integers(0, 3 * HOUR), SAID), max_size=25))
+@given(steps=st.lists(st.tuples(st.integers(0, 3 * HOUR), REPORTS), max_size=25))
 @settings(max_examples=60)
-def test_any_history_of_plant_files_tells_only_of_what_is_there_and_replays_the_same(
+def test_any_history_of_plant_files_reports_only_of_what_is_there_and_replays_the_same(
     steps: list[tuple[int, Any]],
 ) -> None:
     """The second floor is restored from its checkpoint before every step: nothing lives beside it."""
-    shop, other = Plant(), Plant()
+    migrated, other = MigratedFloor(), MigratedFloor()
     file, at = BEFORE, 0
-    for wait, said in steps:
+    for wait, report in steps:
         at += wait
-        held = shop.floor.line("L1")
+        held = migrated.floor.line("L1")
         assert held is not None
         other.floor = Floor(plant_from_json(plant_to_json(file)), {"L1": held.checkpoint()})
-        assert shop.wait(at) == other.wait(at)
-        if isinstance(said, plant.Plant):
-            file = said
-            events = list(shop.adopt(said, at))
-            assert list(other.adopt(said, at)) == events
+        assert migrated.wait(at) == other.wait(at)
+        if isinstance(report, plant.Plant):
+            file = report
+            events = list(migrated.adopt(report, at))
+            assert list(other.adopt(report, at)) == events
         else:
-            begin = len(shop.events)
-            assert shop.say(said[0], said[1], at) == other.say(said[0], said[1], at)
-            events = shop.events[begin:]
+            begin = len(migrated.events)
+            assert migrated.report(report[0], report[1], at) == other.report(report[0], report[1], at)
+            events = migrated.events[begin:]
             assert other.events[-len(events) :] == events or not events
-        assert owners(events) <= {None, *(each.id for each in file.lines[0].equipment)}
+        assert owners(events) <= {None, *(machine.id for machine in file.lines[0].equipment)}

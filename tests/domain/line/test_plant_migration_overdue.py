@@ -25,7 +25,7 @@ from bridge.domain.reports import (
 )
 from tests.domain.line.test_absence_lost_time import inside, lost, second, spans
 from tests.domain.line.test_oee_base import closed
-from tests.support.packing_line import T0, Shop, equipment, line_spec, plant_file, seconds
+from tests.support.packing_line import T0, PackingLine, equipment, line_spec, plant_file, seconds
 
 RUNNING = StateReport(state="running")
 FAULT = StateReport(state="fault", fault_bits=[0])
@@ -34,15 +34,15 @@ LATE_SHIFT = 4 * 3_600
 
 
 @dataclass
-class ChangedShop(Shop):
-    """A shop whose plant file is changed meanwhile."""
+class MigratedLine(PackingLine):
+    """A line whose plant file changes."""
 
     floor: Floor = field(init=False)
 
     def __post_init__(self) -> None:
         self.floor = Floor(self.plant_file)
 
-    def say(
+    def report(
         self, who: str | None, body: ReportBody, *, at: float, retained: bool = False, actor: Actor | None = None
     ) -> Outcome:
         now = T0 + round(at * 1000)
@@ -74,68 +74,68 @@ def instants(events: list[Event], event_type: EventType) -> list[float]:
 
 @pytest.mark.parametrize(("limit", "offline_at"), [(90.0, 300), (290.0, 300), (305.0, 305)])
 def test_a_shorter_heartbeat_makes_a_silent_machine_offline_from_now_on(limit: float, offline_at: int) -> None:
-    shop = ChangedShop()
-    shop.say("bagger", RUNNING, at=0)
-    shop.say("feeder", RUNNING, at=290)
-    shop.adopt(heartbeat(limit), at=300)
-    shop.wait(400)
-    last = shop.statuses("bagger")[-1]
+    line = MigratedLine()
+    line.report("bagger", RUNNING, at=0)
+    line.report("feeder", RUNNING, at=290)
+    line.adopt(heartbeat(limit), at=300)
+    line.wait(400)
+    last = line.statuses("bagger")[-1]
     assert (last.status, second(last.since)) == ("offline", offline_at)
 
 
 @pytest.mark.parametrize("shortened_at", [141, 159])
 def test_a_shorter_threshold_makes_a_downtime_of_the_stop_that_lasts(shortened_at: int) -> None:
     """It began when it began, is known from now on, and calls for help as long after its beginning as any other."""
-    shop = ChangedShop()
-    shop.say("bagger", RUNNING, at=0)
-    shop.say("bagger", FAULT, at=100)
-    shop.adopt(plant_file(micro_stop_seconds=30), at=shortened_at)
-    (opened,) = shop.of(EventType.DOWNTIME_EVENT)
+    line = MigratedLine()
+    line.report("bagger", RUNNING, at=0)
+    line.report("bagger", FAULT, at=100)
+    line.adopt(plant_file(micro_stop_seconds=30), at=shortened_at)
+    (opened,) = line.of(EventType.DOWNTIME_EVENT)
     assert seconds(opened.timestamp) == shortened_at
-    assert spans(shop, 141) == [(100, 141)]
-    shop.wait(401)
-    assert instants(shop.events, EventType.ANDON_EVENT) == [400]
+    assert spans(line, 141) == [(100, 141)]
+    line.wait(401)
+    assert instants(line.events, EventType.ANDON_EVENT) == [400]
 
 
 @pytest.mark.parametrize("threshold", [30, 60])
 @pytest.mark.parametrize("restart", [0, 3, 20])
 def test_a_shorter_restart_ends_the_downtime_when_the_line_ran_again(restart: int, threshold: int) -> None:
     """What was running since is not lost, whenever the restart is believed."""
-    shop = ChangedShop(plant_file(restart_seconds=60))
-    shop.say("bagger", RUNNING, at=LATE_SHIFT - 1_000)
-    shop.say("bagger", FAULT, at=LATE_SHIFT - 900)
-    shop.say("bagger", RUNNING, at=LATE_SHIFT - 500)
-    shop.adopt(plant_file(restart_seconds=restart, micro_stop_seconds=threshold), at=LATE_SHIFT - 490)
-    shop.wait(LATE_SHIFT + 1)
-    (last,) = {each.downtime_id: each for each in shop.downtimes()}.values()
+    line = MigratedLine(plant_file(restart_seconds=60))
+    line.report("bagger", RUNNING, at=LATE_SHIFT - 1_000)
+    line.report("bagger", FAULT, at=LATE_SHIFT - 900)
+    line.report("bagger", RUNNING, at=LATE_SHIFT - 500)
+    line.adopt(plant_file(restart_seconds=restart, micro_stop_seconds=threshold), at=LATE_SHIFT - 490)
+    line.wait(LATE_SHIFT + 1)
+    (last,) = {downtime.downtime_id: downtime for downtime in line.downtimes()}.values()
     assert last.ended_at is not None
     assert second(last.ended_at) == LATE_SHIFT - 500
-    assert instants(shop.events, EventType.DOWNTIME_EVENT)[-1] == LATE_SHIFT - 490 + max(0, restart - 10)
-    (window,) = [each for each in closed(shop, "shift") if second(each.window_start) < LATE_SHIFT]
-    assert lost(window) == inside(window, spans(shop, LATE_SHIFT)) == 400
+    assert instants(line.events, EventType.DOWNTIME_EVENT)[-1] == LATE_SHIFT - 490 + max(0, restart - 10)
+    (window,) = [window for window in closed(line, "shift") if second(window.window_start) < LATE_SHIFT]
+    assert lost(window) == inside(window, spans(line, LATE_SHIFT)) == 400
 
 
-def test_a_restart_of_a_machine_that_the_new_plant_file_makes_silent_is_gone_through_by_its_rules() -> None:
-    shop = ChangedShop(plant_file(line_spec(equipment=equipment(clock="device")), restart_seconds=300))
-    shop.say("bagger", RUNNING, at=LATE_SHIFT - 1_000)
-    shop.say("bagger", FAULT, at=LATE_SHIFT - 900)
-    shop.say("bagger", RUNNING, at=LATE_SHIFT - 500)
+def test_a_restart_of_a_machine_that_the_new_plant_file_makes_silent_is_evaluated_by_its_rules() -> None:
+    line = MigratedLine(plant_file(line_spec(equipment=equipment(clock="device")), restart_seconds=300))
+    line.report("bagger", RUNNING, at=LATE_SHIFT - 1_000)
+    line.report("bagger", FAULT, at=LATE_SHIFT - 900)
+    line.report("bagger", RUNNING, at=LATE_SHIFT - 500)
     silent = line_spec(equipment=equipment(clock="device", heartbeat_seconds=60))
-    shop.adopt(plant_file(silent, restart_seconds=10), at=LATE_SHIFT - 300)
-    shop.say("bagger", RUNNING, at=LATE_SHIFT - 200)
-    shop.wait(LATE_SHIFT + 1)
-    (window,) = [each for each in closed(shop, "shift") if second(each.window_start) < LATE_SHIFT]
-    assert lost(window) == inside(window, spans(shop, LATE_SHIFT)) == 400
+    line.adopt(plant_file(silent, restart_seconds=10), at=LATE_SHIFT - 300)
+    line.report("bagger", RUNNING, at=LATE_SHIFT - 200)
+    line.wait(LATE_SHIFT + 1)
+    (window,) = [window for window in closed(line, "shift") if second(window.window_start) < LATE_SHIFT]
+    assert lost(window) == inside(window, spans(line, LATE_SHIFT)) == 400
 
 
 def test_a_shorter_threshold_splits_a_downtime_that_has_turned() -> None:
-    shop = ChangedShop(plant_file(micro_stop_seconds=300))
-    shop.say("bagger", RUNNING, at=0)
-    shop.say("bagger", StateReport(state="setup"), at=100)
-    shop.say("bagger", FAULT, at=500)
-    shop.adopt(plant_file(micro_stop_seconds=60), at=700)
-    assert spans(shop, 700) == [(100, 500), (500, 700)]
-    assert instants(shop.events, EventType.DOWNTIME_EVENT) == [400, 700, 700]
+    line = MigratedLine(plant_file(micro_stop_seconds=300))
+    line.report("bagger", RUNNING, at=0)
+    line.report("bagger", StateReport(state="setup"), at=100)
+    line.report("bagger", FAULT, at=500)
+    line.adopt(plant_file(micro_stop_seconds=60), at=700)
+    assert spans(line, 700) == [(100, 500), (500, 700)]
+    assert instants(line.events, EventType.DOWNTIME_EVENT) == [400, 700, 700]
 
 
 def rung(acknowledge: float, resolve: float, step: float) -> plant.Plant:
@@ -160,16 +160,16 @@ def rung(acknowledge: float, resolve: float, step: float) -> plant.Plant:
 def test_a_shorter_ladder_is_climbed_from_now_on(
     deadlines: tuple[float, float, float], reached: int, following: int, *, answered: bool
 ) -> None:
-    shop = ChangedShop(rung(20, 100, 10))
-    shop.say("desk", AndonReport(action="raise", andon_type="equipment"), at=0)
+    line = MigratedLine(rung(20, 100, 10))
+    line.report("desk", AndonReport(action="raise", andon_type="equipment"), at=0)
     if answered:
-        shop.say("desk", AndonReport(action="acknowledge", andon_type="equipment"), at=10)
-    begun = len(shop.events)
-    shop.adopt(rung(*deadlines), at=150)
-    shop.wait(660)
+        line.report("desk", AndonReport(action="acknowledge", andon_type="equipment"), at=10)
+    begun = len(line.events)
+    line.adopt(rung(*deadlines), at=150)
+    line.wait(660)
     rises = [
         (seconds(event.timestamp), event.data.level)
-        for event in shop.events[begun:]
+        for event in line.events[begun:]
         if event.type is EventType.ESCALATION_UPDATE
         and isinstance(event.data, event_data.Escalation)
         and event.data.level > event.data.previous_level
@@ -179,25 +179,25 @@ def test_a_shorter_ladder_is_climbed_from_now_on(
 
 
 def test_a_missed_deadline_makes_the_reminder_of_it_needless() -> None:
-    shop = ChangedShop(rung(200, 200, 10))
-    shop.say("desk", AndonReport(action="raise", andon_type="equipment"), at=0)
-    shop.say("desk", AndonReport(action="acknowledge", andon_type="equipment"), at=10)
-    events = shop.adopt(rung(1, 30, 1), at=2_000)
+    line = MigratedLine(rung(200, 200, 10))
+    line.report("desk", AndonReport(action="raise", andon_type="equipment"), at=0)
+    line.report("desk", AndonReport(action="acknowledge", andon_type="equipment"), at=10)
+    events = line.adopt(rung(1, 30, 1), at=2_000)
     steps = [event.data for event in events if isinstance(event.data, event_data.Escalation)]
     assert [(step.level, step.cause) for step in steps] == [(1, "resolve_timeout")]
 
 
 @pytest.mark.parametrize("period", [10, 60])
 def test_a_shorter_period_of_figures_reports_nothing_of_before(period: int) -> None:
-    shop = ChangedShop(plant_file(oee_period_seconds=600))
-    shop.say("bagger", RUNNING, at=0)
+    line = MigratedLine(plant_file(oee_period_seconds=600))
+    line.report("bagger", RUNNING, at=0)
     for at in (30, 70, 200):
-        shop.say("bagger", CountsReport(total=at, good=at // 2), at=at)
-    events = shop.adopt(plant_file(oee_period_seconds=period), at=325)
+        line.report("bagger", CountsReport(total=at, good=at // 2), at=at)
+    events = line.adopt(plant_file(oee_period_seconds=period), at=325)
     assert set(instants(events, EventType.OEE_UPDATE)) == {325}
-    shop.say("bagger", FAULT, at=329)
-    assert set(instants(shop.wait(325 + period), EventType.OEE_UPDATE)) <= {330, 340, 360}
-    assert all(one <= two for one, two in pairwise(instants(shop.events, EventType.OEE_UPDATE)))
+    line.report("bagger", FAULT, at=329)
+    assert set(instants(line.wait(325 + period), EventType.OEE_UPDATE)) <= {330, 340, 360}
+    assert all(one <= two for one, two in pairwise(instants(line.events, EventType.OEE_UPDATE)))
 
 
 class AnyPlant:
@@ -206,7 +206,7 @@ class AnyPlant:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.silences = self.random.random() < 0.5
-        self.shop = ChangedShop(self.file())
+        self.line = MigratedLine(self.file())
         self.at = LATE_SHIFT - self.random.choice((600, 1_800, 3_600))
 
     def file(self) -> plant.Plant:
@@ -226,22 +226,22 @@ class AnyPlant:
         return file.model_copy(update={"ladder": {**file.ladder, "high": high}})
 
     def step(self) -> None:
-        rnd, shop = self.random, self.shop
+        rnd, line = self.random, self.line
         self.at += rnd.choice((0, 1, 5, 9, 25, 40, 70, 250))
         chance = rnd.random()
         if chance < 0.2:
-            shop.adopt(self.file(), at=self.at)
+            line.adopt(self.file(), at=self.at)
         elif chance < 0.7:
             word = rnd.choice(("running", "running", "stopped", "idle", "fault"))
             body = StateReport(state=word, upstream_stop=rnd.random() < 0.3, planned_stop=rnd.random() < 0.1)
-            shop.say(rnd.choice(("bagger", "bagger", "feeder", "packer")), body, at=self.at)
+            line.report(rnd.choice(("bagger", "bagger", "feeder", "packer")), body, at=self.at)
         elif chance < 0.8:
-            shop.say("desk", rnd.choice(CALLS), at=self.at)
+            line.report("desk", rnd.choice(CALLS), at=self.at)
         elif chance < 0.85:
             body_of = ChangeoverReport(action=rnd.choice(("start", "complete")), to_product="nuts")
-            shop.say(None, body_of, at=self.at)
+            line.report(None, body_of, at=self.at)
         else:
-            shop.wait(self.at)
+            line.wait(self.at)
 
 
 @given(seed=st.integers(0, 2**32))
@@ -251,16 +251,16 @@ def test_no_change_of_the_plant_file_dates_anything_back(seed: int) -> None:
     course = AnyPlant(seed)
     for _ in range(course.random.randrange(5, 60)):
         course.step()
-    shop = course.shop
-    shop.wait(LATE_SHIFT + 10_000)
-    moments = [event.timestamp for event in shop.events]
+    line = course.line
+    line.wait(LATE_SHIFT + 10_000)
+    moments = [event.timestamp for event in line.events]
     assert moments == sorted(moments)
-    for downtime in shop.downtimes():
+    for downtime in line.downtimes():
         assert downtime.ended_at is None or second(downtime.ended_at) >= second(downtime.started_at)
         assert downtime.duration_seconds is None or downtime.duration_seconds >= 0
-    found = spans(shop, LATE_SHIFT + 10_000)
+    found = spans(line, LATE_SHIFT + 10_000)
     assert all(one[1] <= two[0] for one, two in pairwise(found))
-    for window in closed(shop, "shift"):
-        known = not any(each.status == "offline" for each in shop.statuses())
+    for window in closed(line, "shift"):
+        known = not any(status.status == "offline" for status in line.statuses())
         within = inside(window, found)
         assert lost(window) == pytest.approx(within) if known else lost(window) <= within + 0.001

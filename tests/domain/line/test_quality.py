@@ -1,106 +1,40 @@
 """Quality alerts: fixed limits with hysteresis, the share of defects in the last 50, raised once and cleared once."""
 
-from typing import Final
-
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.domain.emitter import Emitter, Subjects
 from bridge.domain.event_data import Person, Quality
-from bridge.domain.events import Event, Millis, Priority, Standing
-from bridge.domain.line.quality.alerts import MAX_CLEARED_ALERTS, MAX_PARAMETERS, QualityChecks, QualityState
+from bridge.domain.events import Priority, Standing
+from bridge.domain.line.quality.alerts import MAX_CLEARED_ALERTS, MAX_PARAMETERS
 from bridge.domain.line.quality.rules import InspectionWindow, RuleVerdict, Side, judge_limit
-from bridge.domain.plant import MeasurementLimit, Plant
+from bridge.domain.plant import MeasurementLimit
 from bridge.domain.reports import (
     APPLIED,
-    Actor,
-    Disposition,
-    InspectionReport,
-    MeasurementReport,
-    Moment,
-    QualityReport,
     quarantined,
     rejected,
     suppressed,
 )
-
-START: Final[Millis] = 1_750_000_000_000
-INSPECTOR: Final = Actor("ines", ("quality",), "Ines")
-PLANT: Final = Plant.model_validate(
-    {
-        "name": "works",
-        "areas": [{"id": "pack", "site": "north"}],
-        "lines": [
-            {
-                "id": "L1",
-                "area": "pack",
-                "equipment": [{"id": "BAG1"}, {"id": "BAG2"}],
-                "limits": [
-                    {"parameter": "weight", "unit": "g", "lower": 490, "upper": 510, "hysteresis": 2},
-                    {"parameter": "weight", "equipment": "BAG2", "unit": "g", "upper": 600, "severity": "critical"},
-                ],
-            }
-        ],
-    }
-)
-
-
-class Floor:
-    def __init__(self) -> None:
-        self.state = QualityState()
-        self.subjects = Subjects()
-        self.restore()
-
-    def restore(self) -> None:
-        self.state = msgspec.msgpack.decode(msgspec.msgpack.encode(self.state), type=QualityState)
-        line = PLANT.lines[0]
-        place = PLANT.place_of(line)
-        self.emitter = Emitter(place, self.subjects)
-        self.checks = QualityChecks(self.state, place=place, spec=line, emitter=self.emitter)
-
-    def measure(
-        self, value: float, *, equipment: str | None = "BAG1", parameter: str = "weight", unit: str = "g"
-    ) -> Disposition:
-        body = MeasurementReport(parameter=parameter, value=value, unit=unit)
-        return self.checks.apply(body, equipment=equipment, moment=Moment(at=START))
-
-    def inspect(
-        self, inspected: int, defects: int, *, parameter: str | None = None, equipment: str = "BAG1"
-    ) -> Disposition:
-        body = InspectionReport(inspected=inspected, defects=defects, parameter=parameter)
-        return self.checks.apply(body, equipment=equipment, moment=Moment(at=START))
-
-    def clear(self, alert_id: str) -> Disposition:
-        body = QualityReport(action="clear", alert_id=alert_id)
-        return self.checks.apply(body, equipment=None, moment=Moment(at=START, actor=INSPECTOR))
-
-    def events(self) -> tuple[Event, ...]:
-        return self.emitter.drain()
-
-    def told(self) -> list[tuple[str, str, float]]:
-        """Return number, status and value of each alert told of."""
-        data = [event.data for event in self.events()]
-        return [(each.alert_id, each.status, each.value) for each in data if isinstance(each, Quality)]
+from tests.domain.line.quality_line import PLANT, QualityLine
+from tests.support.one_line_plant import from_checkpoint
 
 
 def test_an_alert_is_raised_once_and_cleared_once() -> None:
-    floor = Floor()
-    told = []
+    line = QualityLine()
+    alerts = []
     for value in (500, 510, 511, 515, 509, 508.5, 508, 500):
-        assert floor.measure(value) == APPLIED
-        told += floor.told()
-        floor.restore()
-    assert told == [("L1.alert.1", "active", 511), ("L1.alert.1", "cleared", 508)]
+        assert line.measure(value) == APPLIED
+        alerts += line.new_alerts()
+        line.restore()
+    assert alerts == [("L1.alert.1", "active", 511), ("L1.alert.1", "cleared", 508)]
 
 
-def test_an_alert_tells_limit_value_and_severity_at_its_equipment() -> None:
-    floor = Floor()
-    floor.measure(511)
-    floor.measure(512)
-    floor.measure(508)
-    raised, cleared = floor.events()
+def test_an_alert_reports_limit_value_and_severity_at_its_equipment() -> None:
+    line = QualityLine()
+    line.measure(511)
+    line.measure(512)
+    line.measure(508)
+    raised, cleared = line.events()
     assert (raised.subject, raised.place.equipment, raised.priority) == ("L1.alert.1", "BAG1", Priority.MEDIUM)
     assert raised.data == Quality(
         alert_id="L1.alert.1",
@@ -119,32 +53,32 @@ def test_an_alert_tells_limit_value_and_severity_at_its_equipment() -> None:
 
 
 def test_one_measurement_can_clear_one_side_and_raise_the_other() -> None:
-    floor = Floor()
+    line = QualityLine()
     for value in (480, 520):
-        floor.measure(value)
-    assert floor.told() == [
+        line.measure(value)
+    assert line.new_alerts() == [
         ("L1.alert.1", "active", 480),
         ("L1.alert.1", "cleared", 520),
         ("L1.alert.2", "active", 520),
     ]
-    floor.measure(480)
-    assert floor.told() == [("L1.alert.2", "cleared", 480), ("L1.alert.3", "active", 480)]
+    line.measure(480)
+    assert line.new_alerts() == [("L1.alert.2", "cleared", 480), ("L1.alert.3", "active", 480)]
 
 
 @given(st.lists(st.integers(480, 520)))
 def test_alerts_agree_with_a_reading_of_the_whole_history(values: list[int]) -> None:
     """A side is active where, looking back, a value beyond the limit comes before one back inside its hysteresis."""
-    floor = Floor()
+    line = QualityLine()
     statuses: list[str] = []
     for number, value in enumerate(values):
-        floor.measure(value)
+        line.measure(value)
         for side, broken, kept in (("upper", range(511, 521), range(509)), ("lower", range(490), range(492, 521))):
-            decisive = [each for each in values[: number + 1] if each in broken or each in kept]
+            decisive = [value for value in values[: number + 1] if value in broken or value in kept]
             expected = bool(decisive) and decisive[-1] in broken
-            assert (f"BAG1/weight/limit/{side}" in floor.state.active) == expected
-        statuses += [status for _, status, _ in floor.told()]
-        floor.restore()
-    assert statuses.count("active") - statuses.count("cleared") == len(floor.state.active)
+            assert (f"BAG1/weight/limit/{side}" in line.state.active) == expected
+        statuses += [status for _, status, _ in line.new_alerts()]
+        line.restore()
+    assert statuses.count("active") - statuses.count("cleared") == len(line.state.active)
 
 
 @pytest.mark.parametrize(
@@ -173,37 +107,37 @@ def test_without_hysteresis_the_limit_itself_is_kept() -> None:
     assert judge_limit(-1e300, limit, Side.LOWER) is RuleVerdict.SATISFIED
 
 
-def test_a_limit_of_the_equipment_goes_before_the_lines() -> None:
-    floor = Floor()
-    floor.measure(550, equipment="BAG2")
-    floor.measure(480, equipment="BAG2")
-    assert floor.told() == []
-    floor.measure(601, equipment="BAG2")
-    assert [event.priority for event in floor.events()] == [Priority.CRITICAL]
+def test_a_limit_of_the_equipment_overrides_the_lines() -> None:
+    line = QualityLine()
+    line.measure(550, equipment="BAG2")
+    line.measure(480, equipment="BAG2")
+    assert line.new_alerts() == []
+    line.measure(601, equipment="BAG2")
+    assert [event.priority for event in line.events()] == [Priority.CRITICAL]
 
 
 def test_equipment_is_judged_apart() -> None:
-    floor = Floor()
-    floor.measure(511, equipment="BAG1")
-    floor.measure(511, equipment=None)
-    assert [alert for alert, _, _ in floor.told()] == ["L1.alert.1", "L1.alert.2"]
+    line = QualityLine()
+    line.measure(511, equipment="BAG1")
+    line.measure(511, equipment=None)
+    assert [alert for alert, _, _ in line.new_alerts()] == ["L1.alert.1", "L1.alert.2"]
 
 
-def test_what_cannot_be_judged_says_why() -> None:
-    floor = Floor()
-    assert floor.measure(5, parameter="length") == suppressed("no_limit")
-    assert floor.measure(600, unit="kg") == suppressed("unit_mismatch")
-    assert floor.inspect(0, 0) == suppressed("nothing_inspected")
-    assert floor.inspect(3, 4) == quarantined("more_defects_than_inspected")
-    assert floor.told() == []
+def test_an_unusable_measurement_is_suppressed_with_its_reason() -> None:
+    line = QualityLine()
+    assert line.measure(5, parameter="length") == suppressed("no_limit")
+    assert line.measure(600, unit="kg") == suppressed("unit_mismatch")
+    assert line.inspect(0, 0) == suppressed("nothing_inspected")
+    assert line.inspect(3, 4) == quarantined("more_defects_than_inspected")
+    assert line.new_alerts() == []
 
 
 def test_five_defects_alert_before_the_window_is_full() -> None:
-    floor = Floor()
-    floor.inspect(6, 4)
-    assert floor.told() == []
-    floor.inspect(1, 1)
-    (event,) = floor.events()
+    line = QualityLine()
+    line.inspect(6, 4)
+    assert line.new_alerts() == []
+    line.inspect(1, 1)
+    (event,) = line.events()
     assert isinstance(event.data, Quality)
     assert (event.data.rule, event.data.parameter, event.priority) == ("defect_rate", "defects", Priority.HIGH)
     assert (event.data.defect_count, event.data.inspected_count) == (5, 7)
@@ -211,30 +145,30 @@ def test_five_defects_alert_before_the_window_is_full() -> None:
 
 
 def test_five_per_cent_alert_once_the_window_is_full() -> None:
-    floor = Floor()
-    floor.inspect(3, 3)
-    floor.inspect(46, 0)
-    assert floor.told() == []
-    floor.inspect(1, 0)
-    assert floor.told() == [("L1.alert.1", "active", 3 / 50)]
+    line = QualityLine()
+    line.inspect(3, 3)
+    line.inspect(46, 0)
+    assert line.new_alerts() == []
+    line.inspect(1, 0)
+    assert line.new_alerts() == [("L1.alert.1", "active", 3 / 50)]
 
 
 def test_a_defect_alert_clears_at_half_the_rate_and_does_not_flutter() -> None:
-    floor = Floor()
-    floor.inspect(3, 3)
-    floor.inspect(47, 0)
-    floor.inspect(1, 0)  # one of the three defects leaves: 4 %
-    assert [status for _, status, _ in floor.told()] == ["active"]
-    floor.inspect(1, 0)  # another: 2 %
-    assert floor.told() == [("L1.alert.1", "cleared", 1 / 50)]
+    line = QualityLine()
+    line.inspect(3, 3)
+    line.inspect(47, 0)
+    line.inspect(1, 0)  # one of the three defects leaves: 4 %
+    assert [status for _, status, _ in line.new_alerts()] == ["active"]
+    line.inspect(1, 0)  # another: 2 %
+    assert line.new_alerts() == [("L1.alert.1", "cleared", 1 / 50)]
 
 
 def test_a_good_large_batch_does_not_alert_by_its_size() -> None:
-    floor = Floor()
-    floor.inspect(1_000, 10)  # 1 %
-    assert floor.told() == []
-    floor.inspect(1_000_000, 60_000)  # 6 %
-    assert floor.told() == [("L1.alert.1", "active", 3 / 50)]
+    line = QualityLine()
+    line.inspect(1_000, 10)  # 1 %
+    assert line.new_alerts() == []
+    line.inspect(1_000_000, 60_000)  # 6 %
+    assert line.new_alerts() == [("L1.alert.1", "active", 3 / 50)]
 
 
 @given(st.lists(st.integers(0, 120).flatmap(lambda count: st.tuples(st.just(count), st.integers(0, count)))))
@@ -247,68 +181,68 @@ def test_the_window_is_the_last_50_pieces(batches: list[tuple[int, int]]) -> Non
         pieces += [batch[number + 1] - batch[number] for number in range(inspected)]
         last = pieces[-50:]
         assert (window.inspected, window.defects) == (len(last), sum(last))
-        window = msgspec.msgpack.decode(msgspec.msgpack.encode(window), type=InspectionWindow)
+        window = from_checkpoint(window)
     assert sum(pieces) == sum(defects for _, defects in batches)
 
 
 def test_parameters_and_equipment_have_windows_of_their_own() -> None:
-    floor = Floor()
+    line = QualityLine()
     for parameter, equipment in (("seal", "BAG1"), ("print", "BAG1"), ("seal", "BAG2")):
-        floor.inspect(4, 4, parameter=parameter, equipment=equipment)
-    assert floor.told() == []
+        line.inspect(4, 4, parameter=parameter, equipment=equipment)
+    assert line.new_alerts() == []
 
 
-def test_a_new_product_starts_windows_anew_and_leaves_alerts_standing() -> None:
-    floor = Floor()
-    floor.inspect(5, 5)
-    floor.told()
-    floor.checks.reset_windows()
-    floor.inspect(49, 0)
-    assert floor.told() == []
-    floor.inspect(1, 0)
-    assert floor.told() == [("L1.alert.1", "cleared", 0.0)]
+def test_a_new_product_starts_windows_again_and_leaves_alerts_standing() -> None:
+    line = QualityLine()
+    line.inspect(5, 5)
+    line.new_alerts()
+    line.checks.reset_windows()
+    line.inspect(49, 0)
+    assert line.new_alerts() == []
+    line.inspect(1, 0)
+    assert line.new_alerts() == [("L1.alert.1", "cleared", 0.0)]
 
 
 def test_a_user_clears_an_alert_once_and_is_named() -> None:
-    floor = Floor()
-    floor.measure(511)
-    floor.events()
-    assert floor.clear("L1.alert.1") == APPLIED
-    (event,) = floor.events()
+    line = QualityLine()
+    line.measure(511)
+    line.events()
+    assert line.clear("L1.alert.1") == APPLIED
+    (event,) = line.events()
     assert event.standing is Standing.CLOSED
     assert isinstance(event.data, Quality)
     assert (event.data.status, event.data.cleared_by) == ("cleared", Person("ines", "Ines"))
-    assert floor.clear("L1.alert.1") == suppressed("already_cleared")
-    assert floor.clear("L1.alert.2") == rejected("unknown_alert")
-    assert floor.events() == ()
+    assert line.clear("L1.alert.1") == suppressed("already_cleared")
+    assert line.clear("L1.alert.2") == rejected("unknown_alert")
+    assert line.events() == ()
 
 
 def test_a_value_still_beyond_the_limit_after_a_user_cleared_is_a_new_alert() -> None:
-    floor = Floor()
-    floor.measure(511)
-    floor.clear("L1.alert.1")
-    floor.told()
-    floor.measure(511)
-    assert floor.told() == [("L1.alert.2", "active", 511)]
+    line = QualityLine()
+    line.measure(511)
+    line.clear("L1.alert.1")
+    line.new_alerts()
+    line.measure(511)
+    assert line.new_alerts() == [("L1.alert.2", "active", 511)]
 
 
 def test_defects_a_user_dealt_with_are_not_counted_again() -> None:
-    floor = Floor()
-    floor.inspect(5, 5)
-    floor.clear("L1.alert.1")
-    floor.told()
-    floor.inspect(4, 4)
-    assert floor.told() == []
+    line = QualityLine()
+    line.inspect(5, 5)
+    line.clear("L1.alert.1")
+    line.new_alerts()
+    line.inspect(4, 4)
+    assert line.new_alerts() == []
 
 
 def test_windows_and_cleared_alerts_are_bounded() -> None:
-    floor = Floor()
+    line = QualityLine()
     for number in range(MAX_PARAMETERS):
-        assert floor.inspect(1, 0, parameter=f"p{number}") == APPLIED
-    assert floor.inspect(1, 0, parameter="over") == suppressed("too_many_parameters")
-    assert floor.inspect(1, 0, parameter="p0") == APPLIED
+        assert line.inspect(1, 0, parameter=f"p{number}") == APPLIED
+    assert line.inspect(1, 0, parameter="over") == suppressed("too_many_parameters")
+    assert line.inspect(1, 0, parameter="p0") == APPLIED
     for _ in range(MAX_CLEARED_ALERTS + 1):
-        floor.measure(511)
-        floor.measure(500)
-    assert len(floor.state.cleared) == MAX_CLEARED_ALERTS
-    assert floor.clear("L1.alert.1") == rejected("unknown_alert")
+        line.measure(511)
+        line.measure(500)
+    assert len(line.state.cleared) == MAX_CLEARED_ALERTS
+    assert line.clear("L1.alert.1") == rejected("unknown_alert")

@@ -136,7 +136,7 @@ def test_no_live_report_is_out_of_order(seed: int, modulus: int) -> None:
     restored=st.booleans(),
 )
 @settings(max_examples=300, deadline=None)
-def test_what_is_missing_is_counted_exactly(seed: int, modulus: int, loss: float, *, restored: bool) -> None:
+def test_missing_reports_are_counted_exactly(seed: int, modulus: int, loss: float, *, restored: bool) -> None:
     """Against what the channel really lost and really delivered late, over reboots, resends, wraps and checkpoints."""
     rnd = random.Random(seed)
     target, at = device(modulus), 0

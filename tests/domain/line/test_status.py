@@ -45,7 +45,7 @@ def test_bits_that_are_not_hexadecimal_are_refused(given: str) -> None:
 
 
 @given(st.sets(st.integers(0, 255)))
-def test_a_word_and_its_bits_say_the_same(bits: set[int]) -> None:
+def test_a_state_agrees_with_its_bits(bits: set[int]) -> None:
     assert parse_fault_bits(f"{sum(1 << bit for bit in bits):x}") == parse_fault_bits(list(bits)) == sorted(bits)
 
 
@@ -73,7 +73,7 @@ def test_information_is_never_a_fault() -> None:
     assert active(Faults(), (1, bits(29))) == []
 
 
-def test_what_the_catalogue_does_not_know_is_a_fault_that_stops() -> None:
+def test_a_fault_unknown_to_the_catalogue_stops_the_machine() -> None:
     assert active(Faults(), (1, bits(40))) == [("bit40", 1, True)]
     assert active(Faults(), (1, StateReport(state="fault", fault_codes=["E7", "E7"]))) == [("E7", 1, True)]
 
@@ -136,7 +136,7 @@ def test_a_line_is_as_bad_as_its_worst_deciding_machine() -> None:
             assert diagnose([view("a", better), view("b", status)]).status == status
 
 
-def test_a_machine_that_does_not_decide_is_heard_only_as_a_culprit() -> None:
+def test_a_machine_that_does_not_decide_is_considered_only_as_a_culprit() -> None:
     found = diagnose([view("a", "fault", "internal", decides=False), view("b", "idle", "starved")])
     assert (found.status, found.equipment, found.cause, found.cause_equipment) == ("idle", "b", "upstream", "a")
     assert diagnose([view("a", "fault", decides=False), view("b", "running")]).cause_equipment is None
@@ -155,7 +155,7 @@ def test_an_unknown_cause_is_inferred_from_where_the_fault_is(faulted: int, caus
     assert (found.cause, found.cause_equipment) == (cause, "abc"[faulted])
 
 
-def test_nobody_is_to_blame_for_what_was_meant() -> None:
+def test_a_planned_stop_has_no_culprit() -> None:
     for status, reason in (("maintenance", None), ("setup", None), ("stopped", "planned")):
         flow = [view("a", "fault", "internal", decides=False), view("b", status, reason)]  # type: ignore[arg-type]
         assert diagnose(flow).cause_equipment is None

@@ -1,45 +1,45 @@
-"""A line that works by jobs and has none: it stands for want of an order, and nobody is called to repair it."""
+"""A line that works by jobs and has none: it is stopped for want of an order, and nobody is called to repair it."""
 
 import pytest
 
 from bridge.domain.events import EventType, Priority
 from bridge.domain.reports import JobReport, StateReport
-from tests.support.packing_line import Shop, seconds
+from tests.support.packing_line import PackingLine, seconds
 
 RUNNING = StateReport(state="running")
 IDLE = StateReport(state="idle")
 FAULT = StateReport(state="fault", fault_bits=[0])
 
 
-def out_of_orders() -> Shop:
+def out_of_orders() -> PackingLine:
     """A job ran from 0 and completed at 100; the line idles since."""
-    shop = Shop()
-    shop.say("bagger", RUNNING, at=0)
-    shop.say(None, JobReport(action="assign", job_id="J", product="crisps", target_quantity=9), at=1)
-    shop.say(None, JobReport(action="start", job_id="J"), at=2)
-    shop.say(None, JobReport(action="complete", job_id="J"), at=100)
-    shop.say("bagger", IDLE, at=100)
-    return shop
+    line = PackingLine()
+    line.report("bagger", RUNNING, at=0)
+    line.report(None, JobReport(action="assign", job_id="J", product="crisps", target_quantity=9), at=1)
+    line.report(None, JobReport(action="start", job_id="J"), at=2)
+    line.report(None, JobReport(action="complete", job_id="J"), at=100)
+    line.report("bagger", IDLE, at=100)
+    return line
 
 
 def test_standing_without_an_order_is_a_planned_downtime_and_calls_nobody() -> None:
-    shop = out_of_orders()
-    shop.wait(1_000)
-    assert shop.statuses()[-1].cause == "no_order"
-    (opened,) = shop.downtimes()
+    line = out_of_orders()
+    line.wait(1_000)
+    assert line.statuses()[-1].cause == "no_order"
+    (opened,) = line.downtimes()
     assert (opened.cause, opened.category, opened.cause_equipment) == ("planned", "planned", None)
-    assert shop.of(EventType.DOWNTIME_EVENT)[0].priority is Priority.MEDIUM
-    assert shop.of(EventType.ANDON_EVENT, "bagger") == []
+    assert line.of(EventType.DOWNTIME_EVENT)[0].priority is Priority.MEDIUM
+    assert line.of(EventType.ANDON_EVENT, "bagger") == []
 
 
 def test_it_stays_planned_when_the_next_order_starts() -> None:
-    shop = out_of_orders()
-    shop.wait(500)
-    shop.say(None, JobReport(action="assign", job_id="K", product="crisps", target_quantity=9), at=600)
-    shop.say(None, JobReport(action="start", job_id="K"), at=600)
-    shop.say("bagger", RUNNING, at=610)
-    shop.wait(700)
-    closed = shop.downtimes()[-1]
+    line = out_of_orders()
+    line.wait(500)
+    line.report(None, JobReport(action="assign", job_id="K", product="crisps", target_quantity=9), at=600)
+    line.report(None, JobReport(action="start", job_id="K"), at=600)
+    line.report("bagger", RUNNING, at=610)
+    line.wait(700)
+    closed = line.downtimes()[-1]
     assert (closed.status, closed.cause, closed.category, closed.duration_seconds) == (
         "closed",
         "planned",
@@ -49,19 +49,19 @@ def test_it_stays_planned_when_the_next_order_starts() -> None:
 
 
 def test_a_fault_meanwhile_is_the_cause_and_calls_for_help() -> None:
-    shop = out_of_orders()
-    shop.say("bagger", FAULT, at=200)
-    shop.wait(1_000)
-    last = shop.downtimes()[-1]
+    line = out_of_orders()
+    line.report("bagger", FAULT, at=200)
+    line.wait(1_000)
+    last = line.downtimes()[-1]
     assert (last.cause, last.category, last.cause_equipment) == ("internal", "unplanned", "bagger")
-    called = shop.of(EventType.ANDON_EVENT, "bagger")[0]
+    called = line.of(EventType.ANDON_EVENT, "bagger")[0]
     assert seconds(called.timestamp) == 200 + 300  # five minutes of the fault: until then nobody was wanted
 
 
-@pytest.mark.parametrize("word", ["stopped", "maintenance"])
-def test_only_an_idle_line_waits_for_an_order(word: str) -> None:
-    shop = out_of_orders()
-    shop.say("bagger", RUNNING, at=110)
-    shop.say("bagger", StateReport(state=word), at=120)
-    shop.wait(200)
-    assert shop.downtimes()[-1].cause == "unknown"
+@pytest.mark.parametrize("state", ["stopped", "maintenance"])
+def test_only_an_idle_line_waits_for_an_order(state: str) -> None:
+    line = out_of_orders()
+    line.report("bagger", RUNNING, at=110)
+    line.report("bagger", StateReport(state=state), at=120)
+    line.wait(200)
+    assert line.downtimes()[-1].cause == "unknown"

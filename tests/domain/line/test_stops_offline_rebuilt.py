@@ -1,4 +1,4 @@
-"""A machine lost while it stood, which tells later by a trusted clock whether it stood all the time."""
+"""A machine lost while stopped: buffered reports with a trusted clock show whether it was stopped throughout."""
 
 from collections.abc import Callable
 
@@ -7,264 +7,264 @@ import pytest
 from bridge.domain import event_data
 from bridge.domain.events import EventType
 from bridge.domain.reports import BirthReport, ChangeoverReport, DeathReport, DowntimeReport, StateReport
+from tests.domain.line.absent_devices import Machine, downtimes_of, each_loss, each_order, report_every_minute, running
 from tests.domain.line.test_absence import absent
-from tests.domain.line.test_device_absence import Machine, each_loss, each_order, found, lives, running
 from tests.domain.line.test_oee_base import closed
 from tests.domain.line.test_oee_exclusion import confirm
-from tests.support.packing_line import LEADER, T0, Shop, equipment, line_spec, plant_file
+from tests.support.packing_line import LEADER, T0, PackingLine, equipment, line_spec, plant_file
 
 Lose = Callable[[Machine, float], None]
 
 
-def standing(lose: Lose, *, since: float = 240) -> tuple[Shop, Machine]:
+def standing(lose: Lose, *, since: float = 240) -> tuple[PackingLine, Machine]:
     """The bagger, which is the constraint, is in fault; it is known to be lost at 300 s."""
-    shop, bagger = running(lose=lose)
+    line, bagger = running(lose=lose)
     bagger.state("fault", since)
     lose(bagger, 300)
-    return shop, bagger
+    return line, bagger
 
 
-def lost(shop: Shop) -> float:
+def lost(line: PackingLine) -> float:
     """Return the seconds of the line's closed hours that downtimes took."""
-    return sum(each.planned_busy_seconds - each.actual_production_seconds for each in closed(shop))
+    return sum(window.planned_busy_seconds - window.actual_production_seconds for window in closed(line))
 
 
-def confirm_as_cleaning(shop: Shop, downtime_id: str, *, at: float) -> None:
+def confirm_as_cleaning(line: PackingLine, downtime_id: str, *, at: float) -> None:
     classify = DowntimeReport(action="classify", downtime_id=downtime_id, reason_code="CLEAN")
-    shop.say(None, classify, at=at, actor=LEADER)
-    confirm(shop, downtime_id, at=at + 1)
+    line.report(None, classify, at=at, actor=LEADER)
+    confirm(line, downtime_id, at=at + 1)
 
 
-def downtimes(shop: Shop) -> list[event_data.Downtime]:
-    return list({each.downtime_id: each for each in shop.downtimes()}.values())
+def downtimes(line: PackingLine) -> list[event_data.Downtime]:
+    return list({downtime.downtime_id: downtime for downtime in line.downtimes()}.values())
 
 
 @each_loss
-def test_while_it_is_away_it_stands_and_calls(lose: Lose) -> None:
-    shop, _ = standing(lose)
-    shop.wait(900)
-    assert found(shop) == [("open", None)]
-    assert shop.statuses("bagger")[-1].status == "offline"
-    assert shop.of(EventType.ANDON_EVENT, "bagger")
-    assert shop.oee("hour")[-1].unknown_seconds == 0
+def test_a_machine_counts_as_stopped_and_calls_while_it_is_offline(lose: Lose) -> None:
+    line, _ = standing(lose)
+    line.wait(900)
+    assert downtimes_of(line) == [("open", None)]
+    assert line.statuses("bagger")[-1].status == "offline"
+    assert line.of(EventType.ANDON_EVENT, "bagger")
+    assert line.oee("hour")[-1].unknown_seconds == 0
 
 
 @each_order
 @each_loss
 def test_its_downtime_ended_when_it_ended(lose: Lose, order: str) -> None:
-    shop, bagger = standing(lose)
-    shop.wait(330)
+    line, bagger = standing(lose)
+    line.wait(330)
     bagger.state("running", 340)
     bagger.counts(20, 350)
     bagger.state("fault", 640)
     bagger.state("running", 740)
-    bagger.returns(1_000, order=order)
-    lives(bagger, 1_050, 3_660)
-    assert found(shop) == [("closed", 100), ("closed", 100)]
-    assert lost(shop) == 200
-    assert closed(shop)[-1].unknown_seconds == 0
-    assert shop.downtimes()[-1].started_at == "2026-01-05T09:10:40.000Z"
+    bagger.reconnect(1_000, order=order)
+    report_every_minute(bagger, 1_050, 3_660)
+    assert downtimes_of(line) == [("closed", 100), ("closed", 100)]
+    assert lost(line) == 200
+    assert closed(line)[-1].unknown_seconds == 0
+    assert line.downtimes()[-1].started_at == "2026-01-05T09:10:40.000Z"
 
 
 @each_order
 def test_a_stop_that_turns_out_a_minor_one_was_no_downtime(order: str) -> None:
-    """It was taken for one, and called; the call is quiet as the line runs."""
-    shop, bagger = standing(Machine.dies, since=280)
+    """It was mistaken for one, and called; the call is quiet as the line runs."""
+    line, bagger = standing(Machine.disconnect, since=280)
     bagger.state("running", 310)
-    bagger.returns(1_000, order=order)
-    lives(bagger, 1_050, 3_660)
-    (downtime,) = downtimes(shop)
+    bagger.reconnect(1_000, order=order)
+    report_every_minute(bagger, 1_050, 3_660)
+    (downtime,) = downtimes(line)
     assert (downtime.status, downtime.micro_stop, downtime.duration_seconds) == ("closed", True, 30)
-    assert lost(shop) == 0
-    shop.wait(1_000 + 3_600)
-    assert not [each for each in shop.of(EventType.ESCALATION_UPDATE) if each.timestamp > T0 + 1_010_000]
+    assert lost(line) == 0
+    line.wait(1_000 + 3_600)
+    assert not [event for event in line.of(EventType.ESCALATION_UPDATE) if event.timestamp > T0 + 1_010_000]
 
 
 @each_order
 @each_loss
 def test_a_stop_that_lasted_is_one_downtime(lose: Lose, order: str) -> None:
-    shop, bagger = standing(lose)
+    line, bagger = standing(lose)
     bagger.state("fault", 500)
-    bagger.returns(1_000, order=order)
+    bagger.reconnect(1_000, order=order)
     bagger.state("running", 1_100)
-    lives(bagger, 1_150, 3_660)
-    assert found(shop) == [("closed", 860)]
-    assert lost(shop) == 860
+    report_every_minute(bagger, 1_150, 3_660)
+    assert downtimes_of(line) == [("closed", 860)]
+    assert lost(line) == 860
 
 
 @each_loss
 def test_a_repair_with_the_power_off_was_a_stop_to_the_first_report(lose: Lose) -> None:
-    """The device kept nothing, and began anew."""
-    shop, bagger = standing(lose)
+    """The device kept nothing, and began again."""
+    line, bagger = standing(lose)
     bagger.kept, bagger.boot, bagger.seq = None, 2, -1
-    bagger.says(BirthReport(), 1_000)
+    bagger.report(BirthReport(), 1_000)
     bagger.state("running", 1_001)
-    lives(bagger, 1_050, 3_660)
-    assert found(shop) == [("closed", 761)]
-    assert lost(shop) == 761
+    report_every_minute(bagger, 1_050, 3_660)
+    assert downtimes_of(line) == [("closed", 761)]
+    assert lost(line) == 761
 
 
 @each_loss
 def test_two_absences_in_one_stop(lose: Lose) -> None:
-    """It is lost again before the first is gone through, and was taken for standing since then only."""
-    shop, bagger = running(lose=lose)
+    """It is lost again before the first absence is evaluated, and counted as stopped only since then."""
+    line, bagger = running(lose=lose)
     lose(bagger, 300)
     bagger.state("fault", 310)
-    bagger.returns(600)
-    bagger.dies(602)
-    shop.wait(700)
-    assert downtimes(shop)[-1].started_at == "2026-01-05T09:10:02.000Z"
+    bagger.reconnect(600)
+    bagger.disconnect(602)
+    line.wait(700)
+    assert downtimes(line)[-1].started_at == "2026-01-05T09:10:02.000Z"
     bagger.state("running", 750)
-    bagger.returns(1_000)
-    lives(bagger, 1_050, 3_660)
-    (downtime,) = downtimes(shop)
+    bagger.reconnect(1_000)
+    report_every_minute(bagger, 1_050, 3_660)
+    (downtime,) = downtimes(line)
     assert (downtime.started_at, downtime.duration_seconds) == ("2026-01-05T09:05:10.000Z", 440)
-    assert lost(shop) == 440
+    assert lost(line) == 440
 
 
 @pytest.mark.parametrize("until", [13_900, 14_700])
 def test_the_shift_ends_meanwhile(until: int) -> None:
     """At 14 400 s; the line ran again 200 s before, or was to go on standing in the next."""
-    shop, bagger = running()
-    lives(bagger, 290, 13_490)
+    line, bagger = running()
+    report_every_minute(bagger, 290, 13_490)
     bagger.state("fault", 13_500)
-    bagger.dies(13_520)
+    bagger.disconnect(13_520)
     bagger.state("running", until)
-    bagger.returns(15_000)
-    lives(bagger, 15_050, 18_060)
-    total = sum(each.duration_seconds or 0 for each in downtimes(shop))
+    bagger.reconnect(15_000)
+    report_every_minute(bagger, 15_050, 18_060)
+    total = sum(downtime.duration_seconds or 0 for downtime in downtimes(line))
     assert total == until - 13_500
-    assert lost(shop) == total
+    assert lost(line) == total
 
 
 def test_a_downtime_confirmed_before_its_end_was_known_leaves_no_time_twice() -> None:
-    shop = Shop(plant_file(line_spec(equipment=equipment(clock="device"))))
-    bagger, begun = Machine(shop), 42_000
+    line = PackingLine(plant_file(line_spec(equipment=equipment(clock="device"))))
+    bagger, begun = Machine(line), 42_000
     bagger.state("running", begun)
     bagger.word = "stopped"
-    lives(bagger, begun + 900, begun + 1_140)
+    report_every_minute(bagger, begun + 900, begun + 1_140)
     bagger.state("running", begun + 1_190)
-    absent(shop, begun + 1_195, begun + 1_195)
-    shop.wait(begun + 1_205)
-    downtime = downtimes(shop)[-1].downtime_id
-    confirm_as_cleaning(shop, downtime, at=begun + 1_206)
+    absent(line, begun + 1_195, begun + 1_195)
+    line.wait(begun + 1_205)
+    downtime = downtimes(line)[-1].downtime_id
+    confirm_as_cleaning(line, downtime, at=begun + 1_206)
     bagger.state("running", begun + 1_220)
-    shop.wait(begun + 1_300)
-    last = [each for each in shop.oee("shift") if each.closed][-1]
+    line.wait(begun + 1_300)
+    last = [window for window in line.oee("shift") if window.closed][-1]
     assert last.actual_production_seconds <= last.planned_busy_seconds
     assert last.availability == 1
 
 
-def test_what_is_due_at_the_instant_of_a_silence_ends_no_downtime_twice() -> None:
+def test_a_deadline_at_the_instant_of_a_silence_ends_no_downtime_twice() -> None:
     """The patience of the bridge's absence and the silence of a machine are both 90 s."""
     trusted = [
-        each.model_copy(update={"clock": "device", "heartbeat_seconds": 90.0}) if each.kind == "plc" else each
-        for each in equipment()
+        machine.model_copy(update={"clock": "device", "heartbeat_seconds": 90.0}) if machine.kind == "plc" else machine
+        for machine in equipment()
     ]
-    shop = Shop(plant_file(line_spec(equipment=trusted, constraint=None, critical=("bagger", "packer"))))
-    bagger, packer = Machine(shop, "bagger"), Machine(shop, "packer")
+    line = PackingLine(plant_file(line_spec(equipment=trusted, constraint=None, critical=("bagger", "packer"))))
+    bagger, packer = Machine(line, "bagger"), Machine(line, "packer")
     for each in (bagger, packer):
         each.state("running", 0)
     bagger.state("fault", 10)
     bagger.state("fault", 61)
-    absent(shop, 100, 130)
+    absent(line, 100, 130)
     for each in (bagger, packer):
         each.seq += 3
     bagger.state("running", 131)
-    shop.say(None, ChangeoverReport(action="start", to_product="nuts"), at=140, actor=LEADER)
+    line.report(None, ChangeoverReport(action="start", to_product="nuts"), at=140, actor=LEADER)
     packer.state("running", 218)
     bagger.state("running", 230)
     packer.state("running", 230.5)
-    shop.wait(300)
-    assert shop.statuses()[-1].status == "running"
-    assert [each.status for each in downtimes(shop)] == ["closed", "closed"]
+    line.wait(300)
+    assert line.statuses()[-1].status == "running"
+    assert [downtime.status for downtime in downtimes(line)] == ["closed", "closed"]
 
 
-def test_pieces_that_a_standing_machine_kept_do_not_say_that_it_ran() -> None:
+def test_buffered_pieces_of_a_stopped_machine_do_not_prove_that_it_ran() -> None:
     """None of its reports is missing: had it run, it would have said so."""
-    shop, bagger = standing(Machine.dies)
+    line, bagger = standing(Machine.disconnect)
     bagger.counts(3, 400)
     bagger.state("fault", 500)
-    bagger.returns(1_000)
+    bagger.reconnect(1_000)
     bagger.send(StateReport(state="running", ts=T0 + 1_100_000), 1_100)
     bagger.word = "running"
-    lives(bagger, 1_150, 3_660)
-    assert found(shop) == [("closed", 860)]
+    report_every_minute(bagger, 1_150, 3_660)
+    assert downtimes_of(line) == [("closed", 860)]
 
 
-def test_after_its_first_report_what_lies_around_a_missing_one_is_unknown() -> None:
+def test_the_time_around_a_missing_report_is_unknown_after_the_first_one() -> None:
     """Only until then it is known to have stood."""
-    shop, bagger = standing(Machine.dies)
-    for at, word in ((340, "running"), (500, "fault"), (700, "running")):
-        bagger.state(word, at)
-    bagger.returns(1_000, lost=[1])
-    lives(bagger, 1_050, 3_660)
-    assert found(shop) == [("closed", 460)]
-    assert closed(shop)[-1].unknown_seconds == 360
-    assert lost(shop) == 100
+    line, bagger = standing(Machine.disconnect)
+    for at, state in ((340, "running"), (500, "fault"), (700, "running")):
+        bagger.state(state, at)
+    bagger.reconnect(1_000, lost=[1])
+    report_every_minute(bagger, 1_050, 3_660)
+    assert downtimes_of(line) == [("closed", 460)]
+    assert closed(line)[-1].unknown_seconds == 360
+    assert lost(line) == 100
 
 
 def test_a_downtime_of_which_nobody_knows_that_it_lasted_is_taken_back() -> None:
-    shop, bagger = standing(Machine.dies, since=280)
-    for at, word in ((310, "fault"), (500, "running"), (900, "running")):
-        bagger.state(word, at)
-    bagger.returns(1_000, lost=[1])
-    lives(bagger, 1_050, 3_660)
-    (downtime,) = downtimes(shop)
+    line, bagger = standing(Machine.disconnect, since=280)
+    for at, state in ((310, "fault"), (500, "running"), (900, "running")):
+        bagger.state(state, at)
+    bagger.reconnect(1_000, lost=[1])
+    report_every_minute(bagger, 1_050, 3_660)
+    (downtime,) = downtimes(line)
     assert (downtime.status, downtime.micro_stop) == ("closed", True)
-    assert lost(shop) == 0
-    assert closed(shop)[-1].unknown_seconds == 590
+    assert lost(line) == 0
+    assert closed(line)[-1].unknown_seconds == 590
 
 
 def test_a_confirmed_downtime_takes_its_time_out_once() -> None:
-    """The machine was taken for standing in it before it was known to stand."""
-    shop, bagger = standing(Machine.dies)
-    shop.wait(900)
+    """The machine counted as stopped in it before it was known to be stopped."""
+    line, bagger = standing(Machine.disconnect)
+    line.wait(900)
     bagger.state("running", 340)
     bagger.state("fault", 640)
     bagger.state("running", 740)
-    bagger.returns(1_000)
-    lives(bagger, 1_050, 1_200)
-    second = downtimes(shop)[-1]
+    bagger.reconnect(1_000)
+    report_every_minute(bagger, 1_050, 1_200)
+    second = downtimes(line)[-1]
     assert second.duration_seconds == 100
-    confirm_as_cleaning(shop, second.downtime_id, at=1_210)
-    lives(bagger, 1_250, 3_660)
-    hour = closed(shop)[-1]
+    confirm_as_cleaning(line, second.downtime_id, at=1_210)
+    report_every_minute(bagger, 1_250, 3_660)
+    hour = closed(line)[-1]
     assert (hour.planned_busy_seconds, hour.actual_production_seconds) == (3_500, 3_400)
 
 
 def test_a_device_that_is_back_after_the_patience_for_it() -> None:
-    """Bridge and device were away one after the other: two stretches, each gone through by itself."""
-    shop, bagger = running()
-    shop.wait(300)
-    absent(shop, 300, 400)
-    shop.say("bagger", DeathReport(), at=401)
-    packer = Machine(shop, "packer")
+    """Bridge and device were absent one after the other: two stretches, each evaluated by itself."""
+    line, bagger = running()
+    line.wait(300)
+    absent(line, 300, 400)
+    line.report("bagger", DeathReport(), at=401)
+    packer = Machine(line, "packer")
     packer.state("running", 402)
     bagger.kept = []
-    for at, word in ((320, "running"), (380, "running"), (420, "fault"), (480, "fault"), (540, "fault")):
-        bagger.state(word, at)
-    shop.wait(595)
-    bagger.returns(600)
+    for at, state in ((320, "running"), (380, "running"), (420, "fault"), (480, "fault"), (540, "fault")):
+        bagger.state(state, at)
+    line.wait(595)
+    bagger.reconnect(600)
     bagger.state("running", 640)
-    lives(bagger, 690, 3_660)
-    assert sorted(each.duration_seconds or 0 for each in downtimes(shop)) == [71, 149]
-    assert lost(shop) == 220
-    assert closed(shop)[-1].unknown_seconds == 0
+    report_every_minute(bagger, 690, 3_660)
+    assert sorted(downtime.duration_seconds or 0 for downtime in downtimes(line)) == [71, 149]
+    assert lost(line) == 220
+    assert closed(line)[-1].unknown_seconds == 0
 
 
-def test_a_stop_that_was_gone_through_is_moved_once() -> None:
-    """It began before nobody watched; what another machine reports later lets the stretch be gone through again."""
-    shop, bagger = running()
-    packer = Machine(shop, "packer")
+def test_a_stop_that_was_evaluated_is_moved_once() -> None:
+    """It began before nobody watched; what another machine reports later lets the stretch be evaluated again."""
+    line, bagger = running()
+    packer = Machine(line, "packer")
     packer.state("running", 270)
     bagger.state("fault", 280)
-    absent(shop, 300, 500)
-    for at, word in ((330, "fault"), (350, "fault"), (410, "running")):
-        bagger.send(StateReport(state=word, ts=T0 + at * 1_000), 501)
-    shop.wait(510)
+    absent(line, 300, 500)
+    for at, state in ((330, "fault"), (350, "fault"), (410, "running")):
+        bagger.send(StateReport(state=state, ts=T0 + at * 1_000), 501)
+    line.wait(510)
     packer.send(StateReport(state="fault", ts=T0 + 370_000), 511)
     bagger.word = "running"
-    lives(bagger, 520, 3_660)
-    assert lost(shop) == 130
-    assert closed(shop)[-1].unknown_seconds == 0
+    report_every_minute(bagger, 520, 3_660)
+    assert lost(line) == 130
+    assert closed(line)[-1].unknown_seconds == 0

@@ -57,7 +57,7 @@ def test_a_number_is_seconds_or_milliseconds_by_its_size_and_not_by_its_spelling
 @pytest.mark.parametrize(
     "ts", ["", "yesterday", "2026-13-01T00:00:00Z", -1, 10**18, 1e300, "0001-01-01T00:00:00", "24:00"]
 )
-def test_what_is_no_time_is_unreadable(ts: float | str) -> None:
+def test_an_invalid_time_is_unreadable(ts: float | str) -> None:
     assert read(ts) is None
 
 
@@ -109,7 +109,7 @@ def test_an_unreadable_time_is_skewed() -> None:
     assert dated("nonsense", "device") == (NOW, "skewed")
 
 
-def test_what_was_stored_since_the_device_was_last_heard_is_dated_by_its_clock() -> None:
+def test_reports_stored_since_the_device_was_last_seen_are_dated_by_its_clock() -> None:
     """Ten minutes without a network, then all of it within two seconds, then live again."""
     state = ClockState()
     dated(NOW, "device", state)
@@ -169,7 +169,7 @@ def test_a_corrected_clock_is_off_by_no_more_than_the_least_delay(drift: int, de
 
 
 @given(before=st.integers(-(10**9), 10**9), step=st.integers(-(10**9), 10**9))
-def test_a_corrected_clock_that_is_set_is_learned_anew(before: int, step: int) -> None:
+def test_a_corrected_clock_that_is_set_is_learned_again(before: int, step: int) -> None:
     """A step back less than the silence before it may be a backlog; after a minute it is known not to be."""
     state = ClockState()
     for at in range(NOW, NOW + 50_000, 10_000):

@@ -18,7 +18,7 @@ from tests.support.tokens import bearer
 COMMAND = {"id": "c1", "action": "andon.acknowledge", "line_id": "L1", "call_id": "L1.call.1"}
 
 
-async def test_health_is_open_and_says_why_it_is_not_ready(tmp_path: Path) -> None:
+async def test_health_needs_no_token_and_states_why_it_is_not_ready(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served:
         assert (await served.get("/health/live")).json() == {"live": True}
         assert (await served.get("/health/ready")).json()["ready"] is True
@@ -83,7 +83,7 @@ async def test_metrics_are_in_the_text_format_and_count_the_pipeline_too(tmp_pat
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"])
-async def test_what_a_proxy_passed_on_is_not_loopback(tmp_path: Path, header: str) -> None:
+async def test_a_proxied_request_is_not_loopback(tmp_path: Path, header: str) -> None:
     async with served_front(tmp_path) as served:
         assert (await served.get("/metrics", {header: "127.0.0.1"})).status_code == 401
         assert (await served.get("/metrics", {header: "127.0.0.1", **bearer()})).status_code == 200
@@ -100,7 +100,7 @@ async def test_behind_a_proxy_metrics_are_for_admins(tmp_path: Path) -> None:
 async def test_history_comes_in_pages_byte_for_byte(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served:
         served.commit(status("L1"), status("L2"), call())
-        bodies = [each.body for each in served.journal.events_after(0, limit=10)]
+        bodies = [event.body for event in served.journal.events_after(0, limit=10)]
         first = await served.get("/api/events?limit=2", bearer())
         assert bodies[0] + b"," + bodies[1] in first.content
         second = await served.get(f"/api/events?limit=2&cursor={first.json()['cursor']}", bearer())
@@ -133,7 +133,7 @@ async def test_the_snapshot_is_what_is_current_and_granted(tmp_path: Path) -> No
         assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN")
 
 
-async def test_explain_answers_alike_to_a_query_and_a_body(tmp_path: Path) -> None:
+async def test_explain_answers_a_query_and_a_body_equally(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served:
         viewer = bearer(roles=("viewer",), lines=["L1"])
         query = "subscription_type=andon&target_id=L1&target_id=L2&priorities=high"
@@ -176,7 +176,7 @@ async def test_a_command_without_the_right_is_forbidden(tmp_path: Path) -> None:
         assert not served.published
 
 
-async def test_a_bearer_hears_no_more_of_a_token_than_it_may(tmp_path: Path) -> None:
+async def test_the_answer_to_a_bearer_reveals_no_more_than_permitted(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served:
         for headers, message in (
             ({"Authorization": "Bearer a.b.c"}, "the token is not valid"),
@@ -226,7 +226,7 @@ async def test_an_unknown_path_is_an_error_of_the_same_shape(tmp_path: Path) -> 
         assert (await served.post("/health/live", content=b"")).status_code == 405
 
 
-async def test_our_own_fault_is_told_without_its_text(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_internal_error_is_reported_without_its_text(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with served_front(tmp_path, numbers=(_broken(),)) as served:
         answer = await served.get("/metrics")
     assert (answer.status_code, answer.json()["message"]) == (500, "internal error")

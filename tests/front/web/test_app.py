@@ -29,7 +29,7 @@ def authenticated(served: Served) -> AbstractAsyncContextManager[SocketDashboard
     return connected(served.ws, additional_headers=bearer())
 
 
-async def test_a_first_frame_proves_who_one_is_and_events_follow(tmp_path: Path) -> None:
+async def test_a_first_frame_authenticates_and_events_follow(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, connected(served.ws) as client:
         assert (await client.ask("auth", "auth_ok", token=token()))["user_id"] == "eva"
         await client.ask(SUBSCRIBE, "snapshot_end")
@@ -65,7 +65,7 @@ async def test_a_token_in_the_query_counts_where_it_is_allowed(
         quiet = logging.getLogger("test")
         async with connected(f"{served.ws}?token={text}", logger=quiet) as client:
             await client.ask(SUBSCRIBE, "subscription_confirmed")
-    assert not [each for each in caplog.records if each.name != "test" and text in each.getMessage()]
+    assert not [record for record in caplog.records if record.name != "test" and text in record.getMessage()]
 
 
 async def test_a_token_in_the_query_counts_nowhere_else(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ async def test_a_token_in_the_query_counts_nowhere_else(tmp_path: Path) -> None:
         assert (await client.closed())[0] == 1008
 
 
-async def test_a_bad_token_ends_it(tmp_path: Path) -> None:
+async def test_an_invalid_token_ends_it(tmp_path: Path) -> None:
     headers = {"Authorization": "Bearer a.b.c"}
     async with served_front(tmp_path) as served, connected(served.ws, additional_headers=headers) as client:
         assert (await client.closed())[0] == 1008
@@ -119,7 +119,7 @@ async def test_the_servers_own_pages_and_those_of_the_list_may_connect(tmp_path:
                 await client.ask(SUBSCRIBE, "subscription_confirmed")
 
 
-async def test_a_binary_frame_is_an_invalid_message_and_the_connection_lives(tmp_path: Path) -> None:
+async def test_a_binary_frame_is_an_invalid_message_and_the_connection_stays_open(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, authenticated(served) as client:
         await client.send_text(b"\x00\x01")
         assert (await client.receive("error"))["code"] == "INVALID_MESSAGE"
@@ -141,7 +141,7 @@ async def test_one_connection_too_many_ends_with_4429(tmp_path: Path) -> None:
         assert (await second.closed())[0] == 4429
 
 
-async def test_a_restart_says_when_to_come_back(tmp_path: Path) -> None:
+async def test_a_restart_states_when_to_reconnect(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served:
         client = SocketDashboard(await websockets.connect(served.ws, additional_headers=bearer()))
         await client.ask(SUBSCRIBE, "snapshot_end")

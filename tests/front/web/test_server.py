@@ -108,7 +108,7 @@ async def test_a_forged_forwarded_for_changes_nothing() -> None:
     assert response.text.startswith("127.0.0.1 http")
 
 
-async def test_a_trusted_proxy_says_who_the_client_is() -> None:
+async def test_a_trusted_proxy_names_the_client() -> None:
     async with served(WebSettings(trusted_proxies=("127.0.0.1",), root_path="/floor")) as port:
         response = await get(port, **{"X-Forwarded-For": "10.9.9.9", "X-Forwarded-Proto": "https"})
     assert response.text == "10.9.9.9 https /floor"
@@ -155,7 +155,7 @@ async def test_compression_is_not_negotiated() -> None:
         assert "Sec-WebSocket-Extensions" not in client.response.headers
 
 
-async def test_a_connection_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_that_sends_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "HEADER_SECONDS", 0.1)
     async with served() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -207,7 +207,7 @@ async def test_many_silent_connections_keep_nobody_out(monkeypatch: pytest.Monke
         assert (await get(port)).status_code == 200
         ended = [asyncio.create_task(reader.read()) for reader, _ in silent]
         await asyncio.wait_for(asyncio.gather(*ended[:20]), DEADLINE)
-        assert sum(each.done() for each in ended) == 21, "the oldest, and one for who came with a request"
+        assert sum(task.done() for task in ended) == 21, "the oldest, and one for who came with a request"
         for _, writer in silent:
             writer.close()
 
@@ -241,5 +241,7 @@ async def test_no_query_reaches_a_log(caplog: pytest.LogCaptureFixture, path: st
                 await client.recv()
         async with httpx.AsyncClient() as http:
             await http.get(f"http://127.0.0.1:{port}{path}")
-    ours = [each.getMessage() for each in caplog.records if not each.name.startswith(("test", "httpx", "httpcore"))]
+    ours = [
+        record.getMessage() for record in caplog.records if not record.name.startswith(("test", "httpx", "httpcore"))
+    ]
     assert not [line for line in ours if "SECRET" in line]

@@ -19,7 +19,7 @@ PROTOCOLS: list[type[asyncio.Protocol]] = [BoundedHttp, BoundedWebSocket]
 def used_names(protocol: type[asyncio.Protocol]) -> set[str]:
     """Return the attributes of `self` and methods of `super()` in the source of a class that it does not define."""
     tree = ast.parse(Path(server.__file__).read_text())
-    (body,) = (each for each in ast.walk(tree) if isinstance(each, ast.ClassDef) and each.name == protocol.__name__)
+    (body,) = (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == protocol.__name__)
     return set(_names(body)) - (vars(protocol).keys() - set(_overridden(protocol)))
 
 
@@ -39,7 +39,7 @@ def _overridden(protocol: type[asyncio.Protocol]) -> list[str]:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_what_is_used_of_a_protocol_exists(protocol: type[asyncio.Protocol]) -> None:
+async def test_the_private_parts_in_use_exist(protocol: type[asyncio.Protocol]) -> None:
     (base,) = protocol.__bases__
     overridden = _overridden(protocol)
     assert len(overridden) >= 5

@@ -1,4 +1,4 @@
-"""The door before the socket: whose page may connect, and where a token may stand."""
+"""Checks before the WebSocket opens: allowed origins, and where a token is accepted."""
 
 import pytest
 
@@ -55,7 +55,7 @@ def test_a_page_of_the_server_or_of_the_list_may_connect(
         "https://wall.examp1e",
     ],
 )
-def test_foreign_null_and_look_alike_origins_may_not(origin: str) -> None:
+def test_foreign_null_and_similar_origins_are_refused(origin: str) -> None:
     assert not is_origin_allowed(origin, host=HOST, secure=False, allowed=("https://wall.example", "null"))
     assert not is_origin_allowed(origin, host=None, secure=False, allowed=())
 

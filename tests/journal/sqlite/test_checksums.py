@@ -22,7 +22,7 @@ from tests.support.full_journal import whole_journal
 from tests.support.journal_samples import applied
 
 LEAF_TABLE, LEAF_INDEX = 0x0D, 0x0A  # the one page of a small table, and of one WITHOUT ROWID
-SAID = {
+FAULT_MESSAGES = {
     "epochs": r"epoch .* does not match its checksum",
     "quarantine_decisions": r"the decision about input \d+ does not match its checksum",
     "crash_digests": r"crashing message \d+ does not match its checksum",
@@ -93,7 +93,7 @@ def verified(path: Path) -> None:
 
 
 @pytest.mark.parametrize("look", [opened, read, verified])
-@pytest.mark.parametrize("table", SAID)
+@pytest.mark.parametrize("table", FAULT_MESSAGES)
 def test_flip_of_any_byte_is_found(path: Path, table: str, look: Callable[[Path], None]) -> None:
     whole = path.read_bytes()
     rows = cells(path, table)
@@ -138,24 +138,24 @@ def change(path: Path, statement: str) -> None:
 
 @pytest.fixture(params=list(CHANGES.values()), ids=list(CHANGES))
 def changed(path: Path, request: pytest.FixtureRequest) -> tuple[Path, str]:
-    """A journal in which one column changed, and what is said of it."""
+    """A journal in which one column changed, and the fault reported for it."""
     table, statement = request.param
     change(path, statement)
-    return path, SAID[table]
+    return path, FAULT_MESSAGES[table]
 
 
 @pytest.mark.parametrize("look", [opened, read, verified])
 def test_change_is_named(changed: tuple[Path, str], look: Callable[[Path], None]) -> None:
-    path, said = changed
-    with pytest.raises(JournalDamaged, match=said):
+    path, message = changed
+    with pytest.raises(JournalDamaged, match=message):
         look(path)
 
 
 def test_change_makes_no_backup_and_is_not_restored(changed: tuple[Path, str], tmp_path: Path) -> None:
-    path, said = changed
-    with pytest.raises(VerificationFailed, match=said):
+    path, message = changed
+    with pytest.raises(VerificationFailed, match=message):
         back_up(path, tmp_path / "backup.db")
-    with pytest.raises(VerificationFailed, match=said):
+    with pytest.raises(VerificationFailed, match=message):
         restore_journal(path, tmp_path / "elsewhere" / "journal.db")
     assert not (tmp_path / "elsewhere" / "journal.db").exists()
 
@@ -167,7 +167,7 @@ DECIDED = [statement for table, statement in CHANGES.values() if table == "quara
 def test_changed_decision_is_refused_by_the_tools_of_the_quarantine(path: Path, statement: str) -> None:
     change(path, statement)
     for look in (QuarantineReader, read_stats, lambda path: SqliteQuarantineWriter.open(path, stream="main")):
-        with pytest.raises(JournalDamaged, match=SAID["quarantine_decisions"]):
+        with pytest.raises(JournalDamaged, match=FAULT_MESSAGES["quarantine_decisions"]):
             look(path)
 
 
@@ -192,9 +192,9 @@ def test_decision_that_changes_meanwhile_is_not_gone_by(running: SqliteJournal) 
         lambda: list(aside.list_inputs()),
         lambda: aside.find_input(6),
     ]
-    for each in refused:
-        with pytest.raises(JournalDamaged, match=SAID["quarantine_decisions"]):
-            each()
+    for error in refused:
+        with pytest.raises(JournalDamaged, match=FAULT_MESSAGES["quarantine_decisions"]):
+            error()
     desk.close()
     assert running.last_input()[0] == number
 
@@ -202,7 +202,7 @@ def test_decision_that_changes_meanwhile_is_not_gone_by(running: SqliteJournal) 
 def test_crashing_message_that_changes_meanwhile_is_not_gone_by(running: SqliteJournal) -> None:
     assert len(running.crash_digests()) == 2
     change(running.path, "UPDATE crash_digests SET digest = zeroblob(16) WHERE number = 1")
-    with pytest.raises(JournalDamaged, match=SAID["crash_digests"]):
+    with pytest.raises(JournalDamaged, match=FAULT_MESSAGES["crash_digests"]):
         running.crash_digests()
 
 

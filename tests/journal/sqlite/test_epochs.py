@@ -1,5 +1,6 @@
 """When a journal begins a new epoch, and what of the older one goes on."""
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,20 +20,20 @@ def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
     opened.close()
 
 
-def test_offsets_go_on_in_a_new_epoch_and_retired_keys_are_no_longer_current(journal: SqliteJournal) -> None:
+def test_offsets_continue_in_a_new_epoch_and_retired_keys_are_no_longer_current(journal: SqliteJournal) -> None:
     first = journal.epoch
     a, b, _ = journal.snapshot().events
     journal.commit(Batch(entries=[], retired_keys=[a.state_key, b.state_key]))
     assert journal.epoch != first
     assert journal.position().epoch == journal.snapshot().position.epoch == journal.epoch
     journal.commit(follow(journal, [event("d")]))
-    assert [each.id.split(":")[1:] for each in journal.events_after(0, limit=9)] == [
+    assert [committed.id.split(":")[1:] for committed in journal.events_after(0, limit=9)] == [
         [first, "1"],
         [first, "2"],
         [first, "3"],
         [journal.epoch, "4"],
     ]
-    assert [each.offset for each in journal.snapshot().events] == [3, 4]
+    assert [committed.offset for committed in journal.snapshot().events] == [3, 4]
     again = SqliteReader.open(journal.path, stream="main")
     assert again.epoch == journal.epoch
     again.close()
@@ -49,22 +50,22 @@ def test_every_epoch_is_noted_with_where_it_began_and_why(journal: SqliteJournal
 
 def test_new_epoch_begins_whole_or_not_at_all(journal: SqliteJournal) -> None:
     before = journal.epoch
-    keys = [each.state_key for each in journal.snapshot().events]
+    keys = [event.state_key for event in journal.snapshot().events]
     change(journal.path, "CREATE TRIGGER full BEFORE INSERT ON epochs BEGIN SELECT RAISE(ABORT, 'full'); END")
-    with pytest.raises(Exception, match="full"):
+    with pytest.raises(sqlite3.IntegrityError, match="full"):
         journal.commit(Batch(entries=[], retired_keys=keys))
     assert journal.epoch == journal.position().epoch == before
     assert len(journal.snapshot().events) == 3
 
 
 def test_retired_key_may_become_current_again(journal: SqliteJournal) -> None:
-    journal.commit(Batch(entries=[], retired_keys=[each.state_key for each in journal.snapshot().events]))
+    journal.commit(Batch(entries=[], retired_keys=[committed.state_key for committed in journal.snapshot().events]))
     assert journal.snapshot().events == ()
     journal.commit(follow(journal, [event("a", revision=2)], [event("a", standing=Standing.HISTORY)]))
-    assert [each.offset for each in journal.snapshot().events] == [4]
+    assert [committed.offset for committed in journal.snapshot().events] == [4]
 
 
-def test_reader_of_another_process_hears_of_the_new_epoch(journal: SqliteJournal) -> None:
+def test_reader_of_another_process_sees_the_new_epoch(journal: SqliteJournal) -> None:
     reader = SqliteReader.open(journal.path, stream="main")
     before = reader.position().epoch
     journal.commit(Batch(entries=[], retired_keys=()))

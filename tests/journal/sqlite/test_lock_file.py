@@ -231,7 +231,7 @@ def test_changed_column_is_refused_by_the_opening(path: Path, table: str, old: s
             opening(path, stream="main")
 
 
-def test_lost_file_is_not_begun_anew(path: Path) -> None:
+def test_a_lost_file_is_not_created_again(path: Path) -> None:
     path.unlink()
     path.with_name("journal.db-wal").unlink()
     with pytest.raises(JournalDamaged, match="the file is missing"):

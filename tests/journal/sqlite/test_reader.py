@@ -64,8 +64,8 @@ def test_reader_stays_with_no_file_that_was_replaced(tmp_path: Path) -> None:
         assert lent.execute("SELECT last_offset FROM meta").fetchone() == (1,)
         assert reader.position() == former.position()
         former.close()
-        for each in sorted(tmp_path.glob("journal.db*")):
-            each.rename(each.with_name(f"aside.{each.name}"))
+        for file in sorted(tmp_path.glob("journal.db*")):
+            file.rename(file.with_name(f"aside.{file.name}"))
         with pytest.raises(JournalUnavailable):
             reader.position()
         present = SqliteJournal.open(path, stream="main")
@@ -73,7 +73,7 @@ def test_reader_stays_with_no_file_that_was_replaced(tmp_path: Path) -> None:
     assert reader.position() == present.position()
     assert reader.position().epoch != former.epoch
     present.commit(follow(present, [event("b")], [event("c")]))
-    assert [each.offset for each in reader.events_after(0, limit=9)] == [1, 2]
+    assert [committed.offset for committed in reader.events_after(0, limit=9)] == [1, 2]
     reader.close()
     present.close()
 

@@ -55,11 +55,11 @@ def prune(journal: SqliteJournal, keep: RetentionLimits, *, now: int = NOON + 7 
 
 
 def offsets(journal: SqliteJournal) -> list[int]:
-    return [each.offset for each in journal.events_after(0, limit=ALL)]
+    return [event.offset for event in journal.events_after(0, limit=ALL)]
 
 
 def numbers(journal: SqliteJournal) -> list[int]:
-    return [each.input.number for each in journal.inputs_after(0, limit=ALL)]
+    return [entry.input.number for entry in journal.inputs_after(0, limit=ALL)]
 
 
 def test_events_and_inputs_go_by_their_own_age(journal: SqliteJournal) -> None:
@@ -77,7 +77,7 @@ def test_nothing_goes_without_a_bound(journal: SqliteJournal) -> None:
     assert len(offsets(journal)) == len(numbers(journal)) == 168
 
 
-def test_what_is_gone_shows_as_a_gap_and_never_as_nothing(journal: SqliteJournal) -> None:
+def test_events_lost_to_retention_show_as_a_gap(journal: SqliteJournal) -> None:
     """Also where single events before it are still held because they are current."""
     arrive(journal, NOON, [event("open")])
     a_week(journal)
@@ -92,12 +92,12 @@ def test_current_event_stays_however_old_and_goes_when_it_is_no_longer(journal: 
     a_week(journal)
     keep = RetentionLimits(events_ms=DAY)
     prune(journal, keep)
-    assert [each.offset for each in journal.snapshot().events] == [1, 2, 3]
+    assert [committed.offset for committed in journal.snapshot().events] == [1, 2, 3]
     later = NOON + 9 * DAY
     arrive(journal, later, [event("revised", revision=2), event("closed", standing=Standing.CLOSED)])
     settle(journal)
     prune(journal, keep, now=later)
-    assert [each.offset for each in journal.snapshot().events] == [1, 172]
+    assert [committed.offset for committed in journal.snapshot().events] == [1, 172]
     assert [journal.event(offset) is None for offset in (1, 2, 3)] == [False, True, True]
     assert offsets(journal) == [172, 173]
 
@@ -109,7 +109,7 @@ def test_unpublished_event_stays(journal: SqliteJournal) -> None:
     assert journal.oldest_offset() == 11
 
 
-def test_what_a_restart_replays_stays_with_its_events(journal: SqliteJournal) -> None:
+def test_retention_keeps_replayable_inputs_with_their_events(journal: SqliteJournal) -> None:
     for hour in range(10):
         arrive(journal, NOON + hour * HOUR, [event(standing=HISTORY), event(standing=HISTORY)])
         if hour in (2, 5):
@@ -119,7 +119,7 @@ def test_what_a_restart_replays_stays_with_its_events(journal: SqliteJournal) ->
     prune(journal, RetentionLimits(events_ms=HOUR, inputs_ms=HOUR), now=NOON + DAY)
     assert numbers(journal) == [7, 8, 9, 10], "the newest round counts: an idle line would hold them for ever"
     assert offsets(journal) == list(range(13, 21))
-    assert all(len(each.events) == 2 for each in journal.inputs_after(6, limit=ALL))
+    assert all(len(entry.events) == 2 for entry in journal.inputs_after(6, limit=ALL))
 
 
 def test_nothing_goes_before_the_first_checkpoint(journal: SqliteJournal) -> None:
@@ -143,7 +143,7 @@ def test_quarantine_stays_within_its_own_bound(journal: SqliteJournal, monkeypat
     keep = RetentionLimits(inputs_ms=DAY)
     prune(journal, keep)
     assert query(journal.path, "SELECT number FROM inputs WHERE number < 100") == [(2,), (3,)]
-    assert [each.payload for each in journal.requested_replays(9)] == [b"unknown"]
+    assert [replay.payload for replay in journal.requested_replays(9)] == [b"unknown"]
     assert desk.request_replays([2]) == [2], "its payload is held, and so is what it was"
     journal.commit(Batch(entries=[garbage[172]], quarantined_numbers=[2, 3]))
     arrive(journal, NOON + 9 * DAY, [])
@@ -172,8 +172,8 @@ def test_over_its_size_the_oldest_of_both_goes_first(journal: SqliteJournal) -> 
     assert journal.oldest_offset() == 169
 
 
-def test_what_cannot_go_does_not_keep_the_other_over_the_size(journal: SqliteJournal) -> None:
-    """A broker that is away holds the events; the inputs still go."""
+def test_rows_that_must_stay_do_not_protect_others_from_the_size_limit(journal: SqliteJournal) -> None:
+    """A broker that is down holds the events; the inputs still go."""
     a_week(journal)
     journal.mark_published(0, retained=[])
     prune(journal, RetentionLimits(max_bytes=1))
@@ -204,7 +204,7 @@ def test_pages_are_used_again(journal: SqliteJournal) -> None:
     assert sizes[2] <= sizes[1] + 1  # a checksum takes up to six bytes, by chance: a page may be full a row earlier
 
 
-def test_pruned_journal_opens_and_goes_on(journal: SqliteJournal) -> None:
+def test_pruned_journal_opens_and_continues(journal: SqliteJournal) -> None:
     arrive(journal, NOON, [event("open")])
     a_week(journal)
     prune(journal, RetentionLimits(events_ms=0, inputs_ms=0), now=NOON + 100 * DAY)
@@ -213,5 +213,5 @@ def test_pruned_journal_opens_and_goes_on(journal: SqliteJournal) -> None:
     assert (again.position().offset, again.last_input()[0]) == (169, 169)
     arrive(again, NOON + 100 * DAY, [event("x")])
     assert (offsets(again)[-1], numbers(again)[-1]) == (170, 170)
-    assert [each.offset for each in again.snapshot().events] == [1, 170]
+    assert [committed.offset for committed in again.snapshot().events] == [1, 170]
     again.close()

@@ -103,7 +103,7 @@ def refused(path: Path) -> str:
 
 def files_of(path: Path) -> list[bytes | None]:
     both = (path, path.with_name(path.name + "-wal"))
-    return [each.read_bytes() if each.exists() and each.stat().st_size else None for each in both]
+    return [file.read_bytes() if file.exists() and file.stat().st_size else None for file in both]
 
 
 def test_overwritten_header_is_refused(path: Path) -> None:
@@ -144,7 +144,7 @@ def test_lost_tail_is_refused(path: Path) -> None:
     assert "end" in refused(path)
 
 
-def test_lost_file_beside_its_wal_is_not_begun_anew(path: Path) -> None:
+def test_a_lost_file_beside_its_wal_is_not_created_again(path: Path) -> None:
     owner = SqliteJournal.open(path, stream="main")
     owner.commit(follow(owner, [event("tail")]))
     shutil.copy(path.with_name("journal.db-wal"), path.with_name("kept"))
@@ -205,7 +205,7 @@ def test_flipped_checkpoint_is_never_restored(path: Path) -> None:
     journal.close()
 
 
-def test_journal_that_vanished_does_not_come_back_empty(path: Path) -> None:
+def test_a_vanished_journal_is_not_replaced_by_an_empty_one(path: Path) -> None:
     journal = SqliteJournal.open(path, stream="main")
     path.unlink()
     with pytest.raises(JournalUnavailable):

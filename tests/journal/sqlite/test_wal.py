@@ -1,4 +1,4 @@
-"""The -wal is bounded, and shrinks again when whoever held it is gone."""
+"""The -wal is bounded, and shrinks again when its last reader is gone."""
 
 import threading
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def test_the_wal_is_cut_below_its_bound_too(journal: SqliteJournal) -> None:
 
 
 def test_the_wal_is_bounded_under_readers_who_take_turns(journal: SqliteJournal) -> None:
-    """There is always one who reads, and never one for long: SQLite alone would never begin the -wal anew."""
+    """There is always a short reader: SQLite alone would never restart the -wal."""
     commit(journal, megabytes=1)
     done = threading.Event()
 
@@ -87,7 +87,7 @@ def test_the_wal_is_bounded_under_readers_who_take_turns(journal: SqliteJournal)
     assert len(journal.inputs_after(0, limit=100)) == 41
 
 
-def test_commits_go_on_while_the_wal_is_held(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commits_continue_while_the_wal_is_held(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wal, "TRUNCATE_WAIT_MS", 1)
     with long_reader(journal.path):
         commit(journal, megabytes=30)

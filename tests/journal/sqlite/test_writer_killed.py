@@ -1,4 +1,4 @@
-"""Promise P1 at the journal: what was said to be committed is there after SIGKILL, and nothing is half there."""
+"""Promise P1 at the journal: a reported commit survives SIGKILL, and no commit is half there."""
 
 import random
 import subprocess
@@ -18,11 +18,13 @@ ROOT = Path(__file__).parents[3]
 def test_commits_survive_sigkill_at_any_moment(tmp_path: Path, rounds: int) -> None:
     path = tmp_path / "journal.db"
     chance = random.Random(7)
-    said = 0
+    committed = 0
     for _ in range(rounds):
-        said = max(said, committed_until_killed(path, lines=chance.randint(0, 25), seconds=chance.uniform(0, 0.01)))
-        check(path, at_least=said)
-    assert said > rounds
+        committed = max(
+            committed, committed_until_killed(path, lines=chance.randint(0, 25), seconds=chance.uniform(0, 0.01))
+        )
+        check(path, at_least=committed)
+    assert committed > rounds
 
 
 @rounds(5, faults=20)
@@ -30,23 +32,23 @@ def test_everything_an_owner_does_survives_sigkill_at_any_moment(tmp_path: Path,
     """Retention and new epochs too: what is there follows on what is there, and no loss is suspected."""
     path = tmp_path / "journal.db"
     chance = random.Random(8)
-    said = 0
+    committed = 0
     for _ in range(rounds):
         lines, seconds = chance.randint(1, 12), chance.uniform(0, 0.01)
-        said = max(said, committed_until_killed(path, lines=lines, seconds=seconds, way="prune"))
+        committed = max(committed, committed_until_killed(path, lines=lines, seconds=seconds, way="prune"))
         journal = SqliteJournal.open(path, stream="main")
         last = journal.position().offset
-        assert last >= said
-        offsets = [each.offset for each in journal.events_after(0, limit=1_000_000)]
+        assert last >= committed
+        offsets = [event.offset for event in journal.events_after(0, limit=1_000_000)]
         assert offsets == list(range(journal.oldest_offset(), last + 1))
-        assert all(each.offset <= last for each in journal.snapshot().events)
+        assert all(event.offset <= last for event in journal.snapshot().events)
         assert journal.published_offset() <= last
-        assert journal.oldest_offset() > said - 3
+        assert journal.oldest_offset() > committed - 3
         journal.close()
 
 
 def committed_until_killed(path: Path, *, lines: int, seconds: float, way: str = "commit") -> int:
-    """Let a child commit until it has said so `lines` times and `seconds` have passed; return the last offset said."""
+    """Let a child commit until it printed `lines` offsets and `seconds` have passed; return the last offset printed."""
     child = subprocess.Popen(
         [sys.executable, "-m", "tests.support.journal_samples", str(path), way],
         cwd=ROOT,
@@ -73,13 +75,13 @@ def check(path: Path, *, at_least: int) -> None:
     last = journal.position().offset
     assert last >= at_least
     assert last % 3 == 0, "a batch of three events is there whole or not at all"
-    assert [each.offset for each in events] == list(range(1, last + 1))
+    assert [event.offset for event in events] == list(range(1, last + 1))
     assert journal.last_input()[0] == last, "three inputs a batch"
     current = dict[StateKey, int]()
-    for each in events:
-        if each.standing is Standing.CURRENT:
-            current[each.state_key] = each.offset
+    for event in events:
+        if event.standing is Standing.CURRENT:
+            current[event.state_key] = event.offset
         else:
-            current.pop(each.state_key, None)
-    assert [each.offset for each in journal.snapshot().events] == sorted(current.values())
+            current.pop(event.state_key, None)
+    assert [event.offset for event in journal.snapshot().events] == sorted(current.values())
     journal.close()

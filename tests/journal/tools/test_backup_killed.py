@@ -16,7 +16,7 @@ from tests.support.full_journal import held, whole_journal
 from tests.support.journal_samples import event, follow
 
 STEPS = frozenset({"open", "os.chmod", "os.link", "os.remove", "os.rename", "os.truncate", "sqlite3.connect"})
-"""What Python tells its auditors of that concerns files; besides, what is made durable and what is copied."""
+"""Audit events of Python that concern files, and the calls that sync and copy."""
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def _do(work: Callable[[Callable[..., None]], object], survived: int) -> None:
 
 
 def old_ones(path: Path) -> list[Path]:
-    return [each for each in path.parent.glob("journal.db*") if each.suffix == ".db" or each.name.endswith("Z")]
+    return [file for file in path.parent.glob("journal.db*") if file.suffix == ".db" or file.name.endswith("Z")]
 
 
 @pytest.mark.parametrize("replace", [False, True])
@@ -98,7 +98,7 @@ def test_a_killed_restore_keeps_the_old_journal_and_can_be_done_again(path: Path
     inputs = held(target)["inputs"]
     refused = 0
     for survived in kills(lambda step: restore_journal(target, path, replace=True, progress=step)):
-        assert any(held(each) == old for each in old_ones(path)), survived
+        assert any(held(file) == old for file in old_ones(path)), survived
         try:
             SqliteJournal.open(path, stream="main").close()
         except JournalDamaged:
@@ -110,9 +110,9 @@ def test_a_killed_restore_keeps_the_old_journal_and_can_be_done_again(path: Path
             restore_journal(target, path, replace=True)
             assert verify_journal(path).is_intact
             assert held(path)["inputs"] == inputs
-            assert any(held(each) == old for each in old_ones(path)), survived
-            for each in path.parent.glob("journal.db*"):
-                each.unlink()
+            assert any(held(file) == old for file in old_ones(path)), survived
+            for file in path.parent.glob("journal.db*"):
+                file.unlink()
             whole_again(path, old_from=target)
             old = held(path)
     assert refused, "some kills are between the mark and the last rename"

@@ -1,4 +1,4 @@
-"""An export tells all that can be read, and all that could not."""
+"""An export contains every readable event and lists the unreadable ones."""
 
 import json
 import shutil
@@ -28,42 +28,42 @@ def path(tmp_path: Path, sample: Path) -> Path:
 
 
 def keys(path: Path) -> tuple[set[int], set[int]]:
-    """Return the offsets that are told, and those that are said to be left out."""
-    told: set[int] = set()
+    """Return the exported offsets, and those listed as left out."""
+    reported: set[int] = set()
     left_out: set[int] = set()
     for line in export_events(path, ExportRange()):
         if isinstance(line, ExportGap):
             left_out |= set(range(line.first, line.last + 1))
         else:
-            told.add(json.loads(line)["event"]["offset"])
-    return told, left_out
+            reported.add(json.loads(line)["event"]["offset"])
+    return reported, left_out
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pages=st.sets(st.integers(0, 10_000), min_size=1, max_size=4))
-def test_every_event_is_told_or_said_to_be_left_out(sample: Path, path: Path, pages: set[int]) -> None:
+def test_every_event_is_exported_or_listed_as_left_out(sample: Path, path: Path, pages: set[int]) -> None:
     data = bytearray(sample.read_bytes())
     for page in {page % (len(data) // PAGE_BYTES) for page in pages}:
         data[page * PAGE_BYTES : (page + 1) * PAGE_BYTES] = b"x" * PAGE_BYTES
     path.write_bytes(data)
     try:
-        told, left_out = keys(path)
+        reported, left_out = keys(path)
     except JournalDamaged:  # where the tables begin is lost: all is, and it is said
         return
-    assert not told & left_out
-    assert (told | left_out) >= set(range(1, max(told | left_out, default=0) + 1))
+    assert not reported & left_out
+    assert (reported | left_out) >= set(range(1, max(reported | left_out, default=0) + 1))
     if held(path)["meta"] == held(sample)["meta"]:
-        assert (told | left_out) == set(range(1, len(held(sample)["events"]) + 1))
+        assert (reported | left_out) == set(range(1, len(held(sample)["events"]) + 1))
 
 
-def test_what_is_readable_is_read_though_the_rest_is_lost(sample: Path, path: Path) -> None:
+def test_readable_rows_are_read_though_others_are_lost(sample: Path, path: Path) -> None:
     data = bytearray(sample.read_bytes())
     bad = data.index(b'"changeover_id":"s50"') // PAGE_BYTES
     data[bad * PAGE_BYTES : (bad + 1) * PAGE_BYTES] = b"x" * PAGE_BYTES
     path.write_bytes(data)
-    told, left_out = keys(path)
+    reported, left_out = keys(path)
     assert 0 < len(left_out) < 20
-    assert told == set(range(1, len(held(sample)["events"]) + 1)) - left_out
+    assert reported == set(range(1, len(held(sample)["events"]) + 1)) - left_out
 
 
 def test_inputs_are_read_without_the_quarantine_where_that_is_lost(sample: Path, path: Path) -> None:
@@ -80,4 +80,4 @@ def test_neighbours_left_out_for_one_reason_are_one_note() -> None:
     noted: list[ExportGap] = []
     for first, reason in ((1, "a"), (2, "a"), (3, "b"), (5, "b")):
         add_gap(noted, ExportGap("event", first, first, reason))
-    assert [str(each) for each in noted] == ["events 1 to 2: a", "event 3: b", "event 5: b"]
+    assert [str(gap) for gap in noted] == ["events 1 to 2: a", "event 3: b", "event 5: b"]

@@ -38,7 +38,7 @@ def desk(journal: SqliteJournal) -> Iterator[SqliteQuarantineWriter]:
 
 
 def asked(journal: SqliteJournal) -> list[tuple[int, bytes]]:
-    return [(each.number, each.payload) for each in journal.requested_replays(10)]
+    return [(replay.number, replay.payload) for replay in journal.requested_replays(10)]
 
 
 def test_only_quarantined_inputs_are_replayed_and_each_once(
@@ -104,7 +104,9 @@ def test_cut_payload_is_never_replayed(
     assert desk.request_replays([2]) == [], "crowded out of the quarantine"
 
 
-def test_owner_goes_on_after_another_process_has_written(journal: SqliteJournal, desk: SqliteQuarantineWriter) -> None:
+def test_owner_continues_after_another_process_has_written(
+    journal: SqliteJournal, desk: SqliteQuarantineWriter
+) -> None:
     desk.request_replays([2])
     journal.commit(Batch(entries=[applied(4)]))
     journal.close()

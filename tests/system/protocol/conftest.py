@@ -48,17 +48,20 @@ async def busy_bridge() -> AsyncIterator[BridgeProcess]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with running(mosquitto_broker(folder)) as broker:
-            async with bridge_process(folder, broker, environment={"FLOOR_TIME__SCALE": "60"}) as floor:
-                await _keep_busy(floor)
-                yield floor
+            async with bridge_process(folder, broker, environment={"FLOOR_TIME__SCALE": "60"}) as bridge:
+                await _keep_busy(bridge)
+                yield bridge
 
 
-async def _keep_busy(floor: BridgeProcess) -> None:
-    async with dashboard(floor.port) as board, floor.device() as device:
+async def _keep_busy(bridge: BridgeProcess) -> None:
+    async with dashboard(bridge.port) as board, bridge.device() as device:
         await board.snapshot(subscription_type="line")
         for line in LINES:
             for path, fields in REPORTS:
-                body = {key: each.format(**line) if isinstance(each, str) else each for key, each in fields.items()}
+                body = {
+                    key: field_name.format(**line) if isinstance(field_name, str) else field_name
+                    for key, field_name in fields.items()
+                }
                 topic = f"floor/v1/report/plant1/{line['at']}/{path.format(**line)}"
                 await device.publish(topic, json.dumps(body).encode())
         missing = {(line["line"], category) for line in LINES for category in ("downtime", "oee", "escalation")}

@@ -29,8 +29,8 @@ SMALL = {
 }
 
 
-async def test_a_connection_ends_as_the_table_says(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with bridge_process(tmp_path, mosquitto, environment=SMALL) as floor:
+async def test_a_connection_ends_as_the_table_states(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    async with bridge_process(tmp_path, mosquitto, environment=SMALL) as bridge:
         for proof, code in [
             ("a.b.c", 1008),
             (token(iss="another"), 1008),
@@ -39,34 +39,34 @@ async def test_a_connection_ends_as_the_table_says(tmp_path: Path, mosquitto: Ru
             (token(exp=None), 1008),
             (token(ttl=-1), 4401),
         ]:
-            async with connected(floor.port) as board:
+            async with connected(bridge.port) as board:
                 await board.send("auth", token=proof)
                 assert (await board.closed())[0] == code
-            async with connected(floor.port, additional_headers={"Authorization": f"Bearer {proof}"}) as board:
+            async with connected(bridge.port, additional_headers={"Authorization": f"Bearer {proof}"}) as board:
                 assert (await board.closed())[0] == code
 
-        async with connected(floor.port) as board:
+        async with connected(bridge.port) as board:
             await board.send("subscribe", subscription_type="line")
             assert (await board.receive("error"))["code"] == "UNAUTHENTICATED"
             assert (await board.closed())[0] == 1008
-        async with connected(floor.port) as board:
+        async with connected(bridge.port) as board:
             assert (await board.closed())[0] == 4408
-        async with dashboard(floor.port) as board:
+        async with dashboard(bridge.port) as board:
             await board.send("ping", timestamp="x" * 5_000)
             assert (await board.closed())[0] == 1009
-        async with dashboard(floor.port) as board:
+        async with dashboard(bridge.port) as board:
             await board.disconnect()
             assert board.socket.close_code == 1000
 
-        async with dashboard(floor.port), dashboard(floor.port), connected(floor.port) as third:
+        async with dashboard(bridge.port), dashboard(bridge.port), connected(bridge.port) as third:
             await third.send("auth", token=token())
             assert (await third.closed())[0] == 4429
-            async with dashboard(floor.port, token(user="mia")) as other:
+            async with dashboard(bridge.port, token(user="mia")) as other:
                 await other.ask("ping", "pong")
 
 
 async def test_too_much_is_an_error_first_and_4429_then(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with bridge_process(tmp_path, mosquitto, environment=SMALL) as floor, dashboard(floor.port) as board:
+    async with bridge_process(tmp_path, mosquitto, environment=SMALL) as bridge, dashboard(bridge.port) as board:
         for name in "abc":
             await board.ask("subscribe", "subscription_confirmed", id=name, subscription_type="line")
         error = await board.ask("subscribe", "error", id="d", subscription_type="line")
@@ -78,8 +78,10 @@ async def test_too_much_is_an_error_first_and_4429_then(tmp_path: Path, mosquitt
         assert (await board.closed())[0] == 4429
 
 
-async def test_a_token_that_ends_is_told_ahead_and_then_ends_it(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    async with bridge_process(tmp_path, mosquitto) as floor, dashboard(floor.port, token(ttl=3)) as board:
+async def test_an_expiring_token_is_announced_and_then_closes_the_connection(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    async with bridge_process(tmp_path, mosquitto) as bridge, dashboard(bridge.port, token(ttl=3)) as board:
         loop = asyncio.get_running_loop()
         admitted = loop.time()
         expiring = await board.receive("expiring")
@@ -96,20 +98,20 @@ async def test_a_dashboard_that_takes_nothing_is_ended_and_delays_no_other(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     patience = {"FLOOR_WEB__STALL_SECONDS": "1.5", "FLOOR_WEB__MAX_FRAMES_PER_SECOND": "1000"}
-    async with bridge_process(tmp_path, mosquitto, environment=patience) as floor, floor.device() as device:
-        async with dashboard(floor.port) as board:
+    async with bridge_process(tmp_path, mosquitto, environment=patience) as bridge, bridge.device() as device:
+        async with dashboard(bridge.port) as board:
             await board.snapshot(id="s", subscription_type="job")
             for number in range(200):
                 await device.publish(JOBS, json.dumps({**JOB, "job_id": f"J{number}"}).encode())
             await board.receive("job_assigned", subject="J199")
-        async with dashboard(floor.port, narrow=True) as board, dashboard(floor.port) as other:
+        async with dashboard(bridge.port, narrow=True) as board, dashboard(bridge.port) as other:
             await board.ask("subscribe", "subscription_confirmed", subscription_type="job", snapshot=False)
             for number in range(90):
                 await board.send("subscribe", id=f"x{number}", subscription_type="job")
             # What is committed for a dashboard that takes nothing waits, until the dashboard is given up.
             late = itertools.count(200)
             async with asyncio.timeout(PATIENCE):
-                while not (waiting := await books(floor.port))["abandoned"]:
+                while not (waiting := await books(bridge.port))["abandoned"]:
                     if not waiting["pending"]:
                         await device.publish(JOBS, json.dumps({**JOB, "job_id": f"J{next(late)}"}).encode())
                     await other.ask("ping", "pong")
@@ -117,16 +119,16 @@ async def test_a_dashboard_that_takes_nothing_is_ended_and_delays_no_other(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_stop_says_when_to_come_back_and_a_resume_has_no_gap(
+async def test_a_stop_states_when_to_reconnect_and_a_resume_has_no_gap(
     tmp_path: Path, mosquitto: RunningBroker, number: signal.Signals
 ) -> None:
     body = {"id": "j", "subscription_type": "job", "target_id": "line:L2"}
-    async with bridge_process(tmp_path, mosquitto) as floor, floor.device() as device:
+    async with bridge_process(tmp_path, mosquitto) as bridge, bridge.device() as device:
 
         async def assign(name: str) -> None:
             await device.publish(JOBS, json.dumps({**JOB, "job_id": name}).encode())
 
-        async with dashboard(floor.port) as board:
+        async with dashboard(bridge.port) as board:
             await board.snapshot(**body)
             await assign("before")
             first = await board.receive("job_assigned")
@@ -134,19 +136,19 @@ async def test_a_stop_says_when_to_come_back_and_a_resume_has_no_gap(
             while position is None or position["streams"]["main"]["offset"] < first["offset"]:
                 position = await board.receive("position")
             await assign("unseen")
-            assert await floor.stop(number) == 0
+            assert await bridge.stop(number) == 0
             code, reason = await board.closed()
             assert code == 1012
             assert json.loads(reason)["retry_after"] >= 0
-        seen = {each["subject"] for each in board.events}
-        await floor.start()
+        seen = {committed["subject"] for committed in board.events}
+        await bridge.start()
         await assign("after")
-        async with dashboard(floor.port) as board:
+        async with dashboard(bridge.port) as board:
             resumed = await board.ask("resume", "resumed", subscriptions=[body], since=position["streams"])
             assert resumed["streams"] == {"main": {"recovered": True}}
             while "after" not in seen:
                 event = await board.receive_event()
                 seen.add(event["subject"])
             assert seen == {"before", "unseen", "after"}
-            offsets = [each["offset"] for each in board.events]
+            offsets = [committed["offset"] for committed in board.events]
             assert offsets == sorted(set(offsets))

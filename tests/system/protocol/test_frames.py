@@ -24,17 +24,17 @@ async def commanded(board: SocketDashboard, name: str, **fields: object) -> Fram
     return await board.receive("command_result", id=name)
 
 
-async def test_auth_ok_says_who_one_is_until_when_and_what_one_may(busy_bridge: BridgeProcess) -> None:
+async def test_auth_ok_states_user_expiry_and_grants(busy_bridge: BridgeProcess) -> None:
     async with connected(busy_bridge.port) as board:
         proof = token(user="olga", roles=("operator",), lines=["L3"], exp=4_000_000_000)
-        told = await board.ask("auth", "auth_ok", token=proof)
-        assert (told["user_id"], told["roles"], told["simulated"]) == ("olga", ["operator"], True)
-        assert told["read"] == ["+/+/L3/#"]
-        assert told["command"] == ["+/+/L3/#"]
-        assert told["expires_at"] == "2096-10-02T07:06:40.000Z"
-        assert datetime.fromisoformat(told["server_time"]).tzinfo is not None
-        assert told["streams"].keys() == {"main"}
-        assert told["streams"]["main"].keys() == {"epoch", "offset"}
+        answer = await board.ask("auth", "auth_ok", token=proof)
+        assert (answer["user_id"], answer["roles"], answer["simulated"]) == ("olga", ["operator"], True)
+        assert answer["read"] == ["+/+/L3/#"]
+        assert answer["command"] == ["+/+/L3/#"]
+        assert answer["expires_at"] == "2096-10-02T07:06:40.000Z"
+        assert datetime.fromisoformat(answer["server_time"]).tzinfo is not None
+        assert answer["streams"].keys() == {"main"}
+        assert answer["streams"]["main"].keys() == {"epoch", "offset"}
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ async def test_auth_ok_says_who_one_is_until_when_and_what_one_may(busy_bridge: 
     ],
     ids=["header", "subprotocol"],
 )
-async def test_who_came_with_a_token_hears_nothing_before_the_first_answer(
+async def test_a_dashboard_with_a_handshake_token_receives_nothing_before_the_first_answer(
     busy_bridge: BridgeProcess, options: Any
 ) -> None:
     async with connected(busy_bridge.port, **options) as board:
@@ -53,7 +53,7 @@ async def test_who_came_with_a_token_hears_nothing_before_the_first_answer(
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(board.read(), 0.7)
         await board.ask("ping", "pong")
-        assert [each["type"] for each in board.frames] == ["pong"]
+        assert [frame["type"] for frame in board.frames] == ["pong"]
         link = await board.receive("link")
         assert link["broker"]
         assert link["streams"]["main"].keys() == {"live", "last_seen", "offset"}
@@ -98,7 +98,7 @@ async def test_a_ping_is_answered(busy_bridge: BridgeProcess, kind: str, stamp: 
         ('{"type":"auth","token":"a.b.c"}', "UNAUTHENTICATED"),
     ],
 )
-async def test_a_wrong_frame_is_an_error_and_the_connection_lives(
+async def test_a_wrong_frame_is_an_error_and_the_connection_stays_open(
     busy_bridge: BridgeProcess, text: str, code: str
 ) -> None:
     async with dashboard(busy_bridge.port) as board:
@@ -121,7 +121,7 @@ async def test_a_batch_is_an_array_and_an_alarm_does_not_wait_for_it(busy_bridge
         loop = asyncio.get_running_loop()
         asked = loop.time()
         result = await commanded(board, "batched", **RAISE, andon_type="quality")
-        while result["event_ids"][0] not in [each.get("id") for each in board.frames]:
+        while result["event_ids"][0] not in [frame.get("id") for frame in board.frames]:
             await board.read()
         assert loop.time() - asked < 0.9, "an alarm does not wait for batch_ms"
         assert all(isinstance(json.loads(text), list) for text in board.texts[began:])
@@ -143,10 +143,10 @@ async def test_a_position_comes_after_events_once_a_second_and_every_five(busy_b
         assert at[2] - at[1] > 4, "nothing was flushed, so there is no hurry"
 
 
-async def test_a_resume_replays_once_over_the_union_or_says_that_it_cannot(busy_bridge: BridgeProcess) -> None:
+async def test_a_resume_replays_once_over_the_union_or_states_that_it_cannot(busy_bridge: BridgeProcess) -> None:
     async with dashboard(busy_bridge.port) as board:
-        told = await board.snapshot(id="s", subscription_type="andon", target_id="L1")
-        epoch, offset = told[0]["epoch"], told[0]["offset"] - 1
+        answer = await board.snapshot(id="s", subscription_type="andon", target_id="L1")
+        epoch, offset = answer[0]["epoch"], answer[0]["offset"] - 1
     bodies = [
         {"id": "a", "subscription_type": "andon", "target_id": "L1"},
         {"id": "l", "subscription_type": "line", "target_id": "L1", "filters": {"event_types": ["andon_event"]}},
@@ -154,19 +154,19 @@ async def test_a_resume_replays_once_over_the_union_or_says_that_it_cannot(busy_
     async with dashboard(busy_bridge.port) as board:
         since = {"main": {"epoch": epoch, "offset": offset}, "other": {"epoch": "e", "offset": 1}}
         resumed = await board.ask("resume", "resumed", subscriptions=bodies, since=since)
-        assert [each["id"] for each in resumed["subscriptions"]] == ["a", "l"]
+        assert [subscription["id"] for subscription in resumed["subscriptions"]] == ["a", "l"]
         assert resumed["streams"] == {"main": {"recovered": True}, "other": {"recovered": False}}
         await board.receive("position")
-        offsets = [each["offset"] for each in board.events]
+        offsets = [event["offset"] for event in board.events]
         assert offsets == sorted(set(offsets)), "once, in order"
         assert offsets[0] == offset + 1
-        assert not [each for each in board.frames if each["type"] == "snapshot_begin"]
+        assert not [frame for frame in board.frames if frame["type"] == "snapshot_begin"]
     for wrong in ({"epoch": "0" * len(epoch), "offset": offset}, {"epoch": epoch, "offset": 10**9}):
         async with dashboard(busy_bridge.port) as board:
             await board.send("resume", subscriptions=bodies, since={"main": wrong})
             resumed = await board.receive("resumed")
             assert resumed["streams"] == {"main": {"recovered": False}}
-            assert await board.receive_snapshot("a") == told
+            assert await board.receive_snapshot("a") == answer
             assert await board.receive_snapshot("l")
 
 
@@ -179,10 +179,10 @@ async def test_a_new_token_ends_and_begins_in_place(busy_bridge: BridgeProcess) 
         await board.snapshot(id="s", subscription_type="andon")
         assert (await board.ask("auth", "auth_ok", token=narrow))["read"] == ["+/+/L3/#"]
         assert (await board.receive("revoked"))["filters"] == ["+/+/L1/+/andon/#"]
-        assert {each["line_id"] for each in await board.snapshot(id="t", subscription_type="andon")} == {"L3"}
+        assert {event["line_id"] for event in await board.snapshot(id="t", subscription_type="andon")} == {"L3"}
         await board.ask("auth", "auth_ok", token=wide)
         assert "+/+/L1/+/andon/#" in (await board.receive("widened"))["filters"]
-        assert {each["line_id"] for each in await board.receive_snapshot("s")} == {"L1", "L3"}
+        assert {event["line_id"] for event in await board.receive_snapshot("s")} == {"L1", "L3"}
         other = await board.ask("auth", "error", token=token(user="eva"))
         assert other["code"] == "FORBIDDEN"
         await board.ask("ping", "pong")
@@ -232,4 +232,4 @@ async def test_an_assignment_reaches_its_assignee_without_a_subscription(busy_br
         result = await commanded(board, "for-ida", job_id="for-ida", **job)
         assert (await ida.receive("job_assigned"))["id"] in result["event_ids"]
         await elsewhere.ask("ping", "pong")
-        assert not [each for each in elsewhere.frames if is_event(each)]
+        assert not [frame for frame in elsewhere.frames if is_event(frame)]

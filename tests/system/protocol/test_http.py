@@ -1,4 +1,4 @@
-"""protocol.md, «HTTP»: what is open, what is for admins, and what is for whoever may see it."""
+"""protocol.md, «HTTP»: open resources, those of admins, and those that need grants."""
 
 import pytest
 
@@ -34,7 +34,7 @@ FORWARDED = {"X-Forwarded-For": "192.0.2.1"}  # from a loopback address `/metric
         ("/nothing", {}, (404, 404, 404)),
     ],
 )
-async def test_who_may_ask(
+async def test_http_requires_a_token(
     busy_bridge: BridgeProcess, path: str, headers: dict[str, str], statuses: tuple[int, int, int]
 ) -> None:
     nobody, operator, admin = statuses
@@ -56,9 +56,9 @@ async def test_the_catalogue_names_all_types(busy_bridge: BridgeProcess) -> None
 async def test_statistics_count_and_their_books_add_up(busy_bridge: BridgeProcess) -> None:
     async with dashboard(busy_bridge.port) as board:
         await board.snapshot(id="s", subscription_type="andon")
-        told = (await http(busy_bridge.port, "/ws/health", token())).data
-        assert (told["connections"], told["subscriptions"]) == (1, {"andon": 1})
-        assert told["balanced"]
+        health = (await http(busy_bridge.port, "/ws/health", token())).data
+        assert (health["connections"], health["subscriptions"]) == (1, {"andon": 1})
+        assert health["balanced"]
         metrics = (await http(busy_bridge.port, "/metrics")).body.decode()
         assert 'floor_dashboard_subscriptions{subscription_type="andon"} 1.0' in metrics
         assert "floor_pipeline_received" in metrics
@@ -89,8 +89,8 @@ async def test_a_snapshot_over_http_is_that_of_a_subscription(busy_bridge: Bridg
     async with dashboard(busy_bridge.port) as board:
         while True:
             answer = (await http(busy_bridge.port, path, token())).data
-            told = await board.snapshot(id="s", subscription_type="andon", target_id="L1")
-            if answer["events"] == told:
+            event_list = await board.snapshot(id="s", subscription_type="andon", target_id="L1")
+            if answer["events"] == event_list:
                 break
         assert answer["effective"] == ["+/+/L1/+/andon/#"]
 

@@ -1,4 +1,4 @@
-"""protocol.md, `link` and `command`, when the broker is away or the journal does not answer."""
+"""protocol.md, `link` and `command`, when the broker is down or the journal does not answer."""
 
 import asyncio
 import sqlite3
@@ -11,13 +11,13 @@ from tests.support.brokers import RunningBroker
 from tests.support.socket_dashboard import SocketDashboard, dashboard, http
 
 RAISE = {"action": "andon.raise", "line_id": "L1", "equipment_code": "Andon-L1", "andon_type": "quality"}
-TOLD_WITHIN = 5.0  # protocol.md and promise P5
+REPORTED_WITHIN = 5.0  # protocol.md and promise P5
 
 
 @contextmanager
-def held(floor: BridgeProcess) -> Iterator[None]:
+def held(bridge: BridgeProcess) -> Iterator[None]:
     """Keep the journal's writer waiting, as a disk does that has stopped to answer."""
-    path = floor.config.parent / ".floor" / "journal.db"
+    path = bridge.config.parent / ".floor" / "journal.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
@@ -25,24 +25,24 @@ def held(floor: BridgeProcess) -> Iterator[None]:
 
 
 async def raised_once(board: SocketDashboard) -> None:
-    """Read until the call is told; it is one, however often it was asked for."""
-    async with asyncio.timeout(TOLD_WITHIN):
+    """Read until the call is reported; it is one, however often it was asked for."""
+    async with asyncio.timeout(REPORTED_WITHIN):
         while not board.events:
             await board.read()
-    assert [(each["type"], each["data"]["repeat"]) for each in board.events] == [("andon_event", 0)]
+    assert [(event["type"], event["data"]["repeat"]) for event in board.events] == [("andon_event", 0)]
 
 
-async def test_a_lost_broker_is_told_and_a_command_is_unknown_until_it_is_back(
+async def test_a_lost_broker_is_reported_and_a_command_is_unknown_until_it_is_back(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     quick = {"FLOOR_WEB__COMMAND_TIMEOUT_SECONDS": "1"}
-    async with bridge_process(tmp_path, mosquitto, environment=quick) as floor, dashboard(floor.port) as board:
+    async with bridge_process(tmp_path, mosquitto, environment=quick) as bridge, dashboard(bridge.port) as board:
         await board.snapshot(id="s", subscription_type="andon", target_id="L1")
         mosquitto.kill()
-        link = await board.receive("link", seconds=TOLD_WITHIN, broker=False)
+        link = await board.receive("link", seconds=REPORTED_WITHIN, broker=False)
         assert not link["streams"]["main"]["live"]
-        assert (await http(floor.port, "/health/ready")).status == 503
-        assert (await http(floor.port, "/health/live")).status == 200
+        assert (await http(bridge.port, "/health/ready")).status == 503
+        assert (await http(bridge.port, "/health/live")).status == 200
         await board.send("command", id="c", **RAISE)
         assert (await board.receive("command_result", id="c"))["outcome"] == "unknown"
         mosquitto.start()
@@ -55,20 +55,20 @@ async def test_a_lost_broker_is_told_and_a_command_is_unknown_until_it_is_back(
         await raised_once(board)
 
 
-async def test_a_journal_that_does_not_answer_is_told_and_loses_nothing(
+async def test_a_journal_that_does_not_answer_is_reported_and_loses_nothing(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     quick = {"FLOOR_WEB__COMMAND_TIMEOUT_SECONDS": "1"}
-    async with bridge_process(tmp_path, mosquitto, environment=quick) as floor, dashboard(floor.port) as board:
+    async with bridge_process(tmp_path, mosquitto, environment=quick) as bridge, dashboard(bridge.port) as board:
         await board.snapshot(id="s", subscription_type="andon", target_id="L1")
-        with held(floor):
+        with held(bridge):
             asked = asyncio.get_running_loop().time()
             await board.send("command", id="c", **RAISE)
             assert (await board.receive("command_result", id="c"))["outcome"] == "unknown"
-            link = await board.receive("link", seconds=2 * TOLD_WITHIN)
+            link = await board.receive("link", seconds=2 * REPORTED_WITHIN)
             assert (link["broker"], link["streams"]["main"]["live"]) == (True, False)
-            assert asyncio.get_running_loop().time() - asked < TOLD_WITHIN
-            assert (await http(floor.port, "/health/ready")).status == 503
+            assert asyncio.get_running_loop().time() - asked < REPORTED_WITHIN
+            assert (await http(bridge.port, "/health/ready")).status == 503
         link = await board.receive("link")
         assert link["streams"]["main"]["live"]
         assert (await board.ask("command", "command_result", id="c", **RAISE))["outcome"] == "applied"

@@ -16,9 +16,9 @@ COUNT = 150
 SMALL = {"FLOOR_WEB__OUTBOX_EVENTS": "20", "FLOOR_WEB__MAX_FRAMES_PER_SECOND": "1000"}
 
 
-async def burst(floor: BridgeProcess) -> None:
+async def burst(bridge: BridgeProcess) -> None:
     """As many changes of a machine's state as jobs at L2, in turn; a job is the last."""
-    async with floor.device() as device:
+    async with bridge.device() as device:
         for number in range(COUNT):
             state = json.dumps({"packml": {"dialect": "tr88", "state": (6, 9)[number % 2]}})
             await device.publish(f"{REPORT}/packing/L2/Packer-2/state", state.encode())
@@ -27,11 +27,11 @@ async def burst(floor: BridgeProcess) -> None:
 
 
 def jobs_of(board: SocketDashboard) -> list[str]:
-    return [each["subject"] for each in board.events if each["subject"].startswith("burst")]
+    return [event["subject"] for event in board.events if event["subject"].startswith("burst")]
 
 
 def changes_of(board: SocketDashboard) -> list[Frame]:
-    return [each for each in board.events if each["type"] == "line_status_update" and each["line_id"] == "L2"]
+    return [event for event in board.events if event["type"] == "line_status_update" and event["line_id"] == "L2"]
 
 
 async def read_to_the_end_of(board: SocketDashboard, last: int) -> None:
@@ -40,62 +40,62 @@ async def read_to_the_end_of(board: SocketDashboard, last: int) -> None:
             pass
 
 
-async def test_a_slow_dashboard_gets_every_alarm_once_in_order_and_is_told_what_was_conflated(
+async def test_a_slow_dashboard_receives_every_alarm_once_in_order_and_the_conflated_counts(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with bridge_process(tmp_path, mosquitto, environment=SMALL) as floor, dashboard(floor.port) as quick:
+    async with bridge_process(tmp_path, mosquitto, environment=SMALL) as bridge, dashboard(bridge.port) as quick:
         await quick.snapshot(id="q", subscription_type="line")
-        async with floor.device() as device:
+        async with bridge.device() as device:
             for number in range(200):
                 job = json.dumps({**JOB, "job_id": f"J{number}"})
                 await device.publish(f"{REPORT}/assembly/L3/Andon-L3-End/job", job.encode())
         await quick.receive("job_assigned", subject="J199")
-        async with dashboard(floor.port, narrow=True) as board:
+        async with dashboard(bridge.port, narrow=True) as board:
             await board.ask("subscribe", "subscription_confirmed", subscription_type="line", snapshot=False)
             # More than fits between the two ends: from here on it is the front that has to wait.
             for _ in range(200):
                 await board.send("subscribe", id="x", subscription_type="job", target_id="line:L3")
-            await burst(floor)
+            await burst(bridge)
             await quick.receive("job_assigned", subject=f"burst-{COUNT - 1}")
             last = quick.events[-1]["offset"]
             await read_to_the_end_of(board, last)
             await read_to_the_end_of(quick, last)
             assert jobs_of(board) == [f"burst-{number}" for number in range(COUNT)]
-            conflated = [each["counts"] for each in board.frames if each["type"] == "conflated"]
+            conflated = [frame["counts"] for frame in board.frames if frame["type"] == "conflated"]
             counted = sum(counts["line_status_update"] for counts in conflated)
             states = changes_of(board)
             changes = changes_of(quick)
             assert counted > 0
             assert all(counts.keys() == {"line_status_update"} for counts in conflated)
             assert len(states) + counted >= len(changes)
-            newest = {each["equipment_code"]: each for each in changes}
-            assert {each["equipment_code"]: each for each in states} == newest
-            assert (await http(floor.port, "/ws/health", token())).data["balanced"]
+            newest = {change["equipment_code"]: change for change in changes}
+            assert {state["equipment_code"]: state for state in states} == newest
+            assert (await http(bridge.port, "/ws/health", token())).data["balanced"]
 
 
 async def test_a_snapshot_in_a_burst_and_what_follows_it_are_all_and_nothing_twice(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    async with bridge_process(tmp_path, mosquitto) as floor, dashboard(floor.port) as board:
-        work = asyncio.create_task(burst(floor), name="burst")
+    async with bridge_process(tmp_path, mosquitto) as bridge, dashboard(bridge.port) as board:
+        work = asyncio.create_task(burst(bridge), name="burst")
         names: list[str] = []
         while not work.done():
             name = str(len(names) % 50)
             names.append(name)
-            told = await board.snapshot(id=name, subscription_type="job", target_id="line:L2")
-            begin = next(each for each in reversed(board.frames) if each["type"] == "snapshot_begin")
+            events = await board.snapshot(id=name, subscription_type="job", target_id="line:L2")
+            begin = next(frame for frame in reversed(board.frames) if frame["type"] == "snapshot_begin")
             at = begin["positions"]["main"]["offset"]
-            assert all(each["offset"] <= at for each in told)
+            assert all(event["offset"] <= at for event in events)
             # An overlapping subscription that ends takes nothing from the others.
             if len(names) > 1:
                 await board.ask("unsubscribe", "unsubscription_confirmed", id=names[-2])
-            async with dashboard(floor.port) as fresh:
-                told = await fresh.snapshot(id="f", subscription_type="job", target_id="line:L2")
-                at = fresh.frames[[each["type"] for each in fresh.frames].index("snapshot_begin")]
+            async with dashboard(bridge.port) as fresh:
+                events = await fresh.snapshot(id="f", subscription_type="job", target_id="line:L2")
+                at = fresh.frames[[frame["type"] for frame in fresh.frames].index("snapshot_begin")]
                 offset = at["positions"]["main"]["offset"]
                 await fresh.receive("position")
-                live = fresh.events[len(told) :]
-                assert all(each["offset"] > offset for each in live), "what follows is later than the snapshot"
+                live = fresh.events[len(events) :]
+                assert all(event["offset"] > offset for event in live), "what follows is later than the snapshot"
                 subjects = jobs_of(fresh)
                 assert subjects == [f"burst-{number}" for number in range(len(subjects))], "no gap and no double"
         await work

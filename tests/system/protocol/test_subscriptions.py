@@ -71,12 +71,12 @@ async def beside_all(board: SocketDashboard, **body: object) -> tuple[list[Frame
     """All current events and those of a subscription, at one position, and the confirmation of the latter."""
     while True:
         everything = await board.snapshot(id="everything", mqtt_filter="#")
-        first = next(each for each in reversed(board.frames) if each["type"] == "snapshot_begin")
+        first = next(frame for frame in reversed(board.frames) if frame["type"] == "snapshot_begin")
         confirmed = await board.ask("subscribe", "subscription_confirmed", id="asked", **body)
-        told = await board.receive_snapshot("asked")
-        second = next(each for each in reversed(board.frames) if each["type"] == "snapshot_begin")
+        received = await board.receive_snapshot("asked")
+        second = next(frame for frame in reversed(board.frames) if frame["type"] == "snapshot_begin")
         if first["positions"] == second["positions"]:
-            return everything, told, confirmed
+            return everything, received, confirmed
 
 
 @pytest.mark.parametrize(("kind", "target", "filters"), FILTERS, ids=str)
@@ -85,17 +85,17 @@ async def test_a_subscription_is_a_filter(
 ) -> None:
     asked = {"subscription_type": kind} | ({} if target is None else {"target_id": target})
     async with dashboard(busy_bridge.port, EVA) as board:
-        everything, told, confirmed = await beside_all(board, **asked)
+        everything, received, confirmed = await beside_all(board, **asked)
         assert confirmed["effective"] == filters
         assert not confirmed["narrowed"]
         assert (confirmed["subscription_type"], confirmed["target_id"]) == (kind, target)
         assert confirmed["target"] == target
-        wanted = [each for each in everything if any(matches(text, topic(each)) for text in filters)]
+        wanted = [event for event in everything if any(matches(text, topic(event)) for text in filters)]
         if target == "me":
-            wanted = [each for each in wanted if is_mine(each)]
-        assert told == wanted
-        assert told, "the floor has something of every kind"
-        assert all(each.keys() == ENVELOPE for each in told)
+            wanted = [event for event in wanted if is_mine(event)]
+        assert received == wanted
+        assert received, "the floor has something of every kind"
+        assert all(event.keys() == ENVELOPE for event in received)
 
         # Whatever its id, a subscription ends by its type and target too.
         body = {"subscription_type": kind} | ({} if target is None else {"target": target})
@@ -129,23 +129,23 @@ async def test_an_unsubscription_ends_all_of_that_type_and_target_and_nothing_el
 )
 async def test_masks_narrow_beside_the_filter(busy_bridge: BridgeProcess, mask: Frame, allowed: Any) -> None:
     async with dashboard(busy_bridge.port) as board:
-        everything, told, confirmed = await beside_all(
+        everything, received, confirmed = await beside_all(
             board, subscription_type="line", target_id="L1", mqtt_filter="plant1/#", filters=mask
         )
         assert confirmed["effective"] == ["plant1/+/L1/#"]
-        assert told == [each for each in everything if each["line_id"] == "L1" and allowed(each)]
-        assert told
+        assert received == [event for event in everything if event["line_id"] == "L1" and allowed(event)]
+        assert received
 
 
-async def test_who_sees_less_is_told_so_and_sees_no_more_anywhere(busy_bridge: BridgeProcess) -> None:
+async def test_a_narrowed_viewer_is_notified_and_sees_no_more_anywhere(busy_bridge: BridgeProcess) -> None:
     proof = token(user="olga", roles=("operator",), lines=["L3"])
     async with dashboard(busy_bridge.port, proof) as board:
         confirmed = await board.ask("subscribe", "subscription_confirmed", id="s", subscription_type="line")
         assert confirmed["narrowed"]
         assert confirmed["effective"] == ["+/+/L3/#"]
-        assert {each["line_id"] for each in await board.receive_snapshot("s")} == {"L3"}
+        assert {event["line_id"] for event in await board.receive_snapshot("s")} == {"L3"}
         mine = await board.snapshot(id="m", subscription_type="job", target_id="me")
-        assert {each["data"]["assigned_to"]["id"] for each in mine} == {"olga"}
+        assert {event["data"]["assigned_to"]["id"] for event in mine} == {"olga"}
         strict = await board.ask("subscribe", "error", id="t", subscription_type="line", strict=True)
         assert (strict["code"], strict["id"]) == ("FORBIDDEN", "t")
         foreign = await board.ask("subscribe", "error", id="f", subscription_type="andon", target_id="L1")
@@ -156,12 +156,12 @@ async def test_who_sees_less_is_told_so_and_sees_no_more_anywhere(busy_bridge: B
         await board.send("resume", subscriptions=[{"id": "r", "subscription_type": "line"}], since=since)
         assert (await board.receive("resumed"))["streams"] == {"main": {"recovered": True}}
         await board.receive("position")
-        assert {each["line_id"] for each in board.events} == {"L3"}
+        assert {event["line_id"] for event in board.events} == {"L3"}
 
     for path in ("/api/snapshot", "/api/events?limit=1000"):
         answer = (await http(busy_bridge.port, path, proof)).data
         assert answer["effective"] == ["+/+/L3/#"]
-        assert {each["line_id"] for each in answer["events"]} == {"L3"}
+        assert {event["line_id"] for event in answer["events"]} == {"L3"}
     assert (await http(busy_bridge.port, "/api/events?filter=%2B/%2B/L1/%23", proof)).status == 403
 
 
@@ -190,7 +190,7 @@ async def test_explain_is_what_subscribe_then_does(busy_bridge: BridgeProcess, p
             assert answer["detail"]["witness"] == explained["witness"]
 
 
-async def test_an_event_is_told_byte_for_byte_as_journalled_and_once(busy_bridge: BridgeProcess) -> None:
+async def test_an_event_is_published_byte_for_byte_as_journalled_and_once(busy_bridge: BridgeProcess) -> None:
     bodies: list[dict[str, Any]] = [
         {"mqtt_filter": "#"},
         {"subscription_type": "job"},
@@ -204,10 +204,10 @@ async def test_an_event_is_told_byte_for_byte_as_journalled_and_once(busy_bridge
             text = json.dumps({**job, "job_id": f"burst-{number}"})
             await device.publish("floor/v1/report/plant1/packing/L2/Andon-L2/job", text.encode())
         await board.receive("job_assigned", subject="burst-49")
-        told = [each["offset"] for each in board.events]
-        assert told == list(range(told[0], told[-1] + 1)), "no hole, no double"
-        cursor = f"{board.events[0]['epoch']}:{told[0] - 1}"
-        path = f"/api/events?cursor={cursor}&limit={len(told)}"
+        received = [event["offset"] for event in board.events]
+        assert received == list(range(received[0], received[-1] + 1)), "no hole, no double"
+        cursor = f"{board.events[0]['epoch']}:{received[0] - 1}"
+        path = f"/api/events?cursor={cursor}&limit={len(received)}"
         journalled = (await http(busy_bridge.port, path, token())).body
         texts = [text.encode() for text in board.texts if is_event(json.loads(text))]
         assert journalled.startswith(b'{"events":[' + b",".join(texts) + b"],")

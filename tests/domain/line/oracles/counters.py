@@ -1,7 +1,7 @@
 """A machine that makes pieces, the register that shows them, and the way of its reports: truth and samples.
 
 Written from domain.md text alone; shares no code with bridge. Time is in seconds, and a report is sent at the end of
-each step. What the reader of the samples can know is told beside them: pieces made before a reset, and not reported
+each step. What the reader of the samples can know is reported beside them: pieces made before a reset, and not reported
 until then, are `unseen`.
 """
 

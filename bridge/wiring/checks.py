@@ -21,6 +21,7 @@ from bridge.domain.access.subscription_request import parse_subscription
 from bridge.domain.access.subscription_types import SubscriptionError
 from bridge.domain.access.subscriptions import admit_subscription
 from bridge.domain.access.viewer import AdmissionError, Viewer
+from bridge.domain.events import rfc3339
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.floor import Floor
 from bridge.front.web import server
@@ -119,9 +120,18 @@ def _admit(authenticator: Authenticator, token: str) -> Viewer:
     except TokenRevoked as error:
         raise CheckError(f"{error.public_message}: token.revoked_file names the user or the token") from error
     except TokenError as error:
-        raise CheckError(f"{error.public_message}: {error}") from error
+        raise CheckError(f"{error.public_message}{_describe_facts(error)}") from error
     except AdmissionError as error:
         raise CheckError(str(error)) from error
+
+
+def _describe_facts(error: TokenError) -> str:
+    """Return the attributes of a refused token's error: `: claim sub, missing`."""
+    facts = []
+    for name, value in vars(error).items():
+        text = rfc3339(value) if name in ("expired_at", "valid_from") else str(value)
+        facts.append(text if name == "fact" else f"{name.replace('_', ' ')} {text}")
+    return f": {', '.join(facts)}" if facts else ""
 
 
 def _run_check(name: str, check: Callable[[], str]) -> CheckResult:

@@ -102,7 +102,7 @@ def test_a_replay_is_requested_of_a_stopped_bridge_and_a_dropped_payload_is_gone
     assert "2 requested, no outcome yet" in ended.stdout
     assert listed(folder) == {5: "waiting", 4: "asked", 3: "asked", 1: "waiting"}
     assert floor(folder, "quarantine", "list").stdout.count("  replay requested  ") == 2
-    assert "replay requested, 22 bytes" in floor(folder, "quarantine", "show", "3").stdout
+    assert "replay requested, 20 bytes" in floor(folder, "quarantine", "show", "3").stdout
     again = floor(folder, "quarantine", "replay", "3", "--wait", "0")
     assert (again.returncode, again.stdout) == (1, "3: replay requested\n")
     ended = floor(folder, "quarantine", "drop", "4", "--path", "journal.db")

@@ -41,7 +41,7 @@ HEAD_TOO_LARGE_RESPONSE: Final = (
 )
 
 
-class WebPortTaken(Exception):
+class WebPortInUse(Exception):
     """Another process listens on the port: change `web.port`, or stop that process."""
 
     def __init__(self, host: str, port: int) -> None:
@@ -91,13 +91,13 @@ def check_certificate(web: WebSettings) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind and listen; port 0 takes any free one. Raises WebPortTaken or ListenError."""
+    """Bind and listen; port 0 takes any free one. Raises WebPortInUse or ListenError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise WebPortTaken(host, port) from error
+            raise WebPortInUse(host, port) from error
         raise ListenError(host, port, os.strerror(error.errno) if error.errno else str(error)) from error
 
 

@@ -19,7 +19,7 @@ async def test_a_broker_that_restarts_loses_nothing(tmp_path: Path, mosquitto: R
             await until(lambda: not loaded.dashboard.live, seconds=5, what="told")
             mosquitto.start()
             await until(lambda: loaded.dashboard.live, seconds=20, what="healed")
-        ledger = await loaded.books(f"{rounds} restarts of the broker")
+        ledger = await loaded.close_ledger(f"{rounds} restarts of the broker")
     assert ledger.wrong == {}
 
 
@@ -34,5 +34,5 @@ async def test_a_frozen_broker_is_noticed_and_loses_nothing(
             await until(lambda: not loaded.dashboard.live, seconds=5, what="told")
             mosquitto.send(signal.SIGCONT)
             await until(lambda: loaded.dashboard.live, seconds=20, what="healed")
-        ledger = await loaded.books(f"{rounds} freezes of the broker")
+        ledger = await loaded.close_ledger(f"{rounds} freezes of the broker")
     assert ledger.wrong == {}

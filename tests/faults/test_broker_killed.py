@@ -48,7 +48,7 @@ async def test_loss_in_a_killed_broker_is_reported(
                 await kill_with_reports_waiting(loaded)
             since = f"{'' if saved else 'not '}{SAVED}"
             title = f"{2 * rounds} kills of the broker, autosave_interval {autosave_seconds}, {since}"
-            ledger = await loaded.books(title)
+            ledger = await loaded.close_ledger(title)
     missing, unpublished = ledger.wrong.get("missing", []), ledger.wrong.get("unpublished", [])
     lost = [report for report in missing if has_sequence(report)]
     run_record.note(

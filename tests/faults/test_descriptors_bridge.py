@@ -61,5 +61,5 @@ async def test_without_descriptors_it_lives_and_reaches_the_broker_again_when_th
                 plug.close()
             await until(lambda: loaded.dashboard.live, seconds=HEALED_SECONDS, what="healed")
             await until(loaded.bridge.is_ready, what="newcomers are accepted")
-            ledger = await loaded.books("no file descriptors while the broker's links were cut")
+            ledger = await loaded.close_ledger("no file descriptors while the broker's links were cut")
     assert ledger.wrong == {}

@@ -34,7 +34,7 @@ async def test_a_disk_that_only_fails_stops_the_intake_and_heals(
                 await loaded.load.more(REPORTS)
                 assert last_number(loaded.bridge.journal) == before
             await healed(loaded)
-        ledger = await loaded.books(f"{rounds} times {calls} always fail")
+        ledger = await loaded.close_ledger(f"{rounds} times {calls} always fail")
     assert ledger.wrong == {}
 
 
@@ -54,7 +54,7 @@ async def test_every_nth_failure_is_made_good(
             if nth % 2:
                 await loaded.bridge.start()
             await healed(loaded)
-        ledger = await loaded.books(f"every Nth of {calls} fails, N from 2 to {rounds + 1}")
+        ledger = await loaded.close_ledger(f"every Nth of {calls} fails, N from 2 to {rounds + 1}")
     assert ledger.wrong == {}
 
 
@@ -67,7 +67,7 @@ async def test_a_kill_after_failed_syncs_loses_nothing(tmp_path: Path, mosquitto
                 await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="told")
                 await loaded.bridge.stop(signal.SIGKILL)
             await loaded.bridge.start()
-        ledger = await loaded.books(f"{rounds} kills while no sync succeeds")
+        ledger = await loaded.close_ledger(f"{rounds} kills while no sync succeeds")
     assert ledger.wrong == {}
 
 
@@ -87,7 +87,7 @@ async def test_a_slow_disk_costs_time_only(tmp_path: Path, mosquitto: RunningBro
                 await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="told")
                 assert not loaded.bridge.is_ready()
             await healed(loaded)
-        ledger = await loaded.books(f"{rounds} times a disk that answers late")
+        ledger = await loaded.close_ledger(f"{rounds} times a disk that answers late")
     assert ledger.wrong == {}
 
 

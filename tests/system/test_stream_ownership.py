@@ -13,7 +13,7 @@ import pytest
 from bridge.domain.records import Position
 from bridge.domain.stream_status import StreamOwner, status_publication
 from bridge.mqtt.link import BrokerLink
-from bridge.publisher.stream_ownership import StreamOwnership, StreamInUse, echo_topic, ownership_subscriptions
+from bridge.publisher.stream_ownership import StreamInUse, StreamOwnership, echo_topic, ownership_subscriptions
 from tests.support.bridge_process import BridgeProcess, bridge_process, configured
 from tests.support.brokers import RunningBroker, client_settings, linked, mosquitto_broker, running, until
 from tests.support.mqtt_consumer import mqtt_consumer

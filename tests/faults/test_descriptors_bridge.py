@@ -52,7 +52,7 @@ async def test_without_descriptors_it_lives_and_reaches_the_broker_again_when_th
             allow_descriptors(loaded, 0)
             plugs = await knock(loaded.bridge.port, NEWCOMERS)  # they take every descriptor that becomes free
             network.cut(End.RESET)
-            await until(lambda: not loaded.dashboard.live, seconds=5, what="told")
+            await until(lambda: not loaded.dashboard.live, seconds=5, what="not live")
             await loaded.load.more(REPORTS)
             assert loaded.bridge.process is not None
             assert loaded.bridge.process.returncode is None, loaded.bridge.log()[-2_000:]

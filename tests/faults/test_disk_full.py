@@ -26,7 +26,7 @@ async def test_a_full_disk_stops_the_intake_and_heals(tmp_path: Path, mosquitto:
         for _ in range(rounds):
             await loaded.load.more(REPORTS)
             limit_files(loaded.bridge, NO_ROOM)
-            await until(lambda: not loaded.dashboard.live, seconds=5, what="told")
+            await until(lambda: not loaded.dashboard.live, seconds=5, what="not live")
             assert not loaded.bridge.is_ready()
             before = loaded.bridge.journal.stat().st_size
             await loaded.load.more(REPORTS)

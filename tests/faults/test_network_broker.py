@@ -35,7 +35,7 @@ async def half_open(loaded: BridgeUnderLoad, network: TcpProxy, *ways: Way) -> N
     """Block these directions until the loss is reported, and while the plant sends more reports."""
     await loaded.load.more(REPORTS)
     network.freeze(*ways)
-    await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="told")
+    await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="not live")
     assert "no connection to the broker" in await asyncio.to_thread(loaded.bridge.readiness)
     await loaded.load.more(REPORTS)
     network.thaw()

@@ -78,7 +78,9 @@ async def test_a_stop_with_many_dashboards_is_in_time_and_states_to_each_when_to
         await loaded.load.more(100)
         async with crowd(loaded, reading=rounds - 20, stuck=10, catching_up=10) as subscribers:
             assert await stopped(loaded.bridge) < STOP_SECONDS
-            await until(lambda: all(subscriber.is_closed for subscriber in subscribers), what="each heard the end")
+            await until(
+                lambda: all(subscriber.is_closed for subscriber in subscribers), what="all subscribers are closed"
+            )
             returns = sorted(retry_after(subscriber) for subscriber in subscribers)
         await loaded.bridge.start()
         ledger = await loaded.close_ledger(f"SIGTERM with {rounds} dashboards, some stuck, some catching up")
@@ -110,7 +112,9 @@ async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
                 else:
                     network.freeze()
                 assert await stopped(loaded.bridge) < STOP_SECONDS
-                await until(lambda: all(subscriber.is_closed for subscriber in subscribers), what="each heard the end")
+                await until(
+                    lambda: all(subscriber.is_closed for subscriber in subscribers), what="all subscribers are closed"
+                )
                 assert len({retry_after(subscriber) for subscriber in subscribers}) > 1
             network.refusing = False
             network.thaw()

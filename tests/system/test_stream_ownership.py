@@ -161,7 +161,7 @@ async def test_a_retained_status_of_an_older_owner_stops_no_bridge(mosquitto: Ru
         async with linked(ear):
             watching = asyncio.create_task(StreamOwnership(ear, root=ROOT, stream="main", owner=owner).watch())
             await ear.publish(echo_topic(ROOT, "main", owner), b"")  # comes back after what is retained
-            await until(lambda: ear.queued == 0, what="all is heard")
+            await until(lambda: ear.queued == 0, what="an empty queue")
             await ear.publish("elsewhere", b"")
             assert not watching.done()
             await client.publish(older.topic, older.payload, qos=1, retain=True)

@@ -239,8 +239,8 @@ class Committer:
         ]
         self.committing = ()
         self._queue.unblock()
-        self.status = self.status.as_ready()
         if not entries:
+            self.status = self.status.as_ready()
             return
         self._intake.dedup.record_acks(entries[-1].input.number, monotonic_ms(), except_for=unacknowledged)
         self._intake.forget_committed(entries)

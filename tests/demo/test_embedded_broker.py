@@ -26,7 +26,7 @@ async def main():
     start = (kind, pathlib.Path(program))
     async with EmbeddedBroker(folder=pathlib.Path(folder), port=int(port), broker=start) as broker:
         print('pid', broker.pid, flush=True)
-        await broker.died()
+        await broker.wait_exited()
 
 asyncio.run(main())
 """

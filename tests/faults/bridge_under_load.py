@@ -1,4 +1,4 @@
-"""A whole bridge on a simulated clock, with a simulated load, and a loss ledger of both ends."""
+"""A whole bridge on a simulated clock, with a plant that loads it and a ledger at each end."""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping

@@ -1,4 +1,4 @@
-"""Quiet links: a fault run prints only its ledger."""
+"""Quiet links: a fault run prints only its ledgers."""
 
 from tests.support.quiet_logs import quiet_logs
 

@@ -1,4 +1,4 @@
-"""The MQTT side of the loss ledger: every event that a durable consumer received."""
+"""The MQTT side of the loss ledger: every event that came to a durable consumer."""
 
 import contextlib
 import json
@@ -12,8 +12,6 @@ from tests.support.mqtt_consumer import consuming
 
 @dataclass
 class PublishedEvents:
-    """Events by offset, repeats, and retained copies, as one consumer received them."""
-
     got: dict[int, int] = field(default_factory=dict)  # offset -> hash of its bytes; in the order they first came
     repeats: int = 0
     differing: list[int] = field(default_factory=list)  # offsets that came again with other bytes

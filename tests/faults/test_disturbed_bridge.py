@@ -17,7 +17,7 @@ import pytest
 from bridge.domain.internal_inputs import ABSENCE_TOPIC, BridgeAbsence
 from device_sim import profile
 from tests.faults.disturbed_bridge import SCALE, Away, DisturbedBridge, disturbed_bridge
-from tests.faults.loss_ledger import Differences, Journalled
+from tests.faults.loss_ledger import Journalled, Mismatches
 from tests.faults.silenced_presses import report_of, silenced
 from tests.faults.simulated_load import Report
 from tests.faults.simulator_truth import PlayedTruth
@@ -93,21 +93,21 @@ async def lose_the_network(disturbed: DisturbedBridge) -> None:
         await until(lambda: len(absences(disturbed.bridge)) > before, seconds=LOST_SECONDS, what="nobody watches")
         with disturbed.absent():
             disturbed.network.thaw()
-            await until(lambda: disturbed.dashboard.live, seconds=LOST_SECONDS, what="recovered")
+            await until(lambda: disturbed.dashboard.live, seconds=LOST_SECONDS, what="healed")
 
 
 async def restart_the_broker(disturbed: DisturbedBridge) -> None:
     disturbed.broker.stop()
     await until(lambda: not disturbed.dashboard.live, seconds=NOTICE_SECONDS, what="it is noticed")
     disturbed.broker.start()
-    await until(lambda: disturbed.dashboard.live, seconds=LOST_SECONDS, what="recovered")
+    await until(lambda: disturbed.dashboard.live, seconds=LOST_SECONDS, what="healed")
 
 
 # What must hold
 
 
-def explained(wrong: Differences, truth: PlayedTruth, held: Journalled) -> Differences:
-    """Return the differences that the devices themselves do not explain."""
+def explained(wrong: Mismatches, truth: PlayedTruth, held: Journalled) -> Mismatches:
+    """Return the mismatches of the ledger that the devices do not explain."""
     kept_aside = {report_of(entry) for entry in held.entries if entry.disposition.effect.value == "quarantined"}
     old = {report_of(entry) for entry in held.entries if entry.input.retained}
     left: Mapping[str, list[object]] = {

@@ -28,7 +28,7 @@ async def test_a_disk_that_only_fails_stops_the_intake_and_heals(
         for _ in range(rounds):
             await loaded.load.more(REPORTS)
             async with failing_disk(loaded.bridge, calls, "error=EIO"):
-                await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="notified")
+                await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="not live")
                 assert not loaded.bridge.is_ready()
                 before = last_number(loaded.bridge.journal)
                 await loaded.load.more(REPORTS)
@@ -64,7 +64,7 @@ async def test_a_kill_after_failed_syncs_loses_nothing(tmp_path: Path, mosquitto
         for _ in range(rounds):
             await loaded.load.more(REPORTS)
             async with failing_disk(loaded.bridge, SYNCS, "error=EIO"):
-                await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="notified")
+                await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="not live")
                 await loaded.bridge.stop(signal.SIGKILL)
             await loaded.bridge.start()
         ledger = await loaded.close_ledger(f"{rounds} kills while no sync succeeds")
@@ -73,7 +73,7 @@ async def test_a_kill_after_failed_syncs_loses_nothing(tmp_path: Path, mosquitto
 
 @rounds(1, faults=2, proof=4)
 async def test_a_slow_disk_costs_time_only(tmp_path: Path, mosquitto: RunningBroker, rounds: int) -> None:
-    """Slow: it goes on. So slow that it does not answer: told, and nothing acknowledged meanwhile."""
+    """A slow disk is no failure. One that does not answer is reported, and nothing is acknowledged meanwhile."""
     async with bridge_under_load(tmp_path, mosquitto, launcher=Fork()) as loaded:
         for _ in range(rounds):
             async with failing_disk(loaded.bridge, SYNCS, "delay_enter=100ms"):
@@ -84,7 +84,7 @@ async def test_a_slow_disk_costs_time_only(tmp_path: Path, mosquitto: RunningBro
                     what="slowly taken in",
                 )
             async with failing_disk(loaded.bridge, SYNCS, "delay_enter=20s"):
-                await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="notified")
+                await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="not live")
                 assert not loaded.bridge.is_ready()
             await healed(loaded)
         ledger = await loaded.close_ledger(f"{rounds} times a disk that answers late")
@@ -92,4 +92,4 @@ async def test_a_slow_disk_costs_time_only(tmp_path: Path, mosquitto: RunningBro
 
 
 async def healed(loaded: BridgeUnderLoad) -> None:
-    await until(lambda: loaded.dashboard.live, seconds=HEALED_SECONDS, what="recovered")
+    await until(lambda: loaded.dashboard.live, seconds=HEALED_SECONDS, what="healed")

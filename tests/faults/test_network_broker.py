@@ -35,11 +35,11 @@ async def half_open(loaded: BridgeUnderLoad, network: TcpProxy, *ways: Way) -> N
     """Block these directions until the loss is reported, and while the plant sends more reports."""
     await loaded.load.more(REPORTS)
     network.freeze(*ways)
-    await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="notified")
+    await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="not live")
     assert "no connection to the broker" in await asyncio.to_thread(loaded.bridge.readiness)
     await loaded.load.more(REPORTS)
     network.thaw()
-    await until(lambda: loaded.dashboard.live, seconds=HEALED_SECONDS, what="recovered")
+    await until(lambda: loaded.dashboard.live, seconds=HEALED_SECONDS, what="healed")
 
 
 @rounds(1, faults=3)
@@ -102,6 +102,6 @@ async def test_resets_in_the_middle_of_packets_lose_nothing(tmp_path: Path, mosq
             await until(lambda before=before: network.connections > before, seconds=HEALED_SECONDS, what="again")  # type: ignore[misc]
             await loaded.load.more(REPORTS // (1 + number % 4))
         network.forget_cuts()
-        await until(lambda: loaded.dashboard.live, seconds=HEALED_SECONDS, what="recovered")
+        await until(lambda: loaded.dashboard.live, seconds=HEALED_SECONDS, what="healed")
         ledger = await loaded.close_ledger(f"{CUTS} times all links to the broker cut, and again within the next bytes")
     assert ledger.wrong == {}

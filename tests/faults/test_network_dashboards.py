@@ -1,6 +1,6 @@
 """A bad network between front and dashboards, under load: every dashboard has everything once and in order at the end.
 
-A second dashboard on a good network has a ledger of its own: no dashboard is affected by another.
+A second dashboard on a good network beside them has its own ledger: no fault of one affects another.
 """
 
 import asyncio

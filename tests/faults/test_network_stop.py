@@ -60,7 +60,7 @@ async def crowd(
         subscribers += [await connect(loaded.bridge.port, resume, take) for _ in range(catching_up)]
         for subscriber in subscribers:
             elsewhere.callback(subscriber.abort)
-        await until(lambda: len(greeted) == len(subscribers), seconds=30, what="every subscriber is greeted")
+        await until(lambda: len(greeted) == len(subscribers), seconds=30, what="a crowd")
         yield subscribers
 
 
@@ -78,7 +78,9 @@ async def test_a_stop_with_many_dashboards_is_in_time_and_states_to_each_when_to
         await loaded.load.more(100)
         async with crowd(loaded, reading=rounds - 20, stuck=10, catching_up=10) as subscribers:
             assert await stopped(loaded.bridge) < STOP_SECONDS
-            await until(lambda: all(subscriber.is_closed for subscriber in subscribers), what="all closed")
+            await until(
+                lambda: all(subscriber.is_closed for subscriber in subscribers), what="all subscribers are closed"
+            )
             returns = sorted(retry_after(subscriber) for subscriber in subscribers)
         await loaded.bridge.start()
         ledger = await loaded.close_ledger(f"SIGTERM with {rounds} dashboards, some stuck, some catching up")
@@ -110,7 +112,9 @@ async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
                 else:
                     network.freeze()
                 assert await stopped(loaded.bridge) < STOP_SECONDS
-                await until(lambda: all(subscriber.is_closed for subscriber in subscribers), what="all closed")
+                await until(
+                    lambda: all(subscriber.is_closed for subscriber in subscribers), what="all subscribers are closed"
+                )
                 assert len({retry_after(subscriber) for subscriber in subscribers}) > 1
             network.refusing = False
             network.thaw()
@@ -163,7 +167,7 @@ async def test_a_signal_while_it_starts_ends_it_in_order(tmp_path: Path, mosquit
     mosquitto.send(signal.SIGSTOP)
     try:
         await bridge.launch()
-        await until(bridge.journal.exists, seconds=30, what="the journal exists")
+        await until(bridge.journal.exists, seconds=30, what="it has begun")
         assert await stopped(bridge) < 3.0
     finally:
         mosquitto.send(signal.SIGCONT)
@@ -179,7 +183,7 @@ async def test_a_signal_at_any_moment_of_the_start_leaves_all_in_order(
     moments = 0
     for step in range(8):
         await bridge.launch()
-        await until(lambda: listens_to_signals(bridge), seconds=30, what="the handler of signals")
+        await until(lambda: listens_to_signals(bridge), seconds=30, what="its own handler")
         await asyncio.sleep(step * 0.07)
         assert await stopped(bridge, (signal.SIGTERM, signal.SIGINT)[step % 2]) < STOP_SECONDS
         moments += READY_LINE not in bridge.log()

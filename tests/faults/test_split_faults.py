@@ -107,7 +107,7 @@ async def close(bridge: BridgeProcess, boards: list[ResumingSubscriber], title: 
 
 async def link_loss_seconds(boards: list[ResumingSubscriber], began: float) -> float:
     """Wait until every dashboard knows that it sees nothing live; returns how long that took."""
-    await until(lambda: not any(subscriber.live for subscriber in boards), seconds=REPORTED_SECONDS, what="notified")
+    await until(lambda: not any(subscriber.live for subscriber in boards), seconds=REPORTED_SECONDS, what="not live")
     return time.monotonic() - began
 
 

@@ -38,7 +38,7 @@ async def test_sigterm_while_a_sync_hangs_ends_in_time_and_loses_nothing(
         for _ in range(rounds):
             await loaded.load.more(100)
             async with failing_disk(loaded.bridge, SYNCS, "delay_enter=60s"):
-                await until(lambda: not loaded.dashboard.live, seconds=5, what="notified")
+                await until(lambda: not loaded.dashboard.live, seconds=5, what="not live")
                 process, began = loaded.bridge.process, time.monotonic()
                 assert process is not None
                 process.send_signal(signal.SIGTERM)

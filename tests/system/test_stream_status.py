@@ -28,5 +28,5 @@ async def test_full_disk_is_reported_as_not_ready_and_heals(tmp_path: Path, mosq
         await until(lambda: consumer.status["ready"] is False, seconds=REPORTED_SECONDS, what="not ready")
         assert consumer.status["online"] is True
         limit_files(bridge, resource.RLIM_INFINITY)
-        await until(lambda: consumer.status["ready"] is True, seconds=20, what="recovered")
-        await until(lambda: "pipeline.commit_recovered" in bridge.log(), what="told in the log")
+        await until(lambda: consumer.status["ready"] is True, seconds=20, what="healed")
+        await until(lambda: "pipeline.commit_recovered" in bridge.log(), what="a log event")

@@ -105,8 +105,8 @@ class SqliteJournal(SqliteReader):
                 last_number = entry.input.number
                 last_offset += len(entry.events)
                 latest = max(latest, entry.input.received_at)
-            if batch.watched_until is not None and last_number:
-                latest = max(latest, batch.watched_until)
+            if batch.observed_until is not None and last_number:
+                latest = max(latest, batch.observed_until)
             ended = (meta.latest_arrival // HOUR_MS + 1) * HOUR_MS
             if latest >= ended and meta.last_number:
                 position = (ended, meta.last_number, meta.last_offset)  # all of these arrived before `ended`

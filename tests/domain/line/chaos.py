@@ -108,7 +108,7 @@ class Chaos:
         rnd = self.random
         del who
         job, call, down = f"J{rnd.randrange(4)}", f"L1.call.{rnd.randrange(9)}", f"L1.down.{rnd.randrange(9)}"
-        reports: tuple[ReportBody, ...] = (
+        actions: tuple[ReportBody, ...] = (
             AndonReport(andon_type=rnd.choice(("safety", "material")), action="raise"),
             AndonReport(andon_type="quality", input=rnd.random() < 0.5),
             AndonReport(action=rnd.choice(("acknowledge", "resolve", "cancel", "escalate")), call_id=call),
@@ -123,7 +123,7 @@ class Chaos:
             BirthReport(),
             DeathReport(),
         )
-        return rnd.choice(reports)
+        return rnd.choice(actions)
 
 
 LIMIT = {"parameter": "weight", "unit": "g", "lower": 95.0, "upper": 105.0, "hysteresis": 1.0}

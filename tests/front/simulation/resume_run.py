@@ -249,10 +249,10 @@ class ResumeRun:
     def _check_front(front: Front) -> None:
         statistics = front.statistics()
         if not statistics["balanced"]:
-            raise PromiseBroken(f"the ledger does not add up: {statistics}")
+            raise PromiseBroken(f"the statistics do not add up: {statistics}")
 
     async def _finish(self) -> None:
-        """Let everybody read, and wait until all is told."""
+        """Let all clients read, and wait until everything is delivered."""
         self._commit(3)
         for _ in range(1_000):
             for board in self.boards:

@@ -53,7 +53,7 @@ async def test_the_catalogue_names_all_types(busy_bridge: BridgeProcess) -> None
     assert (len(catalogue["event_types"]), len(catalogue["subscription_types"])) == (13, 10)
 
 
-async def test_statistics_add_up(busy_bridge: BridgeProcess) -> None:
+async def test_statistics_count_and_their_books_add_up(busy_bridge: BridgeProcess) -> None:
     async with dashboard(busy_bridge.port) as board:
         await board.snapshot(id="s", subscription_type="andon")
         health = (await http(busy_bridge.port, "/ws/health", token())).data

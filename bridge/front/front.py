@@ -250,7 +250,7 @@ class Front:
             "routes": len(self._context.router),
             "waiting_events": sum(len(connection.delivery.outbox) for connection in self._connections),
             "waiting_bytes": sum(connection.delivery.outbox.bytes for connection in self._connections),
-            "left_to_journal": ledger.spilled,
+            "spilled": ledger.spilled.total(),
             "snapshot_builds": self._former_snapshot_builds + self._context.journal.snapshot_builds,
             "catching_up": sum(connection.delivery.is_catching_up for connection in self._connections),
             "ledger": ledger.as_data(),

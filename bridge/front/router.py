@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from bridge.domain.events import EventType
 from bridge.domain.filter_index import FilterIndex
 from bridge.domain.records import CommittedEvent
 from bridge.protocol.active_subscriptions import ActiveSubscription, AssignmentSubscription
@@ -70,11 +69,10 @@ class Router:
     def recipients(self, event: CommittedEvent) -> Iterable[Recipient]:
         """Return all recipients of the event, each once."""
         recipients = {entry.recipient: None for entry in self._route(event) if event.offset > entry.subscription.after}
-        if event.topic.type is EventType.JOB_ASSIGNED:
-            for user in event.audience:
-                for recipient, assignments in self._assignees.get(user, {}).items():
-                    if assignments.selects(event):
-                        recipients[recipient] = None
+        for user in event.assignees:
+            for recipient, assignments in self._assignees.get(user, {}).items():
+                if assignments.selects(event):
+                    recipients[recipient] = None
         return recipients
 
     def _route(self, event: CommittedEvent) -> tuple[RouterEntry, ...]:

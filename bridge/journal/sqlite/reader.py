@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
-from bridge.domain.event_topic import EventTopic, StateKey, format_state_key
+from bridge.domain.event_topic import EventTopic, StateKey
 from bridge.domain.events import Millis
 from bridge.domain.records import CommandRecord, CommittedEvent, DedupWindow, Input, JournalEntry, Position, Snapshot
-from bridge.journal.sqlite.errors import JournalDamaged, JournalTooOld
+from bridge.journal.sqlite.errors import JournalTooOld
 from bridge.journal.sqlite.file import connect, open_connection, read_schema_version, translate_errors
 from bridge.journal.sqlite.lock_file import read_marker
 from bridge.journal.sqlite.meta import Meta, read_meta
@@ -20,6 +20,7 @@ from bridge.journal.sqlite.rows import (
     EVENT_COLUMNS,
     INPUT_COLUMNS,
     read_applied,
+    read_checkpoint,
     read_command,
     read_config,
     read_counter,
@@ -28,7 +29,7 @@ from bridge.journal.sqlite.rows import (
     read_digest,
     read_event,
     read_input,
-    require_checksum,
+    read_retained_topic,
 )
 from bridge.journal.sqlite.schema import SCHEMA
 from bridge.journal.sqlite.start_checks import check_consistency, check_structure
@@ -102,15 +103,8 @@ class SqliteReader:
         return self._meta().oldest_offset
 
     def checkpoints(self) -> Sequence[Checkpoint]:
-        checkpoints = []
-        for line, number, state, checksum in self._all(
-            "SELECT line, number, state, checksum FROM checkpoints ORDER BY line"
-        ):
-            require_checksum(
-                self.path, "checkpoints", f"the checkpoint of line {line}", (line, number, state), checksum
-            )
-            checkpoints.append(Checkpoint(line, number, state))
-        return checkpoints
+        rows = self._all("SELECT line, number, state, checksum FROM checkpoints ORDER BY line")
+        return [read_checkpoint(row, self.path) for row in rows]
 
     def inputs_after(self, number: int, *, limit: int) -> Sequence[JournalEntry]:
         with self._read_transaction() as reader:
@@ -165,15 +159,8 @@ class SqliteReader:
         return self._meta().published_offset
 
     def retained_topics(self) -> Mapping[StateKey, EventTopic]:
-        topics = {}
-        for *fields, checksum in self._all("SELECT state_key, topic, checksum FROM retained_topics ORDER BY state_key"):
-            state_key, text = fields
-            require_checksum(self.path, "retained_topics", f"what is retained for {state_key}", fields, checksum)
-            topic = EventTopic.parse(text)
-            if format_state_key(topic.state_key) != state_key:
-                raise JournalDamaged(self.path, f"{text} is noted as retained for {state_key}")
-            topics[topic.state_key] = topic
-        return topics
+        rows = self._all("SELECT state_key, topic, checksum FROM retained_topics ORDER BY state_key")
+        return {topic.state_key: topic for topic in (read_retained_topic(row, self.path) for row in rows)}
 
     def counters(self) -> Mapping[tuple[str, str, str], int]:
         rows = self._all("SELECT kind, effect, reason, count, checksum FROM counters")

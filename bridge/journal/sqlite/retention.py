@@ -11,7 +11,7 @@ from typing import Final
 
 from bridge.domain.events import Millis
 from bridge.journal.sqlite.meta import Meta
-from bridge.journal.sqlite.rows import require_checksum
+from bridge.journal.sqlite.rows import read_hourly_position
 from bridge.ports.journal import RetentionLimits
 
 PRUNE_CHUNK: Final = 1_000  # events and inputs each, removed in one transaction: a commit may have to wait for it
@@ -117,9 +117,7 @@ def _find_older_than(writer: sqlite3.Connection, path: Path, before: Millis) -> 
     ).fetchone()
     if row is None:
         return PruneLimit(0, 0)
-    *fields, checksum = row
-    require_checksum(path, "hourly_positions", f"the position of hour {fields[0]}", fields, checksum)
-    _, number, offset = fields
+    _, number, offset = read_hourly_position(row, path)
     return PruneLimit(offset, number)
 
 

@@ -11,13 +11,13 @@ from bridge.adapters.clock import FloorClock, wall_ms
 from bridge.domain.line.floor import Floor
 from bridge.domain.messages import Publication
 from bridge.domain.stream_status import StreamOwner, will_publication
-from bridge.front.web.metric_samples import MetricSample
 from bridge.ingest.decoders import DecoderTable
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
 from bridge.mqtt.retained_reader import RetainedReader
 from bridge.pipeline.pipeline import Pipeline
 from bridge.ports.broker import BrokerClient
+from bridge.ports.metrics import MetricSample
 from bridge.publisher.publisher import Publisher
 from bridge.publisher.stream_ownership import StreamOwnership, ownership_subscriptions
 from bridge.settings import Settings

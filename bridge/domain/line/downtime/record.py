@@ -75,13 +75,13 @@ class PlannedTimeChange(NamedTuple):
     excluded: bool
 
 
-def reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.DowntimeReason | None:
-    return reasons.find_reason(record.classified or record.findings.reason_code)
+def reason_of(record: DowntimeRecord, plant_config: plant.Plant) -> plant.DowntimeReason | None:
+    return plant_config.find_reason(record.classified or record.findings.reason_code)
 
 
-def call_reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.DowntimeReason | None:
+def call_reason_of(record: DowntimeRecord, plant_config: plant.Plant) -> plant.DowntimeReason | None:
     """Return the reason that governs the downtime's call: that of the machine that keeps the line stopped now."""
-    return reasons.find_reason(record.call_reason_code)
+    return plant_config.find_reason(record.call_reason_code)
 
 
 def is_breakdown(record: DowntimeRecord, reason: plant.DowntimeReason | None) -> bool:
@@ -114,8 +114,8 @@ def loss_of(record: DowntimeRecord, category: DowntimeCategory, reason: plant.Do
     return "minor_stop" if record.findings.reported_cause in ("upstream", "downstream") else "breakdown"
 
 
-def downtime_data(record: DowntimeRecord, reasons: plant.Plant) -> Downtime:
-    reason = reason_of(record, reasons)
+def downtime_data(record: DowntimeRecord, plant_config: plant.Plant) -> Downtime:
+    reason = reason_of(record, plant_config)
     category = category_of(record, reason)
     ended = record.ended_at
     return Downtime(

@@ -10,7 +10,7 @@ from bridge.domain.events import Millis, Priority
 from bridge.domain.line.andon.call_matching import CallRequest
 from bridge.domain.line.downtime.call_rule import AutoCallRule
 from bridge.domain.line.downtime.findings import DowntimeFindings
-from bridge.domain.line.downtime.record import DowntimeRecord, PlannedTimeChange, category_of, is_breakdown, reason_of
+from bridge.domain.line.downtime.record import DowntimeRecord, PlannedTimeChange, categorize, is_breakdown, reason_of
 from bridge.domain.line.downtime.registry import DowntimeRegistry, DowntimesState
 from bridge.domain.line.downtime.split import SplitState
 from bridge.domain.line.downtime.stop_tracker import Signal, StopChange, StopChangeKind
@@ -82,7 +82,7 @@ class Downtimes:
         if record is None or record.ended_at is None:
             return None
         named = record.confirmed_by is not None and not record.confirmed_by.claimed
-        excluded = named and category_of(record, reason_of(record, self._plant_config)) == "planned"
+        excluded = named and categorize(record, reason_of(record, self._plant_config)) == "planned"
         if excluded == record.excluded:
             return None
         record.excluded = excluded

@@ -87,10 +87,10 @@ def call_reason_of(record: DowntimeRecord, plant_config: plant.Plant) -> plant.D
 def is_breakdown(record: DowntimeRecord, reason: plant.DowntimeReason | None) -> bool:
     """Return whether a failure is known to be the cause, from the machines or from a person."""
     has_cause = record.classified is not None or record.findings.is_breakdown
-    return has_cause and category_of(record, reason) in ("unplanned", "maintenance")
+    return has_cause and categorize(record, reason) in ("unplanned", "maintenance")
 
 
-def category_of(record: DowntimeRecord, reason: plant.DowntimeReason | None) -> DowntimeCategory:
+def categorize(record: DowntimeRecord, reason: plant.DowntimeReason | None) -> DowntimeCategory:
     """Return the category: by a person's classification, else a changeover, else the machines' own reasons."""
     if record.classified is not None and reason is not None:
         return reason.category
@@ -116,7 +116,7 @@ def loss_of(record: DowntimeRecord, category: DowntimeCategory, reason: plant.Do
 
 def downtime_data(record: DowntimeRecord, plant_config: plant.Plant) -> Downtime:
     reason = reason_of(record, plant_config)
-    category = category_of(record, reason)
+    category = categorize(record, reason)
     ended = record.ended_at
     return Downtime(
         downtime_id=record.downtime_id,

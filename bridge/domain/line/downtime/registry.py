@@ -3,12 +3,12 @@
 from msgspec import Struct, field
 
 from bridge.domain import plant
-from bridge.domain.bounded import drop_oldest
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import Downtime
 from bridge.domain.events import EventType, Millis, Priority, Standing
+from bridge.domain.eviction import drop_oldest
 from bridge.domain.line.downtime.findings import DowntimeFindings
-from bridge.domain.line.downtime.record import DowntimeRecord, category_of, downtime_data, reason_of
+from bridge.domain.line.downtime.record import DowntimeRecord, categorize, downtime_data, reason_of
 from bridge.domain.line.downtime.split import SplitState
 from bridge.domain.reports import Moment
 
@@ -121,7 +121,7 @@ class DowntimeRegistry:
             self.amend(record, moment, estimated=True)
 
     def _prioritize(self, record: DowntimeRecord) -> None:
-        category = category_of(record, reason_of(record, self._plant_config))
+        category = categorize(record, reason_of(record, self._plant_config))
         record.priority = Priority.HIGH if category == "unplanned" else Priority.MEDIUM
 
     def _emit(self, record: DowntimeRecord, moment: Moment, *, standing: Standing, estimated: bool = False) -> None:

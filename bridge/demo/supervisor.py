@@ -38,7 +38,7 @@ def print_status(console: Console, text: str, *, wrap: bool = True) -> None:
 
 
 async def run(options: DemoOptions, *, console: Console, issue_token: Callable[[Path], str]) -> None:
-    """Run the demo until SIGINT, SIGTERM or a closed terminal; raises `DemoError` if it cannot run."""
+    """Run the demo until SIGINT, SIGTERM or a closed terminal; raise `DemoError` if it cannot run."""
     try:
         with lock_folder(options.folder):
             await _run(options, console=console, issue_token=issue_token)
@@ -105,7 +105,7 @@ async def _run(options: DemoOptions, *, console: Console, issue_token: Callable[
 async def _wait_until_ready(port: int, bridge: ChildProcess, stop: asyncio.Event) -> bool:
     """Wait until the bridge is ready or `stop` is set; return False if the bridge ended first.
 
-    Raises `DemoError` after `READY_SECONDS`.
+    Raise `DemoError` after `READY_SECONDS`.
     """
     ended = asyncio.create_task(bridge.wait(), name="bridge-ended")
     deadline = time.monotonic() + READY_SECONDS

@@ -54,7 +54,7 @@ class FrontContext:
         )
 
     def admit(self, token: str) -> Viewer:
-        """Return the viewer that a token authenticates; raises TokenError or AdmissionError."""
+        """Return the viewer that a token authenticates; raise TokenError or AdmissionError."""
         return self.authenticator.admit(token, now=self.clock.wall_now())
 
     def has_room_for(self, viewer: Viewer) -> bool:

@@ -95,7 +95,7 @@ class Delivery:
             self._timer.cancel()
 
     async def run(self) -> None:
-        """Write until the connection ends; raises ConnectionEnded or Disconnected."""
+        """Write until the connection ends; raise ConnectionEnded or Disconnected."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -123,7 +123,7 @@ class Delivery:
                     await self._writer.write([answer])
 
     async def _write_answers(self) -> None:
-        """Write the answers at the head of the queue, up to the next task; raises ConnectionEnded if it is a Close."""
+        """Write the answers at the head of the queue, up to the next task; raise ConnectionEnded if it is a Close."""
         await self._writer.write(self._queue.take_answers())
         self._queue.mark_written()
         if isinstance(self._queue.head, Close):

@@ -28,7 +28,7 @@ class ConnectionEnded(Exception):
 
 class SocketWriter(Protocol):
     async def send(self, text: str) -> None:
-        """Send one frame, waiting while the client does not read; raises Disconnected."""
+        """Send one frame, waiting while the client does not read; raise Disconnected."""
 
 
 class FrameWriter:

@@ -64,7 +64,7 @@ class BridgeCrashed(Exception):
 
 
 def run(settings: Settings, *, role: ProcessRole = ProcessRole.BOTH) -> None:
-    """Run until SIGTERM or SIGINT; raises `StartError` or `BridgeCrashed`."""
+    """Run until SIGTERM or SIGINT; raise `StartError` or `BridgeCrashed`."""
     logs.configure(level=settings.log_level, log_format=settings.log_format)
     runtime.run(serve(settings, role))
 

@@ -133,7 +133,7 @@ class PipelineSide:
     async def claim(self, tasks: asyncio.TaskGroup) -> None:
         """Claim the stream, and keep watching in this group for another publisher of it. Call it before `start`.
 
-        Raises `StreamTaken`; the watching task raises it too.
+        Raise `StreamTaken`; the watching task raises it too.
         """
         self._tasks.append(tasks.create_task(self._status_channel.run(), name="broker-ownership"))
         await self._ownership.claim()

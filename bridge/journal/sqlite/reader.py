@@ -55,7 +55,7 @@ class SqliteReader:
     def open(cls, path: Path, *, stream: str) -> Self:
         """Open a journal for reading, whether or not a process owns it.
 
-        Raises `JournalError` if it is missing, damaged, newer, older or another stream's. `JournalTooOld`: start the
+        Raise `JournalError` if it is missing, damaged, newer, older or another stream's. `JournalTooOld`: start the
         bridge once, which migrates it.
         """
         if not path.exists():

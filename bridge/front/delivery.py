@@ -23,6 +23,8 @@ from bridge.protocol.server_frames import Close, Recovery, Resumed, ServerFrame,
 
 
 class Delivery:
+    """Delivery of frames to one dashboard: answers, snapshots, and its events from the outbox or from the journal."""
+
     def __init__(
         self, *, writer: FrameWriter, journal: FrontJournal, outbox: Outbox, link: Callable[[], ServerFrame]
     ) -> None:

@@ -20,6 +20,8 @@ class Recipient(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RouterEntry:
+    """A subscription in the index, and the recipient of what it selects."""
+
     subscription: ActiveSubscription
     recipient: Recipient
 

@@ -7,8 +7,8 @@ scheduled time unless the call is critical. A paused call has none.
 - Until it is resolved, the resolve deadline and every step after it raise the level by one (`resolve_timeout`).
 - At the top level a missed deadline is a reminder: nobody is left to add, but it must not pass silently. At most
   `top_level` + 1 reminders follow the acknowledge deadline, and as many the resolve deadline.
-- A level is entered once until the trouble comes back; at one instant a call rises by one level at most. What a
-  takeover or a changed plant file makes overdue is due at once: each level whose acknowledge deadline has passed.
+- A level is entered once until the trouble comes back; at one instant a call rises by one level at most.
+- After a takeover or a change of the plant file, each level whose acknowledge deadline has passed is due at once.
 - Acknowledging stops the acknowledge deadlines and their reminders, nothing else.
 - Level 0 has an update too, when the call is raised; it has no cause. Past recipients stay recipients; otherwise a
   responder would see the call vanish from `me` as soon as it rises.

@@ -15,6 +15,8 @@ from bridge.domain.line.downtime.record import DowntimeRecord, ScheduledCall, ca
 
 @dataclass(frozen=True, slots=True)
 class AutoCallRule:
+    """Rule that decides when a downtime raises its call, and which one."""
+
     plant_config: plant.Plant
     unclassified_ms: Millis
 

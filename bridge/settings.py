@@ -4,16 +4,17 @@ Every setting is documented in docs/settings.md; a test fails for one that is no
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from bridge.domain.ids import Id
-from bridge.domain.validation_errors import describe_faults, dotted
+from bridge.domain.validation_errors import Location, describe_faults, dotted
 from bridge.ports.journal import RetentionLimits
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -140,8 +141,17 @@ class TimeSettings(Section):
         return self
 
 
+_ROOT = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
+
+
+def _check_root(root: str) -> str:
+    if _ROOT.fullmatch(root) is None:
+        raise ValueError('must be levels of letters, digits, ".", "_" and "-" with a "/" between them')
+    return root
+
+
 class Settings(Section):
-    root: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")] = "floor/v1"
+    root: Annotated[str, AfterValidator(_check_root)] = "floor/v1"
     stream: Id = "main"
     plant_file: Path = Path("plant.toml")
     policy_file: Path | None = None  # None: the shipped policy
@@ -171,7 +181,7 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Set
         if isinstance(journal, dict):
             journal.setdefault("path", str(JournalSettings.model_fields["path"].default))
         _resolve_paths(tree, path.parent)
-    _apply_environment(tree, os.environ if environment is None else environment)
+    variables = _apply_environment(tree, os.environ if environment is None else environment)
     _read_passwords(tree.get("broker"))
     try:
         return Settings.model_validate(tree)
@@ -181,14 +191,21 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Set
         if "token" not in tree:
             faults = [(location, _NO_KEY if location == ("token",) else text) for location, text in faults]
         raise SettingsError(
-            "\n".join(f"{source}: {dotted(at) or 'settings'}: {text}" for at, text in faults)
+            "\n".join(f"{_source(at, variables) or source}: {dotted(at) or 'settings'}: {text}" for at, text in faults)
         ) from error
 
 
 _NO_KEY = "set token.secret_file, token.secret or token.public_key_file"
 
 
-def _apply_environment(tree: dict[str, Any], environment: Mapping[str, str]) -> None:
+def _source(location: Location, variables: Mapping[Location, str]) -> str | None:
+    """Return the environment variable that a location's value comes from."""
+    return next((name for at, name in variables.items() if location[: len(at)] == at), None)
+
+
+def _apply_environment(tree: dict[str, Any], environment: Mapping[str, str]) -> dict[Location, str]:
+    """Override settings by environment variables; return the location that each of them sets."""
+    variables: dict[Location, str] = {}
     for name, value in sorted(environment.items()):
         if not name.startswith("FLOOR_") or name in CLIENT_VARIABLES:
             continue
@@ -199,6 +216,8 @@ def _apply_environment(tree: dict[str, Any], environment: Mapping[str, str]) -> 
             if not isinstance(branch, dict):
                 raise SettingsError(f"{name}: `{section}` is a value in the settings file, not a section")
         branch[leaf] = value.split(",") if leaf in LIST_SETTINGS else value
+        variables[*sections, leaf] = name
+    return variables
 
 
 def _read_passwords(broker: object) -> None:

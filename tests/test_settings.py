@@ -96,6 +96,16 @@ def test_an_unknown_environment_setting_is_an_error(tmp_path: Path) -> None:
         settings.load(path, {"FLOOR_WEB__PROT": "9001"})
 
 
+def test_a_fault_in_an_environment_variable_names_the_variable(tmp_path: Path) -> None:
+    path = write(tmp_path, "[broker]\nport = 0\n")
+    with pytest.raises(SettingsError) as caught:
+        settings.load(path, {"FLOOR_TOKEN__SECRET": SECRET, "FLOOR_WEB__PORT": "x"})
+    assert str(caught.value).splitlines() == [
+        f"{path}: broker.port: must be at least 1, not 0",
+        'FLOOR_WEB__PORT: web.port: must be a whole number, not "x"',
+    ]
+
+
 def test_passwords_may_stand_in_files(tmp_path: Path) -> None:
     (tmp_path / "bridge.password").write_text("sesame-sesame\n")
     path = write(tmp_path, f'[token]\nsecret = "{SECRET}"\n[broker]\npassword_file = "bridge.password"\n')

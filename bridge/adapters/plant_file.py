@@ -33,15 +33,8 @@ def load(path: Path) -> Plant:
         return Plant.model_validate(tree)
     except ValidationError as error:
         faults = describe_faults(Plant, error)
-        # an invalid item also makes its list seem too short; only the item's own fault helps
-        inner = [
-            (loc, text)
-            for loc, text in faults
-            if not any(len(other) > len(loc) and other[: len(loc)] == loc for other, _ in faults)
-        ]
-        raise PlantFileError(
-            "\n".join(f"{path}: {_describe_location(tree, loc)}: {text}" for loc, text in inner)
-        ) from error
+        lines = [f"{path}: {_describe_location(tree, location)}: {text}" for location, text in faults]
+        raise PlantFileError("\n".join(lines)) from error
 
 
 def _tables(value: object) -> list[dict[str, Any]]:

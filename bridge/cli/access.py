@@ -76,7 +76,10 @@ def explain_access(
     body = {"mqtt_filter": subscribe} if as_filter else subscription_body(subscribe)
     try:
         explanation = checks.explain_subscription(settings, access_token, body)
+        shortfall = None if token else checks.explain_empty_access(settings, access_token, role or [])
     except checks.CheckError as error:
         fail(str(error))
+    if shortfall is not None:
+        warn(f"a token with these options {shortfall}")
     console.print_json(json.dumps(explanation))
     raise typer.Exit(0 if explanation["allowed"] else 3)

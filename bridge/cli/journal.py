@@ -54,9 +54,10 @@ def verify(
         position = None if meta is None else {"stream": meta.stream, "epoch": meta.epoch, "offset": meta.last_offset}
         print_json({"path": str(verdict.path), "whole": verdict.is_intact, "position": position, "parts": parts})
     else:
+        width = max(len(part.name) for part in verdict.parts)
         for part in verdict.parts:
             mark = "FAIL" if part.faults else "ok"
-            print_text(f"{mark:<5}{part.name:<14} {part.scope}", style="red" if part.faults else None)
+            print_text(f"{mark:<5}{part.name:<{width}}  {part.scope}", style="red" if part.faults else None)
             for fault in part.faults:
                 print_text(f"     {fault}")
             if part.omitted_faults:

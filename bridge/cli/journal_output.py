@@ -38,6 +38,11 @@ def journal_and_stream(path: Path | None, config: Path | None) -> tuple[Path, st
     return settings.journal.path, settings.stream
 
 
+def state_text(state: str) -> str:
+    """Return the state of a quarantined input in words; JSON documents have it as stored."""
+    return "replay requested" if state == "asked" else state
+
+
 @contextmanager
 def exit_on_journal_error() -> Iterator[None]:
     """Print a journal error in one line, and exit with its code."""

@@ -13,6 +13,7 @@ from bridge.cli.journal_output import (
     exit_on_journal_error,
     print_json,
     print_text,
+    state_text,
 )
 from bridge.cli.settings_options import ConfigOption, fail, read_settings
 from bridge.domain.events import Millis, rfc3339, rfc3339_or_none
@@ -75,7 +76,7 @@ def _rows(figures: "JournalStats") -> Iterator[tuple[str, str]]:
         yield "received", f"{kind}: {counts.received:,} = {' + '.join([f'{counts.applied:,} applied', *reasons])}"
     total = sum(counts.received for counts in figures.input_counts.values())
     yield "", f"total: {total:,}; number of the last input: {meta.last_number:,}"
-    states = ", ".join(f"{count:,} {state}" for state, count in sorted(figures.quarantine.items()))
+    states = ", ".join(f"{count:,} {state_text(state)}" for state, count in sorted(figures.quarantine.items()))
     yield "quarantine", f"{states or 'empty'}; {_format_size(figures.quarantine_bytes)} of payloads"
     if figures.prunable is not None:
         events = max(0, figures.prunable.offset - figures.events.first + 1)

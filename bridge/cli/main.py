@@ -1,8 +1,12 @@
 """The `floor` command. Each command only reads its options and calls the package that does the work."""
 
+from importlib.metadata import version as installed_version
+from typing import Annotated
+
 import typer
 
 from bridge.cli import access, journal, quarantine, run, watch
+from bridge.cli.settings_options import console
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -14,6 +18,23 @@ app = typer.Typer(
     Start with `floor demo`. For your own plant: write `floor.toml` and `plant.toml` (docs/settings.md, docs/plant.md),
     run `floor check`, then `floor run`.""",
 )
+
+
+def _print_version(*, requested: bool) -> None:
+    if requested:
+        console.print(f"floor-bridge {installed_version('floor-bridge')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Add the options that need no command."""
+
 
 for _command in (run.demo, run.run, run.check, access.token, watch.watch, watch.schema):
     app.command()(_command)

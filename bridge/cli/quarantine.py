@@ -17,6 +17,7 @@ from bridge.cli.journal_output import (
     journal_path,
     print_json,
     print_text,
+    state_text,
 )
 from bridge.cli.settings_options import ConfigOption, fail
 from bridge.domain.events import rfc3339
@@ -75,8 +76,8 @@ def list_(
         return
     for entry in shown:
         size = f"{entry.size}+" if entry.truncated else str(entry.size)
-        when = rfc3339(entry.received_at)
-        print_text(f"{entry.number:>10}  {when}  {entry.state:<11}  {entry.reason:<20}  {size:>6}  {entry.topic}")
+        when, state = rfc3339(entry.received_at), state_text(entry.state)
+        print_text(f"{entry.number:>10}  {when}  {state:<16}  {entry.reason:<20}  {size:>6}  {entry.topic}")
     if more:
         print_text(f"there are older ones: --limit {limit * 2}")
     if not shown:
@@ -105,9 +106,8 @@ def show(
         print_json({**_as_json(entry), "payload_hex": payload.hex()})
         return
     print_text(f"input {entry.number} of {rfc3339(entry.received_at)} on {entry.topic}")
-    print_text(
-        f"{entry.reason}, {entry.state}, {entry.size} bytes" + (" kept of a longer payload" if entry.truncated else "")
-    )
+    size = f"{entry.size} bytes" + (" kept of a longer payload" if entry.truncated else "")
+    print_text(f"{entry.reason}, {state_text(entry.state)}, {size}")
     bytes_ = payload if whole else payload[:SHOWN_BYTES]
     for line in _payload_lines(bytes_, as_hex=as_hex):
         print_text(line)
@@ -188,7 +188,7 @@ def _refusal_reason(quarantine: QuarantineReader, number: int) -> str:
         entry = quarantine.find_input(number)
     except NotQuarantined:
         return "not in quarantine"
-    return "its payload was not kept completely" if entry.state == "waiting" else entry.state
+    return "its payload was not kept completely" if entry.state == "waiting" else state_text(entry.state)
 
 
 def _print_outcomes(quarantine: QuarantineReader, numbers: Sequence[int], after: int, deadline: float) -> list[int]:

@@ -77,7 +77,7 @@ def check(
     *,
     offline: Annotated[bool, typer.Option("--offline", help="Skip the checks that need the broker.")] = False,
 ) -> None:
-    """Check settings, plant, policy, token key, journal and broker. Exit code 1 if a check fails."""
+    """Check settings, plant, policy, token key, certificate, journal and broker. Exit code 1 if a check fails."""
     from bridge.adapters import logs  # noqa: PLC0415
     from bridge.wiring import checks  # noqa: PLC0415
 

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from bridge.cli.settings_options import ConfigOption, console, fail, read_settings, warn
-from bridge.cli.user_options import RolesOption, UserOption, issue_token, subscription_body
+from bridge.cli.user_options import UserOption, issue_token, subscription_body
 from bridge.settings import Settings
 
 LINE_TOPIC_LEVEL: Final = 2  # the level of an event's topic that names the line
@@ -30,7 +30,9 @@ def watch(
         ),
     ] = None,
     user: UserOption = "watch",
-    role: RolesOption = None,
+    role: Annotated[
+        list[str] | None, typer.Option("--role", help="Role; may be repeated. Default: admin.", show_default=False)
+    ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Exit after this many events.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every frame as a line of JSON.")] = False,
     config: ConfigOption = None,
@@ -113,6 +115,6 @@ def schema(
     try:
         written = schemas.write_documents(write)
     except OSError as error:
-        fail(str(error))
+        fail(f"{error.filename}: {error.strerror}")
     for path in written:
         console.print(str(path), highlight=False)

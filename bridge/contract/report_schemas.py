@@ -14,7 +14,7 @@ from bridge.domain.line.equipment.packml import STATES
 from bridge.domain.reports import BODY_OF, COMMAND_KINDS
 from bridge.domain.strict_json import MAX_INTEGER, MIN_INTEGER
 from bridge.ingest.native import CommandPayload
-from bridge.ingest.report_rules import MULTILINE_FIELDS
+from bridge.ingest.report_validation import MULTILINE_FIELDS
 
 REPORT_KINDS: Final = tuple(kind for kind in BODY_OF if kind != "quality")  # accepted as a command only
 
@@ -122,7 +122,7 @@ _RULES: Final[Mapping[str, Schema]] = {
     "changeover": _needs("start", "to_product"),
     "downtime": _needs("classify", "reason_code"),
 }
-"""Rules over several fields, by kind; `bridge.ingest.report_rules` implements the same."""
+"""Rules over several fields, by kind; `bridge.ingest.report_validation` implements the same."""
 
 _PART_RULES: Final[Mapping[str, Schema]] = {
     "PackmlState": {"anyOf": [_packml_numbers(dialect, numbers) for dialect, numbers in STATES.items()]},

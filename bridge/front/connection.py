@@ -34,7 +34,7 @@ from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.dashboard_protocol import DashboardProtocol
 from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.outbox import Outbox
-from bridge.protocol.server_frames import Close, CommandResult, Error, error_frame
+from bridge.protocol.server_frames import Close, CommandResult, Error, encode_frame, error_frame
 
 MAX_COMMANDS: Final = 20  # of one connection, pending at once
 CLOSE_HANDSHAKE_SECONDS: Final = 2.0  # for the closing handshake of a client that may not be reading
@@ -144,7 +144,7 @@ class DashboardConnection:
         for index, action in enumerate(actions):
             match action:
                 case Send(frame):
-                    self.delivery.answer(frame)
+                    self.delivery.enqueue(encode_frame(frame))
                 case Authenticate(token):
                     self._authenticate(token, confirm=True)
                 case StartSubscription(subscription, deferred):
@@ -228,7 +228,7 @@ class DashboardConnection:
         self._answer(answer, enable_push=enable_push)
 
     def _answer(self, answer: CommandResult | Error, *, enable_push: bool) -> None:
-        self.delivery.answer(answer)
+        self.delivery.enqueue(encode_frame(answer))
         if enable_push:
             self.delivery.enqueue(EnablePush())
 

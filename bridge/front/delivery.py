@@ -10,10 +10,17 @@ from collections.abc import Callable, Sequence
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.events import Millis
 from bridge.domain.records import CommittedEvent, Position
-from bridge.front.frame_writer import CHUNK_BYTES, ConnectionEnded, FrameWriter
+from bridge.front.frame_writer import (
+    CHUNK_BYTES,
+    ConnectionEnded,
+    FrameWriter,
+    ResumeTask,
+    SnapshotTask,
+    WriteQueue,
+    WriteRequest,
+)
 from bridge.front.journal_reads import FrontJournal
 from bridge.front.snapshot_writer import write_snapshot
-from bridge.front.write_queue import ResumeTask, SnapshotTask, WriteQueue, WriteRequest
 from bridge.protocol.actions import EnablePush, ResumeFrom, SetBatching
 from bridge.protocol.active_subscriptions import NO_OFFSET_YET, ActiveSubscription, SubscriptionSet
 from bridge.protocol.close_codes import CloseCode
@@ -62,12 +69,8 @@ class Delivery:
         elif self._timer is None:
             self._timer = self._loop.call_later(self._batch_ms / 1_000, self.wake)
 
-    def answer(self, frame: ServerFrame) -> None:
-        """Queue an answer, encoded now: a waiting frame is charged by its bytes."""
-        self.enqueue(encode_frame(frame))
-
     def enqueue(self, item: WriteRequest) -> None:
-        """Queue an encoded answer or a task for the writer."""
+        """Queue an answer or a task for the writer. An answer comes encoded: it is charged by its bytes."""
         self._queue.put(item, self.subscriptions)
         self.wake()
 
@@ -288,8 +291,7 @@ class Delivery:
         )
 
     async def _send_position(self) -> None:
-        now = int(self._loop.time() * 1_000)
-        if not self._is_position_due(now):
+        if not self._is_position_due(now := int(self._loop.time() * 1_000)):
             return
         here = self._journal.position
         # Not beyond the front's own position: it could not yet recover a resume from there.

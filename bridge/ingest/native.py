@@ -24,8 +24,7 @@ from bridge.domain.reports import (
 )
 from bridge.domain.strict_json import MAX_BYTES, NotStrictJson, parse_json
 from bridge.domain.topic_tree import TopicBranch
-from bridge.ingest.report_rules import check_line_breaks, check_rules
-from bridge.ingest.struct_conversion import PayloadRejected, convert
+from bridge.ingest.report_validation import PayloadRejected, check_line_breaks, convert, convert_body
 
 MAX_ROLES: Final = 50  # of one user; bounds what a command makes us store
 
@@ -64,8 +63,7 @@ def decode(
         tree = _parse_object(payload, max_bytes)
         _check_identity(tree, report_topic.place)
         command = convert(tree, CommandPayload) if is_command else None
-        body = convert(tree, BODY_OF[report_topic.kind])
-        check_rules(body, is_command=is_command)
+        body = convert_body(tree, report_topic.kind, is_command=is_command)
         if b"\\" in payload:  # a line break inside a string is always escaped: strict_json refuses raw ones
             check_line_breaks(body, command)
     except (NotStrictJson, PayloadRejected) as refusal:

@@ -6,6 +6,7 @@ publications that it discards.
 
 import asyncio
 import contextlib
+import re
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -87,11 +88,14 @@ def _has_front(settings: BrokerSettings) -> bool:
     return settings.front_username is not None and settings.front_username != settings.username
 
 
+def _user_text(username: str | None) -> str:
+    return "without a user name" if username is None else f"as {username}"
+
+
 async def _connect(settings: BrokerSettings) -> ProbeResult:
-    users = f"as {settings.username}" if settings.username is not None else "without a user name"
     tls = "TLS" if settings.tls else "no TLS"
     async with _open_link(settings) as link:
-        text = f"{settings.host}:{settings.port}: MQTT {link.status.protocol}, {tls}, {users}"
+        text = f"{settings.host}:{settings.port}: MQTT {link.status.protocol}, {tls}, {_user_text(settings.username)}"
     return ProbeResult("connect", ok=True, text=text)
 
 
@@ -159,7 +163,7 @@ async def _open_link(
     )
     running = asyncio.create_task(link.run(), name="broker-probe")
     try:
-        await _until_connected(link, f"{settings.host}:{settings.port} as {username or 'anonymous'}")
+        await _until_connected(link, f"{settings.host}:{settings.port} {_user_text(username)}")
         yield link
     finally:
         running.cancel()
@@ -174,4 +178,5 @@ async def _until_connected(link: BrokerLink, who: str) -> None:
             while not status.connected:
                 status = await link.wait_status_change(status)
     except TimeoutError:
-        raise _NotConnected(f"{who}: {link.status.reason}") from None
+        reason = re.sub(r"^\[Errno -?\d+\] ", "", str(link.status.reason))
+        raise _NotConnected(f"{who}: {reason}") from None

@@ -25,7 +25,7 @@ from bridge.ports.journal import Batch, CommitFailed, Journal, RetentionLimits
 FIRST_RETRY_SECONDS = 0.1
 MAX_RETRY_SECONDS = 5.0
 PRUNE_SECONDS = 0.2  # between two chunks of pruning, so that a commit seldom waits for one
-WATCHED_SECONDS = 5.0  # between two records of `watched_until`: half of what a restart takes for an absence
+OBSERVED_SECONDS = 5.0  # between two records of `observed_until`: half of what a restart takes for an absence
 STOP_COMMIT_SECONDS = 2.5  # for the commits under way at a stop, of the 10 that a stop has in all
 DISK_TIMEOUT = "the disk does not answer"
 
@@ -95,24 +95,24 @@ class Committer:
         loop = asyncio.get_running_loop()
         checkpoint_at = loop.time() + self._checkpoint_seconds
         prune_at = loop.time()
-        watched_at = loop.time() + WATCHED_SECONDS
+        observed_at = loop.time() + OBSERVED_SECONDS
         ended = False
         self.status = self.status.as_ready()
         writer = JournalThread()
         try:
             while not ended:
                 await self._queue.wait_for_batch(
-                    batch_wait_seconds=self._batch_wait_seconds, until=min(checkpoint_at, prune_at, watched_at)
+                    batch_wait_seconds=self._batch_wait_seconds, until=min(checkpoint_at, prune_at, observed_at)
                 )
                 ended = self._queue.is_closed
                 checkpoint = ended or loop.time() >= checkpoint_at
                 if checkpoint:
                     checkpoint_at = loop.time() + self._checkpoint_seconds
                 batch, waiting = self._build_batch(
-                    checkpoint=checkpoint, record_watched=ended or loop.time() >= watched_at
+                    checkpoint=checkpoint, record_observed=ended or loop.time() >= observed_at
                 )
                 if batch is not None:
-                    watched_at = loop.time() + WATCHED_SECONDS
+                    observed_at = loop.time() + OBSERVED_SECONDS
                     if not await self._commit(batch, waiting, writer):
                         return
                 if not ended and loop.time() >= prune_at:
@@ -121,10 +121,10 @@ class Committer:
         finally:
             writer.close()
 
-    def _build_batch(self, *, checkpoint: bool, record_watched: bool) -> tuple[Batch | None, list[PendingInput]]:
+    def _build_batch(self, *, checkpoint: bool, record_observed: bool) -> tuple[Batch | None, list[PendingInput]]:
         """Build a batch of all that is applied. No await in here, so checkpoints are of exactly that state.
 
-        `record_watched`: record `watched_until` even if there is nothing else to commit.
+        `record_observed`: record `observed_until` even if there is nothing else to commit.
         """
         waiting = self._queue.take_all()
         entries = [pending.entry for pending in waiting]
@@ -140,7 +140,7 @@ class Committer:
             self._crash_recorded = True
             crash_digest = self._crash.crash_digest
             replayed += [] if self._crash.replayed is None else [self._crash.replayed]
-        if not (entries or checkpoints or record_watched or replayed) and acked_up_to is None and crash_digest is None:
+        if not (entries or checkpoints or record_observed or replayed) and acked_up_to is None and crash_digest is None:
             return None, waiting
         batch = Batch(
             entries=entries,
@@ -148,7 +148,7 @@ class Committer:
             acked_up_to=acked_up_to,
             crash_digest=crash_digest,
             quarantined_numbers=replayed,
-            watched_until=self._clock.now(),
+            observed_until=self._clock.now(),
         )
         return batch, waiting
 
@@ -239,8 +239,8 @@ class Committer:
         ]
         self.committing = ()
         self._queue.unblock()
-        self.status = self.status.as_ready()
         if not entries:
+            self.status = self.status.as_ready()
             return
         self._intake.dedup.record_acks(entries[-1].input.number, monotonic_ms(), except_for=unacknowledged)
         self._intake.forget_committed(entries)

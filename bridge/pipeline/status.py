@@ -69,13 +69,13 @@ class PipelineStatus:
         return self.as_not_ready("the journal does not answer")
 
     def with_committed(self, entries: Sequence[JournalEntry], *, at: Millis) -> Self:
-        """Return the status after these entries were committed."""
+        """Return the status after these entries were committed, which makes it ready."""
         counters = dict(self.counters)
         for entry in entries:
             key = count_key(entry)
             counters[key] = counters.get(key, 0) + 1
         return replace(
-            self,
+            self.as_ready(),
             offset=self.offset + sum(len(entry.events) for entry in entries),
             committed_at=at,
             counters=counters,

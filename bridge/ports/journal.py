@@ -28,7 +28,7 @@ class Batch:
     `crash_digest`: digest of a message at which the core crashed; it will not be applied a second time.
     `quarantined_numbers`: numbers of quarantined inputs whose requested replay is among the entries.
     `retired_keys`: state keys that are no longer current; after the batch a new epoch begins (None: same epoch).
-    `watched_until`: floor time until which the floor was monitored, with or without reports (None: as before).
+    `observed_until`: floor time until which the floor was monitored, with or without reports (None: as before).
     """
 
     entries: Sequence[JournalEntry]
@@ -37,7 +37,7 @@ class Batch:
     crash_digest: bytes | None = None
     quarantined_numbers: Sequence[int] = ()
     retired_keys: Collection[StateKey] | None = None
-    watched_until: Millis | None = None
+    observed_until: Millis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Journal(ReadableJournal, Protocol):
         """
 
     def last_input(self) -> tuple[int, Millis]:
-        """Return the last input's number, and the latest arrival or `watched_until`; (0, 0) when empty."""
+        """Return the last input's number, and the latest arrival or `observed_until`; (0, 0) when empty."""
 
     def checkpoints(self) -> Sequence[Checkpoint]:
         """Return the newest checkpoint of every line."""

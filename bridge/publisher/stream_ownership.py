@@ -27,7 +27,7 @@ def echo_topic(root: str, stream: str, owner: StreamOwner) -> str:
     return f"{status_topic(root, stream)}/echo/{owner.id}"
 
 
-class StreamTaken(Exception):
+class StreamInUse(Exception):
     """Another process publishes the stream, and has precedence."""
 
     def __init__(self, stream: str, rival: StreamStatus) -> None:
@@ -50,11 +50,11 @@ class StreamOwnership:
         self._stream = stream
         self._owner = owner
         self._logged_rival: str | None = None
-        self.taken = False
+        self.lost = False
         """Whether another process owns the stream: then nothing more may be published in its name."""
 
     async def claim(self) -> None:
-        """Return if no other process publishes the stream; raise `StreamTaken`. Call before its client ids connect.
+        """Return if no other process publishes the stream; raise `StreamInUse`. Call before its client ids connect.
 
         Waits only if the retained status is online; a process that stopped, or whose Will was published, costs no time.
         If the broker is unreachable the stream stays unclaimed, and `watch` detects a rival later.
@@ -88,17 +88,17 @@ class StreamOwnership:
             rival = self._parse_rival(message) or rival
 
     async def _wait_rival_gone(self) -> None:
-        """Return when the other process goes offline; raise `StreamTaken` when it publishes a live status."""
+        """Return when the other process goes offline; raise `StreamInUse` when it publishes a live status."""
         while True:
             message = await self._next()
             rival = self._parse_rival(message)
             if rival is not None and not rival.online:
                 return
             if rival is not None and not message.retained:
-                raise StreamTaken(self._stream, rival)
+                raise StreamInUse(self._stream, rival)
 
     async def watch(self) -> None:
-        """Listen forever; raise `StreamTaken` on a live status of a process that started before this one.
+        """Listen forever; raise `StreamInUse` on a live status of a process that started before this one.
 
         A retained status does not prove that its process lives: a killed broker restarts with what it had stored.
         """
@@ -108,8 +108,8 @@ class StreamOwnership:
             if rival is None or not rival.online:
                 continue
             if rival.precedes(self._owner):
-                self.taken = True
-                raise StreamTaken(self._stream, rival)
+                self.lost = True
+                raise StreamInUse(self._stream, rival)
             if rival.owner != self._logged_rival:
                 self._logged_rival = rival.owner
                 log.error("stream.second_publisher", stream=self._stream, epoch=rival.epoch, since=rival.since)

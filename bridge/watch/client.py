@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -77,6 +78,8 @@ class WatchClient:
 
     def _describe_failure(self, error: Exception) -> dict[str, str]:
         """Return the `reason`, and an `advice` if the server that answers is not a front."""
+        if isinstance(error, ConnectionError) and error.errno:
+            return {"reason": os.strerror(error.errno)}  # asyncio's text repeats the address as Python writes it
         if not isinstance(error, websockets.InvalidStatus):
             return {"reason": str(error)}
         advice = f"{self.url} responds, but is not a front: {error}"

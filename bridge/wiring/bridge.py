@@ -31,7 +31,7 @@ from bridge.pipeline.replay import CheckpointUnreadable, ReplayFailed, restore_f
 from bridge.pipeline.startup_inputs import journal_absence, journal_plant
 from bridge.ports.journal import JournalError
 from bridge.ports.metrics import MetricSample
-from bridge.publisher.stream_ownership import StreamTaken
+from bridge.publisher.stream_ownership import StreamInUse
 from bridge.settings import ProcessRole, Settings
 from bridge.wiring import runtime
 from bridge.wiring.front_side import FrontSide
@@ -45,7 +45,7 @@ START_ERRORS: Final = (
     TokenKeyError,
     RevocationsError,
     JournalError,
-    server.WebPortTaken,
+    server.WebPortInUse,
     server.ListenError,
     server.CertificateError,
     ReplayFailed,
@@ -159,7 +159,7 @@ def _log_crash(error: Exception) -> str:
     """Log why the bridge ends, with a traceback for a bug, and return the reason in one line."""
     reason = f"{type(error).__name__}: {error}"
     # these need no traceback, or were logged where they were caught
-    explained = isinstance(error, JournalError | CoreCrashed | StreamTaken)
+    explained = isinstance(error, JournalError | CoreCrashed | StreamInUse)
     log.critical("bridge.crashed", reason=reason, exc_info=None if explained else error)
     return reason
 

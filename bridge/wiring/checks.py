@@ -21,8 +21,10 @@ from bridge.domain.access.subscription_request import parse_subscription
 from bridge.domain.access.subscription_types import SubscriptionError
 from bridge.domain.access.subscriptions import admit_subscription
 from bridge.domain.access.viewer import AdmissionError, Viewer
+from bridge.domain.events import rfc3339
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.floor import Floor
+from bridge.front.web import server
 from bridge.ingest.decoders import build_decoders
 from bridge.journal.sqlite.file import require_no_leftovers
 from bridge.journal.sqlite.lock_file import JournalLock, read_marker
@@ -37,7 +39,10 @@ class CheckError(Exception):
     """A check fails or an access decision can't be made; the text gives the reason."""
 
 
-FAULTS: Final = (CheckError, plant_file.PlantFileError, PolicyError, TokenKeyError, RevocationsError, JournalError)
+FAULTS: Final = (
+    *(CheckError, plant_file.PlantFileError, PolicyError, TokenKeyError, RevocationsError, server.CertificateError),
+    JournalError,
+)
 """Errors of the files that the settings name; each text gives the file and the reason."""
 
 
@@ -59,6 +64,7 @@ async def run_checks(config: Path, *, offline: bool) -> list[CheckResult]:
         _run_check("plant", lambda: _plant(settings)),
         _run_check("policy", lambda: _policy(settings)),
         _run_check("tokens", lambda: _tokens(settings)),
+        _run_check("web", lambda: _web(settings)),
         _run_check("journal", lambda: _journal(settings)),
     ]
     if all(result.ok for result in results if result.name in ("plant", "journal")):
@@ -114,9 +120,18 @@ def _admit(authenticator: Authenticator, token: str) -> Viewer:
     except TokenRevoked as error:
         raise CheckError(f"{error.public_message}: token.revoked_file names the user or the token") from error
     except TokenError as error:
-        raise CheckError(f"{error.public_message}: {error}") from error
+        raise CheckError(f"{error.public_message}{_describe_facts(error)}") from error
     except AdmissionError as error:
         raise CheckError(str(error)) from error
+
+
+def _describe_facts(error: TokenError) -> str:
+    """Return the attributes of a refused token's error: `: claim sub, missing`."""
+    facts = []
+    for name, value in vars(error).items():
+        text = rfc3339(value) if name in ("expired_at", "valid_from") else str(value)
+        facts.append(text if name == "fact" else f"{name.replace('_', ' ')} {text}")
+    return f": {', '.join(facts)}" if facts else ""
 
 
 def _run_check(name: str, check: Callable[[], str]) -> CheckResult:
@@ -141,6 +156,14 @@ def _tokens(settings: Settings) -> str:
     TokenVerifier(settings.token)
     RevocationFile(settings.token.revoked_file)
     return f"{settings.token.algorithm}, issuer {settings.token.issuer}, audience {settings.token.audience}"
+
+
+def _web(settings: Settings) -> str:
+    web = settings.web
+    server.check_certificate(web)
+    if web.tls_cert_file is None and web.tls_key_file is not None:
+        raise CheckError(f"web.tls_key_file {web.tls_key_file} is not used: give web.tls_cert_file too, for HTTPS")
+    return f"{'HTTP' if web.tls_cert_file is None else 'HTTPS'} on {web.host} port {web.port}"
 
 
 def _journal(settings: Settings) -> str:

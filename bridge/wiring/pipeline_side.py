@@ -133,7 +133,7 @@ class PipelineSide:
     async def claim(self, tasks: asyncio.TaskGroup) -> None:
         """Claim the stream, and keep watching in this group for another publisher of it. Call it before `start`.
 
-        Raise `StreamTaken`; the watching task raises it too.
+        Raise `StreamInUse`; the watching task raises it too.
         """
         self._tasks.append(tasks.create_task(self._status_channel.run(), name="broker-ownership"))
         await self._ownership.claim()
@@ -191,7 +191,7 @@ class PipelineSide:
 
     def _last_publication(self) -> Publication | None:
         """Return the status of a regular stop, None if another process owns the stream."""
-        return None if self._ownership.taken else self.publisher.status(online=False)
+        return None if self._ownership.lost else self.publisher.status(online=False)
 
     def _links(self) -> Iterator[tuple[str, BrokerClient]]:
         yield "intake", self._intake

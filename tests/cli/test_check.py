@@ -1,4 +1,4 @@
-"""`floor check` holds the plant file's greatest rates against what the journal's counters have shown."""
+"""Checks of `floor check`: the rates in the plant file against the journal's counters, and the web server's files."""
 
 from pathlib import Path
 
@@ -77,3 +77,37 @@ async def test_checkpoints_of_another_version_are_a_finding(config: Path, tmp_pa
     found = await counters(config)
     assert not found.ok
     assert "of another version" in found.text
+
+
+async def web(folder: Path, more: str = "") -> checks.CheckResult:
+    """Return the result of the check of the web server, with `more` in its section of the settings."""
+    results = await checks.run_checks(write_config(folder, more=more), offline=True)
+    return next(result for result in results if result.name == "web")
+
+
+async def test_the_check_says_where_the_web_server_will_listen(tmp_path: Path) -> None:
+    result = await web(tmp_path)
+    assert result.ok
+    assert result.text.startswith("HTTP on 127.0.0.1 port ")
+
+
+async def test_a_certificate_that_cannot_be_served_fails_the_check(tmp_path: Path) -> None:
+    (tmp_path / "web.crt").write_text("not a certificate")
+    (tmp_path / "web.key").write_text("not a key")
+    result = await web(tmp_path, 'tls_cert_file = "web.crt"\ntls_key_file = "web.key"')
+    assert not result.ok
+    assert result.text.startswith("web.tls_cert_file ")
+    assert "not a certificate and its private key, both in PEM" in result.text
+
+
+async def test_a_missing_key_file_fails_the_check_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "web.crt").write_text("not a certificate")
+    result = await web(tmp_path, 'tls_cert_file = "web.crt"\ntls_key_file = "other.key"')
+    assert not result.ok
+    assert result.text.endswith(f"cannot read {tmp_path / 'other.key'}: No such file or directory")
+
+
+async def test_a_key_without_a_certificate_fails_the_check(tmp_path: Path) -> None:
+    result = await web(tmp_path, 'tls_key_file = "web.key"')
+    assert not result.ok
+    assert "is not used: give web.tls_cert_file too" in result.text

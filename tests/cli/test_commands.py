@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,36 @@ def test_help_names_every_command_and_what_to_start_with(tmp_path: Path) -> None
     assert ended.returncode == 0
     assert re.findall(r"^│ ([a-z-]+) +[A-Z]", ended.stdout, re.MULTILINE) == list(COMMANDS)
     assert "Start with floor demo" in ended.stdout
+
+
+def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
+    ended = floor(tmp_path, "--version")
+    assert (ended.returncode, ended.stdout) == (0, f"floor-bridge {version('floor-bridge')}\n")
+
+
+def test_a_broker_that_refuses_connections_is_named_with_the_reason(tmp_path: Path) -> None:
+    write_config(tmp_path)
+    ended = floor(tmp_path, "check")
+    assert "connect: 127.0.0.1:1 without a user name: Connection refused\n" in ended.stdout
+
+
+def test_a_token_that_is_not_accepted_is_explained_in_words(tmp_path: Path) -> None:
+    write_config(tmp_path)
+    ended = floor(tmp_path, "explain-access", "andon", "--token", "abc")
+    assert ended.stderr == "the token is not valid: not three segments of ASCII\n"
+
+
+def test_explaining_the_access_of_nobody_names_the_roles(tmp_path: Path) -> None:
+    write_config(tmp_path)
+    ended = floor(tmp_path, "explain-access", "andon")
+    assert ended.returncode == 3
+    assert ended.stderr.startswith("a token with these options gives no access without --role, one of: admin, ")
+
+
+def test_a_folder_for_the_schemas_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "docs").write_text("")
+    ended = floor(tmp_path, "schema", "--write", "docs")
+    assert (ended.returncode, ended.stderr) == (1, "docs/schemas: Not a directory\n")
 
 
 @pytest.mark.parametrize("command", ["run", "check", "token --user a", "watch", "explain-access line"])
@@ -81,7 +112,7 @@ def test_check_names_each_fault_and_continues_to_the_next(tmp_path: Path) -> Non
     assert "away: No such file" in verdicts["tokens"]
     assert "damaged.db: the journal is damaged" in verdicts["journal"]
     assert "127.0.0.1:1" in verdicts["broker"]
-    assert "5 of 6 checks failed" in ended.stdout
+    assert "5 of 7 checks failed" in ended.stdout
     assert ended.stderr == "", "the verdict says it all"
 
 

@@ -28,7 +28,7 @@ def damage(path: Path) -> None:
 def test_verify_lists_the_verified_parts(folder: Path) -> None:
     ended = floor(folder, "journal", "verify")
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert "events         35 held, 1 to 35" in ended.stdout
+    assert "events                35 held, 1 to 35" in ended.stdout
     assert ended.stdout.endswith("journal.db is intact\n")
     ended = floor(folder, "journal", "verify", "--json", "--path", "journal.db")
     assert ended.returncode == 0
@@ -93,7 +93,7 @@ def test_stats_show_the_accounting_and_what_retention_would_take(folder: Path) -
     assert "total: 101; number of the last input: 101" in ended.stdout
     assert "events        35, from 1 to 35, 2026-01-06T12:00:00.000Z to" in ended.stdout
     assert "up to offset 33, 2 behind" in ended.stdout
-    assert "1 asked, 1 dropped, 20 waiting" in ended.stdout
+    assert "1 replay requested, 1 dropped, 20 waiting" in ended.stdout
     assert "0 events and 0 inputs are due for deletion" in ended.stdout
     said = json.loads(floor(folder, "journal", "stats", "--json").stdout)
     for counts in said["received"].values():

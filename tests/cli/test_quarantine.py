@@ -94,15 +94,17 @@ def test_bytes_are_shown_with_nothing_a_terminal_would_obey(folder: Path) -> Non
     assert "no quarantined input 2 is held" in missing.stderr
 
 
-def test_a_stopped_bridge_is_asked_and_what_is_dropped_is_gone(folder: Path) -> None:
+def test_a_replay_is_requested_of_a_stopped_bridge_and_a_dropped_payload_is_gone(folder: Path) -> None:
     ended = floor(folder, "quarantine", "replay", "3", "4", "5", "2", "--wait", "0")
     assert ended.returncode == 1
     assert "5: its payload was not kept completely" in ended.stdout
     assert "2: not in quarantine" in ended.stdout
     assert "2 requested, no outcome yet" in ended.stdout
     assert listed(folder) == {5: "waiting", 4: "asked", 3: "asked", 1: "waiting"}
+    assert floor(folder, "quarantine", "list").stdout.count("  replay requested  ") == 2
+    assert "replay requested, 20 bytes" in floor(folder, "quarantine", "show", "3").stdout
     again = floor(folder, "quarantine", "replay", "3", "--wait", "0")
-    assert (again.returncode, again.stdout) == (1, "3: asked\n")
+    assert (again.returncode, again.stdout) == (1, "3: replay requested\n")
     ended = floor(folder, "quarantine", "drop", "4", "--path", "journal.db")
     assert (ended.returncode, ended.stdout) == (0, "1 dropped\n")
     ended = floor(folder, "quarantine", "drop", "--reason", "syntax")

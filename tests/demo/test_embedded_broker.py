@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.demo.embedded_broker import BrokerDied, BrokerKind, BrokerPortTaken, EmbeddedBroker, find_broker
+from bridge.demo.embedded_broker import BrokerDied, BrokerKind, BrokerPortInUse, EmbeddedBroker, find_broker
 from bridge.mqtt.link import BrokerLink
 from bridge.settings import BrokerSettings
 from tests.support.brokers import find_mosquitto, find_nats, free_port, linked, until
@@ -26,7 +26,7 @@ async def main():
     start = (kind, pathlib.Path(program))
     async with EmbeddedBroker(folder=pathlib.Path(folder), port=int(port), broker=start) as broker:
         print('pid', broker.pid, flush=True)
-        await broker.died()
+        await broker.wait_exited()
 
 asyncio.run(main())
 """
@@ -70,7 +70,7 @@ async def test_a_taken_port_is_named(tmp_path: Path, program: tuple[BrokerKind, 
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(BrokerPortTaken, match=str(port)):
+        with pytest.raises(BrokerPortInUse, match=str(port)):
             await EmbeddedBroker(folder=tmp_path, port=port, broker=program).__aenter__()
 
 

@@ -1,4 +1,4 @@
-"""A whole bridge on a simulated clock, with a plant that loads it and somebody at each end who keeps books."""
+"""A whole bridge on a simulated clock, with a plant that loads it and a ledger at each end."""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.load_plant import write_plant
-from tests.faults.loss_ledger import Ledger, close_books
-from tests.faults.published_books import PublishedBooks, published_books
+from tests.faults.loss_ledger import Ledger, close_ledger
+from tests.faults.published_events import PublishedEvents, published_events
 from tests.faults.resuming_subscriber import ResumingSubscriber, subscribers
 from tests.faults.simulated_load import SCALE, SimulatedLoad, simulated_load
 from tests.support import run_record
@@ -20,13 +20,13 @@ class BridgeUnderLoad:
     bridge: BridgeProcess
     broker: RunningBroker
     load: SimulatedLoad
-    consumer: PublishedBooks
+    consumer: PublishedEvents
     dashboard: ResumingSubscriber
 
-    async def books(self, title: str) -> Ledger:
-        """Let the plant fall silent, close the books, print and record them."""
+    async def close_ledger(self, title: str) -> Ledger:
+        """Let the plant fall silent; close, print and record the ledger."""
         await self.load.stop()
-        ledger = await close_books(self.bridge, self.broker, self.load, self.consumer, self.dashboard)
+        ledger = await close_ledger(self.bridge, self.broker, self.load, self.consumer, self.dashboard)
         run_record.note(title, str(ledger))
         return ledger
 
@@ -43,7 +43,7 @@ async def bridge_under_load(
     settings = {"FLOOR_TIME__SCALE": str(SCALE), **(environment or {})}
     async with (
         bridge_process(folder, broker, plant=write_plant(folder), environment=settings, launcher=launcher) as bridge,
-        published_books(broker) as plain,
+        published_events(broker) as plain,
         subscribers(bridge) as (board,),
         simulated_load(broker) as load,
     ):

@@ -1,4 +1,4 @@
-"""Quiet links: what a fault run prints is its books."""
+"""Quiet links: a fault run prints only its ledgers."""
 
 from tests.support.quiet_logs import quiet_logs
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.faults.load_plant import write_plant
-from tests.faults.loss_ledger import Ledger, close_books
-from tests.faults.published_books import PublishedBooks, published_books
+from tests.faults.loss_ledger import Ledger, close_ledger
+from tests.faults.published_events import PublishedEvents, published_events
 from tests.faults.resuming_subscriber import ResumingSubscriber, subscribers
 from tests.faults.simulated_load import Report, SimulatedLoad, simulated_load
 from tests.faults.simulator_truth import PlayedTruth, read_truth
@@ -81,7 +81,7 @@ class DisturbedBridge:
     broker: RunningBroker
     network: TcpProxy
     load: SimulatedLoad
-    consumer: PublishedBooks
+    consumer: PublishedEvents
     dashboard: ResumingSubscriber
     plant: asyncio.subprocess.Process
     truth_file: Path
@@ -119,8 +119,8 @@ class DisturbedBridge:
         self.network.refusing = False
         self.network.thaw()
 
-    async def books(self) -> tuple[Ledger, PlayedTruth]:
-        """Wait for the end of the plant's run, let everything else fall silent, and close the books."""
+    async def close_ledger(self) -> tuple[Ledger, PlayedTruth]:
+        """Wait for the end of the plant's run, let everything else fall silent, and close the ledger."""
         _, errors = await asyncio.wait_for(self.plant.communicate(), END_SECONDS)
         ended = f"the simulator ended with {self.plant.returncode}: {errors.decode()[-3_000:]}"
         assert self.plant.returncode == 0, ended
@@ -129,7 +129,7 @@ class DisturbedBridge:
         await self.load.stop()
         truth = read_truth(self.truth_file)
         both = AllSent(truth, self.load)
-        return await close_books(self.bridge, self.broker, both, self.consumer, self.dashboard), truth
+        return await close_ledger(self.bridge, self.broker, both, self.consumer, self.dashboard), truth
 
 
 @asynccontextmanager
@@ -143,7 +143,7 @@ async def disturbed_bridge(
     async with tcp_proxy(broker.port) as network:
         settings = {"FLOOR_BROKER__PORT": str(network.port), "FLOOR_TIME__SCALE": str(SCALE)}
         async with (
-            published_books(broker) as plain,
+            published_events(broker) as plain,
             bridge_process(folder, broker, plant=write_plant(folder), environment=settings, launcher=clock) as bridge,
             subscribers(bridge) as (board,),
             simulated_load(broker, has_plant=False) as load,

@@ -23,7 +23,7 @@ LET_GO_SECONDS: Final = 2.0
 async def failing_disk(bridge: BridgeProcess, calls: str, how: str) -> AsyncIterator[Callable[[], bool]]:
     """Let system calls of the bridge fail, as strace's `inject` has it: `error=EIO:when=3+3`, `delay_enter=2s`.
 
-    `calls` are names with commas. Counted for each thread. Yields a question: whether one has failed by now. Where this
+    `calls` are names with commas. Counted for each thread. Yields whether one has failed, as a function. Where this
     machine lets nobody trace, the test is skipped with strace's own words; a run that writes the record fails instead,
     for it would say too much.
     """

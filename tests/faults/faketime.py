@@ -39,4 +39,4 @@ class FakedTime:
         """Set the wall of all of them, within a second."""
         new = self._file.with_suffix(".new")
         new.write_text(f"{shift}\n")
-        os.replace(new, self._file)  # noqa: PTH105 - at once: whoever looks finds the one or the other
+        os.replace(new, self._file)  # noqa: PTH105 - atomic: a reader finds the one or the other

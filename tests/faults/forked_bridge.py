@@ -31,7 +31,7 @@ class ForkedProcess:
 
     def send_signal(self, number: int) -> None:
         if self.returncode is None:
-            with contextlib.suppress(ProcessLookupError):  # it died, and we have not heard of it yet
+            with contextlib.suppress(ProcessLookupError):  # it died, and was not reaped yet
                 os.kill(self.pid, number)
 
     def kill(self) -> None:

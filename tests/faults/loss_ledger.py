@@ -14,7 +14,7 @@ from bridge.domain.records import CommittedEvent, JournalEntry, count_key
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
-from tests.faults.published_books import PublishedBooks
+from tests.faults.published_events import PublishedEvents
 from tests.faults.resuming_subscriber import ResumingSubscriber
 from tests.faults.simulated_load import Report
 from tests.support import retained_messages
@@ -24,7 +24,7 @@ from tests.support.journal_samples import forget_checkpoints
 
 ALL = 10_000_000
 REPEATS = ("duplicate", "duplicate_command")
-Books = dict[str, list[object]]
+Mismatches = dict[str, list[object]]
 
 
 class Load(Protocol):
@@ -39,13 +39,13 @@ class Load(Protocol):
 
 @dataclass(frozen=True)
 class Ledger:
-    """One run's books, closed when the bridge has stopped.
+    """The accounting of one run, closed when the bridge has stopped.
 
     `wrong` names what does not add up; empty: nothing missing, doubled or invented anywhere.
     """
 
     counts: Mapping[str, int]
-    wrong: Books
+    wrong: Mismatches
     held: "Journalled"
 
     def __str__(self) -> str:
@@ -87,7 +87,7 @@ def last_offset(path: Path) -> int:
     return _meta(path, "last_offset")
 
 
-def has_looked(log: str) -> bool:
+def has_audited(log: str) -> bool:
     """Whether the publisher has held what the broker retains against the journal since it last connected."""
     return log.rfind("publisher.audited") > log.rfind("publisher.retained_republished")
 
@@ -111,14 +111,14 @@ def read_journal(path: Path, plant: Path) -> Journalled:
     return Journalled(entries, events, current, counters, replayed.first_differences, gaps)
 
 
-async def close_books(
-    bridge: BridgeProcess, broker: RunningBroker, load: Load, consumer: PublishedBooks, dashboard: ResumingSubscriber
+async def close_ledger(
+    bridge: BridgeProcess, broker: RunningBroker, load: Load, consumer: PublishedEvents, dashboard: ResumingSubscriber
 ) -> Ledger:
     """Wait until all is taken in, stop the bridge, replay its whole journal, and compare."""
     await until(lambda: is_taken_in(bridge.journal, load.acknowledged[-1]), seconds=30, what="the last report")
     committed = last_offset(bridge.journal)
     await until(lambda: dashboard.at >= committed, seconds=30, what="the dashboard has caught up")
-    await until(lambda: has_looked(bridge.log()), seconds=30, what="ghosts were looked for on this connection")
+    await until(lambda: has_audited(bridge.log()), seconds=30, what="the audit of retained messages")
     assert await bridge.stop() == 0, bridge.log()
     held = read_journal(bridge.journal, bridge.config.parent / "plant.toml")
     await until(
@@ -126,9 +126,9 @@ async def close_books(
         what=f"a stop publishes all {len(held.events)} events; {max(consumer.got, default=0)}",
     )
     found = retained_messages.lit(await retained_messages.retained(broker))
-    books = {
+    mismatches = {
         **of_intake(held, load),
-        **of_accounts(held),
+        **of_accounting(held),
         **of_mqtt(held, consumer, found),
         **of_dashboard(held, dashboard),
     }
@@ -145,11 +145,11 @@ async def close_books(
         "resumed": dashboard.resumed,
         "retained": len(found),
     }
-    return Ledger(counts, {name: wrong for name, wrong in books.items() if wrong}, held)
+    return Ledger(counts, {name: wrong for name, wrong in mismatches.items() if wrong}, held)
 
 
-def of_intake(held: Journalled, load: Load) -> Books:
-    """What was sent against what was taken in. What the broker retains comes again at every connect, and may."""
+def of_intake(held: Journalled, load: Load) -> Mismatches:
+    """Compare what was sent with the journal. Retained messages may come again, at every connection."""
     taken = Counter[Report]()
     known = set[Report]()
     for message in held.messages():
@@ -166,8 +166,8 @@ def of_intake(held: Journalled, load: Load) -> Books:
     }
 
 
-def of_accounts(held: Journalled) -> Books:
-    """The journal against itself: the accounting identity by kind, numbers and offsets without holes, its replay."""
+def of_accounting(held: Journalled) -> Mismatches:
+    """Compare the journal with itself: accounting by kind, numbers and offsets without holes, replay."""
     counted = Counter(map(count_key, held.entries))
     numbers = [entry.input.number for entry in held.entries]
     offsets = [event.offset for event in held.events]
@@ -179,8 +179,8 @@ def of_accounts(held: Journalled) -> Books:
     }
 
 
-def of_mqtt(held: Journalled, consumer: PublishedBooks, found: Mapping[str, bytes]) -> Books:
-    """What plain MQTT consumers had and find: every event, in order, and exactly what is current."""
+def of_mqtt(held: Journalled, consumer: PublishedEvents, found: Mapping[str, bytes]) -> Mismatches:
+    """Compare what MQTT consumers received and find retained: every event, in order, and exactly what is current."""
     bodies = {event.offset: hash(event.body) for event in held.events}
     # what was found retained is not late when the publisher restores it: a broker that forgets may lose the news of it
     first_came = [offset for offset in consumer.got if offset not in consumer.beforehand]
@@ -193,12 +193,12 @@ def of_mqtt(held: Journalled, consumer: PublishedBooks, found: Mapping[str, byte
         ],
         "published out of order": [b for a, b in pairwise(first_came) if b < a],
         "not retained": [topic for topic, body in should.items() if found.get(topic) != body],
-        "ghosts": [topic for topic in found if topic not in should],
+        "stale retained": [topic for topic in found if topic not in should],
     }
 
 
-def of_dashboard(held: Journalled, dashboard: ResumingSubscriber) -> Books:
-    """What a dashboard had, up to its last position: all that is lossless once, and the newest of the rest."""
+def of_dashboard(held: Journalled, dashboard: ResumingSubscriber) -> Mismatches:
+    """Compare what a dashboard received, up to its last position: lossless events once, of others the newest."""
     bodies = {event.id: hash(event.body) for event in held.events}
     lossless = [event for event in held.events[: dashboard.at] if event.is_lossless]
     newest = {event.state_key[2:]: event.offset for event in held.events}

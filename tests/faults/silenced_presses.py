@@ -27,12 +27,12 @@ def report_of(entry: JournalEntry) -> Report:
 
 def silenced(entries: Sequence[JournalEntry], presses: Sequence[Report], truth: PlayedTruth) -> list[Report]:
     """Return presses and commands that are not in the journal, or that no copy of had a chance to have an effect."""
-    heard = {report_of(entry) for entry in entries if _is_heard(entry)}
-    heard.update(_bounces(entries, truth))
-    return [press for press in presses if press not in heard]
+    received = {report_of(entry) for entry in entries if _is_received(entry)}
+    received.update(_bounces(entries, truth))
+    return [press for press in presses if press not in received]
 
 
-def _is_heard(entry: JournalEntry) -> bool:
+def _is_received(entry: JournalEntry) -> bool:
     effect = entry.disposition.effect.value
     return effect == "applied" or (effect != "quarantined" and entry.disposition.reason not in NOT_FOR_ITSELF)
 

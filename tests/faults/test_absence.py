@@ -68,7 +68,7 @@ async def test_a_killed_bridge_knows_nothing_of_what_it_did_not_see(
 async def test_a_bridge_without_anything_to_report_was_there_all_the_same(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    """A quiet plant is not an absent bridge: what counts is until when it watched, not when it last heard something."""
+    """A quiet plant is no absence of the bridge: the time of the last observation counts, not of the last report."""
     environment = {"FLOOR_JOURNAL__CHECKPOINT_SECONDS": "0.2"}
     async with bridge_process(tmp_path, mosquitto, environment=environment) as bridge:
         await runs(bridge)
@@ -91,7 +91,7 @@ async def test_a_link_that_is_lost_for_long_leaves_every_machine_unknown_until_i
         mosquitto.start()
         await bridge.ready()
         await runs(bridge)
-        assert len(absences(bridge)) == 1, "an outage is told once"
+        assert len(absences(bridge)) == 1, "an outage is reported once"
 
 
 async def test_the_board_shows_unknown_time_as_such(tmp_path: Path, mosquitto: RunningBroker) -> None:

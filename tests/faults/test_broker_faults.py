@@ -16,10 +16,10 @@ async def test_a_broker_that_restarts_loses_nothing(tmp_path: Path, mosquitto: R
         for _ in range(rounds):
             await loaded.load.more(REPORTS)
             mosquitto.stop()  # in an orderly way: it saves its sessions
-            await until(lambda: not loaded.dashboard.live, seconds=5, what="told")
+            await until(lambda: not loaded.dashboard.live, seconds=5, what="not live")
             mosquitto.start()
             await until(lambda: loaded.dashboard.live, seconds=20, what="healed")
-        ledger = await loaded.books(f"{rounds} restarts of the broker")
+        ledger = await loaded.close_ledger(f"{rounds} restarts of the broker")
     assert ledger.wrong == {}
 
 
@@ -31,8 +31,8 @@ async def test_a_frozen_broker_is_noticed_and_loses_nothing(
         for _ in range(rounds):
             await loaded.load.more(REPORTS)
             mosquitto.send(signal.SIGSTOP)
-            await until(lambda: not loaded.dashboard.live, seconds=5, what="told")
+            await until(lambda: not loaded.dashboard.live, seconds=5, what="not live")
             mosquitto.send(signal.SIGCONT)
             await until(lambda: loaded.dashboard.live, seconds=20, what="healed")
-        ledger = await loaded.books(f"{rounds} freezes of the broker")
+        ledger = await loaded.close_ledger(f"{rounds} freezes of the broker")
     assert ledger.wrong == {}

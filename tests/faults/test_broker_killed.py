@@ -48,16 +48,16 @@ async def test_loss_in_a_killed_broker_is_reported(
                 await kill_with_reports_waiting(loaded)
             since = f"{'' if saved else 'not '}{SAVED}"
             title = f"{2 * rounds} kills of the broker, autosave_interval {autosave_seconds}, {since}"
-            ledger = await loaded.books(title)
+            ledger = await loaded.close_ledger(title)
     missing, unpublished = ledger.wrong.get("missing", []), ledger.wrong.get("unpublished", [])
     lost = [report for report in missing if has_sequence(report)]
     run_record.note(
         f"{title}: what the broker forgot",
         f"{len(missing)} reports of {len(loaded.load.acknowledged)} that it had acknowledged, {len(lost)} of them with "
-        f"a sequence; gaps told {ledger.held.gaps}, "
-        f"in events by now {gaps_in_events(ledger.held)}; events that a subscriber lacks {len(unpublished)}",
+        f"a sequence; gaps reported {ledger.held.gaps}, "
+        f"in events so far {gaps_in_events(ledger.held)}; events that a subscriber lacks {len(unpublished)}",
     )
-    assert ledger.held.gaps == len(lost), "each lost report of a device with a sequence is told, and no other"
+    assert ledger.held.gaps == len(lost), "each lost report of a device with a sequence is reported, and no other"
     assert gaps_in_events(ledger.held) or not lost, "and an event says so"
     assert all(not has_identity(each) for each in ledger.wrong.get("doubled", []))
     assert ledger.wrong.keys() <= {"missing", "unpublished", "doubled"}
@@ -65,7 +65,7 @@ async def test_loss_in_a_killed_broker_is_reported(
 
 async def kill_under_the_bridge(loaded: BridgeUnderLoad) -> None:
     loaded.broker.kill()
-    await until(lambda: not loaded.dashboard.live, seconds=5, what="told")
+    await until(lambda: not loaded.dashboard.live, seconds=5, what="not live")
     loaded.broker.start()
     await until(lambda: loaded.dashboard.live, seconds=20, what="healed")
 

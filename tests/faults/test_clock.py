@@ -172,7 +172,7 @@ async def test_a_wall_that_is_set_again_and_again_under_load_loses_nothing(
                 await loaded.bridge.process.wait()
                 await loaded.bridge.start()
         await until(lambda: loaded.dashboard.live, what="live")
-        ledger = await loaded.books("the wall set by -1 h, -3 s, -30 d and right again, with a kill between")
+        ledger = await loaded.close_ledger("the wall set by -1 h, -3 s, -30 d and right again, with a kill between")
     assert ledger.wrong == {}
     times = [entry.input.received_at for entry in ledger.held.entries]
     assert all(before <= after for before, after in pairwise(times))

@@ -52,7 +52,7 @@ async def test_without_descriptors_it_lives_and_reaches_the_broker_again_when_th
             allow_descriptors(loaded, 0)
             plugs = await knock(loaded.bridge.port, NEWCOMERS)  # they take every descriptor that becomes free
             network.cut(End.RESET)
-            await until(lambda: not loaded.dashboard.live, seconds=5, what="told")
+            await until(lambda: not loaded.dashboard.live, seconds=5, what="not live")
             await loaded.load.more(REPORTS)
             assert loaded.bridge.process is not None
             assert loaded.bridge.process.returncode is None, loaded.bridge.log()[-2_000:]
@@ -61,5 +61,5 @@ async def test_without_descriptors_it_lives_and_reaches_the_broker_again_when_th
                 plug.close()
             await until(lambda: loaded.dashboard.live, seconds=HEALED_SECONDS, what="healed")
             await until(loaded.bridge.is_ready, what="newcomers are accepted")
-            ledger = await loaded.books("no file descriptors while the broker's links were cut")
+            ledger = await loaded.close_ledger("no file descriptors while the broker's links were cut")
     assert ledger.wrong == {}

@@ -4,7 +4,7 @@ import resource
 from pathlib import Path
 
 from tests.faults.bridge_under_load import bridge_under_load
-from tests.faults.loss_ledger import has_looked
+from tests.faults.loss_ledger import has_audited
 from tests.support.bridge_process import BridgeProcess
 from tests.support.brokers import RunningBroker, until
 from tests.support.rounds import rounds
@@ -21,17 +21,17 @@ def limit_files(bridge: BridgeProcess, most: int) -> None:
 @rounds(1, faults=3)
 async def test_a_full_disk_stops_the_intake_and_heals(tmp_path: Path, mosquitto: RunningBroker, rounds: int) -> None:
     async with bridge_under_load(tmp_path, mosquitto) as loaded:
-        # what the bridge logs while no file may grow is lost too, and the books read that from its log
-        await until(lambda: has_looked(loaded.bridge.log()), seconds=30, what="ghosts were looked for")
+        # what the bridge logs while no file may grow is lost too, and the ledger reads that from its log
+        await until(lambda: has_audited(loaded.bridge.log()), seconds=30, what="the audit of retained messages")
         for _ in range(rounds):
             await loaded.load.more(REPORTS)
             limit_files(loaded.bridge, NO_ROOM)
-            await until(lambda: not loaded.dashboard.live, seconds=5, what="told")
+            await until(lambda: not loaded.dashboard.live, seconds=5, what="not live")
             assert not loaded.bridge.is_ready()
             before = loaded.bridge.journal.stat().st_size
             await loaded.load.more(REPORTS)
             assert loaded.bridge.journal.stat().st_size == before
             limit_files(loaded.bridge, resource.RLIM_INFINITY)
             await until(lambda: loaded.dashboard.live, seconds=20, what="healed")
-        ledger = await loaded.books(f"{rounds} times a full disk")
+        ledger = await loaded.close_ledger(f"{rounds} times a full disk")
     assert ledger.wrong == {}

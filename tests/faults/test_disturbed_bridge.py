@@ -17,7 +17,7 @@ import pytest
 from bridge.domain.internal_inputs import ABSENCE_TOPIC, BridgeAbsence
 from device_sim import profile
 from tests.faults.disturbed_bridge import SCALE, Away, DisturbedBridge, disturbed_bridge
-from tests.faults.loss_ledger import Books, Journalled
+from tests.faults.loss_ledger import Journalled, Mismatches
 from tests.faults.silenced_presses import report_of, silenced
 from tests.faults.simulated_load import Report
 from tests.faults.simulator_truth import PlayedTruth
@@ -51,7 +51,7 @@ async def test_a_bridge_that_dies_among_disturbed_devices_loses_and_invents_noth
         await restart(disturbed, signal.SIGTERM, away=chance.uniform(*ABSENT_SECONDS))
         await lose_the_network(disturbed)
         await restart_the_broker(disturbed)
-        ledger, truth = await disturbed.books()
+        ledger, truth = await disturbed.close_ledger()
     held = ledger.held
     pieces = pieces_of(truth, held)
     actions = [action for action in truth.truth.actions if truth.is_acknowledged(action)]
@@ -106,8 +106,8 @@ async def restart_the_broker(disturbed: DisturbedBridge) -> None:
 # What must hold
 
 
-def explained(wrong: Books, truth: PlayedTruth, held: Journalled) -> Books:
-    """Return what is wrong in the books but for what the devices themselves explain."""
+def explained(wrong: Mismatches, truth: PlayedTruth, held: Journalled) -> Mismatches:
+    """Return the mismatches of the ledger that the devices do not explain."""
     kept_aside = {report_of(entry) for entry in held.entries if entry.disposition.effect.value == "quarantined"}
     old = {report_of(entry) for entry in held.entries if entry.input.retained}
     left: Mapping[str, list[object]] = {

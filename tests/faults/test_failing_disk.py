@@ -28,13 +28,13 @@ async def test_a_disk_that_only_fails_stops_the_intake_and_heals(
         for _ in range(rounds):
             await loaded.load.more(REPORTS)
             async with failing_disk(loaded.bridge, calls, "error=EIO"):
-                await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="told")
+                await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="not live")
                 assert not loaded.bridge.is_ready()
                 before = last_number(loaded.bridge.journal)
                 await loaded.load.more(REPORTS)
                 assert last_number(loaded.bridge.journal) == before
             await healed(loaded)
-        ledger = await loaded.books(f"{rounds} times {calls} always fail")
+        ledger = await loaded.close_ledger(f"{rounds} times {calls} always fail")
     assert ledger.wrong == {}
 
 
@@ -54,7 +54,7 @@ async def test_every_nth_failure_is_made_good(
             if nth % 2:
                 await loaded.bridge.start()
             await healed(loaded)
-        ledger = await loaded.books(f"every Nth of {calls} fails, N from 2 to {rounds + 1}")
+        ledger = await loaded.close_ledger(f"every Nth of {calls} fails, N from 2 to {rounds + 1}")
     assert ledger.wrong == {}
 
 
@@ -64,16 +64,16 @@ async def test_a_kill_after_failed_syncs_loses_nothing(tmp_path: Path, mosquitto
         for _ in range(rounds):
             await loaded.load.more(REPORTS)
             async with failing_disk(loaded.bridge, SYNCS, "error=EIO"):
-                await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="told")
+                await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="not live")
                 await loaded.bridge.stop(signal.SIGKILL)
             await loaded.bridge.start()
-        ledger = await loaded.books(f"{rounds} kills while no sync succeeds")
+        ledger = await loaded.close_ledger(f"{rounds} kills while no sync succeeds")
     assert ledger.wrong == {}
 
 
 @rounds(1, faults=2, proof=4)
 async def test_a_slow_disk_costs_time_only(tmp_path: Path, mosquitto: RunningBroker, rounds: int) -> None:
-    """Slow: it goes on. So slow that it does not answer: told, and nothing acknowledged meanwhile."""
+    """A slow disk is no failure. One that does not answer is reported, and nothing is acknowledged meanwhile."""
     async with bridge_under_load(tmp_path, mosquitto, launcher=Fork()) as loaded:
         for _ in range(rounds):
             async with failing_disk(loaded.bridge, SYNCS, "delay_enter=100ms"):
@@ -84,10 +84,10 @@ async def test_a_slow_disk_costs_time_only(tmp_path: Path, mosquitto: RunningBro
                     what="slowly taken in",
                 )
             async with failing_disk(loaded.bridge, SYNCS, "delay_enter=20s"):
-                await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="told")
+                await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="not live")
                 assert not loaded.bridge.is_ready()
             await healed(loaded)
-        ledger = await loaded.books(f"{rounds} times a disk that answers late")
+        ledger = await loaded.close_ledger(f"{rounds} times a disk that answers late")
     assert ledger.wrong == {}
 
 

@@ -75,7 +75,7 @@ async def test_floor_watch_reports_silence_and_continues_with_a_new_connection(t
             network.freeze_passages()
             began = time.monotonic()
             lost = {"type": "link_lost", "reason": "the server is silent"}
-            await until(lambda: lost in shown, seconds=REPORTED_SECONDS, what="told")
+            await until(lambda: lost in shown, seconds=REPORTED_SECONDS, what="the lost link")
             assert time.monotonic() - began > 1.0, "a pause is no silence"
             served.commit(call())
             await until(lambda: any(frame.get("offset") == 1 for frame in shown), what="healed")

@@ -39,7 +39,7 @@ async def test_sigkill_at_every_step_loses_and_doubles_nothing(
                 kills[place] += 1
         await loaded.bridge.start()
         await until(lambda: loaded.dashboard.resumed > 0, seconds=30, what="the dashboard resumed")
-        ledger = await loaded.books(f"{kills.total()} kills, {rounds} at each of {', '.join(sorted(kills))}")
+        ledger = await loaded.close_ledger(f"{kills.total()} kills, {rounds} at each of {', '.join(sorted(kills))}")
     assert ledger.wrong == {}
 
 
@@ -70,5 +70,5 @@ async def test_floor_run_itself_is_killed_at_random_moments(tmp_path: Path, mosq
             await loaded.bridge.launch()
         await loaded.bridge.ready()
         await until(lambda: loaded.dashboard.resumed > 0, seconds=30, what="the dashboard resumed")
-        ledger = await loaded.books(f"{kills} kills of `floor run` at random moments")
+        ledger = await loaded.close_ledger(f"{kills} kills of `floor run` at random moments")
     assert ledger.wrong == {}

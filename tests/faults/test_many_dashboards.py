@@ -69,11 +69,11 @@ async def test_a_stalled_dashboard_costs_at_most_256_kib(tmp_path: Path, count: 
         async with stalled_dashboards(process, count, groups=5):
             await process.commit(2_000, lines=200)
             each = (process.resident_bytes - before) / count
-            books = await process.statistics()
+            statistics = await process.statistics()
         print(f"\n{count} stalled dashboards: {each / 1_024:.0f} KiB each")  # noqa: T201 - what the run is for
         assert each <= STALLED_BYTES
-        assert books["balanced"]
-        assert books["waiting_bytes"] / count <= 65_536
+        assert statistics["balanced"]
+        assert statistics["waiting_bytes"] / count <= 65_536
 
 
 @pytest.mark.faults
@@ -137,13 +137,13 @@ async def test_dashboards_that_return_at_once_get_one_snapshot_build_for_each_fi
         async with front_process(tmp_path) as process:
             since = {"main": {"epoch": epoch if recovered else "another", "offset": 3_000}}
             seconds = await _all_back(process, count, since, recovered=recovered)
-            books = await process.statistics()
+            statistics = await process.statistics()
             print(  # noqa: T201 - what the run is for
                 f"\n{count} back at once, {'resumed' if recovered else 'with snapshots'}: {seconds:.1f} s, "
                 f"of which the front worked {process.cpu_seconds:.1f}"
             )
-            assert books["snapshot_builds"] == (0 if recovered else LINES)
-            assert books["balanced"]
+            assert statistics["snapshot_builds"] == (0 if recovered else LINES)
+            assert statistics["balanced"]
 
 
 async def _epoch(process: FrontProcess) -> str:

@@ -35,7 +35,7 @@ async def half_open(loaded: BridgeUnderLoad, network: TcpProxy, *ways: Way) -> N
     """Block these directions until the loss is reported, and while the plant sends more reports."""
     await loaded.load.more(REPORTS)
     network.freeze(*ways)
-    await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="told")
+    await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="not live")
     assert "no connection to the broker" in await asyncio.to_thread(loaded.bridge.readiness)
     await loaded.load.more(REPORTS)
     network.thaw()
@@ -49,7 +49,7 @@ async def test_a_half_open_link_is_reported_and_loses_nothing(
     async with behind_a_network(tmp_path, mosquitto) as (loaded, network):
         for _ in range(rounds):
             await half_open(loaded, network, network.to_server, network.to_client)
-        ledger = await loaded.books(f"{rounds} times a link to the broker that is half-open both ways")
+        ledger = await loaded.close_ledger(f"{rounds} times a link to the broker that is half-open both ways")
     assert ledger.wrong == {}
 
 
@@ -60,7 +60,7 @@ async def test_a_link_that_is_half_open_one_way_is_reported_and_loses_nothing(
     async with behind_a_network(tmp_path, mosquitto) as (loaded, network):
         await half_open(loaded, network, network.to_server)
         await half_open(loaded, network, network.to_client)
-        ledger = await loaded.books("a link to the broker that is half-open one way, and then the other")
+        ledger = await loaded.close_ledger("a link to the broker that is half-open one way, and then the other")
     assert ledger.wrong == {}
 
 
@@ -72,7 +72,7 @@ async def test_a_slow_and_shaky_link_loses_nothing(tmp_path: Path, mosquitto: Ru
             way.delay_seconds, way.jitter_seconds = 0.1, 0.1
         await loaded.load.more(5 * REPORTS)
         assert loaded.dashboard.live, "slow is not dead"
-        ledger = await loaded.books("a round trip of 0.2 to 0.4 s between bridge and broker")
+        ledger = await loaded.close_ledger("a round trip of 0.2 to 0.4 s between bridge and broker")
     assert ledger.wrong == {}
 
 
@@ -83,7 +83,7 @@ async def test_a_narrow_link_loses_nothing(tmp_path: Path, mosquitto: RunningBro
         network.to_server.bytes_per_second = network.to_client.bytes_per_second = 20_000
         await loaded.load.more(10 * REPORTS)
         network.to_server.bytes_per_second = network.to_client.bytes_per_second = None
-        ledger = await loaded.books("20 kB/s between bridge and broker")
+        ledger = await loaded.close_ledger("20 kB/s between bridge and broker")
     assert ledger.wrong == {}
 
 
@@ -103,5 +103,5 @@ async def test_resets_in_the_middle_of_packets_lose_nothing(tmp_path: Path, mosq
             await loaded.load.more(REPORTS // (1 + number % 4))
         network.forget_cuts()
         await until(lambda: loaded.dashboard.live, seconds=HEALED_SECONDS, what="healed")
-        ledger = await loaded.books(f"{CUTS} times all links to the broker cut, and again within the next bytes")
+        ledger = await loaded.close_ledger(f"{CUTS} times all links to the broker cut, and again within the next bytes")
     assert ledger.wrong == {}

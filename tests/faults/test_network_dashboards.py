@@ -1,6 +1,6 @@
 """A bad network between front and dashboards, under load: every dashboard has everything once and in order at the end.
 
-A second dashboard on a good network beside them keeps its own books: what one suffers, no other feels.
+A second dashboard on a good network beside them has its own ledger: no fault of one affects another.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ async def close(loaded: BridgeUnderLoad, subscribers: list[ResumingSubscriber], 
     end = last_offset(loaded.bridge.journal)
     await until(lambda: all(subscriber.at >= end for subscriber in subscribers), seconds=PATIENCE, what="caught up")
     resumed = sum(subscriber.resumed for subscriber in subscribers)
-    ledger = await loaded.books(f"{title}; resumed {resumed} times by {BOARDS} dashboards")
+    ledger = await loaded.close_ledger(f"{title}; resumed {resumed} times by {BOARDS} dashboards")
     assert ledger.wrong == {}
     for subscriber in subscribers:
         wrong = {name: what for name, what in of_dashboard(ledger.held, subscriber).items() if what}

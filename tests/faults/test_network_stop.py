@@ -78,10 +78,12 @@ async def test_a_stop_with_many_dashboards_is_in_time_and_states_to_each_when_to
         await loaded.load.more(100)
         async with crowd(loaded, reading=rounds - 20, stuck=10, catching_up=10) as subscribers:
             assert await stopped(loaded.bridge) < STOP_SECONDS
-            await until(lambda: all(subscriber.is_closed for subscriber in subscribers), what="each heard the end")
+            await until(
+                lambda: all(subscriber.is_closed for subscriber in subscribers), what="all subscribers are closed"
+            )
             returns = sorted(retry_after(subscriber) for subscriber in subscribers)
         await loaded.bridge.start()
-        ledger = await loaded.books(f"SIGTERM with {rounds} dashboards, some stuck, some catching up")
+        ledger = await loaded.close_ledger(f"SIGTERM with {rounds} dashboards, some stuck, some catching up")
     assert ledger.wrong == {}
     assert len(set(returns)) > min(50, len(returns) / 2), "spread, in steps of 0.1 s"
     assert 0 <= returns[0] < 1 < SPREAD_SECONDS - 1 < returns[-1] <= SPREAD_SECONDS + 1
@@ -110,14 +112,16 @@ async def test_a_stop_without_a_broker_and_with_dashboards_that_hang_is_in_time(
                 else:
                     network.freeze()
                 assert await stopped(loaded.bridge) < STOP_SECONDS
-                await until(lambda: all(subscriber.is_closed for subscriber in subscribers), what="each heard the end")
+                await until(
+                    lambda: all(subscriber.is_closed for subscriber in subscribers), what="all subscribers are closed"
+                )
                 assert len({retry_after(subscriber) for subscriber in subscribers}) > 1
             network.refusing = False
             network.thaw()
             for subscriber in lost:
                 subscriber.abort()
             await loaded.bridge.start()
-            ledger = await loaded.books(f"SIGTERM with a {broker} broker and dashboards that hang")
+            ledger = await loaded.close_ledger(f"SIGTERM with a {broker} broker and dashboards that hang")
     assert ledger.wrong == {}
 
 
@@ -134,7 +138,7 @@ async def test_a_signal_that_comes_again_changes_nothing(
         await loaded.load.more(60)
         assert await stopped(loaded.bridge, *signals) < STOP_SECONDS
         await loaded.bridge.start()
-        ledger = await loaded.books(f"signals that come again: {' '.join(sent.name for sent in signals)}")
+        ledger = await loaded.close_ledger(f"signals that come again: {' '.join(sent.name for sent in signals)}")
     assert ledger.wrong == {}
     assert ledger.counts["of them repeats"] == 0, "what was taken was acknowledged"
 

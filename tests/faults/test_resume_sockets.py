@@ -49,7 +49,9 @@ async def live_through(folder: Path, seed: int) -> int:
             following = [group.create_task(board.run()) for board in boards]
             await until(lambda: all(board.connections > CUTS for board in boards), seconds=60, what="all were cut")
             loading.cancel()
-            await until(lambda: all(board.is_current for board in boards), seconds=60, what="all are told all")
+            await until(
+                lambda: all(board.is_current for board in boards), seconds=60, what="all dashboards are current"
+            )
             for board in boards:
                 board.checked.checker.finish()
             for task in following:

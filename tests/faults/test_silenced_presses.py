@@ -23,7 +23,7 @@ def said(number: int, body: dict[str, object], *, at: int, seq: int | None) -> T
     return TrueReport(number, at, BUTTON, "andon", body, seq=seq, payload=payload, fate="published")
 
 
-def heard(report: Report, disposition: Disposition, *, at: int) -> JournalEntry:
+def received(report: Report, disposition: Disposition, *, at: int) -> JournalEntry:
     topic, payload = report
     return JournalEntry(input=Input(number=at, topic=topic, payload=payload, received_at=at), disposition=disposition)
 
@@ -37,7 +37,7 @@ def lost(
     truth.said = [said(number, body, at=at, seq=number if numbered else None) for number, at in enumerate(done)]
     reports = [PlayedTruth.report(report) for report in truth.said]
     played = PlayedTruth(truth, frozenset(), frozenset(reports))
-    entries = [heard(reports[0], APPLIED, at=came[0]), heard(reports[1], second, at=came[1])]
+    entries = [received(reports[0], APPLIED, at=came[0]), received(reports[1], second, at=came[1])]
     return len(silenced(entries, reports, played))
 
 

@@ -107,7 +107,7 @@ async def close(bridge: BridgeProcess, boards: list[ResumingSubscriber], title: 
 
 async def link_loss_seconds(boards: list[ResumingSubscriber], began: float) -> float:
     """Wait until every dashboard knows that it sees nothing live; returns how long that took."""
-    await until(lambda: not any(subscriber.live for subscriber in boards), seconds=REPORTED_SECONDS, what="told")
+    await until(lambda: not any(subscriber.live for subscriber in boards), seconds=REPORTED_SECONDS, what="not live")
     return time.monotonic() - began
 
 
@@ -177,7 +177,7 @@ async def test_pipeline_that_dies_or_freezes_is_reported_and_its_front_stays(
                 await presses.burst(WINDOW)
             assert [subscriber.connections for subscriber in boards] == [1, 1], "nobody was sent away"
             took = ", ".join(f"{duration:.1f} s" for duration in lasted)
-            await close(bridge, boards, f"a killed, then a frozen pipeline, told after {took}")
+            await close(bridge, boards, f"a killed, then a frozen pipeline, reported after {took}")
 
 
 @pytest.mark.faults

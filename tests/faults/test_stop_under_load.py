@@ -24,7 +24,7 @@ async def test_sigterm_under_load_leaves_nothing_unacknowledged(
             assert await loaded.bridge.stop() == 0
             assert time.monotonic() - began < STOP_SECONDS
             await loaded.bridge.start()
-        ledger = await loaded.books(f"{rounds} stops under load")
+        ledger = await loaded.close_ledger(f"{rounds} stops under load")
     assert ledger.wrong == {}
     assert ledger.counts["of them repeats"] == 0, "the broker sent again what was committed"
 
@@ -38,7 +38,7 @@ async def test_sigterm_while_a_sync_hangs_ends_in_time_and_loses_nothing(
         for _ in range(rounds):
             await loaded.load.more(100)
             async with failing_disk(loaded.bridge, SYNCS, "delay_enter=60s"):
-                await until(lambda: not loaded.dashboard.live, seconds=5, what="told")
+                await until(lambda: not loaded.dashboard.live, seconds=5, what="not live")
                 process, began = loaded.bridge.process, time.monotonic()
                 assert process is not None
                 process.send_signal(signal.SIGTERM)
@@ -46,7 +46,7 @@ async def test_sigterm_while_a_sync_hangs_ends_in_time_and_loses_nothing(
                 took.append(time.monotonic() - began)
             await process.wait()
             await loaded.bridge.start()
-        ledger = await loaded.books(f"{rounds} times SIGTERM while a sync hangs, ended within {max(took):.1f} s")
+        ledger = await loaded.close_ledger(f"{rounds} times SIGTERM while a sync hangs, ended within {max(took):.1f} s")
     assert ledger.wrong == {}
     assert max(took) < STOP_SECONDS
 

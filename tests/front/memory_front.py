@@ -156,11 +156,11 @@ async def memory_front(folder: Path, *, follows: bool = False, **settings: Any) 
     finally:
         made[0].journal.close()
     front = side.front
-    books = front.statistics()
-    assert books["connections"] == 0
-    assert books["balanced"]
-    assert books["ledger"]["pending"] == {}
-    assert books["routes"] == 0
+    statistics = front.statistics()
+    assert statistics["connections"] == 0
+    assert statistics["balanced"]
+    assert statistics["ledger"]["pending"] == {}
+    assert statistics["routes"] == 0
 
 
 def call(

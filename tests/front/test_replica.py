@@ -19,7 +19,7 @@ from tests.support.memory_dashboard import MemoryDashboard
 
 MANY = 1_700  # more than one read
 FORGED = 3_000
-TRICKLE = 100  # each heard before the next is said
+TRICKLE = 100  # each received before the next is sent
 
 
 async def subscribed(front: MemoryFront) -> MemoryDashboard:
@@ -61,7 +61,7 @@ async def test_forged_hints_change_nothing(tmp_path: Path, seed: int) -> None:
                 front.commit(call(f"C{chance.random()}"), offer=chance.random() < 0.5)
             await asyncio.sleep(0)
         end = front.journal.position().offset
-        await until(lambda: len(front.link.acknowledged) >= FORGED, what="heard")
+        await until(lambda: len(front.link.acknowledged) >= FORGED, what="acknowledged")
         await board.until(lambda: len(board.live_offsets) >= end)
         assert board.live_offsets == list(range(1, end + 1))
         assert board.close_code is None
@@ -75,7 +75,7 @@ async def test_a_stream_of_forged_hints_costs_few_reads(tmp_path: Path) -> None:
         for number in range(1, TRICKLE + 1):
             body = {"stream": "main", "epoch": front.journal.epoch, "offset": number + 10**6}
             front.link.deliver("event/S1/A1/L1/_/andon/andon_event/high/C1", json.dumps(body).encode())
-            await until(lambda number=number: len(front.link.acknowledged) >= number, what="heard")  # type: ignore[misc]
+            await until(lambda number=number: len(front.link.acknowledged) >= number, what="acknowledged")  # type: ignore[misc]
         assert front.metric("replica_hints") == TRICKLE
         assert front.metric("replica_reads") - reads < TRICKLE / 2
 
@@ -125,9 +125,10 @@ async def test_a_journal_put_in_its_place_is_followed(tmp_path: Path) -> None:
         front.journal.close()
         put_aside(tmp_path)
         await until(
-            lambda: not front.core.readiness()[0] and "no such file" in front.core.readiness()[1].lower(), what="told"
+            lambda: not front.core.readiness()[0] and "no such file" in front.core.readiness()[1].lower(),
+            what="the new state",
         )
-        await until(lambda: not board.last("link")["streams"]["main"]["live"], what="told")
+        await until(lambda: not board.last("link")["streams"]["main"]["live"], what="not live")
         assert board.close_code is None
         front.journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
         assert (await board.closed())[0] == 1012
@@ -192,7 +193,7 @@ async def test_a_front_is_live_while_its_pipeline_is_live_and_readable(tmp_path:
     async with memory_front(tmp_path, follows=True) as front:
         epoch = front.journal.epoch
         board = await subscribed(front)
-        await until(lambda: front.core.readiness() == (False, "the pipeline is silent"), what="nothing heard")
+        await until(lambda: front.core.readiness() == (False, "the pipeline is silent"), what="a silent pipeline")
         front.link.deliver_status(epoch, retained=True)
         front.link.deliver_status(epoch)
         await board.receive("link", broker=True, streams__main__live=True)
@@ -217,7 +218,7 @@ async def test_a_copy_of_the_journal_that_never_grows_is_not_live(tmp_path: Path
                 "published events are missing in the journal that this front reads",
             )
 
-        await until(stands_still, what="told")
+        await until(stands_still, what="the new state")
         await until(lambda: not board.last("link")["streams"]["main"]["live"], what="its dashboards too")
         front.commit(call("C1"), offer=False)
         await until(lambda: front.core.readiness()[0], what="live again, once it is there")

@@ -159,7 +159,7 @@ async def test_stop_returns_from_a_commit_that_never_does_and_acknowledges_nothi
             await connected(pipeline)
             await publish_report(client, "report/desk/andon", action="raise", andon_type="material", ts=1)
             await until(lambda: any(pipeline.core.status().in_flight.values()), what="a commit hangs")
-            await until(lambda: not pipeline.core.status().ready, what="dashboards are told")
+            await until(lambda: not pipeline.core.status().ready, what="not ready")
             loop = asyncio.get_running_loop()
             asked = loop.time()
             pipeline.core.stop()

@@ -155,9 +155,9 @@ def test_digests_survive(journal: Journal, store: JournalStore) -> None:
 
 def test_the_latest_arrival_counts_time_that_was_only_watched(journal: Journal) -> None:
     journal.commit(Batch(entries=[applied(1)]))
-    journal.commit(Batch(entries=[], watched_until=NOON + 5_000))
+    journal.commit(Batch(entries=[], observed_until=NOON + 5_000))
     assert journal.last_input() == (1, NOON + 5_000)
-    journal.commit(Batch(entries=[], watched_until=NOON))
+    journal.commit(Batch(entries=[], observed_until=NOON))
     assert journal.last_input() == (1, NOON + 5_000)
 
 

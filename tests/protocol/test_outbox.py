@@ -125,7 +125,7 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
             return
         again = [fate for fate in self.oracle.fates if fate.event.offset > expected and self.waits_again(fate)]
         self.spilled.update(fate.event.type for fate in again if fate.became == "pending")
-        # As the journal gives them again, they are offered again: each is in the books once.
+        # As the journal gives them again, they are offered again: each is counted once.
         self.oracle.fates = [fate for fate in self.oracle.fates if fate not in again]
         for fate in again:
             self._offer(fate.event)

@@ -199,7 +199,7 @@ async def test_stop_in_an_outage_ends_and_the_next_start_continues(tmp_path: Pat
             last = pipeline.commit(Workload(seed=17).next(500))
             pipeline.publisher.stop()
             await asyncio.wait([pipeline.publishing], timeout=DRAIN_SECONDS)
-            assert pipeline.publishing.done() or outage == "frozen", "only who may still be heard is waited for"
+            assert pipeline.publishing.done() or outage == "frozen", "only a frozen broker is waited for"
             assert pipeline.publisher.published == 50
         if outage == "gone":
             broker.start()

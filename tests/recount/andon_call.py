@@ -24,7 +24,7 @@ class Call:
     arrived: bool = False
     answered_at: int = 0  # the last time a person called, acknowledged or arrived
     paused: bool = False
-    past: bool = False  # what it was for is over: the line ran again
+    past: bool = False  # its reason has ended: the line ran again
     downtime: int | None = None  # number of the downtime it is linked to
     culprit: str | None = None  # whose downtime that is
     steps: list[tuple[int, str]] = field(default_factory=list)  # instants still ahead
@@ -61,7 +61,7 @@ class Wanted:
 
 
 class Relation(IntEnum):
-    """How an open call stands to a trouble, the nearest first."""
+    """Relation of an open call to a trouble, the closest first."""
 
     OTHER = 0
     LINKED = 1

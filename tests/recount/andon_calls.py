@@ -22,7 +22,7 @@ class Calls:
 
     # People
 
-    def hear(self, device: str, body: dict[str, Any], at: int, *, dated: bool) -> bool:
+    def receive(self, device: str, body: dict[str, Any], at: int, *, dated: bool) -> bool:
         """Apply what somebody did at a station or panel; return whether it has an effect."""
         action, andon_type = body.get("action"), body["andon_type"]
         if action is None:

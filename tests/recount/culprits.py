@@ -1,7 +1,7 @@
-"""Why a line stands, and which of its machines is to blame, at one instant. Source: domain.md, «Downtime».
+"""Cause of a stop, and the machine to blame, at one instant. Source: domain.md, «Downtime».
 
-From the machine that decides the line's status one walks towards the side of the cause, past those that merely wait, to
-the first that stands by itself. A machine that runs ends the walk.
+From the machine that decides the line's status the search goes towards the cause, past machines that only wait, to
+the first that stopped by itself. A machine that runs ends the search.
 """
 
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ class Finding:
     reason: str | None
     rank: Rank
     broken: frozenset[str]  # machines whose own fault stops them
-    manned: frozenset[str] = frozenset()  # machines that somebody maintains or sets up
-    unseen: frozenset[str] = frozenset()  # broken ones that nobody sees any more
+    manned: frozenset[str] = frozenset()  # machines under maintenance or setup
+    unseen: frozenset[str] = frozenset()  # broken machines that are not observed
 
 
 def find(line: LineFacts, faces: dict[str, Face]) -> Finding:
@@ -84,7 +84,7 @@ def _self_if_fault(name: str, face: Face) -> str | None:
 
 
 def _walk(names: list[str], faces: dict[str, Face], waiting: str) -> tuple[str | None, float]:
-    """Return the first machine that stands by itself, and how far away it is."""
+    """Return the first machine that stopped by itself, and how far away it is."""
     accuser: tuple[str | None, float] = (None, float("inf"))
     for far, name in enumerate(names, start=1):
         face = faces[name]

@@ -75,7 +75,7 @@ class Troubles:
     _now: int = 0
 
     def look(self, look: Look, at: int) -> None:
-        """Learn from a line that stands."""
+        """Learn from a line that is stopped."""
         standing = self.standing
         if standing is None:
             standing = self.standing = Standing(
@@ -140,7 +140,7 @@ class Troubles:
         self._open(at, trouble, changeover=changeover)
 
     def changed_over_unseen(self, at: int) -> None:
-        """Somebody changes the line over while nobody sees its machines: what was broken is still."""
+        """Process a changeover while no machine is observed: what was broken still is."""
         standing, downtime = self.standing, self.open
         if standing is None or downtime is None or standing.is_changeover or standing.within:
             return
@@ -175,7 +175,7 @@ class Troubles:
         self.open.ended_at = at
         self.open = None
 
-    def over(self) -> None:
+    def end(self) -> None:
         self.standing = None
 
     # Deadlines

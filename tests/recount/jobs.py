@@ -32,7 +32,7 @@ class Changeover:
     to: str
     started_at: int
     signalled_at: int
-    reported_at: int  # when it is said to have begun until it is over
+    reported_at: int  # its reported begin, until it ends
 
 
 class Work:
@@ -144,8 +144,8 @@ class Work:
         self._in_setup = in_setup
 
     def pieces(self, made: Made, at: int, *, runs: bool) -> None:
-        if made.hid_at is not None:
-            self._pieces(made.hidden_total, made.hidden_good, made.hid_at, runs=runs, hidden=True)
+        if made.doubtful_at is not None:
+            self._pieces(made.hidden_total, made.hidden_good, made.doubtful_at, runs=runs, hidden=True)
             made = made._replace(total=made.total - made.hidden_total, good=made.good - made.hidden_good)
         self._pieces(made.total, made.good, at, runs=runs)
 
@@ -191,7 +191,7 @@ class Work:
         self._note(Fact("changeover", self._line, change.to, at, (outcome, change.before)))
 
     def facts(self) -> None:
-        """Note when the changeover that runs is said to have begun: it is corrected when it is over."""
+        """Note the reported begin of the running changeover; its end corrects it."""
         if self.changeover is not None:
             self._note_start(self.changeover, self.changeover.reported_at)
 

@@ -9,7 +9,7 @@ from tests.recount.culprits import find
 from tests.recount.downtimes import Look, Troubles
 from tests.recount.fact import Fact
 from tests.recount.jobs import Work
-from tests.recount.listener import Heard
+from tests.recount.listener import Received
 from tests.recount.machine_state import Face, face_of
 from tests.recount.pieces import Counters, Doubts
 from tests.recount.plant_facts import LineFacts, PlantFacts
@@ -35,13 +35,13 @@ class LineStory:
         self.watch = Watch(threshold, restart)
         self.watches = {name: Watch(threshold, restart) for name in line.machines}
         self.troubles = Troubles(plant, line.id, self.calls, self.facts.append, threshold)
-        self._heard_at: dict[str, int] = {}
+        self._received_at: dict[str, int] = {}
         self._counted_alone: dict[str, int] = {}  # when counts first came, after an absence, by no queue
         places = (*line.machines, *line.stations, "_")
         self._shown: dict[str, tuple[object, ...]] = dict.fromkeys(places, ("offline", None))
-        self._stands_since: int | None = None  # while it is known to stand
+        self._stopped_since: int | None = None  # while it is known to stand
         self._unwatched: dict[str, int] = {}  # since when nobody watches a machine
-        self._remembered: dict[str, Face] = {}  # what it had said before
+        self._remembered: dict[str, Face] = {}  # its report before
 
     # Time
 
@@ -57,8 +57,8 @@ class LineStory:
         return min((instant for instant in found if instant is not None), default=None)
 
     def _silent_at(self, name: str) -> int | None:
-        limit, heard = self.line.machines[name].heartbeat_ms, self._heard_at.get(name)
-        return None if limit is None or heard is None or not self.faces[name].known else heard + limit
+        limit, received = self.line.machines[name].heartbeat_ms, self._received_at.get(name)
+        return None if limit is None or received is None or not self.faces[name].known else received + limit
 
     def _now(self, at: int) -> None:
         self.troubles.now(at)
@@ -74,7 +74,7 @@ class LineStory:
         elif happened == "closed":
             assert self.watch.downtimes[-1][1] is not None
             self.troubles.close(self.watch.downtimes[-1][1])
-            self.troubles.over()
+            self.troubles.end()
             self.calls.downtime_over()
         if self.troubles.due() == at:
             self.troubles.fire(self._look(), at)
@@ -82,66 +82,66 @@ class LineStory:
             self.calls.fire(at)
         self._settle(at)
 
-    # What is heard
+    # What is received
 
-    def hear(self, heard: Heard) -> None:
-        at = heard.at
-        if heard.kind == "unwatched":
-            self._unwatch(heard.body["since"], at)
+    def receive(self, received: Received) -> None:
+        at = received.at
+        if received.kind == "unwatched":
+            self._unwatch(received.body["since"], at)
             return
         self.pass_time(at)
         self._now(at)
-        heard_before = None if heard.device is None else self._heard_at.get(heard.device)
-        self._hear_from(heard, at)
-        if heard.device in self.line.stations or heard.device is None:
-            self._hear_station(heard, at)
-        match heard.kind:
+        received_before = None if received.device is None else self._received_at.get(received.device)
+        self._receive_from(received, at)
+        if received.device in self.line.stations or received.device is None:
+            self._receive_station(received, at)
+        match received.kind:
             case "state":
-                self._hear_state(heard, at)
+                self._receive_state(received, at)
             case "counts":
-                self._hear_counts(heard, at, heard_before)
+                self._receive_counts(received, at, received_before)
             case "offline" | "birth":  # a birth says nothing about the state; the next report does
-                for name in self.line.machines if heard.device is None else [heard.device]:
+                for name in self.line.machines if received.device is None else [received.device]:
                     if name in self.faces:
                         self._lose(name, at)
             case "andon" | "job" | "changeover":
-                self._hear_action(heard, at)
+                self._receive_action(received, at)
             case _:
                 pass
         self._settle(at)
 
-    def _hear_from(self, heard: Heard, at: int) -> None:
+    def _receive_from(self, received: Received, at: int) -> None:
         """Take note that a machine lives, and of what its numbers prove."""
-        name = heard.device
+        name = received.device
         if name is None or name not in self.faces:
             return
-        if heard.kind != "offline" and not (heard.retained and name in self._heard_at):
-            self._heard_at[name] = at
-        if heard.cut_off:
+        if received.kind != "offline" and not (received.retained and name in self._received_at):
+            self._received_at[name] = at
+        if received.cut_off:
             self._remembered.pop(name, None)
-        elif heard.connected and name in self._remembered:
+        elif received.connected and name in self._remembered:
             self._recall(name, at)
 
-    def _hear_station(self, heard: Heard, at: int) -> None:
+    def _receive_station(self, received: Received, at: int) -> None:
         """A station is there or not; there is nothing else to show of it."""
-        for name in self.line.stations if heard.device is None else [heard.device]:
-            self._show_one(name, ("offline" if heard.kind == "offline" else "idle", None), at)
+        for name in self.line.stations if received.device is None else [received.device]:
+            self._show_one(name, ("offline" if received.kind == "offline" else "idle", None), at)
 
-    def _hear_state(self, heard: Heard, at: int) -> None:
-        name = heard.device
+    def _receive_state(self, received: Received, at: int) -> None:
+        name = received.device
         assert name is not None
-        if heard.retained and self._is_silent(name, at):
+        if received.retained and self._is_silent(name, at):
             return  # it only starts the wait for a sign of life
-        self.faces[name] = face_of(heard.body, self.line.machines[name], self.faces[name])
+        self.faces[name] = face_of(received.body, self.line.machines[name], self.faces[name])
         self._watch_again(name)
         self._see(name, at)
 
     def _is_silent(self, name: str, at: int) -> bool:
-        limit, heard_at = self.line.machines[name].heartbeat_ms, self._heard_at.get(name)
-        return limit is not None and heard_at is not None and at - heard_at >= limit
+        limit, received_at = self.line.machines[name].heartbeat_ms, self._received_at.get(name)
+        return limit is not None and received_at is not None and at - received_at >= limit
 
     def _recall(self, name: str, at: int) -> None:
-        """Nothing of it is missing since it was watched: what it said then still holds."""
+        """Restore the last state of a machine of which no report is missing since the absence."""
         if not self.faces[name].known and self._remembered[name].known:
             self.faces[name] = self._remembered[name]
             self._watch_again(name)
@@ -162,18 +162,18 @@ class LineStory:
             self._counted_alone[name] = at
         return False
 
-    def _hear_counts(self, heard: Heard, at: int, heard_before: int | None) -> None:
-        name = heard.device
+    def _receive_counts(self, received: Received, at: int, received_before: int | None) -> None:
+        name = received.device
         assert name is not None
-        if heard.said is None or heard.said.made is None:
+        if received.report is None or received.report.made is None:
             return
         counters = self.counters[name]
-        is_of_now = self._is_of_now(name, at, before=heard_before)
-        step = counters.read(heard.said.made, heard.said.at)
+        is_of_now = self._is_of_now(name, at, before=received_before)
+        step = counters.read(received.report.made, received.report.at)
         if step is None:
             return
-        made = self.doubts[name].read(step, heard.said, at)
-        total = 0 if made.hid_at is not None else made.total  # what a doubtful report hid is not of now
+        made = self.doubts[name].read(step, received.report, at)
+        total = 0 if made.doubtful_at is not None else made.total  # pieces that a doubtful report hid were made earlier
         if total > 0 and not self.faces[name].known and is_of_now:
             # pieces prove that it runs
             self.faces[name].status, self.faces[name].cause, self.faces[name].broken = "running", None, False
@@ -181,24 +181,24 @@ class LineStory:
             self._see(name, at)
             self._show(at, self._look(), slack=PROOF_MS)
         if name == self.line.counts_of:
-            made = made.as_of(stands_since=self._stands_since, at=at)
+            made = made.as_of(stopped_since=self._stopped_since, at=at)
             self.work.pieces(made, at, runs=self._status == "running")
 
-    def _hear_action(self, heard: Heard, at: int) -> None:
+    def _receive_action(self, received: Received, at: int) -> None:
         runs = self._status == "running"
-        assert heard.device is not None
-        if heard.kind == "andon":
-            dated = heard.said is not None and (heard.said.seq is not None or heard.said.ts is not None)
-            effect = self.calls.hear(heard.device, heard.body, at, dated=dated)
-        elif heard.kind == "job":
-            effect = self.work.job(heard.body, at, runs=runs)
+        assert received.device is not None
+        if received.kind == "andon":
+            dated = received.report is not None and (received.report.seq is not None or received.report.ts is not None)
+            effect = self.calls.receive(received.device, received.body, at, dated=dated)
+        elif received.kind == "job":
+            effect = self.work.job(received.body, at, runs=runs)
         else:
-            effect = self.work.asked(heard.body, at)
-        if heard.said is not None:
-            self.actions[heard.said.number] = effect
+            effect = self.work.asked(received.body, at)
+        if received.report is not None:
+            self.actions[received.report.number] = effect
 
     def _lose(self, name: str, at: int) -> None:
-        """The device is gone: its machine is shown offline. A stop that is known stays one until it is heard again."""
+        """Show the machine of a lost device offline; a known stop stays one until the device reports again."""
         face = self.faces[name]
         self._remembered.pop(name, None)
         self.faces[name] = Face(product=face.product, broken=face.broken)
@@ -243,13 +243,13 @@ class LineStory:
                 watch.see(RUN if face.status == "running" else STOP, at)
 
     def _settle(self, at: int) -> None:
-        """Let everything else hear what the machines amount to now."""
+        """Pass on the present state of the machines."""
         face = self.faces[self.line.constraint]
         runs = face.status == "running"
         if self.watch.signal != STOP:
-            self._stands_since = None
-        elif self._stands_since is None:
-            self._stands_since = at
+            self._stopped_since = None
+        elif self._stopped_since is None:
+            self._stopped_since = at
         self.work.seen_setup(at, in_setup=face.status == "setup")
         self.work.reported(face.product, at, runs=runs)
         look = self._look()
@@ -258,7 +258,7 @@ class LineStory:
         elif look is None and self.work.changeover is not None and self.watch.down_since is not None:
             self.troubles.changed_over_unseen(at)
         elif self.watch.down_since is None and (look is not None or self.watch.signal == LOST):
-            self.troubles.over()
+            self.troubles.end()
         elif self.troubles.standing is not None and runs:
             self.troubles.standing.turn_since = self.troubles.standing.turn = None
         self._show(at, look)

@@ -18,14 +18,14 @@ from tests.recount.plant_facts import LineFacts, PlantFacts
 Position = tuple[int, int]
 """(which boot of the device, position in it)."""
 
-SILENT_BOOT_MS = 60_000  # after which a boot that was heard before may be the current one again
+SILENT_BOOT_MS = 60_000  # after which a boot that was received before may be the current one again
 
 LATE_HAS_EFFECT = frozenset({"andon", "job", "changeover", "inspection"})
 """What people did happened, however late it is known; a late state, count or measurement only says what was."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Received:
     """Something a perfect listener has learnt. `kind` is that of the report, or offline, unwatched."""
 
     at: int
@@ -33,7 +33,7 @@ class Heard:
     device: str | None  # None: every machine of the line
     kind: str
     body: dict[str, Any]
-    said: TrueReport | None = None
+    report: TrueReport | None = None
     late: bool = False
     retained: bool = False
     connected: bool = False  # its numbers show that nothing of the device is missing before it
@@ -47,126 +47,128 @@ class Listener:
     def __init__(self, plant: PlantFacts, truth: Truth) -> None:
         self._plant = plant
         self._truth = truth
-        self._heard: set[int] = set()
+        self._received: set[int] = set()
         self._newest: dict[str, Position] = {}
         self._boot: dict[str, object] = {}  # the current boot_id by device, and by `_/line` of a gateway
-        self._boots: dict[str, set[object]] = {}  # all that were heard
+        self._boots: dict[str, set[object]] = {}  # all that were received
         self._live: set[str] = set()
         self._left: set[str] = set()  # devices with a retained death
         self._garbage = {(topic, payload) for _, topic, payload, what in truth.extras if what == "malformed"}
         self._births: dict[str, list[TrueReport]] = {}
-        for said in truth.said:
-            if said.kind == "birth":
-                self._births.setdefault(said.device, []).append(said)
+        for report in truth.said:
+            if report.kind == "birth":
+                self._births.setdefault(report.device, []).append(report)
         self._birth_numbers = {name: [birth.number for birth in births] for name, births in self._births.items()}
-        self._spoke_at: dict[str, int] = {}  # when the current boot was last heard
+        self._spoke_at: dict[str, int] = {}  # when the current boot was last received
         self._positions: dict[int, Position | None] = {}  # by report
         self._taken: set[tuple[str, Position]] = set()
-        for said in truth.said:
-            self._positions[said.number] = position = self._position(said)
+        for report in truth.said:
+            self._positions[report.number] = position = self._position(report)
             if position is not None:
-                self._taken.add((said.device, position))
+                self._taken.add((report.device, position))
 
-    def listen(self, fed: Iterable[Fed]) -> Iterator[Heard]:
+    def listen(self, fed: Iterable[Fed]) -> Iterator[Received]:
         for index, arrival in enumerate(fed):
             if isinstance(arrival, Unwatched):
                 self._live.clear()
                 self._left.clear()
                 for line in self._plant.lines:
-                    yield Heard(arrival.at, line, None, "unwatched", {"since": arrival.since}, index=index)
+                    yield Received(arrival.at, line, None, "unwatched", {"since": arrival.since}, index=index)
             else:
-                yield from self._hear(arrival, index)
+                yield from self._receive(arrival, index)
 
-    def _hear(self, arrival: ReceivedPublish, index: int) -> Iterator[Heard]:
+    def _receive(self, arrival: ReceivedPublish, index: int) -> Iterator[Received]:
         _, _, _, line_id, device, kind = arrival.topic.split("/")
         line = self._plant.lines[line_id]
         if (arrival.topic, arrival.payload) in self._garbage:
             return
         if arrival.retained:
-            yield from self._hear_retained(arrival, line, device, kind, index)
+            yield from self._receive_retained(arrival, line, device, kind, index)
         elif arrival.number is not None:
-            yield from self._hear_said(arrival, self._truth.said[arrival.number], line, index)
+            yield from self._receive_report(arrival, self._truth.said[arrival.number], line, index)
         elif kind == "death":
-            yield from self._hear_death(arrival, line, device, index)
+            yield from self._receive_death(arrival, line, device, index)
         elif kind == "birth" and device == "_":
             self._boot[f"_/{line_id}"] = json.loads(arrival.payload).get("boot_id")
-            yield Heard(arrival.at, line_id, None, "birth", {}, index=index)
+            yield Received(arrival.at, line_id, None, "birth", {}, index=index)
 
-    def _hear_retained(
+    def _receive_retained(
         self, arrival: ReceivedPublish, line: LineFacts, device: str, kind: str, index: int
-    ) -> Iterator[Heard]:
-        """Take what is retained for what is, as an estimate, only where nothing was heard live of the device."""
+    ) -> Iterator[Received]:
+        """Yield a retained state, as an estimate, only of a device that sent nothing live."""
         if device in self._live or device == "_" or kind not in ("state", "counts", "birth", "death"):
             return
         if kind == "counts":
-            yield from self._hear_retained_counts(arrival, line, device, index)
+            yield from self._receive_retained_counts(arrival, line, device, index)
             return
         body = json.loads(arrival.payload)
         if kind == "death":
             self._left.add(device)
-            yield Heard(arrival.at, line.id, device, "offline", {}, retained=True, index=index)
+            yield Received(arrival.at, line.id, device, "offline", {}, retained=True, index=index)
         elif kind == "birth" or (kind == "state" and device not in self._left):
-            yield Heard(arrival.at, line.id, device, kind, body, retained=True, index=index)
+            yield Received(arrival.at, line.id, device, kind, body, retained=True, index=index)
 
-    def _hear_retained_counts(
+    def _receive_retained_counts(
         self, arrival: ReceivedPublish, line: LineFacts, device: str, index: int
-    ) -> Iterator[Heard]:
-        """Take retained counts only where their numbers show that they are newer than all that was heard live."""
+    ) -> Iterator[Received]:
+        """Yield retained counts only if their numbers are newer than all that were received live."""
         if arrival.number is None or device not in self._newest:
             return
-        said = self._truth.said[arrival.number]
-        position = self._positions[said.number]
+        report = self._truth.said[arrival.number]
+        position = self._positions[report.number]
         if position is not None and position > self._newest[device]:
-            yield Heard(arrival.at, line.id, device, "counts", said.body, said, retained=True, index=index)
+            yield Received(arrival.at, line.id, device, "counts", report.body, report, retained=True, index=index)
 
-    def _hear_said(self, arrival: ReceivedPublish, said: TrueReport, line: LineFacts, index: int) -> Iterator[Heard]:
-        if said.number in self._heard:
+    def _receive_report(
+        self, arrival: ReceivedPublish, report: TrueReport, line: LineFacts, index: int
+    ) -> Iterator[Received]:
+        if report.number in self._received:
             return
-        self._heard.add(said.number)
-        self._live.add(said.device)
-        position = self._positions[said.number]
-        newest = self._newest.get(said.device, (-1, -1))
+        self._received.add(report.number)
+        self._live.add(report.device)
+        position = self._positions[report.number]
+        newest = self._newest.get(report.device, (-1, -1))
         late = position is not None and position < newest
         connected = position is not None and position == (newest[0], newest[1] + 1)
         if position is not None and not late:
-            self._newest[said.device] = position
-        self._note_boot(said, arrival.at, late=late)
+            self._newest[report.device] = position
+        self._note_boot(report, arrival.at, late=late)
         cut_off = position is not None and not late and not connected
-        if said.kind == "death":
+        if report.kind == "death":
             if not late:
-                yield Heard(arrival.at, line.id, said.device, "offline", {}, said, index=index)
+                yield Received(arrival.at, line.id, report.device, "offline", {}, report, index=index)
             return
-        if late and said.kind not in LATE_HAS_EFFECT:
+        if late and report.kind not in LATE_HAS_EFFECT:
             return
-        yield Heard(
-            arrival.at, line.id, said.device, said.kind, said.body, said, late, False, connected, cut_off, index
+        yield Received(
+            arrival.at, line.id, report.device, report.kind, report.body, report, late, False, connected, cut_off, index
         )
 
-    def _note_boot(self, said: TrueReport, at: int, *, late: bool) -> None:
-        """Take a boot that was never heard for the current one, unless its successor did; domain.md, «Reports»."""
-        name, boots = said.device, self._boots.setdefault(said.device, set())
-        current = said.boot_id == self._boot.get(name)
+    def _note_boot(self, report: TrueReport, at: int, *, late: bool) -> None:
+        """Record an unknown boot as the current one, unless its successor was received; domain.md, «Reports»."""
+        name, boots = report.device, self._boots.setdefault(report.device, set())
+        current = report.boot_id == self._boot.get(name)
         silent = at - self._spoke_at.get(name, at) >= SILENT_BOOT_MS
-        unheard = said.boot_id not in boots and (silent or not self._is_overtaken(said))
-        if unheard or current or (not late and (silent or said.kind == "birth")):
-            self._boot[name], self._spoke_at[name] = said.boot_id, at
-        boots.add(said.boot_id)
+        is_unknown = report.boot_id not in boots and (silent or not self._is_overtaken(report))
+        if is_unknown or current or (not late and (silent or report.kind == "birth")):
+            self._boot[name], self._spoke_at[name] = report.boot_id, at
+        boots.add(report.boot_id)
 
-    def _is_overtaken(self, said: TrueReport) -> bool:
+    def _is_overtaken(self, report: TrueReport) -> bool:
         """Whether ids that have always grown show this boot to be the one before the current one."""
-        known = self._boots[said.device]
+        known = self._boots[report.device]
         numbers = sorted(seq for seq in known if isinstance(seq, int))
-        if not isinstance(said.boot_id, int) or len(numbers) < max(len(known), 2):
+        if not isinstance(report.boot_id, int) or len(numbers) < max(len(known), 2):
             return False
-        return numbers[-1] == self._boot.get(said.device) and numbers[-2] < said.boot_id < numbers[-1]
+        return numbers[-1] == self._boot.get(report.device) and numbers[-2] < report.boot_id < numbers[-1]
 
-    def _hear_death(self, arrival: ReceivedPublish, line: LineFacts, device: str, index: int) -> Iterator[Heard]:
-        """Take a Will for the end of the connection it was left with, or of a later one that was never heard of."""
+    def _receive_death(self, arrival: ReceivedPublish, line: LineFacts, device: str, index: int) -> Iterator[Received]:
+        """Match a Will with the connection it was left with, or a later one that sent nothing."""
         boot = json.loads(arrival.payload).get("boot_id")
         key = f"_/{line.id}" if device == "_" else device
         if boot is not None and boot != self._boot.get(key) and not self._is_later(boot, key):
             return
-        yield Heard(arrival.at, line.id, None if device == "_" else device, "offline", {}, index=index)
+        yield Received(arrival.at, line.id, None if device == "_" else device, "offline", {}, index=index)
 
     def _is_later(self, boot: object, key: str) -> bool:
         if key not in self._boot:
@@ -179,18 +181,18 @@ class Listener:
             and boot > current
         )
 
-    def _position(self, said: TrueReport) -> Position | None:
-        if said.boot_id is None or said.position is None:
+    def _position(self, report: TrueReport) -> Position | None:
+        if report.boot_id is None or report.position is None:
             return None
-        births, numbers = self._births[said.device], self._birth_numbers[said.device]
-        before = bisect_right(numbers, said.number) - 1
-        taken = (said.device, (before, said.position)) in self._taken  # by a boot of the same id
-        if before >= 0 and births[before].boot_id == said.boot_id and not taken:
-            return (before, said.position)
+        births, numbers = self._births[report.device], self._birth_numbers[report.device]
+        before = bisect_right(numbers, report.number) - 1
+        taken = (report.device, (before, report.position)) in self._taken  # by a boot of the same id
+        if before >= 0 and births[before].boot_id == report.boot_id and not taken:
+            return (before, report.position)
         for later in range(before + 1, len(births)):  # it waited for a connection
-            if births[later].boot_id == said.boot_id:
-                return (later, said.position)
+            if births[later].boot_id == report.boot_id:
+                return (later, report.position)
         for earlier in range(before, -1, -1):
-            if births[earlier].boot_id == said.boot_id:
-                return (earlier, said.position)
-        raise AssertionError(f"report {said.number} of {said.device} belongs to no boot")
+            if births[earlier].boot_id == report.boot_id:
+                return (earlier, report.position)
+        raise AssertionError(f"report {report.number} of {report.device} belongs to no boot")

@@ -16,7 +16,7 @@ MOST: Final = 10**9
 
 
 class Step(NamedTuple):
-    """From one counts report to the next: when they were said, and what was made by then."""
+    """From one counts report to the next: their times, and the pieces made until each."""
 
     since: int
     until: int
@@ -33,7 +33,7 @@ class Counters:
     steps: list[Step] = field(default_factory=list)
 
     def read(self, made: dict[str, int], at: int) -> Step | None:
-        """Return the step from the report before; `at`: when this one was said. None for the first report."""
+        """Return the step from the report before; `at`: the time of this one. None for the first report."""
         before, since, self.last_made, self.last_at = self.last_made, self.last_at, made, at
         if before is None or since is None:
             return None
@@ -42,23 +42,23 @@ class Counters:
 
 
 class Made(NamedTuple):
-    """Pieces that a report shows, and those of them that an earlier report hid, as it was in doubt."""
+    """Pieces that a report shows, and those of them that an earlier report hid, because it was in doubt."""
 
     total: int
     good: int
     hidden_total: int = 0
     hidden_good: int = 0
-    hid_at: int | None = None  # when that report came
+    doubtful_at: int | None = None  # arrival of that report
 
-    def as_of(self, *, stands_since: int | None, at: int) -> "Made":
-        """Return what was made when: nothing since the doubtful report where the line stood before the next was due.
+    def as_of(self, *, stopped_since: int | None, at: int) -> "Made":
+        """Return when the pieces were made: none after a doubtful report if the line stopped before the next was due.
 
         Source: domain.md, «Changeover».
         """
-        if self.hid_at is None or stands_since is None:
+        if self.doubtful_at is None or stopped_since is None:
             return self
-        due = self.hid_at + COUNTED_MS
-        if stands_since <= due and at > due + COUNTED_MS // 2:
+        due = self.doubtful_at + COUNTED_MS
+        if stopped_since <= due and at > due + COUNTED_MS // 2:
             return self._replace(hidden_total=self.total, hidden_good=self.good)
         return self
 
@@ -72,60 +72,60 @@ class Doubts:
     sets: list[RegisterTruth]
     seen: dict[str, int] | None = None  # how many of the pieces made reports have shown
     sure: tuple[int, int] = (0, 0)  # (total, good) of a register that was set before it was read
-    hid_at: int | None = None  # when the report in doubt came
+    doubtful_at: int | None = None  # arrival of the report in doubt
     shown: dict[str, int] | None = None  # what the registers showed in the latest report that is not in doubt
     shown_at: int = 0
     shown_boot: int | None = None
-    is_at_zero: bool = False  # it was set to 0: the first piece tells
+    is_at_zero: bool = False  # it was set to 0: the first piece shows it
 
     @classmethod
     def of(cls, truth: Truth, machine: Machine) -> "Doubts":
         mine = [register for register in truth.registers if register.device == machine.id]
         wrong = {fault.at: fault for fault in mine if fault.what in ("glitch", "dip")}
         low: dict[int, int | None] = {}
-        for said in truth.said:
-            each = wrong.get(said.at)
-            if each is not None and said.device == machine.id and said.kind == "counts":
-                low[said.number] = _missing(each) if each.what == "dip" else None
+        for report in truth.said:
+            each = wrong.get(report.at)
+            if each is not None and report.device == machine.id and report.kind == "counts":
+                low[report.number] = _missing(each) if each.what == "dip" else None
         unknown = ("wrap",) if machine.modulus is None else ()  # where it wraps is not known: it goes on elsewhere
         return cls(machine, low, [fault for fault in mine if fault.what in SETS + unknown])
 
-    def read(self, step: Step, said: TrueReport, at: int) -> Made:
+    def read(self, step: Step, report: TrueReport, at: int) -> Made:
         """Return the pieces that count with this report."""
         between = [setting for setting in self.sets if step.since < setting.at <= step.until]
         if between or self.seen is None:
             self.seen = dict(between[-1].made if between else step.before)
-        missing = self.low.get(said.number, 0)
-        is_zero = not any(self._read(value) for name, value in said.body.items() if name in NAMES)
+        missing = self.low.get(report.number, 0)
+        is_zero = not any(self._read(value) for name, value in report.body.items() if name in NAMES)
         if missing is None or (self.is_at_zero and is_zero and not between):
             self._hide(at)
             return Made(0, 0)
         follows = self.is_at_zero and not is_zero and not any(any(fault.shown.values()) for fault in between)
         self.is_at_zero = is_zero and bool(between)
-        is_lower = any(step.after[name] - missing < self.seen[name] for name in said.body if name in self.seen)
+        is_lower = any(step.after[name] - missing < self.seen[name] for name in report.body if name in self.seen)
         shown = {name: max(step.after[name] - missing, self.seen[name]) for name in self.seen}
         total, good = (shown[name] - self.seen[name] for name in ("total", "good"))
         self.seen = shown
-        cut = any(fault.what == "power" for fault in between) or said.boot_id != self.shown_boot
+        cut = any(fault.what == "power" for fault in between) or report.boot_id != self.shown_boot
         if (between and not follows) or (is_lower and cut):  # what follows a held 0 is counted at once
             if self.shown is not None:
-                total, good = (self._held(said.body.get(name), name, at, cut=cut) for name in ("total", "good"))
+                total, good = (self._held(report.body.get(name), name, at, cut=cut) for name in ("total", "good"))
             if not is_zero:
-                self._show(said, at)
+                self._show(report, at)
             self._hide(at)
             self.sure = (self.sure[0] + max(total, good), self.sure[1] + good)
             return Made(0, 0)
-        made = Made(self.sure[0] + total, self.sure[1] + good, *self.sure, self.hid_at)
-        self.sure, self.hid_at = (0, 0), None
+        made = Made(self.sure[0] + total, self.sure[1] + good, *self.sure, self.doubtful_at)
+        self.sure, self.doubtful_at = (0, 0), None
         if is_lower:
             self._hide(at)
         else:
-            self._show(said, at)
+            self._show(report, at)
         return made
 
-    def _show(self, said: TrueReport, at: int) -> None:
-        self.shown = {name: self._read(value) for name, value in said.body.items() if name in NAMES}
-        self.shown_at, self.shown_boot = at, said.boot_id
+    def _show(self, report: TrueReport, at: int) -> None:
+        self.shown = {name: self._read(value) for name, value in report.body.items() if name in NAMES}
+        self.shown_at, self.shown_boot = at, report.boot_id
 
     def _read(self, value: int) -> int:
         return value if self.machine.modulus is None else value % self.machine.modulus
@@ -144,7 +144,7 @@ class Doubts:
         return 0 if dips or not 0 <= after <= ceiling else after
 
     def _hide(self, at: int) -> None:
-        self.hid_at = at if self.hid_at is None or at - self.hid_at <= REPORTED_MS else self.hid_at
+        self.doubtful_at = at if self.doubtful_at is None or at - self.doubtful_at <= REPORTED_MS else self.doubtful_at
 
 
 def _missing(dip: RegisterTruth) -> int:

@@ -58,8 +58,8 @@ def shift_ends(until: int) -> tuple[int, ...]:
 
 def build_stories(truth: Truth, driven: Driven) -> dict[str, LineStory]:
     stories = {name: LineStory(PLANT, line, truth) for name, line in PLANT.lines.items()}
-    for heard in Listener(PLANT, truth).listen(driven.fed):
-        stories[heard.line].hear(heard)
+    for received in Listener(PLANT, truth).listen(driven.fed):
+        stories[received.line].receive(received)
     for story in stories.values():
         story.pass_time(truth.until)
         story.troubles.facts()

@@ -71,12 +71,12 @@ class Row:
         }
         for story in run.stories.values():
             for number, effect in story.actions.items():
-                said = run.truth.said[number]
-                if said.standing:
+                report = run.truth.said[number]
+                if report.standing:
                     continue
                 self.actions += 1
                 if effect and number not in applied:
-                    self.lost.append(f"seed {seed} {_said(said)}")
+                    self.lost.append(f"seed {seed} {_lost_text(report)}")
 
     def text(self) -> str:
         facts = self.facts
@@ -110,8 +110,8 @@ def _window(expected: Window, reported: Window | None) -> str:
     return f"{_clock(expected.since)} expected {expected}, reported {reported}"
 
 
-def _said(said: TrueReport) -> str:
-    return f"lost at {_clock(said.at)}: {said.device} {said.kind} {said.body}"
+def _lost_text(report: TrueReport) -> str:
+    return f"lost at {_clock(report.at)}: {report.device} {report.kind} {report.body}"
 
 
 def _clock(at: int) -> str:

@@ -1,4 +1,4 @@
-"""What is known of why a line stands, as it is learned while the stop lasts. Source: domain.md, «Downtime».
+"""Known cause of a stop, updated while it lasts. Source: domain.md, «Downtime».
 
 A better finding replaces a worse one. A machine that fails after the culprit was repaired, or is left standing, is not
 the cause; people are called to it. Nobody is called while somebody is there, or while it is clear what is waited for.
@@ -26,7 +26,7 @@ class Trouble:
     successor_reason: str | None = None
     manned: bool = False  # somebody is there, at this moment
     awaited: bool = False  # at this moment it is starved, blocked, planned or without an order, and no machine's fault
-    changeover: bool = False  # people change the line over, at this moment
+    changeover: bool = False  # a changeover is in progress
 
     @property
     def place(self) -> str | None:
@@ -60,7 +60,7 @@ class Trouble:
         self.manned = place in found.manned or (people_there and place not in found.broken)
 
     def _succeed(self, machine: str | None, found: Finding) -> None:
-        """Another machine is why the line stands now, once nothing is wrong with the one before."""
+        """Blame another machine, once nothing is wrong with the one before."""
         if machine == self.culprit:
             self.successor = self.successor_reason = None
             return

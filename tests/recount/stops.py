@@ -1,4 +1,4 @@
-"""When a line or machine stands, and when its standing is a downtime. Source: domain.md, «Downtime».
+"""Stops of lines and machines, and which of them are downtimes. Source: domain.md, «Downtime».
 
 A stop that lasts the threshold is a downtime from its beginning; running for the restart time ends it, at its
 beginning. What is not seen begins nothing and ends nothing.

@@ -39,8 +39,8 @@ TROUBLE = ({"kind": "long-repairs", "ratio": 0.12}, {"kind": "busy-people"})
 SHORT = [(1, 2.0)]
 LONG = [(seed, 8.0) for seed in range(1, 6)]
 FIRST_REPORT_MS = 100  # between the first report of a line and its arrival
-SPLIT = 0.99  # of the downtimes: a changeover splits one when it is heard of
-SURE = 0.97  # of the downtimes; what a device said into a dead connection is lost, and around it nothing is known
+SPLIT = 0.99  # of the downtimes: a changeover splits one when it is received of
+SURE = 0.97  # of the downtimes; reports on a dead connection are lost, and their time is unknown
 OTHERWISE = 0.01  # of all time may be busy in one and down in the other, for the same reason
 
 
@@ -54,16 +54,16 @@ class History:
     pieces_off: list[str] = field(default_factory=list)
     found: list[str] = field(default_factory=list)
 
-    def add(self, expected: Window, told: Window | None) -> None:
-        assert told is not None, expected
+    def add(self, expected: Window, reported: Window | None) -> None:
+        assert reported is not None, expected
         self.windows += 1
         self.time += expected.until - expected.since
-        unknown = max(told.unknown - expected.unknown, 0)
-        off = max(abs(told.busy - expected.busy), abs(told.down - expected.down))
+        unknown = max(reported.unknown - expected.unknown, 0)
+        off = max(abs(reported.busy - expected.busy), abs(reported.down - expected.down))
         self.unknown += unknown
         self.otherwise += max(off - unknown, 0)
         if off > FIRST_REPORT_MS:
-            self.found.append(f"{expected}, reported {told}")
+            self.found.append(f"{expected}, reported {reported}")
 
     def text(self) -> str:
         return (
@@ -99,11 +99,11 @@ def _compared(runs: list[tuple[int, float]], disturbances: tuple[object, ...], *
         stories = _as_watched(run.truth, driven)
         expected = [fact for story in stories for fact in story.facts if fact.kind == "downtime"]
         found.facts.add(compare(expected, [fact for fact in facts_of(driven.events) if fact.kind == "downtime"]))
-        told = {window.key: window for window in reported_windows(driven.events)}
+        reported = {window.key: window for window in reported_windows(driven.events)}
         for story in stories:
             for window in expected_windows(story, start=START, until=until, shift_ends=shift_ends(until)):
                 if window.kind != "job":  # it begins and ends when somebody says so
-                    found.add(window, told.get(window.key))
+                    found.add(window, reported.get(window.key))
             found.pieces_off += [
                 str(account) for account in accounts(run.truth, story, driven.events) if account.difference
             ]
@@ -123,10 +123,10 @@ def _trusted(plant: Plant) -> Plant:
 
 
 def _as_watched(truth: Truth, driven: Driven) -> list[LineStory]:
-    """Return the lines as one knows them who hears each report when it is made."""
+    """Return the lines as if each report arrived when it was made."""
     stories = {name: LineStory(PLANT, line, truth) for name, line in PLANT.lines.items()}
-    for heard in Listener(PLANT, truth).listen(_in_order(truth, driven)):
-        stories[heard.line].hear(heard)
+    for received in Listener(PLANT, truth).listen(_in_order(truth, driven)):
+        stories[received.line].receive(received)
     for story in stories.values():
         story.pass_time(truth.until)
         story.troubles.facts()

@@ -21,8 +21,7 @@ from bridge.domain.records import CommandRecord, CommittedEvent, Input, JournalE
 from bridge.domain.reports import APPLIED, CountsReport, Disposition, Report
 from bridge.journal.sqlite import file
 from bridge.journal.sqlite.lock_file import CommitMarker, JournalLock
-from bridge.journal.sqlite.meta import read_meta, write_meta
-from bridge.journal.sqlite.schema import row_checksum
+from bridge.journal.sqlite.schema import read_meta, row_checksum, write_meta
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch, Journal, RetentionLimits
 

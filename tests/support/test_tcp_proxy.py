@@ -17,7 +17,7 @@ class Talk:
 
     def __init__(self, network: TcpProxy) -> None:
         self.network = network
-        self.heard = bytearray()
+        self.received = bytearray()
         self.ended: list[str] = []
         self.served = 0
         self.server: asyncio.StreamWriter | None = None
@@ -28,7 +28,7 @@ class Talk:
         self.served += 1
         try:
             while piece := await reader.read(1_000):
-                self.heard += piece
+                self.received += piece
             self.ended.append("FIN")
         except ConnectionResetError:
             self.ended.append("RST")
@@ -77,7 +77,7 @@ async def how_it_ends(reader: asyncio.StreamReader) -> tuple[bytes, str]:
 async def test_it_passes_bytes_and_their_end_both_ways() -> None:
     async with talking() as talk:
         reader = await talk.connect()
-        await until(lambda: talk.heard == b"hello")
+        await until(lambda: talk.received == b"hello")
         talk.says(b"good day")
         assert await reader.readexactly(8) == b"good day"
         talk.writers[0].close()
@@ -90,14 +90,14 @@ async def test_a_planned_cut_ends_the_next_connection_within_a_byte(end: End) ->
     async with talking() as talk:
         talk.network.plan_cut(Cut(after=3, end=end))
         reader = await talk.connect()
-        await until(lambda: talk.heard == b"hello")
+        await until(lambda: talk.received == b"hello")
         talk.says(b"good day")
         received, ending = await how_it_ends(reader)
         assert ending == end.value
         assert received == b"goo" if end is End.CLOSE else b"goo".startswith(received)
         await until(lambda: talk.ended == [end.value])
         again = await talk.connect()
-        await until(lambda: talk.heard == b"hellohello")
+        await until(lambda: talk.received == b"hellohello")
         talk.says(b"good day")
         assert await again.readexactly(8) == b"good day"
 
@@ -108,13 +108,13 @@ async def test_a_cut_of_the_client_stream_passes_exactly_its_bytes() -> None:
         reader = await talk.connect()
         assert await how_it_ends(reader) == (b"", "FIN")
         await until(lambda: talk.ended == ["FIN"])
-        assert talk.heard == b"he"
+        assert talk.received == b"he"
 
 
 async def test_frozen_it_ends_nothing_and_passes_nothing_until_it_thaws() -> None:
     async with talking() as talk:
         reader = await talk.connect()
-        await until(lambda: talk.heard == b"hello")
+        await until(lambda: talk.received == b"hello")
         talk.network.freeze()
         talk.says(b"good day")
         with pytest.raises(TimeoutError):
@@ -127,7 +127,7 @@ async def test_frozen_it_ends_nothing_and_passes_nothing_until_it_thaws() -> Non
 async def test_a_narrow_way_takes_its_time_and_a_long_one_too() -> None:
     async with talking() as talk:
         reader = await talk.connect()
-        await until(lambda: talk.heard == b"hello")
+        await until(lambda: talk.received == b"hello")
         loop = asyncio.get_running_loop()
         times = []
         for weather in ({}, {"bytes_per_second": 20_000.0}, {"delay_seconds": 0.2}):
@@ -145,7 +145,7 @@ async def test_a_narrow_way_takes_its_time_and_a_long_one_too() -> None:
 async def test_it_can_refuse_and_cut_all_at_once() -> None:
     async with talking() as talk:
         reader = await talk.connect()
-        await until(lambda: talk.heard == b"hello")
+        await until(lambda: talk.received == b"hello")
         talk.network.refusing = True
         talk.network.cut()
         assert (await how_it_ends(reader))[1] == "RST"

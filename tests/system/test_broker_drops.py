@@ -43,4 +43,4 @@ async def test_messages_dropped_by_the_broker_are_reported_and_shown(tmp_path: P
             assert dropped(bridge) == 0
             await device.publish_many([Publication("away/x", b"{}")] * 3 * QUEUED)
             await until(lambda: dropped(bridge) >= QUEUED, seconds=30, what="shown")
-            await until(lambda: "broker.messages_dropped" in bridge.log(), what="told")
+            await until(lambda: "broker.messages_dropped" in bridge.log(), what="a log event")

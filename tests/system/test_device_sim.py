@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @dataclass(slots=True)
-class Heard:
+class ReceivedReports:
     """What came over the broker, by device and kind."""
 
     messages: list[tuple[str, str, Any]] = field(default_factory=list)
@@ -36,9 +36,11 @@ class Heard:
 
 
 @contextlib.asynccontextmanager
-async def listening(broker: RunningBroker, root: str = "floor/v1", session: str | None = None) -> AsyncIterator[Heard]:
+async def listening(
+    broker: RunningBroker, root: str = "floor/v1", session: str | None = None
+) -> AsyncIterator[ReceivedReports]:
     """Collect every report; in a named session also those that came while nobody listened."""
-    heard = Heard()
+    received = ReceivedReports()
     client = aiomqtt.Client(
         "127.0.0.1",
         broker.port,
@@ -53,11 +55,11 @@ async def listening(broker: RunningBroker, root: str = "floor/v1", session: str 
             with contextlib.suppress(aiomqtt.MqttError):  # the broker of some tests goes away
                 async for message in client.messages:
                     device, kind = str(message.topic).split("/")[-2:]
-                    heard.messages.append((device, kind, json.loads(bytes(message.payload))))
+                    received.messages.append((device, kind, json.loads(bytes(message.payload))))
 
         task = asyncio.create_task(collect(), name="collect")
         try:
-            yield heard
+            yield received
         finally:
             task.cancel()
 
@@ -89,36 +91,36 @@ def broker(request: pytest.FixtureRequest) -> RunningBroker:
 
 async def test_it_publishes_for_the_duration_and_disconnects_cleanly(broker: RunningBroker) -> None:
     """Both a broker that speaks MQTT 5 and one that speaks 3.1.1 only."""
-    async with listening(broker) as heard, device_sim(broker, "run", "--scale", "60", "--duration", "3") as process:
+    async with listening(broker) as received, device_sim(broker, "run", "--scale", "60", "--duration", "3") as process:
         out, errors = await asyncio.wait_for(process.communicate(), 30)
         assert (process.returncode, errors) == (0, b"")
-        await until(lambda: heard.devices("death") == DEVICES, what="a death of every device")
+        await until(lambda: received.devices("death") == DEVICES, what="a death of every device")
     assert b"Bagger-1: running" in out
-    assert heard.devices("birth") == DEVICES
-    assert {"state", "counts", "job"} <= {kind for _, kind, _ in heard.messages}
+    assert received.devices("birth") == DEVICES
+    assert {"state", "counts", "job"} <= {kind for _, kind, _ in received.messages}
     for device in DEVICES:
-        said = [body for who, _, body in heard.messages if who == device]
+        said = [body for who, _, body in received.messages if who == device]
         assert [body["seq"] for body in said] == list(range(len(said)))
         assert len({body["boot_id"] for body in said}) == 1
 
 
 async def test_a_stop_signal_ends_it_cleanly(mosquitto: RunningBroker) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
-        async with listening(mosquitto) as heard, device_sim(mosquitto, "run", "--quiet") as process:
-            await until(lambda heard=heard: heard.devices("state") >= DEVICES - stations(), what="states")  # type: ignore[misc]
+        async with listening(mosquitto) as received, device_sim(mosquitto, "run", "--quiet") as process:
+            await until(lambda received=received: received.devices("state") >= DEVICES - stations(), what="states")  # type: ignore[misc]
             process.send_signal(number)
             out, errors = await asyncio.wait_for(process.communicate(), 15)
             assert (process.returncode, out, errors) == (0, b"", b"")
-            await until(lambda heard=heard: heard.devices("death") == DEVICES, what="deaths")  # type: ignore[misc]
+            await until(lambda received=received: received.devices("death") == DEVICES, what="deaths")  # type: ignore[misc]
 
 
 async def test_a_killed_simulator_has_its_wills_published(mosquitto: RunningBroker) -> None:
-    async with listening(mosquitto) as heard, device_sim(mosquitto, "run", "--root", "floor/v1") as process:
-        await until(lambda: heard.devices("birth") == DEVICES, what="births")
+    async with listening(mosquitto) as received, device_sim(mosquitto, "run", "--root", "floor/v1") as process:
+        await until(lambda: received.devices("birth") == DEVICES, what="births")
         process.kill()
-        await until(lambda: heard.devices("death") == DEVICES, what="Wills")
+        await until(lambda: received.devices("death") == DEVICES, what="Wills")
     for device in DEVICES:
-        assert heard.of(device, "death")[0]["boot_id"] == heard.of(device, "birth")[0]["boot_id"]
+        assert received.of(device, "death")[0]["boot_id"] == received.of(device, "birth")[0]["boot_id"]
 
 
 async def test_the_simulator_reconnects_with_the_broker_and_logs_it_once(mosquitto: RunningBroker) -> None:
@@ -150,16 +152,16 @@ async def test_lamps_are_shown(mosquitto: RunningBroker) -> None:
 
 
 async def test_a_press_by_hand_is_one_report_and_pushes_nobody_out(broker: RunningBroker) -> None:
-    async with listening(broker, "plant/x") as heard, device_sim(broker, "run", "--root", "plant/x", "--quiet"):
-        await until(lambda: "Andon-L1" in heard.devices("birth"), what="the station")
+    async with listening(broker, "plant/x") as received, device_sim(broker, "run", "--root", "plant/x", "--quiet"):
+        await until(lambda: "Andon-L1" in received.devices("birth"), what="the station")
         options = ("--action", "acknowledge", "--operator", "ann", "--description", "film", "--root", "plant/x")
         async with device_sim(broker, "press", "Andon-L1", "quality", *options) as press:
             out, errors = await asyncio.wait_for(press.communicate(), 15)
         assert (press.returncode, errors) == (0, b"")
         assert out.startswith(b"Andon-L1 (L1): acknowledge quality -> plant/x/report/plant1/packing/L1/Andon-L1/andon")
         wanted = {"action": "acknowledge", "andon_type": "quality", "description": "film", "operator": "ann"}
-        await until(lambda: wanted in heard.of("Andon-L1", "andon"), what="the press")
-        assert heard.devices("death") == set()
+        await until(lambda: wanted in received.of("Andon-L1", "andon"), what="the press")
+        assert received.devices("death") == set()
 
 
 async def lines_until(process: asyncio.subprocess.Process, wanted: str) -> list[str]:
@@ -179,8 +181,8 @@ def stations() -> set[str]:
 
 
 async def test_a_second_run_beside_the_first_refuses_and_disturbs_nobody(broker: RunningBroker) -> None:
-    async with listening(broker) as heard, device_sim(broker, "run", "--quiet") as first:
-        await until(lambda: heard.devices("birth") == DEVICES, what="births")
+    async with listening(broker) as received, device_sim(broker, "run", "--quiet") as first:
+        await until(lambda: received.devices("birth") == DEVICES, what="births")
         for _ in range(3):
             async with device_sim(broker, "run", "--duration", "5") as second:
                 out, errors = await asyncio.wait_for(second.communicate(), 30)
@@ -188,13 +190,13 @@ async def test_a_second_run_beside_the_first_refuses_and_disturbs_nobody(broker:
             assert b"another device-sim is running plant1 on the broker at 127.0.0.1" in errors
             assert b"stop it first" in errors
         assert first.returncode is None
-        assert heard.devices("death") == set()
-        assert all(len(heard.of(device, "birth")) == 1 for device in DEVICES)
+        assert received.devices("death") == set()
+        assert all(len(received.of(device, "birth")) == 1 for device in DEVICES)
 
 
 async def test_a_run_whose_output_is_closed_disconnects_cleanly_and_ends(mosquitto: RunningBroker) -> None:
     """`device-sim run | head -1`."""
-    async with listening(mosquitto) as heard:
+    async with listening(mosquitto) as received:
         process = await asyncio.create_subprocess_exec(
             *("bash", "-c", '"$@" | head -1; echo ${PIPESTATUS[0]}', "bash", sys.executable, "-m", "device_sim"),
             *("run", "--scale", "60", "--broker", f"127.0.0.1:{mosquitto.port}"),
@@ -204,12 +206,12 @@ async def test_a_run_whose_output_is_closed_disconnects_cleanly_and_ends(mosquit
         )
         out, errors = await asyncio.wait_for(process.communicate(), 30)
         assert (len(out.splitlines()), out.splitlines()[-1], errors) == (2, b"0", b"")
-        await until(lambda: heard.devices("death") == DEVICES, what="goodbyes")
+        await until(lambda: received.devices("death") == DEVICES, what="goodbyes")
 
 
 async def test_a_run_may_follow_one_that_was_killed(broker: RunningBroker) -> None:
-    async with listening(broker) as heard, device_sim(broker, "run", "--quiet") as first:
-        await until(lambda: heard.devices("birth") == DEVICES, what="births")
+    async with listening(broker) as received, device_sim(broker, "run", "--quiet") as first:
+        await until(lambda: received.devices("birth") == DEVICES, what="births")
         first.kill()
         await first.wait()
         async with device_sim(broker, "run", "--quiet", "--duration", "0.5") as second:
@@ -218,12 +220,12 @@ async def test_a_run_may_follow_one_that_was_killed(broker: RunningBroker) -> No
 
 async def test_a_second_run_on_another_machine_refuses_too(mosquitto: RunningBroker, tmp_path: Path) -> None:
     """Another machine has another folder for locks: only the broker can help, and no device is pushed out for it."""
-    async with listening(mosquitto) as heard, device_sim(mosquitto, "run", "--quiet") as first:
-        await until(lambda: heard.devices("birth") == DEVICES, what="births")
+    async with listening(mosquitto) as received, device_sim(mosquitto, "run", "--quiet") as first:
+        await until(lambda: received.devices("birth") == DEVICES, what="births")
         for _ in range(3):
             async with device_sim(mosquitto, "run", TMPDIR=str(tmp_path)) as second:
                 out, errors = await asyncio.wait_for(second.communicate(), 30)
             assert (second.returncode, out) == (1, b"")
             assert b"another device-sim is running plant1" in errors
         assert first.returncode is None
-        assert heard.devices("death") == set()
+        assert received.devices("death") == set()

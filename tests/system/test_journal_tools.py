@@ -38,9 +38,9 @@ async def test_every_tool_works_beside_a_running_bridge(tmp_path: Path, mosquitt
             await device.publish(STATION, PRESS)
         opened = await board.receive("andon_event", data__status="open")
         assert "is intact" in await tool(running, "journal", "verify")
-        books = await stats(running)
-        assert books["received"]["andon"]["applied"] == 1
-        assert books["unaccounted"] == 0
+        figures = await stats(running)
+        assert figures["received"]["andon"]["applied"] == 1
+        assert figures["unaccounted"] == 0
         exported = await tool(running, "journal", "export", "--only", "events")
         assert opened["id"] in exported
         await tool(running, "journal", "backup", "backup.db")

@@ -1,4 +1,4 @@
-"""A machine, a station and a line taken out of the plant file: nothing of them stays frozen, whoever looks."""
+"""A machine, a station and a line taken out of the plant file: no reader sees their old state as current."""
 
 import asyncio
 import re

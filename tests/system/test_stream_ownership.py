@@ -13,7 +13,7 @@ import pytest
 from bridge.domain.records import Position
 from bridge.domain.stream_status import StreamOwner, status_publication
 from bridge.mqtt.link import BrokerLink
-from bridge.publisher.stream_ownership import StreamOwnership, StreamTaken, echo_topic, ownership_subscriptions
+from bridge.publisher.stream_ownership import StreamInUse, StreamOwnership, echo_topic, ownership_subscriptions
 from tests.support.bridge_process import BridgeProcess, bridge_process, configured
 from tests.support.brokers import RunningBroker, client_settings, linked, mosquitto_broker, running, until
 from tests.support.mqtt_consumer import mqtt_consumer
@@ -161,11 +161,11 @@ async def test_a_retained_status_of_an_older_owner_stops_no_bridge(mosquitto: Ru
         async with linked(ear):
             watching = asyncio.create_task(StreamOwnership(ear, root=ROOT, stream="main", owner=owner).watch())
             await ear.publish(echo_topic(ROOT, "main", owner), b"")  # comes back after what is retained
-            await until(lambda: ear.queued == 0, what="all is heard")
+            await until(lambda: ear.queued == 0, what="an empty queue")
             await ear.publish("elsewhere", b"")
             assert not watching.done()
             await client.publish(older.topic, older.payload, qos=1, retain=True)
-            with pytest.raises(StreamTaken, match="epoch old"):
+            with pytest.raises(StreamInUse, match="epoch old"):
                 await asyncio.wait_for(watching, 10)
 
 

@@ -29,4 +29,4 @@ async def test_full_disk_is_reported_as_not_ready_and_heals(tmp_path: Path, mosq
         assert consumer.status["online"] is True
         limit_files(bridge, resource.RLIM_INFINITY)
         await until(lambda: consumer.status["ready"] is True, seconds=20, what="healed")
-        await until(lambda: "pipeline.commit_recovered" in bridge.log(), what="told in the log")
+        await until(lambda: "pipeline.commit_recovered" in bridge.log(), what="a log event")

@@ -7,13 +7,14 @@ from bridge.domain.line.device.admission import (
     affected_machines,
     apply_birth_or_death,
     find_refusal,
+    has_gap,
+    is_gapless,
     moment_of,
     place_in_sequence,
     record_sign_of_life,
 )
 from bridge.domain.line.device.device import Device
-from bridge.domain.line.device.ineffective import is_effective
-from bridge.domain.line.device.report_gaps import has_gap, is_gapless
+from bridge.domain.line.device.ineffective import extend_run, is_effective
 from bridge.domain.line.equipment.machine import Machine
 from bridge.domain.line.timed_line import TimedLine
 from bridge.domain.reports import (
@@ -65,7 +66,7 @@ class Line(TimedLine):
             device.learn_clock(report, placement)
             disposition = self._process_report(report, machine, device, moment, gapless=gapless)
         if report.actor is None:
-            self.devices.record_disposition(device, disposition, now=now, at=state.at)
+            device.state.ineffective_run = extend_run(device.state.ineffective_run, disposition, now=now, at=state.at)
         self._deadline = self._find_deadline()
         return Outcome(disposition, fired + self._emitter.drain(), len(fired))
 
@@ -73,7 +74,7 @@ class Line(TimedLine):
         """Record the disposition of a device's message that did not reach the line."""
         if self._state.shift is None:
             self._start(now)  # something on the line is alive
-        self.devices.record_disposition(device, disposition, now=now, at=self._state.at)
+        device.state.ineffective_run = extend_run(device.state.ineffective_run, disposition, now=now, at=self._state.at)
         self._deadline = self._find_deadline()
 
     # Reports

@@ -4,12 +4,12 @@ from typing import assert_never
 
 from bridge.domain import plant
 from bridge.domain.emitter import Emitter
-from bridge.domain.event_data import Status
 from bridge.domain.events import Millis, Place
 from bridge.domain.line.andon.automatic_calls import AutomaticCalls
 from bridge.domain.line.andon.call_registry import CallRegistry
 from bridge.domain.line.andon.calls import AndonActions
 from bridge.domain.line.changeover import Changeovers
+from bridge.domain.line.equipment.status import Diagnosis
 from bridge.domain.line.jobs import JobRecord, Jobs
 from bridge.domain.line.line_state import OperationsState
 from bridge.domain.line.output.line_output import Pieces
@@ -93,22 +93,18 @@ class Operations:
         self._jobs.count(made.total, made.good, moment=moment)
         self._record_ended_job(running_before)
 
-    def observe_product(self, product: str | None, *, runs: bool, moment: Moment) -> None:
-        """Record the product that machines report; a running job's product takes precedence."""
+    def observe(self, diagnosis: Diagnosis, product: str | None, *, moment: Moment) -> None:
+        """Record the line's status, and the product that machines report; a running job's product takes precedence."""
+        status = diagnosis.status
+        if status != "offline":  # after setup it may make another product
+            self._changeovers.observe_setup(in_setup=status == "setup", at=moment.at)
+        is_stopped = diagnosis.known_stopped or status not in ("running", "offline")
+        self._changeovers.observe_standstill(is_stopped=is_stopped, at=moment.at)
         if product is None or product == self._state.reported_product:
             return
         self._state.reported_product = product
         if self._jobs.running is None:
-            self._set_product(product, runs=runs, moment=moment)
-
-    def observe_status(self, status: Status, *, known_stopped: bool, at: Millis) -> None:
-        """Record the line's status: after setup it may make another product.
-
-        `known_stopped`: it is offline, but known to be stopped.
-        """
-        if status != "offline":
-            self._changeovers.observe_setup(in_setup=status == "setup", at=at)
-        self._changeovers.observe_standstill(is_stopped=known_stopped or status not in ("running", "offline"), at=at)
+            self._set_product(product, runs=status == "running", moment=moment)
 
     def take_ended_job(self) -> JobRecord | None:
         """Return, once, the job that has just ended or paused, with its final count."""

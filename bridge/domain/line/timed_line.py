@@ -156,8 +156,7 @@ class TimedLine:
         shift = self._shift
         lost = self._absences.mark_lost(affected, at=moment.at)
         diagnosis = self._equipment.refresh(affected)
-        self._operations.observe_status(diagnosis.status, known_stopped=diagnosis.known_stopped, at=moment.at)
-        self._operations.observe_product(self._equipment.product, runs=diagnosis.status == "running", moment=moment)
+        self._operations.observe(diagnosis, self._equipment.product, moment=moment)
         if self._operations.has_no_job:
             diagnosis = with_no_order_cause(diagnosis)
         self._output.set_job(

@@ -41,7 +41,7 @@ HEAD_TOO_LARGE_RESPONSE: Final = (
 )
 
 
-class WebPortTaken(Exception):
+class WebPortInUse(Exception):
     """Another process listens on the port: change `web.port`, or stop that process."""
 
     def __init__(self, host: str, port: int) -> None:
@@ -71,7 +71,8 @@ class CertificateError(Exception):
     """HTTPS is configured with files that cannot be used."""
 
     def __init__(self, web: WebSettings, reason: str) -> None:
-        super().__init__(f"web.tls_cert_file {web.tls_cert_file}, web.tls_key_file {web.tls_key_file}: {reason}")
+        key_file = f", web.tls_key_file {web.tls_key_file}" if web.tls_key_file else ""
+        super().__init__(f"web.tls_cert_file {web.tls_cert_file}{key_file}: {reason}")
 
 
 def check_certificate(web: WebSettings) -> None:
@@ -79,19 +80,24 @@ def check_certificate(web: WebSettings) -> None:
     if web.tls_cert_file is None:
         return
     try:
+        for path in filter(None, (web.tls_cert_file, web.tls_key_file)):
+            path.open("rb").close()  # OpenSSL's error does not name the file
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(web.tls_cert_file, web.tls_key_file)
-    except OSError as error:  # ssl.SSLError is one
-        raise CertificateError(web, str(error)) from error
+    except ssl.SSLError as error:
+        reason = f" ({error.reason.replace('_', ' ').lower()})" if error.reason else ""
+        raise CertificateError(web, f"not a certificate and its private key, both in PEM{reason}") from error
+    except OSError as error:
+        raise CertificateError(web, f"cannot read {error.filename}: {error.strerror}") from error
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind and listen; port 0 takes any free one. Raise WebPortTaken or ListenError."""
+    """Bind and listen; port 0 takes any free one. Raise WebPortInUse or ListenError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise WebPortTaken(host, port) from error
+            raise WebPortInUse(host, port) from error
         raise ListenError(host, port, os.strerror(error.errno) if error.errno else str(error)) from error
 
 

@@ -13,7 +13,6 @@ from bridge.domain.records import CommandRecord, CommittedEvent, DedupWindow, In
 from bridge.journal.sqlite.errors import JournalTooOld
 from bridge.journal.sqlite.file import connect, open_connection, read_schema_version, translate_errors
 from bridge.journal.sqlite.lock_file import read_marker
-from bridge.journal.sqlite.meta import Meta, read_meta
 from bridge.journal.sqlite.quarantine_decisions import DECISION_COLUMNS, read_decision
 from bridge.journal.sqlite.rows import (
     COMMAND_MS,
@@ -31,7 +30,7 @@ from bridge.journal.sqlite.rows import (
     read_input,
     read_retained_topic,
 )
-from bridge.journal.sqlite.schema import SCHEMA
+from bridge.journal.sqlite.schema import SCHEMA, Meta, read_meta
 from bridge.journal.sqlite.start_checks import check_consistency, check_structure
 from bridge.ports.journal import Checkpoint, JournalError, JournalUnavailable
 

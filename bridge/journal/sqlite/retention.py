@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from bridge.domain.events import Millis
-from bridge.journal.sqlite.meta import Meta
 from bridge.journal.sqlite.rows import read_hourly_position
+from bridge.journal.sqlite.schema import Meta
 from bridge.ports.journal import RetentionLimits
 
 PRUNE_CHUNK: Final = 1_000  # events and inputs each, removed in one transaction: a commit may have to wait for it

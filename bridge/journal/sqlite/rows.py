@@ -36,7 +36,24 @@ INPUT_COLUMNS: Final = (
 )
 
 
-def write_inputs(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) -> None:
+def write_batch(
+    writer: sqlite3.Connection, batch: Batch, path: Path, *, last_number: int, latest_arrival: Millis
+) -> None:
+    """Write a batch inside the caller's transaction; `last_number` and `latest_arrival` are those after it."""
+    entries = batch.entries
+    _write_inputs(writer, entries)
+    _write_config(writer, entries)
+    _write_counters(writer, entries, path)
+    _write_events(writer, entries)
+    _write_commands(writer, entries, latest_arrival)
+    _write_digests(writer, batch, last_number)
+    checkpoints = [(line, last_number, state) for line, state in batch.checkpoints.items()]
+    writer.executemany(
+        "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)", [(*row, row_checksum(*row)) for row in checkpoints]
+    )
+
+
+def _write_inputs(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) -> None:
     rows: list[tuple[Any, ...]] = []
     quarantined: list[tuple[int, bytes]] = []
     for entry in entries:
@@ -65,14 +82,14 @@ def write_inputs(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) ->
         )
 
 
-def write_config(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) -> None:
+def _write_config(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) -> None:
     """Keep the configuration in force beside the inputs, of which retention removes the old ones."""
     for message in (entry.input for entry in entries if entry.input.topic.startswith(CONFIG_PREFIX)):
         row = (message.topic, message.number, message.payload, message.received_at)
         writer.execute("INSERT OR REPLACE INTO config VALUES (?, ?, ?, ?, ?)", (*row, row_checksum(*row)))
 
 
-def write_counters(writer: sqlite3.Connection, entries: Sequence[JournalEntry], path: Path) -> None:
+def _write_counters(writer: sqlite3.Connection, entries: Sequence[JournalEntry], path: Path) -> None:
     for key, count in Counter(map(count_key, entries)).items():
         counter = writer.execute(
             "SELECT kind, effect, reason, count, checksum FROM counters WHERE (kind, effect, reason) = (?, ?, ?)", key
@@ -81,7 +98,7 @@ def write_counters(writer: sqlite3.Connection, entries: Sequence[JournalEntry], 
         writer.execute("INSERT OR REPLACE INTO counters VALUES (?, ?, ?, ?, ?)", (*row, row_checksum(*row)))
 
 
-def write_events(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) -> None:
+def _write_events(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) -> None:
     rows = []
     current: dict[str, int | None] = {}
     for event in (event for entry in entries for event in entry.events):
@@ -101,7 +118,7 @@ def write_events(writer: sqlite3.Connection, entries: Sequence[JournalEntry]) ->
             )
 
 
-def write_commands(writer: sqlite3.Connection, entries: Sequence[JournalEntry], latest_arrival: Millis) -> None:
+def _write_commands(writer: sqlite3.Connection, entries: Sequence[JournalEntry], latest_arrival: Millis) -> None:
     records = [entry.command for entry in entries if entry.command is not None]
     if not records:
         return
@@ -113,7 +130,7 @@ def write_commands(writer: sqlite3.Connection, entries: Sequence[JournalEntry], 
     )
 
 
-def write_digests(writer: sqlite3.Connection, batch: Batch, last_number: int) -> None:
+def _write_digests(writer: sqlite3.Connection, batch: Batch, last_number: int) -> None:
     digests = [
         (entry.input.number, entry.message_digest) for entry in batch.entries if entry.message_digest is not None
     ]

@@ -1,13 +1,18 @@
-"""The journal's tables, and the checksum of a row."""
+"""The journal's tables, the checksum of a row, and the `meta` row, which every transaction of the owner rewrites."""
 
 import re
 import sqlite3
 import time
 import zlib
 from collections.abc import Iterator
+from dataclasses import astuple, dataclass, fields
 from itertools import product
+from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Final
+
+from bridge.domain.events import Millis
+from bridge.journal.sqlite.errors import JournalDamaged
 
 SCHEMA: Final = 4
 MARKED_SINCE: Final = 2  # from this schema on a journal without its owner's commit marker is a copy
@@ -185,3 +190,43 @@ def row_checksum(*fields: str | bytes | int | None) -> int:
             encoded += len(data).to_bytes(8)
             encoded += data
     return zlib.crc32(encoded)
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """Identity and ends of a journal.
+
+    Offsets and numbers count from 1; `oldest_…` is `last_…` + 1 if none is held from there on.
+    """
+
+    id: int
+    epoch: str
+    stream: str
+    created_at: Millis
+    last_offset: int
+    last_number: int
+    latest_arrival: Millis
+    published_offset: int
+    acked_up_to: int
+    oldest_offset: int
+    oldest_number: int
+    commits: int
+
+
+META_COLUMNS: Final = ", ".join(field.name for field in fields(Meta))
+
+
+def read_meta(connection: sqlite3.Connection, path: Path) -> Meta:
+    row = connection.execute(f"SELECT {META_COLUMNS}, checksum FROM meta").fetchone()  # noqa: S608 - our own constant
+    if row is None or tuple(map(type, row[:-1])) not in ROW_TYPES["meta"] or row_checksum(*row[:-1]) != row[-1]:
+        raise JournalDamaged(path, "its meta row does not match its checksum")
+    return Meta(*row[:-1])
+
+
+def write_meta(connection: sqlite3.Connection, meta: Meta) -> None:
+    values = astuple(meta)
+    marks = ", ".join("?" for _ in values)
+    connection.execute(
+        f"INSERT OR REPLACE INTO meta ({META_COLUMNS}, checksum) VALUES ({marks}, ?)",  # noqa: S608 - our own constant
+        (*values, row_checksum(*values)),
+    )

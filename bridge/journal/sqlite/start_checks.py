@@ -14,7 +14,6 @@ from typing import Any, Final
 from bridge.journal.sqlite.epochs import read_epochs
 from bridge.journal.sqlite.errors import JournalDamaged, StreamMismatch
 from bridge.journal.sqlite.lock_file import CommitMarker
-from bridge.journal.sqlite.meta import Meta, read_meta
 from bridge.journal.sqlite.quarantine_decisions import check_decisions
 from bridge.journal.sqlite.rows import (
     EVENT_COLUMNS,
@@ -24,7 +23,7 @@ from bridge.journal.sqlite.rows import (
     read_event,
     read_input,
 )
-from bridge.journal.sqlite.schema import SCHEMA, create_tables
+from bridge.journal.sqlite.schema import SCHEMA, Meta, create_tables, read_meta
 
 FULL_CHECK_BYTES: Final = 64 * 1024**2  # checked whole up to here: 0.1 s; 10 GB take a minute, more on a cold disk
 END_ROWS: Final = 1_000  # events and inputs checked at each end

@@ -22,20 +22,12 @@ from bridge.journal.sqlite.file import (
     read_schema_version,
 )
 from bridge.journal.sqlite.lock_file import CommitMarker, JournalLock, read_marker
-from bridge.journal.sqlite.meta import Meta, read_meta, write_meta
 from bridge.journal.sqlite.migrations import migrate, require_room
 from bridge.journal.sqlite.quarantine_decisions import find_decision, write_decision
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.retention import prune
-from bridge.journal.sqlite.rows import (
-    write_commands,
-    write_config,
-    write_counters,
-    write_digests,
-    write_events,
-    write_inputs,
-)
-from bridge.journal.sqlite.schema import MARKED_SINCE, row_checksum, wall_ms
+from bridge.journal.sqlite.rows import write_batch
+from bridge.journal.sqlite.schema import MARKED_SINCE, Meta, read_meta, row_checksum, wall_ms, write_meta
 from bridge.journal.sqlite.start_checks import check_consistency, check_marker, check_structure
 from bridge.journal.sqlite.wal import WalTruncator
 from bridge.ports.journal import Batch, CommitFailed, JournalError, RetentionLimits
@@ -113,8 +105,8 @@ class SqliteJournal(SqliteReader):
                 last_number = entry.input.number
                 last_offset += len(entry.events)
                 latest = max(latest, entry.input.received_at)
-            if batch.watched_until is not None and last_number:
-                latest = max(latest, batch.watched_until)
+            if batch.observed_until is not None and last_number:
+                latest = max(latest, batch.observed_until)
             ended = (meta.latest_arrival // HOUR_MS + 1) * HOUR_MS
             if latest >= ended and meta.last_number:
                 position = (ended, meta.last_number, meta.last_offset)  # all of these arrived before `ended`
@@ -125,19 +117,7 @@ class SqliteJournal(SqliteReader):
             for number in batch.quarantined_numbers:  # first: the new inputs may crowd replayed ones out
                 if find_decision(writer, self.path, number) == "asked":
                     write_decision(writer, number, "replayed", wall_ms())
-            write_inputs(writer, batch.entries)
-            write_config(writer, batch.entries)
-            write_counters(writer, batch.entries, self.path)
-            write_events(writer, batch.entries)
-            write_commands(writer, batch.entries, latest)
-            write_digests(writer, batch, last_number)
-            writer.executemany(
-                "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)",
-                [
-                    (line, last_number, state, row_checksum(line, last_number, state))
-                    for line, state in batch.checkpoints.items()
-                ],
-            )
+            write_batch(writer, batch, self.path, last_number=last_number, latest_arrival=latest)
             after = replace(
                 meta,
                 last_offset=last_offset,

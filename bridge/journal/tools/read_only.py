@@ -11,8 +11,7 @@ from bridge.journal.sqlite.epochs import Epoch, read_epochs
 from bridge.journal.sqlite.errors import JournalDamaged, JournalTooNew, JournalTooOld
 from bridge.journal.sqlite.file import BUSY_SECONDS
 from bridge.journal.sqlite.lock_file import lock_path
-from bridge.journal.sqlite.meta import Meta, read_meta
-from bridge.journal.sqlite.schema import APPLICATION_ID, SCHEMA
+from bridge.journal.sqlite.schema import APPLICATION_ID, SCHEMA, Meta, read_meta
 from bridge.ports.journal import JournalError
 
 READ_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)

@@ -58,7 +58,7 @@ def verify_journal(path: Path, *, progress: ProgressCallback = lambda _part, _do
 def _verify(
     connection: sqlite3.Connection, path: Path, mark: CommitMarker | None, progress: ProgressCallback
 ) -> tuple[JournalSummary | None, tuple[VerifiedPart, ...]]:
-    identity, current, counters = VerifiedPart("identity"), VerifiedPart("current"), VerifiedPart("counters")
+    identity, current, counters = VerifiedPart("identity"), VerifiedPart("current_events"), VerifiedPart("counters")
     connection.execute("BEGIN")
     try:
         facts = read_summary(connection, path)

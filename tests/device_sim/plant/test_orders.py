@@ -39,16 +39,16 @@ def test_every_order_lives_as_the_contract_has_it(seed: int) -> None:
 
 def test_another_product_is_changed_over_to_before_its_order_starts() -> None:
     book = OrderBook(LINE, SeededRandom(3, "orders"), 0)
-    good, deeds = 0, []
+    good, actions = 0, []
     for second in range(1, 7_200):
         before = book.product
         reports = book.tick(second * SECOND, good)
         good += book.phase is OrderPhase.RUN
-        deeds += [(kind, body["action"]) for kind, body in reports]
+        actions += [(kind, body["action"]) for kind, body in reports]
         if book.product != before and before is not None:
-            assert deeds[-1] == ("changeover", "start")
+            assert actions[-1] == ("changeover", "start")
             assert book.phase is OrderPhase.SETUP
-    assert ("changeover", "start") in deeds
+    assert ("changeover", "start") in actions
 
 
 def test_an_order_completes_at_its_target_and_not_before() -> None:
@@ -59,8 +59,8 @@ def test_an_order_completes_at_its_target_and_not_before() -> None:
         book.tick(second * SECOND, 100)
     assert book.running is not None
     target = book.running.target
-    assert ("job", "complete") not in _deeds(book.tick((second + 1) * SECOND, 100 + target - 1))
-    assert ("job", "complete") in _deeds(book.tick((second + 2) * SECOND, 100 + target))
+    assert ("job", "complete") not in _actions(book.tick((second + 1) * SECOND, 100 + target - 1))
+    assert ("job", "complete") in _actions(book.tick((second + 2) * SECOND, 100 + target))
 
 
 def test_an_order_that_is_being_set_up_is_not_cancelled() -> None:
@@ -80,7 +80,7 @@ def test_the_planner_drops_an_order_now_and_then() -> None:
     for second in range(1, 1_800):
         book.tick(second * SECOND, 0)
         change = planner.tick(second * SECOND, [book])
-        dropped += [] if change is None else _deeds(change[1])
+        dropped += [] if change is None else _actions(change[1])
     assert set(dropped) == {("job", "cancel")}
     assert 1_800 * SECOND // (2 * MINUTE) // 2 <= len(dropped) <= 30
 
@@ -94,5 +94,5 @@ def test_orders_of_another_start_have_other_ids() -> None:
     assert len(ids) == 2
 
 
-def _deeds(reports: list[Any]) -> list[tuple[str, str]]:
+def _actions(reports: list[Any]) -> list[tuple[str, str]]:
     return [(kind, body["action"]) for kind, body in reports]

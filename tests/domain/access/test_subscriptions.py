@@ -146,18 +146,18 @@ def test_an_invalid_subscription_is_refused_with_its_code(code: str, body: dict[
 
 
 @pytest.mark.parametrize(
-    ("body", "field"),
+    ("body", "fault"),
     [
-        ({"id": 7}, "id"),
-        ({"strict": "`$.target`"}, "strict"),
-        ({"filters": {"priorities": ["high", "`$.target`"]}}, "filters.priorities"),
-        ({"target_id": {"`$.id`": 1}}, "target_id"),
+        ({"id": 7}, "`id`: must be a string"),
+        ({"strict": "`$.target`"}, "`strict`: must be true or false"),
+        ({"filters": {"priorities": ["high", "`$.target`"]}}, "`filters.priorities`"),
+        ({"target_id": {"`$.id`": 1}}, "`target_id`: must be a string or an array"),
     ],
 )
-def test_an_error_names_the_field_and_quotes_nothing_of_its_value(body: dict[str, object], field: str) -> None:
+def test_an_error_names_the_field_and_quotes_nothing_of_its_value(body: dict[str, object], fault: str) -> None:
     with pytest.raises(SubscriptionError) as caught:
         parse_subscription({**LINE, **body})
-    assert caught.value.message == f"subscription: invalid value for `{field}`"
+    assert caught.value.message == f"subscription: invalid value for {fault}"
 
 
 def test_unsubscribing_names_the_id_or_the_same_type_and_target() -> None:

@@ -82,7 +82,7 @@ class Chaos:
         return found
 
     def kind(self) -> Callable[[str], ReportBody]:
-        return self.random.choice((self.state, self.state, self.counts, self.counts, self.deed))
+        return self.random.choice((self.state, self.state, self.counts, self.counts, self.action))
 
     def state(self, who: str) -> ReportBody:
         rnd = self.random
@@ -104,11 +104,11 @@ class Chaos:
         self.total[who] = total = total if total > 0 and rnd.random() > 0.03 else 0
         return CountsReport(total=total, good=rnd.choice((None, total - total // 50)))
 
-    def deed(self, who: str) -> ReportBody:
+    def action(self, who: str) -> ReportBody:
         rnd = self.random
         del who
         job, call, down = f"J{rnd.randrange(4)}", f"L1.call.{rnd.randrange(9)}", f"L1.down.{rnd.randrange(9)}"
-        deeds: tuple[ReportBody, ...] = (
+        actions: tuple[ReportBody, ...] = (
             AndonReport(andon_type=rnd.choice(("safety", "material")), action="raise"),
             AndonReport(andon_type="quality", input=rnd.random() < 0.5),
             AndonReport(action=rnd.choice(("acknowledge", "resolve", "cancel", "escalate")), call_id=call),
@@ -123,7 +123,7 @@ class Chaos:
             BirthReport(),
             DeathReport(),
         )
-        return rnd.choice(deeds)
+        return rnd.choice(actions)
 
 
 LIMIT = {"parameter": "weight", "unit": "g", "lower": 95.0, "upper": 105.0, "hysteresis": 1.0}

@@ -151,7 +151,7 @@ def test_a_changeover_that_people_start_meanwhile_splits_at_the_latest_when_it_w
 
 @pytest.mark.parametrize("ran", [False, True])
 def test_a_changeover_that_people_start_during_silence_splits_at_once(*, ran: bool) -> None:
-    """No machine may be heard for hours. Where it turns out that the line ran then, that part was no downtime."""
+    """No machine may report for hours. Where late reports show that the line ran, that part was no downtime."""
     line = line_of("device")
     dated(line, "fault", 0, 0)
     absent(line, 100, 300)

@@ -154,7 +154,7 @@ def test_a_first_start_with_the_leftovers_of_two_boots_is_live_with_the_first_re
         live = StateReport(state=state, boot_id=5, seq=40 + index)
         assert line.report("bagger", live, at=1 + index).disposition == APPLIED
         assert status(line) == state
-    assert line.core.devices.gaps() == (0, 0, 0), "of a device heard for the first time nothing is missing"
+    assert line.core.devices.gaps() == (0, 0, 0), "the first report of a device leaves no gap"
 
 
 def test_a_retained_switch_is_read_until_the_station_is_seen() -> None:

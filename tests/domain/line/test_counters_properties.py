@@ -55,7 +55,7 @@ def test_a_true_count_is_recovered_from_what_its_register_shows(
     assert counter.register is not None
     assert counter.register.held_pieces == 0
     if counter.estimated and ledger.power_cuts and ledger.wraps:
-        return  # a register that wraps over a power cut that it survived: told to be estimated
+        return  # a register that wraps over a power cut that it survived: reported as an estimate
     assert counter.total == ledger.made - ledger.unseen
     if ledger.unseen_by_power_cut:
         assert counter.estimated

@@ -73,7 +73,7 @@ def diagnosed(*states: State, constraint: int) -> tuple[str, str | None]:
         # its own fault, whatever else stands
         ((FAULT, FAULT, FAULT), 1, ("internal", "m1")),
         ((FAULT, HELD, RUNS), 1, ("internal", "m1")),
-        # a fault that blames a neighbour: whoever is there, else its own machine, which somebody has to reset
+        # a fault that blames a neighbour: the neighbour if there is one, else its own machine, which must be reset
         ((FAULT, NO_PRODUCT, RUNS), 1, ("upstream", "m0")),
         ((RUNS, NO_PRODUCT, FAULT), 1, ("upstream", "m1")),
         ((NO_PRODUCT, STARVED, RUNS), 1, ("upstream", "m0")),

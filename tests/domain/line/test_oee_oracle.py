@@ -156,7 +156,7 @@ def test_closed_windows_agree_with_the_whole_history(seed: int) -> None:
     for start in range(opened // HOUR * HOUR, history.until - HOUR + 1, HOUR):
         truth = history.within(start, start + HOUR)
         if truth.busy_ms or truth.down_ms or truth.unknown_ms or truth.total:
-            assert any(millis(hour) == start for hour in hours), "an hour in which something happened was not told"
+            assert any(millis(hour) == start for hour in hours), "an hour with events was not reported"
 
 
 @given(seed=st.integers(0, 2**32))

@@ -60,7 +60,7 @@ def test_unchanged_values_are_not_reported_again() -> None:
 
 
 def test_a_stopped_line_falls_behind_visibly() -> None:
-    """What should be made by now grows while nothing is made: 20 a minute."""
+    """The expected count grows while nothing is made: 20 a minute."""
     line = counting()
     line.report("bagger", CountsReport(total=1), at=1)
     line.report("bagger", StateReport(state="stopped"), at=2)

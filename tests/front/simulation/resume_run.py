@@ -208,10 +208,10 @@ class ResumeRun:
         for board in self.boards:
             if board.socket is not None:
                 board.socket.cut(noticed_in=0.0)  # what was under way is lost with the machine
-        books = front.statistics()
-        self.spilled += books["spilled"]
-        if not books["balanced"] or books["ledger"].get("pending") or books["routes"]:
-            raise PromiseBroken(f"left behind: {books}")
+        statistics = front.statistics()
+        self.spilled += statistics["spilled"]
+        if not statistics["balanced"] or statistics["ledger"].get("pending") or statistics["routes"]:
+            raise PromiseBroken(f"left behind: {statistics}")
 
     def serve(self, socket: MemorySocket) -> None:
         assert self.front is not None
@@ -247,12 +247,12 @@ class ResumeRun:
 
     @staticmethod
     def _check_front(front: Front) -> None:
-        books = front.statistics()
-        if not books["balanced"]:
-            raise PromiseBroken(f"the books don't add up: {books}")
+        statistics = front.statistics()
+        if not statistics["balanced"]:
+            raise PromiseBroken(f"the statistics do not add up: {statistics}")
 
     async def _finish(self) -> None:
-        """Let everybody read, and wait until all is told."""
+        """Let all clients read, and wait until everything is delivered."""
         self._commit(3)
         for _ in range(1_000):
             for board in self.boards:

@@ -18,7 +18,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from bridge.front.web import server
-from bridge.front.web.server import ListenError, WebPortTaken, listen, serve
+from bridge.front.web.server import ListenError, WebPortInUse, listen, serve
 from bridge.settings import WebSettings
 
 DEADLINE = 10.0
@@ -92,7 +92,7 @@ async def test_stopping_closes_the_port_and_the_connections() -> None:
 def test_a_taken_port_is_named() -> None:
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(WebPortTaken, match=f"port {port} on 127.0.0.1 is in use") as caught:
+        with pytest.raises(WebPortInUse, match=f"port {port} on 127.0.0.1 is in use") as caught:
             listen("127.0.0.1", port)
     assert caught.value.port == port
 

@@ -56,7 +56,7 @@ WRONG = {
     ),
     "current of nothing": (
         ("INSERT INTO current_events VALUES ('a/b/c/d/e/f', 99, checksum('a/b/c/d/e/f', 99))",),
-        "current: a/b/c/d/e/f points to event 99, which is not held",
+        "current_events: a/b/c/d/e/f points to event 99, which is not held",
     ),
     "current of another": (
         ("UPDATE current_events SET offset = 1, checksum = checksum(state_key, 1) WHERE state_key LIKE '%/same'",),

@@ -90,7 +90,7 @@ async def test_an_expiring_token_is_announced_and_then_closes_the_connection(
         assert loop.time() - admitted < 4
 
 
-async def books(port: int) -> Any:
+async def statistics(port: int) -> Any:
     return (await http(port, "/ws/health", token())).data["ledger"]
 
 
@@ -111,7 +111,7 @@ async def test_a_dashboard_that_takes_nothing_is_ended_and_delays_no_other(
             # What is committed for a dashboard that takes nothing waits, until the dashboard is given up.
             late = itertools.count(200)
             async with asyncio.timeout(PATIENCE):
-                while not (waiting := await books(bridge.port))["abandoned"]:
+                while not (waiting := await statistics(bridge.port))["abandoned"]:
                     if not waiting["pending"]:
                         await device.publish(JOBS, json.dumps({**JOB, "job_id": f"J{next(late)}"}).encode())
                     await other.ask("ping", "pong")

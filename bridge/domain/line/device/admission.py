@@ -1,6 +1,7 @@
-"""Admission of decoded reports: which of them may have an effect. Source: domain.md, «Reports».
+"""Admission of decoded reports: which of them may have an effect, and what is missing before them.
 
-The checks, in order: retained reports, repeats and late arrivals, historical data, bad source quality.
+The checks, in order: retained reports, repeats and late arrivals, historical data, bad source quality. Source:
+domain.md, «Reports».
 """
 
 from collections.abc import Iterable, Sequence
@@ -8,7 +9,7 @@ from typing import Final
 
 from bridge.domain.events import Millis
 from bridge.domain.line.device.device import Device
-from bridge.domain.line.device.sequence import Placement
+from bridge.domain.line.device.sequence import Placement, SequenceRun
 from bridge.domain.line.device.timestamps import TRUSTED_CLOCKS, ClockUsed
 from bridge.domain.line.equipment.machine import Machine
 from bridge.domain.reports import (
@@ -82,6 +83,23 @@ def _has_never_reported(machine: Machine, body: BirthReport | DeathReport) -> bo
     if machine.device.state.has_reported_live:
         return False
     return isinstance(body, DeathReport) or machine.state.reported is None
+
+
+def is_gapless(report: Report, device: Device, placement: Placement, *, run_before: SequenceRun | None) -> bool:
+    """Return whether none of the device's reports is missing before this one, as far as its sequence shows.
+
+    Reports from before a restart of the sequence may be missing, even if the boot id is repeated. A death proves
+    nothing: its number is that of the connect, when the Will was written.
+    """
+    if isinstance(report.body, DeathReport):
+        return False
+    follows = placement.kind == "new" and placement.gap == 0 and placement.is_certain and not report.retained
+    return follows and device.state.run is run_before
+
+
+def has_gap(device: Device, placement: Placement, *, run_before: SequenceRun | None) -> bool:
+    """Return whether some of the device's reports are missing before this one, as far as its sequence shows."""
+    return placement.gap > 0 or device.state.run is not run_before
 
 
 def moment_of(

@@ -50,8 +50,13 @@ def is_effective(disposition: Disposition) -> bool:
     return disposition.effect is Effect.APPLIED
 
 
-def extend_run(run: IneffectiveRun | None, reason: str, *, now: Millis, at: Millis) -> IneffectiveRun:
-    """Return the run extended by one report; `at`: the line's time, before which nothing can be due."""
+def extend_run(
+    run: IneffectiveRun | None, disposition: Disposition, *, now: Millis, at: Millis
+) -> IneffectiveRun | None:
+    """Return the run after a report with this disposition; `at`: the line's time, before which nothing can be due."""
+    if not has_no_effect(disposition):
+        return run
+    reason = str(disposition.reason)
     if run is None or (now - run.latest > PAUSE_MS and not run.emitted):
         return IneffectiveRun(since=now, latest=now, reason=reason)
     run.latest, run.reason = now, reason

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 
-from bridge.domain.events import LINE_LEVEL, Millis
-from bridge.domain.line.device import ineffective
+from bridge.domain.events import LINE_LEVEL
 from bridge.domain.line.device.device import Device
 from bridge.domain.line.device.state import SequenceGaps
-from bridge.domain.reports import Disposition, Report
+from bridge.domain.reports import Report
 
 
 class Devices:
@@ -50,11 +49,3 @@ class Devices:
 
     def _all(self) -> dict[str, Device]:
         return {LINE_LEVEL: self.line_source, **self._machines}
-
-    @staticmethod
-    def record_disposition(device: Device, disposition: Disposition, *, now: Millis, at: Millis) -> None:
-        """Record a disposition that left a report without the intended effect; `at`: the line's time."""
-        if ineffective.has_no_effect(disposition):
-            device.state.ineffective_run = ineffective.extend_run(
-                device.state.ineffective_run, str(disposition.reason), now=now, at=at
-            )

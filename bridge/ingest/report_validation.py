@@ -1,13 +1,20 @@
-"""Rules over several fields of a report; the JSON Schemas state the same (`bridge.contract`)."""
+"""Validation of a payload's tree: conversion into a struct, and rules over several of its fields.
+
+A null field counts as absent. So does an optional text field that is empty: a PLC has no null, and sends an empty
+string for an unset value. The JSON Schemas state the same rules (`bridge.contract`).
+"""
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, TypeVar
 
-from msgspec import Struct
+import msgspec
+from msgspec import Struct, inspect
 
 from bridge.domain.line.equipment.packml import STATES
 from bridge.domain.reports import (
+    BODY_OF,
     AndonReport,
     ChangeoverReport,
     CountsReport,
@@ -18,13 +25,69 @@ from bridge.domain.reports import (
     StateReport,
 )
 from bridge.domain.strict_json import iter_strings
-from bridge.ingest.struct_conversion import PayloadRejected
+from bridge.domain.validation_errors import FieldFault
 
 MULTILINE_FIELDS: Final = frozenset({"description", "notes", "reason"})  # free text, which may have line breaks
 _LINE_BREAK = re.compile(r"[\t\n\r]")
 
+T = TypeVar("T", bound=Struct)
 
-def check_rules(body: ReportBody, *, is_command: bool) -> None:
+
+class PayloadRejected(Exception):
+    """A payload that is not allowed on its topic: the sender's fault. `reason` is one of a bounded set."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def convert_body(tree: dict[str, Any], kind: str, *, is_command: bool) -> ReportBody:
+    """Convert `tree` into the body of a report of this kind; raise PayloadRejected if a field or a rule fails."""
+    body = convert(tree, BODY_OF[kind])
+    _check_rules(body, is_command=is_command)
+    return body
+
+
+def convert(tree: dict[str, Any], shape: type[T]) -> T:
+    """Convert `tree` into a struct, without absent fields; raise PayloadRejected."""
+    try:
+        return msgspec.convert(drop_absent(tree, shape), shape)
+    except msgspec.ValidationError as error:
+        fault = FieldFault.of(error)
+        raise PayloadRejected(f"{fault.kind}:{fault.field}") from None
+
+
+def drop_absent(tree: dict[str, Any], shape: type[Struct]) -> dict[str, Any]:
+    """Return `tree` without the fields that count as absent, in the structs inside it too."""
+    empty_is_absent, inner_structs = _fields_of(shape)
+    present = {
+        name: value
+        for name, value in tree.items()
+        if value is not None and (value != "" or name not in empty_is_absent)
+    }
+    for name, inner_struct in inner_structs.items():
+        if isinstance(value := present.get(name), dict):
+            present[name] = drop_absent(value, inner_struct)
+    return present
+
+
+@cache
+def _fields_of(shape: type[Struct]) -> tuple[frozenset[str], dict[str, type[Struct]]]:
+    """Return the optional text fields of `shape`, and its fields that are structs."""
+    info = inspect.type_info(shape)
+    assert isinstance(info, inspect.StructType)
+    optional_texts, inner_structs = set(), {}
+    for field in info.fields:
+        types = field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,)
+        for field_type in types:
+            if isinstance(field_type, inspect.StructType):
+                inner_structs[field.name] = field_type.cls
+            elif not field.required and isinstance(field_type, inspect.StrType | inspect.LiteralType):
+                optional_texts.add(field.name)
+    return frozenset(optional_texts), inner_structs
+
+
+def _check_rules(body: ReportBody, *, is_command: bool) -> None:
     """Raise PayloadRejected if fields contradict each other, or one requires another: docs/devices.md."""
     match body:
         case StateReport(state=state, packml=packml):

@@ -23,7 +23,7 @@ SAMPLE = re.compile(r'floor_pipeline_(\w+?)(?:_total)?\{kind="([^"]+)"(?:,reason
 PLACE = "floor/v1/report/plant1/packing/L1/Bagger-1"
 
 
-class Books(Counter[tuple[str, str]]):
+class Scrape(Counter[tuple[str, str]]):
     """One scrape: (column, kind) -> count."""
 
     def off(self) -> dict[str, int]:
@@ -40,33 +40,33 @@ class Books(Counter[tuple[str, str]]):
         return sum(count for (column, _), count in self.items() if column == "in_flight")
 
 
-def scrape(bridge: BridgeProcess) -> Books:
+def scrape(bridge: BridgeProcess) -> Scrape:
     with urlopen(f"http://127.0.0.1:{bridge.port}/metrics", timeout=5) as answer:
         found = SAMPLE.findall(answer.read().decode())
-    books = Books()
+    sample = Scrape()
     for column, kind, count in found:
-        books[column, kind] += int(float(count))
-    return books
+        sample[column, kind] += int(float(count))
+    return sample
 
 
 async def burst(link: BrokerLink, start: int) -> None:
-    """Say what is applied, what is a resend of it, what nobody understands, and what comes from nowhere."""
+    """Publish reports that are applied, resent, invalid, and of an unknown place."""
     for number in range(start, start + BURST):
         total = json.dumps({"total": number, "boot_id": 1, "seq": number}).encode()
-        said = [
+        reports = [
             Publication(f"{PLACE}/counts", total),
             Publication(f"{PLACE}/counts", total),
             Publication(f"{PLACE}/state", b'{"state": 1}'),
             Publication("floor/v1/report/nowhere/at/all/x/state", b'{"state": "running"}'),
         ]
-        await link.publish_many(said)
+        await link.publish_many(reports)
 
 
-async def test_the_books_balance_at_every_scrape_across_kills_and_stops(
+async def test_the_accounting_balances_at_every_scrape_across_kills_and_stops(
     mosquitto: RunningBroker, tmp_path: Path
 ) -> None:
     async with bridge_process(tmp_path, mosquitto) as bridge, bridge.device() as link:
-        scrapes: list[Books] = []
+        scrapes: list[Scrape] = []
         for turn, end in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)):
             speaking = asyncio.create_task(burst(link, turn * BURST))
             before = len(scrapes)
@@ -82,7 +82,7 @@ async def test_the_books_balance_at_every_scrape_across_kills_and_stops(
             return scrapes[-1].received() >= expected and not scrapes[-1].in_flight()
 
         await until(settled, seconds=30, what="all of it")
-        assert [books.off() for books in scrapes if books.off()] == []
+        assert [sample.off() for sample in scrapes if sample.off()] == []
         last = scrapes[-1]
         assert last["applied", "counts"] == 3 * BURST, "each once"
         assert last["suppressed", "counts"] >= 3 * BURST, "redeliveries after a kill count as received again"
@@ -90,7 +90,7 @@ async def test_the_books_balance_at_every_scrape_across_kills_and_stops(
 
 
 class Leaking(deque[Message]):
-    """A bug of ours: what is handed over falls through."""
+    """A bug of ours: messages that are handed over are lost."""
 
     def extend(self, iterable: Iterable[Message]) -> None:
         assert list(iterable)
@@ -106,8 +106,10 @@ async def test_a_message_that_is_lost_on_the_way_is_reported(mosquitto: RunningB
             await until(lambda: pipeline.link.status.connected, what="connected")
             pipeline.core._unapplied = Leaking()  # noqa: SLF001 - where a bug of ours would be there is no seam
             await publish_report(client, "report/bagger/counts", total=1)
-            await until(lambda: pipeline.core.status().unaccounted["counts"] == 1, what="it is missed")
-            await until(lambda: any(entry["event"] == "pipeline.accounting_mismatch" for entry in logs), what="told")
+            await until(lambda: pipeline.core.status().unaccounted["counts"] == 1, what="unaccounted")
+            await until(
+                lambda: any(entry["event"] == "pipeline.accounting_mismatch" for entry in logs), what="the report"
+            )
     assert [entry["unaccounted"] for entry in logs if entry["event"] == "pipeline.accounting_mismatch"] == [
         {"counts": 1}
     ]

@@ -11,7 +11,7 @@ from tests.support.mqtt_consumer import consuming
 
 
 @dataclass
-class PublishedBooks:
+class PublishedEvents:
     got: dict[int, int] = field(default_factory=dict)  # offset -> hash of its bytes; in the order they first came
     repeats: int = 0
     differing: list[int] = field(default_factory=list)  # offsets that came again with other bytes
@@ -35,7 +35,7 @@ class PublishedBooks:
 
 
 @contextlib.asynccontextmanager
-async def published_books(broker: RunningBroker) -> AsyncIterator[PublishedBooks]:
-    books = PublishedBooks()
-    async with consuming(broker, books.take, durable=True):
-        yield books
+async def published_events(broker: RunningBroker) -> AsyncIterator[PublishedEvents]:
+    events = PublishedEvents()
+    async with consuming(broker, events.take, durable=True):
+        yield events

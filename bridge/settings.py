@@ -42,7 +42,7 @@ def file_error_reason(error: Exception) -> str:
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class BrokerSettings(Section):
@@ -174,7 +174,7 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Set
     if path is not None:
         try:
             tree = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError) as error:  # ValueError: not UTF-8, not TOML, or an integer of too many digits
             raise SettingsError(f"{path}: {file_error_reason(error)}") from error
         tree.setdefault("plant_file", str(Settings.model_fields["plant_file"].default))
         journal = tree.setdefault("journal", {})

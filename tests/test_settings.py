@@ -81,6 +81,8 @@ def test_default_paths_are_relative_to_the_file_too(tmp_path: Path) -> None:
         (f'root = "floor/#"\n[token]\nsecret = "{SECRET}"', "root"),
         (f'[token]\nsecret = "{SECRET}"\n[time]\nanchor_wall = 1', "belong together"),
         ("[token", "floor.toml"),
+        (f"root = {'9' * 5_000}", "floor.toml: "),
+        (f'[token]\nsecret = "{SECRET}"\n[journal]\nkeep_events_days = inf', "journal.keep_events_days: must be a finite"),
     ],
 )
 def test_an_error_names_file_and_setting(tmp_path: Path, text: str, expected: str) -> None:

@@ -23,7 +23,7 @@ def load(path: Path) -> Plant:
     """
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, not TOML, or an integer of too many digits
         raise PlantFileError(f"{path}: {file_error_reason(error)}") from error
     for line in _tables(tree.get("lines")):
         for equipment in _tables(line.get("equipment")):

@@ -14,7 +14,7 @@ MAX_CALLS: Final = 50  # per area and flood window; bounds the calls that a line
 class FloodRule(BaseModel):
     """Flood control of automatic calls, per area."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     calls: int = Field(10, ge=1, le=MAX_CALLS)
     minutes: Minutes = 10.0
@@ -30,7 +30,7 @@ class FloodRule(BaseModel):
 class EscalationPolicy(BaseModel):
     """Deadlines of one priority in minutes, and the recipients of each level."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     acknowledge_minutes: Minutes
     resolve_minutes: Minutes

@@ -24,7 +24,7 @@ Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 
 
 class PlantModel(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Rules(PlantModel):

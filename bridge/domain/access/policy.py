@@ -105,9 +105,11 @@ class Policy(BaseModel):
     def parse(cls, text: str, *, source: str = "policy") -> Self:
         """Return the policy of a TOML text; raise PolicyError with every fault and its place."""
         try:
-            return cls.model_validate(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
+            tree = tomllib.loads(text)
+        except ValueError as error:  # not TOML, or an integer of too many digits
             raise PolicyError(f"{source}: {error}") from error
+        try:
+            return cls.model_validate(tree)
         except ValidationError as error:
             lines = [f"{source}: {dotted(location)}: {text}" for location, text in describe_faults(cls, error)]
             raise PolicyError("\n".join(lines)) from error

@@ -169,7 +169,7 @@ CLIENT_VARIABLES = ("FLOOR_CONFIG", "FLOOR_TOKEN", "FLOOR_URL")
 
 
 def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings; raises `SettingsError` that lists every fault. Paths are relative to the file."""
+    """Read the settings; raise `SettingsError` that lists every fault. Paths are relative to the file."""
     tree: dict[str, Any] = {}
     if path is not None:
         try:

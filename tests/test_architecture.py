@@ -106,6 +106,11 @@ def test_documented_files_exist() -> None:
     assert [file for file in sorted(files) if not any((root / file).exists() for root in FOLDERS)] == []
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "bridge/wiring").glob("pipeline_*.py")), ids=name)
+def test_the_pipeline_side_does_without_the_front(path: Path) -> None:
+    assert not [module for module in imports(path) if module.startswith("bridge.front")]
+
+
 @pytest.mark.parametrize("path", SIMULATOR, ids=name)
 def test_the_simulator_imports_nothing_of_the_bridge(path: Path) -> None:
     assert not [module for module in imports(path) if module.split(".")[0] == "bridge"]

@@ -26,7 +26,7 @@ class Authenticator:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Read policy, keys and revocations; raises PolicyError, TokenKeyError or RevocationsError."""
+        """Read policy, keys and revocations; raise PolicyError, TokenKeyError or RevocationsError."""
         return cls(
             policy=policy_file.load(settings.policy_file),
             tokens=TokenVerifier(settings.token),
@@ -35,7 +35,7 @@ class Authenticator:
         )
 
     def admit(self, token: str, *, now: Millis) -> Viewer:
-        """Return the viewer of a token that is valid at `now` and not revoked; raises TokenError or AdmissionError."""
+        """Return the viewer of a token that is valid at `now` and not revoked; raise TokenError or AdmissionError."""
         claims = self._tokens.verify(token, now=now)
         if self._revocations.current().is_token_revoked(claims):
             raise TokenRevoked

@@ -17,7 +17,7 @@ class PlantFileError(Exception):
 
 
 def load(path: Path) -> Plant:
-    """Read and validate a plant file; raises `PlantFileError`.
+    """Read and validate a plant file; raise `PlantFileError`.
 
     `faults_file` of an equipment names a CSV file beside the plant file, with columns bit,code,text,kind,stops,cause.
     """

@@ -8,7 +8,7 @@ from bridge.settings import file_error_reason
 
 
 def load(path: Path | None) -> Policy:
-    """Read and validate a policy file, the shipped one for None; raises `PolicyError` with file, location, reason."""
+    """Read and validate a policy file, the shipped one for None; raise `PolicyError` with file, location, reason."""
     if path is None:
         return Policy.parse((resources.files("bridge") / "policy.toml").read_text(encoding="utf-8"), source="policy")
     try:

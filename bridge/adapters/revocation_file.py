@@ -14,7 +14,7 @@ class RevocationFile:
     """The revocations in the file now; while it can't be read, the last ones that could."""
 
     def __init__(self, path: Path | None) -> None:
-        """Read the file; raises `RevocationsError` if it can't be used. Without a `path` nothing is revoked."""
+        """Read the file; raise `RevocationsError` if it can't be used. Without a `path` nothing is revoked."""
         self._path = path
         self._seen = self._stamp()
         self._current = self._read()

@@ -43,7 +43,7 @@ class TokenVerifier:
         )
 
     def verify(self, token: str, *, now: Millis) -> Claims:
-        """Return the claims of a token that is valid at `now` (real time); raises only `TokenError`."""
+        """Return the claims of a token that is valid at `now` (real time); raise only `TokenError`."""
         if len(token) > self._settings.max_bytes:
             raise TokenTooLarge(len(token), self._settings.max_bytes)
         if not token.isascii() or token.count(".") != 2:

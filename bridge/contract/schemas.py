@@ -12,7 +12,7 @@ import msgspec
 from bridge.contract.frame_schemas import client_frames, server_frames
 from bridge.contract.model_schemas import Schema, schemas_by_name, self_contained
 from bridge.contract.report_schemas import REPORT_KINDS, command_schemas, report_schemas
-from bridge.domain.access.subscription_types import PLACEHOLDERS, SubscriptionType
+from bridge.domain.access.subscription_types import TARGET_PLACEHOLDERS, SubscriptionType
 from bridge.domain.envelope import Envelope
 from bridge.domain.event_data import AndonType
 from bridge.domain.events import CATEGORY_OF, CONFLATED_TYPES, DATA_OF, EventType, Priority
@@ -41,7 +41,9 @@ def subscription_types() -> list[dict[str, Any]]:
     return [
         {
             "subscription_type": kind.value,
-            "target_id": ", ".join([PLACEHOLDERS[kind.default_prefix], *(f"`{form.target}`" for form in kind.forms)]),
+            "target_id": ", ".join(
+                [TARGET_PLACEHOLDERS[kind.default_prefix], *(f"`{form.target}`" for form in kind.forms)]
+            ),
             "filters": list(dict.fromkeys(form.filter.replace("{type}", kind.value) for form in kind.forms)),
         }
         for kind in SubscriptionType

@@ -82,7 +82,7 @@ class BrokerDied(EmbeddedBrokerError):
 
 
 def find_broker() -> tuple[BrokerKind, Path]:
-    """Return the broker to start, preferably a Mosquitto; raises `NoBrokerFound`."""
+    """Return the broker to start, preferably a Mosquitto; raise `NoBrokerFound`."""
     for folders in (None, ":".join(EXTRA_FOLDERS)):
         program = shutil.which("mosquitto", path=folders)
         if program is not None:
@@ -97,7 +97,7 @@ def find_broker() -> tuple[BrokerKind, Path]:
 class EmbeddedBroker:
     """A broker that runs inside its context; entering waits until it answers MQTT. Its data stay in `folder`.
 
-    Raises `EmbeddedBrokerError` if it cannot run. It ignores the terminal's Ctrl-C, so its clients can drain first.
+    Raise `EmbeddedBrokerError` if it cannot run. It ignores the terminal's Ctrl-C, so its clients can drain first.
     """
 
     host = HOST

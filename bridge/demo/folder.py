@@ -75,7 +75,7 @@ def require_free_port(port: int, option: str, *, default: int) -> None:
 
 @contextlib.contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Lock the demo's folder; raises `DemoError` if another demo runs in it, which would lose settings and broker."""
+    """Lock the demo's folder; raise `DemoError` if another demo runs in it, which would lose settings and broker."""
     with _open_lock_file(folder) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released at the process's end, also at kill -9

@@ -31,7 +31,7 @@ class SimulatorCommands:
         return ("--disturb", self._disturb, *files)
 
     async def check_profile(self) -> None:
-        """Read the profile's kinds of disturbances and empty the cuts file; raises `DemoError` for a bad profile."""
+        """Read the profile's kinds of disturbances and empty the cuts file; raise `DemoError` for a bad profile."""
         if self._disturb is not None:
             self.cuts_file.write_text("")
             self._kinds = frozenset((await self._run_device_sim("disturbances", self._disturb, "--kinds")).split())

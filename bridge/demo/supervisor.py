@@ -19,9 +19,9 @@ from rich.console import Console
 
 from bridge.demo.child import ChildProcess
 from bridge.demo.cuts import CutPlayer
+from bridge.demo.demo_clock import DemoClock, describe_scale
 from bridge.demo.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
 from bridge.demo.errors import DemoError
-from bridge.demo.floor_time import DemoClock, describe_scale
 from bridge.demo.folder import JOURNAL, DemoOptions, lock_folder, require_free_port, write_config
 from bridge.demo.simulator import SimulatorCommands
 from bridge.domain.events import EventType
@@ -38,7 +38,7 @@ def print_status(console: Console, text: str, *, wrap: bool = True) -> None:
 
 
 async def run(options: DemoOptions, *, console: Console, issue_token: Callable[[Path], str]) -> None:
-    """Run the demo until SIGINT, SIGTERM or a closed terminal; raises `DemoError` if it cannot run."""
+    """Run the demo until SIGINT, SIGTERM or a closed terminal; raise `DemoError` if it cannot run."""
     try:
         with lock_folder(options.folder):
             await _run(options, console=console, issue_token=issue_token)
@@ -60,9 +60,9 @@ async def _run(options: DemoOptions, *, console: Console, issue_token: Callable[
     await simulator.check_profile()
     async with EmbeddedBroker(folder=options.folder / "broker", port=options.broker_port) as broker:
         await simulator.publish_leftovers()
-        floor_time = DemoClock(options.scale, options.folder / JOURNAL)
+        clock = DemoClock(options.scale, options.folder / JOURNAL)
         command = (sys.executable, "-m", "bridge", "run", "--config", str(config))
-        bridge = ChildProcess("bridge", options.folder, *command, environment=floor_time.anchor_environment)
+        bridge = ChildProcess("bridge", options.folder, *command, environment=clock.anchor_environment)
         plant = ChildProcess(
             "plant",
             options.folder,
@@ -105,7 +105,7 @@ async def _run(options: DemoOptions, *, console: Console, issue_token: Callable[
 async def _wait_until_ready(port: int, bridge: ChildProcess, stop: asyncio.Event) -> bool:
     """Wait until the bridge is ready or `stop` is set; return False if the bridge ended first.
 
-    Raises `DemoError` after `READY_SECONDS`.
+    Raise `DemoError` after `READY_SECONDS`.
     """
     ended = asyncio.create_task(bridge.wait(), name="bridge-ended")
     deadline = time.monotonic() + READY_SECONDS

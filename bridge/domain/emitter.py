@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct, field
 
-from bridge.domain.bounded import drop_oldest
 from bridge.domain.event_data import EventData
-from bridge.domain.events import CATEGORY_OF, DataQuality, Event, EventType, Place, Priority, Standing
+from bridge.domain.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Place, Priority, Standing
+from bridge.domain.eviction import drop_oldest
 from bridge.domain.reports import Moment
 
 CLOSED_SUBJECTS: Final = 500  # per line, kept for later revisions; bounds its checkpoint
@@ -65,6 +65,7 @@ class Emitter:
 
         `standing` has no default: what is current is retained on MQTT until its subject is closed.
         """
+        assert type(data) is DATA_OF[event_type], f"{event_type} with data of another type"
         place = self.place.with_equipment(equipment)
         key = f"{place.levels()[3]}/{CATEGORY_OF[event_type]}/{subject}"
         entry = self._next(key, priority, standing)

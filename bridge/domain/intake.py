@@ -19,14 +19,13 @@ from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import migrate_floor
 from bridge.domain.messages import IncomingMessage
 from bridge.domain.records import CommandRecord, CommittedEvent, Input, JournalEntry, MessageDigest, Position
+from bridge.domain.report_topic import ReportTopic
 from bridge.domain.reports import (
     APPLIED,
-    TOPIC_LEVELS,
     Disposition,
     Effect,
     Outcome,
     Report,
-    place_of_levels,
     quarantined,
     suppressed,
 )
@@ -80,9 +79,9 @@ def decode_input(input_: Input, decode: Decoder) -> Report | Disposition:
 
 def record_unapplied(floor: Floor, input_: Input, disposition: Disposition) -> None:
     """Record a message that was decided before the floor saw it: its device is alive, the message had no effect."""
-    levels = input_.topic.split("/", TOPIC_LEVELS)
-    if len(levels) == TOPIC_LEVELS and levels[0] == TopicBranch.REPORT:
-        floor.record_unapplied(place_of_levels(levels), disposition, input_.received_at)
+    topic = ReportTopic.parse(input_.topic)
+    if topic is not None and topic.branch is TopicBranch.REPORT:
+        floor.record_unapplied(topic.place, disposition, input_.received_at)
 
 
 def apply_plant(floor: Floor, input_: Input) -> tuple[Floor, Outcome]:

@@ -66,6 +66,11 @@ class CommittedEvent:
         return self.topic.state_key
 
     @property
+    def assignees(self) -> tuple[str, ...]:
+        """Return the user ids of those who get a job_assigned without a subscription, as far as they may read it."""
+        return self.audience if self.topic.type is EventType.JOB_ASSIGNED else ()
+
+    @property
     def is_lossless(self) -> bool:
         return self.topic.type not in CONFLATED_TYPES
 

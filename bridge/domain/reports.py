@@ -5,7 +5,7 @@ over several fields; fields unknown to a kind are ignored and counted there. Com
 kinds andon, job, changeover, downtime and quality.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Final, Literal
@@ -178,14 +178,6 @@ class Actor(Struct, frozen=True):
     id: str
     roles: tuple[str, ...]
     name: str | None = None
-
-
-TOPIC_LEVELS: Final = 6  # of a topic: {report|command}/{site}/{area}/{line}/{equipment}/{kind}
-
-
-def place_of_levels(levels: Sequence[str]) -> Place:
-    """Return the place that a topic of `TOPIC_LEVELS` levels names; `_` as equipment is the whole line."""
-    return Place.from_levels(levels[1:-1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,8 @@ class ShiftWindow:
 
 @dataclass(frozen=True, slots=True)
 class ShiftPlan:
+    """Scheduled time: the shifts of each day in one time zone."""
+
     zone: ZoneInfo
     shifts: tuple[ShiftConfig, ...]
 

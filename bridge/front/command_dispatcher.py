@@ -58,7 +58,7 @@ class CommandDispatcher:
                 waiter.set_result(record)
 
     async def execute(self, request: CommandRequest, viewer: Viewer) -> CommandResult:
-        """Return the committed result, or `unknown` after the timeout; raises InvalidFrame if it cannot be sent."""
+        """Return the committed result, or `unknown` after the timeout; raise InvalidFrame if it cannot be sent."""
         place = authorize(request, viewer, self._find_place)
         if self._count >= MAX_PENDING_COMMANDS:
             raise InvalidFrame(ErrorCode.UNAVAILABLE, "too many commands are pending", id=request.id)
@@ -89,7 +89,7 @@ class CommandDispatcher:
     async def acknowledge(self, action: AcknowledgeEvent, viewer: Viewer) -> CommandResult:
         """Execute andon.acknowledge for an event's call.
 
-        Raises InvalidFrame, the same for an unknown event and one that the viewer may not read.
+        Raise InvalidFrame, the same for an unknown event and one that the viewer may not read.
         """
         event = await self._journal.find_event(action.event_id)
         if event is None or not viewer.may_read(event.topic):

@@ -46,10 +46,10 @@ class Socket(SocketWriter, Protocol):
     """An open WebSocket. `send` waits while the client does not read."""
 
     async def receive(self) -> str | bytes:
-        """Return the next message; raises Disconnected."""
+        """Return the next message; raise Disconnected."""
 
     async def send(self, text: str) -> None:
-        """Send a text message; raises Disconnected."""
+        """Send a text message; raise Disconnected."""
 
     async def close(self, code: int, reason: str) -> None:
         """Close with this code; `reason` has at most 123 bytes (RFC 6455 5.5)."""

@@ -25,6 +25,8 @@ RECONNECT_STEP_SECONDS: Final = 0.7  # from one rejected connection to the next:
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
+    """State of the link between the front and the pipeline."""
+
     broker_connected: bool = False
     stream_live: bool = False
     last_seen: Millis | None = None
@@ -33,6 +35,8 @@ class LinkState:
 
 @dataclass(slots=True, kw_only=True)
 class FrontContext:
+    """Parts and state that all connections of a front share."""
+
     settings: WebSettings
     journal: FrontJournal
     router: Router
@@ -54,7 +58,7 @@ class FrontContext:
         )
 
     def admit(self, token: str) -> Viewer:
-        """Return the viewer that a token authenticates; raises TokenError or AdmissionError."""
+        """Return the viewer that a token authenticates; raise TokenError or AdmissionError."""
         return self.authenticator.admit(token, now=self.clock.wall_now())
 
     def has_room_for(self, viewer: Viewer) -> bool:

@@ -30,6 +30,8 @@ from bridge.protocol.server_frames import Close, Recovery, Resumed, ServerFrame,
 
 
 class Delivery:
+    """Delivery of frames to one dashboard: answers, snapshots, and its events from the outbox or from the journal."""
+
     def __init__(
         self, *, writer: FrameWriter, journal: FrontJournal, outbox: Outbox, link: Callable[[], ServerFrame]
     ) -> None:
@@ -98,7 +100,7 @@ class Delivery:
             self._timer.cancel()
 
     async def run(self) -> None:
-        """Write until the connection ends; raises ConnectionEnded or Disconnected."""
+        """Write until the connection ends; raise ConnectionEnded or Disconnected."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -126,7 +128,7 @@ class Delivery:
                     await self._writer.write([answer])
 
     async def _write_answers(self) -> None:
-        """Write the answers at the head of the queue, up to the next task; raises ConnectionEnded if it is a Close."""
+        """Write the answers at the head of the queue, up to the next task; raise ConnectionEnded if it is a Close."""
         await self._writer.write(self._queue.take_answers())
         self._queue.mark_written()
         if isinstance(self._queue.head, Close):
@@ -289,8 +291,7 @@ class Delivery:
         )
 
     async def _send_position(self) -> None:
-        now = int(self._loop.time() * 1_000)
-        if not self._is_position_due(now):
+        if not self._is_position_due(now := int(self._loop.time() * 1_000)):
             return
         here = self._journal.position
         # Not beyond the front's own position: it could not yet recover a resume from there.

@@ -7,7 +7,6 @@ from operator import attrgetter
 from typing import Final
 
 from bridge.domain.access.subscriptions import Subscription
-from bridge.domain.events import EventType
 from bridge.domain.records import CommittedEvent
 
 MAX_CACHED_MATCHES: Final = 64  # of one page: bounds the memory for 5,000 dashboards with different subscriptions
@@ -38,16 +37,18 @@ class EventPage:
 
     def matching(self, subscriptions: Iterable[Subscription]) -> Iterable[CommittedEvent]:
         """Return the events that any of these subscriptions or an assignee may select; ascending, each once."""
-        matches = [self._matching_one(subscription.cache_key, subscription) for subscription in subscriptions]
-        assignments = self._matching_one(EventType.JOB_ASSIGNED, None)
+        matches = [self._matching_one(subscription) for subscription in subscriptions]
+        assignments = self._matching_one(None)
         return matches[0] if len(matches) == 1 and not assignments else _merge_distinct([*matches, assignments])
 
-    def _matching_one(self, cache_key: Hashable, subscription: Subscription | None) -> list[CommittedEvent]:
+    def _matching_one(self, subscription: Subscription | None) -> list[CommittedEvent]:
+        """Return the events that a subscription selects; without one, those that have assignees."""
+        cache_key = None if subscription is None else subscription.cache_key
         examined, matches = self._cached_matches.get(cache_key, (0, []))
         if examined < len(self.events):
             for event in self.events[examined:]:
                 if subscription is None:
-                    is_match = event.type is EventType.JOB_ASSIGNED
+                    is_match = bool(event.assignees)
                 else:
                     is_match = subscription.matches(event.topic, audience=event.audience)
                 if is_match:

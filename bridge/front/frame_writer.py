@@ -37,8 +37,10 @@ class ConnectionEnded(Exception):
 
 
 class SocketWriter(Protocol):
+    """The sending half of a dashboard's socket."""
+
     async def send(self, text: str) -> None:
-        """Send one frame, waiting while the client does not read; raises Disconnected."""
+        """Send one frame, waiting while the client does not read; raise Disconnected."""
 
 
 class FrameWriter:

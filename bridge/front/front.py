@@ -203,11 +203,11 @@ class Front:
     # The same over HTTP.
 
     def authenticate(self, token: str) -> Viewer:
-        """Return the viewer that a token authenticates; raises TokenError or AdmissionError."""
+        """Return the viewer that a token authenticates; raise TokenError or AdmissionError."""
         return self._context.admit(token)
 
     async def read_snapshot(self, viewer: Viewer, filter_text: str | None) -> CurrentState:
-        """Return the current events under a filter, as far as granted; raises InvalidFrame."""
+        """Return the current events under a filter, as far as granted; raise InvalidFrame."""
         return await read_current_state(self._context.journal, viewer, filter_text)
 
     async def read_history(
@@ -220,18 +220,18 @@ class Front:
         cursor: str | None = None,
         limit: int = DEFAULT_PAGE,
     ) -> HistoryPage:
-        """Return events with `since` <= timestamp < `until`, oldest first, as far as granted; raises InvalidFrame."""
+        """Return events with `since` <= timestamp < `until`, oldest first, as far as granted; raise InvalidFrame."""
         return await read_history(
             self._context.journal, viewer, filter_text, since=since, until=until, cursor=cursor, limit=limit
         )
 
     def explain(self, viewer: Viewer, body: Body) -> dict[str, Any]:
-        """Return the decision on a subscribe body, without subscribing; raises InvalidFrame."""
+        """Return the decision on a subscribe body, without subscribing; raise InvalidFrame."""
         request = parse_request(body)
         return explained_frame(request.id, admit_subscription(request, viewer)).as_data()
 
     async def run_command(self, viewer: Viewer, body: Body) -> dict[str, Any]:
-        """Run a command and return its result in the fields of `command_result`; raises InvalidFrame."""
+        """Run a command and return its result in the fields of `command_result`; raise InvalidFrame."""
         return (await self._context.commands.execute(parse_command(body), viewer)).as_data()
 
     # Status.
@@ -250,7 +250,7 @@ class Front:
             "routes": len(self._context.router),
             "waiting_events": sum(len(connection.delivery.outbox) for connection in self._connections),
             "waiting_bytes": sum(connection.delivery.outbox.bytes for connection in self._connections),
-            "left_to_journal": ledger.spilled,
+            "spilled": ledger.spilled.total(),
             "snapshot_builds": self._former_snapshot_builds + self._context.journal.snapshot_builds,
             "catching_up": sum(connection.delivery.is_catching_up for connection in self._connections),
             "ledger": ledger.as_data(),

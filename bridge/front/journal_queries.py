@@ -49,7 +49,7 @@ class CurrentState:
 
 
 async def read_current_state(journal: FrontJournal, viewer: Viewer, filter_text: str | None) -> CurrentState:
-    """Return the current events under a filter; raises InvalidFrame."""
+    """Return the current events under a filter; raise InvalidFrame."""
     subscription = _admit(viewer, filter_text)
     current = await journal.current_events(at_least=journal.position.offset)
     events = (event for event in current.events.values() if subscription.matches(event.topic, audience=event.audience))
@@ -66,7 +66,7 @@ async def read_history(
     cursor: str | None,
     limit: int,
 ) -> HistoryPage:
-    """Return events under a filter with `since` <= timestamp < `until`, oldest first; raises InvalidFrame.
+    """Return events under a filter with `since` <= timestamp < `until`, oldest first; raise InvalidFrame.
 
     A page may be empty and still have a cursor: nothing matched within `SCAN_EVENTS`.
     """

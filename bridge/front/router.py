@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from bridge.domain.events import EventType
 from bridge.domain.filter_index import FilterIndex
 from bridge.domain.records import CommittedEvent
 from bridge.protocol.active_subscriptions import ActiveSubscription, AssignmentSubscription
@@ -21,6 +20,8 @@ class Recipient(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RouterEntry:
+    """A subscription in the index, and the recipient of what it selects."""
+
     subscription: ActiveSubscription
     recipient: Recipient
 
@@ -70,11 +71,10 @@ class Router:
     def recipients(self, event: CommittedEvent) -> Iterable[Recipient]:
         """Return all recipients of the event, each once."""
         recipients = {entry.recipient: None for entry in self._route(event) if event.offset > entry.subscription.after}
-        if event.topic.type is EventType.JOB_ASSIGNED:
-            for user in event.audience:
-                for recipient, assignments in self._assignees.get(user, {}).items():
-                    if assignments.selects(event):
-                        recipients[recipient] = None
+        for user in event.assignees:
+            for recipient, assignments in self._assignees.get(user, {}).items():
+                if assignments.selects(event):
+                    recipients[recipient] = None
         return recipients
 
     def _route(self, event: CommittedEvent) -> tuple[RouterEntry, ...]:

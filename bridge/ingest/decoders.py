@@ -23,7 +23,7 @@ class DecoderTable:
     """A `Decoder` that selects one by the topic. `subscriptions` are the filters that deliver every topic once."""
 
     def __init__(self, rows: Iterable[tuple[str, Decoder]]) -> None:
-        """Compile the rows of filter, relative to the root, and decoder; raises `TopicError` or ValueError."""
+        """Compile the rows of filter, relative to the root, and decoder; raise `TopicError` or ValueError."""
         self._rows: list[tuple[re.Pattern[str], Decoder]] = []
         filters: list[TopicFilter] = []
         for text, decoder in rows:

@@ -8,19 +8,18 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
-from bridge.domain.events import LINE_LEVEL, Millis
+from bridge.domain.events import Millis, Place
 from bridge.domain.ids import is_id
 from bridge.domain.report_fields import CommandId
+from bridge.domain.report_topic import ReportTopic
 from bridge.domain.reports import (
     BODY_OF,
     COMMAND_KINDS,
-    TOPIC_LEVELS,
     Actor,
     Disposition,
     Report,
     ReportBody,
     StateReport,
-    place_of_levels,
     quarantined,
 )
 from bridge.domain.strict_json import MAX_BYTES, NotStrictJson, parse_json
@@ -30,12 +29,12 @@ from bridge.ingest.report_validation import PayloadRejected, check_line_breaks, 
 MAX_ROLES: Final = 50  # of one user; bounds what a command makes us store
 
 IDENTITY_FIELDS: Final[Mapping[str, int]] = {
-    "site": 1, "site_id": 1,
-    "area": 2, "area_id": 2,
-    "line": 3, "line_id": 3,
-    "equipment": 4, "equipment_id": 4, "equipment_code": 4, "device": 4, "device_id": 4, "station": 4, "station_id": 4,
+    "site": 0, "site_id": 0,
+    "area": 1, "area_id": 1,
+    "line": 2, "line_id": 2,
+    "equipment": 3, "equipment_id": 3, "equipment_code": 3, "device": 3, "device_id": 3, "station": 3, "station_id": 3,
 }  # fmt: skip
-"""Identity fields of a payload -> the topic level that each must agree with."""
+"""Identity fields of a payload -> the level of the place in the topic that each must agree with."""
 
 
 class CommandUser(Struct, frozen=True):
@@ -59,41 +58,43 @@ def decode(
     `topic` is relative to the root. Fields unknown to the kind are only counted, in `unknown_fields`.
     """
     try:
-        levels = _parse_topic(topic)
+        report_topic = _parse_topic(topic)
+        is_command = report_topic.branch is TopicBranch.COMMAND
         tree = _parse_object(payload, max_bytes)
-        _check_identity(tree, levels)
-        command = convert(tree, CommandPayload) if levels[0] == TopicBranch.COMMAND else None
-        body = convert_body(tree, levels[5], is_command=command is not None)
+        _check_identity(tree, report_topic.place)
+        command = convert(tree, CommandPayload) if is_command else None
+        body = convert_body(tree, report_topic.kind, is_command=is_command)
         if b"\\" in payload:  # a line break inside a string is always escaped: strict_json refuses raw ones
             check_line_breaks(body, command)
     except (NotStrictJson, PayloadRejected) as refusal:
         return quarantined(refusal.reason)
     return Report(
-        place=place_of_levels(levels),
+        place=report_topic.place,
         body=body,
         received_at=received_at,
         cause=cause,
         retained=retained,
         actor=None if command is None else Actor(command.user.id, tuple(command.user.roles), command.user.name),
         command_id=None if command is None else command.id,
-        unknown_fields=_unknown_fields(tree, body, is_command=command is not None),
+        unknown_fields=_unknown_fields(tree, body, is_command=is_command),
     )
 
 
-def _parse_topic(topic: str) -> list[str]:
-    levels = topic.split("/", TOPIC_LEVELS)  # at most one more than there may be, however deep the topic is
-    if len(levels) != TOPIC_LEVELS or levels[0] not in (TopicBranch.REPORT, TopicBranch.COMMAND):
+def _parse_topic(text: str) -> ReportTopic:
+    topic = ReportTopic.parse(text)
+    if topic is None:
         raise PayloadRejected("bad_topic")
-    ids = levels[1:4] if levels[4] == LINE_LEVEL else levels[1:5]
+    place = topic.place
+    ids = (place.site, place.area, place.line, *(() if place.equipment is None else (place.equipment,)))
     if not all(map(is_id, ids)):
         raise PayloadRejected("bad_topic")
-    if levels[5] not in BODY_OF:
+    if topic.kind not in BODY_OF:
         raise PayloadRejected("unknown_kind")
-    if levels[0] == TopicBranch.COMMAND and levels[5] not in COMMAND_KINDS:
+    if topic.branch is TopicBranch.COMMAND and topic.kind not in COMMAND_KINDS:
         raise PayloadRejected("report_only")
-    if levels[0] == TopicBranch.REPORT and levels[5] == "quality":
+    if topic.branch is TopicBranch.REPORT and topic.kind == "quality":
         raise PayloadRejected("command_only")
-    return levels
+    return topic
 
 
 def _parse_object(payload: bytes, max_bytes: int) -> dict[str, Any]:
@@ -103,7 +104,8 @@ def _parse_object(payload: bytes, max_bytes: int) -> dict[str, Any]:
     return tree
 
 
-def _check_identity(tree: Mapping[str, Any], levels: list[str]) -> None:
+def _check_identity(tree: Mapping[str, Any], place: Place) -> None:
+    levels = place.levels()
     for name in IDENTITY_FIELDS.keys() & tree.keys():
         claimed = tree[name]
         if claimed not in (None, "") and claimed != levels[IDENTITY_FIELDS[name]]:

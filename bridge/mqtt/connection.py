@@ -122,7 +122,7 @@ class BrokerConnection(PahoClient):
         return sent
 
     async def subscribe_all(self, subscriptions: list[tuple[str, int]]) -> None:
-        """Subscribe; raises `SubscribeRefused` for the first filter that is not granted, or `BrokerUnavailable`."""
+        """Subscribe; raise `SubscribeRefused` for the first filter that is not granted, or `BrokerUnavailable`."""
         if not subscriptions:
             return
         wanted: Any = subscriptions
@@ -144,7 +144,7 @@ class BrokerConnection(PahoClient):
     # -- publishing -------------------------------------------------------------------------------------------------
 
     async def submit(self, publication: Publication) -> asyncio.Future[None]:
-        """Publish once the window has room; raises `BrokerUnavailable` if the connection is lost before that.
+        """Publish once the window has room; raise `BrokerUnavailable` if the connection is lost before that.
 
         The returned future resolves at the PUBACK, or raises `PublishRefused` or `BrokerUnavailable`.
         """

@@ -130,7 +130,7 @@ class BrokerLink:
     # -- publishing -------------------------------------------------------------------------------------------------
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1) -> None:
-        """Publish, and return when the broker has confirmed; raises `BrokerUnavailable` or `PublishRefused`.
+        """Publish, and return when the broker has confirmed; raise `BrokerUnavailable` or `PublishRefused`.
 
         After `BrokerUnavailable` the broker may or may not have the message; nothing is kept for sending later.
         """
@@ -140,7 +140,7 @@ class BrokerLink:
     async def publish_many(self, publications: Sequence[Publication]) -> list[PublishRefused]:
         """Publish in order, many at a time; return the refused ones when the broker has answered all.
 
-        A refusal does not hold up the others. Raises `BrokerUnavailable`, after which any of them may be missing.
+        A refusal does not hold up the others. Raise `BrokerUnavailable`, after which any of them may be missing.
         """
         connection = self._require_connection()
         confirmations: list[asyncio.Future[None]] = []

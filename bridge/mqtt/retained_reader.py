@@ -31,7 +31,7 @@ class RetainedReader:
     ) -> None:
         """Subscribe in this order with QoS 1, and pass every message to `on_message` until it returns True.
 
-        Raises `BrokerUnavailable` or `SubscribeRefused`; `on_message` must not raise. Each message is acknowledged as
+        Raise `BrokerUnavailable` or `SubscribeRefused`; `on_message` must not raise. Each message is acknowledged as
         it is passed on and not kept, so the broker sends no more than its window at once.
         """
         done = asyncio.get_running_loop().create_future()

@@ -38,7 +38,7 @@ CommitListener = Callable[[Sequence[JournalEntry]], None]
 class CrashRecord(NamedTuple):
     """The journal's record of an input on which the core crashed."""
 
-    suspect: bytes | None = None  # the message's digest; None: a tick
+    crash_digest: bytes | None = None  # the message's digest; None: a tick
     replayed: int | None = None  # number of the quarantined input, if it was a requested replay
 
 
@@ -135,18 +135,18 @@ class Committer:
             acked_up_to = self._advance_acked()
             if self._crash is None:
                 checkpoints = {line: self._intake.floor.checkpoint(line) for line in self._intake.floor.changed_lines()}
-        suspect = None
+        crash_digest = None
         if self._crash is not None and not self._crash_recorded:
             self._crash_recorded = True
-            suspect = self._crash.suspect
+            crash_digest = self._crash.crash_digest
             replayed += [] if self._crash.replayed is None else [self._crash.replayed]
-        if not (entries or checkpoints or record_observed or replayed) and acked_up_to is None and suspect is None:
+        if not (entries or checkpoints or record_observed or replayed) and acked_up_to is None and crash_digest is None:
             return None, waiting
         batch = Batch(
             entries=entries,
             checkpoints=checkpoints,
             acked_up_to=acked_up_to,
-            crash_digest=suspect,
+            crash_digest=crash_digest,
             quarantined_numbers=replayed,
             observed_until=self._clock.now(),
         )

@@ -73,7 +73,7 @@ def restore_floor(plant: Plant, journal: Journal, *, decode: Decoder) -> Restore
     """Restore the floor to the journal's end, under the plant files in force at each input.
 
     `plant` stands in for a journal without one. A checkpoint round takes every changed line, and a new plant file every
-    line, so all lines are restored at the number of the newest round. Raises `CheckpointUnreadable` and `ReplayFailed`.
+    line, so all lines are restored at the number of the newest round. Raise `CheckpointUnreadable` and `ReplayFailed`.
     """
     checkpoints = journal.checkpoints()
     number = max((checkpoint.number for checkpoint in checkpoints), default=0)

@@ -30,7 +30,7 @@ def journal_absence(
     """Journal an absence if the floor was unwatched for long enough to matter; return when it began, else None.
 
     With a clock that is behind the journal (not `clock_trusted`) the duration is unknown, so the absence is journalled.
-    Raises `CommitFailed`.
+    Raise `CommitFailed`.
     """
     number, since = journal.last_input()
     if not number or (clock_trusted and now - since < UNWATCHED_MS):
@@ -43,7 +43,7 @@ def journal_absence(
 def journal_plant(
     plant: Plant, restored: RestoredFloor, journal: Journal, *, decode: Decoder, now: Millis
 ) -> PlantChange:
-    """Return the floor under this plant file, once the journal holds the file. Raises `CommitFailed`.
+    """Return the floor under this plant file, once the journal holds the file. Raise `CommitFailed`.
 
     A file that differs from the one last journalled is an input like any other. Its commit carries a checkpoint of
     every line, so no replay at a start crosses it. If current events belong to equipment that left the plant, the same

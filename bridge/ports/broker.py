@@ -105,7 +105,7 @@ class PublicationSink(Protocol):
     async def publish_many(self, publications: Sequence[Publication]) -> Sequence[PublishRefused]:
         """Publish in order, many at a time; return the refused ones when the broker has answered all.
 
-        A refusal does not hold up the others. Raises `BrokerUnavailable`, after which any of them may be missing.
+        A refusal does not hold up the others. Raise `BrokerUnavailable`, after which any of them may be missing.
         """
 
 
@@ -127,5 +127,5 @@ class RetainedMessageReader(Protocol):
     ) -> None:
         """Subscribe in this order, and pass every message to `on_message` until it returns True.
 
-        Raises `BrokerUnavailable` or `SubscribeRefused`; `on_message` must not raise.
+        Raise `BrokerUnavailable` or `SubscribeRefused`; `on_message` must not raise.
         """

@@ -108,7 +108,7 @@ class Journal(ReadableJournal, Protocol):
     def commit(self, batch: Batch) -> None:
         """Make the batch durable, or raise `CommitFailed` and change nothing.
 
-        Raises `ValueError` if an input or event does not follow the last one, and `JournalError` after `close`.
+        Raise `ValueError` if an input or event does not follow the last one, and `JournalError` after `close`.
 
         If the batch begins a new epoch, `epoch` changes to it; offsets continue.
         """

@@ -11,7 +11,6 @@ from typing import Final, Protocol
 
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.access.viewer import Viewer
-from bridge.domain.events import EventType
 from bridge.domain.records import CommittedEvent
 from bridge.domain.topics import TopicFilter
 
@@ -55,9 +54,8 @@ class AssignmentSubscription:
     after: int
 
     def selects(self, event: CommittedEvent) -> bool:
-        if event.type is not EventType.JOB_ASSIGNED or event.offset <= self.after:
-            return False
-        return self.viewer.user_id in event.audience and self.viewer.may_read(event.topic)
+        is_new = event.offset > self.after
+        return is_new and self.viewer.user_id in event.assignees and self.viewer.may_read(event.topic)
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,7 @@ BODY_OF: Final[Mapping[str, type[Struct]]] = {
 
 
 def parse_frame(tree: object) -> ClientFrame:
-    """Return the frame in parsed JSON; raises InvalidFrame, with the frame's id where that is valid."""
+    """Return the frame in parsed JSON; raise InvalidFrame, with the frame's id where that is valid."""
     if not isinstance(tree, dict):
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "a frame is one JSON object")
     kind = tree.get("type")

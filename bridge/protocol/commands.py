@@ -67,7 +67,7 @@ class CommandRequest:
 
 
 def parse_command(body: Body) -> CommandRequest:
-    """Return the command in a body; raises InvalidFrame."""
+    """Return the command in a body; raise InvalidFrame."""
     try:
         head = msgspec.convert(body, CommandHead)
     except msgspec.ValidationError as error:
@@ -130,7 +130,7 @@ def place_lookup(plant: Plant) -> PlaceLookup:
 
 
 def authorize(request: CommandRequest, viewer: Viewer, find_place: PlaceLookup) -> Place:
-    """Return the commanded place; raises InvalidFrame, the same for an unknown place and one that is not granted."""
+    """Return the commanded place; raise InvalidFrame, the same for an unknown place and one that is not granted."""
     place = find_place(request.line_id, request.equipment_code)
     if place is None or viewer.find_command_grant(request.action, place) is None:
         raise InvalidFrame(ErrorCode.FORBIDDEN, f"{request.action} is not granted there", id=request.id)

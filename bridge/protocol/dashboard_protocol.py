@@ -86,7 +86,7 @@ class DashboardProtocol:
         return [] if self.session is None else self.session.subscription_requests
 
     def receive(self, text: str | bytes, *, elapsed: Millis, server_time: Millis) -> list[Action]:
-        """Return the actions that one frame leads to, in order; never raises for client input."""
+        """Return the actions that one frame leads to, in order; never raise for client input."""
         if self.phase is ConnectionPhase.CLOSED:
             return []
         payload = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")

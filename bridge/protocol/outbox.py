@@ -32,16 +32,12 @@ class Ledger:
     revoked: Tally = field(default_factory=Counter)  # queued when its grant or its subscription ended
     abandoned: Tally = field(default_factory=Counter)  # queued when the connection ended
     pending: Tally = field(default_factory=Counter)
-    spilled_pending: Tally = field(default_factory=Counter)  # no longer in `matched`
+    spilled: Tally = field(default_factory=Counter)  # queued when left to the journal; no longer in `matched`
     spilled_conflated: Tally = field(default_factory=Counter)  # no longer in `matched` nor in `conflated`
 
-    @property
-    def spilled(self) -> int:
-        return self.spilled_pending.total() + self.spilled_conflated.total()
-
     def add(self, other: "Ledger") -> None:
-        mine = (*self.columns(), self.spilled_pending, self.spilled_conflated)
-        theirs = (*other.columns(), other.spilled_pending, other.spilled_conflated)
+        mine = (*self.columns(), self.spilled, self.spilled_conflated)
+        theirs = (*other.columns(), other.spilled, other.spilled_conflated)
         for tally, more in zip(mine, theirs, strict=True):
             tally.update(more)
 
@@ -66,12 +62,12 @@ class Ledger:
         `matched` is the sum of the others and `pending`. An event that is spilled and read again is matched twice.
         """
         return {
-            "matched": self.matched + self.spilled_pending + self.spilled_conflated,
+            "matched": self.matched + self.spilled + self.spilled_conflated,
             "sent": self.sent,
             "conflated": self.conflated + self.spilled_conflated,
             "revoked": self.revoked,
             "abandoned": self.abandoned,
-            "left_to_journal": self.spilled_pending,
+            "spilled": self.spilled,
         }
 
     def columns(self) -> tuple[Tally, ...]:
@@ -200,7 +196,7 @@ class Outbox:
             return None
         for event in self._in_order():
             self._drop(event, self.ledger.matched, by=-1)
-            self.ledger.spilled_pending[event.type] += 1
+            self.ledger.spilled[event.type] += 1
         for offset, kind in self._conflated_behind:
             if offset > first:
                 self.ledger.matched[kind] -= 1

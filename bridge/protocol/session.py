@@ -73,7 +73,7 @@ class DashboardSession:
         return update_grants(self._subscriptions, viewer)
 
     def execute(self, frame: SessionFrame, server_time: Millis) -> list[Action]:
-        """Return the actions that one frame leads to, in order; raises InvalidFrame."""
+        """Return the actions that one frame leads to, in order; raise InvalidFrame."""
         match frame:
             case Subscribe(body):
                 subscription = self._add(admit_body(body, self.viewer))
@@ -154,7 +154,7 @@ class DashboardSession:
 
 
 def parse_request(body: dict[str, object]) -> SubscriptionRequest:
-    """Return the request in a subscribe body; raises InvalidFrame."""
+    """Return the request in a subscribe body; raise InvalidFrame."""
     try:
         return parse_subscription(body)
     except SubscriptionError as error:
@@ -162,7 +162,7 @@ def parse_request(body: dict[str, object]) -> SubscriptionRequest:
 
 
 def admit_body(body: dict[str, object], viewer: Viewer) -> Subscription:
-    """Return the granted part of a subscribe body; raises InvalidFrame, with the witness if it is refused."""
+    """Return the granted part of a subscribe body; raise InvalidFrame, with the witness if it is refused."""
     request = parse_request(body)
     match admit_subscription(request, viewer):
         case Subscription() as subscription:

@@ -11,8 +11,8 @@ from bridge.domain.retained_scan import RetainedScan
 from bridge.domain.stream_status import StreamOwner
 from bridge.ports.broker import BrokerUnavailable, MqttVersion, RetainedMessageReader, SubscribeRefused
 
-READ_SECONDS = 30.0  # stops a reading that a slow broker, or one that withholds our status, would make endless
-MAX_READINGS = 20  # of one connection, while each is incomplete: stops us where clears have no effect
+READ_SECONDS = 30.0  # limit of one reading: the broker may be slow, or may never return our status
+MAX_READINGS = 20  # limit per connection of readings that are incomplete: clearing topics may have no effect
 FIRST_RETRY_SECONDS = 1.0
 MAX_RETRY_SECONDS = 30.0
 QUEUE_TOO_SHORT = "the broker did not send all: its queue is too short (Mosquitto: max_queued_messages)"
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AuditResult:
-    """A reading, and what had been republished before it. `reason`: why it ended early, None if it did not."""
+    """Result of one reading. `restored`: what was republished before it; `reason`: why it ended early, if it did."""
 
     scan: RetainedScan
     restored: Sequence[Publication]

@@ -52,7 +52,7 @@ class WatchClient:
     refused_ids: set[str | None] = field(default_factory=set)
 
     async def run(self) -> None:
-        """Watch until the limit; raises `WatchEnded` when another attempt would not help."""
+        """Watch until the limit; raise `WatchEnded` when another attempt would not help."""
         pause = 0.5
         while True:
             connected = False
@@ -92,7 +92,7 @@ class WatchClient:
         return websockets.connect(self.url, subprotocols=protocols, close_timeout=CLOSE_SECONDS)
 
     async def _read_frames(self, socket: websockets.ClientConnection) -> bool:
-        """Process frames as they arrive; return True at the limit. Raises `ConnectionClosed` or `ServerSilent`."""
+        """Process frames as they arrive; return True at the limit. Raise `ConnectionClosed` or `ServerSilent`."""
         while True:
             for frame in _decode_frames(await self._receive(socket)):
                 if frame["type"] == "auth_ok":

@@ -24,13 +24,13 @@ from bridge.domain.line.floor import Floor
 from bridge.domain.plant import Plant
 from bridge.front.web import server
 from bridge.front.web.app import make_front_app, make_pipeline_app
-from bridge.front.web.metric_samples import MetricSample
 from bridge.ingest.decoders import DecoderTable, build_decoders
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.pipeline import CoreCrashed
 from bridge.pipeline.replay import CheckpointUnreadable, ReplayFailed, restore_floor
 from bridge.pipeline.startup_inputs import journal_absence, journal_plant
 from bridge.ports.journal import JournalError
+from bridge.ports.metrics import MetricSample
 from bridge.publisher.stream_ownership import StreamInUse
 from bridge.settings import ProcessRole, Settings
 from bridge.wiring import runtime
@@ -64,7 +64,7 @@ class BridgeCrashed(Exception):
 
 
 def run(settings: Settings, *, role: ProcessRole = ProcessRole.BOTH) -> None:
-    """Run until SIGTERM or SIGINT; raises `StartError` or `BridgeCrashed`."""
+    """Run until SIGTERM or SIGINT; raise `StartError` or `BridgeCrashed`."""
     logs.configure(level=settings.log_level, log_format=settings.log_format)
     runtime.run(serve(settings, role))
 

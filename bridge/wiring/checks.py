@@ -79,7 +79,7 @@ async def run_checks(config: Path, *, offline: bool) -> list[CheckResult]:
 
 
 def explain_subscription(settings: Settings, token: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Return the decision that a front makes on a subscribe body for a token, as plain data; raises `CheckError`."""
+    """Return the decision that a front makes on a subscribe body for a token, as plain data; raise `CheckError`."""
     viewer = _admit(_authenticator(settings), token)
     try:
         selection = parse_subscription(body)
@@ -90,7 +90,7 @@ def explain_subscription(settings: Settings, token: str, body: dict[str, Any]) -
 
 
 def explain_empty_access(settings: Settings, token: str, roles: Sequence[str]) -> str | None:
-    """Return why a token with these roles may read nothing, None if it may read something; raises `CheckError`."""
+    """Return why a token with these roles may read nothing, None if it may read something; raise `CheckError`."""
     authenticator = _authenticator(settings)
     if _admit(authenticator, token).read_grants.all:
         return None

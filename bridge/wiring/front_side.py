@@ -14,12 +14,12 @@ from bridge.domain.stream_status import status_topic
 from bridge.domain.topic_tree import TopicBranch
 from bridge.front.front import Front
 from bridge.front.replica import Replica
-from bridge.front.web.metric_samples import MetricSample
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.mqtt.link import BrokerLink
 from bridge.ports.broker import BrokerClient
 from bridge.ports.clock import FrontClock
 from bridge.ports.journal import ReadableJournal
+from bridge.ports.metrics import MetricSample
 from bridge.protocol.commands import place_lookup
 from bridge.settings import Settings
 

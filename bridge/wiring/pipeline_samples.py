@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.device.state import SequenceGaps
-from bridge.front.web.metric_samples import MetricSample
 from bridge.pipeline.status import PipelineStatus
+from bridge.ports.metrics import MetricSample
 
 
 def pipeline_samples(status: PipelineStatus) -> Iterator[MetricSample]:

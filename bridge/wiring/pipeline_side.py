@@ -11,13 +11,13 @@ from bridge.adapters.clock import FloorClock, wall_ms
 from bridge.domain.line.floor import Floor
 from bridge.domain.messages import Publication
 from bridge.domain.stream_status import StreamOwner, will_publication
-from bridge.front.web.metric_samples import MetricSample
 from bridge.ingest.decoders import DecoderTable
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
 from bridge.mqtt.retained_reader import RetainedReader
 from bridge.pipeline.pipeline import Pipeline
 from bridge.ports.broker import BrokerClient
+from bridge.ports.metrics import MetricSample
 from bridge.publisher.publisher import Publisher
 from bridge.publisher.stream_ownership import StreamOwnership, ownership_subscriptions
 from bridge.settings import Settings
@@ -133,7 +133,7 @@ class PipelineSide:
     async def claim(self, tasks: asyncio.TaskGroup) -> None:
         """Claim the stream, and keep watching in this group for another publisher of it. Call it before `start`.
 
-        Raises `StreamInUse`; the watching task raises it too.
+        Raise `StreamInUse`; the watching task raises it too.
         """
         self._tasks.append(tasks.create_task(self._status_channel.run(), name="broker-ownership"))
         await self._ownership.claim()

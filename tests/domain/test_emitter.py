@@ -2,19 +2,28 @@
 
 from typing import Final
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.emitter import CLOSED_SUBJECTS, Emitter, Subjects
-from bridge.domain.event_data import Person, Quality
+from bridge.domain.event_data import Changeover, EventData, Job, Person, Quality
 from bridge.domain.events import DataQuality, Event, EventType, Place, Priority, Standing
 from bridge.domain.reports import Actor, Moment
 from tests.support.one_line_plant import from_checkpoint
 
 LINE: Final = Place("north", "pack", "L1")
+JOB: Final = Job(job_id="J", product="p", status="assigned", target_quantity=1)
+CHANGEOVER: Final = Changeover(changeover_id="c", to_product="p", started_at="t", signalled_at="t")
 DATA: Final = Quality(
     alert_id="a", parameter="weight", rule="limit", value=1.0, unit="g", severity="low", status="active"
 )
+DATA_OF_TYPE: Final[dict[EventType, EventData]] = {
+    EventType.QUALITY_ALERT: DATA,
+    EventType.JOB_ASSIGNED: JOB,
+    EventType.JOB_STARTED: JOB,
+    EventType.CHANGEOVER_STARTED: CHANGEOVER,
+}
 
 
 def emit(
@@ -28,7 +37,7 @@ def emit(
 ) -> Event:
     emitter.emit(
         kind,
-        DATA,
+        DATA_OF_TYPE[kind],
         moment=Moment(at=1_000),
         equipment=equipment,
         subject=subject,
@@ -92,8 +101,22 @@ def test_a_subject_is_apart_by_equipment_and_category_but_not_by_type() -> None:
     emitter = Emitter(LINE, Subjects())
     assert emit(emitter, kind=EventType.JOB_ASSIGNED).revision == 1
     assert emit(emitter, kind=EventType.JOB_STARTED).revision == 2
-    assert emit(emitter, kind=EventType.DOWNTIME_EVENT).revision == 1
+    assert emit(emitter, kind=EventType.CHANGEOVER_STARTED).revision == 1
     assert emit(emitter, kind=EventType.JOB_STARTED, equipment="BAG1").revision == 1
+
+
+def test_data_of_another_event_type_is_refused() -> None:
+    emitter = Emitter(LINE, Subjects())
+    with pytest.raises(AssertionError, match="job_started with data of another type"):
+        emitter.emit(
+            EventType.JOB_STARTED,
+            DATA,
+            moment=Moment(at=1_000),
+            equipment=None,
+            subject="S1",
+            priority=Priority.LOW,
+            standing=Standing.CURRENT,
+        )
 
 
 def test_the_first_priority_of_a_subject_stays_its_priority() -> None:

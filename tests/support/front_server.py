@@ -19,11 +19,11 @@ from bridge.domain.records import CommandRecord, CommittedEvent
 from bridge.domain.reports import Report
 from bridge.front.front import Front
 from bridge.front.web.app import make_front_app
-from bridge.front.web.metric_samples import MetricSample
 from bridge.front.web.server import listen, serve
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
+from bridge.ports.metrics import MetricSample
 from bridge.settings import TokenSettings, WebSettings
 from tests.support.fake_link import FakeLink
 from tests.support.in_process import ROOT, front_side

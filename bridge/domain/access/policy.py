@@ -18,7 +18,7 @@ from bridge.domain.validation_errors import describe_faults, dotted
 
 SCOPES: Final = ("site", "area", "line")
 """The placeholder of each of the first three levels. The name of its claim is the plural."""
-PLACEHOLDERS: Final = tuple(f"{{{scope}}}" for scope in SCOPES)
+SCOPE_PLACEHOLDERS: Final = tuple(f"{{{scope}}}" for scope in SCOPES)
 USER_PLACEHOLDER: Final = "{user}"
 MAX_TEMPLATES: Final = 100  # per role; every admission expands them all
 
@@ -42,7 +42,7 @@ class PolicyError(ValueError):
 
 def _check_template(layout: TopicLayout, text: str) -> str:
     for level, word in enumerate(text.split("/")):
-        if word.startswith("{") and word != USER_PLACEHOLDER and word not in PLACEHOLDERS[level : level + 1]:
+        if word.startswith("{") and word != USER_PLACEHOLDER and word not in SCOPE_PLACEHOLDERS[level : level + 1]:
             raise ValueError(f"{word} is not allowed in level {level}")
     try:
         parsed = TopicFilter.parse("/".join("x" if word.startswith("{") else word for word in text.split("/")))
@@ -84,11 +84,13 @@ class RolePolicy(BaseModel):
     @model_validator(mode="after")
     def _check_scope(self) -> Self:
         for text in (*self.read, *self.command):
-            scoped = any(placeholder in text for placeholder in PLACEHOLDERS)
+            scoped = any(placeholder in text for placeholder in SCOPE_PLACEHOLDERS)
             if scoped and self.unscoped:
                 raise ValueError(f"{text} names a claim, which an unscoped role ignores")
             if not scoped and not self.unscoped:
-                raise ValueError(f"{text} names no claim: give it {' or '.join(PLACEHOLDERS)}, or set unscoped = true")
+                raise ValueError(
+                    f"{text} names no claim: give it {' or '.join(SCOPE_PLACEHOLDERS)}, or set unscoped = true"
+                )
         return self
 
 
@@ -132,7 +134,7 @@ def _choices(level: int, word: str, scope: Mapping[str, tuple[str, ...]], user: 
     claimed = scope.get(SCOPES[level]) if level < len(SCOPES) else None
     if word == USER_PLACEHOLDER:
         word = user or ""
-    elif word in PLACEHOLDERS:
+    elif word in SCOPE_PLACEHOLDERS:
         word = "" if claimed is None else ANY
     if not word:
         return ()

@@ -17,6 +17,8 @@ class RevocationsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Revocations:
+    """Users and tokens that are no longer admitted."""
+
     users: frozenset[str] = frozenset()
     tokens: frozenset[str] = frozenset()
 

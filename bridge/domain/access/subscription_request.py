@@ -92,7 +92,10 @@ def parse_subscription(body: Mapping[str, object]) -> SubscriptionRequest:
 
 
 def parse_unsubscription(body: Mapping[str, object]) -> str | SubscriptionRequest:
-    """Return what an unsubscribe body ends: the subscription of an id, or without one all with `is_same_selection`."""
+    """Return what an unsubscribe body names: the id of a subscription, or without an id a request.
+
+    A request stands for every subscription with `is_same_selection`.
+    """
     try:
         subscription_id = msgspec.convert(body, _BodyId).id
     except msgspec.ValidationError as error:

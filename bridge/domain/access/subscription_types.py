@@ -18,7 +18,7 @@ TARGET_ALL: Final = "all"
 TARGET_ME: Final = "me"
 MAX_QUOTED_CHARS: Final = 80  # of a refused value, in the error about it
 
-PLACEHOLDERS: Final = {
+TARGET_PLACEHOLDERS: Final = {
     "site": "site id",
     "area": "area id",
     "line": "line id",
@@ -41,7 +41,7 @@ class Addressee(Enum):
 class TargetForm:
     """One form of a target, and the filter that it becomes, relative to `{root}/event/`.
 
-    Both hold `PLACEHOLDERS` in braces; in the filter `{type}` is the subscription type.
+    Both hold `TARGET_PLACEHOLDERS` in braces; in the filter `{type}` is the subscription type.
     """
 
     target: str

@@ -26,15 +26,15 @@ class Floor:
     during a flood or while it holds calls.
     """
 
-    def __init__(self, plant_file: plant.Plant, checkpoints: Mapping[str, bytes] | None = None) -> None:
+    def __init__(self, plant_config: plant.Plant, checkpoints: Mapping[str, bytes] | None = None) -> None:
         saved = checkpoints or {}
         self._lines = {
-            spec.id: Line.restore(plant_file, spec, saved[spec.id]) if spec.id in saved else Line(plant_file, spec)
-            for spec in plant_file.lines
+            spec.id: Line.restore(plant_config, spec, saved[spec.id]) if spec.id in saved else Line(plant_config, spec)
+            for spec in plant_config.lines
         }
         self._areas = {
-            (spec.site, spec.id): AreaFloodControl(spec.id, plant_file.flood, self._lines_in(spec.site, spec.id))
-            for spec in plant_file.areas
+            (spec.site, spec.id): AreaFloodControl(spec.id, plant_config.flood, self._lines_in(spec.site, spec.id))
+            for spec in plant_config.areas
         }
         self._area_deadlines: dict[tuple[str, str], Millis] = {}
         for area_key in self._areas:
@@ -46,9 +46,9 @@ class Floor:
         self._build_heap()
 
     @classmethod
-    def restore(cls, plant_file: plant.Plant, checkpoints: Mapping[str, bytes]) -> Self:
+    def restore(cls, plant_config: plant.Plant, checkpoints: Mapping[str, bytes]) -> Self:
         """Restore from checkpoints; a line without one starts new, one missing from the plant file is left out."""
-        return cls(plant_file, checkpoints)
+        return cls(plant_config, checkpoints)
 
     def line_places(self) -> frozenset[LinePlace]:
         """Return (site, area, line) of every line."""

@@ -33,14 +33,20 @@ class Operations:
     """Routes reports to their part, and keeps the line's product: the running job's, else the one machines report."""
 
     def __init__(
-        self, state: OperationsState, *, place: Place, plant_file: plant.Plant, spec: plant.LineConfig, emitter: Emitter
+        self,
+        state: OperationsState,
+        *,
+        place: Place,
+        plant_config: plant.Plant,
+        spec: plant.LineConfig,
+        emitter: Emitter,
     ) -> None:
         self._state = state
-        self._call_registry = CallRegistry(state.andon, place=place, plant=plant_file, spec=spec, emitter=emitter)
-        self._andon = AndonActions(self._call_registry, plant=plant_file, spec=spec)
+        self._call_registry = CallRegistry(state.andon, place=place, plant=plant_config, spec=spec, emitter=emitter)
+        self._andon = AndonActions(self._call_registry, plant=plant_config, spec=spec)
         self.automatic_calls = AutomaticCalls(self._call_registry, line_id=spec.id)
-        self._jobs = Jobs(state.jobs, place=place, plant=plant_file, spec=spec, emitter=emitter)
-        self._changeovers = Changeovers(state.changeover, place=place, plant=plant_file, spec=spec, emitter=emitter)
+        self._jobs = Jobs(state.jobs, place=place, plant=plant_config, spec=spec, emitter=emitter)
+        self._changeovers = Changeovers(state.changeover, place=place, plant=plant_config, spec=spec, emitter=emitter)
         self._quality = QualityChecks(state.quality, place=place, spec=spec, emitter=emitter)
         self._ended: JobRecord | None = None
 

@@ -20,25 +20,27 @@ from bridge.domain.line.line_state import LineState
 from bridge.domain.line.output.line_output import counter_sources, tracked_machines
 
 
-def migrate_floor(floor: Floor, plant_file: plant.Plant, now: Millis, *, cause: str) -> tuple[Floor, tuple[Event, ...]]:
+def migrate_floor(
+    floor: Floor, plant_config: plant.Plant, now: Millis, *, cause: str
+) -> tuple[Floor, tuple[Event, ...]]:
     """Return the floor under another plant file, and the events; deadlines up to `now` fire by the old rules."""
     events = [event for _, fired in floor.tick(now) for event in fired]
     kept: dict[str, bytes] = {}
-    for spec in plant_file.lines:
+    for spec in plant_config.lines:
         line = floor.line(spec.id)
-        if line is not None and line.place == plant_file.place_of(spec):
+        if line is not None and line.place == plant_config.place_of(spec):
             state = LineState.decode(line.checkpoint())
             remove_orphans(state, spec)
             reset_changed_rates(state, spec, line.counter_fits())
             kept[spec.id] = state.encode()
-    migrated = Floor(plant_file, kept)
+    migrated = Floor(plant_config, kept)
     events += migrated.emit_plant_changes(now, cause=cause)
     return migrated, tuple(events)
 
 
-def orphaned_keys(keys: Iterable[StateKey], plant_file: plant.Plant) -> list[StateKey]:
+def orphaned_keys(keys: Iterable[StateKey], plant_config: plant.Plant) -> list[StateKey]:
     """Return the state keys of places missing from the plant file: they would stay current for ever."""
-    places = {plant_file.place_of(spec).levels()[:3]: _StateOwners(spec) for spec in plant_file.lines}
+    places = {plant_config.place_of(spec).levels()[:3]: _StateOwners(spec) for spec in plant_config.lines}
     orphaned = []
     for key in keys:
         site, area, line, equipment, category, _ = key

@@ -36,11 +36,11 @@ MAX_ROUNDS: Final = 100  # of deadlines at one instant that fire others at it: s
 class TimedLine:
     """The parts of one line, and the passing of time over them; `Line` applies reports."""
 
-    def __init__(self, plant_file: plant.Plant, spec: plant.LineConfig, state: LineState | None = None) -> None:
+    def __init__(self, plant_config: plant.Plant, spec: plant.LineConfig, state: LineState | None = None) -> None:
         self.spec = spec
-        self.place = plant_file.place_of(spec)
-        self._rules = plant_file.rules_of(spec)
-        self._plan = plant_file.shift_plan
+        self.place = plant_config.place_of(spec)
+        self._rules = plant_config.rules_of(spec)
+        self._plan = plant_config.shift_plan
         self._state = state = LineState() if state is None else state
         self._emitter = emitter = Emitter(self.place, state.subjects)
         self._equipment = EquipmentGroup(
@@ -52,20 +52,20 @@ class TimedLine:
         )
         self._status_emitter = StatusEmitter(state.status_emitter, emitter, None)
         self._operations = Operations(
-            state.operations, place=self.place, plant_file=plant_file, spec=spec, emitter=emitter
+            state.operations, place=self.place, plant_config=plant_config, spec=spec, emitter=emitter
         )
         self.automatic_calls = self._operations.automatic_calls
-        self.downtimes = RebuildableDowntimes(state.downtimes, reasons=plant_file, spec=spec, emitter=emitter)
+        self.downtimes = RebuildableDowntimes(state.downtimes, plant_config=plant_config, spec=spec, emitter=emitter)
         self._absences = DeviceAbsences(state.absences, equipment=self._equipment, plan=self._plan)
-        self._output = Output(state.output, plant_file=plant_file, spec=spec, plan=self._plan, emitter=emitter)
+        self._output = Output(state.output, plant_config=plant_config, spec=spec, plan=self._plan, emitter=emitter)
         if state.shift is not None:
             self._output.start(state.shift, at=state.at)
         self._deadline = self._find_deadline()
 
     @classmethod
-    def restore(cls, plant_file: plant.Plant, spec: plant.LineConfig, checkpoint: bytes) -> Self:
+    def restore(cls, plant_config: plant.Plant, spec: plant.LineConfig, checkpoint: bytes) -> Self:
         """Continue exactly where `checkpoint` was taken; raise msgspec.DecodeError for invalid bytes."""
-        return cls(plant_file, spec, LineState.decode(checkpoint))
+        return cls(plant_config, spec, LineState.decode(checkpoint))
 
     def checkpoint(self) -> bytes:
         """Return the whole state; its size is bounded, whatever was reported."""

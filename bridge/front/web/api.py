@@ -28,7 +28,7 @@ Texts = Annotated[list[str] | None, Query(max_length=100)]
 def require_viewer(request: Request) -> Viewer:
     """Return the viewer of the bearer token.
 
-    Raises InvalidFrame without a token, TokenError or AdmissionError for a rejected one.
+    Raise InvalidFrame without a token, TokenError or AdmissionError for a rejected one.
     """
     token = bearer_token(request.headers.get("authorization"))
     if token is None:
@@ -61,7 +61,7 @@ def api_router(front: Front, *, root: str) -> APIRouter:
     router = APIRouter(prefix="/api")
 
     def relative(filter_text: str | None) -> str | None:
-        """Return the filter; raises InvalidFrame for one of whole topics, which would match nothing."""
+        """Return the filter; raise InvalidFrame for one of whole topics, which would match nothing."""
         prefix = TopicBranch.EVENT.prefix(root)
         if filter_text is not None and filter_text.startswith(prefix):
             raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"leave {prefix} out: a filter is relative to it")

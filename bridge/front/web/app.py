@@ -1,6 +1,6 @@
 """FastAPI apps: a front's, with the routes of protocol.md, «HTTP», and `/ws`; and a pipeline's."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
@@ -10,10 +10,11 @@ from bridge.contract import schemas
 from bridge.domain.access.viewer import Viewer
 from bridge.front.front import Front
 from bridge.front.web.api import api_router, require_admin
-from bridge.front.web.metric_samples import MetricSample, MetricsEndpoint, front_samples, is_loopback
+from bridge.front.web.metric_samples import MetricsEndpoint, front_samples, is_loopback
 from bridge.front.web.pages import SecurityHeaders, board_routes
 from bridge.front.web.responses import add_error_handlers, error_response, json_response
 from bridge.front.web.websocket import StarletteSocket, handshake_token, is_origin_allowed, select_subprotocol
+from bridge.ports.metrics import MetricSample, SampleSource
 from bridge.protocol.error_codes import ErrorCode
 from bridge.settings import WebSettings
 
@@ -26,7 +27,7 @@ def make_front_app(
     web: WebSettings,
     *,
     root: str,
-    samples: Callable[[], Iterable[MetricSample]] = lambda: (),
+    samples: SampleSource = lambda: (),
     ready: ReadinessCheck | None = None,
 ) -> FastAPI:
     """Return the app of one front. `samples` adds the metrics of other parts: pipeline, journal, broker.
@@ -55,7 +56,7 @@ def make_pipeline_app(
     *,
     authenticate: Callable[[str], Viewer],
     ready: ReadinessCheck,
-    samples: Callable[[], Iterable[MetricSample]],
+    samples: SampleSource,
 ) -> FastAPI:
     """Return the app of a pipeline without a front: health and metrics, neither dashboards nor the API."""
     app = _base_app(authenticate)
@@ -115,9 +116,7 @@ def _add_statistics(app: FastAPI, front: Front) -> None:
         return json_response(front.statistics())
 
 
-def _add_metrics(
-    app: FastAPI, web: WebSettings, ready: ReadinessCheck, samples: Callable[[], Iterable[MetricSample]]
-) -> None:
+def _add_metrics(app: FastAPI, web: WebSettings, ready: ReadinessCheck, samples: SampleSource) -> None:
     def all_samples() -> Iterator[MetricSample]:
         yield MetricSample("ready", float(ready()[0]))
         yield from samples()

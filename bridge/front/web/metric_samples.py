@@ -1,8 +1,7 @@
 """Metric samples, those of the front among them, and their rendering for Prometheus."""
 
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -15,19 +14,7 @@ from typing_extensions import override
 
 from bridge.front.front import Front
 from bridge.front.web.metrics import METRICS
-
-
-@dataclass(frozen=True, slots=True)
-class MetricSample:
-    """One sample: `name` as in `METRICS`, its current value, its labels."""
-
-    name: str
-    value: float
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-
-SampleSource = Callable[[], Iterable[MetricSample]]
-"""Called at every scrape, on the event loop."""
+from bridge.ports.metrics import MetricSample, SampleSource
 
 
 def front_samples(front: Front) -> Iterator[MetricSample]:

@@ -57,7 +57,7 @@ def error_response(
 
 
 async def read_body(request: Request) -> dict[str, Any]:
-    """Return the JSON object in a request's body; raises InvalidFrame."""
+    """Return the JSON object in a request's body; raise InvalidFrame."""
     received = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):

@@ -91,7 +91,7 @@ def check_certificate(web: WebSettings) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind and listen; port 0 takes any free one. Raises WebPortInUse or ListenError."""
+    """Bind and listen; port 0 takes any free one. Raise WebPortInUse or ListenError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -107,7 +107,7 @@ async def serve(
     """Serve until cancelled; then refuse new connections, finish responses within `STOP_SECONDS`, and close.
 
     Without a `listener`, listens as configured. `started` is set once connections are accepted.
-    Raises ServerStopped when the server ends by itself.
+    Raise ServerStopped when the server ends by itself.
     """
     server = _Server(_config(app, web), started)
     sockets = [listener or listen(web.host, web.port)]

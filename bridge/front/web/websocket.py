@@ -75,7 +75,7 @@ class StarletteSocket:
         self._websocket = websocket
 
     async def receive(self) -> str | bytes:
-        """Return the next message, text or binary; raises Disconnected."""
+        """Return the next message, text or binary; raise Disconnected."""
         try:
             message = await self._websocket.receive()
         except WebSocketDisconnected:
@@ -86,13 +86,13 @@ class StarletteSocket:
         return text if isinstance(text, str) else bytes(message["bytes"])
 
     async def send(self, text: str) -> None:
-        """Send one text message; raises Disconnected."""
+        """Send one text message; raise Disconnected."""
         try:
             await self._websocket.send({"type": "websocket.send", "text": text})
         except (WebSocketDisconnect, WebSocketDisconnected):
             raise Disconnected from None
 
     async def close(self, code: int, reason: str) -> None:
-        """Close the socket; never raises for a client that is already gone."""
+        """Close the socket; never raise for a client that is already gone."""
         with contextlib.suppress(WebSocketDisconnect, WebSocketDisconnected):
             await self._websocket.close(code, reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore"))

@@ -88,7 +88,7 @@ class JournalLock:
         """Make a start refuse every file at this path but the one of this marker; durable on return.
 
         A restore calls this just before it moves that file in. It also marks a journal that has no marker yet, so that
-        a power loss does not make it look like a copy later. None: any file is accepted. Raises `JournalError`.
+        a power loss does not make it look like a copy later. None: any file is accepted. Raise `JournalError`.
         """
         try:
             os.pwrite(self._handle, marker.encode() if marker else b" " * MARKER_BYTES, 0)

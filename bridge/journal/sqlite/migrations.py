@@ -99,7 +99,7 @@ INPUT_FIELDS: Final = (
 def migrate(connection: sqlite3.Connection, path: Path, schema: int) -> None:
     """Migrate an older journal to this version's schema, inside the caller's transaction.
 
-    Raises `JournalDamaged` if what it goes by is damaged. Other damaged rows stay damaged: none gets a checksum that it
+    Raise `JournalDamaged` if what it goes by is damaged. Other damaged rows stay damaged: none gets a checksum that it
     matches.
     """
     for number in range(schema, SCHEMA):

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
-from bridge.domain.event_topic import EventTopic, StateKey, format_state_key
+from bridge.domain.event_topic import EventTopic, StateKey
 from bridge.domain.events import Millis
 from bridge.domain.records import CommandRecord, CommittedEvent, DedupWindow, Input, JournalEntry, Position, Snapshot
-from bridge.journal.sqlite.errors import JournalDamaged, JournalTooOld
+from bridge.journal.sqlite.errors import JournalTooOld
 from bridge.journal.sqlite.file import connect, open_connection, read_schema_version, translate_errors
 from bridge.journal.sqlite.lock_file import read_marker
 from bridge.journal.sqlite.quarantine_decisions import DECISION_COLUMNS, read_decision
@@ -19,6 +19,7 @@ from bridge.journal.sqlite.rows import (
     EVENT_COLUMNS,
     INPUT_COLUMNS,
     read_applied,
+    read_checkpoint,
     read_command,
     read_config,
     read_counter,
@@ -27,7 +28,7 @@ from bridge.journal.sqlite.rows import (
     read_digest,
     read_event,
     read_input,
-    require_checksum,
+    read_retained_topic,
 )
 from bridge.journal.sqlite.schema import SCHEMA, Meta, read_meta
 from bridge.journal.sqlite.start_checks import check_consistency, check_structure
@@ -53,7 +54,7 @@ class SqliteReader:
     def open(cls, path: Path, *, stream: str) -> Self:
         """Open a journal for reading, whether or not a process owns it.
 
-        Raises `JournalError` if it is missing, damaged, newer, older or another stream's. `JournalTooOld`: start the
+        Raise `JournalError` if it is missing, damaged, newer, older or another stream's. `JournalTooOld`: start the
         bridge once, which migrates it.
         """
         if not path.exists():
@@ -101,15 +102,8 @@ class SqliteReader:
         return self._meta().oldest_offset
 
     def checkpoints(self) -> Sequence[Checkpoint]:
-        checkpoints = []
-        for line, number, state, checksum in self._all(
-            "SELECT line, number, state, checksum FROM checkpoints ORDER BY line"
-        ):
-            require_checksum(
-                self.path, "checkpoints", f"the checkpoint of line {line}", (line, number, state), checksum
-            )
-            checkpoints.append(Checkpoint(line, number, state))
-        return checkpoints
+        rows = self._all("SELECT line, number, state, checksum FROM checkpoints ORDER BY line")
+        return [read_checkpoint(row, self.path) for row in rows]
 
     def inputs_after(self, number: int, *, limit: int) -> Sequence[JournalEntry]:
         with self._read_transaction() as reader:
@@ -164,15 +158,8 @@ class SqliteReader:
         return self._meta().published_offset
 
     def retained_topics(self) -> Mapping[StateKey, EventTopic]:
-        topics = {}
-        for *fields, checksum in self._all("SELECT state_key, topic, checksum FROM retained_topics ORDER BY state_key"):
-            state_key, text = fields
-            require_checksum(self.path, "retained_topics", f"what is retained for {state_key}", fields, checksum)
-            topic = EventTopic.parse(text)
-            if format_state_key(topic.state_key) != state_key:
-                raise JournalDamaged(self.path, f"{text} is noted as retained for {state_key}")
-            topics[topic.state_key] = topic
-        return topics
+        rows = self._all("SELECT state_key, topic, checksum FROM retained_topics ORDER BY state_key")
+        return {topic.state_key: topic for topic in (read_retained_topic(row, self.path) for row in rows)}
 
     def counters(self) -> Mapping[tuple[str, str, str], int]:
         rows = self._all("SELECT kind, effect, reason, count, checksum FROM counters")

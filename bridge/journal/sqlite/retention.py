@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge.domain.events import Millis
-from bridge.journal.sqlite.rows import require_checksum
+from bridge.journal.sqlite.rows import read_hourly_position
 from bridge.journal.sqlite.schema import Meta
 from bridge.ports.journal import RetentionLimits
 
@@ -117,9 +117,7 @@ def _find_older_than(writer: sqlite3.Connection, path: Path, before: Millis) -> 
     ).fetchone()
     if row is None:
         return PruneLimit(0, 0)
-    *fields, checksum = row
-    require_checksum(path, "hourly_positions", f"the position of hour {fields[0]}", fields, checksum)
-    _, number, offset = fields
+    _, number, offset = read_hourly_position(row, path)
     return PruneLimit(offset, number)
 
 

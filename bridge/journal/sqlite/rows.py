@@ -1,5 +1,6 @@
 """Rows of the journal's tables, written from records and read back into them, with a checksum each."""
 
+import contextlib
 import json
 import sqlite3
 from collections import Counter
@@ -7,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.domain.event_topic import EventTopic, format_state_key
+from bridge.domain.event_topic import EventTopic, NotAnEventTopic, format_state_key
 from bridge.domain.events import Millis, Standing
 from bridge.domain.records import (
     CONFIG_PREFIX,
@@ -22,7 +23,7 @@ from bridge.domain.records import (
 from bridge.domain.reports import Disposition, Effect
 from bridge.journal.sqlite.errors import JournalDamaged
 from bridge.journal.sqlite.schema import ROW_TYPES, row_checksum
-from bridge.ports.journal import Batch
+from bridge.ports.journal import Batch, Checkpoint
 
 COMMAND_MS: Final = 24 * 3_600_000  # protocol.md, «Requests»: idempotent for 24 h
 QUARANTINE_INPUTS: Final = 1_000  # payloads kept for inspection: a misbehaving device can't fill the disk
@@ -164,11 +165,18 @@ def read_event(row: tuple[Any, ...], path: Path) -> CommittedEvent:
     )
 
 
+def read_current_offset(row: tuple[Any, ...], path: Path) -> tuple[str, int]:
+    """Return a state key, and the offset of its current event."""
+    key, offset, checksum = row
+    require_checksum(path, "current_events", f"what is current of {key}", (key, offset), checksum)
+    return key, offset
+
+
 def read_current(reader: sqlite3.Connection, path: Path) -> tuple[CommittedEvent, ...]:
     """Return the current events, oldest first, each checked against the key that it is current for."""
     keys = {}
-    for key, offset, checksum in reader.execute("SELECT state_key, offset, checksum FROM current_events"):
-        require_checksum(path, "current_events", f"what is current of {key}", (key, offset), checksum)
+    for row in reader.execute("SELECT state_key, offset, checksum FROM current_events"):
+        key, offset = read_current_offset(row, path)
         keys[offset] = key
     rows = reader.execute(
         # our own constant
@@ -178,6 +186,30 @@ def read_current(reader: sqlite3.Connection, path: Path) -> tuple[CommittedEvent
     if {event.offset: format_state_key(event.state_key) for event in events} != keys:
         raise JournalDamaged(path, "what is current does not agree with the events")
     return events
+
+
+def read_checkpoint(row: tuple[Any, ...], path: Path) -> Checkpoint:
+    line, number, state, checksum = row
+    require_checksum(path, "checkpoints", f"the checkpoint of line {line}", (line, number, state), checksum)
+    return Checkpoint(line, number, state)
+
+
+def read_retained_topic(row: tuple[Any, ...], path: Path) -> EventTopic:
+    """Return a topic on which the broker retains an event; raise JournalDamaged if it is not that of its key."""
+    key, text, checksum = row
+    require_checksum(path, "retained_topics", f"what is retained for {key}", (key, text), checksum)
+    with contextlib.suppress(NotAnEventTopic):
+        topic = EventTopic.parse(text)
+        if format_state_key(topic.state_key) == key:
+            return topic
+    raise JournalDamaged(path, f"{text} is noted as retained for {key}")
+
+
+def read_hourly_position(row: tuple[Any, ...], path: Path) -> tuple[int, int, int]:
+    """Return the end of an hour, and the last input and the last event committed in it."""
+    hour_end, number, offset, checksum = row
+    require_checksum(path, "hourly_positions", f"the position of hour {hour_end}", (hour_end, number, offset), checksum)
+    return hour_end, number, offset
 
 
 def read_input(row: tuple[Any, ...], path: Path) -> Input:

@@ -62,7 +62,7 @@ class SqliteJournal(SqliteReader):
     def open(cls, path: Path, *, stream: str) -> Self:
         """Open the journal, or create it if there is none.
 
-        Raises `JournalError` if it is damaged, newer, another stream's or owned by another process. A journal without a
+        Raise `JournalError` if it is damaged, newer, another stream's or owned by another process. A journal without a
         commit marker was copied here by hand: it continues in a new epoch, as after a restore.
         """
         ownership = JournalLock.acquire(path)

@@ -42,7 +42,7 @@ def back_up(
 ) -> VerificationResult:
     """Copy the journal at `path` to `target`, verified and durable; safe while the bridge runs.
 
-    The target is replaced atomically at the very end, or not at all. Raises `VerificationFailed`, `NoJournal` and
+    The target is replaced atomically at the very end, or not at all. Raise `VerificationFailed`, `NoJournal` and
     `BackupRefused` (the target exists and `replace` is not given, no room, no access).
     """
     if target.exists() and (not replace or target.samefile(path) or not target.is_file()):

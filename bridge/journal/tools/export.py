@@ -57,7 +57,7 @@ def add_gap(noted: list[ExportGap], new: ExportGap) -> None:
 def export_events(path: Path, key_range: ExportRange) -> Iterator[bytes | ExportGap]:
     """Yield every event as a line, oldest first, and a gap in place of what could not be read.
 
-    Raises `NoJournal`, `JournalTooOld`, `JournalTooNew`, and `JournalDamaged` if nothing at all can be read.
+    Raise `NoJournal`, `JournalTooOld`, `JournalTooNew`, and `JournalDamaged` if nothing at all can be read.
     """
     yield from _export(path, EVENT_TABLE, "event", key_range)
 

@@ -31,7 +31,7 @@ class SqliteQuarantineWriter(SqliteReader):
         """Request that the bridge replays these inputs; return those that it will.
 
         The others were never quarantined, are already decided about, or are not held whole: a payload of
-        `QUARANTINE_BYTES` and more was truncated, and newer payloads crowd out the oldest. Raises `CommitFailed`.
+        `QUARANTINE_BYTES` and more was truncated, and newer payloads crowd out the oldest. Raise `CommitFailed`.
         """
         at = wall_ms()
         asked = []

@@ -86,7 +86,7 @@ def read_summary(connection: sqlite3.Connection, path: Path) -> JournalSummary:
 
 
 def read_checked_meta(connection: sqlite3.Connection, path: Path) -> Meta:
-    """Return the meta of a journal of this version's schema; raises as `read_summary`."""
+    """Return the meta of a journal of this version's schema; raise as `read_summary`."""
     with translate_read_errors(path):
         connection.execute("PRAGMA schema_version").fetchone()
     try:

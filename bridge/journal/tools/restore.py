@@ -61,7 +61,7 @@ def restore_journal(
 ) -> RestoredJournal:
     """Make a backup the journal at `path`, in a new epoch; the backup is not changed.
 
-    Without `replace` there must be no journal yet. `stream`: the stream that the backup must hold (None: any). Raises
+    Without `replace` there must be no journal yet. `stream`: the stream that the backup must hold (None: any). Raise
     `JournalInUse`, `RestoreRefused`, `BackupRefused`, `VerificationFailed`, `StreamMismatch`, `NoJournal`,
     `JournalTooNew`.
     """

@@ -12,11 +12,15 @@ from bridge.domain.events import Standing
 from bridge.journal.sqlite.errors import JournalDamaged
 from bridge.journal.sqlite.quarantine_decisions import DECISION_COLUMNS, read_decision
 from bridge.journal.sqlite.rows import (
+    read_checkpoint,
     read_command,
     read_config,
     read_counter,
     read_crash_digest,
+    read_current_offset,
     read_digest,
+    read_hourly_position,
+    read_retained_topic,
     require_checksum,
 )
 from bridge.journal.tools.read_only import READ_ERRORS, JournalSummary
@@ -51,13 +55,13 @@ def read_current_pointers(connection: sqlite3.Connection, path: Path, part: Veri
         "SELECT state_key, current_events.offset, current_events.checksum, topic, standing "
         "FROM current_events LEFT JOIN events USING (offset)"
     ).fetchall()
-    for key, offset, checksum, topic, standing in rows:
+    for row in rows:
         try:
-            require_checksum(path, "current_events", f"what is current of {key}", (key, offset), checksum)
+            key, offset = read_current_offset(row[:3], path)
         except JournalDamaged as damage:
             part.add_fault(damage.finding)
         else:
-            pointers[key] = CurrentPointer(offset, topic, standing)
+            pointers[key] = CurrentPointer(offset, *row[3:])
     return pointers
 
 
@@ -112,10 +116,11 @@ def read_counters(connection: sqlite3.Connection, path: Path, part: VerifiedPart
 
 
 def _checkpoint(part: VerifiedPart, row: Row, facts: JournalSummary, path: Path) -> None:
-    line, number, state, checksum = row
-    require_checksum(path, "checkpoints", f"the checkpoint of line {line}", (line, number, state), checksum)
-    if number > facts.meta.last_number:
-        part.add_fault(f"the checkpoint of line {line} is after input {number}, which is not there")
+    checkpoint = read_checkpoint(row, path)
+    if checkpoint.number > facts.meta.last_number:
+        part.add_fault(
+            f"the checkpoint of line {checkpoint.line} is after input {checkpoint.number}, which is not there"
+        )
 
 
 def _quarantined(part: VerifiedPart, row: Row, facts: JournalSummary, path: Path) -> None:
@@ -148,11 +153,8 @@ def _crash_digest(part: VerifiedPart, row: Row, _facts: JournalSummary, path: Pa
         part.add_fault("the digest of a message that crashed the core is none")
 
 
-def _retained_topic(part: VerifiedPart, row: Row, _facts: JournalSummary, path: Path) -> None:
-    key, topic, checksum = row
-    require_checksum(path, "retained_topics", f"what is retained for {key}", (key, topic), checksum)
-    if not _has_state_key(topic, key):
-        part.add_fault(f"{topic} is noted as retained for {key}")
+def _retained_topic(_part: VerifiedPart, row: Row, _facts: JournalSummary, path: Path) -> None:
+    read_retained_topic(row, path)
 
 
 def _config(part: VerifiedPart, row: Row, facts: JournalSummary, path: Path) -> None:
@@ -162,8 +164,7 @@ def _config(part: VerifiedPart, row: Row, facts: JournalSummary, path: Path) -> 
 
 
 def _hourly_position(part: VerifiedPart, row: Row, facts: JournalSummary, path: Path) -> None:
-    hour_end, number, offset, checksum = row
-    require_checksum(path, "hourly_positions", f"the position of hour {hour_end}", (hour_end, number, offset), checksum)
+    hour_end, number, offset = read_hourly_position(row, path)
     if not (0 <= number <= facts.meta.last_number and 0 <= offset <= facts.meta.last_offset):
         part.add_fault(f"the position of hour {hour_end} is beyond the last input or event")
 

@@ -69,7 +69,7 @@ class ResumeRun:
         self.floor = random_histories.Floor(Random(seed + 2))
         self.front: Front | None = None
         self.boards: list[SimulatedDashboard] = []
-        self.left_to_the_journal = 0  # events, by outboxes that were full
+        self.spilled = 0  # events, by outboxes that were full
         self._cut_after = cut_after
         self._offers: deque[list[CommittedEvent]] = deque()
         self._offered_until = 0.0
@@ -99,7 +99,7 @@ class ResumeRun:
     def fingerprint(self) -> str:
         """A digest of all that the dashboards received; equal for two runs of the same seed, in any process."""
         received = [(board.client.log, board.close_codes, board.checked.connections) for board in self.boards]
-        return hashlib.sha256(repr((received, self.frame_ends, self.left_to_the_journal)).encode()).hexdigest()
+        return hashlib.sha256(repr((received, self.frame_ends, self.spilled)).encode()).hexdigest()
 
     def run(self) -> None:
         """Run it; raises PromiseBroken or Breach."""
@@ -209,7 +209,7 @@ class ResumeRun:
             if board.socket is not None:
                 board.socket.cut(noticed_in=0.0)  # what was under way is lost with the machine
         statistics = front.statistics()
-        self.left_to_the_journal += statistics["left_to_journal"]
+        self.spilled += statistics["spilled"]
         if not statistics["balanced"] or statistics["ledger"].get("pending") or statistics["routes"]:
             raise PromiseBroken(f"left behind: {statistics}")
 

@@ -51,7 +51,7 @@ def live_through(runs: Iterator[ResumeRun]) -> Counter[str]:
             told["log entries"] += len(board.client.log)
             told["gaps told"] += board.client.gaps
             told["conflated"] += board.client.conflated.total()
-        told["pulled"] += run.left_to_the_journal
+        told["pulled"] += run.spilled
     return told
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from uvicorn.server import ServerState
 
 from bridge.front.web import server
 from bridge.front.web.server import BoundedHttp, BoundedWebSocket
+from tests.support.command_line import ROOT
 
 PROTOCOLS: list[type[asyncio.Protocol]] = [BoundedHttp, BoundedWebSocket]
 
@@ -47,3 +49,8 @@ async def test_the_private_parts_in_use_exist(protocol: type[asyncio.Protocol]) 
     config = uvicorn.Config(Starlette(), log_config=None)
     made = base(config=config, server_state=ServerState(), app_state={})
     assert [name for name in used_names(protocol) if not hasattr(made, name)] == []
+
+
+def test_the_version_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f"uvicorn=={uvicorn.__version__}" in project["dependencies"]

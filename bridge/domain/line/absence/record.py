@@ -51,6 +51,8 @@ class AbsenceRecord(
         "assumed_stopped": "stood",
     },
 ):
+    """An absence of a line or of a device, until the reports of its time have filled it in."""
+
     start: Millis
     views: dict[str, MachineView]  # at the start, by machine
     scopes: dict[str, StateBeforeLoss]

@@ -113,7 +113,7 @@ class AndonActions:
         call.description, call.raised_by = body.description, moment.person
         if automatic is not None:
             call.take_over(automatic)
-            call.level = min(call.level, self._registry.ladders[priority].top)
+            call.level = min(call.level, self._registry.ladders[priority].top_level)
         self._registry.emit_raised(call, moment)
         if automatic is not None:
             self._registry.withdraw(automatic, f"taken over by {call.call_id}", moment)
@@ -152,7 +152,7 @@ class AndonActions:
             case "cancel":
                 call.resolution_notes = body.notes
             case "escalate":
-                if call.level >= self._registry.ladders[call.priority].top:
+                if call.level >= self._registry.ladders[call.priority].top_level:
                     return suppressed("top_level")
                 self._registry.escalate(call, "manual", moment)
                 return APPLIED

@@ -6,9 +6,9 @@ scheduled time unless the call is critical. A paused call has none.
 - Until the call is acknowledged, level k is due at the acknowledge deadline plus k-1 steps (`ack_timeout`).
 - Until it is resolved, the resolve deadline and every step after it raise the level by one (`resolve_timeout`).
 - At the top level a missed deadline is a reminder: nobody is left to add, but it must not pass silently. At most
-  `top` + 1 reminders follow the acknowledge deadline, and as many the resolve deadline.
-- A level is entered once until the trouble comes back; at one instant a call rises by one level at most. What a
-  takeover or a changed plant file makes overdue is due at once: each level whose acknowledge deadline has passed.
+  `top_level` + 1 reminders follow the acknowledge deadline, and as many the resolve deadline.
+- A level is entered once until the trouble comes back; at one instant a call rises by one level at most.
+- After a takeover or a change of the plant file, each level whose acknowledge deadline has passed is due at once.
 - Acknowledging stops the acknowledge deadlines and their reminders, nothing else.
 - Level 0 has an update too, when the call is raised; it has no cause. Past recipients stay recipients; otherwise a
   responder would see the call vanish from `me` as soon as it rises.
@@ -67,7 +67,7 @@ class EscalationLadder:
         )
 
     @property
-    def top(self) -> int:
+    def top_level(self) -> int:
         return len(self.levels) - 1
 
 
@@ -176,22 +176,22 @@ def _steps(call: AndonCall, ladder: EscalationLadder) -> Iterator[EscalationStep
 
 def _upcoming_deadlines(call: AndonCall, ladder: EscalationLadder) -> Iterator[EscalationStep]:
     """Yield the next deadline of each kind that the call can miss."""
-    top = call.level >= ladder.top
+    is_at_top = call.level >= ladder.top_level
     if call.acknowledged_at is None:
-        if not top:
+        if not is_at_top:
             yield EscalationStep(
                 deadline(call, ladder.acknowledge_ms + call.level * ladder.step_ms, ladder), "ack_timeout"
             )
         elif (at := _first_open_deadline(call, ladder.acknowledge_ms, ladder)) is not None:
             yield EscalationStep(at, "reminder")
-    # Below the top fewer than `top` of these have passed, because each one raised the level.
+    # Below the top fewer than `top_level` of these have passed, because each one raised the level.
     if (at := _first_open_deadline(call, ladder.resolve_ms, ladder)) is not None:
-        yield EscalationStep(at, "reminder" if top else "resolve_timeout")
+        yield EscalationStep(at, "reminder" if is_at_top else "resolve_timeout")
 
 
 def _first_open_deadline(call: AndonCall, within_ms: int, ladder: EscalationLadder) -> Millis | None:
     """Return the first of a deadline and the steps after it that has not passed; None after one per level."""
-    steps = (deadline(call, within_ms + step * ladder.step_ms, ladder) for step in range(ladder.top + 1))
+    steps = (deadline(call, within_ms + step * ladder.step_ms, ladder) for step in range(ladder.top_level + 1))
     return next((at for at in steps if at > call.handled_until), None)
 
 

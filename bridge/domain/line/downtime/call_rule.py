@@ -15,7 +15,9 @@ from bridge.domain.line.downtime.record import DowntimeRecord, ScheduledCall, ca
 
 @dataclass(frozen=True, slots=True)
 class AutoCallRule:
-    reasons: plant.Plant
+    """Rule that decides when a downtime raises its call, and which one."""
+
+    plant_config: plant.Plant
     unclassified_ms: Millis
 
     def due_at(self, record: DowntimeRecord, *, now: Millis) -> Millis | None:
@@ -28,7 +30,7 @@ class AutoCallRule:
 
     def wait_ms(self, record: DowntimeRecord) -> Millis | None:
         """Return how long a downtime lasts before its call is due; None if it needs no call."""
-        findings, reason = record.findings, call_reason_of(record, self.reasons)
+        findings, reason = record.findings, call_reason_of(record, self.plant_config)
         if reason is not None and reason.category != "unplanned":
             return None
         if record.current_classification is None or reason is None:  # a person's classification overrides findings
@@ -72,21 +74,21 @@ class AutoCallRule:
         )
 
     def make_request(self, call: ScheduledCall, *, stopped: str | None, now: Millis) -> CallRequest:
-        reason = self.reasons.find_reason(call.reason_code)
+        reason = self.plant_config.find_reason(call.reason_code)
         andon_type = "equipment" if reason is None else reason.andon_type
         minutes = (now - call.since) // 60_000
         return CallRequest(
             equipment=call.equipment,
             stopped=stopped,
             andon_type=andon_type,
-            priority=self.reasons.call_priority[andon_type] if reason is None else reason.priority,
+            priority=self.plant_config.call_priority[andon_type] if reason is None else reason.priority,
             description=f"{'Unclassified stop' if reason is None else reason.text}, {minutes} min",
             downtime_id=call.downtime_id,
             since=call.since,
         )
 
     def _wait_for_breakdown(self, record: DowntimeRecord) -> Millis | None:
-        reason = call_reason_of(record, self.reasons)
+        reason = call_reason_of(record, self.plant_config)
         if reason is None:
             return self.unclassified_ms
         return None if reason.call_after_minutes is None else round(reason.call_after_minutes * 60_000)

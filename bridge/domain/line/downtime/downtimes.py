@@ -10,7 +10,7 @@ from bridge.domain.events import Millis, Priority
 from bridge.domain.line.andon.call_matching import CallRequest
 from bridge.domain.line.downtime.call_rule import AutoCallRule
 from bridge.domain.line.downtime.findings import DowntimeFindings
-from bridge.domain.line.downtime.record import DowntimeRecord, PlannedTimeChange, category_of, is_breakdown, reason_of
+from bridge.domain.line.downtime.record import DowntimeRecord, PlannedTimeChange, categorize, is_breakdown, reason_of
 from bridge.domain.line.downtime.registry import DowntimeRegistry, DowntimesState
 from bridge.domain.line.downtime.split import SplitState
 from bridge.domain.line.downtime.stop_tracker import Signal, StopChange, StopChangeKind
@@ -22,13 +22,13 @@ from bridge.domain.reports import APPLIED, Disposition, DowntimeReport, Moment, 
 class Downtimes:
     """At most one open downtime, driven by the line's diagnoses and stop changes."""
 
-    def __init__(self, state: DowntimesState, *, reasons: Plant, spec: LineConfig, emitter: Emitter) -> None:
+    def __init__(self, state: DowntimesState, *, plant_config: Plant, spec: LineConfig, emitter: Emitter) -> None:
         self._state = state
-        self._reasons = reasons
-        self._rules = reasons.rules_of(spec)
+        self._plant_config = plant_config
+        self._rules = plant_config.rules_of(spec)
         self._micro_ms = round(self._rules.micro_stop_seconds * 1000)
-        self._call_rule = AutoCallRule(reasons, round(self._rules.auto_call_unclassified_seconds * 1000))
-        self._registry = DowntimeRegistry(state, reasons=reasons, line_id=spec.id, emitter=emitter)
+        self._call_rule = AutoCallRule(plant_config, round(self._rules.auto_call_unclassified_seconds * 1000))
+        self._registry = DowntimeRegistry(state, plant_config=plant_config, line_id=spec.id, emitter=emitter)
 
     def observe(self, signal: Signal, diagnosis: Diagnosis, *, changeover: bool, moment: Moment) -> None:
         """Collect findings while the line is stopped; revise or split the open downtime if they change it."""
@@ -82,7 +82,7 @@ class Downtimes:
         if record is None or record.ended_at is None:
             return None
         named = record.confirmed_by is not None and not record.confirmed_by.claimed
-        excluded = named and category_of(record, reason_of(record, self._reasons)) == "planned"
+        excluded = named and categorize(record, reason_of(record, self._plant_config)) == "planned"
         if excluded == record.excluded:
             return None
         record.excluded = excluded
@@ -186,7 +186,7 @@ class Downtimes:
         interrupted_call = None
         if carried_machine is not None and record.call_at is not None:
             interrupted_call = self._call_rule.scheduled_call(record, due=record.call_at)
-        if is_breakdown(record, reason_of(record, self._reasons)) and record.started_at < at:
+        if is_breakdown(record, reason_of(record, self._plant_config)) and record.started_at < at:
             record = self._split(
                 record, at=at, findings=DowntimeFindings(setup=not changeover), changeover=changeover, moment=moment
             )
@@ -266,7 +266,7 @@ class Downtimes:
             return rejected("already_confirmed")
         if body.reason_code is None:
             return rejected("incomplete")
-        if self._reasons.find_reason(body.reason_code) is None:
+        if self._plant_config.find_reason(body.reason_code) is None:
             return rejected("unknown_reason")
         if record.classified == body.reason_code and body.notes in (None, record.notes):
             return suppressed("already_classified")

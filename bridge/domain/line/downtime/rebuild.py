@@ -32,9 +32,9 @@ class RebuildableDowntimes(Downtimes):
     """The downtimes of one line, including those of stops that were not observed."""
 
     def __init__(
-        self, state: DowntimesState, *, reasons: plant.Plant, spec: plant.LineConfig, emitter: Emitter
+        self, state: DowntimesState, *, plant_config: plant.Plant, spec: plant.LineConfig, emitter: Emitter
     ) -> None:
-        super().__init__(state, reasons=reasons, spec=spec, emitter=emitter)
+        super().__init__(state, plant_config=plant_config, spec=spec, emitter=emitter)
         self._spec = spec
         self._emitter = emitter
 
@@ -274,7 +274,9 @@ class RebuildableDowntimes(Downtimes):
         self, observations: Sequence[Observation], *, changeover_since: Millis | None
     ) -> tuple[DowntimeFindings, SplitState]:
         """Return the findings and the split state that follow from a stop's observations."""
-        scratch = RebuildableDowntimes(DowntimesState(), reasons=self._reasons, spec=self._spec, emitter=self._emitter)
+        scratch = RebuildableDowntimes(
+            DowntimesState(), plant_config=self._plant_config, spec=self._spec, emitter=self._emitter
+        )
         changeover = False
         for observation in observations:
             if observation.diagnosis is not None and observation.diagnosis.status != "offline":

@@ -75,22 +75,22 @@ class PlannedTimeChange(NamedTuple):
     excluded: bool
 
 
-def reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.DowntimeReason | None:
-    return reasons.find_reason(record.classified or record.findings.reason_code)
+def reason_of(record: DowntimeRecord, plant_config: plant.Plant) -> plant.DowntimeReason | None:
+    return plant_config.find_reason(record.classified or record.findings.reason_code)
 
 
-def call_reason_of(record: DowntimeRecord, reasons: plant.Plant) -> plant.DowntimeReason | None:
+def call_reason_of(record: DowntimeRecord, plant_config: plant.Plant) -> plant.DowntimeReason | None:
     """Return the reason that governs the downtime's call: that of the machine that keeps the line stopped now."""
-    return reasons.find_reason(record.call_reason_code)
+    return plant_config.find_reason(record.call_reason_code)
 
 
 def is_breakdown(record: DowntimeRecord, reason: plant.DowntimeReason | None) -> bool:
     """Return whether a failure is known to be the cause, from the machines or from a person."""
     has_cause = record.classified is not None or record.findings.is_breakdown
-    return has_cause and category_of(record, reason) in ("unplanned", "maintenance")
+    return has_cause and categorize(record, reason) in ("unplanned", "maintenance")
 
 
-def category_of(record: DowntimeRecord, reason: plant.DowntimeReason | None) -> DowntimeCategory:
+def categorize(record: DowntimeRecord, reason: plant.DowntimeReason | None) -> DowntimeCategory:
     """Return the category: by a person's classification, else a changeover, else the machines' own reasons."""
     if record.classified is not None and reason is not None:
         return reason.category
@@ -114,9 +114,9 @@ def loss_of(record: DowntimeRecord, category: DowntimeCategory, reason: plant.Do
     return "minor_stop" if record.findings.reported_cause in ("upstream", "downstream") else "breakdown"
 
 
-def downtime_data(record: DowntimeRecord, reasons: plant.Plant) -> Downtime:
-    reason = reason_of(record, reasons)
-    category = category_of(record, reason)
+def downtime_data(record: DowntimeRecord, plant_config: plant.Plant) -> Downtime:
+    reason = reason_of(record, plant_config)
+    category = categorize(record, reason)
     ended = record.ended_at
     return Downtime(
         downtime_id=record.downtime_id,

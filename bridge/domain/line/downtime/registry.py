@@ -3,12 +3,12 @@
 from msgspec import Struct, field
 
 from bridge.domain import plant
-from bridge.domain.bounded import drop_oldest
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import Downtime
 from bridge.domain.events import EventType, Millis, Priority, Standing
+from bridge.domain.eviction import drop_oldest
 from bridge.domain.line.downtime.findings import DowntimeFindings
-from bridge.domain.line.downtime.record import DowntimeRecord, category_of, downtime_data, reason_of
+from bridge.domain.line.downtime.record import DowntimeRecord, categorize, downtime_data, reason_of
 from bridge.domain.line.downtime.split import SplitState
 from bridge.domain.reports import Moment
 
@@ -27,9 +27,9 @@ class DowntimesState(Struct, rename={"last_emitted": "told", "split": "turn"}):
 class DowntimeRegistry:
     """At most one open downtime, and the latest closed ones."""
 
-    def __init__(self, state: DowntimesState, *, reasons: plant.Plant, line_id: str, emitter: Emitter) -> None:
+    def __init__(self, state: DowntimesState, *, plant_config: plant.Plant, line_id: str, emitter: Emitter) -> None:
         self._state = state
-        self._reasons = reasons
+        self._plant_config = plant_config
         self._line = line_id
         self._emitter = emitter
 
@@ -51,7 +51,7 @@ class DowntimeRegistry:
 
     def revise(self, record: DowntimeRecord, moment: Moment) -> None:
         """Emit the open downtime if it differs from what was emitted last."""
-        data = downtime_data(record, self._reasons)
+        data = downtime_data(record, self._plant_config)
         if data != self._state.last_emitted:
             self._state.last_emitted = data
             self._emit(record, moment, standing=Standing.CURRENT)
@@ -121,13 +121,13 @@ class DowntimeRegistry:
             self.amend(record, moment, estimated=True)
 
     def _prioritize(self, record: DowntimeRecord) -> None:
-        category = category_of(record, reason_of(record, self._reasons))
+        category = categorize(record, reason_of(record, self._plant_config))
         record.priority = Priority.HIGH if category == "unplanned" else Priority.MEDIUM
 
     def _emit(self, record: DowntimeRecord, moment: Moment, *, standing: Standing, estimated: bool = False) -> None:
         self._emitter.emit(
             EventType.DOWNTIME_EVENT,
-            downtime_data(record, self._reasons),
+            downtime_data(record, self._plant_config),
             moment=moment,
             equipment=None,
             subject=record.downtime_id,

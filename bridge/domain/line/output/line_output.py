@@ -67,12 +67,18 @@ class Output:
     """Piece counts of the line (scope `_`) and each equipment; OEE of the line and machines with an ideal cycle."""
 
     def __init__(
-        self, state: OutputState, *, plant_file: plant.Plant, spec: plant.LineConfig, plan: ShiftPlan, emitter: Emitter
+        self,
+        state: OutputState,
+        *,
+        plant_config: plant.Plant,
+        spec: plant.LineConfig,
+        plan: ShiftPlan,
+        emitter: Emitter,
     ) -> None:
         self._state = state
-        self._plant = plant_file
+        self._plant = plant_config
         self._spec = spec
-        self._rules = plant_file.rules_of(spec)
+        self._rules = plant_config.rules_of(spec)
         self._plan = plan
         self._emitter = emitter
         self._sources = counter_sources(spec)

@@ -1,4 +1,4 @@
-"""Bounds of dicts that keep the latest entries, so that a checkpoint cannot grow without end."""
+"""Eviction from dicts that keep the latest entries, so that a checkpoint cannot grow without end."""
 
 from typing import Any
 

@@ -166,7 +166,7 @@ async def test_a_short_sequence_wraps_on_a_real_connection(mosquitto: RunningBro
     async with mqtt_consumer(mosquitto, "report") as consumer, device_sim(mosquitto, "run", *options):
         # not for a duration: how many reports fit into one depends on the machine
         await until(lambda: len(reports_of("Bagger-1", consumer)) > 256 + 10, seconds=60, what="a wrapped sequence")
-    numbers = [json.loads(body)["seq"] for body in reports_of("Bagger-1", consumer)]
+        numbers = [json.loads(body)["seq"] for body in reports_of("Bagger-1", consumer)]
     assert numbers == [number % 256 for number in range(len(numbers))]
 
 

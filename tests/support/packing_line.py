@@ -85,6 +85,10 @@ class PackingLine:
     def __post_init__(self) -> None:
         self.core = Line(self.plant_file, self.plant_file.lines[0])
 
+    def restart(self) -> None:
+        """Go on from a checkpoint, as after a restart of the bridge."""
+        self.core = Line.restore(self.plant_file, self.plant_file.lines[0], self.core.checkpoint())
+
     def report(
         self,
         who: str | None,

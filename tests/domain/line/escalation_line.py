@@ -4,15 +4,13 @@ from typing import Final, Literal
 
 from hypothesis import strategies as st
 
-from bridge.domain.emitter import Emitter, Subjects
 from bridge.domain.escalation_policy import EscalationPolicy
 from bridge.domain.event_data import CallPriority, Escalation
 from bridge.domain.events import Event, Millis
-from bridge.domain.line.andon.call_registry import AndonState, CallRegistry
-from bridge.domain.line.andon.calls import AndonActions
 from bridge.domain.plant import Plant
 from bridge.domain.reports import AndonReport, Disposition, Moment
-from tests.support.one_line_plant import from_checkpoint, one_line_plant
+from tests.domain.line.andon_line import AndonLine
+from tests.support.one_line_plant import one_line_plant
 
 START: Final = 1_750_000_000_000
 
@@ -50,22 +48,10 @@ def plant_with(ladder: dict[CallPriority, EscalationPolicy] | None = None) -> Pl
 PLANT: Final = plant_with()
 
 
-class EscalationLine:
+class EscalationLine(AndonLine):
     def __init__(self, plant: Plant = PLANT) -> None:
-        self.plant = plant
-        self.state = AndonState()
-        self.subjects = Subjects()
         self.events: list[Event] = []
-        self.restore()
-
-    def restore(self) -> None:
-        self.state = from_checkpoint(self.state)
-        self.subjects = from_checkpoint(self.subjects)
-        line = self.plant.lines[0]
-        place = self.plant.place_of(line)
-        self.emitter = Emitter(place, self.subjects)
-        self.book = CallRegistry(self.state, place=place, plant=self.plant, spec=line, emitter=self.emitter)
-        self.calls = AndonActions(self.book, plant=self.plant, spec=line)
+        super().__init__(plant)
 
     def act(
         self,

@@ -3,7 +3,6 @@
 from typing import Final
 
 from bridge.domain import event_data
-from bridge.domain.line.line import Line
 from bridge.domain.reports import AndonReport, ReportBody, StateReport
 from tests.support.packing_line import PackingLine, plant_file, seconds
 
@@ -37,7 +36,7 @@ def play(*steps: Step, until: float, restarts: bool = False, tick_every: int | N
         line.wait(at)
         line.report(who, body, at=at)
         if restarts:
-            line.core = Line.restore(line.plant_file, line.plant_file.lines[0], line.core.checkpoint())
+            line.restart()
     line.wait(until)
     return line
 

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.domain import event_data, plant
-from bridge.domain.line.line import Line
 from tests.domain.line.buffered_bagger import Bagger
 from tests.domain.line.oracles import oee as oracle
 from tests.domain.line.test_oee_oracle import SCHEDULED, last_windows, millis
@@ -58,8 +57,7 @@ class Watched:
         self.bagger.reconnect()
         self.at += 1
         if restart:
-            spec = self.line.plant_file.lines[0]
-            self.line.core = Line.restore(self.line.plant_file, spec, self.line.core.checkpoint())
+            self.line.restart()
 
     def change(self) -> None:
         self.report(self.random.choice(("run", "stop")))

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from bridge.domain import event_data
 from bridge.domain.events import Millis
-from bridge.domain.line.line import Line
 from bridge.domain.reports import DowntimeReport, ReportBody, StateReport
 from tests.domain.line.buffered_bagger import Bagger, line_of, send, store
 from tests.domain.line.test_absence import absent
@@ -149,8 +148,7 @@ class Patchy:
             self.line.report("bagger", body, at=self.at)
         held.clear()
         if self.random.random() < 0.1:
-            spec = self.line.plant_file.lines[0]
-            self.line.core = Line.restore(self.line.plant_file, spec, self.line.core.checkpoint())
+            self.line.restart()
 
 
 @given(seed=st.integers(0, 2**32))

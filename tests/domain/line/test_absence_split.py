@@ -6,7 +6,6 @@ import pytest
 
 from bridge.domain import event_data
 from bridge.domain.events import EventType
-from bridge.domain.line.line import Line
 from bridge.domain.reports import ChangeoverReport, StateReport
 from tests.domain.line.test_absence import absent
 from tests.domain.line.test_absence_lost_time import inside, lost, spans
@@ -38,7 +37,7 @@ def with_absence(
     for index, (ts, state) in enumerate(reports):
         dated(line, state, back + index / 100, ts)
         if restore:
-            line.core = Line.restore(line.plant_file, line.plant_file.lines[0], line.core.checkpoint())
+            line.restart()
     line.wait(until)
     return line
 

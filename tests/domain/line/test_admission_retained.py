@@ -4,7 +4,6 @@ import pytest
 
 from bridge.domain import plant
 from bridge.domain.events import EventType
-from bridge.domain.line.line import Line
 from bridge.domain.reports import (
     APPLIED,
     AndonReport,
@@ -23,12 +22,6 @@ RUNNING = StateReport(state="running")
 
 def status(line: PackingLine, who: str = "bagger") -> str:
     return line.statuses(who)[-1].status
-
-
-def restarted(line: PackingLine) -> PackingLine:
-    """Go on from a checkpoint, as after a restart of the bridge."""
-    line.core = Line.restore(line.plant_file, line.plant_file.lines[0], line.core.checkpoint())
-    return line
 
 
 def test_retained_counts_never_count_and_set_no_baseline() -> None:
@@ -76,7 +69,7 @@ def test_a_reconnect_however_often_changes_nothing_that_was_known_live(
     line.wait(80)
     before = len(line.events)
     for at in (81, 82, 83):
-        restarted(line)
+        line.restart()
         assert line.report("bagger", old, at=at, retained=True).disposition == RETAINED
     assert line.events[before:] == []
     assert [data.status for data in line.downtimes()] == ["open"]

@@ -6,7 +6,6 @@ import pytest
 
 from bridge.domain import event_data
 from bridge.domain.event_data import AndonType
-from bridge.domain.line.line import Line
 from bridge.domain.reports import APPLIED, AndonReport, Disposition, StateReport, rejected
 from tests.support.packing_line import PackingLine, plant_file
 
@@ -52,7 +51,7 @@ def test_a_machines_panel_answers_the_call_for_its_breakdown(
     if runs:
         line.report("bagger", RUNNING, at=610)
     if restarts:
-        line.core = Line.restore(line.plant_file, line.plant_file.lines[0], line.core.checkpoint())
+        line.restart()
     before = statuses(line)
     assert press(line, "bagger", action, "equipment", at=700) == APPLIED
     assert [call for call, each in before.items() if each[1] == "open"] == list(statuses(line))[-1:]

@@ -4,7 +4,6 @@ import pytest
 
 from bridge.domain import event_data
 from bridge.domain.event_data import AndonType
-from bridge.domain.line.line import Line
 from bridge.domain.reports import AndonReport, DowntimeReport, StateReport
 from tests.domain.line.broken_machine import FAULT, RUNNING, act, call_ids, calls, ladder, press, running_line
 from tests.support.packing_line import seconds
@@ -202,7 +201,7 @@ def test_a_persons_call_is_called_again_when_its_breakdown_recurs(
     line.report("bagger", RUNNING, at=600)
     line.wait(2_000)
     if restarts:
-        line.core = Line.restore(line.plant_file, line.plant_file.lines[0], line.core.checkpoint())
+        line.restart()
     known = call_ids(line)
     line.report("bagger", FAULT, at=2_400)
     line.wait(2_700)

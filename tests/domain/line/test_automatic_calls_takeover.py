@@ -5,7 +5,6 @@ from typing import Final
 import pytest
 
 from bridge.domain import plant
-from bridge.domain.line.line import Line
 from bridge.domain.reports import StateReport
 from tests.domain.line.broken_machine import FAULT, RUNNING, act, calls, press, running_line
 from tests.support.packing_line import PackingLine, line_spec, plant_file
@@ -45,7 +44,7 @@ def test_a_call_for_a_breakdown_that_is_over_is_not_taken_over_by_a_call_for_the
         if at < pressed_at:
             line.report(machine, body, at=at)
     if restarts:
-        line.core = Line.restore(line.plant_file, line.plant_file.lines[0], line.core.checkpoint())
+        line.restart()
     press(line, "desk", "maintenance", at=pressed_at)
     line.wait(pressed_at + 400)
     last = {data.call_id: data for _, data in calls(line)}

@@ -89,7 +89,7 @@ def test_a_restart_of_the_bridge_within_the_stop_changes_nothing() -> None:
         line.report("bagger", StateReport(state="fault"), at=1_000)
         step(line, 1_050, HOUR)
         if index:
-            line.core = Line.restore(line.plant_file, line.plant_file.lines[0], line.core.checkpoint())
+            line.restart()
         line.report("bagger", StateReport(state="running"), at=1_200 + HOUR)
         line.wait(1_500 + HOUR)
     assert lines[0].events == lines[1].events

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.domain import event_data, plant
-from bridge.domain.line.line import Line
 from tests.domain.line.absent_devices import (
     ORDERS,
     Machine,
@@ -70,8 +69,7 @@ class BufferedHistory:
         self.bagger.reconnect(self.at, order=self.order, lost=[] if self.keeps else kept)
         self.at += 1 if self.keeps else 7
         if restart:
-            spec = self.line.plant_file.lines[0]
-            self.line.core = Line.restore(self.line.plant_file, spec, self.line.core.checkpoint())
+            self.line.restart()
 
     def change(self) -> None:
         self.report(self.random.choice(("run", "stop")))

@@ -9,7 +9,6 @@ import pytest
 
 from bridge.domain import event_data
 from bridge.domain.events import EventType, Standing
-from bridge.domain.line.line import Line
 from bridge.domain.reports import (
     APPLIED,
     Actor,
@@ -97,10 +96,6 @@ def standing(line: PackingLine, scope: str | None) -> dict[tuple[str, str], floa
     }
 
 
-def restart(line: PackingLine) -> None:
-    line.core = Line.restore(line.plant_file, line.plant_file.lines[0], line.core.checkpoint())
-
-
 DECIDING: Final = {"constraint": "bagger"}
 CRITICAL: Final = {"constraint": None, "critical": ("feeder", "bagger", "packer")}
 
@@ -131,11 +126,11 @@ def test_a_confirmed_stop_leaves_the_time_of_line_and_machines_until_that_is_wit
     assert standing(line, scope) == lost
     for _ in range(2):
         if restarts:
-            restart(line)
+            line.restart()
         confirm(line, "L1.down.1", at=3.1 * HOUR)
         assert standing(line, scope) == dict.fromkeys(lost, 0)
         if restarts:
-            restart(line)
+            line.restart()
         assert unconfirm(line, "L1.down.1", at=3.1 * HOUR) == APPLIED
         assert standing(line, scope) == lost
         assert (line.downtimes()[-1].status, line.downtimes()[-1].confirmed_by) == ("closed", None)

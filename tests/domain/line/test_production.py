@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from bridge.domain.event_data import PlannedHour
 from bridge.domain.events import EventType, rfc3339
-from bridge.domain.line.line import Line
 from bridge.domain.line.output.line_output import Pieces, infer_pieces
 from bridge.domain.reports import CountsReport, JobReport, StateReport
 from tests.support.packing_line import T0, PackingLine, line_spec, plant_file, seconds
@@ -148,7 +147,7 @@ def test_the_plan_counts_from_when_the_line_was_first_seen(first_heard: int, *, 
     line.report("bagger", CountsReport(total=0, good=0), at=first_heard)
     for minute in range(1, 90):
         if restarts and minute % 40 == 0:
-            line.core = Line.restore(line.plant_file, line.plant_file.lines[0], line.core.checkpoint())
+            line.restart()
         line.report("bagger", CountsReport(total=10 * minute, good=8 * minute), at=first_heard + 60 * minute)
     line.wait(first_heard + 5_400)
     in_first_shift = [update for update in line.production() if update.shift_id == "early"]

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 
 from bridge.domain import event_data
-from bridge.domain.line.line import Line
 from bridge.domain.reports import BirthReport, CountsReport, DeathReport, StateReport
 from tests.domain.line.test_absence import absent
 from tests.domain.line.test_oee_base import closed
@@ -98,7 +97,7 @@ def test_a_restart_keeps_a_known_stop() -> None:
     line = line_with_heartbeat()
     line.report("bagger", StateReport(state="fault"), at=15)
     dies(line, 30)
-    line.core = Line.restore(line.plant_file, line.plant_file.lines[0], line.core.checkpoint())
+    line.restart()
     line.wait(HOUR)
     assert closed(line)[-1].unknown_seconds == 0
     assert line.downtimes()[-1].status == "open"

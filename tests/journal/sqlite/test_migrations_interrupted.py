@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bridge.journal.tools.verify import verify_journal
+from tests.faults.failing_disk import cannot_trace
 from tests.journal.sqlite.older_journals import ROOT, content, goes_on, schema_3_journal
 from tests.support.journal_samples import (
     NOON,
@@ -85,7 +86,7 @@ def test_migration_without_space_is_refused_and_leaves_nothing(tmp_path: Path) -
         cwd=ROOT, check=False, capture_output=True, text=True,
     )  # fmt: skip
     if "Operation not permitted" in ended.stderr:
-        pytest.skip(f"this machine lets nobody trace: {ended.stderr}")
+        cannot_trace(ended.stderr)
     assert "NoRoomToMigrate" in ended.stderr
     assert "no room on the disk to migrate from schema 3 to 4" in ended.stderr
     wal = path.with_name("journal.db-wal")

@@ -137,7 +137,9 @@ async def test_another_streams_topics_are_left_alone(mosquitto: RunningBroker, t
 
 
 @pytest.mark.parametrize("which", ["mosquitto", "nats"])
-async def test_thousands_of_ghosts_are_cleared(tmp_path: Path, which: str, request: pytest.FixtureRequest) -> None:
+async def test_thousands_of_stale_retained_messages_are_cleared(
+    tmp_path: Path, which: str, request: pytest.FixtureRequest
+) -> None:
     broker: RunningBroker = request.getfixturevalue(which)
     stale = {f"{STALE}-{number}": of("main") for number in range(5_000)}
     await retain(broker.port, stale)
@@ -156,7 +158,7 @@ def short(tmp_path: Path) -> Iterator[RunningBroker]:
         yield broker
 
 
-async def test_ghosts_beyond_the_brokers_queue_are_cleared_in_turns(
+async def test_stale_retained_messages_beyond_the_brokers_queue_are_cleared_in_turns(
     short: RunningBroker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await retain(short.port, {f"{STALE}-{number}": of("main") for number in range(3_000)})

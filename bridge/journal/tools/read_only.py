@@ -15,7 +15,7 @@ from bridge.journal.sqlite.schema import APPLICATION_ID, SCHEMA, Meta, read_meta
 from bridge.ports.journal import JournalError
 
 READ_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
-"""What SQLite raises for a damaged file: its message may quote flipped bytes that do not decode."""
+"""Errors of SQLite for a damaged file: its message may quote flipped bytes that do not decode."""
 
 
 class NoJournal(JournalError):

@@ -1,4 +1,4 @@
-"""Whatever happens, a dashboard has every alarm once and the true state, or was told: promises P2, P3 and P4.
+"""Whatever happens, a dashboard has every alarm once and the true state, or was counts: promises P2, P3 and P4.
 
 Each run is decided by a seed, and by the byte of the first dashboard's first connection after which it is cut. One that
 fails says how it is run again alone: `RESUME_RUN=seed:bytes pytest tests/front/simulation/test_resume.py`.
@@ -39,27 +39,27 @@ def whole_runs(first_seed: int) -> Iterator[ResumeRun]:
 
 
 def live_through(runs: Iterator[ResumeRun]) -> Counter[str]:
-    """Live through these runs, or through the one that the environment names; says how much happened in them."""
+    """Live through these runs, or through the one that the environment names; return how much happened in them."""
     if again := os.environ.get(AGAIN):
         seed, _, cut = again.partition(":")
         runs = iter([lives(int(seed), cut_after=int(cut) if cut else None)])
-    told: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for run in runs:
-        told["runs"] += 1
+        counts["runs"] += 1
         for board in run.boards:
-            told["connections"] += board.checked.connections
-            told["log entries"] += len(board.client.log)
-            told["gaps told"] += board.client.gaps
-            told["conflated"] += board.client.conflated.total()
-        told["pulled"] += run.spilled
-    return told
+            counts["connections"] += board.checked.connections
+            counts["log entries"] += len(board.client.log)
+            counts["gaps reported"] += board.client.gaps
+            counts["conflated"] += board.client.conflated.total()
+        counts["spilled"] += run.spilled
+    return counts
 
 
 def test_every_alarm_comes_once_and_the_state_is_true_whatever_happens() -> None:
-    told = live_through(islice(whole_runs(0), 150))
+    counts = live_through(islice(whole_runs(0), 150))
     if AGAIN not in os.environ:
         # The runs are about these: without them they would prove nothing.
-        assert min(told[each] for each in ("gaps told", "conflated", "pulled")) > 25, told
+        assert min(counts[name] for name in ("gaps reported", "conflated", "spilled")) > 25, counts
 
 
 def test_it_does_so_too_when_the_connection_is_cut_at_every_frame_and_within() -> None:
@@ -88,5 +88,5 @@ def test_a_seed_decides_a_run_in_every_process() -> None:
 @pytest.mark.proof
 def test_it_does_so_ten_thousand_times() -> None:
     first_seed = 100_000
-    told = live_through(islice(every_cut(first_seed), 10_000))
-    print(f"\nseeds from {first_seed}: {dict(told)}")  # noqa: T201 - a proof says what it proved
+    counts = live_through(islice(every_cut(first_seed), 10_000))
+    print(f"\nseeds from {first_seed}: {dict(counts)}")  # noqa: T201 - a proof says what it proved

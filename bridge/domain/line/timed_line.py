@@ -130,9 +130,7 @@ class TimedLine:
             at = max(now - by, state.at)
             self._fire_until(at)
             state.at = at
-            self._absences.make_due(at)
-            self._deadline = self._find_deadline()
-            self._fire_until(at)
+            self._rebuild_unfinished(at)
             self._output.set_forward(by, at=at)
             self._absences.set_forward(by)
             self.downtimes.set_forward(by)
@@ -273,6 +271,14 @@ class TimedLine:
         if end_of_open is not None:
             self.automatic_calls.finish_downtime(line_runs=end_of_open.end > end_of_open.start, moment=moment)
         self._propagate_change(moment, list(self._equipment.machines.values()))
+
+    def _rebuild_unfinished(self, at: Millis) -> None:
+        """Rebuild every absence whose rebuild is outstanding, with the data known at `at`."""
+        for record in tuple(self._absences.state.records):  # without those that begin meanwhile
+            if record.is_unfinished:
+                record.due = at  # one at a time: the rebuild of a machine's absence may cancel a due time of the line's
+                self._deadline = self._find_deadline()
+                self._fire_until(at)
 
     def _change_shift(self, moment: Moment) -> None:
         before, after = self._shift, self._plan.window_at(moment.at)

@@ -190,12 +190,6 @@ class Absences:
             record.due = record.first_report_at + SILENT_MACHINE_WAIT_MS
         record.due = max(record.due or now, now)
 
-    def make_due(self, at: Millis) -> None:
-        """Make every outstanding rebuild due at `at`, with the data known then."""
-        for record in self.state.records:
-            if record.end is None or record.due is not None:
-                record.due = at
-
     def next_deadline(self) -> Millis | None:
         return min((record.due for record in self.state.records if record.due is not None), default=None)
 

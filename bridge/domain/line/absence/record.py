@@ -80,6 +80,11 @@ class AbsenceRecord(
         own = self.scope not in (None, LINE_LEVEL)
         return any((own or view.decides) and name in self.silent_machines for name, view in self.views.items())
 
+    @property
+    def is_unfinished(self) -> bool:
+        """Return whether it is not rebuilt yet, or is to be rebuilt again for a late report."""
+        return self.end is None or self.due is not None
+
     def absent_since(self, equipment: str) -> Millis | None:
         """Return since when reports of a device may have been queued; None: it was never absent."""
         return self.start if self.scope is None else self.lost_devices.get(equipment)

@@ -17,12 +17,16 @@ BACK = 990
 STEP = 300
 
 
-def absent_bagger(*states: tuple[float, str], stepped_at: float | None, restarts: bool = False) -> PackingLine:
+def absent_bagger(
+    *states: tuple[float, str], stepped_at: float | None, stopped_at: float | None = None, restarts: bool = False
+) -> PackingLine:
     """Return a line whose bagger was offline from LOST to BACK and buffered `states`.
 
     Instants are those of a clock that was right from the start: after the step, STEP is added to them.
     """
     line, bagger = running()
+    if stopped_at is not None:
+        bagger.state("fault", stopped_at)
     bagger.disconnect(LOST)
     play(line, [(at, bagger, state) for at, state in states] + [(BACK, bagger, None)], stepped_at, restarts=restarts)
     return line
@@ -97,3 +101,11 @@ def test_a_line_that_lost_two_machines_is_rebuilt_once_for_each_side_of_the_step
     )
     assert spans(line) == [(at(620), 80), (at(700 + STEP), 100)]
     assert (lost(line), unknown(line)) == (180, STEP)
+
+
+@pytest.mark.parametrize(("ended_at", "lost_seconds"), [(620, 0), (645, 65)])
+def test_a_stop_that_began_before_the_absence_is_no_longer_for_the_step(ended_at: float, lost_seconds: float) -> None:
+    """It had lasted 20 s when the clock was set forward; a stop of 40 s is a minor stop, one of 65 s a downtime."""
+    line = absent_bagger((ended_at, "running"), stopped_at=580, stepped_at=600)
+    assert (lost(line), unknown(line)) == (lost_seconds, STEP)
+    assert [downtime.micro_stop for downtime in last_of(line)] == [lost_seconds == 0]

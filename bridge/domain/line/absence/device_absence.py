@@ -83,6 +83,7 @@ class DeviceAbsences(Absences):
             record.known_until = {name: at + by for name, at in record.known_until.items()}
             for scope_state in record.scopes.values():
                 scope_state.since = None if scope_state.since is None else scope_state.since + by
+                scope_state.stops.set_forward(by)
 
     def _begin_machine(self, machine: Machine, view: MachineView, *, output: Output, at: Millis) -> None:
         name, earlier = machine.spec.id, self._find_silent(machine.spec.id)

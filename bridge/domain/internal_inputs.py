@@ -20,7 +20,7 @@ ABSENCE_TOPIC: Final = f"{PRESENCE_PREFIX}absence"
 CLOCK_TOPIC: Final = f"{PRESENCE_PREFIX}clock"
 """The topic of an input that states by how much the host's clock was set forward, up to the input's arrival."""
 
-UNWATCHED_MS: Final = 10_000
+SHORTEST_ABSENCE_MS: Final = 10_000
 """A shorter restart is no absence: the broker queues what is sent meanwhile, and the known state stays valid."""
 
 

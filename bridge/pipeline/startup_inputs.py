@@ -6,7 +6,7 @@ from bridge.domain.dedup import Deduplicator
 from bridge.domain.event_topic import StateKey
 from bridge.domain.events import Millis, Standing
 from bridge.domain.intake import Decoder, Intake
-from bridge.domain.internal_inputs import UNWATCHED_MS, BridgeAbsence, plant_to_json
+from bridge.domain.internal_inputs import SHORTEST_ABSENCE_MS, BridgeAbsence, plant_to_json
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import orphaned_keys
 from bridge.domain.plant import Plant
@@ -27,13 +27,13 @@ class PlantChange:
 def journal_absence(
     restored: RestoredFloor, journal: Journal, *, decode: Decoder, now: Millis, clock_trusted: bool
 ) -> Millis | None:
-    """Journal an absence if the floor was unwatched for long enough to matter; return when it began, else None.
+    """Journal an absence if the floor was not observed for long enough to matter; return when it began, else None.
 
     With a clock that is behind the journal (not `clock_trusted`) the duration is unknown, so the absence is journalled.
     Raise `CommitFailed`.
     """
     number, since = journal.last_input()
-    if not number or (clock_trusted and now - since < UNWATCHED_MS):
+    if not number or (clock_trusted and now - since < SHORTEST_ABSENCE_MS):
         return None
     intake = _intake(restored.floor, journal, decode)
     journal.commit(Batch(entries=[intake.enter_absence(BridgeAbsence(since=since, reason="restart"), now)]))

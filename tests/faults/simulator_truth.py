@@ -18,7 +18,7 @@ from device_sim.reports import report_topic
 from device_sim.simulated_network.broker_session import ReceivedPublish
 from device_sim.truth.truth import RegisterTruth, TrueReport, Truth
 from tests.faults.simulated_load import Report
-from tests.recount.core_driver import Fed, Unwatched
+from tests.recount.core_driver import Fed, ObservationGap
 
 SIMULATED: Final = plant_file.load(plant_file.SHIPPED)
 PLACES: Final = {name: (line.area, line.id) for line, name in SIMULATED.devices()}
@@ -68,7 +68,7 @@ class PlayedTruth:
         known: dict[Report, int] = {}
         for message in (entry.input for entry in entries):
             if message.topic == ABSENCE_TOPIC:
-                yield Unwatched(message.received_at, BridgeAbsence.decode(message.payload).since)
+                yield ObservationGap(message.received_at, BridgeAbsence.decode(message.payload).since)
                 continue
             if not message.topic.startswith("report/") or message.topic.split("/")[-2] not in (*PLACES, "_"):
                 continue

@@ -22,21 +22,21 @@ from device_sim.truth.truth import BridgeOutage
 
 ROOT: Final = Path(__file__).parents[2]
 DEMO: Final = ROOT / "bridge" / "demo" / "plant.toml"
-LINK_LOST_MS: Final = 5_000  # a link lost for this long means that nobody watches
-UNWATCHED_MS: Final = 10_000  # and so does a restart that took this long
-WATCHED_MS: Final = 5_000  # between two notes in the journal that the floor is watched
+LINK_LOST_MS: Final = 5_000  # a link lost for this long makes the floor unobserved
+SHORTEST_ABSENCE_MS: Final = 10_000  # and so does a restart that took this long
+OBSERVED_PERIOD_MS: Final = 5_000  # between two notes in the journal that the floor is observed
 DOUBT_MS: Final = 15_000
 
 
 @dataclass(frozen=True, slots=True)
-class Unwatched:
+class ObservationGap:
     """The bridge's own input that nobody watched from `since` on; entered at `at`."""
 
     at: int
     since: int
 
 
-Fed = ReceivedPublish | Unwatched
+Fed = ReceivedPublish | ObservationGap
 
 
 @dataclass(slots=True)
@@ -108,25 +108,25 @@ class _Bridge:
         if away.reason == "link":
             if away.until - away.since >= LINK_LOST_MS:
                 self.pass_time(away.since + LINK_LOST_MS)
-                self._unwatch(away.since + LINK_LOST_MS, since=away.since + LINK_LOST_MS, reason="link")
+                self._begin_absence(away.since + LINK_LOST_MS, since=away.since + LINK_LOST_MS, reason="link")
         else:
             self._restart(away)
         self._generation += 1
 
     def _restart(self, away: BridgeOutage) -> None:
         intake = self._intake
-        watched = away.since if away.reason == "stop" else away.since // WATCHED_MS * WATCHED_MS
-        latest = max(intake.latest_time, watched)
+        observed_until = away.since if away.reason == "stop" else away.since // OBSERVED_PERIOD_MS * OBSERVED_PERIOD_MS
+        latest = max(intake.latest_time, observed_until)
         checkpoints = {line.id: intake.floor.checkpoint(line.id) for line in self._plant.lines}
         floor = Floor.restore(plant_from_json(plant_to_json(self._plant)), checkpoints)
         self._intake = self._start(
             floor, number=intake.number, latest=latest, offset=intake.offset, settled=intake.dedup.acked_up_to
         )
-        if away.until - latest >= UNWATCHED_MS:
-            self._unwatch(away.until, since=latest, reason="restart")
+        if away.until - latest >= SHORTEST_ABSENCE_MS:
+            self._begin_absence(away.until, since=latest, reason="restart")
 
-    def _unwatch(self, at: int, *, since: int, reason: Literal["restart", "link"]) -> None:
-        self.driven.fed.append(Unwatched(at, since))
+    def _begin_absence(self, at: int, *, since: int, reason: Literal["restart", "link"]) -> None:
+        self.driven.fed.append(ObservationGap(at, since))
         self._keep(self._intake.enter_absence(BridgeAbsence(since=since, reason=reason), at))
 
     def pass_time(self, until: int) -> None:

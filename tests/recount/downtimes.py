@@ -149,7 +149,7 @@ class Troubles:
         found = Finding(trouble.stopped or "", trouble.cause, trouble.culprit, trouble.reason, trouble.rank, broken)
         self._begin_changeover(standing, Look("offline", no_order=False, found=found, changeover=True), at)
 
-    def unwatched(self) -> None:
+    def unobserved(self) -> None:
         """Nobody watches from now on: that a turn lasts is not seen."""
         if self.standing is not None:
             self.standing.turn_since, self.standing.turn = None, None

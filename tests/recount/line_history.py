@@ -40,7 +40,7 @@ class LineStory:
         places = (*line.machines, *line.stations, "_")
         self._shown: dict[str, tuple[object, ...]] = dict.fromkeys(places, ("offline", None))
         self._stopped_since: int | None = None  # while it is known to stand
-        self._unwatched: dict[str, int] = {}  # since when nobody watches a machine
+        self._unobserved: dict[str, int] = {}  # since when nobody watches a machine
         self._remembered: dict[str, Face] = {}  # its report before
 
     # Time
@@ -86,7 +86,7 @@ class LineStory:
 
     def receive(self, received: Received) -> None:
         at = received.at
-        if received.kind == "unwatched":
+        if received.kind == "unobserved":
             self._unwatch(received.body["since"], at)
             return
         self.pass_time(at)
@@ -148,12 +148,12 @@ class LineStory:
             self._see(name, at)
 
     def _watch_again(self, name: str) -> None:
-        self._unwatched.pop(name, None)
+        self._unobserved.pop(name, None)
         self._remembered.pop(name, None)
 
     def _is_of_now(self, name: str, at: int, *, before: int | None) -> bool:
         """Whether what is counted since the report before is of now: after an absence, once that came by no queue."""
-        lost_at = self._unwatched.get(name)
+        lost_at = self._unobserved.get(name)
         if lost_at is None:
             return True
         if self._counted_alone.get(name, lost_at - 1) >= lost_at:
@@ -209,12 +209,12 @@ class LineStory:
         self.pass_time(since)
         self._now(since)
         for name, face in self.faces.items():
-            if name not in self._unwatched:
+            if name not in self._unobserved:
                 self._remembered[name] = face
             self.faces[name] = Face(product=face.product, broken=face.broken)
-            self._unwatched[name] = since
+            self._unobserved[name] = since
             self._see(name, since)
-        self.troubles.unwatched()
+        self.troubles.unobserved()
         self._settle(since)
         self.pass_time(now)
 

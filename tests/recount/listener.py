@@ -12,7 +12,7 @@ from typing import Any
 
 from device_sim.simulated_network.broker_session import ReceivedPublish
 from device_sim.truth.truth import TrueReport, Truth
-from tests.recount.core_driver import Fed, Unwatched
+from tests.recount.core_driver import Fed, ObservationGap
 from tests.recount.plant_facts import LineFacts, PlantFacts
 
 Position = tuple[int, int]
@@ -26,7 +26,7 @@ LATE_HAS_EFFECT = frozenset({"andon", "job", "changeover", "inspection"})
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """Something a perfect listener has learnt. `kind` is that of the report, or offline, unwatched."""
+    """Something a perfect listener has learnt. `kind` is that of the report, or offline, unobserved."""
 
     at: int
     line: str
@@ -69,11 +69,11 @@ class Listener:
 
     def listen(self, fed: Iterable[Fed]) -> Iterator[Received]:
         for index, arrival in enumerate(fed):
-            if isinstance(arrival, Unwatched):
+            if isinstance(arrival, ObservationGap):
                 self._live.clear()
                 self._left.clear()
                 for line in self._plant.lines:
-                    yield Received(arrival.at, line, None, "unwatched", {"since": arrival.since}, index=index)
+                    yield Received(arrival.at, line, None, "unobserved", {"since": arrival.since}, index=index)
             else:
                 yield from self._receive(arrival, index)
 

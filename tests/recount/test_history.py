@@ -16,7 +16,7 @@ from device_sim.profile import Profile
 from device_sim.rehearsal import ReceivedPublish, rehearse
 from device_sim.truth.truth import Truth
 from tests.recount.comparison import Comparison, compare
-from tests.recount.core_driver import DEMO, Driven, Unwatched, drive
+from tests.recount.core_driver import DEMO, Driven, ObservationGap, drive
 from tests.recount.line_history import LineStory
 from tests.recount.listener import Listener
 from tests.recount.oee_windows import Window, expected_windows, reported_windows
@@ -137,7 +137,7 @@ def _in_order(truth: Truth, driven: Driven) -> Iterator[ReceivedPublish]:
     """Yield each report that came, once, when it was made; no Will and nothing that nobody watched."""
     came: dict[int, ReceivedPublish] = {}
     for arrival in driven.fed:
-        if not isinstance(arrival, Unwatched) and arrival.number is not None:
+        if not isinstance(arrival, ObservationGap) and arrival.number is not None:
             came.setdefault(arrival.number, arrival)
     for number in sorted(came, key=lambda number: (truth.said[number].at, number)):
         yield replace(came[number], at=truth.said[number].at, retained=False)

@@ -79,7 +79,7 @@ def remove_orphans(state: LineState, spec: plant.LineConfig) -> None:
     quality.active = {key: alert for key, alert in quality.active.items() if _owner_of(key) in equipment}
     quality.windows = {name: windows for name, windows in quality.windows.items() if name in equipment}
     for oee_state in output.oee.values():
-        oee_state.unwatched = oee_state.device_offline = False
+        oee_state.unobserved = oee_state.device_offline = False
     state.absences.records.clear()  # of machines as they were: time not rebuilt yet stays unknown
     if state.downtimes.pending is not None:
         _remove_equipment(state.downtimes.pending, equipment)

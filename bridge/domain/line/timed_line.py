@@ -114,8 +114,8 @@ class TimedLine:
         at = max(since, state.at)
         self._fire_until(at)
         state.at = at
-        self.downtimes.mark_unwatched()
-        self._absences.begin(at, self._output.mark_unwatched(at), open_downtime=self.downtimes.open_id)
+        self.downtimes.mark_unobserved()
+        self._absences.begin(at, self._output.mark_unobserved(at), open_downtime=self.downtimes.open_id)
         self._propagate_change(Moment(at=at, received_at=now, caused_by=(cause,)), self._equipment.mark_unknown(at=at))
         self._deadline = self._find_deadline()
         return self._emitter.drain()

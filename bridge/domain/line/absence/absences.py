@@ -70,7 +70,7 @@ class Absences:
             line.scopes[LINE_LEVEL] = replace(scopes[LINE_LEVEL], since=at)
             line.open_downtime = open_downtime
         for record in self.state.pending:
-            record.mark_unwatched(self._equipment.machines, at=at)
+            record.mark_unobserved(self._equipment.machines, at=at)
             remaining = {scope: before for scope, before in remaining.items() if scope not in record.scopes}
         views = self._equipment.plc_views
         if remaining:
@@ -166,7 +166,7 @@ class Absences:
             if record.concerns(name):
                 if isinstance(body, BirthReport) and (record.end is None or name in record.silent_machines):
                     record.record_birth(name, gapless=gapless)
-                if record.end is None and record.unwatched:
+                if record.end is None and record.unobserved:
                     self._schedule(record, now, is_late=False)
 
     def _schedule(self, record: AbsenceRecord, now: Millis, *, is_late: bool) -> None:
@@ -178,7 +178,7 @@ class Absences:
             record.due = now + BACKLOG_SETTLE_MS if record.due is None else record.due
             return
         is_waiting = record.is_waiting
-        if is_waiting and not record.unwatched:
+        if is_waiting and not record.unobserved:
             record.due = now + BACKLOG_SETTLE_MS if is_late and record.due is not None else record.due
             return
         record.first_report_at = now if record.first_report_at is None else record.first_report_at
@@ -254,11 +254,11 @@ class Absences:
             for name, view in views.items():
                 signals[name].append(
                     Observation(
-                        at, _unwatched_signal(view.status, scheduled=scheduled, known_stopped=view.known_stopped)
+                        at, _unobserved_signal(view.status, scheduled=scheduled, known_stopped=view.known_stopped)
                     )
                 )
             diagnosis = diagnose(list(views.values()))
-            signal = _unwatched_signal(diagnosis.status, scheduled=scheduled, known_stopped=diagnosis.known_stopped)
+            signal = _unobserved_signal(diagnosis.status, scheduled=scheduled, known_stopped=diagnosis.known_stopped)
             signals[LINE_LEVEL].append(
                 Observation(at, signal, with_no_order_cause(diagnosis) if without_job else diagnosis)
             )
@@ -286,7 +286,7 @@ def _signals_since(signals: Sequence[Observation], since: Millis) -> list[Observ
     ]
 
 
-def _unwatched_signal(status: Status, *, scheduled: bool, known_stopped: bool) -> Signal:
+def _unobserved_signal(status: Status, *, scheduled: bool, known_stopped: bool) -> Signal:
     """Return the signal as in live operation, except that an unknown status is LOST outside scheduled time too."""
     if status == "offline" and not known_stopped:
         return Signal.LOST

@@ -59,7 +59,7 @@ class DeviceAbsences(Absences):
             return
         for machine in machines:
             if machine.spec.id in line.views and not line.concerns(machine.spec.id):
-                line.add_watched_view(self._equipment.view(machine), at=moment.at)
+                line.add_observed_view(self._equipment.view(machine), at=moment.at)
         is_known = diagnosis.status != "offline" or self._is_stopped_by_present_machine(line)
         if not is_known and LINE_LEVEL not in line.scopes:
             before = output.mark_lost(LINE_LEVEL, moment.at)
@@ -93,7 +93,9 @@ class DeviceAbsences(Absences):
         last_report_at = (earlier and earlier.absent_since(name)) or (
             at if last_seen_at is None else min(last_seen_at, at)
         )
-        record = AbsenceRecord(start=at, views={name: view}, scopes={}, open_downtime=None, scope=name, unwatched=False)
+        record = AbsenceRecord(
+            start=at, views={name: view}, scopes={}, open_downtime=None, scope=name, unobserved=False
+        )
         record.lost_devices[name] = last_report_at
         record.add_silent_machine(name, known_stopped=machine.view().known_stopped)
         before = output.mark_lost(name, at)
@@ -116,7 +118,7 @@ class DeviceAbsences(Absences):
         }
         if not any(views[name].decides for name in absent):
             return
-        record = AbsenceRecord(start=at, views=views, scopes={}, open_downtime=None, scope=LINE_LEVEL, unwatched=False)
+        record = AbsenceRecord(start=at, views=views, scopes={}, open_downtime=None, scope=LINE_LEVEL, unobserved=False)
         for name, absence in absent.items():
             record.views[name], record.lost_devices[name] = absence.last_view(name), absence.lost_devices[name]
             record.add_silent_machine(name, known_stopped=self._equipment.machines[name].view().known_stopped)
@@ -139,7 +141,7 @@ class DeviceAbsences(Absences):
 
     def _schedule_line(self, line: AbsenceRecord, *, is_known: bool, now: Millis) -> None:
         """Schedule the line's rebuild while its status is known without the reports of absent machines."""
-        if line.unwatched or not line.is_waiting:
+        if line.unobserved or not line.is_waiting:
             return
         if not is_known:
             line.due = None

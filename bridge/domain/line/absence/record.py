@@ -20,7 +20,7 @@ from bridge.domain.line.output.oee_state import TimeStretch
 
 MAX_ABSENCES: Final = 8  # per kind (bridge, devices), open to late reports; bounds the checkpoint
 MAX_POINTS: Final = 400  # status changes in one absence; bounds the checkpoint, the rest stays unknown
-MAX_WATCHED_POINTS: Final = 200  # beyond it, machines that were not absent become unknown: leaves room for a backlog
+MAX_OBSERVED_POINTS: Final = 200  # beyond it, machines that were not absent become unknown: leaves room for a backlog
 MAX_UNSEQUENCED_GAP_MS: Final = 120_000  # twice the longest report interval of a machine, one minute
 
 
@@ -49,6 +49,7 @@ class AbsenceRecord(
         "scope": "of",
         "lost_devices": "away",
         "assumed_stopped": "stood",
+        "unobserved": "unwatched",
     },
 ):
     """An absence of a line or of a device, until the reports of its time have filled it in."""
@@ -68,7 +69,7 @@ class AbsenceRecord(
     scope: str | None = None  # the machine or line whose devices were lost; None: the bridge's absence
     lost_devices: dict[str, Millis] = field(default_factory=dict)  # lost devices, and when each last reported
     assumed_stopped: list[str] = field(default_factory=list)  # those of `silent_machines` that count as stopped
-    unwatched: bool = True  # the bridge did not observe some part of it
+    unobserved: bool = True  # the bridge did not observe some part of it
 
     @property
     def is_full(self) -> bool:
@@ -93,7 +94,7 @@ class AbsenceRecord(
         """Return whether reports of a machine add to this absence."""
         return equipment in self.views and self.absent_since(equipment) is not None
 
-    def mark_unwatched(self, names: Iterable[str], *, at: Millis) -> None:
+    def mark_unobserved(self, names: Iterable[str], *, at: Millis) -> None:
         """Mark all its machines as lost: the bridge stopped observing before the rebuild."""
         if self.scope is not None:
             for name in names:
@@ -102,7 +103,7 @@ class AbsenceRecord(
         for name in self.assumed_stopped:
             self._insert_point(self.known_until.get(name, self.start), self._lost_view(name))
             self.known_until[name] = at
-        self.unwatched, self.assumed_stopped = True, []
+        self.unobserved, self.assumed_stopped = True, []
         self.silent_machines = sorted(self.views)
         self.first_report_at = self.due = None
 
@@ -113,7 +114,7 @@ class AbsenceRecord(
         if self.scope is not None and name not in self.lost_devices:
             self.lost_devices[name], self.known_until[name] = last_report_at, at
         self.add_silent_machine(name, known_stopped=known_stopped)
-        if not self.unwatched:
+        if not self.unobserved:
             self.first_report_at = self.due = None
 
     def add_silent_machine(self, name: str, *, known_stopped: bool) -> None:
@@ -122,9 +123,9 @@ class AbsenceRecord(
             self.assumed_stopped = sorted([*self.assumed_stopped, name])
         self.silent_machines = sorted([*self.silent_machines, name])
 
-    def add_watched_view(self, view: MachineView, *, at: Millis) -> None:
+    def add_observed_view(self, view: MachineView, *, at: Millis) -> None:
         """Add the view of a machine that is not absent."""
-        self._insert_point(at, view if len(self.points) < MAX_WATCHED_POINTS else unknown_view(view))
+        self._insert_point(at, view if len(self.points) < MAX_OBSERVED_POINTS else unknown_view(view))
 
     def last_view(self, name: str) -> MachineView:
         """Return a machine's last known view."""

@@ -195,13 +195,13 @@ class Downtimes:
         record.interrupted_call = interrupted_call
 
     def _complete_split(
-        self, record: DowntimeRecord, split: SplitState, moment: Moment, *, unwatched: bool = False
+        self, record: DowntimeRecord, split: SplitState, moment: Moment, *, partly_unknown: bool = False
     ) -> DowntimeRecord:
         since, findings = split.complete()
         changeover = split.changeover and split.changing
         if record.started_at < since:
             record = self._split(record, at=since, findings=findings, changeover=changeover, moment=moment)
-            record.unwatched = unwatched
+            record.partly_unknown = partly_unknown
         else:
             record.findings, record.changeover, record.interrupted_call = findings, changeover, None
         self._revise(moment)
@@ -216,7 +216,7 @@ class Downtimes:
         self._registry.begin(after)
         return after
 
-    def _open(self, crossed: StopChange, *, changeover: bool, moment: Moment, unwatched: bool = False) -> None:
+    def _open(self, crossed: StopChange, *, changeover: bool, moment: Moment, partly_unknown: bool = False) -> None:
         state = self._state
         findings, split = state.pending or DowntimeFindings(), state.split
         findings.changing = changeover
@@ -228,7 +228,7 @@ class Downtimes:
             started_at=crossed.start,
             findings=findings,
             changeover=changeover and split.changeover,
-            unwatched=unwatched,
+            partly_unknown=partly_unknown,
         )
         if split.carried_machine is not None:
             due = self._call_rule.breakdown_due_at(record, now=moment.at)

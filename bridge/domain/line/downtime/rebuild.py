@@ -42,11 +42,11 @@ class RebuildableDowntimes(Downtimes):
     def open_id(self) -> str | None:
         return None if self._state.open is None else self._state.open.downtime_id
 
-    def mark_unwatched(self) -> None:
+    def mark_unobserved(self) -> None:
         """Mark the open downtime as unobserved; drop a pending switch, which is not known to last."""
         self._drop_split()
         if self._state.open is not None:
-            self._state.open.unwatched = True
+            self._state.open.partly_unknown = True
 
     def rebuild(
         self, timeline: Timeline, *, open_before: str | None, changeover_since: Millis | None, moment: Moment
@@ -170,7 +170,9 @@ class RebuildableDowntimes(Downtimes):
         end_of_open = None if mistaken is None else self._retract(mistaken, mistaken.started_at, moment)
         if state.open is None:
             state.pending, state.split = findings, split
-            self._open(stop.change, changeover=changeover_since is not None, moment=moment, unwatched=not fully_known)
+            self._open(
+                stop.change, changeover=changeover_since is not None, moment=moment, partly_unknown=not fully_known
+            )
             self._complete_due(moment.at, moment)
         return end_of_open
 
@@ -268,7 +270,7 @@ class RebuildableDowntimes(Downtimes):
     def _complete_due(self, until: Millis, moment: Moment) -> None:
         record, split = self._state.open, self._state.split
         if record is not None and split.since is not None and split.since + self._micro_ms <= until:
-            self._complete_split(record, split, moment, unwatched=record.unwatched)
+            self._complete_split(record, split, moment, partly_unknown=record.partly_unknown)
 
     def _judge_stop(
         self, observations: Sequence[Observation], *, changeover_since: Millis | None

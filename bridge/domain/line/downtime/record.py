@@ -21,7 +21,9 @@ class ScheduledCall(Struct, kw_only=True):
 
 
 class DowntimeRecord(
-    Struct, kw_only=True, rename={"findings": "found", "interrupted_call": "owed", "deferred": "put_off"}
+    Struct,
+    kw_only=True,
+    rename={"findings": "found", "interrupted_call": "owed", "deferred": "put_off", "partly_unknown": "unwatched"},
 ):
     downtime_id: str
     started_at: Millis
@@ -40,7 +42,7 @@ class DowntimeRecord(
     deferred: bool = False  # another machine of it has an open call: nothing is due until something changes
     interrupted_call: ScheduledCall | None = None  # the call of the previous downtime, which a changeover interrupted
     excluded: bool = False  # already excluded from the planned busy time
-    unwatched: bool = False  # part of it is unknown: all its further events are estimated
+    partly_unknown: bool = False  # part of it is unknown: all its further events are estimated
 
     @property
     def counted_from(self) -> Millis:
@@ -59,7 +61,7 @@ class DowntimeRecord(
 
     def set_forward(self, by: Millis) -> None:
         """Delay its calls by a forward step of the host's clock; its start stays."""
-        self.unwatched = True
+        self.partly_unknown = True
         self.findings.since = self.counted_from + by
         if self.call_at is not None:
             self.call_at += by

@@ -133,5 +133,5 @@ class DowntimeRegistry:
             subject=record.downtime_id,
             priority=record.priority,
             standing=standing,
-            estimated=estimated or record.unwatched,
+            estimated=estimated or record.partly_unknown,
         )

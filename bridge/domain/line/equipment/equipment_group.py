@@ -98,7 +98,7 @@ class EquipmentGroup:
         return replace(
             key,
             stale=state.stale,
-            estimated=(state.reported is not None and state.reported.estimated) or state.unwatched_since is not None,
+            estimated=(state.reported is not None and state.reported.estimated) or state.unobserved_since is not None,
             ineffective=ineffective or deciding.device.is_ineffective,
         )
 

@@ -128,7 +128,7 @@ class Machine:
         """
         if self.status[0] != "offline" or counted.hidden_until is not None:  # hidden since before it was lost
             return False
-        if self.state.unwatched_since is None:
+        if self.state.unobserved_since is None:
             return True
         return first_report_at is not None and counted.since >= first_report_at
 
@@ -138,7 +138,7 @@ class Machine:
         A queue empties at once: a report that arrives long enough after the one before it did not wait there.
         """
         state, last_seen_at = self.state, self.state.device.last_seen_at
-        lost_at, first_report_at = state.unwatched_since, state.first_report_at
+        lost_at, first_report_at = state.unobserved_since, state.first_report_at
         if lost_at is None or last_seen_at is None:
             return None
         if first_report_at is not None and first_report_at >= lost_at:
@@ -161,16 +161,16 @@ class Machine:
     def mark_unknown(self, *, at: Millis) -> None:
         """Mark the state unknown from `at` on, as the bridge was absent, until the machine reports it again."""
         state = self.state
-        if state.unwatched_since is None:
+        if state.unobserved_since is None:
             state.remembered = RememberedState(state.reported, state.faults)
         state.lost_while_faulty = self.view().broken
         state.reported, state.faults, state.lost_while_stopped = None, Faults(), False
-        state.unwatched_since = at
+        state.unobserved_since = at
 
     def restore_remembered(self) -> None:
         """Restore the state from before the bridge's absence: no report is missing since, so it still holds."""
         state, remembered = self.state, self.state.remembered
-        if state.unwatched_since is None or remembered is None or state.reported is not None:
+        if state.unobserved_since is None or remembered is None or state.reported is not None:
             return
         state.reported, state.faults = remembered.reported, remembered.faults
         if state.reported is not None:
@@ -181,7 +181,7 @@ class Machine:
         self.state.remembered = None
 
     def _mark_known(self) -> None:
-        self.state.unwatched_since = self.state.remembered = None
+        self.state.unobserved_since = self.state.remembered = None
         self.state.lost_while_stopped = False
 
     def apply_birth_or_death(self, body: BirthReport | DeathReport) -> Disposition:
@@ -265,7 +265,7 @@ class Machine:
             reason_code=None if reported is None else reported.reason_code,
             product=self.state.product,
             stale=self.state.stale,
-            estimated=self.state.unwatched_since is not None or (reported is not None and reported.estimated),
+            estimated=self.state.unobserved_since is not None or (reported is not None and reported.estimated),
             ineffective=self.device.is_ineffective,
         )
         self.status_emitter.update(key, self.speed(), moment=moment)

@@ -38,6 +38,7 @@ class EquipmentState(
         "reported": "said",
         "lost_while_stopped": "stood",
         "lost_while_faulty": "failed",
+        "unobserved_since": "unwatched_since",
         "first_report_at": "heard_again_at",
         "status_emitter": "shown",
     },
@@ -47,7 +48,7 @@ class EquipmentState(
     lost_while_stopped: bool = False  # it was lost while known to be stopped, and nothing else is known since
     lost_while_faulty: bool = False  # it was broken when last seen before it was lost
     remembered: RememberedState | None = None  # its state when the bridge became absent
-    unwatched_since: Millis | None = None  # start of the bridge's absence; no state reported since
+    unobserved_since: Millis | None = None  # start of the bridge's absence; no state reported since
     first_report_at: Millis | None = None  # first report since then that did not wait in a queue
     product: str | None = None
     faults: Faults = member(default_factory=Faults)

@@ -165,7 +165,7 @@ class Output:
         for tracker in self._oee.values():
             tracker.change_shift(after, moment=moment)
 
-    def mark_unwatched(self, at: Millis) -> dict[str, StateBeforeLoss]:
+    def mark_unobserved(self, at: Millis) -> dict[str, StateBeforeLoss]:
         """Suspend every scope, as the bridge is absent from `at` on; return their states before that."""
         for tracker in self._oee.values():
             tracker.suspend(at)
@@ -176,7 +176,7 @@ class Output:
         tracker = self._oee.get(scope)
         if tracker is None:
             return None
-        tracker.suspend(at, watched=True)
+        tracker.suspend(at, observed=True)
         return _state_before_loss(tracker, since=at)
 
     def build_timeline(

@@ -112,13 +112,13 @@ class OeeTracker:
     def _bounds(self) -> frozenset[Millis]:
         return frozenset(at for window in self.state.all_windows for at in window.bounds)
 
-    def suspend(self, at: Millis, *, watched: bool = False) -> None:
-        """Suspend tracking for an absence of the bridge; `watched`: of the deciding machines instead."""
+    def suspend(self, at: Millis, *, observed: bool = False) -> None:
+        """Suspend tracking for an absence of the bridge; `observed`: of the deciding machines instead."""
         self._advance(at)
         if not self.state.device_offline:
             self.state.provisional = [replace(stretch) for stretch in self.state.recent]
         self.state.device_offline = True
-        self.state.unwatched = self.state.unwatched or not watched
+        self.state.unobserved = self.state.unobserved or not observed
 
     def set_forward(self, by: Millis, *, at: Millis) -> None:
         """Mark time skipped by a forward clock jump as unknown; a stop or restart stays as long as it was."""
@@ -138,7 +138,7 @@ class OeeTracker:
         )
         moved = sorted([*corrected, *filled], key=lambda stretch: stretch.start)
         if continues:
-            state.unwatched = state.device_offline = False
+            state.unobserved = state.device_offline = False
             after = timeline.stops.state
             state.stops.phase, state.stops.signal = after.phase, after.signal
             state.stops.mark, state.stops.skipped = after.mark, after.skipped

@@ -36,7 +36,7 @@ class OeeEmitter:
         if last is None or last.start != window.start:
             return True
         grown = window.unknown_ms - last.unknown_ms
-        if grown >= max(UNKNOWN_STEP_MS, last.unknown_ms) and not self._state.unwatched:
+        if grown >= max(UNKNOWN_STEP_MS, last.unknown_ms) and not self._state.unobserved:
             return True
         ratios = compute_ratios(window, rated=self._state.ideal_cycle is not None)
         return last.differs_from(window, ratios, step=self._step)

@@ -76,7 +76,10 @@ class LastEmitted(Struct):
         )
 
 
-class OeeState(Struct, rename={"last_emitted": "told", "device_offline": "away", "unattributed": "apart"}):
+class OeeState(
+    Struct,
+    rename={"last_emitted": "told", "device_offline": "away", "unobserved": "unwatched", "unattributed": "apart"},
+):
     stops: StopState = field(default_factory=StopState)
     at: Millis = 0  # time is accumulated up to here
     shift_id: str | None = None
@@ -89,7 +92,7 @@ class OeeState(Struct, rename={"last_emitted": "told", "device_offline": "away",
     down: list[TimeStretch] = field(default_factory=list)  # time that downtimes took, by job
     excluded: list[TimeStretch] = field(default_factory=list)  # of it, taken out of the plan by confirmed downtimes
     unknown_until: Millis = 0  # the clock was set forward to here: the time between did not pass
-    unwatched: bool = False  # the bridge is absent: time outside the plan is unknown too, as the line may run in it
+    unobserved: bool = False  # the bridge is absent: time outside the plan is unknown too, as the line may run in it
     device_offline: bool = False  # the same, as a deciding device is offline; alone, the bridge is present
     unknown: list[TimeStretch] = field(default_factory=list)  # the latest, oldest first; also `off` time of absences
     provisional: list[TimeStretch] = field(default_factory=list)  # known time that offline devices may still change
@@ -134,7 +137,9 @@ class OeeState(Struct, rename={"last_emitted": "told", "device_offline": "away",
     def add_elapsed(self, stretch: TimeStretch) -> None:
         """Remember elapsed time whose class may still change."""
         time_class, mark = stretch.time_class, self.stops.mark
-        if time_class is TimeClass.UNKNOWN or (time_class is TimeClass.OFF and (self.unwatched or self.device_offline)):
+        if time_class is TimeClass.UNKNOWN or (
+            time_class is TimeClass.OFF and (self.unobserved or self.device_offline)
+        ):
             add_stretch(self.unknown, replace(stretch), limit=MAX_UNKNOWN_STRETCHES)
         elif self.device_offline and time_class in (TimeClass.BUSY, TimeClass.DOWN):
             add_stretch(self.provisional, replace(stretch), limit=MAX_UNKNOWN_STRETCHES)

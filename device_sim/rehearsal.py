@@ -170,7 +170,7 @@ class Rehearsal:
             return
         self._out.append(arrival)
         if arrival.number is not None and not arrival.retained:
-            report = self.truth.said[arrival.number]
+            report = self.truth.reports[arrival.number]
             report.arrived += 1
             report.fate = "arrived"
 

@@ -67,7 +67,7 @@ class SimulatedDevice:
     ) -> TrueReport:
         """Record a report in the truth; `build_packet` numbers it later."""
         report = TrueReport(next(self._truth.numbers), at, self.name, message.kind, dict(message.body), standing, made)
-        self._truth.said.append(report)
+        self._truth.reports.append(report)
         if message.kind == "counts":
             self._record_wrap(report)
         return report

@@ -18,7 +18,7 @@ class ReceivedPublish:
     """One PUBLISH as the bridge's client receives it.
 
     `at` is true time in milliseconds since 1970; `topic` is relative to the root; `mid` is 0 with QoS 0. `number` is
-    that of the report in `Truth.said`, or None for a payload that is not one; for tests only: no bridge can know it.
+    that of the report in `Truth.reports`, or None for a payload that is not one; for tests only: no bridge can know it.
     """
 
     at: Millis

@@ -130,7 +130,7 @@ class Truth:
     profile: str
     start: Millis
     until: Millis
-    said: list[TrueReport] = field(default_factory=list)  # `said[n].number` is n
+    reports: list[TrueReport] = field(default_factory=list)  # `reports[n].number` is n
     numbers: Iterator[int] = field(default_factory=count)
     stretches: list[ConditionStretch] = field(default_factory=list)  # of all machines, in order of `since`
     registers: list[RegisterTruth] = field(default_factory=list)
@@ -144,7 +144,7 @@ class Truth:
     @property
     def actions(self) -> list[TrueReport]:
         """The actions of people: presses, orders, changeovers, each with the fate of its report."""
-        return [report for report in self.said if report.is_action]
+        return [report for report in self.reports if report.is_action]
 
     def header(self) -> dict[str, Any]:
         run = {"seed": self.seed, "profile": self.profile, "start": self.start, "until": self.until}
@@ -167,7 +167,7 @@ class Truth:
                 del column[:-1]
 
 
-LISTS: Final = ("said", "stretches", "registers", "absences", "bridge", "clocks", "extras")
+LISTS: Final = ("reports", "stretches", "registers", "absences", "bridge", "clocks", "extras")
 
 
 def _is_settled(record: Any) -> bool:

@@ -60,7 +60,7 @@ def test_steps_come_in_order_and_nothing_arrives_while_the_bridge_is_away(played
 
 
 def test_every_arrival_is_accounted_for(played: Played) -> None:
-    reports = played.truth.said
+    reports = played.truth.reports
     copies = Counter(
         arrival.number for arrival in played.arrivals if arrival.number is not None and not arrival.retained
     )
@@ -79,7 +79,7 @@ def test_every_arrival_is_accounted_for(played: Played) -> None:
 def test_on_the_clean_profile_everything_arrives_once_and_registers_only_count(played: Played) -> None:
     truth = played.truth
     assert all(not arrival.retained and not arrival.redelivered for arrival in played.arrivals)
-    assert {report.fate for report in truth.said} <= {"arrived", "superseded", "on the way"}
+    assert {report.fate for report in truth.reports} <= {"arrived", "superseded", "on the way"}
     assert {report.arrived for report in truth.actions if report.fate == "arrived"} == {1}
     assert {record.what for record in truth.registers} <= {"wrap"}
     assert truth.bridge == []

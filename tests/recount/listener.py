@@ -55,14 +55,14 @@ class Listener:
         self._left: set[str] = set()  # devices with a retained death
         self._garbage = {(topic, payload) for _, topic, payload, what in truth.extras if what == "malformed"}
         self._births: dict[str, list[TrueReport]] = {}
-        for report in truth.said:
+        for report in truth.reports:
             if report.kind == "birth":
                 self._births.setdefault(report.device, []).append(report)
         self._birth_numbers = {name: [birth.number for birth in births] for name, births in self._births.items()}
         self._spoke_at: dict[str, int] = {}  # when the current boot was last received
         self._positions: dict[int, Position | None] = {}  # by report
         self._taken: set[tuple[str, Position]] = set()
-        for report in truth.said:
+        for report in truth.reports:
             self._positions[report.number] = position = self._position(report)
             if position is not None:
                 self._taken.add((report.device, position))
@@ -85,7 +85,7 @@ class Listener:
         if arrival.retained:
             yield from self._receive_retained(arrival, line, device, kind, index)
         elif arrival.number is not None:
-            yield from self._receive_report(arrival, self._truth.said[arrival.number], line, index)
+            yield from self._receive_report(arrival, self._truth.reports[arrival.number], line, index)
         elif kind == "death":
             yield from self._receive_death(arrival, line, device, index)
         elif kind == "birth" and device == "_":
@@ -114,7 +114,7 @@ class Listener:
         """Yield retained counts only if their numbers are newer than all that were received live."""
         if arrival.number is None or device not in self._newest:
             return
-        report = self._truth.said[arrival.number]
+        report = self._truth.reports[arrival.number]
         position = self._positions[report.number]
         if position is not None and position > self._newest[device]:
             yield Received(arrival.at, line.id, device, "counts", report.body, report, retained=True, index=index)

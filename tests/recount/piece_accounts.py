@@ -81,7 +81,7 @@ def accounts(truth: Truth, story: LineStory, events: list[Event]) -> list[Accoun
 
 
 def _fields_of(truth: Truth, name: str) -> list[str]:
-    first = next((report for report in truth.said if report.device == name and report.kind == "counts"), None)
+    first = next((report for report in truth.reports if report.device == name and report.kind == "counts"), None)
     return [] if first is None else [field_name for field_name in FIELDS if field_name in first.body]
 
 

@@ -83,7 +83,7 @@ class Doubts:
         mine = [register for register in truth.registers if register.device == machine.id]
         wrong = {fault.at: fault for fault in mine if fault.what in ("glitch", "dip")}
         low: dict[int, int | None] = {}
-        for report in truth.said:
+        for report in truth.reports:
             each = wrong.get(report.at)
             if each is not None and report.device == machine.id and report.kind == "counts":
                 low[report.number] = _missing(each) if each.what == "dip" else None

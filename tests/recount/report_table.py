@@ -71,7 +71,7 @@ class Row:
         }
         for story in run.stories.values():
             for number, effect in story.actions.items():
-                report = run.truth.said[number]
+                report = run.truth.reports[number]
                 if report.standing:
                     continue
                 self.actions += 1

@@ -139,5 +139,5 @@ def _in_order(truth: Truth, driven: Driven) -> Iterator[ReceivedPublish]:
     for arrival in driven.fed:
         if not isinstance(arrival, ObservationGap) and arrival.number is not None:
             came.setdefault(arrival.number, arrival)
-    for number in sorted(came, key=lambda number: (truth.said[number].at, number)):
-        yield replace(came[number], at=truth.said[number].at, retained=False)
+    for number in sorted(came, key=lambda number: (truth.reports[number].at, number)):
+        yield replace(came[number], at=truth.reports[number].at, retained=False)

@@ -44,7 +44,7 @@ def test_without_a_connection_actions_wait_and_the_rest_is_superseded(truth: Tru
     ]
     sender.boot(START)
     assert kinds(uplink.connect(sender, [])) == ["job", "andon"]
-    assert [report.fate for report in truth.said] == ["superseded", "on the way", "superseded", "on the way"]
+    assert [report.fate for report in truth.reports] == ["superseded", "on the way", "superseded", "on the way"]
 
 
 def test_a_device_that_keeps_all_sends_all_after_its_birth_with_the_numbers_of_the_new_boot(truth: Truth) -> None:
@@ -54,7 +54,7 @@ def test_a_device_that_keeps_all_sends_all_after_its_birth_with_the_numbers_of_t
     birth = message("birth")
     packets = uplink.connect(sender, [(sender.record_report(birth, START + 5), birth)])
     assert kinds(packets) == ["birth", "state"]
-    assert [(report.boot_id, report.seq) for report in (truth.said[1], truth.said[0])] == [
+    assert [(report.boot_id, report.seq) for report in (truth.reports[1], truth.reports[0])] == [
         (START + 5, 0),
         (START + 5, 1),
     ]
@@ -74,7 +74,7 @@ def test_what_a_device_kept_comes_before_how_things_are(truth: Truth, keeps: Any
     ]
     kept = ["andon", "measurement", "job"] if keeps == "all" else ["andon", "job"]
     assert kinds(uplink.connect(sender, first)) == ["birth", *kept, "state", "inspection"]
-    assert [report.seq for report in sorted(truth.said, key=lambda report: report.seq or 0)] == list(
+    assert [report.seq for report in sorted(truth.reports, key=lambda report: report.seq or 0)] == list(
         range(len(kept) + 3)
     )
 
@@ -94,15 +94,15 @@ def test_a_power_cut_takes_what_waited(truth: Truth) -> None:
     submit(uplink, sender, message("andon"))
     uplink.clear_memory()
     assert uplink.connect(sender, []) == []
-    assert truth.said[0].fate == "no power"
+    assert truth.reports[0].fate == "no power"
 
 
 def test_a_device_keeps_so_much_and_drops_the_oldest(truth: Truth) -> None:
     sender, uplink = build_device(truth), Uplink("D", Traits())
     for number in range(MAX_STORED_REPORTS + 5):
         submit(uplink, sender, message("andon", number))
-    assert [report.fate for report in truth.said].count("memory full") == 5
-    assert truth.said[0].fate == "memory full"
+    assert [report.fate for report in truth.reports].count("memory full") == 5
+    assert truth.reports[0].fate == "memory full"
 
 
 def test_a_gateway_keeps_the_numbers_that_its_devices_gave(truth: Truth) -> None:
@@ -117,4 +117,4 @@ def test_a_gateway_keeps_the_numbers_that_its_devices_gave(truth: Truth) -> None
         "report/s/a/l/D/state",
         "report/s/a/l/D/measurement",
     ]
-    assert [(report.boot_id, report.seq) for report in truth.said] == [(7, 0), (7, 1)]
+    assert [(report.boot_id, report.seq) for report in truth.reports] == [(7, 0), (7, 1)]

@@ -26,7 +26,7 @@ def test_a_lost_session_delivers_retained_messages_again() -> None:
     assert all(not arrival.retained for arrival in arrivals if arrival.at < START + 20 * MINUTE)
     assert any(arrival.retained for arrival in arrivals)
     assert [outage.queued for outage in rehearsal.truth.bridge] == [False]
-    assert "session lost" in {report.fate for report in rehearsal.truth.said}
+    assert "session lost" in {report.fate for report in rehearsal.truth.reports}
 
 
 def test_a_broker_cut_leaves_no_wills_and_keeps_the_queue() -> None:
@@ -44,11 +44,11 @@ def test_the_broker_queues_up_to_its_limit_while_the_bridge_is_offline() -> None
     rehearsal, arrivals = run(cut)
     (away,) = rehearsal.truth.bridge
     assert away.reason == "crash"
-    assert {report.fate for report in rehearsal.truth.said} <= {"arrived", "superseded"}
+    assert {report.fate for report in rehearsal.truth.reports} <= {"arrived", "superseded"}
     burst = [arrival for arrival in arrivals if away.until <= arrival.at < away.until + 3_000]
     assert len(burst) > 100
     rehearsal, _ = run(cut, queue_limit=50)
-    assert sum(report.fate == "queue full" for report in rehearsal.truth.said) > 50
+    assert sum(report.fate == "queue full" for report in rehearsal.truth.reports) > 50
 
 
 def test_unacknowledged_messages_are_redelivered_first_with_their_identifiers() -> None:

@@ -23,12 +23,12 @@ def test_a_skewed_clock_is_off_and_drifts() -> None:
     rehearsal, _ = run(skew)
     offsets = [
         report.ts - report.at
-        for report in rehearsal.truth.said
+        for report in rehearsal.truth.reports
         if report.device == "Bagger-1" and report.ts is not None
     ]
     assert offsets[0] == pytest.approx(-600_000, abs=10)
     assert offsets[-1] - offsets[0] == pytest.approx(2_400, abs=100), "2.4 s in 40 minutes"
-    assert {report.ts == report.at for report in rehearsal.truth.said if report.device == "Andon-L1"} == {True}
+    assert {report.ts == report.at for report in rehearsal.truth.reports if report.device == "Andon-L1"} == {True}
 
 
 def test_a_standing_clock_says_the_same_for_ever() -> None:
@@ -47,7 +47,7 @@ def test_a_clock_begins_in_1970_until_it_is_set_and_again_after_a_power_cut() ->
     rehearsal, _ = run({"kind": "clock-1970", "devices": ["Bagger-1"], "unset_seconds": [60, 120]}, cut)
     years = [
         report.ts < 10 * MINUTE
-        for report in rehearsal.truth.said
+        for report in rehearsal.truth.reports
         if report.device == "Bagger-1" and report.ts is not None
     ]
     assert [is_1970 for is_1970, before in zip(years, [None, *years], strict=False) if is_1970 != before] == [
@@ -68,7 +68,7 @@ def test_a_short_sequence_wraps_within_a_boot_and_the_truth_knows_how_often() ->
     assert len({body["boot_id"] for body in of(arrivals, "Bagger-1")}) == 1
     assert len(numbers) > 2 * 256
     assert numbers == [number % 256 for number in range(len(numbers))]
-    reports = [report for report in rehearsal.truth.said if report.device == "Bagger-1"]
+    reports = [report for report in rehearsal.truth.reports if report.device == "Bagger-1"]
     assert [report.position for report in reports] == list(range(len(reports)))
     assert max(body["seq"] for body in of(arrivals, "Basket-Loader-1")) > 256
 

@@ -35,7 +35,7 @@ def test_an_orderly_shutdown_says_goodbye_and_leaves_no_will() -> None:
 
 def test_a_lost_link_keeps_presses_supersedes_states_and_the_machine_runs_on() -> None:
     rehearsal, arrivals = run({"kind": "link-loss", "first_minutes": 20, "seconds": [600, 600], "together": "plant"})
-    fates = {report.fate for report in rehearsal.truth.said}
+    fates = {report.fate for report in rehearsal.truth.reports}
     assert fates == {"arrived", "superseded"}
     assert {report.fate for report in rehearsal.truth.actions} == {"arrived"}
     gap = [report for report in rehearsal.truth.actions if 21 * MINUTE < report.at - START < 29 * MINUTE]
@@ -49,7 +49,7 @@ def test_a_lost_link_keeps_presses_supersedes_states_and_the_machine_runs_on() -
 
 def test_a_gateway_keeps_numbers_and_order_and_speaks_for_its_line() -> None:
     rehearsal, arrivals = run({"kind": "gateway", "lines": ["L1"], "first_minutes": 20, "seconds": [600, 600]})
-    assert {report.fate for report in rehearsal.truth.said} <= {"arrived", "superseded"}
+    assert {report.fate for report in rehearsal.truth.reports} <= {"arrived", "superseded"}
     assert [arrival.topic.split("/")[-1] for arrival in arrivals if "/L1/_/" in arrival.topic] == [
         "birth",
         "death",

@@ -27,5 +27,5 @@ def test_malformed_payloads_are_extras_and_take_no_number() -> None:
     garbage = [arrival for arrival in arrivals if arrival.number is None]
     assert len(garbage) > 10
     assert {what for *_, what in rehearsal.truth.extras} == {"malformed"}
-    seqs = [report.seq for report in rehearsal.truth.said if report.device == "Bagger-1"]
+    seqs = [report.seq for report in rehearsal.truth.reports if report.device == "Bagger-1"]
     assert seqs == list(range(len(seqs)))

@@ -12,7 +12,7 @@ def test_registers_are_set_and_count_on(to: tuple[int, int], what: str) -> None:
     (record,) = [record for record in rehearsal.truth.registers if record.device == "Bagger-1"]
     assert record.what == what
     assert to[0] <= record.shown["total"] <= to[1]
-    for report in rehearsal.truth.said:
+    for report in rehearsal.truth.reports:
         if report.device == "Bagger-1" and report.kind == "counts" and report.at > record.at:
             assert report.made is not None
             assert report.body["total"] == record.shown["total"] + report.made["total"] - record.made["total"]
@@ -36,7 +36,7 @@ def test_single_readings_are_wrong_and_the_next_is_right(disturbance: Disturbed,
     rehearsal, _ = run(disturbance)
     wrong = {(record.device, record.at): record for record in rehearsal.truth.registers if record.what == what}
     assert len(wrong) > 10
-    for report in rehearsal.truth.said:
+    for report in rehearsal.truth.reports:
         if report.kind != "counts" or report.device != "Bagger-1" or report.payload == b"":
             continue
         assert report.made is not None

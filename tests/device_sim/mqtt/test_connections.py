@@ -43,6 +43,6 @@ async def test_every_device_is_absent_until_its_first_connect(truth: Truth) -> N
 async def test_a_press_that_waits_for_the_connection_is_lost_with_the_power(truth: Truth, *, orderly: bool) -> None:
     connections, devices = await start(truth)
     connections.publish(ReportMessage(START, STATION, "andon", f"report/s/a/l/{STATION}/andon", {}), START)
-    before = truth.said[-1].fate
+    before = truth.reports[-1].fate
     connections.power_off(devices[STATION], "power", orderly=orderly)
-    assert (before, truth.said[-1].fate) == ("on the way", "no power")
+    assert (before, truth.reports[-1].fate) == ("on the way", "no power")

@@ -36,7 +36,7 @@ class Changeover:
 
 
 class Work:
-    """What a line makes, by its orders and by what its machines say."""
+    """Orders and changeovers of a line, from its orders and its machines' reports."""
 
     def __init__(self, line: str, note: Callable[[Fact], None]) -> None:
         self._line = line

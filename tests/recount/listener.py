@@ -21,7 +21,7 @@ Position = tuple[int, int]
 SILENT_BOOT_MS = 60_000  # after which a boot that was received before may be the current one again
 
 LATE_HAS_EFFECT = frozenset({"andon", "job", "changeover", "inspection"})
-"""What people did happened, however late it is known; a late state, count or measurement only says what was."""
+"""Actions of people count however late they arrive; a late state, count or measurement only describes the past."""
 
 
 @dataclass(frozen=True, slots=True)

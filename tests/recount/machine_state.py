@@ -1,4 +1,4 @@
-"""What a machine's `state` report amounts to. Source: domain.md, «Status»; docs/devices.md, «state»."""
+"""Status of a machine by its `state` reports. Source: domain.md, «Status»; docs/devices.md, «state»."""
 
 from dataclasses import dataclass
 from typing import Any, Final

@@ -65,7 +65,7 @@ class Made(NamedTuple):
 
 @dataclass(slots=True)
 class Doubts:
-    """What one machine's reports show of its pieces, and which are in doubt: then the next one decides (domain.md)."""
+    """Pieces that one machine's reports show, and those in doubt until its next report (domain.md)."""
 
     machine: Machine
     low: dict[int, int | None]  # reports with a reading so many pieces low; None: nonsense

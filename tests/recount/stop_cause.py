@@ -11,7 +11,7 @@ from tests.recount.culprits import Finding, Rank
 
 @dataclass(slots=True)
 class Trouble:
-    """What is known of a stop so far."""
+    """Findings about a stop so far."""
 
     stopped: str | None = None
     cause: str = "unknown"

@@ -1,4 +1,4 @@
-"""What trusted device clocks tell of absences is the history that one who was there all the time would have.
+"""Absences rebuilt from trusted device clocks, compared with the history of an observer without absences.
 
 The reports of a rehearsal are read in the order in which devices made them, as if they came at once and nobody was ever
 away; the bridge got them as they came. Downtimes and closed windows are compared, and pieces. What people did and calls

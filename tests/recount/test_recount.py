@@ -1,4 +1,4 @@
-"""What the bridge makes of a disturbed plant is what an independent recount of the truth makes of it.
+"""Events of a disturbed plant, compared with an independent recount of the truth.
 
 Discrete facts have precision and recall of 1 where nothing goes wrong, and of 0.999 elsewhere; pieces are exact, or the
 difference is declared; no press, order or changeover is lost. `make test` has a short form, `make proof` all of it.

@@ -1,5 +1,6 @@
 """Disturbances of the broker, of its network to the bridge, and of the bridge itself; they concern no device."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
@@ -10,7 +11,7 @@ from device_sim.seeded_random import SeededRandom
 from device_sim.time_units import Millis
 
 
-class BridgeSideDisturbance(LastingDisturbance):
+class BridgeSideDisturbance(LastingDisturbance, ABC):
     """A disturbance of one `part` of the bridge's side."""
 
     part: ClassVar[str]
@@ -24,8 +25,9 @@ class BridgeSideDisturbance(LastingDisturbance):
         rng = rng_for(self.part)
         return [(self.incident(at, until, rng) for at, until in self.times(start, rng))]
 
+    @abstractmethod
     def incident(self, at: Millis, until: Millis, rng: SeededRandom) -> Incident:
-        raise NotImplementedError
+        """Return the incident of one occurrence."""
 
 
 class BrokerCut(BridgeSideDisturbance):

@@ -24,6 +24,9 @@ INPUTS = st.lists(st.lists(EVENTS, max_size=3), max_size=4)
 
 
 class JournalMachine(RuleBasedStateMachine):
+    make_store: Callable[[Path], JournalStore]
+    """Return an empty store in a folder; each store has a subclass."""
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
@@ -36,9 +39,6 @@ class JournalMachine(RuleBasedStateMachine):
         self.published = 0
         self.oldest = 1
         self.retained = dict[StateKey, EventTopic]()
-
-    def make_store(self, folder: Path) -> JournalStore:
-        raise NotImplementedError
 
     @rule(inputs=INPUTS, checkpoints=st.dictionaries(st.sampled_from(["l1", "l2"]), st.binary(max_size=3)))
     def commit(self, inputs: list[list[Event]], checkpoints: dict[str, bytes]) -> None:
@@ -99,8 +99,7 @@ class JournalMachine(RuleBasedStateMachine):
 
 def machine_of(store: Callable[[Path], JournalStore]) -> type[JournalMachine]:
     class Machine(JournalMachine):
-        def make_store(self, folder: Path) -> JournalStore:
-            return store(folder)
+        make_store = staticmethod(store)
 
     Machine.TestCase.settings = settings(
         max_examples=25, stateful_step_count=15, deadline=None, suppress_health_check=[HealthCheck.too_slow]

@@ -1,5 +1,6 @@
 """Verification of all events and all inputs, each against its predecessor."""
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +36,7 @@ class VerifiedPart:
             self.omitted_faults += 1
 
 
-class SequenceVerifier:
+class SequenceVerifier(ABC):
     """Verifies that keys have no gap from the oldest promised one to `last`."""
 
     noun = ""
@@ -86,11 +87,12 @@ class SequenceVerifier:
             self._on_gap()
         self._next = max(self._next, key + 1)
 
-    def _on_gap(self) -> None:
+    def _on_gap(self) -> None:  # noqa: B027 - most sequences have nothing to do
         """Handle a row that is missing or unreadable."""
 
+    @abstractmethod
     def _verify_row(self, row: Row) -> None:
-        raise NotImplementedError
+        """Verify one readable row; raise JournalDamaged for an invalid one."""
 
 
 class EventVerifier(SequenceVerifier):

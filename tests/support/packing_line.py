@@ -77,17 +77,17 @@ LEADER = Actor("lea", ("team_leader",), "Lea")
 class PackingLine:
     """One line, reported to by seconds since T0; `events` are all so far."""
 
-    plant_file: plant.Plant = field(default_factory=plant_file)
+    plant_config: plant.Plant = field(default_factory=plant_file)
     events: list[Event] = field(default_factory=list)
     inputs: int = 0
     core: Line = field(init=False)
 
     def __post_init__(self) -> None:
-        self.core = Line(self.plant_file, self.plant_file.lines[0])
+        self.core = Line(self.plant_config, self.plant_config.lines[0])
 
     def restart(self) -> None:
         """Go on from a checkpoint, as after a restart of the bridge."""
-        self.core = Line.restore(self.plant_file, self.plant_file.lines[0], self.core.checkpoint())
+        self.core = Line.restore(self.plant_config, self.plant_config.lines[0], self.core.checkpoint())
 
     def report(
         self,

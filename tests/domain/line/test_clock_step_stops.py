@@ -55,10 +55,10 @@ def test_a_stop_is_no_longer_for_the_step(stepped_at: float) -> None:
 
 def test_a_minor_stop_is_as_long_as_it_was() -> None:
     line = PackingLine()
-    line.plant_file = line.plant_file.model_copy(
-        update={"rules": line.plant_file.rules.model_copy(update={"report_minor_stops": True})}
+    line.plant_config = line.plant_config.model_copy(
+        update={"rules": line.plant_config.rules.model_copy(update={"report_minor_stops": True})}
     )
-    line.core = Line(line.plant_file, line.plant_file.lines[0])
+    line.core = Line(line.plant_config, line.plant_config.lines[0])
     line.report("bagger", StateReport(state="running"), at=0)
     line.report("bagger", StateReport(state="stopped"), at=100)
     step(line, 110, HOUR)

@@ -185,7 +185,7 @@ def test_a_line_knows_the_greatest_rate_that_does_not_fit() -> None:
 def test_held_pieces_survive_a_restart() -> None:
     line = line_of()
     feed(line, "bagger", (0, 0), (50_000, 1), (2, 2), (60_000, 3))
-    again = Line.restore(line.plant_file, line.plant_file.lines[0], line.core.checkpoint())
+    again = Line.restore(line.plant_config, line.plant_config.lines[0], line.core.checkpoint())
     assert again.counter_fits() == line.core.counter_fits()
     assert again.counter_fits()["bagger"][:3] == (59_998, 0, 50_000)
 
@@ -203,7 +203,7 @@ def test_an_older_checkpoint_is_read() -> None:
         "held": 9_000,
         "held_at": register["at"],
     }
-    line.core = Line.restore(line.plant_file, line.plant_file.lines[0], msgspec.msgpack.encode(state))
+    line.core = Line.restore(line.plant_config, line.plant_config.lines[0], msgspec.msgpack.encode(state))
     feed(line, "bagger", (9, 2))
     line.wait(4)
     assert line.production()[-1].total_count == 2
@@ -216,4 +216,4 @@ def test_no_counter_makes_a_checkpoint_impossible() -> None:
         feed(line, "bagger", (2**64 - 1, number * 3), (-(2**63), number * 3 + 1), (0, number * 3 + 2))
         feed(line, "packer", (2**64 - 1 - number, number * 3 + 2))
     line.wait(200)
-    assert Line.restore(line.plant_file, line.plant_file.lines[0], line.core.checkpoint()) is not None
+    assert Line.restore(line.plant_config, line.plant_config.lines[0], line.core.checkpoint()) is not None

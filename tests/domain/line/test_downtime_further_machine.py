@@ -200,7 +200,7 @@ def test_a_changeover_that_somebody_reports_leaves_it_due_too() -> None:
 def test_nobody_is_called_to_a_further_machine_that_left_the_plant() -> None:
     line = play(*BAGGER_CALLED, (100, "packer", FAULT), (110, "bagger", BLOCKED), until=120)
     without_packer = tuple(machine for machine in equipment() if machine.id != "packer")
-    floor = Floor(line.plant_file, {"L1": line.core.checkpoint()})
+    floor = Floor(line.plant_config, {"L1": line.core.checkpoint()})
     floor, events = migrate_floor(floor, plant_file(line_spec(equipment=without_packer)), T0 + 120_000, cause="input:9")
     events += tuple(event for _, fired in floor.tick(T0 + 4 * HOUR * 1_000) for event in fired)
     calls = {event.place.equipment for event in events if event.type is EventType.ANDON_EVENT}

@@ -233,7 +233,7 @@ def test_events_of_deadlines_come_first_and_are_counted() -> None:
 def test_an_open_call_and_its_deadlines_survive_a_restart() -> None:
     line = running(PackingLine())
     line.report("desk", AndonReport(andon_type="equipment", action="raise"), at=10)
-    twin = Line.restore(line.plant_file, line.plant_file.lines[0], line.core.checkpoint())
+    twin = Line.restore(line.plant_config, line.plant_config.lines[0], line.core.checkpoint())
     fired = twin.tick(T0 + 10_000_000)
     assert [event for event in fired if event.type is EventType.ESCALATION_UPDATE]
     assert list(fired) == line.wait(10_000)

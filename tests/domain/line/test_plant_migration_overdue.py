@@ -40,7 +40,7 @@ class MigratedLine(PackingLine):
     floor: Floor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.floor = Floor(self.plant_file)
+        self.floor = Floor(self.plant_config)
 
     def report(
         self, who: str | None, body: ReportBody, *, at: float, retained: bool = False, actor: Actor | None = None

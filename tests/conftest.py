@@ -52,8 +52,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for test in tests:
         given = getattr(test, "_hypothesis_internal_use_settings", None)  # no public way to ask a collected test
         if isinstance(given, hypothesis.settings):
-            asked = hypothesis.settings(given, max_examples=round(times * given.max_examples))
-            test._hypothesis_internal_use_settings = asked  # type: ignore[union-attr] # noqa: SLF001 - as above
+            scaled = hypothesis.settings(given, max_examples=round(times * given.max_examples))
+            test._hypothesis_internal_use_settings = scaled  # type: ignore[union-attr] # noqa: SLF001 - as above
 
 
 @pytest.fixture

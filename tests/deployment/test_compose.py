@@ -153,10 +153,10 @@ def test_dependencies_wait_for_health_that_is_checked(name: str) -> None:
 
 @pytest.mark.parametrize(("status", "healthy"), [("200 OK", True), ("503 Service Unavailable", False)])
 async def test_the_health_check_of_the_bridge_depends_on_its_readiness(status: str, *, healthy: bool) -> None:
-    asked: list[bytes] = []
+    requests: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readline())
+        requests.append(await reader.readline())
         writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
         await writer.drain()
         writer.close()
@@ -167,7 +167,7 @@ async def test_the_health_check_of_the_bridge_depends_on_its_readiness(status: s
         moved = [argument.replace("127.0.0.1:8080", f"127.0.0.1:{port}") for argument in arguments]
         check = await asyncio.create_subprocess_exec(sys.executable, *moved, stderr=asyncio.subprocess.DEVNULL)
         assert (await check.wait() == 0) is healthy
-    assert asked[0].startswith(b"GET /health/ready ")
+    assert requests[0].startswith(b"GET /health/ready ")
 
 
 def test_the_image_has_the_same_health_check_user_and_command() -> None:

@@ -109,8 +109,8 @@ def test_the_reasons_that_make_a_device_ineffective_are_those_of_the_code() -> N
 
 
 def test_alerts_ask_for_metrics_that_there_are() -> None:
-    asked = set(
+    queried = set(
         re.findall(r"\bfloor_\w+", re.sub(r"^## Every metric$.*", "", DOCUMENT, flags=re.DOTALL | re.MULTILINE))
     )
-    assert asked
-    assert asked <= {full(name) for name in METRICS}
+    assert queried
+    assert queried <= {full(name) for name in METRICS}

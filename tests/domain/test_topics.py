@@ -149,9 +149,9 @@ def test_ids_that_normalize_to_the_same_stay_different() -> None:
 
 
 def test_a_grant_of_one_level_does_not_cover_a_request_for_the_tree() -> None:
-    grant, asked = TopicFilter.parse("a/+"), TopicFilter.parse("a/#")
-    assert not grant.covers(asked)
-    assert grant.intersect(asked) == grant
+    grant, requested = TopicFilter.parse("a/+"), TopicFilter.parse("a/#")
+    assert not grant.covers(requested)
+    assert grant.intersect(requested) == grant
 
 
 @pytest.mark.parametrize("text", ["a#", "a/#/b", "#/a", "##", "a/b#", "/#/"])

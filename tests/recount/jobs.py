@@ -126,7 +126,7 @@ class Work:
 
     # Changeovers
 
-    def asked(self, body: dict[str, Any], at: int) -> bool:
+    def request_changeover(self, body: dict[str, Any], at: int) -> bool:
         if body["action"] == "complete":
             if self.changeover is None:
                 return False

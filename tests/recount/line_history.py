@@ -193,7 +193,7 @@ class LineStory:
         elif received.kind == "job":
             effect = self.work.job(received.body, at, runs=runs)
         else:
-            effect = self.work.asked(received.body, at)
+            effect = self.work.request_changeover(received.body, at)
         if received.report is not None:
             self.actions[received.report.number] = effect
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from tests.support.delivery_checker import DeliveryChecker
 from tests.support.memory_journal import MemoryJournal
-from tests.support.random_histories import Asked
+from tests.support.random_histories import RandomSubscription
 from tests.support.reference_dashboard import ReferenceDashboard
 from tests.support.reference_subscription import Frame
 
@@ -33,9 +33,9 @@ class CheckedDashboard:
             self.checker.send(frame)
         return [json.dumps(frame) for frame in frames]
 
-    def subscribe(self, asked: Asked) -> list[str]:
-        self.checker.expect(asked)
-        return self.send(self.client.subscribes(asked.body))
+    def subscribe(self, subscription: RandomSubscription) -> list[str]:
+        self.checker.expect(subscription)
+        return self.send(self.client.subscribes(subscription.body))
 
     def receive(self, text: str) -> list[str]:
         """Take one message; returns what to send in reply."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from bridge.domain.events import CONFLATED_TYPES
 from bridge.domain.records import CommittedEvent
 from tests.support.memory_journal import MemoryJournal
-from tests.support.random_histories import Asked, granted
+from tests.support.random_histories import RandomSubscription, granted
 from tests.support.reference_dashboard import ReferenceDashboard
 from tests.support.reference_subscription import Frame, Held, Key
 
@@ -35,7 +35,7 @@ class Obligation:
     `begin` None: its snapshot has not come yet. `state_at`: where its last snapshot was true.
     """
 
-    asked: Asked | None
+    subscription: RandomSubscription | None
     begin: int | None = None
     end: int | None = None
     state_at: int | None = None
@@ -54,7 +54,7 @@ class DeliveryChecker:
     tokens: list[TokenUse] = field(default_factory=list)
     obligations: dict[str, Obligation] = field(default_factory=dict)
     ended: list[Obligation] = field(default_factory=list)
-    _asked: dict[str, Asked] = field(default_factory=dict)
+    _expected: dict[str, RandomSubscription] = field(default_factory=dict)
     _checked: int = 0  # positions up to here were held against the journal
     _ranks: dict[str, int] = field(default_factory=dict)  # id -> its place in the log
     _last_rank: int = -1
@@ -62,8 +62,8 @@ class DeliveryChecker:
     _in_place: list[bool] = field(default_factory=list)  # of each resume that is not answered yet
     _known: int = 0  # the last token that was answered when the snapshot began
 
-    def expect(self, asked: Asked) -> None:
-        self._asked[json.dumps(asked.body)] = asked
+    def expect(self, subscription: RandomSubscription) -> None:
+        self._expected[json.dumps(subscription.body)] = subscription
 
     def connect(self) -> None:
         """A new connection begins; without a position nothing of the past is owed."""
@@ -114,7 +114,7 @@ class DeliveryChecker:
     def _receive_of(self, frame: Frame, held: Held, obligation: Obligation | None) -> None:
         if frame["type"] == "snapshot_begin":
             self._known = max((at for at, token in enumerate(self.tokens) if token.known is not None), default=0)
-        if obligation is None or held.asked:
+        if obligation is None or held.unanswered:
             return  # it is another one's, which has been asked for again since
         match frame["type"]:
             case "subscription_confirmed" if held.body.get("snapshot") is False:
@@ -133,7 +133,7 @@ class DeliveryChecker:
 
     def _begin(self, body: Frame) -> None:
         self._end(body["id"])
-        self.obligations[body["id"]] = Obligation(self._asked[json.dumps(body)])
+        self.obligations[body["id"]] = Obligation(self._expected[json.dumps(body)])
 
     def _end(self, name: str) -> None:
         """Owe no more than what the last position covers: whatever was on its way may be dropped."""
@@ -143,7 +143,7 @@ class DeliveryChecker:
             self.ended.append(obligation)
 
     def _restart(self) -> None:
-        self.obligations = {name: Obligation(obligation.asked) for name, obligation in self.obligations.items()}
+        self.obligations = {name: Obligation(obligation.subscription) for name, obligation in self.obligations.items()}
         self.obligations[ASSIGNED] = Obligation(None, begin=self.journal.end)
         self.ended.clear()
         self._checked, self._last_rank = 0, -1
@@ -157,12 +157,12 @@ class DeliveryChecker:
                 self._check_state(name, self.obligations[name], held)
 
     def _check_state(self, name: str, obligation: Obligation, held: Held) -> None:
-        assert obligation.asked is not None
+        assert obligation.subscription is not None
         grants = self.tokens[-1].grants
         seen = [
             event
             for event in self.journal.history
-            if obligation.asked.selects(event) and granted(grants, event.topic.text)
+            if obligation.subscription.selects(event) and granted(grants, event.topic.text)
         ]
         newest = {_key(event): event.offset for event in seen}
         expected: dict[Key, int] = {}
@@ -181,10 +181,10 @@ class DeliveryChecker:
                 )
 
     def _take_snapshot(self, name: str, obligation: Obligation, at: int, held: Held) -> None:
-        assert obligation.asked is not None
+        assert obligation.subscription is not None
         if obligation.begin is None:
             obligation.begin = at
-        current = [event for event in self.journal.current_at(at).values() if obligation.asked.selects(event)]
+        current = [event for event in self.journal.current_at(at).values() if obligation.subscription.selects(event)]
         # While a new token is on its way, either may hold; what ended meanwhile the dashboard has let go.
         possible = self.tokens[self._known :]
         certain = {event.offset for event in current if all(granted(use.grants, event.topic.text) for use in possible)}
@@ -251,7 +251,7 @@ class DeliveryChecker:
         for name, obligation in [*self.obligations.items(), *(("ended", obligation) for obligation in self.ended)]:
             if not obligation.owes(event.offset):
                 continue
-            if obligation.asked.selects(event) if obligation.asked is not None else self._assigned(event):
+            if obligation.subscription.selects(event) if obligation.subscription is not None else self._assigned(event):
                 yield name, obligation
 
     def _assigned(self, event: CommittedEvent) -> bool:

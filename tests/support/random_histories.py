@@ -26,7 +26,7 @@ GRANTS = (
     ("+/+/+/+/job/#", "+/+/+/+/line/#", "+/+/L1/+/oee/#"), ("+/+/+/+/+/+/high/+", "+/+/L2/#"),
 )  # fmt: skip
 # What is asked, and design.md filter for it; `me` is decided by whom an event is about.
-ASKED: tuple[tuple[Frame, str], ...] = (
+SUBSCRIPTIONS: tuple[tuple[Frame, str], ...] = (
     ({"subscription_type": "line", "target_id": "all"}, "#"),
     ({"subscription_type": "line", "target": "L1"}, "+/+/L1/#"),
     ({"subscription_type": "line", "target_id": "S1/A2/L2"}, "S1/A2/L2/#"),
@@ -106,7 +106,7 @@ class Floor:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RandomSubscription:
     """A subscription's body, and what it selects."""
 
     body: Frame
@@ -124,14 +124,14 @@ class Asked:
         return matches(self.filter, event.topic.text)
 
 
-def ask(chance: Random, name: str, user: str) -> Asked:
-    body, topic_filter = chance.choice(ASKED)
+def ask(chance: Random, name: str, user: str) -> RandomSubscription:
+    body, topic_filter = chance.choice(SUBSCRIPTIONS)
     more: Frame = {"id": name}
     if chance.random() < 0.25:
         more["filters"] = chance.choice(MASKS)
     if chance.random() < 0.15:
         more["snapshot"] = False
-    return Asked({**body, **more}, topic_filter, user)
+    return RandomSubscription({**body, **more}, topic_filter, user)
 
 
 def token(user: str, grants: tuple[str, ...]) -> str:

@@ -71,7 +71,7 @@ class ReferenceDashboard:
             held.former.clear()
         again = [subscription for subscription in self.held.values() if subscription.settled and self.position]
         anew = [
-            subscription.asked[-1] if subscription.asked else subscription.body
+            subscription.unanswered[-1] if subscription.unanswered else subscription.body
             for subscription in self.held.values()
             if subscription not in again
         ]
@@ -81,16 +81,16 @@ class ReferenceDashboard:
         return frames + [self.subscribes(body) for body in anew if body is not None]
 
     def subscribes(self, body: Frame) -> Frame:
-        self.held.setdefault(body["id"], Held(body)).asked.append(body)
+        self.held.setdefault(body["id"], Held(body)).unanswered.append(body)
         return {"type": "subscribe", **body}
 
     def unsubscribes(self, name: str) -> Frame:
-        self.held[name].asked.append(None)
+        self.held[name].unanswered.append(None)
         return {"type": "unsubscribe", "id": name}
 
     def resumes(self, name: str) -> Frame:
         """Say this to hear again, in place, what came after the position; only of one that is settled."""
-        self.held[name].asked.append(self.held[name].body)
+        self.held[name].unanswered.append(self.held[name].body)
         self._resuming += [mark["offset"] for mark in self.position.values()]
         return {"type": "resume", "subscriptions": [self.held[name].body], "since": self.position}
 
@@ -102,7 +102,7 @@ class ReferenceDashboard:
     def _resume(self, again: list[Held]) -> Frame:
         for held in again:
             held.confirmed = False
-            held.asked.append(held.body)
+            held.unanswered.append(held.body)
         return {
             "type": "resume",
             "subscriptions": [subscription.body for subscription in again],
@@ -160,7 +160,7 @@ class ReferenceDashboard:
             return True
         # One that needs no snapshot begins, and a new token is in force, when it was read: before it is answered.
         return self._proofs > 0 or any(
-            body.get("snapshot") is False for h in self.held.values() for body in h.asked if body
+            body.get("snapshot") is False for h in self.held.values() for body in h.unanswered if body
         )
 
     def _take_current(self, snapshot: Reading, event: Frame) -> None:
@@ -189,11 +189,11 @@ class ReferenceDashboard:
 
     def _take_subscription_confirmed(self, frame: Frame) -> None:
         held = self.held.get(frame["id"])
-        if held is None or not held.asked:
-            raise Breach(f"confirmed unasked: {frame}")
+        if held is None or not held.unanswered:
+            raise Breach(f"confirmed without a request: {frame}")
         if held.confirmed:
             held.former.append((held.body, held.effective))
-        body = held.asked.popleft()
+        body = held.unanswered.popleft()
         if body is None:
             raise Breach(f"confirmed what was to end: {frame}")
         held.body = body
@@ -205,15 +205,15 @@ class ReferenceDashboard:
 
     def _take_unsubscription_confirmed(self, frame: Frame) -> None:
         held = self.held[frame["id"]]
-        if held.asked.popleft() is not None:
+        if held.unanswered.popleft() is not None:
             raise Breach(f"ended what was asked for: {frame}")
         held.confirmed, held.whole, held.events = False, False, {}
-        if not held.asked:
+        if not held.unanswered:
             del self.held[frame["id"]]
 
     def _take_auth_ok(self, frame: Frame) -> None:
         if self._proofs < 1:
-            raise Breach("auth_ok unasked")
+            raise Breach("auth_ok without a token")
         self.proven = True
         self.me = frozenset((frame["user_id"], *frame["roles"]))
         self._proofs -= 1
@@ -232,7 +232,7 @@ class ReferenceDashboard:
         for confirmation in frame["subscriptions"]:
             held = self.held[confirmation["id"]]
             held.confirmed = True
-            held.asked.popleft()
+            held.unanswered.popleft()
             wider = not set(confirmation["effective"]) <= set(held.effective)
             if wider or not recovered:
                 held.whole = False
@@ -246,7 +246,7 @@ class ReferenceDashboard:
         if self._snapshot is not None:
             raise Breach("position within a snapshot")
         if any(
-            subscription.confirmed and not subscription.whole and not subscription.asked
+            subscription.confirmed and not subscription.whole and not subscription.unanswered
             for subscription in self.held.values()
         ):
             raise Breach(f"position before the snapshots: {[(n, h.whole) for n, h in self.held.items()]}")
@@ -278,9 +278,9 @@ class ReferenceDashboard:
         held = self.held.get(frame.get("id", ""))
         if held is None:
             return
-        if held.asked:
-            held.asked.popleft()
-        if not held.asked and not held.confirmed:
+        if held.unanswered:
+            held.unanswered.popleft()
+        if not held.unanswered and not held.confirmed:
             del self.held[frame["id"]]
 
     def _take_link(self, frame: Frame) -> None:

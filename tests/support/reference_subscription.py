@@ -17,13 +17,13 @@ class Held:
     confirmed: bool = False
     whole: bool = False  # its snapshot has ended
     awaits: bool = False  # its first snapshot, before which nothing of it comes
-    asked: deque[Frame | None] = field(default_factory=deque)  # not answered yet: bodies, None to unsubscribe
+    unanswered: deque[Frame | None] = field(default_factory=deque)  # requests: bodies, None to unsubscribe
     events: dict[Key, Frame] = field(default_factory=dict)
     former: list[tuple[Frame, list[str]]] = field(default_factory=list)  # what it was before it was asked for again
 
     @property
     def settled(self) -> bool:
-        return self.whole and not self.asked
+        return self.whole and not self.unanswered
 
     def wants(self, event: Frame, me: frozenset[str]) -> bool:
         return selects(self.body, self.effective, event, me)

@@ -34,14 +34,14 @@ class SqliteQuarantineWriter(SqliteReader):
         `QUARANTINE_BYTES` and more was truncated, and newer payloads crowd out the oldest. Raise `CommitFailed`.
         """
         at = wall_ms()
-        asked = []
+        requested = []
         with self._write_transaction() as writer:
             for number in numbers:
                 whole = writer.execute(IS_REPLAYABLE, (number, QUARANTINE_BYTES)).fetchone() is not None
                 if whole and find_decision(writer, self.path, number) is None:
                     write_decision(writer, number, "asked", at)
-                    asked.append(number)
-        return asked
+                    requested.append(number)
+        return requested
 
     def drop_payloads(self, numbers: Iterable[int]) -> Sequence[int]:
         """Drop these quarantined inputs' payloads and any replay requested; return the numbers dropped.

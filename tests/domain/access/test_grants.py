@@ -59,13 +59,13 @@ def refused(decision: Decision) -> NotGranted:
 @given(event_filters(), st.lists(event_filters(), max_size=5))
 def test_delivery_is_exactly_the_requested_and_granted(requested: TopicFilter, granted: list[TopicFilter]) -> None:
     decision = decide(requested, grants_of(*granted))
-    asked, permitted = matched([requested]), matched(granted)
+    selected, permitted = matched([requested]), matched(granted)
     witness = decision.witness
     if isinstance(decision, Allowed):
-        assert matched(decision.effective) == asked & permitted
-        assert (witness is None) == (asked <= permitted)
+        assert matched(decision.effective) == selected & permitted
+        assert (witness is None) == (selected <= permitted)
     else:
-        assert not asked & permitted
+        assert not selected & permitted
         assert witness is not None
     if witness is not None:
         assert requested.matches(witness)

@@ -104,7 +104,7 @@ class SimulatedDashboard:
             self._send_texts(self.checked.subscribe(random_histories.ask(self.chance, name, self.user)))
 
     def subscribe_to(self, body: Frame, topic_filter: str) -> None:
-        self._send_texts(self.checked.subscribe(random_histories.Asked(body, topic_filter, self.user)))
+        self._send_texts(self.checked.subscribe(random_histories.RandomSubscription(body, topic_filter, self.user)))
 
     def act(self) -> None:
         if self.socket is None:

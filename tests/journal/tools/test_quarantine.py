@@ -37,7 +37,7 @@ def desk(journal: SqliteJournal) -> Iterator[SqliteQuarantineWriter]:
     opened.close()
 
 
-def asked(journal: SqliteJournal) -> list[tuple[int, bytes]]:
+def requested_replays(journal: SqliteJournal) -> list[tuple[int, bytes]]:
     return [(replay.number, replay.payload) for replay in journal.requested_replays(10)]
 
 
@@ -46,7 +46,7 @@ def test_only_quarantined_inputs_are_replayed_and_each_once(
 ) -> None:
     assert desk.request_replays([1, 2, 3, 4]) == [2, 3]
     assert desk.request_replays([3, 2]) == []
-    assert asked(journal) == [(2, b"garbage"), (3, b"no place")]
+    assert requested_replays(journal) == [(2, b"garbage"), (3, b"no place")]
     assert len(journal.requested_replays(1)) == 1
 
 
@@ -55,16 +55,16 @@ def test_replay_is_settled_by_the_commit_that_holds_it(journal: SqliteJournal, d
     wrong = applied(9)
     with pytest.raises(ValueError, match="does not follow"):
         journal.commit(Batch(entries=[wrong], quarantined_numbers=[2]))
-    assert len(asked(journal)) == 2
+    assert len(requested_replays(journal)) == 2
     journal.commit(Batch(entries=[applied(4, payload=b"garbage")], quarantined_numbers=[2]))
-    assert asked(journal) == [(3, b"no place")]
+    assert requested_replays(journal) == [(3, b"no place")]
     assert desk.request_replays([2]) == []
 
 
 def test_dropped_payload_is_gone_and_its_account_stays(journal: SqliteJournal, desk: SqliteQuarantineWriter) -> None:
     desk.request_replays([2])
     assert desk.drop_payloads([1, 2, 3, 4]) == [2, 3]
-    assert asked(journal) == []
+    assert requested_replays(journal) == []
     assert desk.drop_payloads([2]) == desk.request_replays([2]) == []
     dropped, kept = journal.inputs_after(1, limit=9)
     assert dropped.input.payload == b""
@@ -87,7 +87,7 @@ def test_asked_payload_is_not_crowded_out(
     for number in (4, 5):
         entry = applied(number, payload=b"babble", disposition=quarantined("not_json"), reached_core=False)
         journal.commit(Batch(entries=[entry]))
-    assert asked(journal) == [(2, b"garbage")]
+    assert requested_replays(journal) == [(2, b"garbage")]
     again = applied(6, payload=b"garbage", disposition=quarantined("not_json"), reached_core=False)
     journal.commit(Batch(entries=[again], quarantined_numbers=[2]))
     assert query(journal.path, "SELECT number FROM quarantine") == [(6,)], "once replayed it makes room"
@@ -111,5 +111,5 @@ def test_owner_continues_after_another_process_has_written(
     journal.commit(Batch(entries=[applied(4)]))
     journal.close()
     again = SqliteJournal.open(journal.path, stream="main")
-    assert asked(again) == [(2, b"garbage")]
+    assert requested_replays(again) == [(2, b"garbage")]
     again.close()

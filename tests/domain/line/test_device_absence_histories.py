@@ -1,87 +1,54 @@
 """Absences of devices in random histories, compared with the oracle of the whole history."""
 
-import random
-from dataclasses import dataclass
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from bridge.domain import event_data, plant
-from tests.domain.line.absent_devices import (
-    ORDERS,
-    Machine,
-    last_of,
-)
-from tests.domain.line.oracles import oee as oracle
-from tests.domain.line.test_absence_histories import agrees_in_time
-from tests.domain.line.test_oee_oracle import SCHEDULED, last_windows, millis
-from tests.support.packing_line import T0, PackingLine, line_spec, plant_file
+from tests.domain.line.absent_devices import ORDERS, Machine, last_of
+from tests.domain.line.random_machine import RandomMachine, agrees_in_time
+from tests.domain.line.test_oee_oracle import last_windows, millis
+from tests.support.packing_line import PackingLine, line_spec, plant_file
 
 FAST = plant.CounterRule(max_rate_per_minute=1_000_000)
 
 
-@dataclass
-class BufferedHistory:
-    """A seeded history of one machine that is lost again and again, and keeps what it would have said."""
+class OfflineMachine(RandomMachine):
+    """The machine is offline for stretches, and keeps its reports (`keeps`) or loses them."""
 
-    seed: int
-    order: str = "in order"
-    clock: str = "device"
-    keeps: bool = True
-
-    def go(self, *, restart: bool = False) -> tuple[PackingLine, oracle.History]:
-        rnd = self.random = random.Random(self.seed)
-        machine = plant.EquipmentConfig.model_validate(
-            {"id": "bagger", "clock": self.clock, "ideal_cycle_seconds": 1.0, "counters": FAST}
+    def __init__(self, seed: int, order: str = "in order", *, clock: str = "device", keeps: bool = True) -> None:
+        config = plant.EquipmentConfig.model_validate(
+            {"id": "bagger", "clock": clock, "ideal_cycle_seconds": 1.0, "counters": FAST}
         )
-        self.line = PackingLine(plant_file(line_spec(equipment=[machine])))
-        self.bagger = Machine(self.line)
-        self.at = rnd.choice((0.0, 3_500.0, 11.9 * 3_600, 11.99 * 3_600, 19.9 * 3_600)) + rnd.randrange(400)
-        self.said: list[tuple[int, str]] = []
-        self.report("run")
-        self.bagger.counts(0, self.at)
-        for _ in range(rnd.randrange(10, 50)):
-            self.at = round(self.at + rnd.choice((0.7, 5, 9.999, 10, 30, 59.999, 60, 61, 200, 2_000)), 3)
-            if self.bagger.kept is None and rnd.random() < 0.25:
-                self.bagger.disconnect(self.at)
-                self.at += 1
-            elif self.bagger.kept is not None and rnd.random() < 0.4:
-                self.come_back(restart=restart)
-            rnd.choice((self.change, self.change, self.count))()
-        if self.bagger.kept is not None:
-            self.at += 20
-            self.come_back(restart=restart)
-        self.at = round(self.at + 30)
-        self.report("run")
-        self.at += 2 * 3_600
-        self.line.wait(self.at)
-        return self.line, oracle.History(self.said, T0 + round(self.at * 1000), SCHEDULED, [])
+        line = PackingLine(plant_file(line_spec(equipment=[config])))
+        self.bagger = Machine(line)
+        self._order = order
+        self._keeps = keeps
+        super().__init__(seed, line, self.bagger)
 
-    def report(self, word: str) -> None:
-        self.bagger.state("running" if word == "run" else "stopped", self.at)
-        if self.said and self.said[-1][0] == T0 + round(self.at * 1000):
-            self.said.pop()
-        self.said.append((T0 + round(self.at * 1000), word))
+    @property
+    @override
+    def is_absent(self) -> bool:
+        return self.bagger.kept is not None
 
-    def come_back(self, *, restart: bool) -> None:
+    @override
+    def begin_absence(self) -> None:
+        self.bagger.disconnect(self.at)
+        self.at += 1
+
+    @override
+    def end_absence(self) -> None:
         kept = range(len(self.bagger.kept or []))
-        self.bagger.seq += 0 if self.keeps else 1
-        self.bagger.reconnect(self.at, order=self.order, lost=[] if self.keeps else kept)
-        self.at += 1 if self.keeps else 7
-        if restart:
-            self.line.restart()
-
-    def change(self) -> None:
-        self.report(self.random.choice(("run", "stop")))
-
-    def count(self) -> None:
-        self.bagger.counts(self.random.randrange(50), self.at)
+        self.bagger.seq += 0 if self._keeps else 1
+        self.bagger.reconnect(self.at, order=self._order, lost=[] if self._keeps else kept)
+        self.at += 1 if self._keeps else 7
 
 
 @given(seed=st.integers(0, 2**32), order=st.sampled_from(ORDERS), restart=st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_a_device_absence_with_all_reports_kept_loses_no_time(seed: int, order: str, *, restart: bool) -> None:
-    line, history = BufferedHistory(seed, order).go(restart=restart)
+    machine = OfflineMachine(seed, order)
+    line, history = machine.line, machine.run(restart=restart)
     for data in last_windows(line.events).values():
         assert data.window_end is not None
         agrees_in_time(data, history.within(millis(data.window_start), millis(data.window_end)))
@@ -96,7 +63,8 @@ def test_a_device_absence_with_all_reports_kept_loses_no_time(seed: int, order: 
 def test_without_a_backlog_all_becomes_what_it_is_without_a_trusted_clock(seed: int) -> None:
     reported = []
     for clock in ("device", "receive"):
-        line, history = BufferedHistory(seed, clock=clock, keeps=False).go()
+        machine = OfflineMachine(seed, clock=clock, keeps=False)
+        line, history = machine.line, machine.run()
         windows = {
             key: (window.unknown_seconds, window.actual_production_seconds, window.planned_busy_seconds)
             for key, window in last_windows(line.events).items()

@@ -121,7 +121,7 @@ def input_kind(topic: str) -> str:
         return "config"
     if topic.startswith(PRESENCE_PREFIX):
         return topic.removeprefix(PRESENCE_PREFIX)
-    levels = topic.split("/")
+    levels = topic.split("/")  # not ReportTopic: reports at a wrong depth, which are quarantined, count by kind too
     kind = levels[-1] if levels[-1] in BODY_OF else "other"
     return f"command/{kind}" if levels[0] == TopicBranch.COMMAND else kind
 

@@ -80,7 +80,7 @@ class RetainedScan:
         return status is not None and status.is_owned_by(self._owner)
 
     def _add_event(self, topic: str, payload: bytes) -> None:
-        levels = topic.split("/")
+        levels = topic.split("/")  # not EventTopic: an older version may have retained types that are unknown now
         if len(levels) != EVENT_LEVELS:
             return
         try:

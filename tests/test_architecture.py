@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "front": {"domain", "ports", "protocol", "contract", "settings"},
     "journal": {"domain", "ports"},
     "mqtt": {"domain", "ports", "settings"},
-    "adapters": {"domain", "settings"},
+    "adapters": {"domain", "ports", "settings"},
     "settings": {"domain", "ports"},
     "watch": {"protocol"},
     "demo": {"domain", "ports", "journal", "adapters", "watch"},

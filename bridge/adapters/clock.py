@@ -15,15 +15,12 @@ from typing import Final
 import structlog
 
 from bridge.domain.events import Millis
+from bridge.ports.clock import wall_ms
 
 MAX_SLEW: Final = 0.01
 MAX_FOLLOWED_MS: Final = 5_000
 
 log = structlog.get_logger()
-
-
-def wall_ms() -> Millis:
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

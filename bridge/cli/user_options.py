@@ -30,8 +30,8 @@ def issue_token(
     areas: list[str] | None = None,
     lines: list[str] | None = None,
 ) -> str:
-    from bridge.adapters.clock import wall_ms  # noqa: PLC0415
     from bridge.adapters.tokens import TokenIssuer, TokenKeyError  # noqa: PLC0415
+    from bridge.ports.clock import wall_ms  # noqa: PLC0415
 
     try:
         return TokenIssuer(settings.token).issue(

@@ -6,9 +6,15 @@ Threads: a clock belongs to one thread. No method blocks or raises.
 `tests/ports/test_clock.py` tests every implementation against this.
 """
 
+import time
 from typing import Protocol
 
 from bridge.domain.events import Millis
+
+
+def wall_ms() -> Millis:
+    """Return the time of the host's wall clock, which may be set. Events carry floor time instead."""
+    return time.time_ns() // 1_000_000
 
 
 class Clock(Protocol):

@@ -11,7 +11,6 @@ import msgspec
 from bridge import settings as settings_module
 from bridge.adapters import plant_file, policy_file
 from bridge.adapters.authenticator import Authenticator
-from bridge.adapters.clock import wall_ms
 from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenKeyError, TokenVerifier
 from bridge.domain.access.claims import TokenError, TokenRevoked
@@ -30,6 +29,7 @@ from bridge.journal.sqlite.file import require_no_leftovers
 from bridge.journal.sqlite.lock_file import JournalLock, read_marker
 from bridge.journal.sqlite.writer import JournalInUse, JournalTooOld, SqliteReader
 from bridge.mqtt.probe import probe_broker
+from bridge.ports.clock import wall_ms
 from bridge.ports.journal import JournalError
 from bridge.protocol.server_frames import explained_frame
 from bridge.settings import Settings, SettingsError

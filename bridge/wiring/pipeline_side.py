@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from bridge.adapters.clock import FloorClock, wall_ms
+from bridge.adapters.clock import FloorClock
 from bridge.domain.line.floor import Floor
 from bridge.domain.messages import Publication
 from bridge.domain.stream_status import StreamOwner, will_publication
@@ -17,6 +17,7 @@ from bridge.mqtt.link import BrokerLink
 from bridge.mqtt.retained_reader import RetainedReader
 from bridge.pipeline.pipeline import Pipeline
 from bridge.ports.broker import BrokerClient
+from bridge.ports.clock import wall_ms
 from bridge.ports.metrics import MetricSample
 from bridge.publisher.publisher import Publisher
 from bridge.publisher.stream_ownership import StreamOwnership, ownership_subscriptions

@@ -15,8 +15,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from bridge.adapters.clock import wall_ms
 from bridge.domain.events import rfc3339
+from bridge.ports.clock import wall_ms
 from tests.faults.bridge_under_load import bridge_under_load
 from tests.faults.faketime import DAY_MS, FakedTime
 from tests.support.bridge_process import DEMO_PLANT, BridgeProcess, bridge_process

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.clock import FloorClock, wall_ms
+from bridge.adapters.clock import FloorClock
 from bridge.domain.records import JournalEntry
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline import commit_queue, internal_inputs
 from bridge.pipeline.replay import restore_floor
+from bridge.ports.clock import wall_ms
 from bridge.ports.journal import RetentionLimits
 from bridge.settings import DAY_MS
 from tests.pipeline.test_slow_commits import counting

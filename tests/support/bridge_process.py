@@ -13,8 +13,8 @@ from typing import Protocol
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
-from bridge.adapters.clock import wall_ms
 from bridge.mqtt.link import BrokerLink
+from bridge.ports.clock import wall_ms
 from tests.support.brokers import RunningBroker, client_settings, free_port, linked
 from tests.support.socket_dashboard import SocketDashboard, dashboard
 from tests.support.tokens import SECRET, token

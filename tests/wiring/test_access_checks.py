@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.adapters.clock import wall_ms
 from bridge.adapters.tokens import TokenIssuer
+from bridge.ports.clock import wall_ms
 from bridge.settings import Settings
 from bridge.wiring import checks
 from tests.support.command_line import write_config

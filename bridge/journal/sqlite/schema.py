@@ -2,7 +2,6 @@
 
 import re
 import sqlite3
-import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
@@ -13,6 +12,7 @@ from typing import Final
 
 from bridge.domain.events import Millis
 from bridge.journal.sqlite.errors import JournalDamaged
+from bridge.ports.clock import wall_ms
 
 SCHEMA: Final = 4
 MARKED_SINCE: Final = 2  # from this schema on a journal without its owner's commit marker is a copy
@@ -162,11 +162,6 @@ def create_tables(connection: sqlite3.Connection, *, epoch: str, stream: str) ->
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version={SCHEMA}")
     connection.execute("COMMIT")
-
-
-def wall_ms() -> int:
-    """Return wall time in ms, for records about the file itself; events carry floor time."""
-    return time.time_ns() // 1_000_000
 
 
 NULL_LENGTH: Final = (2**64 - 1).to_bytes(8)  # no value is so long

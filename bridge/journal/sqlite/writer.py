@@ -27,9 +27,10 @@ from bridge.journal.sqlite.quarantine_decisions import find_decision, write_deci
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.retention import prune
 from bridge.journal.sqlite.rows import write_batch
-from bridge.journal.sqlite.schema import MARKED_SINCE, Meta, read_meta, row_checksum, wall_ms, write_meta
+from bridge.journal.sqlite.schema import MARKED_SINCE, Meta, read_meta, row_checksum, write_meta
 from bridge.journal.sqlite.start_checks import check_consistency, check_marker, check_structure
 from bridge.journal.sqlite.wal import WalTruncator
+from bridge.ports.clock import wall_ms
 from bridge.ports.journal import Batch, CommitFailed, JournalError, RetentionLimits
 
 __all__ = [

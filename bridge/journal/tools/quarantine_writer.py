@@ -10,7 +10,7 @@ from bridge.journal.sqlite.file import connect, is_transient
 from bridge.journal.sqlite.quarantine_decisions import find_decision, write_decision
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.rows import QUARANTINE_BYTES
-from bridge.journal.sqlite.schema import wall_ms
+from bridge.ports.clock import wall_ms
 from bridge.ports.journal import CommitFailed
 
 IS_QUARANTINED: Final = "SELECT 1 FROM inputs WHERE number = ? AND effect = 'quarantined'"

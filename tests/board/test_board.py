@@ -192,8 +192,8 @@ async def test_a_new_token_is_requested_after_expiry(tmp_path: Path) -> None:
 
 async def test_the_page_asks_nobody_but_its_own_server(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, browser_page() as page:
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
+        requested_urls: list[str] = []
+        page.on("request", lambda request: requested_urls.append(request.url))
         await open_board(page, served)
-    assert len(asked) >= 3
-    assert not [url for url in asked if not url.startswith((served.http, "data:"))]
+    assert len(requested_urls) >= 3
+    assert not [url for url in requested_urls if not url.startswith((served.http, "data:"))]

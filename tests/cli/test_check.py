@@ -32,9 +32,9 @@ async def counters(config: Path) -> checks.CheckResult:
 
 async def test_a_greatest_rate_that_is_too_low_is_named_with_the_rate_seen(config: Path, tmp_path: Path) -> None:
     journal_with(tmp_path / ".floor" / "journal.db", *range(0, 6_000, 500))
-    found = await counters(config)
-    assert not found.ok
-    assert found.text.endswith(
+    result = await counters(config)
+    assert not result.ok
+    assert result.text.endswith(
         "/Bagger-1: up to 3000 a minute, but max_rate_per_minute is 120: set 1.5 times the rated speed in "
         f"{DEMO_PLANT} (docs/plant.md, counters), then restart"
     )
@@ -42,17 +42,17 @@ async def test_a_greatest_rate_that_is_too_low_is_named_with_the_rate_seen(confi
 
 async def test_pieces_in_doubt_are_named(config: Path, tmp_path: Path) -> None:
     journal_with(tmp_path / ".floor" / "journal.db", 0, 70_000)
-    found = await counters(config)
-    assert found.ok
-    assert found.text.endswith("/Bagger-1: 70000 pieces held, 0 released, 0 refused")
+    result = await counters(config)
+    assert result.ok
+    assert result.text.endswith("/Bagger-1: 70000 pieces held, 0 released, 0 refused")
 
 
 async def test_refused_pieces_come_with_how_to_read_them(config: Path, tmp_path: Path) -> None:
     """One nonsense reading of a register of 32 bits makes billions that nobody produced."""
     journal_with(tmp_path / ".floor" / "journal.db", 0, 4_000_000_000, 10)
-    found = await counters(config)
-    assert found.ok
-    assert found.text.endswith(
+    result = await counters(config)
+    assert result.ok
+    assert result.text.endswith(
         "/Bagger-1: 0 pieces held, 0 released, 4000000000 refused "
         "(differences of registers, not production: check how the register is read)"
     )
@@ -74,9 +74,9 @@ async def test_checkpoints_of_another_version_are_a_finding(config: Path, tmp_pa
     journal = SqliteJournal.open(path, stream="main")
     journal.commit(Batch(entries=[], checkpoints={spec.id: b"\x01"}))
     journal.close()
-    found = await counters(config)
-    assert not found.ok
-    assert "of another version" in found.text
+    result = await counters(config)
+    assert not result.ok
+    assert "of another version" in result.text
 
 
 async def web(folder: Path, more: str = "") -> checks.CheckResult:

@@ -65,7 +65,7 @@ def test_a_reason_without_its_field_is_that_of_every_field(tmp_path: Path) -> No
     journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
     reasons = ("bad_format:state", "bad_format:ts", "bad_formats", "missing_field:state", "bad_format")
     of = enumerate(map(quarantined, reasons), start=1)
-    entries = [applied(number, topic=TOPIC, disposition=each, reached_core=False) for number, each in of]
+    entries = [applied(number, topic=TOPIC, disposition=reason, reached_core=False) for number, reason in of]
     journal.commit(Batch(entries=entries))
     journal.close()
     assert list(listed(tmp_path, "--reason", "bad_format")) == [5, 2, 1]

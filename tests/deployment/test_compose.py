@@ -104,12 +104,12 @@ def test_commands_and_their_options_exist(name: str) -> None:
     program, subcommand, *options = SERVICES[name]["command"]
     module = {"floor": "bridge", "device-sim": "device_sim"}[program]
     wide = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
-    shown = subprocess.run(
+    help_text = subprocess.run(
         [sys.executable, "-m", module, subcommand, "--help"], check=True, capture_output=True, text=True, env=wide
     ).stdout
     for option in options:
         if option.startswith("--"):
-            assert option.split("=")[0] in shown
+            assert option.split("=")[0] in help_text
 
 
 def test_files_that_commands_name_are_there() -> None:
@@ -153,10 +153,10 @@ def test_dependencies_wait_for_health_that_is_checked(name: str) -> None:
 
 @pytest.mark.parametrize(("status", "healthy"), [("200 OK", True), ("503 Service Unavailable", False)])
 async def test_the_health_check_of_the_bridge_depends_on_its_readiness(status: str, *, healthy: bool) -> None:
-    asked: list[bytes] = []
+    request_lines: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readline())
+        request_lines.append(await reader.readline())
         writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
         await writer.drain()
         writer.close()
@@ -167,14 +167,14 @@ async def test_the_health_check_of_the_bridge_depends_on_its_readiness(status: s
         moved = [argument.replace("127.0.0.1:8080", f"127.0.0.1:{port}") for argument in arguments]
         check = await asyncio.create_subprocess_exec(sys.executable, *moved, stderr=asyncio.subprocess.DEVNULL)
         assert (await check.wait() == 0) is healthy
-    assert asked[0].startswith(b"GET /health/ready ")
+    assert request_lines[0].startswith(b"GET /health/ready ")
 
 
 def test_the_image_has_the_same_health_check_user_and_command() -> None:
     bridge = SERVICES["bridge"]
     assert bridge["healthcheck"]["test"][-1] in DOCKERFILE
     assert f"USER {bridge['user'].split(':')[0]}" in DOCKERFILE
-    assert "CMD [" + ", ".join(f'"{each}"' for each in bridge["command"]) + "]" in DOCKERFILE
+    assert "CMD [" + ", ".join(f'"{argument}"' for argument in bridge["command"]) + "]" in DOCKERFILE
 
 
 def test_files_that_the_image_copies_exist_and_are_not_ignored() -> None:

@@ -42,8 +42,8 @@ def test_every_command_of_the_document_does_what_it_is_for(tmp_path: Path) -> No
 def _here(word: str, folder: Path) -> str:
     """Put what is there in the place of the document's examples."""
     if word.startswith("journal.db.replaced-"):
-        (found,) = (path for path in folder.glob("journal.db.replaced-*Z"))
-        return found.name
+        (replaced,) = (path for path in folder.glob("journal.db.replaced-*Z"))
+        return replaced.name
     places = {"4711": "24", "4712": "33", "report/+/+/L1/#": "report/+/+/bagger-1/#"}
     return places.get(word, word.replace("/backup/", f"{folder}/backup/"))
 

@@ -26,7 +26,9 @@ def full(name: str) -> str:
 
 def labels_of(name: str) -> set[str]:
     """Return the labels of a metric as the document has them."""
-    return {label for found, labels, _ in ROW.findall(DOCUMENT) if found == full(name) for label in labels.split(", ")}
+    return {
+        label for metric, labels, _ in ROW.findall(DOCUMENT) if metric == full(name) for label in labels.split(", ")
+    }
 
 
 def scrape(bridge: BridgeProcess) -> dict[str, set[str]]:
@@ -50,8 +52,8 @@ async def test_every_metric_is_in_the_document_with_its_labels(mosquitto: Runnin
             await link.publish_many([counts(0), counts(3), counts(3), jump, unreadable])
             await dashboard.receive("production_update")
             await until(lambda: set(scrape(bridge) | scrape(bridge.front)) >= set(documented), what="all of them")
-            shown = scrape(bridge) | scrape(bridge.front)
-    assert shown == documented
+            scraped = scrape(bridge) | scrape(bridge.front)
+    assert scraped == documented
 
 
 def test_the_meanings_of_the_document_are_the_help_texts() -> None:
@@ -68,12 +70,12 @@ def test_alerts_fire_on_the_first_occurrence() -> None:
     }
     late.add("floor_pipeline_quarantined_total")
     about = {name: [alert for alert in alerts if name in alert] for name in late}
-    assert {name for name, found in about.items() if found} >= {
+    assert {name for name, firing in about.items() if firing} >= {
         *("floor_missing_reports_total", "floor_unplaced_reports_total", "floor_pieces_refused_total"),
         "floor_pipeline_quarantined_total",
     }
-    for name, found in about.items():
-        for alert in found:
+    for name, firing in about.items():
+        for alert in firing:
             absent = f"sum({name} offset" in alert and "or vector(0))" in alert
             assert absent or f"or 0 * {name})" in alert, alert
 
@@ -85,7 +87,7 @@ def test_every_event_of_the_log_that_is_named_is_logged_at_that_level() -> None:
     logged = re.findall(r'log\.(\w+)\(\s*"([a-z_.]+)"', code)
     assert len(rows) == 11
     for event, level in rows:
-        assert {how for how, what in logged if what == event} == {level}, event
+        assert {how for how, logged_event in logged if logged_event == event} == {level}, event
 
 
 def test_the_reasons_of_suppressed_reports_are_those_of_the_code() -> None:
@@ -109,8 +111,8 @@ def test_the_reasons_that_make_a_device_ineffective_are_those_of_the_code() -> N
 
 
 def test_alerts_ask_for_metrics_that_there_are() -> None:
-    asked = set(
+    queried = set(
         re.findall(r"\bfloor_\w+", re.sub(r"^## Every metric$.*", "", DOCUMENT, flags=re.DOTALL | re.MULTILINE))
     )
-    assert asked
-    assert asked <= {full(name) for name in METRICS}
+    assert queried
+    assert queried <= {full(name) for name in METRICS}

@@ -99,13 +99,13 @@ def commands(document: Path) -> list[list[str]]:
 
 
 def _commands(line: str) -> list[list[str]]:
-    found = []
+    invocations = []
     for part in shlex.join(shlex.split(line, comments=True)).split(" '&&' "):
         words = [word for word in shlex.split(part) if word != "sudo"]
         starts = [index for index, word in enumerate(words) if word in PROGRAMS]
         if starts and (starts[0] == 0 or words[:2] == ["docker", "compose"]):
-            found.append(words[starts[0] :])
-    return found
+            invocations.append(words[starts[0] :])
+    return invocations
 
 
 SHOWN = [(document.relative_to(ROOT), words) for document in DOCUMENTS for words in commands(document)]

@@ -35,7 +35,7 @@ def read_rows() -> set[Row]:
 def test_every_target_becomes_the_filter_beside_it() -> None:
     for kind, target, text in read_rows():
         is_priority = kind is SubscriptionType.ESCALATION
-        one, other = (re.sub(r"\bP\b", "high", each) if is_priority else each for each in (target, text))
+        one, other = (re.sub(r"\bP\b", "high", part) if is_priority else part for part in (target, text))
         assert str(target_filter(kind, one)) == other, (kind, target)
 
 

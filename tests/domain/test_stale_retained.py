@@ -37,9 +37,9 @@ def of(stream: str, **more: object) -> bytes:
     return json.dumps({"stream": stream, **more}).encode()
 
 
-def read(*messages: Message, whole: bool = True) -> RetainedScan:
+def read(*messages: Message, complete: bool = True) -> RetainedScan:
     reading = RetainedScan("r", stream="main", owner=OWNER)
-    for received in (*messages, *([status(retained=True)] if whole else [])):
+    for received in (*messages, *([status(retained=True)] if complete else [])):
         assert not reading.add(received)
     return reading
 
@@ -133,24 +133,24 @@ def test_a_reading_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_event_that_the_journal_does_not_know_is_cleared() -> None:
-    kept, stale = at(1, event("a")), at(2, event("b"))
-    plan = correct(published(kept), holding([kept, stale]), current=[kept])
+    current, stale = at(1, event("a")), at(2, event("b"))
+    plan = correct(published(current), holding([current, stale]), current=[current])
     assert cleared(plan) == [stale.topic.text]
     assert plan.retained == {}
 
 
 def test_event_of_another_epoch_on_a_current_topic_is_restored_not_cleared() -> None:
-    kept = at(1, event("a"))
-    reading = read(message(f"event/{kept.topic}", of("main", epoch="older")))
-    assert cleared(correct(published(kept), reading, current=[kept])) == []
+    current = at(1, event("a"))
+    reading = read(message(f"event/{current.topic}", of("main", epoch="older")))
+    assert cleared(correct(published(current), reading, current=[current])) == []
 
 
 def test_earlier_topic_of_a_subject_is_cleared() -> None:
     """Its priority moved it; a broker's older memory brought it back."""
-    kept = at(2, call("c1", "open"))
-    earlier = kept.topic.text.replace("/high/", "/low/")
-    reading = read(message(f"event/{kept.topic}", kept.body), message(f"event/{earlier}", kept.body))
-    assert cleared(correct(published(kept), reading, current=[kept])) == [earlier]
+    current = at(2, call("c1", "open"))
+    earlier = current.topic.text.replace("/high/", "/low/")
+    reading = read(message(f"event/{current.topic}", current.body), message(f"event/{earlier}", current.body))
+    assert cleared(correct(published(current), reading, current=[current])) == [earlier]
 
 
 def test_event_that_is_still_to_be_published_is_not_cleared() -> None:
@@ -193,11 +193,11 @@ def test_retired_topic_that_another_stream_has_now_is_forgotten_only() -> None:
     assert (cleared(plan), plan.retained) == ([], {retired.state_key: None})
 
 
-@pytest.mark.parametrize("whole", [False, True])
-def test_retired_topic_that_was_not_seen_is_cleared_all_the_same(*, whole: bool) -> None:
+@pytest.mark.parametrize("complete", [False, True])
+def test_retired_topic_that_was_not_seen_is_cleared_all_the_same(*, complete: bool) -> None:
     """It may have been published while the broker was read."""
     retired = at(1, event("a"))
-    plan = correct(published(retired), read(whole=whole))
+    plan = correct(published(retired), read(complete=complete))
     assert (cleared(plan), plan.retained) == ([retired.topic.text], {retired.state_key: None})
 
 

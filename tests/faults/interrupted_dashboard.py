@@ -41,9 +41,9 @@ class InterruptedDashboard:
     def __post_init__(self) -> None:
         self.checked = CheckedDashboard(self.user, self.journal, grants_of)
         for name in "abc"[: self.chance.randint(1, 3)]:
-            asked = random_histories.ask(self.chance, name, self.user)
-            self.checked.checker.expect(asked)
-            self.checked.client.subscribes(asked.body)
+            request = random_histories.ask(self.chance, name, self.user)
+            self.checked.checker.expect(request)
+            self.checked.client.subscribes(request.body)
 
     def _token(self) -> str:
         grants = self.chance.choice((("#",), ("#",), *random_histories.GRANTS))

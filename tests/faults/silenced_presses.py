@@ -58,9 +58,9 @@ def _bounces(entries: Sequence[JournalEntry], truth: PlayedTruth) -> Iterator[Re
 def _times_in(truth: PlayedTruth) -> Callable[[JournalEntry], set[int]]:
     """Return when a report came, and when people did what it says: one of the two is the bridge's time for it."""
     done: dict[Report, set[int]] = {}
-    for said in truth.truth.actions:
-        if said.payload:
-            done.setdefault(truth.report(said), set()).add(said.at)
+    for true_report in truth.truth.actions:
+        if true_report.payload:
+            done.setdefault(truth.report(true_report), set()).add(true_report.at)
     return lambda entry: {entry.input.received_at} | done.get(report_of(entry), set())
 
 

@@ -96,15 +96,15 @@ async def test_a_wall_that_is_wrong_at_start_moves_no_deadline_and_no_time_back(
     ) as bridge:
         right, _ = await escalates_in_time(bridge, token())
         assert "floor_clock_held 0.0" in metrics(bridge)
-        for shift, shift_ms, held in (("-30d", -MONTH_MS, 1.0), ("+1d", DAY_MS, 0.0), ("+0", 0, 1.0)):
+        for shift, shift_ms, clock_held in (("-30d", -MONTH_MS, 1.0), ("+1d", DAY_MS, 0.0), ("+0", 0, 1.0)):
             assert await bridge.stop() == 0
             faked.set(shift)
             await bridge.launch()
-            if held:
+            if clock_held:
                 await until(lambda: BEHIND in bridge.readiness(), seconds=30, what="its time is not the plant's")
             else:
                 await bridge.ready()
-            assert f"floor_clock_held {held}" in metrics(bridge)
+            assert f"floor_clock_held {clock_held}" in metrics(bridge)
             behind = {"-30d": MONTH_MS, "+1d": 0, "+0": DAY_MS}[shift]
             assert offset_of(bridge) == pytest.approx(behind / 1_000, abs=120)
             first, _ = await escalates_in_time(bridge, token(now=time.time() + shift_ms / 1_000))

@@ -31,14 +31,14 @@ def allow_descriptors(loaded: BridgeUnderLoad, more: int | None) -> None:
 
 async def knock(port: int, times: int) -> list[socket.socket]:
     """Connect, and wait for nobody."""
-    loop, found = asyncio.get_running_loop(), []
+    loop, plugs = asyncio.get_running_loop(), []
     for _ in range(times):
         plug = socket.socket()
         plug.setblocking(False)
         with contextlib.suppress(OSError):
             await loop.sock_connect(plug, ("127.0.0.1", port))
-        found.append(plug)
-    return found
+        plugs.append(plug)
+    return plugs
 
 
 async def test_without_descriptors_it_lives_and_reaches_the_broker_again_when_there_are_some(

@@ -52,16 +52,16 @@ async def test_a_bridge_that_dies_among_disturbed_devices_loses_and_invents_noth
         await lose_the_network(disturbed)
         await restart_the_broker(disturbed)
         ledger, truth = await disturbed.close_ledger()
-    held = ledger.held
-    pieces = pieces_of(truth, held)
+    journalled = ledger.held
+    pieces = pieces_of(truth, journalled)
     actions = [action for action in truth.truth.actions if truth.is_acknowledged(action)]
     presses = [truth.report(action) for action in actions] + disturbed.load.acknowledged
-    lost = silenced(held.entries, presses, truth)
-    unwatched = absences_of(held, disturbed.away)
+    lost = silenced(journalled.entries, presses, truth)
+    unwatched = absences_of(journalled, disturbed.away)
     unknown = sum(absence.until - absence.since for absence in unwatched) / 60_000
     made, forgotten, counted = (sum(getattr(piece, key) for piece in pieces) for key in ("made", "lost", "counted"))
     declared = sum(abs(piece.difference) for piece in pieces)
-    wrong = explained(ledger.wrong, truth, held)
+    wrong = explained(ledger.wrong, truth, journalled)
     run_record.note(
         f"{name}: {KILLS} kills, a stop, a half-open link and a broker's restart",
         f"{SECONDS * SCALE / 60:.0f} minutes, in which the profile cut the network {disturbed.network_cuts} times; "
@@ -72,7 +72,7 @@ async def test_a_bridge_that_dies_among_disturbed_devices_loses_and_invents_noth
     assert wrong == {}
     assert lost == []
     assert [piece for piece in pieces if not piece.is_declared] == []
-    assert carried_over(held, unwatched) == []
+    assert carried_over(journalled, unwatched) == []
 
 
 async def restart(disturbed: DisturbedBridge, number: signal.Signals, *, away: float) -> None:
@@ -106,24 +106,24 @@ async def restart_the_broker(disturbed: DisturbedBridge) -> None:
 # What must hold
 
 
-def explained(wrong: Mismatches, truth: PlayedTruth, held: Journalled) -> Mismatches:
+def explained(wrong: Mismatches, truth: PlayedTruth, journalled: Journalled) -> Mismatches:
     """Return the mismatches of the ledger that the devices do not explain."""
-    kept_aside = {report_of(entry) for entry in held.entries if entry.disposition.effect.value == "quarantined"}
-    old = {report_of(entry) for entry in held.entries if entry.input.retained}
+    kept_aside = {report_of(entry) for entry in journalled.entries if entry.disposition.effect.value == "quarantined"}
+    old = {report_of(entry) for entry in journalled.entries if entry.input.retained}
     left: Mapping[str, list[object]] = {
         **wrong,
         "doubled": [
-            each
-            for each in wrong.get("doubled", ())
-            if truth.identifies(as_report(each)) and not is_of_a_connection(as_report(each))
+            doubled
+            for doubled in wrong.get("doubled", ())
+            if truth.identifies(as_report(doubled)) and not is_of_a_connection(as_report(doubled))
         ],
         "invented": [
-            each
-            for each in wrong.get("invented", ())
-            if each not in kept_aside and each not in old and not is_of_a_connection(as_report(each))
+            doubled
+            for doubled in wrong.get("invented", ())
+            if doubled not in kept_aside and doubled not in old and not is_of_a_connection(as_report(doubled))
         ],
     }
-    return {name: found for name, found in left.items() if found}
+    return {name: mismatches for name, mismatches in left.items() if mismatches}
 
 
 def is_of_a_connection(report: Report) -> bool:
@@ -131,31 +131,31 @@ def is_of_a_connection(report: Report) -> bool:
     return report[0].endswith(("/death", "/_/birth"))
 
 
-def as_report(found: object) -> Report:
-    assert isinstance(found, tuple)
-    topic, payload = found
+def as_report(entry: object) -> Report:
+    assert isinstance(entry, tuple)
+    topic, payload = entry
     return topic, payload
 
 
-def pieces_of(truth: PlayedTruth, held: Journalled) -> list[Account]:
-    events = [json.loads(event.body) for event in held.events]
-    stories = build_stories(truth.truth, Driven(fed=list(truth.fed(held.entries))))
+def pieces_of(truth: PlayedTruth, journalled: Journalled) -> list[Account]:
+    events = [json.loads(event.body) for event in journalled.events]
+    stories = build_stories(truth.truth, Driven(fed=list(truth.fed(journalled.entries))))
     return [account for story in stories.values() for account in accounts(truth.truth, story, events)]
 
 
-def absences_of(held: Journalled, away: Sequence[Away]) -> list[Away]:
+def absences_of(journalled: Journalled, away: Sequence[Away]) -> list[Away]:
     """Return the absences that the bridge reports; each begins before the bridge was surely absent."""
-    inputs = [entry.input for entry in held.entries if entry.input.topic == ABSENCE_TOPIC]
+    inputs = [entry.input for entry in journalled.entries if entry.input.topic == ABSENCE_TOPIC]
     begins = [BridgeAbsence.decode(entry.payload).since for entry in inputs]
     assert len(begins) == len(away), (begins, away)
     assert all(since <= absence.since for since, absence in zip(begins, away, strict=True)), (begins, away)
     return [Away(since, absence.until) for since, absence in zip(begins, away, strict=True)]
 
 
-def carried_over(held: Journalled, unwatched: Sequence[Away]) -> list[Any]:
+def carried_over(journalled: Journalled, unwatched: Sequence[Away]) -> list[Any]:
     """Return machines reported as running during an absence because they ran before."""
     reported: dict[tuple[str, str], list[tuple[int, str]]] = {}
-    for event in (json.loads(event.body) for event in held.events if event.type.value == "line_status_update"):
+    for event in (json.loads(event.body) for event in journalled.events if event.type.value == "line_status_update"):
         place = (event["line_id"], event["equipment_code"] or "_")
         reported.setdefault(place, []).append((millis(event["timestamp"]), event["data"]["status"]))
     wrong = []

@@ -141,9 +141,9 @@ async def test_a_silent_device_is_offline_within_5_s_of_its_limit_and_back_with_
             running = time.monotonic()
             first = await status(board, "running")
             network.freeze(network.to_server)  # it receives the broker, and nobody receives it
-            gone = await status(board, "offline")
+            offline = await status(board, "offline")
             assert time.monotonic() - running < SILENT_SECONDS + REPORTED_SECONDS
-            assert gone["caused_by"] == [], "its deadline made it"
+            assert offline["caused_by"] == [], "its deadline made it"
             network.thaw()
             await until(lambda: link.status.connected, what="connected")
             await link.publish(*message("state", boot_id=1, seq=2, state="running"))

@@ -68,10 +68,10 @@ async def test_a_stalled_dashboard_costs_at_most_256_kib(tmp_path: Path, count: 
         before = process.resident_bytes
         async with stalled_dashboards(process, count, groups=5):
             await process.commit(2_000, lines=200)
-            each = (process.resident_bytes - before) / count
+            bytes_each = (process.resident_bytes - before) / count
             statistics = await process.statistics()
-        print(f"\n{count} stalled dashboards: {each / 1_024:.0f} KiB each")  # noqa: T201 - what the run is for
-        assert each <= STALLED_BYTES
+        print(f"\n{count} stalled dashboards: {bytes_each / 1_024:.0f} KiB each")  # noqa: T201 - what the run is for
+        assert bytes_each <= STALLED_BYTES
         assert statistics["balanced"]
         assert statistics["waiting_bytes"] / count <= 65_536
 
@@ -121,7 +121,7 @@ async def p99_beside_stalled_ones(folder: Path, *, windows: int, healthy: int = 
         for board in dashboards:
             board.abort()
     # Of each kind the quieter half of the windows, for the same reason.
-    quiet, disturbed = (sum(sorted(each)[: windows // 2]) for each in (alone, beside))
+    quiet, disturbed = (sum(sorted(latencies)[: windows // 2]) for latencies in (alone, beside))
     print(f"\np99 beside {stuck} stalled dashboards: {disturbed / quiet:.2f} of that without")  # noqa: T201
     return disturbed / quiet
 

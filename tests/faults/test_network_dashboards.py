@@ -49,7 +49,7 @@ async def close(loaded: BridgeUnderLoad, subscribers: list[ResumingSubscriber], 
     ledger = await loaded.close_ledger(f"{title}; resumed {resumed} times by {BOARDS} dashboards")
     assert ledger.wrong == {}
     for subscriber in subscribers:
-        wrong = {name: what for name, what in of_dashboard(ledger.held, subscriber).items() if what}
+        wrong = {name: mismatches for name, mismatches in of_dashboard(ledger.held, subscriber).items() if mismatches}
         assert wrong == {}
         assert all(before < after for before, after in pairwise(subscriber.order)), "in order"
 

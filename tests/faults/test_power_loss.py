@@ -35,11 +35,11 @@ def test_committed_rows_survive_a_loss_of_power(tmp_path: Path, fault: str, roun
     SqliteJournal.open(path, stream="main").close()
     disk = Disk({path.name: bytearray(path.read_bytes()) for path in tmp_path.iterdir()})
     commit_under_strace(path, rounds, FAULTS[fault], log=log)
-    seen = list(calls(log))
+    syscalls = list(calls(log))
     chance = random.Random(13)
-    cut = set(chance.sample(range(len(seen)), LOSSES))
+    cut = set(chance.sample(range(len(syscalls)), LOSSES))
     committed = 0
-    for index, call in enumerate(seen):
+    for index, call in enumerate(syscalls):
         assert call.name != "ftruncate", "the disk of this test does not know it"
         if call.fd == STDOUT:
             committed = int(call.data)
@@ -50,7 +50,7 @@ def test_committed_rows_survive_a_loss_of_power(tmp_path: Path, fault: str, roun
     assert bool(disk.lost) is bool(FAULTS[fault])
     run_record.note(
         f"{LOSSES} losses of power, {fault}",
-        f"{rounds} commits, {len(seen):,} writes and syncs, {disk.lost:,} bytes that failed syncs took; wrong: nothing",
+        f"{rounds} commits, {len(syscalls):,} writes and syncs, {disk.lost:,} bytes lost; wrong: nothing",
     )
 
 

@@ -94,14 +94,14 @@ async def close(bridge: BridgeProcess, boards: list[ResumingSubscriber], title: 
     await until(lambda: all(subscriber.at >= end for subscriber in boards), seconds=30, what="caught up")
     for process in (*bridge.fronts, bridge):
         assert await process.stop() == 0, process.log()
-    held = read_journal(bridge.journal, bridge.config.parent / "plant.toml")
-    lossless = sum(event.is_lossless for event in held.events)
+    journalled = read_journal(bridge.journal, bridge.config.parent / "plant.toml")
+    lossless = sum(event.is_lossless for event in journalled.events)
     for subscriber in boards:
-        wrong = {name: what for name, what in of_dashboard(held, subscriber).items() if what}
+        wrong = {name: mismatches for name, mismatches in of_dashboard(journalled, subscriber).items() if mismatches}
         assert wrong == {}
         assert all(before < after for before, after in pairwise(subscriber.order)), "in order"
     run_record.note(
-        title, f"{len(held.events):,} events, {lossless:,} lossless, {len(boards)} dashboards; wrong: nothing"
+        title, f"{len(journalled.events):,} events, {lossless:,} lossless, {len(boards)} dashboards; wrong: nothing"
     )
 
 
@@ -176,8 +176,8 @@ async def test_pipeline_that_dies_or_freezes_is_reported_and_its_front_stays(
                 await live(boards)
                 await presses.burst(WINDOW)
             assert [subscriber.connections for subscriber in boards] == [1, 1], "nobody was sent away"
-            took = ", ".join(f"{duration:.1f} s" for duration in lasted)
-            await close(bridge, boards, f"a killed, then a frozen pipeline, reported after {took}")
+            durations = ", ".join(f"{duration:.1f} s" for duration in lasted)
+            await close(bridge, boards, f"a killed, then a frozen pipeline, reported after {durations}")
 
 
 @pytest.mark.faults

@@ -33,7 +33,7 @@ async def test_sigterm_under_load_leaves_nothing_unacknowledged(
 async def test_sigterm_while_a_sync_hangs_ends_in_time_and_loses_nothing(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:
-    took = []
+    durations = []
     async with bridge_under_load(tmp_path, mosquitto, launcher=Fork()) as loaded:
         for _ in range(rounds):
             await loaded.load.more(100)
@@ -43,12 +43,14 @@ async def test_sigterm_while_a_sync_hangs_ends_in_time_and_loses_nothing(
                 assert process is not None
                 process.send_signal(signal.SIGTERM)
                 await until(lambda: has_ended(process.pid), seconds=2 * STOP_SECONDS, what="ended")  # noqa: B023 - waited for at once
-                took.append(time.monotonic() - began)
+                durations.append(time.monotonic() - began)
             await process.wait()
             await loaded.bridge.start()
-        ledger = await loaded.close_ledger(f"{rounds} times SIGTERM while a sync hangs, ended within {max(took):.1f} s")
+        ledger = await loaded.close_ledger(
+            f"{rounds} times SIGTERM while a sync hangs, ended within {max(durations):.1f} s"
+        )
     assert ledger.wrong == {}
-    assert max(took) < STOP_SECONDS
+    assert max(durations) < STOP_SECONDS
 
 
 def has_ended(pid: int) -> bool:

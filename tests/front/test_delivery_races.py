@@ -19,8 +19,8 @@ def from_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def outline(board: MemoryDashboard) -> list[Any]:
     """Events by offset, snapshots by their frames' names."""
-    shown = ("snapshot_begin", "snapshot_end")
-    return [frame.get("offset", frame["type"]) for frame in board.frames if "offset" in frame or frame["type"] in shown]
+    types = ("snapshot_begin", "snapshot_end")
+    return [frame.get("offset", frame["type"]) for frame in board.frames if "offset" in frame or frame["type"] in types]
 
 
 async def test_events_committed_before_the_snapshot_is_read_are_only_in_it(tmp_path: Path) -> None:

@@ -208,9 +208,9 @@ class World:
 
     def resend(self, way: Way, back: int) -> None:
         """Send content again as a new message, as a device does that had no acknowledgement."""
-        said = self.said[way]
-        if said:
-            earlier = said[-1 - back % len(said)]
+        sent = self.said[way]
+        if sent:
+            earlier = sent[-1 - back % len(sent)]
             self.publish([Sent(way, earlier.payload, earlier.action)])
 
     def restart_device(self) -> None:
@@ -254,12 +254,12 @@ def applied(entry: JournalEntry) -> bool:
 
 def first_presses(durable: Sequence[tuple[JournalEntry, Sent]]) -> list[JournalEntry]:
     """The presses that count: each message once, and within 2 s of one that counted none."""
-    known: set[int] = set()
+    seen_ids: set[int] = set()
     counted: list[JournalEntry] = []
     for entry, message in durable:
-        if message.way != "press" or id(message) in known:
+        if message.way != "press" or id(message) in seen_ids:
             continue
-        known.add(id(message))
+        seen_ids.add(id(message))
         if not counted or entry.input.received_at - counted[-1].input.received_at > DEBOUNCE_MS:
             counted.append(entry)
     return counted

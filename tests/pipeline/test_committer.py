@@ -127,10 +127,10 @@ async def test_replay_of_what_once_crashed_the_core_is_applied_by_a_mended_one(
 async def test_old_events_and_inputs_go_while_reports_come(mosquitto: RunningBroker, path: Path) -> None:
     async with in_process(mosquitto.port, path, journal__checkpoint_seconds=0.05, journal__max_bytes=1) as pipeline:
         pruned = pipeline.journal.prune
-        asked: list[RetentionLimits] = []
+        limits: list[RetentionLimits] = []
 
         def watch(now: int, keep: RetentionLimits) -> int:
-            asked.append(keep)
+            limits.append(keep)
             return pruned(now, keep)
 
         pipeline.journal.prune = watch  # type: ignore[method-assign]
@@ -138,8 +138,8 @@ async def test_old_events_and_inputs_go_while_reports_come(mosquitto: RunningBro
             await connected(pipeline)
             await publish_report(client, "report/bagger/counts", total=1)
             await messages(pipeline, 1)
-        await until(lambda: len(asked) > 2, what="retention is looked after, again and again")
-        assert set(asked) == {RetentionLimits(max_bytes=1)}
+        await until(lambda: len(limits) > 2, what="retention is looked after, again and again")
+        assert set(limits) == {RetentionLimits(max_bytes=1)}
 
 
 async def test_stop_returns_from_a_commit_that_never_does_and_acknowledges_nothing_of_it(
@@ -161,10 +161,10 @@ async def test_stop_returns_from_a_commit_that_never_does_and_acknowledges_nothi
             await until(lambda: any(pipeline.core.status().in_flight.values()), what="a commit hangs")
             await until(lambda: not pipeline.core.status().ready, what="not ready")
             loop = asyncio.get_running_loop()
-            asked = loop.time()
+            began = loop.time()
             pipeline.core.stop()
             await asyncio.wait([pipeline.running])
-            assert loop.time() - asked < STOP_COMMIT_SECONDS + 2.0, "of the 10 that a stop has"
+            assert loop.time() - began < STOP_COMMIT_SECONDS + 2.0, "of the 10 that a stop has"
             assert pipeline.journal.last_input()[0] == 0
             assert pipeline.entries == []
 
@@ -186,14 +186,14 @@ async def test_stop_returns_from_a_commit_that_never_does_and_acknowledges_nothi
 async def test_command_waits_for_a_journal_that_does_not_answer(mosquitto: RunningBroker, path: Path) -> None:
     async with in_process(mosquitto.port, path) as pipeline, device(mosquitto.port) as client:
         await connected(pipeline)
-        known, refused = pipeline.journal.command, 0
+        journal_command, refused = pipeline.journal.command, 0
 
         def look_up(user: str, command_id: str) -> CommandRecord | None:
             nonlocal refused
             refused += 1
             if refused <= 2:
                 raise JournalUnavailable("unable to open database file")
-            return known(user, command_id)
+            return journal_command(user, command_id)
 
         pipeline.journal.command = look_up  # type: ignore[method-assign]
         await command(client, "one", action="raise", andon_type="material")
@@ -221,13 +221,13 @@ async def test_books_balance_while_a_command_that_is_replayed_waits_for_the_jour
             andon_type="material",
         )
         await messages(pipeline, 1)
-        known, answers = pipeline.journal.command, threading.Event()
+        journal_command, answers = pipeline.journal.command, threading.Event()
         waiting = threading.Event()
 
         def look_up(user: str, command_id: str) -> CommandRecord | None:
             waiting.set()
             answers.wait(20)
-            return known(user, command_id)
+            return journal_command(user, command_id)
 
         pipeline.journal.command = look_up  # type: ignore[method-assign]
         try:

@@ -218,12 +218,12 @@ async def test_settled_acknowledgements_are_remembered(
 async def test_a_listener_sees_only_what_is_durable(mosquitto: RunningBroker, path: Path) -> None:
     async with in_process(mosquitto.port, path) as pipeline, device(mosquitto.port) as client:
         await connected(pipeline)
-        seen: list[tuple[int, int]] = []
+        notified: list[tuple[int, int]] = []
         pipeline.core.add_listener(
-            lambda entries: seen.append((entries[-1].input.number, pipeline.journal.last_input()[0]))
+            lambda entries: notified.append((entries[-1].input.number, pipeline.journal.last_input()[0]))
         )
         for number in range(120):
             await publish_report(client, "report/bagger/counts", total=number)
         await messages(pipeline, 120)
-        assert seen
-        assert all(published <= durable for published, durable in seen)
+        assert notified
+        assert all(published <= durable for published, durable in notified)

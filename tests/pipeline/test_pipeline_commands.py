@@ -122,6 +122,6 @@ async def test_message_that_crashes_the_core_stops_the_process_once(mosquitto: R
         await messages(pipeline, 2)
         assert pipeline.dispositions() == [("quarantined", "crashed"), ("applied", None)]
         assert pipeline.restored.differences == 0
-        kept = next(e for e in pipeline.journal.inputs_after(0, limit=10) if e.disposition.reason == "crashed")
-        assert json.loads(kept.input.payload) == {"state": "fault"}
+        crashed = next(e for e in pipeline.journal.inputs_after(0, limit=10) if e.disposition.reason == "crashed")
+        assert json.loads(crashed.input.payload) == {"state": "fault"}
         assert accounted(pipeline)

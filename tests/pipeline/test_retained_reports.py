@@ -94,14 +94,14 @@ async def test_a_reconnect_changes_nothing_that_was_known_live(
             await publish_report(client, "report/bagger/counts", total=50_001)
             await handled(pipeline, 4)
         for turn in range(2):
-            seen = len(outcomes(pipeline))
+            before = len(outcomes(pipeline))
             await way(mosquitto, pipeline)
             again = 0 if protocol == "5" and way is restart_broker else 1
-            await handled(pipeline, seen + again)
+            await handled(pipeline, before + again)
             async with device(mosquitto.port) as client:
                 await publish_report(client, "report/bagger/counts", total=50_002 + turn)
-                await handled(pipeline, seen + again + 1)
-            assert outcomes(pipeline)[seen:] == [("suppressed", "retained")] * again + [("applied", None)]
+                await handled(pipeline, before + again + 1)
+            assert outcomes(pipeline)[before:] == [("suppressed", "retained")] * again + [("applied", None)]
         assert statuses(pipeline)[-1] == "fault"
         assert statuses(pipeline).count("fault") == 1
         await until(lambda: bool(pipeline.events("production_update")), what="production")

@@ -20,8 +20,8 @@ from tests.support.in_process import PIPELINE, PLACE, device, in_process, publis
 class GatedJournal(SqliteJournal):
     """A journal on a disk whose pace the test sets: each commit waits at the gate, and may then fail."""
 
-    def __init__(self, *given: object, **more: object) -> None:
-        super().__init__(*given, **more)  # type: ignore[arg-type]
+    def __init__(self, *arguments: object, **more: object) -> None:
+        super().__init__(*arguments, **more)  # type: ignore[arg-type]
         self.gate = threading.Semaphore(0)
         self.failing = False
 

@@ -99,8 +99,8 @@ def test_retention_keeps_what_is_current_unpublished_or_replayed_at_a_start(jour
     journal.commit(Batch(entries=[], checkpoints={"bagger-1": b""}))
     while journal.prune(NOON, RetentionLimits(max_bytes=1)):
         pass
-    assert [found.offset for found in journal.events_after(0, limit=9)] == [4]
-    assert [found.offset for found in journal.snapshot().events] == [1, 3, 4]
+    assert [committed.offset for committed in journal.events_after(0, limit=9)] == [4]
+    assert [committed.offset for committed in journal.snapshot().events] == [1, 3, 4]
     journal.commit(follow(journal, [event("d")]))
     assert [entry.input.number for entry in journal.inputs_after(0, limit=9)][-1] == 5
 
@@ -166,7 +166,7 @@ def test_a_new_epoch_retires_keys_and_survives(journal: Journal, store: JournalS
     before = journal.epoch
     journal.commit(Batch(entries=[], retired_keys=[EventTopic.from_event(event("a")).state_key]))
     assert journal.epoch == journal.position().epoch != before
-    assert [found.offset for found in journal.snapshot().events] == [2]
+    assert [committed.offset for committed in journal.snapshot().events] == [2]
     again = reopen(journal, store)
     assert again.epoch == journal.epoch
     again.close()

@@ -99,8 +99,8 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
             if self.flying and size > max_bytes:
                 break
             self.flying.append(fate)
-        taken = self.outbox.take(max_events=max_events, max_bytes=max_bytes, up_to=up_to, lossless_only=lossless_only)
-        assert offsets(taken) == [fate.event.offset for fate in self.flying]
+        batch = self.outbox.take(max_events=max_events, max_bytes=max_bytes, up_to=up_to, lossless_only=lossless_only)
+        assert offsets(batch) == [fate.event.offset for fate in self.flying]
 
     @rule()
     def confirm(self) -> None:
@@ -111,7 +111,7 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
 
     @rule(line=st.sampled_from(["L1", "L2"]))
     def revoke(self, line: str) -> None:
-        self.outbox.revoke(lambda each: each.state_key[2] != line)
+        self.outbox.revoke(lambda event: event.state_key[2] != line)
         for fate in self.oracle.waiting():
             if fate.event.state_key[2] == line and fate not in self.flying:
                 fate.became = "revoked"

@@ -116,7 +116,7 @@ async def test_refused_topics_are_left_out_and_the_others_come_once_in_order(tmp
     folder = tmp_path / "mosquitto"
     folder.mkdir()
     rules = [
-        f"topic {each}" for each in ("read #", "write floor/v1/bridge/#", "write floor/v1/station/#", "write a-mark/#")
+        f"topic {rule}" for rule in ("read #", "write floor/v1/bridge/#", "write floor/v1/station/#", "write a-mark/#")
     ]
     rules.append("topic write floor/v1/event/+/+/+/+/+/changeover_started/#")
     (folder / "acl").write_text("\n".join(rules) + "\n")

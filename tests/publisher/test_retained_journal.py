@@ -35,16 +35,16 @@ async def test_new_journal_clears_what_the_one_before_left(mosquitto: RunningBro
         await until(lambda: pipeline.connected)
         await raise_call(client)
         await publish_report(client, "report/bagger/state", state="running")
-        await until_retained(mosquitto, lambda found: found.get(LAMP) == b"open")
+        await until_retained(mosquitto, lambda payloads: payloads.get(LAMP) == b"open")
     before = event_topics(await retained(mosquitto))
     async with in_process(mosquitto.port, tmp_path / "new.db") as pipeline, device(mosquitto.port) as client:
         await publish_report(client, "report/bagger/state", state="running")  # on a topic that was retained before
         await until(lambda: len(pipeline.dispositions()) == 1)
         await looked(pipeline)
-        found = await until_retained(mosquitto, lambda found: event_topics(found) == right(pipeline))
-        assert found[LAMP] == b"off"
-        assert before & event_topics(found), "what is current again has its topic again"
-        assert {json.loads(found[topic])["epoch"] for topic in event_topics(found)} == {pipeline.journal.epoch}
+        payloads = await until_retained(mosquitto, lambda payloads: event_topics(payloads) == right(pipeline))
+        assert payloads[LAMP] == b"off"
+        assert before & event_topics(payloads), "what is current again has its topic again"
+        assert {json.loads(payloads[topic])["epoch"] for topic in event_topics(payloads)} == {pipeline.journal.epoch}
 
 
 async def test_bridge_killed_between_an_event_and_its_clear_leaves_no_stale_event(
@@ -60,26 +60,26 @@ async def test_bridge_killed_between_an_event_and_its_clear_leaves_no_stale_even
     ):
         assert bridge.process is not None
         await client.publish(station, b'{"action": "raise", "andon_type": "equipment"}', qos=1)
-        await until_retained(mosquitto, lambda found: found.get(lamp) == b"open")
+        await until_retained(mosquitto, lambda payloads: payloads.get(lamp) == b"open")
         await client.publish(station, b'{"action": "resolve", "andon_type": "equipment"}', qos=1)
         assert await asyncio.wait_for(bridge.process.wait(), 20) == -signal.SIGKILL
         assert any("/andon/" in topic for topic in await retained(mosquitto)), "it died before the clear"
         await bridge.start()
-        found = await until_retained(
+        payloads = await until_retained(
             mosquitto,
-            lambda found: found.get(lamp) == b"off" and not any("/andon/" in topic for topic in found),
+            lambda payloads: payloads.get(lamp) == b"off" and not any("/andon/" in topic for topic in payloads),
         )
-        assert event_topics(found)
+        assert event_topics(payloads)
         await bridge.stop()
 
 
 async def test_journal_from_a_backup_clears_what_came_after_it(mosquitto: RunningBroker, tmp_path: Path) -> None:
-    path, kept, workload = tmp_path / "journal.db", tmp_path / "backup.db", Workload(seed=21)
+    path, backup, workload = tmp_path / "journal.db", tmp_path / "backup.db", Workload(seed=21)
     async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as pipeline:
         await pipeline.marked(pipeline.commit(workload.next(200)))
-        journal_backup.back_up(path, kept)
+        journal_backup.back_up(path, backup)
         await pipeline.marked(pipeline.commit([*workload.next(200), event("only later"), call("late", "open")]))
-    journal_restore.restore_journal(kept, path, replace=True)
+    journal_restore.restore_journal(backup, path, replace=True)
     async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as pipeline:
         await until(lambda: pipeline.publisher.audits > 0, what="looked")
         assert pipeline.publisher.stale_cleared > 1
@@ -92,21 +92,25 @@ async def test_retained_events_of_removed_equipment_are_cleared(
 ) -> None:
     """Also where it had not been published when the plant changed: it goes out late, and nothing will close it."""
     path = tmp_path / "journal.db"
-    gone, stays = [event("gone"), call("gone", "open")], [event("stays")]
+    removed, stays = [event("gone"), call("gone", "open")], [event("stays")]
     if published:
         async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as pipeline:
-            await pipeline.marked(pipeline.commit([*gone, *stays]))
+            await pipeline.marked(pipeline.commit([*removed, *stays]))
     else:
         with contextlib.closing(SqliteJournal.open(path, stream="main")) as journal:
-            journal.commit(follow(journal, gone, stays))
+            journal.commit(follow(journal, removed, stays))
     with contextlib.closing(SqliteJournal.open(path, stream="main")) as journal:
-        journal.commit(Batch(entries=[], retired_keys=[EventTopic.from_event(each).state_key for each in gone]))
+        journal.commit(
+            Batch(
+                entries=[], retired_keys=[EventTopic.from_event(removed_event).state_key for removed_event in removed]
+            )
+        )
     publish_nothing_before_it_was_read(monkeypatch)
     async with in_process(mosquitto.port, path, parts=[PUBLISHER]) as pipeline:
         await until(lambda: pipeline.publisher.audits > 0, what="looked")
-        found = await retained(mosquitto)
-        assert {topic.split("/")[-1] for topic in found} == {"stays", "material"}
-        assert found[LAMP] == b"off"
+        payloads = await retained(mosquitto)
+        assert {topic.split("/")[-1] for topic in payloads} == {"stays", "material"}
+        assert payloads[LAMP] == b"off"
         await until(lambda: len(pipeline.journal.retained_topics()) == 1, what="and forgotten")
 
 

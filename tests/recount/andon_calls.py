@@ -71,12 +71,12 @@ class Calls:
         own = device in self._line.stations
         automatic = max(
             (
-                each
-                for each in self.open.values()
-                if each.automatic and not each.past and same_family(each.type, andon_type)
-                and (own or device == each.place)
+                open_call
+                for open_call in self.open.values()
+                if open_call.automatic and not open_call.past and same_family(open_call.type, andon_type)
+                and (own or device == open_call.place)
             ),
-            key=lambda each: each.raised_at,
+            key=lambda open_call: open_call.raised_at,
             default=None,
         )  # fmt: skip
         call = Call(device, andon_type, PRIORITY[andon_type], at, answered_at=at)
@@ -175,11 +175,11 @@ class Calls:
         return self._closest(wanted)[0] is Relation.ELSEWHERE
 
     def _closest(self, wanted: Wanted) -> tuple[Relation, Call | None]:
-        found = sorted(
+        candidates = sorted(
             ((its, -call.raised_at, call) for call in self.open.values() if (its := self._relation(call, wanted))),
-            key=lambda each: each[:2],
+            key=lambda candidate: candidate[:2],
         )
-        return (found[0][0], found[0][2]) if found else (Relation.OTHER, None)
+        return (candidates[0][0], candidates[0][2]) if candidates else (Relation.OTHER, None)
 
     def _relation(self, call: Call, wanted: Wanted) -> Relation:
         if not same_family(call.type, wanted.type):

@@ -74,13 +74,13 @@ class _Bridge:
         self._keep(self._intake.enter_plant(plant_to_json(plant), start))
 
     def _start(self, floor: Floor, *, number: int, latest: int, offset: int, settled: int) -> Intake:
-        known = DedupWindow(tuple(self._resends), settled)
+        window = DedupWindow(tuple(self._resends), settled)
         return Intake(
             floor,
             decode=decode,
             position=Position("recount", "1", offset),
             last_input=(number, latest),
-            dedup=Deduplicator(known, doubt_ms=DOUBT_MS),
+            dedup=Deduplicator(window, doubt_ms=DOUBT_MS),
             crash_digests=(),
         )
 

@@ -108,8 +108,8 @@ class Troubles:
 
     def _learn(self, trouble: Trouble, look: Look, at: int) -> None:
         downtime = self.open if self.open is not None and self.open.trouble is trouble else None
-        known = trouble.stopped is not None or trouble.changeover
-        place, silent = trouble.place, known and self._wait(trouble, downtime) is None
+        is_known = trouble.stopped is not None or trouble.changeover
+        place, silent = trouble.place, is_known and self._wait(trouble, downtime) is None
         trouble.learn(look.found, status=look.status, no_order=look.no_order, changeover=look.changeover)
         if downtime is not None and downtime.called and trouble.place not in (None, place, downtime.called_for):
             downtime.called, trouble.calls_from = False, at
@@ -146,8 +146,8 @@ class Troubles:
             return
         trouble = downtime.trouble
         broken = frozenset({trouble.place} if trouble.place else ())
-        found = Finding(trouble.stopped or "", trouble.cause, trouble.culprit, trouble.reason, trouble.rank, broken)
-        self._begin_changeover(standing, Look("offline", no_order=False, found=found, changeover=True), at)
+        finding = Finding(trouble.stopped or "", trouble.cause, trouble.culprit, trouble.reason, trouble.rank, broken)
+        self._begin_changeover(standing, Look("offline", no_order=False, found=finding, changeover=True), at)
 
     def unwatched(self) -> None:
         """Nobody watches from now on: that a turn lasts is not seen."""
@@ -184,7 +184,10 @@ class Troubles:
         if self.open is None or self.standing is None:
             return None
         turn = None if self.standing.turn_since is None else self.standing.turn_since + self.threshold
-        return min((each for each in (turn, self._owed_due(), self._may_call_at()) if each is not None), default=None)
+        return min(
+            (deadline for deadline in (turn, self._owed_due(), self._may_call_at()) if deadline is not None),
+            default=None,
+        )
 
     def fire(self, look: Look | None, at: int) -> None:
         assert self.open is not None

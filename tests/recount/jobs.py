@@ -173,7 +173,7 @@ class Work:
             assert self._setup is not None
             signalled, last_piece = self._setup
         signalled = max(signalled, self._ended)
-        started = max([each for each in (last_piece, self._ended or None) if each is not None], default=signalled)
+        started = max([moment for moment in (last_piece, self._ended or None) if moment is not None], default=signalled)
         started = min(started, signalled)
         self.changeover = Changeover(before or "", to, started, signalled, started)
         self._note(Fact("changeover", self._line, to, at, ("reported", before)))

@@ -51,10 +51,10 @@ class LineStory:
             self._fire(at)
 
     def _due(self) -> int | None:
-        found = [self.watch.due(), self.troubles.due(), self.calls.due()]
-        found += [watch.due() for watch in self.watches.values()]
-        found += [self._silent_at(name) for name in self.line.machines]
-        return min((instant for instant in found if instant is not None), default=None)
+        deadlines = [self.watch.due(), self.troubles.due(), self.calls.due()]
+        deadlines += [watch.due() for watch in self.watches.values()]
+        deadlines += [self._silent_at(name) for name in self.line.machines]
+        return min((instant for instant in deadlines if instant is not None), default=None)
 
     def _silent_at(self, name: str) -> int | None:
         limit, received = self.line.machines[name].heartbeat_ms, self._received_at.get(name)
@@ -229,9 +229,9 @@ class LineStory:
         if not face.known:
             return None
         no_order = face.status == "idle" and face.cause == "unknown" and self.work.without_order
-        found = find(self.line, self.faces)
-        no_order = no_order and found.cause == "unknown"
-        return Look(face.status, no_order, found, self.work.changeover is not None)
+        finding = find(self.line, self.faces)
+        no_order = no_order and finding.cause == "unknown"
+        return Look(face.status, no_order, finding, self.work.changeover is not None)
 
     def _see(self, name: str, at: int, *, known_stop: bool = False) -> None:
         face = self.faces[name]
@@ -267,10 +267,10 @@ class LineStory:
         for name, face in self.faces.items():
             self._show_one(name, (face.status, face.cause), at, slack=slack)
         cause = self.faces[self.line.constraint].cause
-        shown = (self._status, "no_order" if look is not None and look.no_order else cause)
-        self._show_one("_", shown, at, slack=slack)
+        status = (self._status, "no_order" if look is not None and look.no_order else cause)
+        self._show_one("_", status, at, slack=slack)
 
-    def _show_one(self, name: str, shown: tuple[object, ...], at: int, *, slack: int = 0) -> None:
-        if shown != self._shown[name]:
-            self._shown[name] = shown
-            self.facts.append(Fact("status", self.line.id, name, at, shown, slack))
+    def _show_one(self, name: str, status: tuple[object, ...], at: int, *, slack: int = 0) -> None:
+        if status != self._shown[name]:
+            self._shown[name] = status
+            self.facts.append(Fact("status", self.line.id, name, at, status, slack))

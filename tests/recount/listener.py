@@ -53,7 +53,7 @@ class Listener:
         self._boots: dict[str, set[object]] = {}  # all that were received
         self._live: set[str] = set()
         self._left: set[str] = set()  # devices with a retained death
-        self._garbage = {(topic, payload) for _, topic, payload, what in truth.extras if what == "malformed"}
+        self._garbage = {(topic, payload) for _, topic, payload, kind in truth.extras if kind == "malformed"}
         self._births: dict[str, list[TrueReport]] = {}
         for report in truth.said:
             if report.kind == "birth":
@@ -156,9 +156,9 @@ class Listener:
 
     def _is_overtaken(self, report: TrueReport) -> bool:
         """Whether ids that have always grown show this boot to be the one before the current one."""
-        known = self._boots[report.device]
-        numbers = sorted(seq for seq in known if isinstance(seq, int))
-        if not isinstance(report.boot_id, int) or len(numbers) < max(len(known), 2):
+        boots = self._boots[report.device]
+        numbers = sorted(seq for seq in boots if isinstance(seq, int))
+        if not isinstance(report.boot_id, int) or len(numbers) < max(len(boots), 2):
             return False
         return numbers[-1] == self._boot.get(report.device) and numbers[-2] < report.boot_id < numbers[-1]
 
@@ -186,8 +186,8 @@ class Listener:
             return None
         births, numbers = self._births[report.device], self._birth_numbers[report.device]
         before = bisect_right(numbers, report.number) - 1
-        taken = (report.device, (before, report.position)) in self._taken  # by a boot of the same id
-        if before >= 0 and births[before].boot_id == report.boot_id and not taken:
+        is_taken = (report.device, (before, report.position)) in self._taken  # by a boot of the same id
+        if before >= 0 and births[before].boot_id == report.boot_id and not is_taken:
             return (before, report.position)
         for later in range(before + 1, len(births)):  # it waited for a connection
             if births[later].boot_id == report.boot_id:

@@ -72,13 +72,13 @@ def _standing_cause(body: dict[str, Any], word_cause: str | None) -> str:
 
 
 def _word(body: dict[str, Any], machine: Machine) -> tuple[str, str | None]:
-    given = body.get("packml")
-    if given is None:
+    packml = body.get("packml")
+    if packml is None:
         return body["state"], None
-    mode = machine.modes.get(given.get("mode", 1), "production")
+    mode = machine.modes.get(packml.get("mode", 1), "production")
     if mode in ("maintenance", "setup"):
         return mode, None
-    name = NAMES[given["dialect"]][given["state"]]
+    name = NAMES[packml["dialect"]][packml["state"]]
     if name == "Execute":
         return "running", None
     if name in ("Suspending", "Suspended", "Unsuspending"):
@@ -93,8 +93,8 @@ def _word(body: dict[str, Any], machine: Machine) -> tuple[str, str | None]:
 def _active(body: dict[str, Any], machine: Machine) -> list[Fault]:
     word = int(body.get("fault_bits") or "0", 16)
     bits = [bit for bit in range(64) if word >> bit & 1]
-    found = [machine.faults.get(bit, Fault(f"bit{bit}")) for bit in bits]
-    return found + [machine.faults.get(code, Fault(code)) for code in body.get("fault_codes", ())]
+    faults = [machine.faults.get(bit, Fault(f"bit{bit}")) for bit in bits]
+    return faults + [machine.faults.get(code, Fault(code)) for code in body.get("fault_codes", ())]
 
 
 def _turns(body: dict[str, Any], machine: Machine) -> bool:

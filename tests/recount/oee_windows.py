@@ -102,12 +102,12 @@ class WindowComparison:
 
 
 def compare_windows(expected: list[Window], reported: list[Window]) -> WindowComparison:
-    found = WindowComparison(len(expected))
-    known = {window.key: window for window in reported}
+    comparison = WindowComparison(len(expected))
+    reported_by_key = {window.key: window for window in reported}
     for window in expected:
-        other = known.get(window.key)
+        other = reported_by_key.get(window.key)
         if other is not None and window.off(other) <= SAME_MS:
-            found.same += 1
+            comparison.same += 1
         else:
-            found.different.append((window, other))
-    return found
+            comparison.different.append((window, other))
+    return comparison

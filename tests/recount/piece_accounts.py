@@ -56,13 +56,13 @@ class _Counted:
 
 def accounts(truth: Truth, story: LineStory, events: list[Event]) -> list[Account]:
     counted = _counted(story.line.id, events)
-    found = []
+    collected = []
     for name, counters in story.counters.items():
-        shown = _fields_of(truth, name)
+        field_names = _fields_of(truth, name)
         mine = counted.get(name, _Counted())
-        for counter in shown:
+        for counter in field_names:
             sets = [register for register in truth.registers if register.device == name and register.what in SETS]
-            found.append(
+            collected.append(
                 Account(
                     line=story.line.id,
                     machine=name,
@@ -77,7 +77,7 @@ def accounts(truth: Truth, story: LineStory, events: list[Event]) -> list[Accoun
                     estimated=mine.estimated,
                 )
             )
-    return found
+    return collected
 
 
 def _fields_of(truth: Truth, name: str) -> list[str]:
@@ -102,15 +102,15 @@ def _not_shown(truth: Truth, name: str, last_at: int | None, counter: str) -> in
 
 
 def _counted(line: str, events: list[Event]) -> dict[str, _Counted]:
-    found: dict[str, _Counted] = {}
+    counts: dict[str, _Counted] = {}
     for event in events:
         if event["type"] != "production_update" or event["line_id"] != line:
             continue
-        mine = found.setdefault(event["equipment_code"] or "_", _Counted())
+        mine = counts.setdefault(event["equipment_code"] or "_", _Counted())
         data, quality = event["data"], event["data_quality"]
         mine.shifts[data["window_start"]] = {counter: data[name] for counter, name in FIELDS.items()}
         mine.held = quality.get("pieces_held") or 0
         mine.released += quality.get("pieces_released") or 0
         mine.refused += quality.get("pieces_refused") or 0
         mine.estimated = mine.estimated or bool(quality.get("estimated"))
-    return found
+    return counts

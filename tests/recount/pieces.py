@@ -84,9 +84,9 @@ class Doubts:
         wrong = {fault.at: fault for fault in mine if fault.what in ("glitch", "dip")}
         low: dict[int, int | None] = {}
         for report in truth.said:
-            each = wrong.get(report.at)
-            if each is not None and report.device == machine.id and report.kind == "counts":
-                low[report.number] = _missing(each) if each.what == "dip" else None
+            record = wrong.get(report.at)
+            if record is not None and report.device == machine.id and report.kind == "counts":
+                low[report.number] = _missing(record) if record.what == "dip" else None
         unknown = ("wrap",) if machine.modulus is None else ()  # where it wraps is not known: it goes on elsewhere
         return cls(machine, low, [fault for fault in mine if fault.what in SETS + unknown])
 
@@ -103,9 +103,9 @@ class Doubts:
         follows = self.is_at_zero and not is_zero and not any(any(fault.shown.values()) for fault in between)
         self.is_at_zero = is_zero and bool(between)
         is_lower = any(step.after[name] - missing < self.seen[name] for name in report.body if name in self.seen)
-        shown = {name: max(step.after[name] - missing, self.seen[name]) for name in self.seen}
-        total, good = (shown[name] - self.seen[name] for name in ("total", "good"))
-        self.seen = shown
+        reading = {name: max(step.after[name] - missing, self.seen[name]) for name in self.seen}
+        total, good = (reading[name] - self.seen[name] for name in ("total", "good"))
+        self.seen = reading
         cut = any(fault.what == "power" for fault in between) or report.boot_id != self.shown_boot
         if (between and not follows) or (is_lower and cut):  # what follows a held 0 is counted at once
             if self.shown is not None:

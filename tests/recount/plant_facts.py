@@ -133,18 +133,18 @@ def _machine(tree: dict[str, Any]) -> Machine:
 
 
 def _faults(tree: dict[str, Any]) -> dict[str | int, Fault]:
-    found: dict[str | int, Fault] = {
-        each["code"]: Fault(
-            each["code"], each.get("kind", "fault"), each.get("stops", True), each.get("cause", "internal")
+    faults: dict[str | int, Fault] = {
+        entry["code"]: Fault(
+            entry["code"], entry.get("kind", "fault"), entry.get("stops", True), entry.get("cause", "internal")
         )
-        for each in tree.get("faults", ())
+        for entry in tree.get("faults", ())
     }
     if "faults_file" in tree:
         rows = (row for row in (DEMO / tree["faults_file"]).read_text().splitlines() if not row.startswith("#"))
         for row in csv.DictReader(rows):
             fault = Fault(row["code"], row["kind"], row["stops"] == "yes", row["cause"])
-            found[row["code"]] = found[int(row["bit"])] = fault
-    return found
+            faults[row["code"]] = faults[int(row["bit"])] = fault
+    return faults
 
 
 def _reason(tree: dict[str, Any]) -> Reason:

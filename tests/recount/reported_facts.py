@@ -24,13 +24,13 @@ def facts_of(events: list[Event]) -> list[Fact]:
 
 
 def _statuses(events: list[Event]) -> list[Fact]:
-    shown: dict[tuple[str, str], tuple[object, ...]] = {}
+    statuses: dict[tuple[str, str], tuple[object, ...]] = {}
     facts = []
     for event in _of(events, "line_status_update"):
         place = (event["line_id"], event["equipment_code"] or "_")
         now = (event["data"]["status"], event["data"].get("cause"))
-        if now != shown.get(place, ("offline", None)):
-            shown[place] = now
+        if now != statuses.get(place, ("offline", None)):
+            statuses[place] = now
             facts.append(Fact("status", *place, millis(event["timestamp"]), now))
     return facts
 
@@ -60,22 +60,22 @@ def _calls(events: list[Event]) -> list[Fact]:
         key = f"{event['equipment_code'] or '_'}/{data['andon_type']}"
         old = before.get(data["call_id"])
         before[data["call_id"]] = data
-        facts += [Fact("call", event["line_id"], key, at, what) for what in _changes(old, data)]
+        facts += [Fact("call", event["line_id"], key, at, change) for change in _changes(old, data)]
     return facts
 
 
 def _changes(old: dict[str, Any] | None, new: dict[str, Any]) -> list[tuple[object, ...]]:
     if old is None:
         return [("raised", new["priority"], new["status"], new["auto_generated"])]
-    found: list[tuple[object, ...]] = []
+    changes: list[tuple[object, ...]] = []
     if new["repeat"] != old["repeat"]:
         again = new.get("called_again_at") != old.get("called_again_at")
-        found.append(("called again" if again else "repeat", new["repeat"]))
+        changes.append(("called again" if again else "repeat", new["repeat"]))
     if new.get("arrived_at") and not old.get("arrived_at"):
-        found.append(("arrived", new["repeat"]))
+        changes.append(("arrived", new["repeat"]))
     if new["status"] != old["status"] and new["status"] != "open":
-        found.append((new["status"], new["repeat"]))
-    return found
+        changes.append((new["status"], new["repeat"]))
+    return changes
 
 
 def _ladders(events: list[Event]) -> list[Fact]:
@@ -98,8 +98,8 @@ def _jobs(events: list[Event]) -> list[Fact]:
         data = event["data"]
         if before.get(data["job_id"]) != data["status"]:
             before[data["job_id"]] = data["status"]
-            what = (data["status"], data["product"])
-            facts.append(Fact("job", event["line_id"], data["job_id"], millis(event["timestamp"]), what))
+            value = (data["status"], data["product"])
+            facts.append(Fact("job", event["line_id"], data["job_id"], millis(event["timestamp"]), value))
     return facts
 
 
@@ -110,8 +110,8 @@ def _changeovers(events: list[Event]) -> list[Fact]:
         data, line, at = event["data"], event["line_id"], millis(event["timestamp"])
         latest[data["changeover_id"]] = (line, data)
         if event["type"] == "changeover_started":
-            for when, what in ((at, "reported"), (millis(data["signalled_at"]), "signalled")):
-                facts.append(Fact("changeover", line, data["to_product"], when, (what, data.get("from_product"))))
+            for when, kind in ((at, "reported"), (millis(data["signalled_at"]), "signalled")):
+                facts.append(Fact("changeover", line, data["to_product"], when, (kind, data.get("from_product"))))
         else:
             ended = (data["outcome"], data.get("from_product"))
             facts.append(Fact("changeover", line, data["to_product"], millis(data["completed_at"]), ended))

@@ -56,18 +56,18 @@ class Watch:
 
     def times(self, since: int, until: int) -> dict[str, int]:
         """Return how many milliseconds of a window it was busy, down and unseen."""
-        found = {"busy": 0, "down": 0, "unknown": 0}
+        totals = {"busy": 0, "down": 0, "unknown": 0}
         ends = [at for at, _ in self.signals[1:]] + [until]
         for (begin, signal), end in zip(self.signals, ends, strict=True):
             low, high = max(begin, since), min(max(end, begin), until)
             if high <= low:
                 continue
             if signal == LOST:
-                found["unknown"] += high - low
+                totals["unknown"] += high - low
                 continue
             down = sum(max(0, min(high, stop or until) - max(low, start)) for start, stop in self.downtimes)
-            found["down"] += down
-            found["busy"] += high - low - down
+            totals["down"] += down
+            totals["busy"] += high - low - down
         first = self.signals[0][0] if self.signals else until
-        found["unknown"] += max(0, min(first, until) - since)
-        return found
+        totals["unknown"] += max(0, min(first, until) - since)
+        return totals

@@ -75,40 +75,40 @@ class History:
 
 @pytest.mark.parametrize("runs", [SHORT, pytest.param(LONG, marks=pytest.mark.proof)], ids=["short", "long"])
 def test_an_absence_of_the_bridge_loses_no_report(runs: list[tuple[int, float]]) -> None:
-    found = _compared(runs, (*TROUBLE, *BRIDGE_AWAY), name="the bridge away")
-    assert not found.found, "busy and down time are what they were"
-    assert min(found.facts.precision, found.facts.recall) >= SPLIT, found.facts
-    assert not found.pieces_off
+    result = _compared(runs, (*TROUBLE, *BRIDGE_AWAY), name="the bridge away")
+    assert not result.found, "busy and down time are what they were"
+    assert min(result.facts.precision, result.facts.recall) >= SPLIT, result.facts
+    assert not result.pieces_off
 
 
 @pytest.mark.parametrize("runs", [SHORT, pytest.param(LONG, marks=pytest.mark.proof)], ids=["short", "long"])
 def test_absences_of_devices_that_keep_their_reports_cost_what_was_lost(runs: list[tuple[int, float]]) -> None:
-    found = _compared(runs, (*TROUBLE, *BRIDGE_AWAY, *DEVICES_AWAY), name="bridge and devices away")
-    assert min(found.facts.precision, found.facts.recall) >= SURE, found.facts
-    assert found.otherwise <= OTHERWISE * found.time, found.found
-    assert not found.pieces_off
+    result = _compared(runs, (*TROUBLE, *BRIDGE_AWAY, *DEVICES_AWAY), name="bridge and devices away")
+    assert min(result.facts.precision, result.facts.recall) >= SURE, result.facts
+    assert result.otherwise <= OTHERWISE * result.time, result.found
+    assert not result.pieces_off
 
 
 def _compared(runs: list[tuple[int, float]], disturbances: tuple[object, ...], *, name: str) -> History:
     profile = Profile.model_validate({"name": "outages", "disturbances": disturbances})
-    found = History()
+    result = History()
     for seed, hours in runs:
         until = START + round(hours * HOUR)
         run = rehearse(SIMULATED, profile, seed=seed, start=START, duration=until - START)
         driven = drive(run, start=START, until=until, plant=_trusted(plant_file.load(DEMO)))
         stories = _as_watched(run.truth, driven)
         expected = [fact for story in stories for fact in story.facts if fact.kind == "downtime"]
-        found.facts.add(compare(expected, [fact for fact in facts_of(driven.events) if fact.kind == "downtime"]))
+        result.facts.add(compare(expected, [fact for fact in facts_of(driven.events) if fact.kind == "downtime"]))
         reported = {window.key: window for window in reported_windows(driven.events)}
         for story in stories:
             for window in expected_windows(story, start=START, until=until, shift_ends=shift_ends(until)):
                 if window.kind != "job":  # it begins and ends when somebody says so
-                    found.add(window, reported.get(window.key))
-            found.pieces_off += [
+                    result.add(window, reported.get(window.key))
+            result.pieces_off += [
                 str(account) for account in accounts(run.truth, story, driven.events) if account.difference
             ]
-    run_record.note(f"history by trusted clocks, {name}, {len(runs)} runs of {runs[0][1]:g} h", found.text())
-    return found
+    run_record.note(f"history by trusted clocks, {name}, {len(runs)} runs of {runs[0][1]:g} h", result.text())
+    return result
 
 
 def _trusted(plant: Plant) -> Plant:

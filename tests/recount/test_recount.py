@@ -38,10 +38,10 @@ def test_the_bridge_agrees_with_an_independent_recount_over_many_shifts(name: st
 def _check(name: str, runs: list[tuple[int, float]]) -> None:
     row = Row(name)
     for seed, hours in runs:
-        found = recount(name, seed=seed, hours=hours)
-        row.add(found, seed=seed)
+        recounted = recount(name, seed=seed, hours=hours)
+        row.add(recounted, seed=seed)
         if name == "clean":
-            row.hindsight += disagreements(found.truth, PLANT, found.driven.events)
+            row.hindsight += disagreements(recounted.truth, PLANT, recounted.driven.events)
     run_record.note(f"recount, {name}, {len(runs)} runs of {runs[0][1]:g} h", row.text())
     goal = 1.0 if name == "clean" else GOAL
     report = f"{HEAD}\n{row.line()}\n{row.differences()}"

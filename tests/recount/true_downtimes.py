@@ -25,14 +25,14 @@ class Disagreement:
 
 
 def disagreements(truth: Truth, plant: PlantFacts, events: list[Event]) -> list[Disagreement]:
-    found: list[Disagreement] = []
+    result: list[Disagreement] = []
     for line in plant.lines.values():
         mine = [stretch for stretch in truth.stretches if stretch.device == line.constraint]
         latest = {e["subject"]: e for e in events if e["type"] == "downtime_event" and e["line_id"] == line.id}
         reported = [event["data"] for event in latest.values()]
-        found += _stops(truth, plant, line, mine, reported)
-        found += [_culprit(line, mine, data, truth.until) for data in reported if data.get("cause_equipment")]
-    return [stop for stop in found if stop.what]
+        result += _stops(truth, plant, line, mine, reported)
+        result += [_culprit(line, mine, data, truth.until) for data in reported if data.get("cause_equipment")]
+    return [stop for stop in result if stop.what]
 
 
 def _stops(
@@ -42,18 +42,18 @@ def _stops(
     threshold, restart = plant.seconds("micro_stop_seconds", 60), plant.seconds("restart_seconds", 10)
     least = _downtimes(mine, threshold + ON_THE_WAY_MS, restart - ON_THE_WAY_MS, truth.until)
     most = _downtimes(mine, threshold - ON_THE_WAY_MS, restart + ON_THE_WAY_MS, truth.until, shortest_run=ON_THE_WAY_MS)
-    seen = [(millis(str(downtime["started_at"])), _end(downtime, truth.until)) for downtime in reported]
-    found = [
+    reported_spans = [(millis(str(downtime["started_at"])), _end(downtime, truth.until)) for downtime in reported]
+    result = [
         Disagreement(line.id, since, f"a stop until {until} that was no downtime")
         for since, until in least
-        if not any(low <= since + ON_THE_WAY_MS and since <= high for low, high in seen)
+        if not any(low <= since + ON_THE_WAY_MS and since <= high for low, high in reported_spans)
     ]
-    found += [
+    result += [
         Disagreement(line.id, low, f"a downtime until {high} where no stop was")
-        for low, high in seen
+        for low, high in reported_spans
         if not any(since - ON_THE_WAY_MS <= low and high <= until + ON_THE_WAY_MS for since, until in most)
     ]
-    return found
+    return result
 
 
 def _downtimes(

@@ -55,9 +55,9 @@ def free_port() -> int:
 
 
 def find_mosquitto() -> Path:
-    found = shutil.which("mosquitto", path=None) or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
-    assert found is not None, "no mosquitto found: install the package `mosquitto`"
-    return Path(found)
+    executable = shutil.which("mosquitto", path=None) or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    assert executable is not None, "no mosquitto found: install the package `mosquitto`"
+    return Path(executable)
 
 
 def find_nats() -> Path:

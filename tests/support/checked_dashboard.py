@@ -33,9 +33,9 @@ class CheckedDashboard:
             self.checker.send(frame)
         return [json.dumps(frame) for frame in frames]
 
-    def subscribe(self, asked: Asked) -> list[str]:
-        self.checker.expect(asked)
-        return self.send(self.client.subscribes(asked.body))
+    def subscribe(self, request: Asked) -> list[str]:
+        self.checker.expect(request)
+        return self.send(self.client.subscribes(request.body))
 
     def receive(self, text: str) -> list[str]:
         """Take one message; returns what to send in reply."""
@@ -47,5 +47,5 @@ class CheckedDashboard:
         """Return whether all was answered, and the position is the end of the journal."""
         if not self.client.settled:
             return False
-        has_subscription = any(held.confirmed for held in self.client.held.values())
+        has_subscription = any(subscription.confirmed for subscription in self.client.held.values())
         return not has_subscription or self.client.position.get("main") == {"epoch": epoch, "offset": self._journal.end}

@@ -45,8 +45,8 @@ class Dashboard(ABC):
 
     async def send(self, frame: str | Frame, /, **fields: object) -> None:
         """Send a frame, named by its type or given as a whole; `fields` add to it."""
-        whole = {"type": frame} if isinstance(frame, str) else frame
-        await self.send_text(json.dumps({**whole, **fields}))
+        message = {"type": frame} if isinstance(frame, str) else frame
+        await self.send_text(json.dumps({**message, **fields}))
 
     async def receive(self, kind: str, *, seconds: float = PATIENCE, **fields: object) -> Frame:
         """Wait for the next frame of this type with these fields; `data__status` looks inside."""
@@ -126,7 +126,7 @@ class Dashboard(ABC):
         self.on_text(text)
         return frames
 
-    async def _next(self, is_wanted: Callable[[Frame], bool], what: str, seconds: float) -> Frame:
+    async def _next(self, is_wanted: Callable[[Frame], bool], wanted: str, seconds: float) -> Frame:
         try:
             async with asyncio.timeout(seconds):
                 while True:
@@ -137,7 +137,7 @@ class Dashboard(ABC):
                     await self.read()
         except TimeoutError:
             latest = [(frame["type"], frame.get("subject") or frame.get("id")) for frame in self.frames[-30:]]
-            raise AssertionError(f"no {what} within {seconds} s; the latest frames: {latest}") from None
+            raise AssertionError(f"no {wanted} within {seconds} s; the latest frames: {latest}") from None
 
 
 def is_event(frame: Frame) -> bool:

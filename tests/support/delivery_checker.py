@@ -62,8 +62,8 @@ class DeliveryChecker:
     _in_place: list[bool] = field(default_factory=list)  # of each resume that is not answered yet
     _known: int = 0  # the last token that was answered when the snapshot began
 
-    def expect(self, asked: Asked) -> None:
-        self._asked[json.dumps(asked.body)] = asked
+    def expect(self, request: Asked) -> None:
+        self._asked[json.dumps(request.body)] = request
 
     def connect(self) -> None:
         """A new connection begins; without a position nothing of the past is owed."""
@@ -111,19 +111,19 @@ class DeliveryChecker:
         elif frame["type"] == "position":
             self._check_position(frame["streams"]["main"]["offset"])
 
-    def _receive_of(self, frame: Frame, held: Held, obligation: Obligation | None) -> None:
+    def _receive_of(self, frame: Frame, subscription: Held, obligation: Obligation | None) -> None:
         if frame["type"] == "snapshot_begin":
             self._known = max((at for at, token in enumerate(self.tokens) if token.known is not None), default=0)
-        if obligation is None or held.asked:
+        if obligation is None or subscription.asked:
             return  # it is another one's, which has been asked for again since
         match frame["type"]:
-            case "subscription_confirmed" if held.body.get("snapshot") is False:
+            case "subscription_confirmed" if subscription.body.get("snapshot") is False:
                 obligation.begin = self.journal.end
             case "snapshot_begin":
                 [position] = frame["positions"].values()
                 obligation.state_at = position["offset"]
             case "snapshot_end" if obligation.state_at is not None:
-                self._take_snapshot(frame["id"], obligation, obligation.state_at, held)
+                self._take_snapshot(frame["id"], obligation, obligation.state_at, subscription)
             case _:
                 pass
 
@@ -152,35 +152,35 @@ class DeliveryChecker:
 
     def finish(self) -> None:
         """Check, when all was delivered, that the state is the journal's."""
-        for name, held in self.client.held.items():
-            if held.confirmed and name in self.obligations:
-                self._check_state(name, self.obligations[name], held)
+        for name, subscription in self.client.held.items():
+            if subscription.confirmed and name in self.obligations:
+                self._check_state(name, self.obligations[name], subscription)
 
-    def _check_state(self, name: str, obligation: Obligation, held: Held) -> None:
+    def _check_state(self, name: str, obligation: Obligation, subscription: Held) -> None:
         assert obligation.asked is not None
         grants = self.tokens[-1].grants
-        seen = [
+        candidates = [
             event
             for event in self.journal.history
             if obligation.asked.selects(event) and granted(grants, event.topic.text)
         ]
-        newest = {_key(event): event.offset for event in seen}
+        newest = {_key(event): event.offset for event in candidates}
         expected: dict[Key, int] = {}
         if obligation.state_at is not None:
             current = self.journal.current_at(obligation.state_at).values()
-            expected = {_key(event): event.offset for event in current if event in seen}
+            expected = {_key(event): event.offset for event in current if event in candidates}
         begin = obligation.begin if obligation.state_at is None else obligation.state_at
-        expected |= {_key(event): event.offset for event in seen if begin is not None and event.offset > begin}
-        found = {key: event["offset"] for key, event in held.events.items()}
-        for key in expected.keys() | found.keys():
+        expected |= {_key(event): event.offset for event in candidates if begin is not None and event.offset > begin}
+        actual = {key: event["offset"] for key, event in subscription.events.items()}
+        for key in expected.keys() | actual.keys():
             # What it got beside its snapshot, from a replay that began before it, must be the newest of its key.
-            right = expected.get(key, newest.get(key) if obligation.state_at is not None else found.get(key))
-            if found.get(key) != right:
+            right = expected.get(key, newest.get(key) if obligation.state_at is not None else actual.get(key))
+            if actual.get(key) != right:
                 raise PromiseBroken(
-                    f"{name} of {self.client.user}: {key} is {found.get(key)}, not {right}; {obligation}"
+                    f"{name} of {self.client.user}: {key} is {actual.get(key)}, not {right}; {obligation}"
                 )
 
-    def _take_snapshot(self, name: str, obligation: Obligation, at: int, held: Held) -> None:
+    def _take_snapshot(self, name: str, obligation: Obligation, at: int, subscription: Held) -> None:
         assert obligation.asked is not None
         if obligation.begin is None:
             obligation.begin = at
@@ -189,9 +189,9 @@ class DeliveryChecker:
         possible = self.tokens[self._known :]
         certain = {event.offset for event in current if all(granted(use.grants, event.topic.text) for use in possible)}
         allowed = {event.offset for event in current if any(granted(use.grants, event.topic.text) for use in possible)}
-        found = {event["offset"] for event in held.events.values()}
-        if not certain <= found <= allowed:
-            raise PromiseBroken(f"snapshot of {name} at {at}: missing {certain - found}, invented {found - allowed}")
+        actual = {event["offset"] for event in subscription.events.values()}
+        if not certain <= actual <= allowed:
+            raise PromiseBroken(f"snapshot of {name} at {at}: missing {certain - actual}, invented {actual - allowed}")
 
     def _check_position(self, offset: int) -> None:
         """All that may be seen up to here was sent or conflated; lossless events in order, each once."""
@@ -224,7 +224,7 @@ class DeliveryChecker:
         if self._assigned(event):
             return  # it may come unasked before a resume is answered
         # What is resumed in place waits for its turn, while the others go on: it comes later, and they don't again.
-        in_place = any(rank < each <= self._last_rank for each in self._resumed_at)
+        in_place = any(rank < boundary <= self._last_rank for boundary in self._resumed_at)
         if rank < self._last_rank and not in_place:
             raise PromiseBroken(f"{event.id} is out of order in the log of {self.client.user}")
         self._last_rank = rank
@@ -234,11 +234,11 @@ class DeliveryChecker:
         if any(committed.state_key == event.state_key for committed in later):
             return  # conflated, or to come
         for name, obligation in obligations:
-            held = self.client.held.get(name)
-            if held is None or obligation.end is not None or event.offset <= (obligation.state_at or 0):
+            subscription = self.client.held.get(name)
+            if subscription is None or obligation.end is not None or event.offset <= (obligation.state_at or 0):
                 continue
-            found = held.events.get(_key(event))
-            if found is None or found["offset"] < event.offset:
+            current = subscription.events.get(_key(event))
+            if current is None or current["offset"] < event.offset:
                 raise PromiseBroken(f"{event.id} {event.topic} never reached {name} of {self.client.user}")
 
     def _owing(self, event: CommittedEvent) -> Iterator[tuple[str, Obligation]]:

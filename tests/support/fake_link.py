@@ -59,10 +59,10 @@ class FakeLink:
         while not self._waiting:
             self._arrived.clear()
             await self._arrived.wait()
-        taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
-        held = self._delivered - len(self._waiting) - len(self.acknowledged)
-        self.most_held = max(self.most_held, held)
-        return taken
+        messages = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        unacknowledged = self._delivered - len(self._waiting) - len(self.acknowledged)
+        self.most_held = max(self.most_held, unacknowledged)
+        return messages
 
     def acknowledge(self, messages: Iterable[Message]) -> int:
         serials = [message.pending_ack.serial for message in messages]

@@ -47,12 +47,12 @@ class FrontProcess:
 
     async def commit(self, count: int, *, lines: int = 1, pause_ms: float = 0.0) -> list[tuple[int, int]]:
         """Commit and offer `count` events, a call and a state on each line in turn; returns (offset, when in ns)."""
-        found: list[tuple[int, int]] = await self.ask("commit", count=count, lines=lines, pause_ms=pause_ms)
-        return found
+        committed: list[tuple[int, int]] = await self.ask("commit", count=count, lines=lines, pause_ms=pause_ms)
+        return committed
 
     async def statistics(self) -> dict[str, Any]:
-        found: dict[str, Any] = await self.ask("statistics")
-        return found
+        statistics: dict[str, Any] = await self.ask("statistics")
+        return statistics
 
     @property
     def resident_bytes(self) -> int:

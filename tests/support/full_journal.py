@@ -88,11 +88,11 @@ TABLES = (
 
 def held(path: Path) -> Mapping[str, list[tuple[Any, ...]] | str]:
     """Return the content of a journal, table by table; SQLite's error where it is unreadable."""
-    found: dict[str, list[tuple[Any, ...]] | str] = {}
+    rows: dict[str, list[tuple[Any, ...]] | str] = {}
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as connection:
         for name in TABLES:
             try:
-                found[name] = sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr)
+                rows[name] = sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr)
             except (sqlite3.Error, UnicodeDecodeError) as error:
-                found[name] = str(error)
-    return found
+                rows[name] = str(error)
+    return rows

@@ -121,20 +121,20 @@ class PackingLine:
         return [event for event in self.events if event.type is event_type and event.place.equipment == equipment]
 
     def statuses(self, equipment: str | None = None) -> list[event_data.LineStatus]:
-        found = [event.data for event in self.of(EventType.LINE_STATUS_UPDATE, equipment)]
-        return [data for data in found if isinstance(data, event_data.LineStatus)]
+        updates = [event.data for event in self.of(EventType.LINE_STATUS_UPDATE, equipment)]
+        return [data for data in updates if isinstance(data, event_data.LineStatus)]
 
     def downtimes(self) -> list[event_data.Downtime]:
-        found = [event.data for event in self.of(EventType.DOWNTIME_EVENT)]
-        return [data for data in found if isinstance(data, event_data.Downtime)]
+        updates = [event.data for event in self.of(EventType.DOWNTIME_EVENT)]
+        return [data for data in updates if isinstance(data, event_data.Downtime)]
 
     def oee(self, window: str, equipment: str | None = None) -> list[event_data.Oee]:
-        found = [event.data for event in self.of(EventType.OEE_UPDATE, equipment)]
-        return [data for data in found if isinstance(data, event_data.Oee) and data.window == window]
+        updates = [event.data for event in self.of(EventType.OEE_UPDATE, equipment)]
+        return [data for data in updates if isinstance(data, event_data.Oee) and data.window == window]
 
     def production(self, equipment: str | None = None) -> list[event_data.Production]:
-        found = [event.data for event in self.of(EventType.PRODUCTION_UPDATE, equipment)]
-        return [data for data in found if isinstance(data, event_data.Production)]
+        updates = [event.data for event in self.of(EventType.PRODUCTION_UPDATE, equipment)]
+        return [data for data in updates if isinstance(data, event_data.Production)]
 
 
 def seconds(at: Millis) -> float:

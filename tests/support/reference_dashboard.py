@@ -62,13 +62,13 @@ class ReferenceDashboard:
     def returns(self, token: str) -> list[Frame]:
         """Say this on a new connection."""
         if self._proofs > 1 or (self._proofs and self.proven):
-            for held in self.held.values():
-                held.whole = False  # perhaps it was served under other grants than it knows of
+            for client_subscription in self.held.values():
+                client_subscription.whole = False  # perhaps it was served under other grants than it knows of
         self.proven, self._proofs, self._snapshot, self.replies = False, 1, None, []
         self._told, self._last, self._snapshot_at, self._resuming = {}, {}, 0, []
         frames = [{"type": "auth", "token": token}]
-        for held in self.held.values():
-            held.former.clear()
+        for client_subscription in self.held.values():
+            client_subscription.former.clear()
         again = [subscription for subscription in self.held.values() if subscription.settled and self.position]
         anew = [
             subscription.asked[-1] if subscription.asked else subscription.body
@@ -100,9 +100,9 @@ class ReferenceDashboard:
         return {"type": "auth", "token": token}
 
     def _resume(self, again: list[Held]) -> Frame:
-        for held in again:
-            held.confirmed = False
-            held.asked.append(held.body)
+        for client_subscription in again:
+            client_subscription.confirmed = False
+            client_subscription.asked.append(client_subscription.body)
         return {
             "type": "resume",
             "subscriptions": [subscription.body for subscription in again],
@@ -114,8 +114,8 @@ class ReferenceDashboard:
     @property
     def settled(self) -> bool:
         """Whether all it asked for was answered, and every snapshot has ended."""
-        whole = all(subscription.settled for subscription in self.held.values())
-        return self.proven and not self._proofs and self._snapshot is None and whole
+        complete = all(subscription.settled for subscription in self.held.values())
+        return self.proven and not self._proofs and self._snapshot is None and complete
 
     def take(self, frame: Frame) -> None:
         """Take one frame; raises Breach."""
@@ -130,9 +130,9 @@ class ReferenceDashboard:
             self._take_current(self._snapshot, event)
             return
         lane = "lossless" if event["type"] not in LATEST_WINS else key_of(event)
-        for each in (lane, key_of(event)):
-            if event["offset"] < self._last.get(each, 0):
-                raise Breach(f"{event['id']} {event['type']} after {self._last[each]} of {each}")
+        for sequence in (lane, key_of(event)):
+            if event["offset"] < self._last.get(sequence, 0):
+                raise Breach(f"{event['id']} {event['type']} after {self._last[sequence]} of {sequence}")
         self._last[lane] = self._last[key_of(event)] = event["offset"]
         if event["id"] in self._told:
             raise Breach(f"{event['id']} twice on a connection")
@@ -144,10 +144,10 @@ class ReferenceDashboard:
         takers = [subscription for subscription in ready if subscription.wants(event, self.me)]
         self._told[event["id"]] = frozenset(subscription.body["id"] for subscription in takers)
         if not takers and not self._expects(event):
-            effective = {name: held.effective for name, held in self.held.items()}
+            effective = {name: client_subscription.effective for name, client_subscription in self.held.items()}
             raise Breach(f"{event['id']} {topic_of(event)} is for none of {effective}")
-        for held in takers:
-            held.take(event)
+        for client_subscription in takers:
+            client_subscription.take(event)
         if event["id"] not in self._recent:
             self.log.append(event)
         self._recent[event["id"]] = event["offset"]
@@ -164,13 +164,13 @@ class ReferenceDashboard:
         )
 
     def _take_current(self, snapshot: Reading, event: Frame) -> None:
-        held = self.held[snapshot.id]
+        subscription = self.held[snapshot.id]
         if event["offset"] > snapshot.offset:
             raise Breach(f"{event['id']} in a snapshot at {snapshot.offset}")
-        if key_of(event) in held.events:
+        if key_of(event) in subscription.events:
             raise Breach(f"{key_of(event)} twice in a snapshot")
         snapshot.count += 1
-        held.take(event)
+        subscription.take(event)
 
     def _take_snapshot_begin(self, frame: Frame) -> None:
         if self._snapshot is not None or frame["id"] not in self.held or not self.held[frame["id"]].confirmed:
@@ -188,27 +188,27 @@ class ReferenceDashboard:
         self._snapshot = None
 
     def _take_subscription_confirmed(self, frame: Frame) -> None:
-        held = self.held.get(frame["id"])
-        if held is None or not held.asked:
+        subscription = self.held.get(frame["id"])
+        if subscription is None or not subscription.asked:
             raise Breach(f"confirmed unasked: {frame}")
-        if held.confirmed:
-            held.former.append((held.body, held.effective))
-        body = held.asked.popleft()
+        if subscription.confirmed:
+            subscription.former.append((subscription.body, subscription.effective))
+        body = subscription.asked.popleft()
         if body is None:
             raise Breach(f"confirmed what was to end: {frame}")
-        held.body = body
-        held.confirmed = True
-        held.effective = frame["effective"]
-        held.whole = held.body.get("snapshot") is False
-        held.awaits = not held.whole
-        held.sift(self.me)
+        subscription.body = body
+        subscription.confirmed = True
+        subscription.effective = frame["effective"]
+        subscription.whole = subscription.body.get("snapshot") is False
+        subscription.awaits = not subscription.whole
+        subscription.sift(self.me)
 
     def _take_unsubscription_confirmed(self, frame: Frame) -> None:
-        held = self.held[frame["id"]]
-        if held.asked.popleft() is not None:
+        subscription = self.held[frame["id"]]
+        if subscription.asked.popleft() is not None:
             raise Breach(f"ended what was asked for: {frame}")
-        held.confirmed, held.whole, held.events = False, False, {}
-        if not held.asked:
+        subscription.confirmed, subscription.whole, subscription.events = False, False, {}
+        if not subscription.asked:
             del self.held[frame["id"]]
 
     def _take_auth_ok(self, frame: Frame) -> None:
@@ -230,17 +230,17 @@ class ReferenceDashboard:
             self.gaps += 1
             self.position, self._recent = {}, {}
         for confirmation in frame["subscriptions"]:
-            held = self.held[confirmation["id"]]
-            held.confirmed = True
-            held.asked.popleft()
-            wider = not set(confirmation["effective"]) <= set(held.effective)
+            client_subscription = self.held[confirmation["id"]]
+            client_subscription.confirmed = True
+            client_subscription.asked.popleft()
+            wider = not set(confirmation["effective"]) <= set(client_subscription.effective)
             if wider or not recovered:
-                held.whole = False
-            held.awaits = not recovered
+                client_subscription.whole = False
+            client_subscription.awaits = not recovered
             if wider and recovered:
-                self.replies.append(self.subscribes(held.body))
-            held.effective = confirmation["effective"]
-            held.sift(self.me)
+                self.replies.append(self.subscribes(client_subscription.body))
+            client_subscription.effective = confirmation["effective"]
+            client_subscription.sift(self.me)
 
     def _take_position(self, frame: Frame) -> None:
         if self._snapshot is not None:
@@ -253,7 +253,7 @@ class ReferenceDashboard:
         self.position = frame["streams"]
         [position] = self.position.values()
         past = min((position["offset"], *self._resuming))
-        self._recent = {each: offset for each, offset in self._recent.items() if offset > past}
+        self._recent = {key: offset for key, offset in self._recent.items() if offset > past}
 
     def _take_conflated(self, frame: Frame) -> None:
         if not frame["counts"] or any(count < 1 or kind not in LATEST_WINS for kind, count in frame["counts"].items()):
@@ -275,12 +275,12 @@ class ReferenceDashboard:
                 yield self.held[subscription["id"]]
 
     def _take_error(self, frame: Frame) -> None:
-        held = self.held.get(frame.get("id", ""))
-        if held is None:
+        subscription = self.held.get(frame.get("id", ""))
+        if subscription is None:
             return
-        if held.asked:
-            held.asked.popleft()
-        if not held.asked and not held.confirmed:
+        if subscription.asked:
+            subscription.asked.popleft()
+        if not subscription.asked and not subscription.confirmed:
             del self.held[frame["id"]]
 
     def _take_link(self, frame: Frame) -> None:

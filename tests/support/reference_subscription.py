@@ -33,8 +33,8 @@ class Held:
         return any(selects(body, effective, event, me) for body, effective in self.former)
 
     def take(self, event: Frame) -> None:
-        held = self.events.get(key_of(event))
-        if held is None or held["offset"] < event["offset"]:
+        current = self.events.get(key_of(event))
+        if current is None or current["offset"] < event["offset"]:
             self.events[key_of(event)] = event
 
     def sift(self, me: frozenset[str]) -> None:

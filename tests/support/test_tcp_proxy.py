@@ -41,9 +41,9 @@ class Talk:
         writer.write(b"hello")
         return reader
 
-    def says(self, words: bytes) -> None:
+    def says(self, data: bytes) -> None:
         assert self.server is not None
-        self.server.write(words)
+        self.server.write(data)
 
 
 @contextlib.asynccontextmanager

@@ -42,9 +42,9 @@ class Scrape(Counter[tuple[str, str]]):
 
 def scrape(bridge: BridgeProcess) -> Scrape:
     with urlopen(f"http://127.0.0.1:{bridge.port}/metrics", timeout=5) as answer:
-        found = SAMPLE.findall(answer.read().decode())
+        samples = SAMPLE.findall(answer.read().decode())
     sample = Scrape()
-    for column, kind, count in found:
+    for column, kind, count in samples:
         sample[column, kind] += int(float(count))
     return sample
 

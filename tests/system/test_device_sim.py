@@ -29,10 +29,10 @@ class ReceivedReports:
     messages: list[tuple[str, str, Any]] = field(default_factory=list)
 
     def devices(self, kind: str) -> set[str]:
-        return {device for device, said, _ in self.messages if said == kind}
+        return {device for device, reported_kind, _ in self.messages if reported_kind == kind}
 
     def of(self, device: str, kind: str) -> list[Any]:
-        return [body for who, said, body in self.messages if (who, said) == (device, kind)]
+        return [body for who, reported_kind, body in self.messages if (who, reported_kind) == (device, kind)]
 
 
 @contextlib.asynccontextmanager
@@ -99,9 +99,9 @@ async def test_it_publishes_for_the_duration_and_disconnects_cleanly(broker: Run
     assert received.devices("birth") == DEVICES
     assert {"state", "counts", "job"} <= {kind for _, kind, _ in received.messages}
     for device in DEVICES:
-        said = [body for who, _, body in received.messages if who == device]
-        assert [body["seq"] for body in said] == list(range(len(said)))
-        assert len({body["boot_id"] for body in said}) == 1
+        bodies = [body for who, _, body in received.messages if who == device]
+        assert [body["seq"] for body in bodies] == list(range(len(bodies)))
+        assert len({body["boot_id"] for body in bodies}) == 1
 
 
 async def test_a_stop_signal_ends_it_cleanly(mosquitto: RunningBroker) -> None:
@@ -136,8 +136,8 @@ async def test_the_simulator_reconnects_with_the_broker_and_logs_it_once(mosquit
         async with listening(mosquitto, session="ear") as after:
             # a broker that comes back may first hand out the births it had retained
             await until(lambda: all(map(newer, DEVICES)), seconds=20, what="births again")
-            told = await lines_until(process, "the broker is back")
-    assert sum("connection to the broker lost" in line for line in told) == 1
+            lines = await lines_until(process, "the broker is back")
+    assert sum("connection to the broker lost" in line for line in lines) == 1
 
 
 async def test_lamps_are_shown(mosquitto: RunningBroker) -> None:
@@ -147,8 +147,8 @@ async def test_lamps_are_shown(mosquitto: RunningBroker) -> None:
         await bridge.publish(f"{lamps}/quality", "open", qos=1, retain=True)
         await lines_until(process, "lamp Andon-L1 quality: open")
         await bridge.publish(f"{lamps}/quality", "acknowledged", qos=1, retain=True)
-        told = await lines_until(process, "lamp Andon-L1 quality: acknowledged")
-    assert not any("sideways" in line for line in told)
+        lines = await lines_until(process, "lamp Andon-L1 quality: acknowledged")
+    assert not any("sideways" in line for line in lines)
 
 
 async def test_a_press_by_hand_is_one_report_and_pushes_nobody_out(broker: RunningBroker) -> None:

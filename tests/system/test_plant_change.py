@@ -84,9 +84,9 @@ async def test_equipment_removed_from_the_plant_file_leaves_every_board(
             resumed = await board.receive("resumed")
             assert resumed["streams"]["main"] == {"recovered": False}
             await board.receive("snapshot_end", id="w")
-            shown = [frame for frame in board.frames if "offset" in frame]
-        assert {("L1", "bagger"), ("L1", None)} == places(shown)
-        (line,) = (e for e in shown if e["type"] == "line_status_update" and e["equipment_code"] is None)
+            frames = [frame for frame in board.frames if "offset" in frame]
+        assert {("L1", "bagger"), ("L1", None)} == places(frames)
+        (line,) = (e for e in frames if e["type"] == "line_status_update" and e["equipment_code"] is None)
         assert list(line["data"]["equipment"]) == ["bagger"], "running, or unknown where the start took 10 s"
         async with asyncio.timeout(20):  # the publisher reads what is retained once it is connected
             while any(GONE.search(topic) and word != b"off" for topic, word in (await retained(mosquitto)).items()):
@@ -105,9 +105,9 @@ def start(plant: Plant, journal: SqliteJournal) -> PlantChange:
     return journal_plant(plant, restore_floor(plant, journal, decode=decode), journal, decode=decode, now=T0 + 60_000)
 
 
-def report_through_core(taken: PlantChange, journal: SqliteJournal) -> None:
+def report_through_core(adopted: PlantChange, journal: SqliteJournal) -> None:
     """Let the packer say something, and commit it."""
-    entry = take(driven_intake(taken.floor, journal), "report/north/pack/L1/packer/state", RUNNING, now=T0)
+    entry = take(driven_intake(adopted.floor, journal), "report/north/pack/L1/packer/state", RUNNING, now=T0)
     journal.commit(Batch(entries=[entry]))
 
 
@@ -124,8 +124,8 @@ def test_a_plant_file_is_taken_with_what_it_retires_or_not_at_all(tmp_path: Path
         assert (journal.position(), journal.snapshot().events) == (position, current)
         assert not start(before, journal).changed
         change(journal.path, "DROP TRIGGER killed")
-        taken = start(after, journal)
-        assert (taken.changed, taken.retired > 0) == (True, True)
+        adopted = start(after, journal)
+        assert (adopted.changed, adopted.retired > 0) == (True, True)
         assert orphaned_keys((event.state_key for event in journal.snapshot().events), after) == []
         assert journal.epoch == journal.position().epoch != position.epoch
         again = start(after, journal)
@@ -145,9 +145,9 @@ def test_an_equal_plant_file_is_no_input_and_an_added_line_no_epoch(tmp_path: Pa
         more = plant_file.load(write_plant(path, {"L1": ("packer", "bagger"), "L2": ("bagger",)}))
         assert start(more, journal).changed
         assert (journal.position().epoch, journal.last_input()[0]) == (epoch, number + 1)
-        held = journal.config(PLANT_TOPIC)
-        assert held is not None
-        assert held.payload == plant_to_json(more)
+        config = journal.config(PLANT_TOPIC)
+        assert config is not None
+        assert config.payload == plant_to_json(more)
         assert journal.counters()["config", "applied", ""] == 2
     finally:
         journal.close()

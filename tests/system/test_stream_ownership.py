@@ -183,8 +183,8 @@ async def test_of_two_that_start_at_once_one_ends(tmp_path: Path, mosquitto: Run
                 for contender in both
                 if contender.process is not None and contender.process.returncode is None
             )
-            (gone,) = (contender for contender in both if contender is not stays)
-            assert "another process publishes stream main" in await ended(gone)
+            (refused,) = (contender for contender in both if contender is not stays)
+            assert "another process publishes stream main" in await ended(refused)
             async with mqtt_consumer(mosquitto, "bridge") as consumer:
                 await until(lambda consumer=consumer: consumer.status.get("ready") is True, seconds=20)  # type: ignore[misc]
             await stays.ready()

@@ -16,8 +16,8 @@ def test_patterns_and_shares_choose_devices() -> None:
     assert {name for name, traits in chosen.items() if not traits.ts} == {
         *("Basket-Loader-1", "Bagger-1", "Case-Packer-1", "Andon-L2")
     }
-    some = profile({"kind": "no-ts", "share": 0.5}).traits(SHIPPED, seed=1)
-    assert 0 < sum(not traits.ts for traits in some.values()) < len(everybody)
+    affected = profile({"kind": "no-ts", "share": 0.5}).traits(SHIPPED, seed=1)
+    assert 0 < sum(not traits.ts for traits in affected.values()) < len(everybody)
 
 
 def test_adding_a_disturbance_changes_no_other_ones_luck() -> None:

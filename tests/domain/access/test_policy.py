@@ -167,8 +167,8 @@ def test_a_tokens_own_grants_are_filters_and_no_templates() -> None:
     [
         *(None, [], "#", 7, ["#"], {"read": None}, {"read": "#"}, {"read": {"#": 1}}, {"read": [None, 7, ["#"]]}),
         *(
-            {"read": [each]}
-            for each in ("", "a#", "$share/g/x", "$SYS/#", "{site}/#", "a/b", "+/+/+/+/weather/#", "\0")
+            {"read": [grant]}
+            for grant in ("", "a#", "$share/g/x", "$SYS/#", "{site}/#", "a/b", "+/+/+/+/weather/#", "\0")
         ),
     ],
 )

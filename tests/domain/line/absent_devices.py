@@ -53,12 +53,12 @@ class Machine:
 
     def reconnect(self, at: float, *, order: str = "in order", lost: Sequence[int] = ()) -> None:
         """What it kept arrives, without the reports of these numbers."""
-        kept, self.kept = self.kept or [], None
+        buffered, self.kept = self.kept or [], None
         if order == "after a birth":
             self.report(BirthReport(), at)
         if order == "after the standing value":
             self.report(StateReport(state=self.word), at)
-        for index, body in enumerate(kept):
+        for index, body in enumerate(buffered):
             if index in lost:
                 self.seq += 1
             else:
@@ -115,7 +115,7 @@ def two_that_decide() -> tuple[PackingLine, Machine, Machine]:
     )
     line = PackingLine(plant_file(line_spec(equipment=machines, constraint=None, critical=("bagger", "packer"))))
     bagger, packer = Machine(line, "bagger"), Machine(line, "packer")
-    for each in (bagger, packer):
-        each.state("running", 0)
+    for machine in (bagger, packer):
+        machine.state("running", 0)
     line.report("wrapper", StateReport(state="running"), at=0)
     return line, bagger, packer

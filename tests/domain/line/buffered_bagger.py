@@ -55,10 +55,10 @@ class Bagger:
         self.absence, self.waiting = None, []
 
 
-def store(bagger: Bagger, absence: tuple[float, float], *said: tuple[float, str]) -> list[ReportBody]:
+def store(bagger: Bagger, absence: tuple[float, float], *reported: tuple[float, str]) -> list[ReportBody]:
     """Return the reports made in an absence of the bridge that arrive later than those made after it."""
     bagger.absence = absence
-    for at, state in said:
+    for at, state in reported:
         bagger.state(state, at)
     stored, bagger.waiting = bagger.waiting, []
     bagger.reconnect()

@@ -69,17 +69,17 @@ class Chaos:
 
     def common(self) -> dict[str, object]:
         rnd = self.random
-        found: dict[str, object] = {}
+        fields: dict[str, object] = {}
         if rnd.random() < 0.3:
             if rnd.random() < 0.1:
                 self.boot = rnd.choice((self.boot + 1, self.boot + 1, max(self.boot - 1, 0)))
             self.seq += rnd.choice((1, 1, 1, 1, 3, 0, -2, 100))
-            found = {"boot_id": f"boot{self.boot}", "seq": max(self.seq, 0)}
+            fields = {"boot_id": f"boot{self.boot}", "seq": max(self.seq, 0)}
         if rnd.random() < 0.4:
-            found["ts"] = self.at + rnd.choice((0, -300, -40_000, 2_000, 4_900, 9_000))
+            fields["ts"] = self.at + rnd.choice((0, -300, -40_000, 2_000, 4_900, 9_000))
         if rnd.random() < 0.05:
-            found["source_quality"] = "bad"
-        return found
+            fields["source_quality"] = "bad"
+        return fields
 
     def kind(self) -> Callable[[str], ReportBody]:
         return self.random.choice((self.state, self.state, self.counts, self.counts, self.action))
@@ -172,8 +172,8 @@ class Keeping(Chaos):
         if since is not None:
             span = max(self.at - since, 1)
             dated = sorted(since + rnd.randrange(span) for _ in range(rnd.randrange(6)))
-            kept = [(who, msgspec.structs.replace(self.kind()(who), ts=at)) for at in dated]
-            self.queue += [step for step in kept if isinstance(step[1], StateReport | CountsReport)]
+            repeats = [(who, msgspec.structs.replace(self.kind()(who), ts=at)) for at in dated]
+            self.queue += [step for step in repeats if isinstance(step[1], StateReport | CountsReport)]
             return rnd.choice((BirthReport(), self.state(who), self.counts(who)))
         if rnd.random() < 0.3:
             self.away[who] = self.at

@@ -23,5 +23,5 @@ def qualities(line: PackingLine, who: str | None = None) -> list[DataQuality]:
 
 
 def doubts(line: PackingLine, who: str | None = None) -> list[tuple[int | None, int | None, int | None]]:
-    found = qualities(line, who)
-    return [(window.pieces_held, window.pieces_released, window.pieces_refused) for window in found]
+    windows = qualities(line, who)
+    return [(window.pieces_held, window.pieces_released, window.pieces_refused) for window in windows]

@@ -95,13 +95,13 @@ def oracle(row: Row, plot: Plot) -> list[tuple[float, int, str | None]]:
     level, acknowledged = 0, False
     reminded = [(acknowledge, 5), (resolve, 10)]
     missed = [{limit + step * number for number in range(top + 1)} for limit in (acknowledge, resolve)]
-    found: list[tuple[float, int, str | None]] = []
+    rungs: list[tuple[float, int, str | None]] = []
     for minute in range(1, HORIZON):
         for when, action in plot:
             if when != minute - 1:
                 continue
             if action in {"resolve", "cancel"}:
-                return found
+                return rungs
             if action == "escalate":
                 level = min(top, level + 1)
             acknowledged = acknowledged or action == "acknowledge"
@@ -109,21 +109,21 @@ def oracle(row: Row, plot: Plot) -> list[tuple[float, int, str | None]]:
         rung = minute >= resolve and (minute - resolve) % step == 0
         if not acknowledged and level < min(wanted, top):
             level += 1
-            found.append((minute, level, "ack_timeout"))
+            rungs.append((minute, level, "ack_timeout"))
         elif rung and level < top:
             level += 1
-            found.append((minute, level, "resolve_timeout"))
+            rungs.append((minute, level, "resolve_timeout"))
         elif any(minute == limit - before and 2 * minute >= limit for limit, before in reminded[acknowledged:]) or (
             level == top and any(minute in minutes for minutes in missed[acknowledged:])
         ):
-            found.append((minute, level, "reminder"))
-    return found
+            rungs.append((minute, level, "reminder"))
+    return rungs
 
 
 def plots() -> st.SearchStrategy[Plot]:
     names: list[DeedName] = ["acknowledge", "escalate", "escalate", "resolve", "cancel"]
     action = st.tuples(st.integers(0, 90), st.sampled_from(names))
-    return st.lists(action, max_size=5).map(lambda actions: tuple(sorted(actions, key=lambda each: each[0])))
+    return st.lists(action, max_size=5).map(lambda actions: tuple(sorted(actions, key=lambda step: step[0])))
 
 
 def play(

@@ -33,8 +33,8 @@ class Station:
 
     def calls(self) -> list[str]:
         """Return the call of each press that counted."""
-        found = [event.data for event in self.line.of(EventType.ANDON_EVENT, "desk") if isinstance(event.data, Andon)]
-        return [call.call_id.rpartition(".")[2] for call in found if call.status == "open"]
+        updates = [event.data for event in self.line.of(EventType.ANDON_EVENT, "desk") if isinstance(event.data, Andon)]
+        return [call.call_id.rpartition(".")[2] for call in updates if call.status == "open"]
 
     def repeats(self) -> list[int]:
         return [

@@ -75,8 +75,8 @@ class ManyLines:
             self.events += events
 
     def restart(self) -> None:
-        held = {spec.id: self.floor.checkpoint(spec.id) for spec in self.plant.lines}
-        self.floor = Floor.restore(self.plant, held)
+        checkpoints = {spec.id: self.floor.checkpoint(spec.id) for spec in self.plant.lines}
+        self.floor = Floor.restore(self.plant, checkpoints)
 
     def resolve(self, second: float, call: Andon) -> None:
         line = call.call_id.split(".")[0]

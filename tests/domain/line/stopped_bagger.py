@@ -35,8 +35,8 @@ def calls(line: PackingLine) -> list[event_data.Andon]:
 
 
 def raised(line: PackingLine) -> list[tuple[float, Event]]:
-    found = [event for event in line.events if event.type is EventType.ANDON_EVENT and event.revision == 1]
-    return [(seconds(event.timestamp), event) for event in found]
+    calls = [event for event in line.events if event.type is EventType.ANDON_EVENT and event.revision == 1]
+    return [(seconds(event.timestamp), event) for event in calls]
 
 
 def judge(line: PackingLine, at: float, **fields: Any) -> Any:

@@ -28,11 +28,11 @@ def play(*steps: Step, until: float, restarts: bool = False, tick_every: int | N
     line = PackingLine(plant_file())
     for machine in ("feeder", "bagger", "packer"):
         line.report(machine, RUNNING, at=0)
-    begun = 0.0
+    previous = 0.0
     for at, who, body in steps:
-        for tick_at in range(round(begun), round(at), tick_every or round(at) + 1):
+        for tick_at in range(round(previous), round(at), tick_every or round(at) + 1):
             line.wait(tick_at)
-        begun = at
+        previous = at
         line.wait(at)
         line.report(who, body, at=at)
         if restarts:

@@ -78,12 +78,12 @@ def test_an_absence_is_neither_running_nor_down() -> None:
 
 def test_deadlines_before_an_absence_fire_and_those_within_it_do_not() -> None:
     """A stop that lasted when nobody watched any more is no downtime: it may have run again a second later."""
-    for since, found in ((150, ["open"]), (90, [])):
+    for since, expected in ((150, ["open"]), (90, [])):
         line = running_line()
         line.report("bagger", FAULT, at=60)
         absent(line, since, 4_000)
         line.wait(4_001)
-        assert [downtime.status for downtime in line.downtimes()] == found
+        assert [downtime.status for downtime in line.downtimes()] == expected
 
 
 def test_an_open_downtime_stays_open_and_its_time_in_the_absence_is_unknown() -> None:
@@ -166,11 +166,11 @@ def test_a_restart_around_an_absence_changes_nothing(cut: str) -> None:
     spec = plant_file().lines[0]
     if cut == "before":
         line.core = Line.restore(plant_file(), spec, line.core.checkpoint())
-    for each in (line, plain):
-        absent(each, 100, 400)
+    for packing_line in (line, plain):
+        absent(packing_line, 100, 400)
     if cut == "after":
         line.core = Line.restore(plant_file(), spec, line.core.checkpoint())
-    for each in (line, plain):
-        each.report("bagger", RUNNING, at=401)
-        each.wait(600)
+    for packing_line in (line, plain):
+        packing_line.report("bagger", RUNNING, at=401)
+        packing_line.wait(600)
     assert line.events == plain.events

@@ -64,10 +64,12 @@ def test_a_fault_that_was_seen_for_seconds_is_no_downtime_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("began", [303, 305])
-@pytest.mark.parametrize("begun", [STARVED, StateReport(state="stopped")], ids=["starved", "stopped"])
-def test_a_stop_after_an_absence_becomes_a_changeover_as_one_that_is_watched(begun: StateReport, began: float) -> None:
+@pytest.mark.parametrize("first_report", [STARVED, StateReport(state="stopped")], ids=["starved", "stopped"])
+def test_a_stop_after_an_absence_becomes_a_changeover_as_one_that_is_watched(
+    first_report: StateReport, began: float
+) -> None:
     """The changeover has not run from the beginning of the stop that is evaluated."""
-    found = []
+    outcomes = []
     for away in (True, False):
         line = PackingLine()
         for name in ("feeder", "bagger"):
@@ -75,18 +77,18 @@ def test_a_stop_after_an_absence_becomes_a_changeover_as_one_that_is_watched(beg
         if away:
             absent(line, 100, 300)
             line.report("feeder", RUNNING, at=301)
-        line.report("bagger", begun, at=302)
+        line.report("bagger", first_report, at=302)
         line.report("feeder", FAULT, at=303)
         changed_over(line, began)
         line.report("bagger", StateReport(state="setup"), at=305)
         line.wait(1_000)
         last = {downtime.downtime_id: downtime for downtime in line.downtimes()}
         calls = [event.timestamp for event in line.of(EventType.ANDON_EVENT, "feeder")]
-        found.append(
+        outcomes.append(
             ([(downtime.category, downtime.cause_equipment, downtime.started_at) for downtime in last.values()], calls)
         )
-    assert found[0] == found[1]
-    assert found[0][0][0][1] == "feeder"
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0][0][0][1] == "feeder"
 
 
 def test_findings_before_a_changeover_belong_to_the_breakdown_before() -> None:

@@ -79,11 +79,11 @@ def test_an_absence_with_all_reports_kept_loses_no_time(seed: int, restart: int)
         agrees_in_time(data, truth)
         assert data.unknown_count == 0, "its pieces came back with the time"
     last = {data.downtime_id: data for data in run.line.downtimes()}
-    found = sorted(
+    downtimes = sorted(
         (millis(data.started_at), history.until if data.ended_at is None else millis(data.ended_at))
         for data in last.values()
     )
-    assert found == history.downtimes()
+    assert downtimes == history.downtimes()
 
 
 def agrees_in_time(reported: event_data.Oee, truth: oracle.Result) -> None:

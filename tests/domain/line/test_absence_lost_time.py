@@ -35,10 +35,10 @@ def lost(window: event_data.Oee) -> float:
     return window.planned_busy_seconds - window.actual_production_seconds
 
 
-def inside(window: event_data.Oee, found: list[tuple[float, float]]) -> float:
+def inside(window: event_data.Oee, stops: list[tuple[float, float]]) -> float:
     assert window.window_end is not None
     since, until = second(window.window_start), second(window.window_end)
-    return sum(max(0, min(end, until) - max(start, since)) for start, end in found)
+    return sum(max(0, min(end, until) - max(start, since)) for start, end in stops)
 
 
 @pytest.mark.parametrize("begin", [0, LATE_SHIFT - 150])
@@ -59,11 +59,11 @@ def test_a_stop_of_an_absence_that_a_later_report_proves_is_a_downtime(begin: in
         "packer", StateReport(state="running", ts=T0 + (begin + 150) * 1000), at=begin + 3_100
     )  # changes nothing
     line.wait(begin + 3_200)
-    found = spans(line, begin + 3_200)
-    assert found[0] == (begin + 100, begin + 250), "up to when it was gone through: then it was shown as unknown"
+    downtimes = spans(line, begin + 3_200)
+    assert downtimes[0] == (begin + 100, begin + 250), "up to when it was gone through: then it was shown as unknown"
     for window in closed(line, "shift"):
-        assert lost(window) == inside(window, found)
-    assert sum(end - start for start, end in found) == 150 + 200
+        assert lost(window) == inside(window, downtimes)
+    assert sum(end - start for start, end in downtimes) == 150 + 200
 
 
 @pytest.mark.parametrize("confirmed", [False, True])
@@ -142,11 +142,11 @@ class Patchy:
         self.at = round(self.at + 12 * 3_600)
         self.line.wait(self.at)
 
-    def hand_over(self, held: list[ReportBody]) -> None:
-        for body in held:
+    def hand_over(self, buffered: list[ReportBody]) -> None:
+        for body in buffered:
             self.at = round(self.at + 0.01, 2)
             self.line.report("bagger", body, at=self.at)
-        held.clear()
+        buffered.clear()
         if self.random.random() < 0.1:
             self.line.restart()
 
@@ -157,12 +157,12 @@ def test_all_time_that_a_line_lost_is_of_its_downtimes(seed: int) -> None:
     """In every window; a downtime may hold unknown time too, and then it is longer."""
     run = Patchy(seed)
     run.go()
-    found = spans(run.line, run.at)
-    assert all(start < end for start, end in found)
-    assert all(before[1] <= after[0] for before, after in pairwise(found)), "none overlap"
+    downtimes = spans(run.line, run.at)
+    assert all(start < end for start, end in downtimes)
+    assert all(before[1] <= after[0] for before, after in pairwise(downtimes)), "none overlap"
     for kind in ("shift", "hour"):
         for window in closed(run.line, kind):
-            long = inside(window, found)
+            long = inside(window, downtimes)
             assert lost(window) <= long + 1e-6
             if not window.unknown_seconds:
                 assert lost(window) == pytest.approx(long)

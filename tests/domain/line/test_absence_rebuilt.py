@@ -113,7 +113,7 @@ def test_the_time_around_a_missing_report_is_unknown() -> None:
 @pytest.mark.parametrize("runs_at", [43_100, 43_193, 43_199, 43_260])
 def test_a_stop_over_the_end_of_the_shift_equals_the_watched_one(runs_at: int) -> None:
     """Every stop ends with scheduled time, also one from which the line has just restarted."""
-    found = []
+    outcomes = []
     for away in (None, (42_000.0, 46_000.0)):
         line = line_of()
         bagger = Bagger(line)
@@ -125,11 +125,11 @@ def test_a_stop_over_the_end_of_the_shift_equals_the_watched_one(runs_at: int) -
         if away is not None:
             bagger.reconnect()
         line.wait(50_000)
-        found.append(
+        outcomes.append(
             [(downtime.started_at, downtime.ended_at) for downtime in line.downtimes() if downtime.status == "closed"]
         )
-    assert found[0] == found[1]
-    assert len(found[0]) == 1
+    assert outcomes[0] == outcomes[1]
+    assert len(outcomes[0]) == 1
 
 
 def test_a_downtime_whose_end_is_unknown_ends_with_scheduled_time() -> None:

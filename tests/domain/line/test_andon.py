@@ -82,7 +82,7 @@ def test_pressing_again_does_not_reopen_an_acknowledged_call() -> None:
 
 def test_calls_of_other_types_and_equipment_are_their_own() -> None:
     line = AndonLine()
-    equipment_call, quality_call = (AndonReport(action="raise", andon_type=each) for each in ANY_TWO)
+    equipment_call, quality_call = (AndonReport(action="raise", andon_type=andon_type) for andon_type in ANY_TWO)
     line.apply(equipment_call, equipment="BAG1")
     line.apply(quality_call, equipment="BAG1")
     line.apply(equipment_call, equipment="ST2")

@@ -179,11 +179,11 @@ def test_a_release_from_before_the_press_shows_none() -> None:
     assert desk.repeats() == [0]
 
 
-@pytest.mark.parametrize(("held", "repeats"), [(21, [0]), (100, [0, 1])])
-def test_a_late_release_within_a_bounce_shows_none(held: float, repeats: list[int]) -> None:
+@pytest.mark.parametrize(("released_at", "repeats"), [(21, [0]), (100, [0, 1])])
+def test_a_late_release_within_a_bounce_shows_none(released_at: float, repeats: list[int]) -> None:
     """The press is as old as the TRUE that overtook its release, not as that release."""
     desk = Station()
     desk.level(False, 10)
-    for level, made in ((True, 20), (True, held), (False, 20.6)):
+    for level, made in ((True, 20), (True, released_at), (False, 20.6)):
         desk.level(level, 101, made=made)
     assert desk.repeats() == repeats

@@ -28,8 +28,8 @@ def press(line: PackingLine, who: str | None, action: str, andon_type: AndonType
 
 def statuses(line: PackingLine) -> dict[str, tuple[AndonType, str]]:
     """Return each call's type and latest status."""
-    found = [event.data for event in line.events if isinstance(event.data, event_data.Andon)]
-    return {data.call_id: (data.andon_type, data.status) for data in found}
+    updates = [event.data for event in line.events if isinstance(event.data, event_data.Andon)]
+    return {data.call_id: (data.andon_type, data.status) for data in updates}
 
 
 @pytest.mark.parametrize("who", ["desk", None, "bagger"])
@@ -54,7 +54,7 @@ def test_a_machines_panel_answers_the_call_for_its_breakdown(
         line.restart()
     before = statuses(line)
     assert press(line, "bagger", action, "equipment", at=700) == APPLIED
-    assert [call for call, each in before.items() if each[1] == "open"] == list(statuses(line))[-1:]
+    assert [call for call, (_, status) in before.items() if status == "open"] == list(statuses(line))[-1:]
     assert list(statuses(line).values())[-1] == (called, status)
 
 

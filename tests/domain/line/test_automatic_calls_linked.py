@@ -202,10 +202,10 @@ def test_a_persons_call_is_called_again_when_its_breakdown_recurs(
     line.wait(2_000)
     if restarts:
         line.restart()
-    known = call_ids(line)
+    ids_before = call_ids(line)
     line.report("bagger", FAULT, at=2_400)
     line.wait(2_700)
-    assert call_ids(line) == known, "no second call"
+    assert call_ids(line) == ids_before, "no second call"
     at, last = calls(line)[-1]
     assert (at, last.call_id, last.downtime_id, last.status) == (2_700, mine.call_id, "L1.down.2", "open")
     assert ladder(line, after=2_699) == [(2_700, 0, None)], "people are called, from the first level on"

@@ -20,8 +20,8 @@ def burning_line() -> PackingLine:
     reason = plant.DowntimeReason(
         code="FIRE", text="Fire", call_after_minutes=5, andon_type="stop", priority="critical"
     )
-    given = plant_file()
-    line = PackingLine(given.model_copy(update={"reasons": (*given.reasons, reason)}))
+    default_plant = plant_file()
+    line = PackingLine(default_plant.model_copy(update={"reasons": (*default_plant.reasons, reason)}))
     for machine in ("feeder", "bagger", "packer"):
         line.report(machine, RUNNING, at=0)
     line.report("bagger", FIRE, at=10)
@@ -119,7 +119,7 @@ def test_a_call_that_people_have_answered_is_taken_over_from_the_machine_that_st
 
 
 @pytest.mark.parametrize(
-    ("first", "presser", "taken"),
+    ("first", "presser", "taken_over"),
     [
         ("packer", "bagger", "L1.call.2"),
         ("packer", "desk", "L1.call.2"),
@@ -130,7 +130,7 @@ def test_a_call_that_people_have_answered_is_taken_over_from_the_machine_that_st
     ],
 )
 def test_of_several_calls_a_panel_takes_over_that_of_its_machine_and_a_station_the_latest(
-    first: str, presser: str, taken: str
+    first: str, presser: str, taken_over: str
 ) -> None:
     """The line stands from one shift to another, by the packer first or by the bagger, which decides its status."""
     line = running_line()
@@ -139,4 +139,4 @@ def test_of_several_calls_a_panel_takes_over_that_of_its_machine_and_a_station_t
         line.report("bagger", FAULT if culprit == "bagger" else BLOCKED, at=at)
     line.wait(NEXT_SHIFT + 400)
     press(line, presser, "maintenance", at=NEXT_SHIFT + 400)
-    assert {data.call_id for _, data in calls(line) if data.status == "cancelled"} == {taken}
+    assert {data.call_id for _, data in calls(line) if data.status == "cancelled"} == {taken_over}

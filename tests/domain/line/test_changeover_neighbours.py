@@ -24,7 +24,9 @@ def fails(machine: str, at: float, *, with_what: StateReport = FAULT) -> list[St
 
 
 def culprits(line: PackingLine) -> list[str | None]:
-    return [each.cause_equipment for each in {downtime.downtime_id: downtime for downtime in line.downtimes()}.values()]
+    return [
+        latest.cause_equipment for latest in {downtime.downtime_id: downtime for downtime in line.downtimes()}.values()
+    ]
 
 
 @each_changeover

@@ -22,11 +22,11 @@ def ran_crisps() -> PackingLine:
 
 
 def changeovers(line: PackingLine) -> list[tuple[float, event_data.Changeover]]:
-    found = (EventType.CHANGEOVER_STARTED, EventType.CHANGEOVER_COMPLETED)
+    types = (EventType.CHANGEOVER_STARTED, EventType.CHANGEOVER_COMPLETED)
     return [
         (seconds(event.timestamp), event.data)
         for event in line.events
-        if event.type in found and isinstance(event.data, event_data.Changeover)
+        if event.type in types and isinstance(event.data, event_data.Changeover)
     ]
 
 
@@ -95,8 +95,8 @@ def test_a_mode_that_was_answered_does_not_date_the_next_changeover() -> None:
     line.report("bagger", StateReport(state="stopped"), at=1_000)
     line.report("bagger", StateReport(state="stopped", product="crisps"), at=1_010)
     line.report("bagger", CountsReport(total=12, good=12), at=1_200)
-    found = [(data.started_at[14:19], data.duration_seconds) for _, data in changeovers(line) if data.outcome]
-    assert found == [("00:50", 380), ("07:10", 770)]
+    completed = [(data.started_at[14:19], data.duration_seconds) for _, data in changeovers(line) if data.outcome]
+    assert completed == [("00:50", 380), ("07:10", 770)]
 
 
 def test_a_setup_after_which_the_same_is_made_is_none() -> None:

@@ -154,11 +154,11 @@ def test_a_corrected_clock_stays_right_and_a_device_that_was_right_all_along_bec
         step(line, 20, HOUR)
         for at, state in ((30, "fault"), (40, "running")):
             line.report("bagger", StateReport(state=state, ts=T0 + (at + error) * 1000), at=at + HOUR + 2)
-        found = line.of(EventType.LINE_STATUS_UPDATE, "bagger")[-2:]
-        assert [event.quality.clock for event in found] == [rule, rule]
+        statuses = line.of(EventType.LINE_STATUS_UPDATE, "bagger")[-2:]
+        assert [event.quality.clock for event in statuses] == [rule, rule]
         late = 2_000 if rule == "corrected" else 0
         assert all(
-            abs(event.timestamp - T0 - (at + HOUR) * 1000) <= late for event, at in zip(found, (30, 40), strict=True)
+            abs(event.timestamp - T0 - (at + HOUR) * 1000) <= late for event, at in zip(statuses, (30, 40), strict=True)
         )
 
 

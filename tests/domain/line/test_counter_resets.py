@@ -164,16 +164,16 @@ def test_a_wrap_of_a_suspect_is_not_believed_over_a_loss_of_touch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shown", "modulus"),
+    ("readings", "modulus"),
     [((1_000, 0, 3), None), ((1_000, 0, 0, 3), None), ((40_000, 65_530, 4), WORD), ((500, 30_000, 8), None)],
 )
 @pytest.mark.parametrize("new_from", [1, 2, 3])
 def test_a_birth_with_the_boot_id_of_before_cuts_as_a_new_one_does(
-    shown: tuple[int, ...], modulus: int | None, new_from: int
+    readings: tuple[int, ...], modulus: int | None, new_from: int
 ) -> None:
     """Also while a sample is held: what was made between that and the power cut, nobody knows."""
     by_id, by_birth = reader(modulus), reader(modulus)
-    for number, value in enumerate((*shown, shown[-1] + 5)):
+    for number, value in enumerate((*readings, readings[-1] + 5)):
         if number == new_from:
             by_birth.restart()
         one = by_id.read(value, number * 10, boot=2 if number >= new_from else 1)

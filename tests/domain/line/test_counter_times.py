@@ -112,11 +112,11 @@ def test_the_interval_of_a_suspect_reaches_back_to_the_believed_sample() -> None
 def test_a_machine_faster_than_the_greatest_rate_is_counted_and_known(modulus: int | None) -> None:
     """20,000/min, a report each 10 s, with the default of 6,000/min."""
     counter = reader(modulus, rate=6_000.0)
-    shown = [number * 3_333 for number in range(40)]
-    for second, value in enumerate(shown):
+    readings = [number * 3_333 for number in range(40)]
+    for second, value in enumerate(readings):
         counter.read(value if modulus is None else value % modulus, second * 10)
         assert counter.total >= value - 3_333
-    assert counter.total == shown[-1]
+    assert counter.total == readings[-1]
     assert counter.estimated
     assert counter.register is not None
     assert counter.register.refuted_limit == pytest.approx(19_998)

@@ -78,8 +78,8 @@ def test_the_same_number_with_another_content_is_news() -> None:
 
 def test_a_device_with_a_constant_sequence_is_accepted() -> None:
     target = device()
-    words = ["running", "fault", "running", "stopped", "running"]
-    assert [put(target, state(3, word=word)) for word in words] == [0, *[UNPLACED] * 4]
+    states = ["running", "fault", "running", "stopped", "running"]
+    assert [put(target, state(3, word=word)) for word in states] == [0, *[UNPLACED] * 4]
 
 
 def test_missing_reports_are_counted_once() -> None:
@@ -163,18 +163,18 @@ def test_a_boot_that_follows_another_began_at_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "seconds", "found"),
+    ("first", "seconds", "expected"),
     [(65_536, 0, 65_536), (65_537, 0, UNPLACED), (5_000_000, 0, UNPLACED), (70_000, 60, 70_000)],
 )
 def test_a_boot_that_follows_another_far_from_zero_is_of_no_known_place(
-    first: int, seconds: float, found: int | str
+    first: int, seconds: float, expected: int | str
 ) -> None:
     """Nobody knows how many are missing, and it is not said that none is; what follows it is placed by it."""
     target = device()
     put(target, state(700, 1))
-    assert put(target, press(first, 2), at=seconds) == found
-    assert target.state.unplaced == (found == UNPLACED)
-    assert target.state.missed == (0 if found == UNPLACED else found)
+    assert put(target, press(first, 2), at=seconds) == expected
+    assert target.state.unplaced == (expected == UNPLACED)
+    assert target.state.missed == (0 if expected == UNPLACED else expected)
     assert put(target, press(first, 2), at=seconds) == DUPLICATE
     assert put(target, press(first + 3, 2), at=seconds) == 2
 
@@ -204,8 +204,8 @@ def test_reports_of_an_earlier_boot_are_known_again() -> None:
 
 def test_a_resent_report_of_an_earlier_boot_is_a_duplicate_without_the_flag_too() -> None:
     target = device()
-    for each in (press(1, "a"), press(1, "b"), press(1, "c")):
-        put(target, each)
+    for report in (press(1, "a"), press(1, "b"), press(1, "c")):
+        put(target, report)
     assert put(target, press(1, "a")) == suppressed("duplicate")
     assert put(target, press(2, "a")) == 0
 
@@ -234,13 +234,13 @@ def test_missing_is_what_was_never_seen_below_the_newest_of_each_boot(steps: lis
     """Against an oracle that remembers everything: what is missing now = missed - filled, of all boots seen."""
     target = device()
     put(target, press(0, "first"))
-    seen: dict[str, set[int]] = {"first": {0}}
+    seqs_by_boot: dict[str, set[int]] = {"first": {0}}
     for boot, seq in steps:
         name = f"boot{boot}"
-        new = seq not in seen.setdefault(name, set())
+        new = seq not in seqs_by_boot.setdefault(name, set())
         assert (put(target, press(seq, name)) != suppressed("duplicate")) == new
-        seen[name].add(seq)
-    missing = sum(max(found) + 1 - len(found) for found in seen.values())
+        seqs_by_boot[name].add(seq)
+    missing = sum(max(seqs) + 1 - len(seqs) for seqs in seqs_by_boot.values())
     assert target.state.missed - target.state.filled == missing
 
 

@@ -161,9 +161,9 @@ def test_the_next_report_shows_that_a_late_backlog_is_complete() -> None:
     bagger.state("fault", 400)
     bagger.state("running", 500)
     bagger.state("running", 520)
-    kept, bagger.kept = bagger.kept or [], None
+    buffered, bagger.kept = bagger.kept or [], None
     bagger.state("running", 1_000)
-    for index, body in enumerate(kept):
+    for index, body in enumerate(buffered):
         bagger.send(body, 1_000.1 + index / 100)
     line.wait(1_050)
     assert downtimes_of(line) == [("closed", 100)]

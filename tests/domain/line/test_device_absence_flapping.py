@@ -24,7 +24,7 @@ def line_of(clock: str = "device") -> tuple[PackingLine, Machine]:
     return line, bagger
 
 
-def flaps(bagger: Machine, *words: str, since: float, until: float, away: float = 20, new_boot: bool = False) -> float:
+def flaps(bagger: Machine, *states: str, since: float, until: float, away: float = 20, new_boot: bool = False) -> float:
     """Lose it again and again, and hear these words in between; returns when it is lost last."""
     at = since
     while at < until:
@@ -35,7 +35,7 @@ def flaps(bagger: Machine, *words: str, since: float, until: float, away: float 
         if new_boot:
             bagger.boot, bagger.seq = bagger.boot + 1, -1
             bagger.report(BirthReport(), at)
-        for index, word in enumerate(words):
+        for index, word in enumerate(states):
             bagger.state(word, at + 0.2 + index)
         at += ONLINE
     bagger.disconnect(at)

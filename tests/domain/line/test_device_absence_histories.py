@@ -64,9 +64,9 @@ class BufferedHistory:
         self.said.append((T0 + round(self.at * 1000), word))
 
     def come_back(self, *, restart: bool) -> None:
-        kept = range(len(self.bagger.kept or []))
+        buffered = range(len(self.bagger.kept or []))
         self.bagger.seq += 0 if self.keeps else 1
-        self.bagger.reconnect(self.at, order=self.order, lost=[] if self.keeps else kept)
+        self.bagger.reconnect(self.at, order=self.order, lost=[] if self.keeps else buffered)
         self.at += 1 if self.keeps else 7
         if restart:
             self.line.restart()

@@ -139,10 +139,10 @@ def test_a_reason_for_the_first_machine_does_not_apply_to_the_further_one(code: 
     steps += [(520, "packer", FAULT), (526, "bagger", BLOCKED)]
     line = play(*steps, until=4 * HOUR)
     first = [(311, "bagger", "equipment")] if classified_at > 311 else []
-    kept = code == "MAT_JAM" and not first  # a call that was not made yet keeps its time
-    assert raised(line) == [*first, (526 if kept else 826, "packer", "equipment")]
+    keeps_time = code == "MAT_JAM" and not first  # a call that was not made yet keeps its time
+    assert raised(line) == [*first, (526 if keeps_time else 826, "packer", "equipment")]
     assert line.downtimes()[-1].reason_code == code
-    if not kept:
+    if not keeps_time:
         assert raised(play(*steps, (600, "packer", MAINTENANCE), until=4 * HOUR)) == first
         jam = StateReport(state="maintenance", reason_code="MAT_JAM")
         assert raised(play(*steps, (530, "packer", JAMMED), (600, "packer", jam), until=4 * HOUR)) == first

@@ -42,12 +42,12 @@ def at_of(text: str | None) -> float | None:
 def parts(line: PackingLine) -> list[Part]:
     """The downtimes as they were last reported."""
     last = {data.downtime_id: data for data in line.downtimes()}
-    found: list[Part] = []
+    collected: list[Part] = []
     for data in last.values():
         start = at_of(data.started_at)
         assert start is not None
-        found.append((data.category, start, at_of(data.ended_at)))
-    return found
+        collected.append((data.category, start, at_of(data.ended_at)))
+    return collected
 
 
 def raised(line: PackingLine) -> list[tuple[float, str | None]]:
@@ -144,11 +144,11 @@ def test_the_parts_of_a_stop_meet_and_never_overlap(steps: list[Step]) -> None:
         at += wait
         timed.append((at, body))
     line = line_of(*timed, until=at + 400)
-    found = parts(line)
-    for _, start, end in found[:-1]:
+    stop_parts = parts(line)
+    for _, start, end in stop_parts[:-1]:
         assert end is not None
         assert start < end
-    for (_, _, end), (_, start, _) in pairwise(found):
+    for (_, _, end), (_, start, _) in pairwise(stop_parts):
         assert end is not None
         assert end <= start
     open_ids: set[str] = set()

@@ -61,7 +61,7 @@ def test_late_firing_and_restarts_change_nothing(priority: CallPriority, plot: P
 def test_levels_rise_by_one_once_each_and_the_call_follows(priority: CallPriority, plot: Plot) -> None:
     line = EscalationLine()
     play(line, priority, plot)
-    data = [each for _, each in line.escalations()]
+    data = [escalation for _, escalation in line.escalations()]
     rises = [step for step in data if step.level != step.previous_level]
     assert [rise.level for rise in rises] == list(range(1, len(rises) + 1))
     assert all(later.level in {earlier.level, earlier.level + 1} for earlier, later in pairwise(data))

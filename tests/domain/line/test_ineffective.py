@@ -112,10 +112,10 @@ def test_a_death_ends_the_session_of_all_devices_behind_it(who: str | None, body
     assert flags(line)[-1][0] is not ends
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_an_ineffective_source_of_the_line_is_flagged_on_the_lines_status(*, known: bool) -> None:
+@pytest.mark.parametrize("is_started", [True, False])
+def test_an_ineffective_source_of_the_line_is_flagged_on_the_lines_status(*, is_started: bool) -> None:
     """Also where no machine of it was ever seen; the machines are not what is not understood."""
-    line = started() if known else PackingLine()
+    line = started() if is_started else PackingLine()
     for at in range(10, 81, 10):
         line.report(None, StateReport(state="running"), at=at)
     assert flags(line, None)[-1] == (True, True)

@@ -104,11 +104,11 @@ class Run:
 
 
 def last_windows(events: list[Event]) -> dict[tuple[str, str], event_data.Oee]:
-    found: dict[tuple[str, str], event_data.Oee] = {}
+    latest: dict[tuple[str, str], event_data.Oee] = {}
     for event in events:
         if event.type is EventType.OEE_UPDATE and isinstance(event.data, event_data.Oee) and event.data.closed:
-            found[event.subject, event.data.job_id or event.data.window_start] = event.data
-    return found
+            latest[event.subject, event.data.job_id or event.data.window_start] = event.data
+    return latest
 
 
 def same(reported: float | None, truth: float | None) -> bool:
@@ -166,11 +166,11 @@ def test_downtimes_agree_with_the_whole_history(seed: int) -> None:
     run = Run(seed)
     history = run.go()
     reported = {data.downtime_id: data for data in run.line.downtimes()}
-    found = [
+    downtimes = [
         (millis(data.started_at), history.until if data.ended_at is None else millis(data.ended_at))
         for data in reported.values()
     ]
-    assert found == history.downtimes()
+    assert downtimes == history.downtimes()
 
 
 def test_a_window_that_closed_during_a_stop_is_reported_again_as_history() -> None:

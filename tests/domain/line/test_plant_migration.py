@@ -223,7 +223,7 @@ SHORT = BEFORE.model_copy(
 FILES = (BEFORE, WITHOUT_DESK, WITHOUT_BAGGER, SHORT)
 REPORTS = st.one_of(
     st.tuples(st.sampled_from(["feeder", "bagger", "packer"]), st.sampled_from(["running", "fault", "stopped"])).map(
-        lambda each: (each[0], StateReport(state=each[1]))
+        lambda pair: (pair[0], StateReport(state=pair[1]))
     ),
     st.tuples(st.sampled_from(["bagger", "packer"]), st.integers(0, 50).map(lambda n: CountsReport(total=n))),
     st.tuples(st.sampled_from(["desk", "packer"]), st.just(CALL)),
@@ -241,9 +241,9 @@ def test_any_history_of_plant_files_reports_only_of_what_is_there_and_replays_th
     file, at = BEFORE, 0
     for wait, report in steps:
         at += wait
-        held = migrated.floor.line("L1")
-        assert held is not None
-        other.floor = Floor(plant_from_json(plant_to_json(file)), {"L1": held.checkpoint()})
+        migrated_line = migrated.floor.line("L1")
+        assert migrated_line is not None
+        other.floor = Floor(plant_from_json(plant_to_json(file)), {"L1": migrated_line.checkpoint()})
         assert migrated.wait(at) == other.wait(at)
         if isinstance(report, plant.Plant):
             file = report

@@ -164,12 +164,12 @@ def test_a_shorter_ladder_is_climbed_from_now_on(
     line.report("desk", AndonReport(action="raise", andon_type="equipment"), at=0)
     if answered:
         line.report("desk", AndonReport(action="acknowledge", andon_type="equipment"), at=10)
-    begun = len(line.events)
+    before = len(line.events)
     line.adopt(rung(*deadlines), at=150)
     line.wait(660)
     rises = [
         (seconds(event.timestamp), event.data.level)
-        for event in line.events[begun:]
+        for event in line.events[before:]
         if event.type is EventType.ESCALATION_UPDATE
         and isinstance(event.data, event_data.Escalation)
         and event.data.level > event.data.previous_level
@@ -258,9 +258,9 @@ def test_no_change_of_the_plant_file_dates_anything_back(seed: int) -> None:
     for downtime in line.downtimes():
         assert downtime.ended_at is None or second(downtime.ended_at) >= second(downtime.started_at)
         assert downtime.duration_seconds is None or downtime.duration_seconds >= 0
-    found = spans(line, LATE_SHIFT + 10_000)
-    assert all(one[1] <= two[0] for one, two in pairwise(found))
+    downtimes = spans(line, LATE_SHIFT + 10_000)
+    assert all(one[1] <= two[0] for one, two in pairwise(downtimes))
     for window in closed(line, "shift"):
-        known = not any(status.status == "offline" for status in line.statuses())
-        within = inside(window, found)
-        assert lost(window) == pytest.approx(within) if known else lost(window) <= within + 0.001
+        always_online = not any(status.status == "offline" for status in line.statuses())
+        within = inside(window, downtimes)
+        assert lost(window) == pytest.approx(within) if always_online else lost(window) <= within + 0.001

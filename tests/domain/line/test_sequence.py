@@ -87,8 +87,8 @@ def test_all_that_follows_a_jump_over_half_the_modulus_is_applied(before: int, j
     line = line_of(256)
     for index in range(before):
         line.report("bagger", state(index % 256), at=index)
-    words = ["fault", "stopped"] * 10
-    for index, word in enumerate(words):
+    states = ["fault", "stopped"] * 10
+    for index, word in enumerate(states):
         seq = (before - 1 + jump + index) % 256
         assert line.report("bagger", state(seq, word), at=before + 10 + index).disposition == APPLIED, index
         assert status(line) == word
@@ -110,12 +110,12 @@ def test_a_sequence_that_starts_again_without_a_birth_is_applied_and_flagged(rep
     line = PackingLine()
     for index in range(reports_before):
         line.report("bagger", state(index), at=index)
-    words = ["fault", "stopped"] * 10
-    for index, word in enumerate(words):
+    states = ["fault", "stopped"] * 10
+    for index, word in enumerate(states):
         assert line.report("bagger", state(index, word), at=1_000 + index).disposition == APPLIED, index
         assert status(line) == word
     events = line.of(EventType.LINE_STATUS_UPDATE, "bagger")
-    assert events[-len(words)].quality.unplaced
+    assert events[-len(states)].quality.unplaced
     assert not events[-1].quality.unplaced, "from the third on the sequence is known again"
     assert line.core.devices.gaps() == (0, 0, 2)
 

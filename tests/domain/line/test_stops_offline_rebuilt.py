@@ -139,17 +139,17 @@ def test_the_shift_ends_meanwhile(until: int) -> None:
 
 def test_a_downtime_confirmed_before_its_end_was_known_leaves_no_time_twice() -> None:
     line = PackingLine(plant_file(line_spec(equipment=equipment(clock="device"))))
-    bagger, begun = Machine(line), 42_000
-    bagger.state("running", begun)
+    bagger, begin = Machine(line), 42_000
+    bagger.state("running", begin)
     bagger.word = "stopped"
-    report_every_minute(bagger, begun + 900, begun + 1_140)
-    bagger.state("running", begun + 1_190)
-    absent(line, begun + 1_195, begun + 1_195)
-    line.wait(begun + 1_205)
+    report_every_minute(bagger, begin + 900, begin + 1_140)
+    bagger.state("running", begin + 1_190)
+    absent(line, begin + 1_195, begin + 1_195)
+    line.wait(begin + 1_205)
     downtime = downtimes(line)[-1].downtime_id
-    confirm_as_cleaning(line, downtime, at=begun + 1_206)
-    bagger.state("running", begun + 1_220)
-    line.wait(begun + 1_300)
+    confirm_as_cleaning(line, downtime, at=begin + 1_206)
+    bagger.state("running", begin + 1_220)
+    line.wait(begin + 1_300)
     last = [window for window in line.oee("shift") if window.closed][-1]
     assert last.actual_production_seconds <= last.planned_busy_seconds
     assert last.availability == 1
@@ -163,13 +163,13 @@ def test_a_deadline_at_the_instant_of_a_silence_ends_no_downtime_twice() -> None
     ]
     line = PackingLine(plant_file(line_spec(equipment=trusted, constraint=None, critical=("bagger", "packer"))))
     bagger, packer = Machine(line, "bagger"), Machine(line, "packer")
-    for each in (bagger, packer):
-        each.state("running", 0)
+    for device in (bagger, packer):
+        device.state("running", 0)
     bagger.state("fault", 10)
     bagger.state("fault", 61)
     absent(line, 100, 130)
-    for each in (bagger, packer):
-        each.seq += 3
+    for device in (bagger, packer):
+        device.seq += 3
     bagger.state("running", 131)
     line.report(None, ChangeoverReport(action="start", to_product="nuts"), at=140, actor=LEADER)
     packer.state("running", 218)

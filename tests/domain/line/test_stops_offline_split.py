@@ -29,7 +29,7 @@ def parts(line: PackingLine) -> list[Part]:
 
 
 def lost_while_it_stands(
-    *kept: tuple[float, str], order: str, back: float = 600, lost: Sequence[int] = (), minor_stops: bool = False
+    *buffered: tuple[float, str], order: str, back: float = 600, lost: Sequence[int] = (), minor_stops: bool = False
 ) -> PackingLine:
     """The bagger fails at 10 s and is lost at 40 s; people begin a changeover at 110 s."""
     line = line_of("device", minor_stops=minor_stops)
@@ -38,7 +38,7 @@ def lost_while_it_stands(
     machine.state("fault", 10)
     machine.disconnect(40)
     changed_over(line, 110)
-    for at, state in kept:
+    for at, state in buffered:
         machine.state(state, at)
     machine.reconnect(back, order=order, lost=lost)
     report_every_minute(machine, back + 50, 3_660)
@@ -130,8 +130,8 @@ def test_a_downtime_that_was_none_is_one_minor_stop_where_those_are_asked_for() 
 @each_order
 def test_the_next_minor_stop_is_reported_whole_where_those_are_asked_for(order: str) -> None:
     """A part of what was no downtime began within it; that part is taken back."""
-    kept = ((45, "running"), (100, "fault"), (130, "running"))
-    line = lost_while_it_stands(*kept, order=order, minor_stops=True)
+    buffered = ((45, "running"), (100, "fault"), (130, "running"))
+    line = lost_while_it_stands(*buffered, order=order, minor_stops=True)
     assert parts(line) == [
         ("unplanned", 10, 45, True),
         ("changeover", 110, 110, True),

@@ -259,7 +259,7 @@ class ResumeRun:
                 board.read("fast")
             await asyncio.sleep(0.2)
             self._check()
-            if not self._offers and all(each.is_current for each in self.boards):
+            if not self._offers and all(dashboard.is_current for dashboard in self.boards):
                 break
         else:
             raise PromiseBroken(f"never done: {[(b.client.held, b.client.position, b.socket) for b in self.boards]}")

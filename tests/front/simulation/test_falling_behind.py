@@ -43,8 +43,8 @@ class BehindRun(ResumeRun):
 
     @property
     def behind(self) -> int:
-        here = self.boards[0].client.position.get("main", {"offset": 0})["offset"]
-        return self.journal.end - int(here)
+        offset = self.boards[0].client.position.get("main", {"offset": 0})["offset"]
+        return self.journal.end - int(offset)
 
     @property
     def catching_up(self) -> bool:

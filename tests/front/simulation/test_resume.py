@@ -24,11 +24,11 @@ ROOT = Path(__file__).parents[3]
 def every_cut(first_seed: int) -> Iterator[ResumeRun]:
     """Runs without end: each seed's own, then the same cut after every frame and somewhere within it."""
     for seed in count(first_seed):
-        whole = lives(seed)
-        yield whole
+        complete_run = lives(seed)
+        yield complete_run
         chance = Random(seed)
         start = 0
-        for end in whole.frame_ends:
+        for end in complete_run.frame_ends:
             yield lives(seed, cut_after=end)
             yield lives(seed, cut_after=chance.randint(start, end - 1))
             start = end

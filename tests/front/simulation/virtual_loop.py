@@ -46,10 +46,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _end(self) -> None:
         """Cancel what is left, as `asyncio.run` does."""
-        left = [each for each in self._tasks if not each.done()]
+        left = [pending for pending in self._tasks if not pending.done()]
         for task in left:
             task.cancel()
-        while not all(each.done() for each in left):
+        while not all(pending.done() for pending in left):
             self._step(math.inf)
 
     def _step(self, until: float) -> None:

@@ -90,8 +90,8 @@ async def test_stopping_closes_the_port_and_the_connections() -> None:
 
 
 def test_a_taken_port_is_named() -> None:
-    with listen("127.0.0.1", 0) as taken:
-        port = taken.getsockname()[1]
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
         with pytest.raises(WebPortInUse, match=f"port {port} on 127.0.0.1 is in use") as caught:
             listen("127.0.0.1", port)
     assert caught.value.port == port

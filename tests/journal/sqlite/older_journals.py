@@ -38,7 +38,7 @@ def goes_on(path: Path) -> None:
     journal.close()
     again = SqliteJournal.open(path, stream="main")
     assert again.epoch == epoch
-    assert [found.offset for found in again.events_after(offset, limit=9)] == [offset + 1, offset + 2]
+    assert [committed.offset for committed in again.events_after(offset, limit=9)] == [offset + 1, offset + 2]
     again.close()
 
 

@@ -67,15 +67,15 @@ def cells(path: Path, table: str) -> list[range]:
         (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
     data, page = path.read_bytes(), (root - 1) * size
     assert data[page] in {LEAF_TABLE, LEAF_INDEX}
-    found = []
+    ranges = []
     for number in range(int.from_bytes(data[page + 3 : page + 5])):
         pointer = page + 8 + 2 * number
         begin = page + int.from_bytes(data[pointer : pointer + 2])
         length, content = varint(data, begin)
         if data[page] == LEAF_TABLE:
             _, content = varint(data, content)  # the rowid
-        found.append(range(begin, content + length))
-    return found
+        ranges.append(range(begin, content + length))
+    return ranges
 
 
 def opened(path: Path) -> None:
@@ -87,21 +87,21 @@ def read(path: Path) -> None:
 
 
 def verified(path: Path) -> None:
-    found = "; ".join(fault for part in verify_journal(path).parts for fault in part.faults)
-    if found:
-        raise JournalDamaged(path, found)
+    faults = "; ".join(fault for part in verify_journal(path).parts for fault in part.faults)
+    if faults:
+        raise JournalDamaged(path, faults)
 
 
 @pytest.mark.parametrize("look", [opened, read, verified])
 @pytest.mark.parametrize("table", FAULT_MESSAGES)
 def test_flip_of_any_byte_is_found(path: Path, table: str, look: Callable[[Path], None]) -> None:
-    whole = path.read_bytes()
+    intact = path.read_bytes()
     rows = cells(path, table)
     assert len(rows) >= 2
     missed = []
     for at in (at for row in rows for at in row):
         for flip in (0x01, 0x10, 0x80, 0xFF):
-            data = bytearray(whole)
+            data = bytearray(intact)
             data[at] ^= flip
             path.write_bytes(data)
             try:

@@ -133,24 +133,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(left: Left, folder: Path) -> Survey:
+def intact_survey(left: Left, folder: Path) -> Survey:
     return survey(put(left, folder))
 
 
 @settings(max_examples=400)
 @given(flip=FLIPS)
-def test_flipped_byte_is_found_or_changes_nothing(left: Left, folder: Path, whole: Survey, flip: Flip) -> None:
+def test_flipped_byte_is_found_or_changes_nothing(left: Left, folder: Path, intact_survey: Survey, flip: Flip) -> None:
     """Anywhere in the file or its -wal. SQLite alone would go on without the commits behind a bad frame."""
     name = flip.name if left[flip.name] else FILES[0]
     content = bytearray(left[name])
     content[int(flip.place * len(content))] ^= flip.by
     path = put(Left(left | {name: bytes(content)}), folder)
     try:
-        found = survey(path)
+        surveyed = survey(path)
     except (JournalDamaged, JournalTooNew):  # the schema number is a byte as others are
         assert (folder / name).read_bytes() == bytes(content), "a refused file is left as it was"
     else:
-        assert found == whole
+        assert surveyed == intact_survey
 
 
 @pytest.fixture
@@ -203,9 +203,9 @@ def test_damaged_schema_is_refused_and_the_wal_beside_it_left(path: Path) -> Non
             connection.execute(f"CREATE TABLE more_{number} (more INTEGER NOT NULL) STRICT")
     journal = SqliteJournal.open(path, stream="main")
     journal.commit(follow(journal, [event("later")]))
-    kept = {name: path.with_name(name).read_bytes() for name in FILES}
+    files = {name: path.with_name(name).read_bytes() for name in FILES}
     journal.close()
-    put(Left(kept | {FILES[0]: kept[FILES[0]].replace(b"(more INTEGER", b"(more INTEGES")}), path.parent)
+    put(Left(files | {FILES[0]: files[FILES[0]].replace(b"(more INTEGER", b"(more INTEGES")}), path.parent)
     before = path.read_bytes()
     with pytest.raises(JournalDamaged, match="malformed database schema"):
         SqliteJournal.open(path, stream="main")

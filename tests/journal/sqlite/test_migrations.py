@@ -198,11 +198,11 @@ def test_copy_of_schema_2_continues_in_a_new_epoch(second: Path) -> None:
 
 def test_migrated_journal_has_the_tables_of_a_new_one(older: Path, tmp_path: Path) -> None:
     new = tmp_path / "new.db"
-    for each in (older, new):
-        SqliteJournal.open(each, stream="main").close()
+    for path in (older, new):
+        SqliteJournal.open(path, stream="main").close()
     tables = []
-    for each in (older, new):
-        with closing(sqlite3.connect(each)) as connection:
+    for path in (older, new):
+        with closing(sqlite3.connect(path)) as connection:
             query = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name"
             tables.append(connection.execute(query).fetchall())
             assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA,)

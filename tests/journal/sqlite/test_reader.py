@@ -96,11 +96,11 @@ def test_the_last_reader_to_leave_changes_nothing(tmp_path: Path) -> None:
 @contextmanager
 def no_file_descriptors() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with ExitStack() as taken:
+    with ExitStack() as stack:
         highest = os.open(os.devnull, os.O_RDONLY)
-        taken.callback(os.close, highest)
+        stack.callback(os.close, highest)
         resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
-        taken.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         yield
 
 

@@ -34,9 +34,9 @@ def test_a_restored_journal_continues_in_a_new_epoch(path: Path, tmp_path: Path)
     later = held(path)
     restored = restore_journal(target, path, replace=True)
     assert target.read_bytes() == before
-    kept = next(file for file in restored.replaced_files if ".replaced-" in file.name and "-wal" not in file.name)
-    assert held(kept) == later
-    assert verify_journal(kept).is_intact
+    replaced = next(file for file in restored.replaced_files if ".replaced-" in file.name and "-wal" not in file.name)
+    assert held(replaced) == later
+    assert verify_journal(replaced).is_intact
     assert verify_journal(path).is_intact
     assert restored.summary.epochs[-1].reason == "restored"
     assert restored.summary.epochs[-1].first_offset == old.offset
@@ -93,12 +93,12 @@ def test_an_administrators_restore_is_of_the_bridges_user(
     path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or the bridge could not open what it must run on."""
-    given = {}
+    owners = {}
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    monkeypatch.setattr("os.chown", lambda file, user, group: given.update({Path(file).name: (user, group)}))
+    monkeypatch.setattr("os.chown", lambda file, user, group: owners.update({Path(file).name: (user, group)}))
     restore_journal(sample, path, replace=True)
     like = path.stat()
-    assert given == dict.fromkeys(("journal.db.restoring", "journal.db.lock"), (like.st_uid, like.st_gid))
+    assert owners == dict.fromkeys(("journal.db.restoring", "journal.db.lock"), (like.st_uid, like.st_gid))
 
 
 def test_a_copy_of_an_older_version_is_restored_as_one_of_this(tmp_path: Path) -> None:
@@ -154,13 +154,13 @@ def test_a_wal_that_was_not_written_back_is_kept_with_its_file(owner: SqliteJour
     back_up(crashed, target)
     restored = restore_journal(target, crashed, replace=True)
     assert sorted(file.name.rpartition("Z")[2] for file in restored.replaced_files) == ["", "-shm", "-wal"]
-    kept = crashed.with_name("kept.db")
+    copy = crashed.with_name("kept.db")
     for file in restored.replaced_files:
-        file.rename(kept.with_name("kept.db" + file.name.rpartition("Z")[2]))
-    assert verify_journal(kept).is_intact
-    shutil.copy(owner.path.with_name("journal.db.lock"), kept.with_name("kept.db.lock"))
-    SqliteJournal.open(kept, stream="main").close()
-    assert held(kept) == held(target)
+        file.rename(copy.with_name("kept.db" + file.name.rpartition("Z")[2]))
+    assert verify_journal(copy).is_intact
+    shutil.copy(owner.path.with_name("journal.db.lock"), copy.with_name("kept.db.lock"))
+    SqliteJournal.open(copy, stream="main").close()
+    assert held(copy) == held(target)
 
 
 @pytest.mark.parametrize("replace", [False, True])

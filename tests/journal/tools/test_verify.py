@@ -68,10 +68,10 @@ def test_a_flipped_byte_is_found_or_changes_nothing(sample: Path, path: Path, wh
     data[at] ^= bits
     path.write_bytes(data)
     try:
-        found = not verify_journal(path).is_intact
+        is_damaged = not verify_journal(path).is_intact
     except (NoJournal, JournalTooNew, JournalTooOld):
-        found = True
-    assert found or held(path) == held(sample), f"byte {at}"
+        is_damaged = True
+    assert is_damaged or held(path) == held(sample), f"byte {at}"
 
 
 def test_a_lost_page_is_reported_in_bounded_lines(sample: Path, path: Path) -> None:
@@ -142,9 +142,9 @@ def test_a_flipped_byte_of_a_wal_is_found_or_changes_nothing(
     data = bytearray(wal.read_bytes())
     data[int(where * len(data))] ^= bits
     wal.write_bytes(data)
-    found = not verify_journal(path).is_intact
+    is_damaged = not verify_journal(path).is_intact
     with closing(open_read_only(path)) as connection:
-        assert found or connection.execute("SELECT max(offset) FROM events").fetchone() == (31,)
+        assert is_damaged or connection.execute("SELECT max(offset) FROM events").fetchone() == (31,)
 
 
 def test_a_lost_wal_is_found_by_the_mark(tmp_path: Path, sample: Path) -> None:

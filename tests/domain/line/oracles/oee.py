@@ -59,16 +59,16 @@ class History:
         """Maximal stretches of run, stop, lost and (not running, outside the plan) off."""
         cuts = sorted({at for at, _ in self.said} | {edge for span in self.scheduled for edge in span} | {self.until})
         cuts = [at for at in cuts if self.said[0][0] <= at <= self.until]
-        found: list[tuple[int, int, str]] = []
+        spans: list[tuple[int, int, str]] = []
         for start, end in pairwise(cuts):
             word = [word for at, word in self.said if at <= start][-1]
             if word != "run" and not self.is_scheduled(start):
                 word = "off"
-            if found and found[-1][2] == word and not (word == "run" and self.plan_ends(start)):
-                found[-1] = (found[-1][0], end, word)
+            if spans and spans[-1][2] == word and not (word == "run" and self.plan_ends(start)):
+                spans[-1] = (spans[-1][0], end, word)
             else:
-                found.append((start, end, word))
-        return found
+                spans.append((start, end, word))
+        return spans
 
     def is_scheduled(self, at: int) -> bool:
         return any(start <= at < end for start, end in self.scheduled)
@@ -78,11 +78,11 @@ class History:
 
     def downtimes(self) -> list[Span]:
         signals = self.signals()
-        found: list[Span] = []
+        spans: list[Span] = []
         for index, (start, end, word) in enumerate(signals):
-            if word == "stop" and end - start >= MICRO_MS and not (found and start < found[-1][1]):
-                found.append((start, self.end_of_downtime(signals[index + 1 :])))
-        return found
+            if word == "stop" and end - start >= MICRO_MS and not (spans and start < spans[-1][1]):
+                spans.append((start, self.end_of_downtime(signals[index + 1 :])))
+        return spans
 
     def end_of_downtime(self, later: Sequence[tuple[int, int, str]]) -> int:
         for start, end, word in later:

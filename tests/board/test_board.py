@@ -8,14 +8,14 @@ from playwright.async_api import Page, expect
 from bridge.domain.events import DataQuality, Place
 from bridge.settings import WebSettings
 from tests.support.browser_page import DEADLINE_MS, browser_page
-from tests.support.front_server import Served, call, served_front, status
+from tests.support.front_server import ServedFront, call, served_front, status
 from tests.support.journal_samples import NOON
 from tests.support.tokens import token
 
 HOSTILE = '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script>'
 
 
-async def open_board(page: Page, served: Served, proof: str | None = None) -> None:
+async def open_board(page: Page, served: ServedFront, proof: str | None = None) -> None:
     await page.goto(f"{served.http}/#token={proof or token()}")
     await expect(page.locator("#link")).to_have_text("live", timeout=DEADLINE_MS)
 

@@ -1,4 +1,4 @@
-"""A disturbed device still speaks the contract: all but what a profile calls malformed is decoded, field by field."""
+"""Disturbed devices keep the contract: every payload that a profile does not call malformed is decoded."""
 
 import pytest
 

@@ -29,7 +29,7 @@ def host_mounts(service: dict[str, Any]) -> dict[str, Path]:
 
 
 def secret_targets(service: dict[str, Any]) -> dict[str, str]:
-    """Where each secret lies in the container -> its name."""
+    """Return path in the container -> name, of each secret."""
     entries = [{"source": volume} if isinstance(volume, str) else volume for volume in service.get("secrets", [])]
     return {entry.get("target", f"/run/secrets/{entry['source']}"): entry["source"] for entry in entries}
 

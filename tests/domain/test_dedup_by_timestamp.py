@@ -17,7 +17,7 @@ STATION = "report/north/pack/L1/desk/andon"
 MACHINE = "report/north/pack/L1/bagger/state"
 
 
-class Taken:
+class TimedIntake:
     """An intake of messages at seconds since T0."""
 
     def __init__(self) -> None:
@@ -43,27 +43,27 @@ def act(action: str, ts: object) -> dict[str, object]:
 @pytest.mark.parametrize("ts", ["1970-01-01T00:00:00", 0, 30_000, 0.5, "nonsense", T0, T0 + 500])
 @pytest.mark.parametrize("pause", [0.3, 10.0])
 def test_a_stopped_clock_hides_no_call(ts: object, pause: float) -> None:
-    intake = Taken()
+    intake = TimedIntake()
     presses = [act("raise", ts), act("resolve", ts)] * 5
     assert intake.take_all(STATION, presses, pause=pause) == [None] * 10
 
 
 @pytest.mark.parametrize("ts", [T0 // 1000 * 1000, "2026-01-05T09:00:00Z", "2026-01-05T10:00:00", T0 / 1000])
 def test_a_clock_of_whole_seconds_hides_no_change_within_one(ts: object) -> None:
-    intake = Taken()
+    intake = TimedIntake()
     states: list[dict[str, object]] = [{"state": word, "ts": ts} for word in ("running", "stopped", "running")]
     assert intake.take_all(MACHINE, states, pause=0.2) == [None] * 3
 
 
 def test_presses_of_a_clock_of_whole_seconds_are_debounced() -> None:
-    intake = Taken()
+    intake = TimedIntake()
     press = act("raise", T0 + 1_000)
     assert intake.take_all(STATION, [press, press, press], pause=0.3) == [None, "debounced", "debounced"]
 
 
 @pytest.mark.parametrize("redelivered", [True, False])
 def test_a_resend_is_known_once_the_clock_has_moved_on(*, redelivered: bool) -> None:
-    intake = Taken()
+    intake = TimedIntake()
     for second, word in ((1, "running"), (5, "stopped")):
         intake.take(MACHINE, {"state": word, "ts": T0 + 1_000 * second}, at=second)
     again = {"state": "running", "ts": T0 + 1_000}
@@ -73,7 +73,7 @@ def test_a_resend_is_known_once_the_clock_has_moved_on(*, redelivered: bool) -> 
 @pytest.mark.parametrize("fraction", [0, 0.25])
 def test_a_press_that_others_overtook_is_a_call_where_the_clock_has_whole_seconds(fraction: float) -> None:
     """Two equal presses within one second, of which the second one is late; with fractions it is the same press."""
-    intake = Taken()
+    intake = TimedIntake()
     for second in (1, 3, 5.5 if fraction else 5):
         intake.take(STATION, {"input": False, "ts": T0 + round(1_000 * (second + fraction))}, at=second)
     ts = T0 + round(1_000 * (10 + fraction))
@@ -95,7 +95,7 @@ def test_a_repeated_report_is_a_duplicate_once_the_clock_has_moved_on(
     source: str, kind: str, body: dict[str, object]
 ) -> None:
     """A resent job would be made twice, and a resent inspection would count its pieces twice."""
-    intake = Taken()
+    intake = TimedIntake()
     place = f"report/north/pack/L1/{source}"
     assert intake.take(f"{place}/{kind}", {**body, "ts": T0 + 1_000}, at=1) is None
     intake.take(f"{place}/birth", {"ts": T0 + 5_000}, at=5)
@@ -103,21 +103,21 @@ def test_a_repeated_report_is_a_duplicate_once_the_clock_has_moved_on(
 
 
 def test_a_resend_right_after_is_known_where_the_clock_was_seen_to_tick() -> None:
-    intake = Taken()
+    intake = TimedIntake()
     for index in range(4):
         intake.take(MACHINE, {"state": "running", "ts": T0 + 1_001 * index}, at=1.001 * index)
     assert intake.take(MACHINE, {"state": "running", "ts": T0 + 3_003}, at=4) == "duplicate"
 
 
 def test_a_resend_of_a_clock_that_proves_nothing_is_known_by_the_brokers_mark() -> None:
-    intake = Taken()
+    intake = TimedIntake()
     intake.take(STATION, act("raise", 30_000), at=1)
     assert intake.take(STATION, act("raise", 30_000), at=2, redelivered=True) == "duplicate"
 
 
 def test_a_clock_that_starts_at_the_same_instant_after_each_power_off_hides_no_call() -> None:
     """Without a battery: the second life of the station repeats the times of the first."""
-    intake = Taken()
+    intake = TimedIntake()
     life = [act("raise", 30_250), act("resolve", 90_750), act("raise", 400_001), act("resolve", 500_003)]
     assert intake.take_all(STATION, life * 3, pause=60.0) == [None] * 12
 
@@ -149,7 +149,7 @@ BIRTH = "report/north/pack/L1/bagger/birth"
 @pytest.mark.parametrize("died", [False, True])
 def test_a_copy_of_a_birth_without_seq_comes_after_what_was_stored_before_it(clock: str, *, died: bool) -> None:
     """The stored reports, then two of the start itself; the copy is of that start, unless the device died since."""
-    intake, clock_start = Taken(), {"near": T0, "never set": 200_000, "stands": T0}[clock]
+    intake, clock_start = TimedIntake(), {"near": T0, "never set": 200_000, "stands": T0}[clock]
 
     def payload(index: int, **body: object) -> dict[str, object]:
         return {"boot_id": 5, "ts": clock_start if clock == "stands" else clock_start + index * 30_137, **body}
@@ -178,7 +178,7 @@ def test_a_start_from_the_same_date_is_applied_whatever_the_clock_was_before(
     topic: str, bodies: list[dict[str, object]], earlier: tuple[int, ...]
 ) -> None:
     """Without a battery the clock starts at its firmware's date, of which there may have been older ones."""
-    intake, clock_start = Taken(), T0 - 10**11
+    intake, clock_start = TimedIntake(), T0 - 10**11
     for index, seconds in enumerate(earlier):
         body = {"boot_id": "b", "ts": clock_start + 1_000 * seconds, **bodies[0]}
         assert intake.take(topic, body, at=10 * index) is None
@@ -192,8 +192,8 @@ def test_a_start_from_the_same_date_is_applied_whatever_the_clock_was_before(
 @pytest.mark.parametrize("waited", [70, 150, 3_000])
 @pytest.mark.parametrize("again", [1, 2, 3])
 def test_a_start_while_reports_waited_in_the_broker_is_applied(waited: int, again: int) -> None:
-    """They come at once: how long ago the latest one was sent, nobody knows."""
-    intake = Taken()
+    """They arrive at once: the age of the latest one is unknown."""
+    intake = TimedIntake()
 
     def payload(index: int) -> dict[str, object]:
         return {"boot_id": "b", "ts": 10_000 + 60_137 * index, "state": ("running", "idle")[index % 2]}
@@ -206,13 +206,13 @@ def test_a_start_while_reports_waited_in_the_broker_is_applied(waited: int, agai
 
 def test_a_clock_that_begins_at_the_same_instant_hides_no_next_start() -> None:
     """A birth equal to the one before is the next start where nothing shows that the clock came back to it."""
-    intake = Taken()
+    intake = TimedIntake()
     starts = [intake.take(BIRTH, {"boot_id": 1, "ts": 1_500}, at=at) for at in (0, 20, 40)]
     assert starts == [None, None, None]
 
 
 def test_a_device_that_sends_everything_twice_is_understood() -> None:
-    intake = Taken()
+    intake = TimedIntake()
     reasons = [
         intake.take(MACHINE, {"state": "running", "ts": T0 + 1_001 * (n // 2)}, at=0.5005 * n) for n in range(12)
     ]
@@ -220,7 +220,7 @@ def test_a_device_that_sends_everything_twice_is_understood() -> None:
 
 
 def test_a_clock_that_stops_after_it_ran_hides_no_later_call() -> None:
-    intake = Taken()
+    intake = TimedIntake()
     for index in range(4):
         intake.take(STATION, act("raise", T0 + 10_001 * index), at=10.001 * index)
     assert intake.take(STATION, act("raise", T0 + 30_003), at=40) == "duplicate"

@@ -78,7 +78,7 @@ def test_intersect_is_exactly_the_common_set_and_one_filter() -> None:
         common = TopicFilter.parse(one).intersect(TopicFilter.parse(other))
         expected = matched(one) & matched(other)
         assert (matched(str(common)) if common else frozenset()) == expected, (one, other)
-        # What it says as text is what it says as a set.
+        # The text form and the set form are equivalent.
         assert common is None or TopicFilter.parse(str(common)) == common
 
 

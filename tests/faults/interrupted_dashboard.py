@@ -10,10 +10,10 @@ import websockets
 
 from tests.support import random_histories
 from tests.support.checked_dashboard import CheckedDashboard
-from tests.support.front_server import Served
+from tests.support.front_server import ServedFront
 from tests.support.memory_journal import MemoryJournal
 from tests.support.socket_dashboard import SocketDashboard, connected
-from tests.support.tcp_proxy import Cut, End, TcpProxy
+from tests.support.tcp_proxy import ConnectionEnd, Cut, TcpProxy
 from tests.support.tokens import token
 
 MOST_BYTES = {False: 12_000, True: 1_500}  # of what the server sends, and the client, until a cut
@@ -28,7 +28,7 @@ def grants_of(proof: str) -> tuple[str, ...]:
 class InterruptedDashboard:
     """`cuts`: how many of its connections are to be cut."""
 
-    served: Served
+    served: ServedFront
     network: TcpProxy
     journal: MemoryJournal
     user: str
@@ -41,7 +41,7 @@ class InterruptedDashboard:
     def __post_init__(self) -> None:
         self.checked = CheckedDashboard(self.user, self.journal, grants_of)
         for name in "abc"[: self.chance.randint(1, 3)]:
-            request = random_histories.ask(self.chance, name, self.user)
+            request = random_histories.random_subscription(self.chance, name, self.user)
             self.checked.checker.expect(request)
             self.checked.client.subscribes(request.body)
 
@@ -55,7 +55,9 @@ class InterruptedDashboard:
             if self.connections < self.cuts:
                 from_client = self.chance.random() < 0.3
                 after = self.chance.randrange(MOST_BYTES[from_client])
-                self.network.plan_cut(Cut(after, self.chance.choice((End.CLOSE, End.RESET)), from_client=from_client))
+                self.network.plan_cut(
+                    Cut(after, self.chance.choice((ConnectionEnd.CLOSE, ConnectionEnd.RESET)), from_client=from_client)
+                )
             self.connections += 1
             with contextlib.suppress(OSError, EOFError, websockets.WebSocketException):
                 async with connected(self.network.port, open_timeout=SILENCE, close_timeout=1.0) as board:

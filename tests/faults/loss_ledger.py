@@ -27,8 +27,8 @@ REPEATS = ("duplicate", "duplicate_command")
 Mismatches = dict[str, list[object]]
 
 
-class Load(Protocol):
-    """What was sent to the broker, and what it acknowledged."""
+class DeviceLoad(Protocol):
+    """Reports sent to the broker, and those that it acknowledged."""
 
     @property
     def sent(self) -> Sequence[Report]: ...
@@ -38,7 +38,7 @@ class Load(Protocol):
 
 
 @dataclass(frozen=True)
-class Ledger:
+class LossLedger:
     """The accounting of one run, closed when the bridge has stopped.
 
     `wrong` names what does not add up; empty: nothing missing, doubled or invented anywhere.
@@ -46,7 +46,7 @@ class Ledger:
 
     counts: Mapping[str, int]
     wrong: Mismatches
-    held: "Journalled"
+    journalled: "Journalled"
 
     def __str__(self) -> str:
         counts = ", ".join(f"{name} {count:,}" for name, count in self.counts.items())
@@ -56,7 +56,7 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Journalled:
-    """All that the journal of a stopped bridge holds."""
+    """Content of the journal of a stopped bridge."""
 
     entries: Sequence[JournalEntry]
     events: Sequence[CommittedEvent]
@@ -71,24 +71,24 @@ class Journalled:
 
 
 def is_taken_in(path: Path, report: Report) -> bool:
-    """Look into the journal of a running bridge."""
+    """Return whether the journal of a running bridge holds this report."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as journal:
         query = "SELECT EXISTS (SELECT * FROM inputs WHERE topic = ? AND payload = ?)"
         return bool(journal.execute(query, report).fetchone()[0])
 
 
 def last_number(path: Path) -> int:
-    """Look into the journal of a running bridge: how many inputs it has."""
+    """Return the number of the last input in the journal of a running bridge."""
     return _meta(path, "last_number")
 
 
 def last_offset(path: Path) -> int:
-    """Look into the journal of a running bridge."""
+    """Return the last event offset in the journal of a running bridge."""
     return _meta(path, "last_offset")
 
 
 def has_audited(log: str) -> bool:
-    """Whether the publisher has held what the broker retains against the journal since it last connected."""
+    """Return whether the publisher has audited the broker's retained messages since it last connected."""
     return log.rfind("publisher.audited") > log.rfind("publisher.retained_republished")
 
 
@@ -112,8 +112,12 @@ def read_journal(path: Path, plant: Path) -> Journalled:
 
 
 async def close_ledger(
-    bridge: BridgeProcess, broker: RunningBroker, load: Load, consumer: PublishedEvents, dashboard: ResumingSubscriber
-) -> Ledger:
+    bridge: BridgeProcess,
+    broker: RunningBroker,
+    load: DeviceLoad,
+    consumer: PublishedEvents,
+    dashboard: ResumingSubscriber,
+) -> LossLedger:
     """Wait until all is taken in, stop the bridge, replay its whole journal, and compare."""
     await until(lambda: is_taken_in(bridge.journal, load.acknowledged[-1]), seconds=30, what="the last report")
     committed = last_offset(bridge.journal)
@@ -145,10 +149,10 @@ async def close_ledger(
         "resumed": dashboard.resumed,
         "retained": len(retained),
     }
-    return Ledger(counts, {name: wrong for name, wrong in mismatches.items() if wrong}, journalled)
+    return LossLedger(counts, {name: wrong for name, wrong in mismatches.items() if wrong}, journalled)
 
 
-def of_intake(journalled: Journalled, load: Load) -> Mismatches:
+def of_intake(journalled: Journalled, load: DeviceLoad) -> Mismatches:
     """Compare what was sent with the journal. Retained messages may come again, at every connection."""
     counts = Counter[Report]()
     received = set[Report]()

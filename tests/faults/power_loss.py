@@ -18,7 +18,7 @@ STDOUT: Final = 1
 CALL: Final = re.compile(r'(\w+)\((\d+)<([^>]*)>(?:, "([^"]*)", \d+(?:, (\d+))?)?\) += (-?\d+)')
 
 
-class Call(NamedTuple):
+class Syscall(NamedTuple):
     """One system call on a file: `data` at `offset` for a write."""
 
     name: str
@@ -29,14 +29,14 @@ class Call(NamedTuple):
     returned: int
 
 
-def calls(log: Path) -> Iterator[Call]:
+def syscalls(log: Path) -> Iterator[Syscall]:
     """Read what `strace -y -xx` wrote of a process with one thread."""
     for line in log.read_text().splitlines():
         match = CALL.match(line)
         if match is not None:
             name, fd, path, data, offset, returned = match.groups()
             file = _bytes(path).decode().rpartition("/")[2]
-            yield Call(name, int(fd), file, _bytes(data or ""), int(offset or 0), int(returned))
+            yield Syscall(name, int(fd), file, _bytes(data or ""), int(offset or 0), int(returned))
 
 
 def _bytes(text: str) -> bytes:
@@ -51,7 +51,7 @@ class Disk:
     pending: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
     lost: int = 0  # bytes that a failed sync took
 
-    def take(self, call: Call) -> None:
+    def take(self, call: Syscall) -> None:
         waiting = self.pending.setdefault(call.file, [])
         if call.name == "pwrite64" and call.returned > 0:
             waiting.append((call.offset, call.data[: call.returned]))

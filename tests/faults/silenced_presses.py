@@ -56,7 +56,7 @@ def _bounces(entries: Sequence[JournalEntry], truth: PlayedTruth) -> Iterator[Re
 
 
 def _times_in(truth: PlayedTruth) -> Callable[[JournalEntry], set[int]]:
-    """Return when a report came, and when people did what it says: one of the two is the bridge's time for it."""
+    """Return when a report arrived and when its action happened: the bridge dates it by one of the two."""
     done: dict[Report, set[int]] = {}
     for true_report in truth.truth.actions:
         if true_report.payload:

@@ -174,7 +174,7 @@ async def test_a_wall_that_is_set_again_and_again_under_load_loses_nothing(
         await until(lambda: loaded.dashboard.live, what="live")
         ledger = await loaded.close_ledger("the wall set by -1 h, -3 s, -30 d and right again, with a kill between")
     assert ledger.wrong == {}
-    times = [entry.input.received_at for entry in ledger.held.entries]
+    times = [entry.input.received_at for entry in ledger.journalled.entries]
     assert all(before <= after for before, after in pairwise(times))
 
 
@@ -215,7 +215,7 @@ async def test_a_change_of_the_plants_zone_while_it_runs_closes_its_hour_once(
 
 
 def oee_of(bridge: BridgeProcess, like: Frame) -> list[Frame]:
-    """What the journal holds of the line's windows; a dashboard sees the newest of those that come at once."""
+    """Return the line's OEE windows in the journal; a dashboard receives the newest of those that are due at once."""
     with closing(sqlite3.connect(f"file:{bridge.journal}?mode=ro", uri=True)) as journal:
         rows = journal.execute("SELECT body FROM events WHERE topic LIKE '%/L1/\\_/oee/%' ESCAPE '\\' ORDER BY offset")
         events: list[Frame] = [json.loads(body) for (body,) in rows]

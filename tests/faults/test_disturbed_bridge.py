@@ -16,14 +16,14 @@ import pytest
 
 from bridge.domain.internal_inputs import ABSENCE_TOPIC, BridgeAbsence
 from device_sim import profile
-from tests.faults.disturbed_bridge import SCALE, Away, DisturbedBridge, disturbed_bridge
+from tests.faults.disturbed_bridge import SCALE, AbsenceSpan, DisturbedBridge, disturbed_bridge
 from tests.faults.loss_ledger import Journalled, Mismatches
 from tests.faults.silenced_presses import report_of, silenced
 from tests.faults.simulated_load import Report
 from tests.faults.simulator_truth import PlayedTruth
 from tests.faults.test_absence import absences
-from tests.recount.core_driver import Driven
-from tests.recount.piece_accounts import Account, accounts
+from tests.recount.core_driver import DrivenRun
+from tests.recount.piece_accounts import PieceAccount, accounts
 from tests.recount.recount import build_stories
 from tests.recount.reported_facts import millis
 from tests.support import run_record
@@ -52,7 +52,7 @@ async def test_a_bridge_that_dies_among_disturbed_devices_loses_and_invents_noth
         await lose_the_network(disturbed)
         await restart_the_broker(disturbed)
         ledger, truth = await disturbed.close_ledger()
-    journalled = ledger.held
+    journalled = ledger.journalled
     pieces = pieces_of(truth, journalled)
     actions = [action for action in truth.truth.actions if truth.is_acknowledged(action)]
     presses = [truth.report(action) for action in actions] + disturbed.load.acknowledged
@@ -137,22 +137,22 @@ def as_report(entry: object) -> Report:
     return topic, payload
 
 
-def pieces_of(truth: PlayedTruth, journalled: Journalled) -> list[Account]:
+def pieces_of(truth: PlayedTruth, journalled: Journalled) -> list[PieceAccount]:
     events = [json.loads(event.body) for event in journalled.events]
-    stories = build_stories(truth.truth, Driven(fed=list(truth.fed(journalled.entries))))
+    stories = build_stories(truth.truth, DrivenRun(fed=list(truth.fed(journalled.entries))))
     return [account for story in stories.values() for account in accounts(truth.truth, story, events)]
 
 
-def absences_of(journalled: Journalled, away: Sequence[Away]) -> list[Away]:
+def absences_of(journalled: Journalled, away: Sequence[AbsenceSpan]) -> list[AbsenceSpan]:
     """Return the absences that the bridge reports; each begins before the bridge was surely absent."""
     inputs = [entry.input for entry in journalled.entries if entry.input.topic == ABSENCE_TOPIC]
     begins = [BridgeAbsence.decode(entry.payload).since for entry in inputs]
     assert len(begins) == len(away), (begins, away)
     assert all(since <= absence.since for since, absence in zip(begins, away, strict=True)), (begins, away)
-    return [Away(since, absence.until) for since, absence in zip(begins, away, strict=True)]
+    return [AbsenceSpan(since, absence.until) for since, absence in zip(begins, away, strict=True)]
 
 
-def carried_over(journalled: Journalled, unwatched: Sequence[Away]) -> list[Any]:
+def carried_over(journalled: Journalled, unwatched: Sequence[AbsenceSpan]) -> list[Any]:
     """Return machines reported as running during an absence because they ran before."""
     reported: dict[tuple[str, str], list[tuple[int, str]]] = {}
     for event in (json.loads(event.body) for event in journalled.events if event.type.value == "line_status_update"):

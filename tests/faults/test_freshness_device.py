@@ -15,7 +15,7 @@ from bridge.mqtt.link import BrokerLink
 from tests.support.bridge_process import DEMO_PLANT, BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, client_settings, linked, until
 from tests.support.dashboard import Dashboard
-from tests.support.tcp_proxy import End, TcpProxy, tcp_proxy
+from tests.support.tcp_proxy import ConnectionEnd, TcpProxy, tcp_proxy
 
 DEVICE: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"
 REPORTED_SECONDS: Final = 5.0
@@ -91,7 +91,7 @@ async def test_a_half_open_or_lost_device_is_offline_within_5_s_of_its_will(
         async with device(mosquitto, network.port, 2):
             await status(board, "running")
             network.refusing = True
-            network.cut(End.RESET)
+            network.cut(ConnectionEnd.RESET)
             await status(board, "offline")
             assert time.monotonic() - wills_at[1] < REPORTED_SECONDS
             network.refusing = False

@@ -14,7 +14,7 @@ from bridge.front.web import server
 from bridge.watch.client import WatchClient
 from tests.support.brokers import until
 from tests.support.browser_page import DEADLINE_MS, browser_page
-from tests.support.front_server import Served, call, served_front
+from tests.support.front_server import ServedFront, call, served_front
 from tests.support.socket_dashboard import dashboard
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 from tests.support.tokens import token
@@ -24,7 +24,7 @@ REPORTED_MS = REPORTED_SECONDS * 1_000
 
 
 @contextlib.asynccontextmanager
-async def live_board(folder: Path) -> AsyncIterator[tuple[Served, TcpProxy, Page]]:
+async def live_board(folder: Path) -> AsyncIterator[tuple[ServedFront, TcpProxy, Page]]:
     """Run a front, and a browser whose board shows it live through a proxy."""
     async with served_front(folder) as served, tcp_proxy(served.port) as network, browser_page() as page:
         await page.goto(f"http://127.0.0.1:{network.port}/#token={token()}")
@@ -52,7 +52,7 @@ async def test_a_board_leaves_a_dead_connection_for_a_new_one(tmp_path: Path) ->
 
 @contextlib.asynccontextmanager
 async def watching(port: int) -> AsyncIterator[list[dict[str, Any]]]:
-    """What `floor watch` shows of everything."""
+    """Yield the frames that `floor watch` shows, of all events."""
     frames: list[dict[str, Any]] = []
     watch = WatchClient(
         url=f"ws://127.0.0.1:{port}/ws",

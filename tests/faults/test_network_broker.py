@@ -14,7 +14,7 @@ import pytest
 from tests.faults.bridge_under_load import BridgeUnderLoad, bridge_under_load
 from tests.support.brokers import RunningBroker, until
 from tests.support.rounds import rounds
-from tests.support.tcp_proxy import Cut, End, TcpProxy, Way, tcp_proxy
+from tests.support.tcp_proxy import ConnectionEnd, Cut, Direction, TcpProxy, tcp_proxy
 
 REPORTS = 60
 CUTS = 30
@@ -31,7 +31,7 @@ async def behind_a_network(folder: Path, broker: RunningBroker) -> AsyncIterator
             yield loaded, network
 
 
-async def half_open(loaded: BridgeUnderLoad, network: TcpProxy, *ways: Way) -> None:
+async def half_open(loaded: BridgeUnderLoad, network: TcpProxy, *ways: Direction) -> None:
     """Block these directions until the loss is reported, and while the plant sends more reports."""
     await loaded.load.more(REPORTS)
     network.freeze(*ways)
@@ -95,9 +95,13 @@ async def test_resets_in_the_middle_of_packets_lose_nothing(tmp_path: Path, mosq
         for number in range(CUTS):
             for _ in range(4):  # one for each connection of the bridge
                 network.plan_cut(
-                    Cut(chance.randrange(40, 30_000), chance.choice([End.RESET, End.CLOSE]), chance.random() < 0.5)
+                    Cut(
+                        chance.randrange(40, 30_000),
+                        chance.choice([ConnectionEnd.RESET, ConnectionEnd.CLOSE]),
+                        chance.random() < 0.5,
+                    )
                 )
-            network.cut(End.RESET)
+            network.cut(ConnectionEnd.RESET)
             before = network.connections
             await until(lambda before=before: network.connections > before, seconds=HEALED_SECONDS, what="again")  # type: ignore[misc]
             await loaded.load.more(REPORTS // (1 + number % 4))

@@ -22,7 +22,7 @@ from tests.faults.test_split_faults import resuming_boards
 from tests.support.brokers import RunningBroker, until
 from tests.support.bytes_dashboard import UPGRADE, connect, encoded
 from tests.support.rounds import rounds
-from tests.support.tcp_proxy import Cut, End, TcpProxy, tcp_proxy
+from tests.support.tcp_proxy import ConnectionEnd, Cut, TcpProxy, tcp_proxy
 
 REPORTS: Final = 60
 BOARDS: Final = 4
@@ -49,7 +49,9 @@ async def close(loaded: BridgeUnderLoad, subscribers: list[ResumingSubscriber], 
     ledger = await loaded.close_ledger(f"{title}; resumed {resumed} times by {BOARDS} dashboards")
     assert ledger.wrong == {}
     for subscriber in subscribers:
-        wrong = {name: mismatches for name, mismatches in of_dashboard(ledger.held, subscriber).items() if mismatches}
+        wrong = {
+            name: mismatches for name, mismatches in of_dashboard(ledger.journalled, subscriber).items() if mismatches
+        }
         assert wrong == {}
         assert all(before < after for before, after in pairwise(subscriber.order)), "in order"
 
@@ -62,8 +64,10 @@ async def test_dashboards_that_are_cut_off_anywhere_have_everything_once(
     async with behind_a_network(tmp_path, mosquitto) as (loaded, network, subscribers):
         for _ in range(rounds):
             for _ in range(BOARDS):
-                network.plan_cut(Cut(chance.randrange(100, 60_000), chance.choice([End.RESET, End.CLOSE])))
-            network.cut(End.RESET)
+                network.plan_cut(
+                    Cut(chance.randrange(100, 60_000), chance.choice([ConnectionEnd.RESET, ConnectionEnd.CLOSE]))
+                )
+            network.cut(ConnectionEnd.RESET)
             await loaded.load.more(REPORTS)
         network.forget_cuts()
         await close(loaded, subscribers, f"{rounds} times all dashboards cut off, and again within the next bytes")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.faults.bridge_under_load import bridge_under_load
 from tests.faults.failing_disk import SYNCS, failing_disk
-from tests.faults.forked_bridge import Fork
+from tests.faults.forked_bridge import ForkLauncher
 from tests.support.brokers import RunningBroker, until
 from tests.support.rounds import rounds
 
@@ -34,7 +34,7 @@ async def test_sigterm_while_a_sync_hangs_ends_in_time_and_loses_nothing(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:
     durations = []
-    async with bridge_under_load(tmp_path, mosquitto, launcher=Fork()) as loaded:
+    async with bridge_under_load(tmp_path, mosquitto, launcher=ForkLauncher()) as loaded:
         for _ in range(rounds):
             await loaded.load.more(100)
             async with failing_disk(loaded.bridge, SYNCS, "delay_enter=60s"):
@@ -54,7 +54,7 @@ async def test_sigterm_while_a_sync_hangs_ends_in_time_and_loses_nothing(
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a process is no more; one whose thread strace still holds is a zombie until it lets go."""
+    """Return whether a process has ended; one that strace still holds is a zombie until strace detaches."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -57,7 +57,7 @@ TOPIC: dict[Way, str] = {
 
 
 @dataclass(eq=False)
-class Sent:
+class SentMessage:
     """One MQTT message; `action` is the sender's action: a resend and a copy belong to the same one."""
 
     way: Way
@@ -68,19 +68,19 @@ class Sent:
 
 
 @dataclass
-class World:
+class LossyNetwork:
     folder: Path
     now: Millis = T0
     generation: int = 1
     deaf: bool = False  # the connection is dead, and the broker does not know
-    queue: list[Sent] = field(default_factory=list)  # in the broker, not acknowledged
-    inbox: list[tuple[Sent, bool]] = field(default_factory=list)  # arrived, not taken: with the link
-    pending: list[tuple[JournalEntry, Sent, int]] = field(default_factory=list)
-    owed: list[tuple[Sent, int, int]] = field(default_factory=list)  # committed, not acknowledged
-    on_the_wire: list[Sent] = field(default_factory=list)
-    durable: list[tuple[JournalEntry, Sent]] = field(default_factory=list)
+    queue: list[SentMessage] = field(default_factory=list)  # in the broker, not acknowledged
+    inbox: list[tuple[SentMessage, bool]] = field(default_factory=list)  # arrived, not taken: with the link
+    pending: list[tuple[JournalEntry, SentMessage, int]] = field(default_factory=list)
+    owed: list[tuple[SentMessage, int, int]] = field(default_factory=list)  # committed, not acknowledged
+    on_the_wire: list[SentMessage] = field(default_factory=list)
+    durable: list[tuple[JournalEntry, SentMessage]] = field(default_factory=list)
     actions: dict[int, Way] = field(default_factory=dict)
-    said: dict[Way, list[Sent]] = field(default_factory=lambda: {"sequence": [], "dated": []})
+    said: dict[Way, list[SentMessage]] = field(default_factory=lambda: {"sequence": [], "dated": []})
     boot: int = 1
     seq: int = 0
     mids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
@@ -103,7 +103,7 @@ class World:
         self.intake = driven_intake(restored.floor, self.journal, doubt_ms=DOUBT_MS)
 
     def kill(self) -> None:
-        """Nothing of the process is left but the journal; what it had acknowledged may have left it, or not."""
+        """Kill the process: only the journal remains, and acknowledgements in flight may be lost."""
         self.journal.close()
         self.pending.clear()
         self.owed.clear()
@@ -113,7 +113,7 @@ class World:
             message.seen = 0  # on no connection of the next process
         self.open()
 
-    def take(self, message: Sent, *, redelivered: bool) -> None:
+    def take(self, message: SentMessage, *, redelivered: bool) -> None:
         incoming = IncomingMessage(
             TOPIC[message.way],
             message.payload,
@@ -199,9 +199,9 @@ class World:
                 {"ts": T0 + action + 1} if way == "dated" else {}
             )
         payload = json.dumps(body).encode()
-        self.publish([Sent(way, payload, action) for _ in range(copies)])
+        self.publish([SentMessage(way, payload, action) for _ in range(copies)])
 
-    def publish(self, copies: list[Sent]) -> None:
+    def publish(self, copies: list[SentMessage]) -> None:
         self.queue += copies
         if copies[0].way in self.said:
             self.said[copies[0].way].append(copies[0])
@@ -211,7 +211,7 @@ class World:
         sent = self.said[way]
         if sent:
             earlier = sent[-1 - back % len(sent)]
-            self.publish([Sent(way, earlier.payload, earlier.action)])
+            self.publish([SentMessage(way, earlier.payload, earlier.action)])
 
     def restart_device(self) -> None:
         if self.boot <= MAX_PAST_BOOTS:  # reports of more boots than that are not distinguished
@@ -252,7 +252,7 @@ def applied(entry: JournalEntry) -> bool:
     return entry.disposition == APPLIED
 
 
-def first_presses(durable: Sequence[tuple[JournalEntry, Sent]]) -> list[JournalEntry]:
+def first_presses(durable: Sequence[tuple[JournalEntry, SentMessage]]) -> list[JournalEntry]:
     """The presses that count: each message once, and within 2 s of one that counted none."""
     seen_ids: set[int] = set()
     counted: list[JournalEntry] = []

@@ -14,7 +14,7 @@ from bridge.domain import dedup, records
 from bridge.domain.dedup import Deduplicator
 from bridge.domain.records import MessageDigest
 from bridge.journal.sqlite import rows
-from tests.pipeline.lossy_world import DOUBT_MS, STEPS, World
+from tests.pipeline.lossy_world import DOUBT_MS, STEPS, LossyNetwork
 
 
 @pytest.mark.parametrize("seeds", [range(20), pytest.param(range(1_000), marks=pytest.mark.proof)])
@@ -23,7 +23,7 @@ def test_every_action_has_one_effect(tmp_path: Path, seeds: range) -> None:
         chance = random.Random(seed)
         folder = tmp_path / str(seed)
         folder.mkdir()
-        world = World(folder)
+        world = LossyNetwork(folder)
         for _, name, values in chance.choices(STEPS, [weight for weight, _, _ in STEPS], k=200):
             more = (chance.randrange(12),) if name == "resend" else ()
             getattr(world, name)(*values, *more)
@@ -39,7 +39,7 @@ def test_the_memory_of_duplicates_is_bounded_and_survives_a_restart(
     """The window in memory and the one in the journal hold the same inputs, however many there were."""
     for module in (records, dedup, rows):
         monkeypatch.setattr(module, "DEDUP_INPUTS", 20)
-    world = World(tmp_path)
+    world = LossyNetwork(tmp_path)
     for turn in range(60):
         world.report("dated" if turn % 2 else "bare", 1)
         world.deliver()

@@ -112,7 +112,7 @@ async def test_a_reconnect_changes_nothing_that_was_known_live(
 async def test_a_restart_of_the_bridge_changes_nothing_either(
     mosquitto: RunningBroker, tmp_path: Path, *, protocol: str
 ) -> None:
-    """What the journal knows was seen live."""
+    """Reports in the journal were received live."""
     async with device(mosquitto.port) as client:
         await retain(client, "state", state="running")
     async with (

@@ -35,7 +35,7 @@ from tests.support.brokers import (
 COUNT: Final = 50
 
 
-class Link(StatusChannel, QueuedMessageSource, Protocol):
+class BrokerPort(StatusChannel, QueuedMessageSource, Protocol):
     """All that the bridge uses of a link."""
 
 
@@ -43,7 +43,7 @@ class Link(StatusChannel, QueuedMessageSource, Protocol):
 class BrokerClients:
     """Clients of one broker: `link(id)` connects a durable one that subscribes to `a/#`."""
 
-    link: Callable[[str], AbstractAsyncContextManager[Link]]
+    link: Callable[[str], AbstractAsyncContextManager[BrokerPort]]
     offline: Callable[[], StatusChannel]
     reader: Callable[[], RetainedMessageReader]
 

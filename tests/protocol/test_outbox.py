@@ -39,16 +39,16 @@ def offsets(events: list[CommittedEvent]) -> list[int]:
 
 
 @dataclass
-class Fate:
+class EventFate:
     event: CommittedEvent
     became: str = "pending"
 
 
 @dataclass
-class Oracle:
-    fates: list[Fate] = field(default_factory=list)
+class OutboxOracle:
+    fates: list[EventFate] = field(default_factory=list)
 
-    def waiting(self) -> list[Fate]:
+    def waiting(self) -> list[EventFate]:
         return [fate for fate in self.fates if fate.became == "pending"]
 
     def tally(self, became: str | None) -> Counter[EventType]:
@@ -59,8 +59,8 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.outbox = box()
-        self.oracle = Oracle()
-        self.flying: list[Fate] = []
+        self.oracle = OutboxOracle()
+        self.flying: list[EventFate] = []
         self.offset = 0
         self.spilled = Counter[EventType]()
         self.totals: dict[str, Counter[EventType]] = {}
@@ -76,7 +76,7 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
             same = fate.event.state_key == new.state_key and fate.event.type in CONFLATED_TYPES
             if same and new.type in CONFLATED_TYPES and fate not in self.flying:
                 fate.became = "conflated"
-        self.oracle.fates.append(Fate(new))
+        self.oracle.fates.append(EventFate(new))
         self.outbox.offer(new)
 
     @rule(
@@ -130,7 +130,7 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
         for fate in again:
             self._offer(fate.event)
 
-    def waits_again(self, fate: Fate) -> bool:
+    def waits_again(self, fate: EventFate) -> bool:
         return fate not in self.flying and fate.became in ("pending", "conflated")
 
     @rule()

@@ -21,7 +21,7 @@ from tests.publisher.workload import Workload, assert_true
 from tests.support.brokers import RunningBroker, free_port, mosquitto_broker, running, until
 from tests.support.in_process import CLIENT_IDS, PUBLISHER, device, in_process, publish_report
 from tests.support.mqtt_consumer import mqtt_consumer
-from tests.support.tcp_proxy import Cut, End, TcpProxy, tcp_proxy
+from tests.support.tcp_proxy import ConnectionEnd, Cut, TcpProxy, tcp_proxy
 
 CUTS = 8
 FROM_US = 0.7  # of the cuts are of what we send
@@ -78,7 +78,7 @@ async def test_cut_at_any_byte_nothing_is_missing_and_the_order_holds(mosquitto:
         in_process(way.port, path, parts=[PUBLISHER]) as pipeline,
     ):
         for _ in range(CUTS):
-            after, end = chance.randrange(30_000), chance.choice(list(End))
+            after, end = chance.randrange(30_000), chance.choice(list(ConnectionEnd))
             way.plan_cut(Cut(after, end, from_client=chance.random() < FROM_US))
         workload, last = Workload(seed=5), 0
         while way.connections <= CUTS:

@@ -19,7 +19,7 @@ from bridge.journal.tools import restore as journal_restore
 from bridge.mqtt.retained_reader import RetainedReader
 from bridge.ports.journal import Batch, JournalUnavailable
 from tests.domain.test_publications import call
-from tests.faults.forked_bridge import Fork
+from tests.faults.forked_bridge import ForkLauncher
 from tests.publisher.retained_audit import looked, right
 from tests.publisher.test_publisher import LAMP, raise_call
 from tests.publisher.workload import Workload, assert_true
@@ -50,7 +50,7 @@ async def test_new_journal_clears_what_the_one_before_left(mosquitto: RunningBro
 async def test_bridge_killed_between_an_event_and_its_clear_leaves_no_stale_event(
     mosquitto: RunningBroker, tmp_path: Path
 ) -> None:
-    fork = Fork()
+    fork = ForkLauncher()
     fork.crash_next("event out, not cleared", nth=1)
     station = f"{ROOT}/report/plant1/packing/L1/Andon-L1/andon"
     lamp = "station/plant1/packing/L1/Andon-L1/equipment"

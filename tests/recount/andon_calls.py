@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from tests.recount.andon_call import Call, Relation, Wanted, same_family
+from tests.recount.andon_call import DueCall, ExpectedCall, Relation, same_family
 from tests.recount.fact import Fact
 from tests.recount.plant_facts import LADDER, MINUTE, PRIORITY, TOP, LineFacts
 
@@ -11,11 +11,11 @@ ORDER: Final = ("low", "medium", "high", "critical")
 DEBOUNCE: Final = 2_000
 
 
-class Calls:
+class CallTracker:
     def __init__(self, line: LineFacts, note: Callable[[Fact], None]) -> None:
         self._line = line
         self._note = note
-        self.open: dict[str, Call] = {}
+        self.open: dict[str, ExpectedCall] = {}
         self._level: dict[str, bool] = {}
         self._pressed: dict[str, int] = {}
         self.presses: list[tuple[int, int, bool]] = []  # (report's number, at, whether it had an effect)
@@ -79,7 +79,7 @@ class Calls:
             key=lambda open_call: open_call.raised_at,
             default=None,
         )  # fmt: skip
-        call = Call(device, andon_type, PRIORITY[andon_type], at, answered_at=at)
+        call = ExpectedCall(device, andon_type, PRIORITY[andon_type], at, answered_at=at)
         self.open[call.key] = call
         call.begin_ladder(at)
         if automatic is not None:
@@ -89,7 +89,7 @@ class Calls:
             self._end(automatic, "cancelled", at)
             self._catch_up(call, at)
 
-    def _take_over(self, call: Call, other: Call) -> None:
+    def _take_over(self, call: ExpectedCall, other: ExpectedCall) -> None:
         """The person's call has the automatic one's trouble, its answers, and its place on the ladder."""
         call.priority = max(call.priority, other.priority, key=ORDER.index)
         call.begin_ladder(other.basis)
@@ -99,7 +99,7 @@ class Calls:
         call.downtime, call.culprit = other.downtime, other.culprit
         call.acknowledged, call.arrived = other.acknowledged, other.arrived
 
-    def _catch_up(self, call: Call, at: int) -> None:
+    def _catch_up(self, call: ExpectedCall, at: int) -> None:
         """Take at the raise what is overdue by then: each level that nobody acknowledged for, else one step."""
         overdue = [kind for due, kind in self._ahead(call) if due <= at]
         call.steps, call.passed = [step for step in call.steps if step[0] > at], at
@@ -131,7 +131,7 @@ class Calls:
             self._end(call, {"resolve": "resolved", "cancel": "cancelled"}[action], at)
         return True
 
-    def _meant(self, device: str, andon_type: str) -> Call | None:
+    def _meant(self, device: str, andon_type: str) -> ExpectedCall | None:
         """Find the call that an answer without an id is for; none where two could be meant."""
         own = self.open.get(f"{device}/{andon_type}")
         if own is not None:
@@ -144,18 +144,20 @@ class Calls:
             alike = exact
         return alike[0] if len(alike) == 1 else None
 
-    def _end(self, call: Call, status: str, at: int) -> None:
+    def _end(self, call: ExpectedCall, status: str, at: int) -> None:
         call.status = status
         del self.open[call.key]
         self._note(Fact("call", self._line.id, call.key, at, (status, call.repeat)))
 
     # The line itself
 
-    def call_for(self, wanted: Wanted, at: int) -> None:
+    def call_for(self, wanted: DueCall, at: int) -> None:
         """One trouble has one call: link the open one, call again where the trouble came back, or raise a new one."""
         relation, call = self._closest(wanted)
         if call is None:
-            call = Call(wanted.place, wanted.type, wanted.priority, at, automatic=True, downtime=wanted.downtime)
+            call = ExpectedCall(
+                wanted.place, wanted.type, wanted.priority, at, automatic=True, downtime=wanted.downtime
+            )
             call.culprit = wanted.place
             self.open[call.key] = call
             call.begin_ladder(at)
@@ -170,18 +172,18 @@ class Calls:
             self._call_again(call, at, downtime=wanted.downtime, answered=relation is Relation.ANSWERED)
             self._note(Fact("call", self._line.id, call.key, at, ("called again", call.repeat)))
 
-    def must_wait(self, wanted: Wanted) -> bool:
+    def must_wait(self, wanted: DueCall) -> bool:
         """Return whether people are still called to another machine of the same downtime."""
         return self._closest(wanted)[0] is Relation.ELSEWHERE
 
-    def _closest(self, wanted: Wanted) -> tuple[Relation, Call | None]:
+    def _closest(self, wanted: DueCall) -> tuple[Relation, ExpectedCall | None]:
         candidates = sorted(
             ((its, -call.raised_at, call) for call in self.open.values() if (its := self._relation(call, wanted))),
             key=lambda candidate: candidate[:2],
         )
         return (candidates[0][0], candidates[0][2]) if candidates else (Relation.OTHER, None)
 
-    def _relation(self, call: Call, wanted: Wanted) -> Relation:
+    def _relation(self, call: ExpectedCall, wanted: DueCall) -> Relation:
         if not same_family(call.type, wanted.type):
             return Relation.OTHER
         if call.downtime == wanted.downtime:
@@ -195,7 +197,7 @@ class Calls:
             return Relation.SAME  # its ladder still calls people
         return Relation.ANSWERED if call.answered_at >= wanted.since else Relation.RECURRED
 
-    def _call_again(self, call: Call, at: int, *, downtime: int | None, answered: bool) -> None:
+    def _call_again(self, call: ExpectedCall, at: int, *, downtime: int | None, answered: bool) -> None:
         call.repeat += 1
         call.past = call.past and call.downtime == downtime
         call.level, call.paused, call.downtime = 0, False, downtime
@@ -228,7 +230,7 @@ class Calls:
             elif kinds:
                 self._note(Fact("ladder", self._line.id, call.key, at, ("reminder", call.level)))
 
-    def _ahead(self, call: Call) -> Iterator[tuple[int, str]]:
+    def _ahead(self, call: ExpectedCall) -> Iterator[tuple[int, str]]:
         if call.paused:
             return
         for at, kind in call.steps:
@@ -238,7 +240,7 @@ class Calls:
                 continue
             yield at, kind
 
-    def _counts(self, call: Call, at: int) -> bool:
+    def _counts(self, call: ExpectedCall, at: int) -> bool:
         """A missed acknowledgement raises to a level that was reached already by another way: no event."""
         acknowledge, _, step = (minutes * MINUTE for minutes in LADDER[call.priority])
         return call.level >= TOP or (at - call.basis - acknowledge) // step >= call.level

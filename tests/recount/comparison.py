@@ -1,4 +1,4 @@
-"""What the bridge reported beside what it must have: precision and recall of facts, and their differences."""
+"""Comparison of reported with expected facts: precision, recall and the differences."""
 
 from collections import defaultdict
 from collections.abc import Iterable

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from tests.recount.machine_state import Face
+from tests.recount.machine_state import MachineState
 from tests.recount.plant_facts import LineFacts
 
 CAUSE: Final = {"internal": "internal", "starved": "upstream", "blocked": "downstream", "planned": "planned"}
 
 
 class Rank(IntEnum):
-    """How much a finding explains: internal, waiting with and without a culprit, planned, unknown."""
+    """Explanatory value of a finding, the least first."""
 
     UNKNOWN = 0
     PLANNED = 1
@@ -37,7 +37,7 @@ class Finding:
     unseen: frozenset[str] = frozenset()  # broken machines that are not observed
 
 
-def find(line: LineFacts, faces: dict[str, Face]) -> Finding:
+def find(line: LineFacts, faces: dict[str, MachineState]) -> Finding:
     flow = list(line.machines)
     place = flow.index(line.constraint)
     face = faces[line.constraint]
@@ -59,7 +59,7 @@ def _rank(cause: str, culprit: str | None, *, attended: bool) -> Rank:
     return Rank.PLANNED if cause == "planned" else Rank.UNKNOWN
 
 
-def _blame(flow: list[str], place: int, faces: dict[str, Face]) -> tuple[str, str | None]:
+def _blame(flow: list[str], place: int, faces: dict[str, MachineState]) -> tuple[str, str | None]:
     face = faces[flow[place]]
     cause = CAUSE.get(face.cause or "", "unknown")
     if face.status in ("setup", "maintenance") or cause == "planned":
@@ -78,12 +78,12 @@ def _blame(flow: list[str], place: int, faces: dict[str, Face]) -> tuple[str, st
     return ("upstream", up) if up_far <= down_far else ("downstream", down)
 
 
-def _self_if_fault(name: str, face: Face) -> str | None:
+def _self_if_fault(name: str, face: MachineState) -> str | None:
     """A fault that blames a neighbour which is not to blame is the machine's own."""
     return name if face.status == "fault" else None
 
 
-def _walk(names: list[str], faces: dict[str, Face], waiting: str) -> tuple[str | None, float]:
+def _walk(names: list[str], faces: dict[str, MachineState], waiting: str) -> tuple[str | None, float]:
     """Return the first machine that stopped by itself, and how far away it is."""
     accuser: tuple[str | None, float] = (None, float("inf"))
     for far, name in enumerate(names, start=1):

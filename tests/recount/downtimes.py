@@ -8,48 +8,48 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.recount.andon_call import Wanted
-from tests.recount.andon_calls import Calls
+from tests.recount.andon_call import DueCall
+from tests.recount.andon_calls import CallTracker
 from tests.recount.culprits import Finding, Rank
 from tests.recount.fact import Fact
-from tests.recount.plant_facts import PRIORITY, PlantFacts, Reason
-from tests.recount.stop_cause import Trouble
+from tests.recount.plant_facts import PRIORITY, PlantFacts, ReasonFacts
+from tests.recount.stop_cause import KnownCause
 
 UNCLASSIFIED_MS: Final = 300_000
 
 
 @dataclass(slots=True)
-class Downtime:
+class ExpectedDowntime:
     number: int
     started_at: int
-    trouble: Trouble
+    trouble: KnownCause
     changeover: bool = False
     ended_at: int | None = None
     called_for: str | None = None
     called: bool = False
-    owed: tuple[Wanted, int] | None = None  # a call of the breakdown before, and when it is due
+    owed: tuple[DueCall, int] | None = None  # a call of the breakdown before, and when it is due
 
 
 @dataclass(slots=True)
-class Standing:
+class OngoingStop:
     """One stop of the line, from its first instant to the restart."""
 
     since: int
-    trouble: Trouble
+    trouble: KnownCause
     is_changeover: bool
     within: bool  # a breakdown within a changeover that goes on
     carried: str | None = None  # a machine that was broken when the changeover began, and still is
     turn_since: int | None = None
-    turn: Trouble | None = None
+    turn: KnownCause | None = None
 
 
 @dataclass(slots=True)
-class Look:
+class LineView:
     """The line at one instant."""
 
     status: str
     no_order: bool
-    found: Finding
+    finding: Finding
     changeover: bool  # one is running
 
     @property
@@ -59,58 +59,58 @@ class Look:
     @property
     def broken(self) -> bool:
         """One of its machines failed, be it a neighbour, and nobody works on that one."""
-        return self.found.rank >= Rank.CULPRIT
+        return self.finding.rank >= Rank.CULPRIT
 
 
 @dataclass(slots=True)
-class Troubles:
+class DowntimeTracker:
     plant: PlantFacts
     line: str
-    calls: Calls
+    calls: CallTracker
     note: Callable[[Fact], None]
     threshold: int
-    downtimes: list[Downtime] = field(default_factory=list)
-    standing: Standing | None = None
-    open: Downtime | None = None
+    downtimes: list[ExpectedDowntime] = field(default_factory=list)
+    standing: OngoingStop | None = None
+    open: ExpectedDowntime | None = None
     _now: int = 0
 
-    def look(self, look: Look, at: int) -> None:
+    def look(self, look: LineView, at: int) -> None:
         """Learn from a line that is stopped."""
         standing = self.standing
         if standing is None:
-            standing = self.standing = Standing(
-                at, Trouble(), look.changing and not look.broken, look.changing and look.broken
+            standing = self.standing = OngoingStop(
+                at, KnownCause(), look.changing and not look.broken, look.changing and look.broken
             )
         standing.within = standing.within and look.changing
-        if standing.carried not in look.found.broken:
+        if standing.carried not in look.finding.broken:
             standing.carried = None
             if self.open is not None:
                 self.open.owed = None
         if look.changing and not standing.is_changeover and not standing.within:
             self._begin_changeover(standing, look, at)
         turns = (
-            look.broken and not (look.changing and standing.carried == look.found.culprit)
+            look.broken and not (look.changing and standing.carried == look.finding.culprit)
             if standing.is_changeover
-            else standing.within and not look.broken and self._current.place not in look.found.unseen
+            else standing.within and not look.broken and self._current.place not in look.finding.unseen
         )
         if not turns:
             standing.turn_since, standing.turn = None, None
             self._learn(self._current, look, at)
             return
         if standing.turn_since is None or standing.turn is None:
-            standing.turn_since, standing.turn = at, Trouble()
+            standing.turn_since, standing.turn = at, KnownCause()
         self._learn(standing.turn, look, at)
 
     @property
-    def _current(self) -> Trouble:
+    def _current(self) -> KnownCause:
         assert self.standing is not None
         return self.standing.trouble if self.open is None else self.open.trouble
 
-    def _learn(self, trouble: Trouble, look: Look, at: int) -> None:
+    def _learn(self, trouble: KnownCause, look: LineView, at: int) -> None:
         downtime = self.open if self.open is not None and self.open.trouble is trouble else None
         is_known = trouble.stopped is not None or trouble.changeover
         place, silent = trouble.place, is_known and self._wait(trouble, downtime) is None
-        trouble.learn(look.found, status=look.status, no_order=look.no_order, changeover=look.changeover)
+        trouble.learn(look.finding, status=look.status, no_order=look.no_order, changeover=look.changeover)
         if downtime is not None and downtime.called and trouble.place not in (None, place, downtime.called_for):
             downtime.called, trouble.calls_from = False, at
         elif silent and self._wait(trouble, downtime) is not None:
@@ -118,10 +118,10 @@ class Troubles:
             if downtime is not None:
                 downtime.called = False  # the person called has left, or the call is open
 
-    def _begin_changeover(self, standing: Standing, look: Look, at: int) -> None:
+    def _begin_changeover(self, standing: OngoingStop, look: LineView, at: int) -> None:
         trouble = self._current
         breakdown = trouble.rank >= Rank.CULPRIT
-        standing.carried = trouble.place if breakdown and trouble.place in look.found.broken else None
+        standing.carried = trouble.place if breakdown and trouble.place in look.finding.broken else None
         standing.turn_since, standing.turn, standing.is_changeover = None, None, True
         if self.open is None:
             return
@@ -130,12 +130,12 @@ class Troubles:
         if standing.carried is not None and due is not None and not self.open.called:
             owed = (self._wanted(self.open), due)
         if breakdown and self._category(self.open) in ("unplanned", "maintenance") and self.open.started_at < at:
-            self._split(at, Trouble(setup=not look.changeover), changeover=look.changeover)
+            self._split(at, KnownCause(setup=not look.changeover), changeover=look.changeover)
         self.open.changeover = self.open.changeover or look.changeover
         self.open.trouble.changeover = look.changeover
         self.open.owed = owed
 
-    def _split(self, at: int, trouble: Trouble, *, changeover: bool) -> None:
+    def _split(self, at: int, trouble: KnownCause, *, changeover: bool) -> None:
         self.close(at)
         self._open(at, trouble, changeover=changeover)
 
@@ -147,7 +147,7 @@ class Troubles:
         trouble = downtime.trouble
         broken = frozenset({trouble.place} if trouble.place else ())
         finding = Finding(trouble.stopped or "", trouble.cause, trouble.culprit, trouble.reason, trouble.rank, broken)
-        self._begin_changeover(standing, Look("offline", no_order=False, found=finding, changeover=True), at)
+        self._begin_changeover(standing, LineView("offline", no_order=False, finding=finding, changeover=True), at)
 
     def unwatched(self) -> None:
         """Nobody watches from now on: that a turn lasts is not seen."""
@@ -166,8 +166,8 @@ class Troubles:
             if wait is not None:
                 self.open.owed = (self._wanted(self.open), max(self._since(self.open) + wait, at))
 
-    def _open(self, at: int, trouble: Trouble, *, changeover: bool) -> None:
-        self.open = Downtime(len(self.downtimes), at, trouble, changeover)
+    def _open(self, at: int, trouble: KnownCause, *, changeover: bool) -> None:
+        self.open = ExpectedDowntime(len(self.downtimes), at, trouble, changeover)
         self.downtimes.append(self.open)
 
     def close(self, at: int) -> None:
@@ -189,7 +189,7 @@ class Troubles:
             default=None,
         )
 
-    def fire(self, look: Look | None, at: int) -> None:
+    def fire(self, look: LineView | None, at: int) -> None:
         assert self.open is not None
         standing = self.standing
         assert standing is not None
@@ -203,10 +203,10 @@ class Troubles:
             self.open.called, self.open.called_for = True, wanted.place
             self.calls.call_for(wanted, at)
 
-    def _turn(self, standing: Standing, look: Look | None) -> None:
+    def _turn(self, standing: OngoingStop, look: LineView | None) -> None:
         assert self.open is not None
         assert standing.turn_since is not None
-        since, trouble = standing.turn_since, standing.turn or Trouble()
+        since, trouble = standing.turn_since, standing.turn or KnownCause()
         standing.is_changeover = not standing.is_changeover
         standing.turn_since, standing.turn, standing.carried = None, None, None
         changing = look is not None and look.changing
@@ -239,10 +239,10 @@ class Troubles:
         self._now = at
 
     @staticmethod
-    def _since(downtime: Downtime) -> int:
+    def _since(downtime: ExpectedDowntime) -> int:
         return max(downtime.started_at, downtime.trouble.calls_from or 0)
 
-    def _wait(self, trouble: Trouble, downtime: Downtime | None) -> int | None:
+    def _wait(self, trouble: KnownCause, downtime: ExpectedDowntime | None) -> int | None:
         """Return how long such a stop lasts before it calls; None while nobody is called for it."""
         reason = self._reason_to_call(trouble)
         changing = trouble.changeover and downtime is not None and downtime.changeover
@@ -252,32 +252,32 @@ class Troubles:
             return reason.call_ms if reason.category == "unplanned" else None
         return None if trouble.awaited and trouble.rank < Rank.CULPRIT else UNCLASSIFIED_MS
 
-    def _wait_for_breakdown(self, trouble: Trouble) -> int | None:
+    def _wait_for_breakdown(self, trouble: KnownCause) -> int | None:
         reason = self._reason_to_call(trouble)
         return UNCLASSIFIED_MS if reason is None else reason.call_ms
 
-    def _reason(self, trouble: Trouble) -> Reason | None:
+    def _reason(self, trouble: KnownCause) -> ReasonFacts | None:
         return self.plant.reasons.get(trouble.reason or "")
 
-    def _reason_to_call(self, trouble: Trouble) -> Reason | None:
+    def _reason_to_call(self, trouble: KnownCause) -> ReasonFacts | None:
         if trouble.successor is None:
             return self._reason(trouble)
         return self.plant.reasons.get(trouble.successor_reason or "")
 
-    def _wanted(self, downtime: Downtime) -> Wanted:
+    def _wanted(self, downtime: ExpectedDowntime) -> DueCall:
         trouble, reason = downtime.trouble, self._reason_to_call(downtime.trouble)
         place = trouble.place or trouble.stopped
         assert place is not None
         andon_type = "equipment" if reason is None else reason.andon_type
         priority = PRIORITY[andon_type] if reason is None else reason.priority
-        return Wanted(place, andon_type, priority, downtime.number, downtime.started_at, trouble.stopped or "")
+        return DueCall(place, andon_type, priority, downtime.number, downtime.started_at, trouble.stopped or "")
 
-    def _category(self, downtime: Downtime) -> str:
+    def _category(self, downtime: ExpectedDowntime) -> str:
         trouble = downtime.trouble
         return self._category_by(self._reason(trouble), trouble, changing=downtime.changeover or trouble.setup)
 
     @staticmethod
-    def _category_by(reason: Reason | None, trouble: Trouble, *, changing: bool) -> str:
+    def _category_by(reason: ReasonFacts | None, trouble: KnownCause, *, changing: bool) -> str:
         if changing:
             return "changeover"
         if reason is not None:

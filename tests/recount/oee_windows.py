@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.recount.line_history import LineStory
+from tests.recount.line_history import LineHistory
 from tests.recount.reported_facts import Event, millis
-from tests.recount.stops import Watch
+from tests.recount.stops import StopDetector
 
 HOUR: Final = 3_600_000
 SAME_MS: Final = 5  # times are floats of seconds
@@ -18,7 +18,7 @@ PARTS: Final = ("busy", "down", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class ExpectedWindow:
     """One closed window; times in milliseconds. `place` is `_` for the line."""
 
     line: str
@@ -34,12 +34,12 @@ class Window:
     def key(self) -> tuple[object, ...]:
         return (self.line, self.place, self.kind, self.since, self.until)
 
-    def off(self, other: "Window") -> int:
+    def off(self, other: "ExpectedWindow") -> int:
         """Return by how many milliseconds the two differ."""
         return max(abs(self.busy - other.busy), abs(self.down - other.down), abs(self.unknown - other.unknown))
 
 
-def reported_windows(events: list[Event]) -> Iterator[Window]:
+def reported_windows(events: list[Event]) -> Iterator[ExpectedWindow]:
     """Yield every closed window as it was last reported."""
     latest: dict[tuple[object, ...], Event] = {}
     for event in events:
@@ -51,9 +51,9 @@ def reported_windows(events: list[Event]) -> Iterator[Window]:
         yield _window(event["line_id"], event["equipment_code"] or "_", event["data"])
 
 
-def _window(line: str, place: str, data: dict[str, Any]) -> Window:
+def _window(line: str, place: str, data: dict[str, Any]) -> ExpectedWindow:
     planned, actual = round(data["planned_busy_seconds"] * 1000), round(data["actual_production_seconds"] * 1000)
-    return Window(
+    return ExpectedWindow(
         line=line,
         place=place,
         kind=data["window"],
@@ -65,7 +65,9 @@ def _window(line: str, place: str, data: dict[str, Any]) -> Window:
     )
 
 
-def expected_windows(story: LineStory, *, start: int, until: int, shift_ends: tuple[int, ...]) -> Iterator[Window]:
+def expected_windows(
+    story: LineHistory, *, start: int, until: int, shift_ends: tuple[int, ...]
+) -> Iterator[ExpectedWindow]:
     """Yield every window that has closed, of the line and of each machine with an ideal cycle of its own."""
     watches = {"_": story.watch}
     watches |= {name: story.watches[name] for name, machine in story.line.machines.items() if machine.ideal_cycle}
@@ -78,7 +80,7 @@ def expected_windows(story: LineStory, *, start: int, until: int, shift_ends: tu
             yield _of(story.line.id, place, "job", watch, spans)
 
 
-def _jobs(story: LineStory) -> Iterator[list[tuple[int, int]]]:
+def _jobs(story: LineHistory) -> Iterator[list[tuple[int, int]]]:
     """Yield when each job that is over or paused was in progress."""
     spans: dict[str, list[tuple[int, int]]] = {}
     running = story.work.running
@@ -88,20 +90,20 @@ def _jobs(story: LineStory) -> Iterator[list[tuple[int, int]]]:
     yield from spans.values()
 
 
-def _of(line: str, place: str, kind: str, watch: Watch, spans: list[tuple[int, int]]) -> Window:
+def _of(line: str, place: str, kind: str, watch: StopDetector, spans: list[tuple[int, int]]) -> ExpectedWindow:
     times = [watch.times(since, until) for since, until in spans]
     busy, down, unknown = (sum(pair[part] for pair in times) for part in PARTS)
-    return Window(line, place, kind, spans[0][0], spans[-1][1], busy, down, unknown)
+    return ExpectedWindow(line, place, kind, spans[0][0], spans[-1][1], busy, down, unknown)
 
 
 @dataclass(slots=True)
 class WindowComparison:
     expected: int = 0
     same: int = 0
-    different: list[tuple[Window, Window | None]] = field(default_factory=list)
+    different: list[tuple[ExpectedWindow, ExpectedWindow | None]] = field(default_factory=list)
 
 
-def compare_windows(expected: list[Window], reported: list[Window]) -> WindowComparison:
+def compare_windows(expected: list[ExpectedWindow], reported: list[ExpectedWindow]) -> WindowComparison:
     comparison = WindowComparison(len(expected))
     reported_by_key = {window.key: window for window in reported}
     for window in expected:

@@ -6,8 +6,8 @@ from typing import Final
 from device_sim.truth.truth import TrueReport
 from tests.recount.comparison import Comparison
 from tests.recount.fact import Fact
-from tests.recount.oee_windows import Window
-from tests.recount.piece_accounts import Account
+from tests.recount.oee_windows import ExpectedWindow
+from tests.recount.piece_accounts import PieceAccount
 from tests.recount.plant_facts import TOP
 from tests.recount.recount import START, Recount
 from tests.recount.true_downtimes import Disagreement
@@ -19,7 +19,7 @@ SHOWN: Final = 40  # differences in a failure
 
 
 @dataclass(slots=True)
-class Row:
+class ResultRow:
     name: str
     facts: Comparison = field(default_factory=Comparison)
     windows: int = 0
@@ -49,7 +49,7 @@ class Row:
         facts = [fact for story in run.stories.values() for fact in story.facts if fact.kind == "ladder"]
         self.tops += sum(fact.what[:2] == ("level", TOP) for fact in facts)
 
-    def _add_account(self, account: Account, seed: int) -> None:
+    def _add_account(self, account: PieceAccount, seed: int) -> None:
         self.made += account.made
         self.forgotten += account.lost
         self.counted += account.counted
@@ -106,7 +106,7 @@ def _fact(fact: Fact) -> str:
     return f"{_clock(fact.at)} {fact.kind} {fact.line} {fact.subject} {fact.what}"
 
 
-def _window(expected: Window, reported: Window | None) -> str:
+def _window(expected: ExpectedWindow, reported: ExpectedWindow | None) -> str:
     return f"{_clock(expected.since)} expected {expected}, reported {reported}"
 
 

@@ -10,8 +10,8 @@ from tests.recount.culprits import Finding, Rank
 
 
 @dataclass(slots=True)
-class Trouble:
-    """What is known of a stop so far."""
+class KnownCause:
+    """Cause of a stop, as far as it is known."""
 
     stopped: str | None = None
     cause: str = "unknown"

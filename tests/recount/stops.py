@@ -10,7 +10,7 @@ RUN, STOP, LOST = "run", "stop", "lost"
 
 
 @dataclass(slots=True)
-class Watch:
+class StopDetector:
     """Follows one line or machine, and keeps what it was at every time."""
 
     threshold: int

@@ -1,4 +1,4 @@
-"""What trusted device clocks tell of absences is the history that one who was there all the time would have.
+"""Absences with trusted device clocks: the history equals that of a bridge that was never absent.
 
 The reports of a rehearsal are read in the order in which devices made them, as if they came at once and nobody was ever
 away; the bridge got them as they came. Downtimes and closed windows are compared, and pieces. What people did and calls
@@ -16,10 +16,10 @@ from device_sim.profile import Profile
 from device_sim.rehearsal import ReceivedPublish, rehearse
 from device_sim.truth.truth import Truth
 from tests.recount.comparison import Comparison, compare
-from tests.recount.core_driver import DEMO, Driven, Unwatched, drive
-from tests.recount.line_history import LineStory
-from tests.recount.listener import Listener
-from tests.recount.oee_windows import Window, expected_windows, reported_windows
+from tests.recount.core_driver import DEMO, DrivenRun, Unwatched, drive
+from tests.recount.line_history import LineHistory
+from tests.recount.listener import IdealReceiver
+from tests.recount.oee_windows import ExpectedWindow, expected_windows, reported_windows
 from tests.recount.piece_accounts import accounts
 from tests.recount.recount import HOUR, PLANT, SIMULATED, START, shift_ends
 from tests.recount.reported_facts import facts_of
@@ -45,7 +45,7 @@ OTHERWISE = 0.01  # of all time may be busy in one and down in the other, for th
 
 
 @dataclass
-class History:
+class HistoryTotals:
     facts: Comparison = field(default_factory=Comparison)
     windows: int = 0
     time: int = 0  # ms of them
@@ -54,7 +54,7 @@ class History:
     pieces_off: list[str] = field(default_factory=list)
     found: list[str] = field(default_factory=list)
 
-    def add(self, expected: Window, reported: Window | None) -> None:
+    def add(self, expected: ExpectedWindow, reported: ExpectedWindow | None) -> None:
         assert reported is not None, expected
         self.windows += 1
         self.time += expected.until - expected.since
@@ -89,9 +89,9 @@ def test_absences_of_devices_that_keep_their_reports_cost_what_was_lost(runs: li
     assert not result.pieces_off
 
 
-def _compared(runs: list[tuple[int, float]], disturbances: tuple[object, ...], *, name: str) -> History:
+def _compared(runs: list[tuple[int, float]], disturbances: tuple[object, ...], *, name: str) -> HistoryTotals:
     profile = Profile.model_validate({"name": "outages", "disturbances": disturbances})
-    result = History()
+    result = HistoryTotals()
     for seed, hours in runs:
         until = START + round(hours * HOUR)
         run = rehearse(SIMULATED, profile, seed=seed, start=START, duration=until - START)
@@ -122,10 +122,10 @@ def _trusted(plant: Plant) -> Plant:
     return plant.model_copy(update={"lines": tuple(lines)})
 
 
-def _as_watched(truth: Truth, driven: Driven) -> list[LineStory]:
+def _as_watched(truth: Truth, driven: DrivenRun) -> list[LineHistory]:
     """Return the lines as if each report arrived when it was made."""
-    stories = {name: LineStory(PLANT, line, truth) for name, line in PLANT.lines.items()}
-    for received in Listener(PLANT, truth).listen(_in_order(truth, driven)):
+    stories = {name: LineHistory(PLANT, line, truth) for name, line in PLANT.lines.items()}
+    for received in IdealReceiver(PLANT, truth).receive(_in_order(truth, driven)):
         stories[received.line].receive(received)
     for story in stories.values():
         story.pass_time(truth.until)
@@ -133,7 +133,7 @@ def _as_watched(truth: Truth, driven: Driven) -> list[LineStory]:
     return list(stories.values())
 
 
-def _in_order(truth: Truth, driven: Driven) -> Iterator[ReceivedPublish]:
+def _in_order(truth: Truth, driven: DrivenRun) -> Iterator[ReceivedPublish]:
     """Yield each report that came, once, when it was made; no Will and nothing that nobody watched."""
     came: dict[int, ReceivedPublish] = {}
     for arrival in driven.fed:

@@ -10,7 +10,7 @@ from typing import Final
 from device_sim.truth.truth import ConditionStretch, Truth
 from tests.recount.plant_facts import LineFacts, PlantFacts
 from tests.recount.reported_facts import Event, millis
-from tests.recount.stops import RUN, STOP, Watch
+from tests.recount.stops import RUN, STOP, StopDetector
 
 ON_THE_WAY_MS: Final = 2_000
 WAITING: Final = ("starved", "blocked")
@@ -59,7 +59,7 @@ def _stops(
 def _downtimes(
     mine: list[ConditionStretch], threshold: int, restart: int, until: int, *, shortest_run: int = 0
 ) -> list[tuple[int, int]]:
-    watch = Watch(threshold, restart)
+    watch = StopDetector(threshold, restart)
     for stretch in mine:
         while (due := watch.due()) is not None and due <= stretch.since:
             watch.fire(due)

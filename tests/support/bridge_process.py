@@ -38,7 +38,7 @@ port = {port}
 
 
 class Process(Protocol):
-    """What is asked of a bridge's process: as asyncio has it."""
+    """Process of a bridge; a subset of asyncio's."""
 
     pid: int
 
@@ -64,7 +64,7 @@ class Launcher(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Run(Launcher):
+class ProgramLauncher(Launcher):
     """`floor run`; `wrapper` is a command that runs it under the same process id."""
 
     wrapper: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ class Run(Launcher):
             )
 
 
-RUN = Run()
+RUN = ProgramLauncher()
 
 
 @dataclass

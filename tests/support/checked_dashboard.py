@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from tests.support.delivery_checker import DeliveryChecker
 from tests.support.memory_journal import MemoryJournal
-from tests.support.random_histories import Asked
+from tests.support.random_histories import RequestedSubscription
 from tests.support.reference_dashboard import ReferenceDashboard
 from tests.support.reference_subscription import Frame
 
@@ -33,7 +33,7 @@ class CheckedDashboard:
             self.checker.send(frame)
         return [json.dumps(frame) for frame in frames]
 
-    def subscribe(self, request: Asked) -> list[str]:
+    def subscribe(self, request: RequestedSubscription) -> list[str]:
         self.checker.expect(request)
         return self.send(self.client.subscribes(request.body))
 
@@ -47,5 +47,5 @@ class CheckedDashboard:
         """Return whether all was answered, and the position is the end of the journal."""
         if not self.client.settled:
             return False
-        has_subscription = any(subscription.confirmed for subscription in self.client.held.values())
+        has_subscription = any(subscription.confirmed for subscription in self.client.subscriptions.values())
         return not has_subscription or self.client.position.get("main") == {"epoch": epoch, "offset": self._journal.end}

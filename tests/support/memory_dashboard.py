@@ -1,4 +1,4 @@
-"""A dashboard in memory: it reads all that the front sends unless it is reported to stop."""
+"""A dashboard in memory: reads every frame until `stop_reading`."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ class MemoryDashboard(Dashboard):
         self._news = asyncio.Event()
 
     def stop_reading(self, *, after: str | None = None) -> None:
-        """From now on, or `after` a frame of this type."""
+        """Stop reading now, or `after` a frame of this type."""
         self._last = after or ""
         self._is_reading = after is not None
 

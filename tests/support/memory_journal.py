@@ -11,7 +11,7 @@ STREAM = "main"
 
 
 class MemoryJournal:
-    """What a front reads of a journal. `history` holds all that was ever committed: the truth to judge by."""
+    """The journal that a front reads. `history` holds every event ever committed, for checks."""
 
     def __init__(self) -> None:
         self.stream = STREAM

@@ -14,7 +14,7 @@ ROOT = "floor/v1"
 
 
 class MqttConsumer:
-    """What came, in the order in which it came."""
+    """Received messages, in order of arrival."""
 
     def __init__(self) -> None:
         self.messages: list[tuple[str, bytes]] = []  # topics are relative to the root

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.brokers import until
-from tests.support.tcp_proxy import Cut, End, TcpProxy, tcp_proxy
+from tests.support.tcp_proxy import ConnectionEnd, Cut, TcpProxy, tcp_proxy
 
 PATIENCE = 5.0
 
 
-class Talk:
+class ProxyTalk:
     """A client behind the proxy, and a server that records its input and sends on request."""
 
     def __init__(self, network: TcpProxy) -> None:
@@ -47,15 +47,15 @@ class Talk:
 
 
 @contextlib.asynccontextmanager
-async def talking() -> AsyncIterator[Talk]:
-    talks: list[Talk] = []
+async def talking() -> AsyncIterator[ProxyTalk]:
+    talks: list[ProxyTalk] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await talks[0].serve(reader, writer)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with tcp_proxy(server.sockets[0].getsockname()[1]) as network:
-        talks.append(Talk(network))
+        talks.append(ProxyTalk(network))
         yield talks[0]
         for writer in talks[0].writers:
             writer.close()
@@ -85,8 +85,8 @@ async def test_it_passes_bytes_and_their_end_both_ways() -> None:
         assert (talk.network.to_server.passed, talk.network.to_client.passed) == (5, 8)
 
 
-@pytest.mark.parametrize("end", End)
-async def test_a_planned_cut_ends_the_next_connection_within_a_byte(end: End) -> None:
+@pytest.mark.parametrize("end", ConnectionEnd)
+async def test_a_planned_cut_ends_the_next_connection_within_a_byte(end: ConnectionEnd) -> None:
     async with talking() as talk:
         talk.network.plan_cut(Cut(after=3, end=end))
         reader = await talk.connect()
@@ -94,7 +94,7 @@ async def test_a_planned_cut_ends_the_next_connection_within_a_byte(end: End) ->
         talk.says(b"good day")
         received, ending = await how_it_ends(reader)
         assert ending == end.value
-        assert received == b"goo" if end is End.CLOSE else b"goo".startswith(received)
+        assert received == b"goo" if end is ConnectionEnd.CLOSE else b"goo".startswith(received)
         await until(lambda: talk.ended == [end.value])
         again = await talk.connect()
         await until(lambda: talk.received == b"hellohello")
@@ -104,7 +104,7 @@ async def test_a_planned_cut_ends_the_next_connection_within_a_byte(end: End) ->
 
 async def test_a_cut_of_the_client_stream_passes_exactly_its_bytes() -> None:
     async with talking() as talk:
-        talk.network.plan_cut(Cut(after=2, end=End.CLOSE, from_client=True))
+        talk.network.plan_cut(Cut(after=2, end=ConnectionEnd.CLOSE, from_client=True))
         reader = await talk.connect()
         assert await how_it_ends(reader) == (b"", "FIN")
         await until(lambda: talk.ended == ["FIN"])

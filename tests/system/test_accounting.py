@@ -23,7 +23,7 @@ SAMPLE = re.compile(r'floor_pipeline_(\w+?)(?:_total)?\{kind="([^"]+)"(?:,reason
 PLACE = "floor/v1/report/plant1/packing/L1/Bagger-1"
 
 
-class Scrape(Counter[tuple[str, str]]):
+class MetricsScrape(Counter[tuple[str, str]]):
     """One scrape: (column, kind) -> count."""
 
     def off(self) -> dict[str, int]:
@@ -40,10 +40,10 @@ class Scrape(Counter[tuple[str, str]]):
         return sum(count for (column, _), count in self.items() if column == "in_flight")
 
 
-def scrape(bridge: BridgeProcess) -> Scrape:
+def scrape(bridge: BridgeProcess) -> MetricsScrape:
     with urlopen(f"http://127.0.0.1:{bridge.port}/metrics", timeout=5) as answer:
         samples = SAMPLE.findall(answer.read().decode())
-    sample = Scrape()
+    sample = MetricsScrape()
     for column, kind, count in samples:
         sample[column, kind] += int(float(count))
     return sample
@@ -66,7 +66,7 @@ async def test_the_accounting_balances_at_every_scrape_across_kills_and_stops(
     mosquitto: RunningBroker, tmp_path: Path
 ) -> None:
     async with bridge_process(tmp_path, mosquitto) as bridge, bridge.device() as link:
-        scrapes: list[Scrape] = []
+        scrapes: list[MetricsScrape] = []
         for turn, end in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)):
             speaking = asyncio.create_task(burst(link, turn * BURST))
             before = len(scrapes)
@@ -89,7 +89,7 @@ async def test_the_accounting_balances_at_every_scrape_across_kills_and_stops(
         assert "accounting_mismatch" not in bridge.log()
 
 
-class Leaking(deque[Message]):
+class LeakingQueue(deque[Message]):
     """A bug of ours: messages that are handed over are lost."""
 
     def extend(self, iterable: Iterable[Message]) -> None:
@@ -104,7 +104,7 @@ async def test_a_message_that_is_lost_on_the_way_is_reported(mosquitto: RunningB
             device(mosquitto.port) as client,
         ):
             await until(lambda: pipeline.link.status.connected, what="connected")
-            pipeline.core._unapplied = Leaking()  # noqa: SLF001 - where a bug of ours would be there is no seam
+            pipeline.core._unapplied = LeakingQueue()  # noqa: SLF001 - where a bug of ours would be there is no seam
             await publish_report(client, "report/bagger/counts", total=1)
             await until(lambda: pipeline.core.status().unaccounted["counts"] == 1, what="unaccounted")
             await until(

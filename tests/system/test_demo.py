@@ -175,7 +175,7 @@ async def test_the_bridge_may_be_killed_again_and_again_also_while_it_starts(tmp
 
 
 async def test_a_killed_bridge_takes_the_absence_for_as_long_as_it_was_on_the_floor(tmp_path: Path) -> None:
-    """What queued in the broker is judged over it: with time that stood still, no machine could have made it."""
+    """Queued pieces are judged against the absence: with a clock that stood still, they would exceed any rate."""
     of_maker = 0
 
     def counted(frame: Frame) -> bool:

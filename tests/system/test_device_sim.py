@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(slots=True)
 class ReceivedReports:
-    """What came over the broker, by device and kind."""
+    """Reports received from the broker, by device and kind."""
 
     messages: list[tuple[str, str, Any]] = field(default_factory=list)
 
@@ -90,7 +90,7 @@ def broker(request: pytest.FixtureRequest) -> RunningBroker:
 
 
 async def test_it_publishes_for_the_duration_and_disconnects_cleanly(broker: RunningBroker) -> None:
-    """Both a broker that speaks MQTT 5 and one that speaks 3.1.1 only."""
+    """A broker with MQTT 5, and one with 3.1.1 only."""
     async with listening(broker) as received, device_sim(broker, "run", "--scale", "60", "--duration", "3") as process:
         out, errors = await asyncio.wait_for(process.communicate(), 30)
         assert (process.returncode, errors) == (0, b"")

@@ -36,7 +36,7 @@ def write(journal: Path, statement: str) -> None:
 
 
 async def refused(bridge: BridgeProcess) -> str:
-    """Start a bridge that cannot; return what it says on the way out."""
+    """Start a bridge that cannot start; return its output."""
     before = len(bridge.log())
     await bridge.launch()
     assert bridge.process is not None

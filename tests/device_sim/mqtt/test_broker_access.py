@@ -10,7 +10,7 @@ import pytest
 
 from device_sim.mqtt.broker_access import BrokerAccess, BrokerUnreachable, publish_once
 from tests.support.brokers import RunningBroker, until
-from tests.support.tcp_proxy import Cut, End, tcp_proxy
+from tests.support.tcp_proxy import ConnectionEnd, Cut, tcp_proxy
 
 
 async def test_a_socket_closed_before_the_loop_watches_it_is_not_watched(mosquitto: RunningBroker) -> None:
@@ -53,7 +53,7 @@ async def test_a_connection_that_is_reset_is_logged_by_nobody_else(
         )
         with contextlib.suppress(aiomqtt.MqttError):
             async with client:
-                proxy.cut(End.RESET)
+                proxy.cut(ConnectionEnd.RESET)
                 await until(client.has_ended, what="the end of the connection")
     assert [record.getMessage() for record in caplog.records] == []
 

@@ -143,8 +143,8 @@ PLANTS = (
 )
 
 
-class Keeping(Chaos):
-    """Machines that are lost again and again, and send what they kept; some reports of it go missing."""
+class BufferingChaos(Chaos):
+    """Machines that disconnect repeatedly and send their buffers later, with some reports missing."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)

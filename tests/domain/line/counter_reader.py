@@ -11,7 +11,7 @@ WORD = 65_536
 
 
 @dataclass
-class Reader:
+class CounterReader:
     """Reads samples, given with their second of receipt and perhaps of the device's clock."""
 
     rule: RegisterLimits
@@ -42,5 +42,5 @@ class Reader:
         self.register = registers["total"]
 
 
-def reader(modulus: int | None = None, *, rate: float = 600.0) -> Reader:
-    return Reader(RegisterLimits(modulus=modulus, max_rate_per_minute=rate, slack=10, max_dip=5))
+def reader(modulus: int | None = None, *, rate: float = 600.0) -> CounterReader:
+    return CounterReader(RegisterLimits(modulus=modulus, max_rate_per_minute=rate, slack=10, max_dip=5))

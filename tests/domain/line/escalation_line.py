@@ -24,9 +24,9 @@ Plot = tuple[tuple[int, DeedName], ...]
 
 """A call's story: what is done half a minute after which minute, in order."""
 
-Row = tuple[int, int, int, int]  # minutes: acknowledge within, resolve within, step; and the top level
+LadderRow = tuple[int, int, int, int]  # minutes: acknowledge within, resolve within, step; and the top level
 
-TABLE: Final[dict[CallPriority, Row]] = {
+TABLE: Final[dict[CallPriority, LadderRow]] = {
     "low": (15, 60, 15, 2),
     "medium": (10, 45, 10, 2),
     "high": (5, 30, 5, 2),
@@ -67,8 +67,8 @@ class EscalationLine(AndonLine):
 
     def run_to(self, minute: float) -> None:
         """Fire what is due by then, as a line does before it applies a report."""
-        while (due := self.book.next_deadline()) is not None and due <= at_minute(minute):
-            self.book.fire(Moment(at=due))
+        while (due := self.registry.next_deadline()) is not None and due <= at_minute(minute):
+            self.registry.fire(Moment(at=due))
             self.events.extend(self.emitter.drain())
 
     def escalations(self) -> list[tuple[float, Escalation]]:
@@ -89,7 +89,7 @@ def at_minute(minute: float) -> Millis:
     return START + round(minute * MINUTE)
 
 
-def oracle(row: Row, plot: Plot) -> list[tuple[float, int, str | None]]:
+def oracle(row: LadderRow, plot: Plot) -> list[tuple[float, int, str | None]]:
     """Walk the table minute by minute; a action at minute m happens half a minute after it."""
     acknowledge, resolve, step, top = row
     level, acknowledged = 0, False

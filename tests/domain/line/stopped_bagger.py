@@ -15,7 +15,7 @@ FAULT = StateReport(state="fault", fault_bits=[0])
 
 
 def reported(line: PackingLine) -> list[tuple[float, str, Standing]]:
-    """When each downtime event happened, its status, and what it does to the current state."""
+    """Return (second, status, standing) of each downtime event."""
     return [
         (seconds(event.timestamp), data.status, event.standing)
         for event, data in zip(line.of(EventType.DOWNTIME_EVENT), line.downtimes(), strict=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bridge.domain import event_data
 from bridge.domain.events import Millis
 from bridge.domain.reports import DowntimeReport, ReportBody, StateReport
-from tests.domain.line.buffered_bagger import Bagger, line_of, send, store
+from tests.domain.line.buffered_bagger import BufferedBagger, line_of, send, store
 from tests.domain.line.test_absence import absent
 from tests.domain.line.test_oee_base import closed
 from tests.domain.line.test_oee_oracle import millis
@@ -45,7 +45,7 @@ def inside(window: event_data.Oee, stops: list[tuple[float, float]]) -> float:
 def test_a_stop_of_an_absence_that_a_later_report_proves_is_a_downtime(begin: int) -> None:
     """The bagger is silent, so the absence is evaluated without it; its next report lacks nothing before it."""
     line = line_of()
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     for machine in ("feeder", "packer"):
         line.report(machine, StateReport(state="running"), at=begin)
     bagger.state("running", begin)
@@ -69,7 +69,7 @@ def test_a_stop_of_an_absence_that_a_later_report_proves_is_a_downtime(begin: in
 @pytest.mark.parametrize("confirmed", [False, True])
 def test_more_of_a_stop_that_becomes_known_is_of_its_downtime_unless_that_is_confirmed(*, confirmed: bool) -> None:
     line = line_of()
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     bagger.state("running", 0)
     stored = store(bagger, (300, 900), (310, "fault"), (410, "fault"), (500, "fault"), (890, "running"))
     bagger.state("running", 901)
@@ -85,7 +85,7 @@ def test_more_of_a_stop_that_becomes_known_is_of_its_downtime_unless_that_is_con
     assert lost(window) == 580
 
 
-class Patchy:
+class PartlyReceivedLine:
     """A seeded history of three machines, of which the bridge receives a part, late or in the wrong order."""
 
     def __init__(self, seed: int) -> None:
@@ -155,7 +155,7 @@ class Patchy:
 @settings(max_examples=60, deadline=None)
 def test_all_time_that_a_line_lost_is_of_its_downtimes(seed: int) -> None:
     """In every window; a downtime may hold unknown time too, and then it is longer."""
-    run = Patchy(seed)
+    run = PartlyReceivedLine(seed)
     run.go()
     downtimes = spans(run.line, run.at)
     assert all(start < end for start, end in downtimes)

@@ -63,12 +63,12 @@ def test_a_machine_that_is_no_station_is_not_named_as_one() -> None:
 def test_pressing_again_adds_to_repeat_and_moves_no_deadline() -> None:
     line = AndonLine()
     line.raised()
-    due = line.book.next_deadline()
+    due = line.registry.next_deadline()
     assert line.apply(AndonReport(action="raise", andon_type="equipment", seq=1), at=START + 60 * SECOND) == APPLIED
     (event,) = line.new_events()
     assert isinstance(event.data, Andon)
     assert (event.data.repeat, event.data.call_id, event.revision) == (1, "L1.call.1", 2)
-    assert line.book.next_deadline() == due
+    assert line.registry.next_deadline() == due
 
 
 def test_pressing_again_does_not_reopen_an_acknowledged_call() -> None:
@@ -195,7 +195,7 @@ def test_an_automatic_call_names_its_downtime_and_nobody() -> None:
         None,
         "MECH for 15 min",
     )
-    assert line.book.next_deadline() == START + 5 * 60 * SECOND
+    assert line.registry.next_deadline() == START + 5 * 60 * SECOND
 
 
 def test_a_station_answers_the_one_call_of_the_type_on_its_line() -> None:

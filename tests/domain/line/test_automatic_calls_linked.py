@@ -228,7 +228,7 @@ def test_a_persons_call_is_not_called_again_by_another_machine(who: str | None) 
 @pytest.mark.parametrize("andon_type", ["equipment", "maintenance", "stop"])
 @pytest.mark.parametrize("linked", [True, False])
 def test_a_call_that_calls_nobody_any_more_is_called_again(andon_type: AndonType, *, linked: bool) -> None:
-    """Nobody answered until its last reminder: who is called by the breakdown hours later must hear of it."""
+    """Nobody answered until its last reminder: the breakdown hours later must notify its recipients again."""
     line = running_line()
     if linked:
         line.report("bagger", FAULT, at=0)

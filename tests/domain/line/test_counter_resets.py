@@ -171,7 +171,7 @@ def test_a_wrap_of_a_suspect_is_not_believed_over_a_loss_of_touch() -> None:
 def test_a_birth_with_the_boot_id_of_before_cuts_as_a_new_one_does(
     readings: tuple[int, ...], modulus: int | None, new_from: int
 ) -> None:
-    """Also while a sample is held: what was made between that and the power cut, nobody knows."""
+    """Also while a sample is held: the pieces made between it and the power cut are unknown."""
     by_id, by_birth = reader(modulus), reader(modulus)
     for number, value in enumerate((*readings, readings[-1] + 5)):
         if number == new_from:

@@ -9,7 +9,7 @@ from bridge.domain import event_data, plant
 from bridge.domain.events import EventType
 from bridge.domain.reports import StateReport
 from tests.domain.line.absent_devices import (
-    Machine,
+    BufferingDevice,
     downtimes_of,
     last_of,
     line_of,
@@ -51,7 +51,7 @@ def test_a_machine_that_does_not_decide_is_evaluated_by_itself() -> None:
         plant.EquipmentConfig(id="packer", clock="device", ideal_cycle_seconds=1.0),
     )
     line = PackingLine(plant_file(line_spec(equipment=machines)))
-    packer = Machine(line, "packer")
+    packer = BufferingDevice(line, "packer")
     line.report("bagger", StateReport(state="running"), at=0)
     packer.state("running", 0)
     packer.disconnect(300)
@@ -122,7 +122,7 @@ def test_the_culprit_is_the_machine_that_was_watched_meanwhile() -> None:
 def test_a_stop_that_lasts_is_opened_though_another_was_mistaken_for_one(*, restarts: bool) -> None:
     """Lost while it stood, so a downtime opens as the shift begins; it ran by then, and stands again since."""
     line = line_of()
-    bagger = Machine(line)
+    bagger = BufferingDevice(line)
     shift = 20 * 3_600
     bagger.state("running", shift - 400)
     bagger.state("stopped", shift - 130)
@@ -176,7 +176,7 @@ def test_no_downtime_stays_open_when_the_line_runs_again_after_a_step_of_the_clo
     line.events += line.core.set_forward(300_000, T0 + 970_000)
     bagger.seq += 1
     for machine, at in ((bagger, 1_060), (packer, 1_200)):
-        machine.kept = None
+        machine.buffered = None
         machine.state("running", at)
     line.wait(3_600)
     assert {downtime.status for downtime in last_of(line)} == {"closed"}

@@ -16,8 +16,8 @@ from tests.domain.line.escalation_line import (
     TABLE,
     DeedName,
     EscalationLine,
+    LadderRow,
     Plot,
-    Row,
     at_minute,
     oracle,
     plant_with,
@@ -34,7 +34,7 @@ def test_the_ladder_is_the_tables(priority: CallPriority, plot: Plot) -> None:
 
 
 @given(st.tuples(st.integers(1, 25), st.integers(1, 70), st.integers(1, 20), st.integers(1, 5)), plots())
-def test_any_ladder_is_its_tables(row: Row, plot: Plot) -> None:
+def test_any_ladder_is_its_tables(row: LadderRow, plot: Plot) -> None:
     acknowledge, resolve, step, top = row
     rung = EscalationPolicy(
         acknowledge_minutes=acknowledge,
@@ -173,7 +173,7 @@ def test_closing_the_call_closes_its_escalation_and_stops_its_clock() -> None:
         assert (last.data.status, last.data.level, last.data.deadline) == (status, 1, None)
         assert last.standing is Standing.CLOSED
         assert set(last.data.recipients) == RECIPIENTS["high"][0] | RECIPIENTS["high"][1]
-        assert line.book.next_deadline() is None
+        assert line.registry.next_deadline() is None
 
 
 def test_a_manual_escalation_rises_by_one_and_ends_at_the_top() -> None:
@@ -213,10 +213,10 @@ def test_firing_before_a_deadline_does_nothing() -> None:
     line = EscalationLine()
     line.act("raise")
     reported = len(line.events)
-    line.book.fire(Moment(at=at_minute(5) - 1))
+    line.registry.fire(Moment(at=at_minute(5) - 1))
     assert line.emitter.drain() == ()
     assert len(line.events) == reported
-    assert line.book.next_deadline() == at_minute(5)
+    assert line.registry.next_deadline() == at_minute(5)
 
 
 def test_calls_due_at_one_instant_fire_in_the_order_they_were_raised() -> None:
@@ -225,6 +225,6 @@ def test_calls_due_at_one_instant_fire_in_the_order_they_were_raised() -> None:
         body = AndonReport(action="raise", andon_type="equipment")
         line.calls.apply(body, equipment=equipment, moment=Moment(at=START))
     line.restore()
-    line.book.fire(Moment(at=at_minute(5)))
+    line.registry.fire(Moment(at=at_minute(5)))
     subjects = [event.subject for event in line.emitter.drain()]
     assert subjects == ["L1.call.1", "L1.esc.1", "L1.call.2", "L1.esc.2"]

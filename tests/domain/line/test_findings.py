@@ -49,7 +49,7 @@ def cause(data: event_data.Downtime) -> tuple[str, str | None, str | None]:
 def test_a_breakdown_after_a_stop_that_called_nobody_is_the_cause_and_calls(
     before: Saying, seconds_before: float
 ) -> None:
-    """Whether the stop has become a downtime meanwhile or not; the call's time counts from the breakdown."""
+    """The stop may or may not have become a downtime before; the time to the call counts from the breakdown."""
     broke_at = 100 + seconds_before
     line = line_with((100, "bagger", before[1]), (broke_at, "bagger", FILM_BREAK), until=broke_at + 7_200)
     last = line.downtimes()[-1]

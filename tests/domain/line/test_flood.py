@@ -134,7 +134,7 @@ def test_a_held_breakdown_that_turned_out_to_be_planned_calls_nobody() -> None:
 
 @pytest.mark.parametrize("left_at", [900, 2_000])
 def test_a_held_breakdown_on_which_somebody_works_calls_once_it_is_left_stopped(left_at: float) -> None:
-    """Whether that is before the flood ends or after it."""
+    """It may be left before or after the flood ends."""
     floor = broken(lines=12)
     floor.wait(650)
     floor.report(700, "pack-12", StateReport(state="maintenance"))

@@ -100,7 +100,7 @@ def test_a_shorter_threshold_makes_a_downtime_of_the_stop_that_lasts(shortened_a
 @pytest.mark.parametrize("threshold", [30, 60])
 @pytest.mark.parametrize("restart", [0, 3, 20])
 def test_a_shorter_restart_ends_the_downtime_when_the_line_ran_again(restart: int, threshold: int) -> None:
-    """What was running since is not lost, whenever the restart is believed."""
+    """The running time since the restart is not lost, however late the restart is confirmed."""
     line = MigratedLine(plant_file(restart_seconds=60))
     line.report("bagger", RUNNING, at=LATE_SHIFT - 1_000)
     line.report("bagger", FAULT, at=LATE_SHIFT - 900)
@@ -200,7 +200,7 @@ def test_a_shorter_period_of_figures_reports_nothing_of_before(period: int) -> N
     assert all(one <= two for one, two in pairwise(instants(line.events, EventType.OEE_UPDATE)))
 
 
-class AnyPlant:
+class PlantFileChanges:
     """A seeded course of reports and of plant files that differ in what they allow to last."""
 
     def __init__(self, seed: int) -> None:
@@ -248,7 +248,7 @@ class AnyPlant:
 @settings(max_examples=150)
 def test_no_change_of_the_plant_file_dates_anything_back(seed: int) -> None:
     """No event before an earlier one, no negative duration, and the lost time is that of the downtimes."""
-    course = AnyPlant(seed)
+    course = PlantFileChanges(seed)
     for _ in range(course.random.randrange(5, 60)):
         course.step()
     line = course.line

@@ -37,7 +37,7 @@ def test_a_late_death_of_an_unknown_boot_without_an_order_is_ignored() -> None:
 
 @pytest.mark.parametrize("boot", [OLD, "x", None, NEW + 1])
 def test_no_death_silences_the_boot_that_continues(boot: int | str | None) -> None:
-    """Whether it is believed or not: what the device says live afterwards counts."""
+    """The death may be accepted or not: live reports of the device afterwards count."""
     line = PackingLine()
     line.report("bagger", state(1, boot=NEW), at=1)
     line.report("bagger", DeathReport(boot_id=boot), at=2)

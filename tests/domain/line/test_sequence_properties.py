@@ -1,4 +1,4 @@
-"""Whatever a device does with its sequence: no press is lost, and what is missing is counted exactly."""
+"""Properties of device sequences: no press is lost, and missing reports are counted exactly."""
 
 import random
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def offer(target: Device, body: ReportBody, at: int, *, redelivered: bool) -> ob
 
 
 @dataclass
-class Reckless:
+class ErraticDevice:
     """A seeded device that jumps, resends, restarts and uses boot ids again; every body says what it is."""
 
     random: random.Random
@@ -101,7 +101,7 @@ def test_only_a_report_equal_to_one_taken_before_is_a_duplicate(
 ) -> None:
     """And a press has no other way of being without effect."""
     rnd = random.Random(seed)
-    target, source, at = device(modulus), Reckless(rnd, modulus), 0
+    target, source, at = device(modulus), ErraticDevice(rnd, modulus), 0
     applied: set[bytes] = set()
     for _ in range(150):
         at += rnd.choice(pauses)
@@ -121,7 +121,7 @@ def test_only_a_report_equal_to_one_taken_before_is_a_duplicate(
 def test_no_live_report_is_out_of_order(seed: int, modulus: int) -> None:
     """A device that jumps, restarts and changes its boot id, of which nothing comes late and nothing twice."""
     rnd = random.Random(seed)
-    target, source, at = device(modulus), Reckless(rnd, modulus, presses=0.0), 0
+    target, source, at = device(modulus), ErraticDevice(rnd, modulus, presses=0.0), 0
     for _ in range(50):
         first = rnd.choices((source.plain, source.jump, source.reboot), (2, 1, 1))[0]
         for move in (first, source.plain, source.plain, source.plain):

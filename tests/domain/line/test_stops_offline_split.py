@@ -6,7 +6,7 @@ import pytest
 
 from bridge.domain.events import EventType
 from bridge.domain.reports import ChangeoverReport
-from tests.domain.line.absent_devices import Machine, each_order, report_every_minute
+from tests.domain.line.absent_devices import BufferingDevice, each_order, report_every_minute
 from tests.domain.line.test_absence_split import line_of
 from tests.domain.line.test_downtime_turn import at_of
 from tests.domain.line.test_oee_base import closed
@@ -33,7 +33,7 @@ def lost_while_it_stands(
 ) -> PackingLine:
     """The bagger fails at 10 s and is lost at 40 s; people begin a changeover at 110 s."""
     line = line_of("device", minor_stops=minor_stops)
-    machine = Machine(line)
+    machine = BufferingDevice(line)
     machine.state("running", 0)
     machine.state("fault", 10)
     machine.disconnect(40)
@@ -68,7 +68,7 @@ def test_a_changeover_that_began_while_the_line_ran_is_no_part_of_a_minor_stop(o
 def test_all_parts_of_what_was_no_downtime_are_minor_stops(order: str) -> None:
     """A changeover ran before it stood, and the fault split it."""
     line = line_of("device")
-    bagger = Machine(line)
+    bagger = BufferingDevice(line)
     bagger.state("running", 0)
     changed_over(line, 9)
     for at, state in ((10, "stopped"), (40, "fault")):
@@ -116,7 +116,7 @@ def test_a_part_that_began_in_the_next_downtime_is_of_that() -> None:
 
 def test_a_downtime_that_was_none_is_one_minor_stop_where_those_are_asked_for() -> None:
     line = line_of("device", minor_stops=True)
-    bagger = Machine(line)
+    bagger = BufferingDevice(line)
     bagger.state("running", 0)
     bagger.state("fault", 10)
     bagger.disconnect(40)

@@ -18,11 +18,11 @@ class BehindRun(ResumeRun):
     """One dashboard that follows everything, while commits go on."""
 
     async def play(self, board: SimulatedDashboard) -> None:
-        """What this run is about."""
+        """Play the scenario of this run."""
 
     @override
     async def _main(self) -> None:
-        self.journal.append(self.floor.happens(30))
+        self.journal.append(self.floor.events(30))
         board = SimulatedDashboard(self, "eva", Random(self.chance.random()))
         self.boards = [board]
         with self._open():

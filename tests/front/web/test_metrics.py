@@ -7,14 +7,14 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.brokers import until
-from tests.support.front_server import Served, call, served_front, status
+from tests.support.front_server import ServedFront, call, served_front, status
 from tests.support.socket_dashboard import connected
 from tests.support.tokens import bearer
 
 Series = tuple[str, frozenset[tuple[str, str]]]
 
 
-async def read_counters(served: Served) -> Mapping[Series, float]:
+async def read_counters(served: ServedFront) -> Mapping[Series, float]:
     families = text_string_to_metric_families((await served.get("/metrics")).text)
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value

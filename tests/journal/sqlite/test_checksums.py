@@ -213,7 +213,7 @@ def test_crashing_message_is_noted_once(running: SqliteJournal) -> None:
 
 
 def test_export_names_what_is_missing_beside_a_damaged_epoch(path: Path) -> None:
-    """Where a journal begins does not depend on when an epoch did."""
+    """The first input of a journal does not depend on the beginning of an epoch."""
     change(path, "DELETE FROM inputs WHERE number = 1")
     change(path, CHANGES["an epoch's beginning"][1])
     assert next(export_inputs(path, ExportRange())) == ExportGap("input", 1, 1, "missing")

@@ -22,7 +22,7 @@ from tests.support.journal_samples import NOON, applied, change, event, follow, 
 FILES = ("journal.db", "journal.db-wal", "journal.db.lock")
 
 
-class Left(dict[str, bytes]):
+class LeftFiles(dict[str, bytes]):
     """Files by name, as a killed process leaves them; too much to print."""
 
     def __repr__(self) -> str:
@@ -30,16 +30,16 @@ class Left(dict[str, bytes]):
 
 
 @dataclass(frozen=True)
-class Flip:
+class FlippedByte:
     name: str
     place: float  # of its length
     by: int
 
 
-FLIPS = st.builds(Flip, st.sampled_from(FILES[:2]), st.floats(0, 1, exclude_max=True), st.integers(1, 255))
+FLIPS = st.builds(FlippedByte, st.sampled_from(FILES[:2]), st.floats(0, 1, exclude_max=True), st.integers(1, 255))
 
 
-def filled(folder: Path, *, written_back: bool) -> Left:
+def filled(folder: Path, *, written_back: bool) -> LeftFiles:
     """Fill every table, and return the files as a killed process leaves them; `written_back`: with an empty -wal."""
     journal = SqliteJournal.open(folder / "journal.db", stream="main")
     for number in range(10):
@@ -73,22 +73,22 @@ def filled(folder: Path, *, written_back: bool) -> Left:
     journal.mark_published(1, retained=[(first.state_key, first.topic)])
     if written_back:
         change(journal.path, "PRAGMA wal_checkpoint(TRUNCATE)")
-    left = Left({name: (folder / name).read_bytes() for name in FILES})
+    left = LeftFiles({name: (folder / name).read_bytes() for name in FILES})
     journal.close()
     return left
 
 
-class Survey(list[object]):
+class JournalSurvey(list[object]):
     """Everything that a journal answers; too much to print."""
 
     def __repr__(self) -> str:
         return f"Survey of {len(self)} answers"
 
 
-def survey(path: Path) -> Survey:
+def survey(path: Path) -> JournalSurvey:
     journal = SqliteJournal.open(path, stream="main")
     try:
-        return Survey(
+        return JournalSurvey(
             [
                 journal.position(),
                 journal.last_input(),
@@ -114,7 +114,7 @@ def survey(path: Path) -> Survey:
         journal.close()
 
 
-def put(left: Left, folder: Path) -> Path:
+def put(left: LeftFiles, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for name, content in left.items():
@@ -123,7 +123,7 @@ def put(left: Left, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["in the -wal", "written back"])
-def left(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Left:
+def left(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LeftFiles:
     return filled(tmp_path_factory.mktemp("filled"), written_back=request.param)
 
 
@@ -133,18 +133,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def intact_survey(left: Left, folder: Path) -> Survey:
+def intact_survey(left: LeftFiles, folder: Path) -> JournalSurvey:
     return survey(put(left, folder))
 
 
 @settings(max_examples=400)
 @given(flip=FLIPS)
-def test_flipped_byte_is_found_or_changes_nothing(left: Left, folder: Path, intact_survey: Survey, flip: Flip) -> None:
+def test_flipped_byte_is_found_or_changes_nothing(
+    left: LeftFiles, folder: Path, intact_survey: JournalSurvey, flip: FlippedByte
+) -> None:
     """Anywhere in the file or its -wal. SQLite alone would go on without the commits behind a bad frame."""
     name = flip.name if left[flip.name] else FILES[0]
     content = bytearray(left[name])
     content[int(flip.place * len(content))] ^= flip.by
-    path = put(Left(left | {name: bytes(content)}), folder)
+    path = put(LeftFiles(left | {name: bytes(content)}), folder)
     try:
         surveyed = survey(path)
     except (JournalDamaged, JournalTooNew):  # the schema number is a byte as others are
@@ -205,7 +207,7 @@ def test_damaged_schema_is_refused_and_the_wal_beside_it_left(path: Path) -> Non
     journal.commit(follow(journal, [event("later")]))
     files = {name: path.with_name(name).read_bytes() for name in FILES}
     journal.close()
-    put(Left(files | {FILES[0]: files[FILES[0]].replace(b"(more INTEGER", b"(more INTEGES")}), path.parent)
+    put(LeftFiles(files | {FILES[0]: files[FILES[0]].replace(b"(more INTEGER", b"(more INTEGES")}), path.parent)
     before = path.read_bytes()
     with pytest.raises(JournalDamaged, match="malformed database schema"):
         SqliteJournal.open(path, stream="main")

@@ -176,7 +176,7 @@ def test_a_restore_refuses_what_it_must_not_touch(
 
 
 def test_a_restore_waits_for_no_reader(path: Path, sample: Path) -> None:
-    """When its last reader leaves the old file, SQLite deletes the -wal by its name: the new file's."""
+    """SQLite deletes the -wal by its name when the last reader closes the old file: it would be the new file's."""
     program = (
         "import sys; from pathlib import Path; from bridge.journal.sqlite.reader import SqliteReader\n"
         "reader = SqliteReader.open(Path(sys.argv[1]), stream='main'); reader.position()\n"

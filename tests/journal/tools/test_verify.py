@@ -25,7 +25,7 @@ from tests.support.journal_samples import NOON, applied, event, follow, forge_me
 
 @pytest.fixture(scope="module")
 def crashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a killed bridge leaves: all of it in its -wal."""
+    """Return the journal of a killed bridge, all of it in the -wal."""
     path = tmp_path_factory.mktemp("running") / "journal.db"
     crashed = tmp_path_factory.mktemp("crashed") / "journal.db"
     journal = SqliteJournal.open(path, stream="main")

@@ -23,7 +23,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Result:
+class OeeResult:
     busy_ms: int
     down_ms: int
     unknown_ms: int
@@ -47,21 +47,21 @@ class Result:
 
 
 @dataclass(frozen=True)
-class History:
+class LineTimeline:
     """`said`: (since, run | stop | lost), in order, each valid until the next and the last until `until`."""
 
-    said: Sequence[tuple[int, str]]
+    states: Sequence[tuple[int, str]]
     until: int
     scheduled: Sequence[Span]
     pieces: Sequence[Piece]
 
     def signals(self) -> list[tuple[int, int, str]]:
         """Maximal stretches of run, stop, lost and (not running, outside the plan) off."""
-        cuts = sorted({at for at, _ in self.said} | {edge for span in self.scheduled for edge in span} | {self.until})
-        cuts = [at for at in cuts if self.said[0][0] <= at <= self.until]
+        cuts = sorted({at for at, _ in self.states} | {edge for span in self.scheduled for edge in span} | {self.until})
+        cuts = [at for at in cuts if self.states[0][0] <= at <= self.until]
         spans: list[tuple[int, int, str]] = []
         for start, end in pairwise(cuts):
-            word = [word for at, word in self.said if at <= start][-1]
+            word = [word for at, word in self.states if at <= start][-1]
             if word != "run" and not self.is_scheduled(start):
                 word = "off"
             if spans and spans[-1][2] == word and not (word == "run" and self.plan_ends(start)):
@@ -92,8 +92,8 @@ class History:
                 return start
         return self.until
 
-    def within(self, start: int, end: int, *, only: Sequence[Span] | None = None) -> Result:
-        """What [start, end) amounts to; of a job, only while it ran."""
+    def within(self, start: int, end: int, *, only: Sequence[Span] | None = None) -> OeeResult:
+        """Return the figures of [start, end); for a job, of the spans in `only`."""
         spans = [(start, end)] if only is None else [(max(start, a), min(end, b)) for a, b in only]
         downtimes = self.downtimes()
         busy = down = unknown = 0
@@ -108,9 +108,9 @@ class History:
                 lost = sum(max(0, min(b, y) - max(a, x)) for x, y in downtimes)
                 down += lost
                 busy += b - a - lost
-            unknown += max(0, min(upper, self.said[0][0]) - lower)
+            unknown += max(0, min(upper, self.states[0][0]) - lower)
         made = [self.pieces_of(piece, spans) for piece in self.pieces]
-        return Result(
+        return OeeResult(
             busy_ms=busy,
             down_ms=down,
             unknown_ms=unknown,
@@ -123,7 +123,7 @@ class History:
         )
 
     def pieces_of(self, piece: Piece, spans: Sequence[Span]) -> tuple[int, int, int]:
-        """What one reading adds to these spans: pieces, good ones, and pieces of unknown time."""
+        """Return what one reading adds to these spans: (total, good, pieces of unknown time)."""
         since = min(piece.since, piece.at - 1)
         lost = [(a, b) for a, b, word in self.signals() if word == "lost" and a < piece.at and b > since]
         if not lost:  # all of that time is known: it counts when it is read
@@ -143,7 +143,7 @@ class History:
 
 
 def made_by(piece: Piece, at: int) -> tuple[int, int]:
-    """How many of a reading's pieces, and of them good ones, were made by then, had they been made evenly."""
+    """Return (total, good) pieces of a reading made until `at`, if they were made at a constant rate."""
     since = min(piece.since, piece.at - 1)
     total = piece.total * (at - since) // (piece.at - since)
     return total, piece.good * total // piece.total if piece.total else 0

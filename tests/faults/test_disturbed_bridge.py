@@ -24,7 +24,7 @@ from tests.faults.simulator_truth import PlayedTruth
 from tests.faults.test_absence import absences
 from tests.recount.core_driver import DrivenRun
 from tests.recount.piece_accounts import PieceAccount, accounts
-from tests.recount.recount import build_stories
+from tests.recount.recount import build_line_histories
 from tests.recount.reported_facts import millis
 from tests.support import run_record
 from tests.support.brokers import RunningBroker, until
@@ -139,8 +139,10 @@ def as_report(entry: object) -> Report:
 
 def pieces_of(truth: PlayedTruth, journalled: Journalled) -> list[PieceAccount]:
     events = [json.loads(event.body) for event in journalled.events]
-    stories = build_stories(truth.truth, DrivenRun(fed=list(truth.fed(journalled.entries))))
-    return [account for story in stories.values() for account in accounts(truth.truth, story, events)]
+    line_histories = build_line_histories(truth.truth, DrivenRun(fed=list(truth.fed(journalled.entries))))
+    return [
+        account for line_history in line_histories.values() for account in accounts(truth.truth, line_history, events)
+    ]
 
 
 def absences_of(journalled: Journalled, away: Sequence[AbsenceSpan]) -> list[AbsenceSpan]:

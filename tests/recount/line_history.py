@@ -29,12 +29,12 @@ class LineHistory:
         self.actions: dict[int, bool] = {}  # report's number -> whether it had an effect
         self.machine_states = {name: MachineState() for name in line.machines}
         self.calls = CallTracker(line, self.facts.append)
-        self.work = OrderTracker(line.id, self.facts.append)
+        self.orders = OrderTracker(line.id, self.facts.append)
         self.counters = {name: MachineCounters() for name in line.machines}
         self.doubts = {name: CounterDoubts.of(truth, machine) for name, machine in line.machines.items()}
         self.watch = StopDetector(threshold, restart)
         self.watches = {name: StopDetector(threshold, restart) for name in line.machines}
-        self.troubles = DowntimeTracker(plant, line.id, self.calls, self.facts.append, threshold)
+        self.downtime_tracker = DowntimeTracker(plant, line.id, self.calls, self.facts.append, threshold)
         self._received_at: dict[str, int] = {}
         self._counted_alone: dict[str, int] = {}  # when counts first came, after an absence, by no queue
         places = (*line.machines, *line.stations, "_")
@@ -51,7 +51,7 @@ class LineHistory:
             self._fire(at)
 
     def _due(self) -> int | None:
-        deadlines = [self.watch.due(), self.troubles.due(), self.calls.due()]
+        deadlines = [self.watch.due(), self.downtime_tracker.due(), self.calls.due()]
         deadlines += [watch.due() for watch in self.watches.values()]
         deadlines += [self._silent_at(name) for name in self.line.machines]
         return min((instant for instant in deadlines if instant is not None), default=None)
@@ -61,7 +61,7 @@ class LineHistory:
         return None if limit is None or received is None or not self.machine_states[name].known else received + limit
 
     def _now(self, at: int) -> None:
-        self.troubles.now(at)
+        self.downtime_tracker.now(at)
 
     def _fire(self, at: int) -> None:
         for name, watch in self.watches.items():
@@ -70,14 +70,14 @@ class LineHistory:
                 self._lose(name, at)
         happened = self.watch.fire(at)
         if happened == "opened":
-            self.troubles.opened(at, changing=self.work.changeover is not None)
+            self.downtime_tracker.opened(at, changing=self.orders.changeover is not None)
         elif happened == "closed":
             assert self.watch.downtimes[-1][1] is not None
-            self.troubles.close(self.watch.downtimes[-1][1])
-            self.troubles.end()
+            self.downtime_tracker.close(self.watch.downtimes[-1][1])
+            self.downtime_tracker.end()
             self.calls.downtime_over()
-        if self.troubles.due() == at:
-            self.troubles.fire(self._look(), at)
+        if self.downtime_tracker.due() == at:
+            self.downtime_tracker.fire(self._look(), at)
         if self.calls.due() == at:
             self.calls.fire(at)
         self._settle(at)
@@ -186,7 +186,7 @@ class LineHistory:
             self._show(at, self._look(), slack=PROOF_MS)
         if name == self.line.counts_of:
             made = made.as_of(stopped_since=self._stopped_since, at=at)
-            self.work.pieces(made, at, runs=self._status == "running")
+            self.orders.pieces(made, at, runs=self._status == "running")
 
     def _receive_action(self, received: ReceivedInput, at: int) -> None:
         runs = self._status == "running"
@@ -195,30 +195,30 @@ class LineHistory:
             dated = received.report is not None and (received.report.seq is not None or received.report.ts is not None)
             effect = self.calls.receive(received.device, received.body, at, dated=dated)
         elif received.kind == "job":
-            effect = self.work.job(received.body, at, runs=runs)
+            effect = self.orders.job(received.body, at, runs=runs)
         else:
-            effect = self.work.request_changeover(received.body, at)
+            effect = self.orders.request_changeover(received.body, at)
         if received.report is not None:
             self.actions[received.report.number] = effect
 
     def _lose(self, name: str, at: int) -> None:
         """Show the machine of a lost device offline; a known stop stays one until the device reports again."""
-        face = self.machine_states[name]
+        state = self.machine_states[name]
         self._remembered.pop(name, None)
-        self.machine_states[name] = MachineState(product=face.product, broken=face.broken)
+        self.machine_states[name] = MachineState(product=state.product, broken=state.broken)
         self._see(name, at, known_stop=True)
 
     def _unwatch(self, since: int, now: int) -> None:
         """Apply an absence of the bridge: deadlines before it hold, machine states since then are unknown."""
         self.pass_time(since)
         self._now(since)
-        for name, face in self.machine_states.items():
+        for name, state in self.machine_states.items():
             if name not in self._unwatched:
-                self._remembered[name] = face
-            self.machine_states[name] = MachineState(product=face.product, broken=face.broken)
+                self._remembered[name] = state
+            self.machine_states[name] = MachineState(product=state.product, broken=state.broken)
             self._unwatched[name] = since
             self._see(name, since)
-        self.troubles.unwatched()
+        self.downtime_tracker.unwatched()
         self._settle(since)
         self.pass_time(now)
 
@@ -229,47 +229,47 @@ class LineHistory:
         return self.machine_states[self.line.constraint].status
 
     def _look(self) -> LineView | None:
-        face = self.machine_states[self.line.constraint]
-        if not face.known:
+        state = self.machine_states[self.line.constraint]
+        if not state.known:
             return None
-        no_order = face.status == "idle" and face.cause == "unknown" and self.work.without_order
+        no_order = state.status == "idle" and state.cause == "unknown" and self.orders.without_order
         finding = find(self.line, self.machine_states)
         no_order = no_order and finding.cause == "unknown"
-        return LineView(face.status, no_order, finding, self.work.changeover is not None)
+        return LineView(state.status, no_order, finding, self.orders.changeover is not None)
 
     def _see(self, name: str, at: int, *, known_stop: bool = False) -> None:
-        face = self.machine_states[name]
+        state = self.machine_states[name]
         watches = [self.watches[name], *([self.watch] if name == self.line.constraint else [])]
         for watch in watches:
-            if not face.known:
+            if not state.known:
                 watch.see(STOP if known_stop and watch.signal == STOP else LOST, at)
             else:
-                watch.see(RUN if face.status == "running" else STOP, at)
+                watch.see(RUN if state.status == "running" else STOP, at)
 
     def _settle(self, at: int) -> None:
         """Pass on the present state of the machines."""
-        face = self.machine_states[self.line.constraint]
-        runs = face.status == "running"
+        state = self.machine_states[self.line.constraint]
+        runs = state.status == "running"
         if self.watch.signal != STOP:
             self._stopped_since = None
         elif self._stopped_since is None:
             self._stopped_since = at
-        self.work.seen_setup(at, in_setup=face.status == "setup")
-        self.work.reported(face.product, at, runs=runs)
+        self.orders.seen_setup(at, in_setup=state.status == "setup")
+        self.orders.reported(state.product, at, runs=runs)
         look = self._look()
         if look is not None and look.status != "running":
-            self.troubles.look(look, at)
-        elif look is None and self.work.changeover is not None and self.watch.down_since is not None:
-            self.troubles.changed_over_unseen(at)
+            self.downtime_tracker.look(look, at)
+        elif look is None and self.orders.changeover is not None and self.watch.down_since is not None:
+            self.downtime_tracker.changed_over_unseen(at)
         elif self.watch.down_since is None and (look is not None or self.watch.signal == LOST):
-            self.troubles.end()
-        elif self.troubles.standing is not None and runs:
-            self.troubles.standing.turn_since = self.troubles.standing.turn = None
+            self.downtime_tracker.end()
+        elif self.downtime_tracker.standing is not None and runs:
+            self.downtime_tracker.standing.turn_since = self.downtime_tracker.standing.turn = None
         self._show(at, look)
 
     def _show(self, at: int, look: LineView | None, *, slack: int = 0) -> None:
-        for name, face in self.machine_states.items():
-            self._show_one(name, (face.status, face.cause), at, slack=slack)
+        for name, state in self.machine_states.items():
+            self._show_one(name, (state.status, state.cause), at, slack=slack)
         cause = self.machine_states[self.line.constraint].cause
         status = (self._status, "no_order" if look is not None and look.no_order else cause)
         self._show_one("_", status, at, slack=slack)

@@ -41,23 +41,23 @@ def machine_state_of(body: dict[str, Any], machine: MachineFacts, before: Machin
     codes = [fault.code for fault in stopping]
     first_out = before.first_out if before.first_out in codes else (codes[0] if codes else None)
     first = next((fault for fault in stopping if fault.code == first_out), None)
-    face = MachineState(
+    state = MachineState(
         reason=body.get("reason_code"),
         product=body.get("product", before.product),
         first_out=first_out,
         broken=first is not None or word == "fault",
     )
     if word in ("maintenance", "setup"):
-        face.status = word
+        state.status = word
     elif first is not None or word == "fault":
-        face.status, face.cause = "fault", SIDE["internal" if first is None else first.cause]
+        state.status, state.cause = "fault", SIDE["internal" if first is None else first.cause]
     elif word == "running" and not body.get("planned_stop") and _turns(body, machine):
-        face.status = "running"
+        state.status = "running"
     else:
-        face.status = "stopped" if word == "running" else word
-        face.cause = _standing_cause(body, word_cause)
-        face.broken = face.broken or face.cause == "internal"
-    return face
+        state.status = "stopped" if word == "running" else word
+        state.cause = _standing_cause(body, word_cause)
+        state.broken = state.broken or state.cause == "internal"
+    return state
 
 
 def _standing_cause(body: dict[str, Any], word_cause: str | None) -> str:

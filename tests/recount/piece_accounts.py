@@ -54,17 +54,17 @@ class _CountedPieces:
     estimated: bool = False
 
 
-def accounts(truth: Truth, story: LineHistory, events: list[Event]) -> list[PieceAccount]:
-    counted = _counted(story.line.id, events)
+def accounts(truth: Truth, line_history: LineHistory, events: list[Event]) -> list[PieceAccount]:
+    counted = _counted(line_history.line.id, events)
     collected = []
-    for name, counters in story.counters.items():
+    for name, counters in line_history.counters.items():
         field_names = _fields_of(truth, name)
         mine = counted.get(name, _CountedPieces())
         for counter in field_names:
             sets = [register for register in truth.registers if register.device == name and register.what in SETS]
             collected.append(
                 PieceAccount(
-                    line=story.line.id,
+                    line=line_history.line.id,
                     machine=name,
                     counter=counter,
                     made=sum(step.after[counter] - step.before[counter] for step in counters.steps),

@@ -11,8 +11,8 @@ from tests.recount.core_driver import DrivenRun, drive
 from tests.recount.line_history import LineHistory
 from tests.recount.listener import IdealReceiver
 from tests.recount.oee_windows import (
-    ExpectedWindow,
     WindowComparison,
+    WindowTimes,
     compare_windows,
     expected_windows,
     reported_windows,
@@ -31,7 +31,7 @@ SIMULATED = plant_file.load(plant_file.SHIPPED)
 class Recount:
     truth: Truth
     driven: DrivenRun
-    stories: dict[str, LineHistory]
+    line_histories: dict[str, LineHistory]
     facts: Comparison
     windows: WindowComparison
     accounts: list[PieceAccount]
@@ -40,17 +40,19 @@ class Recount:
 def recount(name: str, *, seed: int, hours: float) -> Recount:
     run = rehearse(SIMULATED, profile.load(name), seed=seed, start=START, duration=round(hours * HOUR))
     driven = drive(run, start=START, until=START + round(hours * HOUR))
-    stories = build_stories(run.truth, driven)
-    expected = [fact for story in stories.values() for fact in story.facts]
-    windows: list[ExpectedWindow] = []
+    line_histories = build_line_histories(run.truth, driven)
+    expected = [fact for line_history in line_histories.values() for fact in line_history.facts]
+    windows: list[WindowTimes] = []
     pieces: list[PieceAccount] = []
-    for story in stories.values():
-        windows += expected_windows(story, start=START, until=run.truth.until, shift_ends=shift_ends(run.truth.until))
-        pieces += accounts(run.truth, story, driven.events)
+    for line_history in line_histories.values():
+        windows += expected_windows(
+            line_history, start=START, until=run.truth.until, shift_ends=shift_ends(run.truth.until)
+        )
+        pieces += accounts(run.truth, line_history, driven.events)
     return Recount(
         truth=run.truth,
         driven=driven,
-        stories=stories,
+        line_histories=line_histories,
         facts=compare(expected, facts_of(driven.events)),
         windows=compare_windows(windows, list(reported_windows(driven.events))),
         accounts=pieces,
@@ -62,12 +64,12 @@ def shift_ends(until: int) -> tuple[int, ...]:
     return tuple(end for end in (FIRST_SHIFT_END, FIRST_SHIFT_END + 8 * HOUR) if end <= until)
 
 
-def build_stories(truth: Truth, driven: DrivenRun) -> dict[str, LineHistory]:
-    stories = {name: LineHistory(PLANT, line, truth) for name, line in PLANT.lines.items()}
+def build_line_histories(truth: Truth, driven: DrivenRun) -> dict[str, LineHistory]:
+    line_histories = {name: LineHistory(PLANT, line, truth) for name, line in PLANT.lines.items()}
     for received in IdealReceiver(PLANT, truth).receive(driven.fed):
-        stories[received.line].receive(received)
-    for story in stories.values():
-        story.pass_time(truth.until)
-        story.troubles.facts()
-        story.work.facts()
-    return stories
+        line_histories[received.line].receive(received)
+    for line_history in line_histories.values():
+        line_history.pass_time(truth.until)
+        line_history.downtime_tracker.facts()
+        line_history.orders.facts()
+    return line_histories

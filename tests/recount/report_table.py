@@ -6,7 +6,7 @@ from typing import Final
 from device_sim.truth.truth import TrueReport
 from tests.recount.comparison import Comparison
 from tests.recount.fact import Fact
-from tests.recount.oee_windows import ExpectedWindow
+from tests.recount.oee_windows import WindowTimes
 from tests.recount.piece_accounts import PieceAccount
 from tests.recount.plant_facts import TOP
 from tests.recount.recount import START, Recount
@@ -46,7 +46,9 @@ class ResultRow:
         for account in run.accounts:
             self._add_account(account, seed)
         self._add_actions(run, seed)
-        facts = [fact for story in run.stories.values() for fact in story.facts if fact.kind == "ladder"]
+        facts = [
+            fact for line_history in run.line_histories.values() for fact in line_history.facts if fact.kind == "ladder"
+        ]
         self.tops += sum(fact.what[:2] == ("level", TOP) for fact in facts)
 
     def _add_account(self, account: PieceAccount, seed: int) -> None:
@@ -69,8 +71,8 @@ class ResultRow:
             for index, effect, _ in run.driven.outcomes
             if effect == "applied"
         }
-        for story in run.stories.values():
-            for number, effect in story.actions.items():
+        for line_history in run.line_histories.values():
+            for number, effect in line_history.actions.items():
                 report = run.truth.said[number]
                 if report.standing:
                     continue
@@ -106,7 +108,7 @@ def _fact(fact: Fact) -> str:
     return f"{_clock(fact.at)} {fact.kind} {fact.line} {fact.subject} {fact.what}"
 
 
-def _window(expected: ExpectedWindow, reported: ExpectedWindow | None) -> str:
+def _window(expected: WindowTimes, reported: WindowTimes | None) -> str:
     return f"{_clock(expected.since)} expected {expected}, reported {reported}"
 
 

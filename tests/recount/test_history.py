@@ -19,7 +19,7 @@ from tests.recount.comparison import Comparison, compare
 from tests.recount.core_driver import DEMO, DrivenRun, Unwatched, drive
 from tests.recount.line_history import LineHistory
 from tests.recount.listener import IdealReceiver
-from tests.recount.oee_windows import ExpectedWindow, expected_windows, reported_windows
+from tests.recount.oee_windows import WindowTimes, expected_windows, reported_windows
 from tests.recount.piece_accounts import accounts
 from tests.recount.recount import HOUR, PLANT, SIMULATED, START, shift_ends
 from tests.recount.reported_facts import facts_of
@@ -54,7 +54,7 @@ class HistoryTotals:
     pieces_off: list[str] = field(default_factory=list)
     found: list[str] = field(default_factory=list)
 
-    def add(self, expected: ExpectedWindow, reported: ExpectedWindow | None) -> None:
+    def add(self, expected: WindowTimes, reported: WindowTimes | None) -> None:
         assert reported is not None, expected
         self.windows += 1
         self.time += expected.until - expected.since
@@ -96,16 +96,16 @@ def _compared(runs: list[tuple[int, float]], disturbances: tuple[object, ...], *
         until = START + round(hours * HOUR)
         run = rehearse(SIMULATED, profile, seed=seed, start=START, duration=until - START)
         driven = drive(run, start=START, until=until, plant=_trusted(plant_file.load(DEMO)))
-        stories = _as_watched(run.truth, driven)
-        expected = [fact for story in stories for fact in story.facts if fact.kind == "downtime"]
+        line_histories = _as_watched(run.truth, driven)
+        expected = [fact for line_history in line_histories for fact in line_history.facts if fact.kind == "downtime"]
         result.facts.add(compare(expected, [fact for fact in facts_of(driven.events) if fact.kind == "downtime"]))
         reported = {window.key: window for window in reported_windows(driven.events)}
-        for story in stories:
-            for window in expected_windows(story, start=START, until=until, shift_ends=shift_ends(until)):
+        for line_history in line_histories:
+            for window in expected_windows(line_history, start=START, until=until, shift_ends=shift_ends(until)):
                 if window.kind != "job":  # it begins and ends when somebody says so
                     result.add(window, reported.get(window.key))
             result.pieces_off += [
-                str(account) for account in accounts(run.truth, story, driven.events) if account.difference
+                str(account) for account in accounts(run.truth, line_history, driven.events) if account.difference
             ]
     run_record.note(f"history by trusted clocks, {name}, {len(runs)} runs of {runs[0][1]:g} h", result.text())
     return result
@@ -124,13 +124,13 @@ def _trusted(plant: Plant) -> Plant:
 
 def _as_watched(truth: Truth, driven: DrivenRun) -> list[LineHistory]:
     """Return the lines as if each report arrived when it was made."""
-    stories = {name: LineHistory(PLANT, line, truth) for name, line in PLANT.lines.items()}
+    line_histories = {name: LineHistory(PLANT, line, truth) for name, line in PLANT.lines.items()}
     for received in IdealReceiver(PLANT, truth).receive(_in_order(truth, driven)):
-        stories[received.line].receive(received)
-    for story in stories.values():
-        story.pass_time(truth.until)
-        story.troubles.facts()
-    return list(stories.values())
+        line_histories[received.line].receive(received)
+    for line_history in line_histories.values():
+        line_history.pass_time(truth.until)
+        line_history.downtime_tracker.facts()
+    return list(line_histories.values())
 
 
 def _in_order(truth: Truth, driven: DrivenRun) -> Iterator[ReceivedPublish]:

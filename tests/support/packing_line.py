@@ -91,7 +91,7 @@ class PackingLine:
 
     def report(
         self,
-        who: str | None,
+        equipment_id: str | None,
         body: ReportBody,
         *,
         at: float,
@@ -101,7 +101,7 @@ class PackingLine:
         self.inputs += 1
         received_at = T0 + round(at * 1000)
         report = Report(
-            place=Place("north", "pack", "L1", who),
+            place=Place("north", "pack", "L1", equipment_id),
             body=body,
             received_at=received_at,
             cause=f"input:{self.inputs}",

@@ -32,7 +32,7 @@ class ReceivedReports:
         return {device for device, reported_kind, _ in self.messages if reported_kind == kind}
 
     def of(self, device: str, kind: str) -> list[Any]:
-        return [body for who, reported_kind, body in self.messages if (who, reported_kind) == (device, kind)]
+        return [body for sender, reported_kind, body in self.messages if (sender, reported_kind) == (device, kind)]
 
 
 @contextlib.asynccontextmanager
@@ -99,7 +99,7 @@ async def test_it_publishes_for_the_duration_and_disconnects_cleanly(broker: Run
     assert received.devices("birth") == DEVICES
     assert {"state", "counts", "job"} <= {kind for _, kind, _ in received.messages}
     for device in DEVICES:
-        bodies = [body for who, _, body in received.messages if who == device]
+        bodies = [body for sender, _, body in received.messages if sender == device]
         assert [body["seq"] for body in bodies] == list(range(len(bodies)))
         assert len({body["boot_id"] for body in bodies}) == 1
 

@@ -28,14 +28,14 @@ def viewer(*roles: str, trust_grants: bool = False, **statements: object) -> Vie
     return admit(claims, POLICY, trust_grants=trust_grants)
 
 
-def admitted(who: Viewer, **body: object) -> Subscription:
-    subscription = admit_subscription(parse_subscription(body), who)
+def admitted(user: Viewer, **body: object) -> Subscription:
+    subscription = admit_subscription(parse_subscription(body), user)
     assert isinstance(subscription, Subscription), subscription
     return subscription
 
 
-def refused(who: Viewer, **body: object) -> NotGranted:
-    refusal = admit_subscription(parse_subscription(body), who)
+def refused(user: Viewer, **body: object) -> NotGranted:
+    refusal = admit_subscription(parse_subscription(body), user)
     assert isinstance(refusal, NotGranted), refusal
     return refusal
 
@@ -66,9 +66,9 @@ def test_a_wider_subscription_is_narrowed_to_the_grants_and_marked() -> None:
 
 
 def test_a_strict_one_is_refused_where_it_would_be_narrowed() -> None:
-    who = viewer("viewer", lines=["L1"])
-    assert refused(who, subscription_type="andon", strict=True).witness is not None
-    assert refused(who, subscription_type="line", target_id=["L1", "L2"], strict=True).witness == TopicName.parse(
+    user = viewer("viewer", lines=["L1"])
+    assert refused(user, subscription_type="andon", strict=True).witness is not None
+    assert refused(user, subscription_type="line", target_id=["L1", "L2"], strict=True).witness == TopicName.parse(
         "any/any/L2/any/line/line_status_update/critical/any"
     )
 
@@ -125,10 +125,10 @@ def test_a_line_that_is_named_me_is_still_within_reach() -> None:
 def test_every_target_of_a_long_list_is_decided_and_the_number_of_filters_is_bounded() -> None:
     half = MAX_GRANTS // 2
     reads = [f"S{number}/#" for number in range(half)]
-    who = viewer(grants={"read": reads}, trust_grants=True)
+    user = viewer(grants={"read": reads}, trust_grants=True)
     lines = [f"L{number}" for number in range(MAX_TARGETS)]
-    assert len(admitted(who, subscription_type="line", target_id=lines[:2]).effective) == 2 * half
-    assert "filters" in refused(who, subscription_type="line", target_id=lines).reason
+    assert len(admitted(user, subscription_type="line", target_id=lines[:2]).effective) == 2 * half
+    assert "filters" in refused(user, subscription_type="line", target_id=lines).reason
 
 
 def test_a_selection_keeps_what_was_sent() -> None:

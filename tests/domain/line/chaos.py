@@ -48,17 +48,17 @@ class Chaos:
     def report(self, number: int) -> Report:
         rnd = self.random
         self.at += rnd.choice((0, 1, 40, 900, 3_000, 9_000, 61_000, 61_000, 900_000))
-        who = rnd.choice(("feeder", "bagger", "bagger", "bagger", "packer", "desk", None, "stranger"))
-        body = self.kind()(who or "bagger")
+        equipment_id = rnd.choice(("feeder", "bagger", "bagger", "bagger", "packer", "desk", None, "stranger"))
+        body = self.kind()(equipment_id or "bagger")
         actor: Actor | None = None
         if isinstance(body, DowntimeReport | JobReport | QualityReport) and rnd.random() < 0.6:
             actor = LEADER
         body = msgspec.structs.replace(body, **self.common())
         if self.said and rnd.random() < 0.15:
-            who, body = rnd.choice(self.said[-30:])
-        self.said.append((who, body))
+            equipment_id, body = rnd.choice(self.said[-30:])
+        self.said.append((equipment_id, body))
         return Report(
-            place=Place("north", "pack", "L1", who),
+            place=Place("north", "pack", "L1", equipment_id),
             body=body,
             received_at=self.at,
             cause=f"input:{number}",
@@ -84,9 +84,9 @@ class Chaos:
     def kind(self) -> Callable[[str], ReportBody]:
         return self.random.choice((self.state, self.state, self.counts, self.counts, self.action))
 
-    def state(self, who: str) -> ReportBody:
+    def state(self, equipment_id: str) -> ReportBody:
         rnd = self.random
-        del who
+        del equipment_id
         return StateReport(
             state=rnd.choice(WORDS),
             packml=PackmlState("tr88", rnd.randrange(19), rnd.randrange(5)) if rnd.random() < 0.2 else None,
@@ -98,15 +98,15 @@ class Chaos:
             product=rnd.choice((None, *PRODUCTS)),
         )
 
-    def counts(self, who: str) -> ReportBody:
+    def counts(self, equipment_id: str) -> ReportBody:
         rnd = self.random
-        total = self.total.get(who, 0) + rnd.choice((0, 1, 7, 60, -3, 9_000))
-        self.total[who] = total = total if total > 0 and rnd.random() > 0.03 else 0
+        total = self.total.get(equipment_id, 0) + rnd.choice((0, 1, 7, 60, -3, 9_000))
+        self.total[equipment_id] = total = total if total > 0 and rnd.random() > 0.03 else 0
         return CountsReport(total=total, good=rnd.choice((None, total - total // 50)))
 
-    def action(self, who: str) -> ReportBody:
+    def action(self, equipment_id: str) -> ReportBody:
         rnd = self.random
-        del who
+        del equipment_id
         job, call, down = f"J{rnd.randrange(4)}", f"L1.call.{rnd.randrange(9)}", f"L1.down.{rnd.randrange(9)}"
         actions: tuple[ReportBody, ...] = (
             AndonReport(andon_type=rnd.choice(("safety", "material")), action="raise"),
@@ -156,29 +156,31 @@ class BufferingChaos(Chaos):
         rnd = self.random
         if self.queue and rnd.random() < 0.9:
             self.at += rnd.choice((0, 1, 40))
-            who, body = self.queue.pop(0)
+            equipment_id, body = self.queue.pop(0)
         else:
             self.at += rnd.choice((0, 1, 900, 3_000, 9_000, 61_000, 61_000, 900_000))
-            who = rnd.choice(tuple(self.numbers))
-            body = self.turn(who)
+            equipment_id = rnd.choice(tuple(self.numbers))
+            body = self.turn(equipment_id)
         if not isinstance(body, DeathReport):
-            self.numbers[who] += rnd.choice((1, 1, 1, 1, 1, 1, 1, 2))
+            self.numbers[equipment_id] += rnd.choice((1, 1, 1, 1, 1, 1, 1, 2))
             boot = 2 if rnd.random() < 0.02 else 1
-            body = msgspec.structs.replace(body, boot_id=boot, seq=self.numbers[who], ts=body.ts or self.at)
-        return Report(place=Place("north", "pack", "L1", who), body=body, received_at=self.at, cause=f"input:{number}")
+            body = msgspec.structs.replace(body, boot_id=boot, seq=self.numbers[equipment_id], ts=body.ts or self.at)
+        return Report(
+            place=Place("north", "pack", "L1", equipment_id), body=body, received_at=self.at, cause=f"input:{number}"
+        )
 
-    def turn(self, who: str) -> ReportBody:
-        rnd, since = self.random, self.away.pop(who, None)
+    def turn(self, equipment_id: str) -> ReportBody:
+        rnd, since = self.random, self.away.pop(equipment_id, None)
         if since is not None:
             span = max(self.at - since, 1)
             dated = sorted(since + rnd.randrange(span) for _ in range(rnd.randrange(6)))
-            repeats = [(who, msgspec.structs.replace(self.kind()(who), ts=at)) for at in dated]
+            repeats = [(equipment_id, msgspec.structs.replace(self.kind()(equipment_id), ts=at)) for at in dated]
             self.queue += [step for step in repeats if isinstance(step[1], StateReport | CountsReport)]
-            return rnd.choice((BirthReport(), self.state(who), self.counts(who)))
+            return rnd.choice((BirthReport(), self.state(equipment_id), self.counts(equipment_id)))
         if rnd.random() < 0.3:
-            self.away[who] = self.at
+            self.away[equipment_id] = self.at
             return DeathReport()
-        return rnd.choice((self.state, self.state, self.counts))(who)
+        return rnd.choice((self.state, self.state, self.counts))(equipment_id)
 
 
 def new_line(number: int) -> Line:

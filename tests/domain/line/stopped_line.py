@@ -29,12 +29,12 @@ def play(*steps: StopStep, until: float, restarts: bool = False, tick_every: int
     for machine in ("feeder", "bagger", "packer"):
         line.report(machine, RUNNING, at=0)
     previous = 0.0
-    for at, who, body in steps:
+    for at, equipment_id, body in steps:
         for tick_at in range(round(previous), round(at), tick_every or round(at) + 1):
             line.wait(tick_at)
         previous = at
         line.wait(at)
-        line.report(who, body, at=at)
+        line.report(equipment_id, body, at=at)
         if restarts:
             line.restart()
     line.wait(until)

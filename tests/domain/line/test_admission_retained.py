@@ -20,8 +20,8 @@ RETAINED = suppressed("retained")
 RUNNING = StateReport(state="running")
 
 
-def status(line: PackingLine, who: str = "bagger") -> str:
-    return line.statuses(who)[-1].status
+def status(line: PackingLine, equipment_id: str = "bagger") -> str:
+    return line.statuses(equipment_id)[-1].status
 
 
 def test_retained_counts_never_count_and_set_no_baseline() -> None:

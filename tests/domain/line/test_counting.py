@@ -11,23 +11,23 @@ from tests.support.packing_line import T0
 # -- held, released, refused ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("who", [None, "bagger"])
-def test_held_pieces_are_reported_though_nothing_counted(who: str | None) -> None:
+@pytest.mark.parametrize("equipment_id", [None, "bagger"])
+def test_held_pieces_are_reported_though_nothing_counted(equipment_id: str | None) -> None:
     line = line_of()
     feed(line, "bagger", (0, 0), (50_000, 1))
     line.wait(3)
-    assert doubts(line, who)[-1] == (50_000, None, None)
-    assert line.production(who)[-1].total_count == 0
+    assert doubts(line, equipment_id)[-1] == (50_000, None, None)
+    assert line.production(equipment_id)[-1].total_count == 0
 
 
-@pytest.mark.parametrize("who", [None, "bagger"])
-def test_released_pieces_are_reported_once_and_estimated(who: str | None) -> None:
+@pytest.mark.parametrize("equipment_id", [None, "bagger"])
+def test_released_pieces_are_reported_once_and_estimated(equipment_id: str | None) -> None:
     line = line_of()
     feed(line, "bagger", (0, 0), (50_000, 1), (50_001, 3), (50_002, 5))
     line.wait(7)
-    assert doubts(line, who)[-2:] == [(None, 50_000, None), (None, None, None)]
-    assert line.production(who)[-1].total_count == 50_002
-    assert qualities(line, who)[-1].estimated
+    assert doubts(line, equipment_id)[-2:] == [(None, 50_000, None), (None, None, None)]
+    assert line.production(equipment_id)[-1].total_count == 50_002
+    assert qualities(line, equipment_id)[-1].estimated
 
 
 def test_refused_pieces_are_reported_once() -> None:

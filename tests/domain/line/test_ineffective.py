@@ -9,8 +9,8 @@ from tests.support.driven_intake import driven_intake, take
 from tests.support.packing_line import T0, PackingLine, plant_file
 
 
-def flags(line: PackingLine, who: str | None = "bagger") -> list[tuple[bool, bool]]:
-    events = line.of(EventType.LINE_STATUS_UPDATE, who)
+def flags(line: PackingLine, equipment_id: str | None = "bagger") -> list[tuple[bool, bool]]:
+    events = line.of(EventType.LINE_STATUS_UPDATE, equipment_id)
     return [(event.quality.ineffective, event.quality.stale) for event in events]
 
 
@@ -91,7 +91,7 @@ def test_a_report_without_effect_is_suppressed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("who", "body", "ends"),
+    ("equipment_id", "body", "ends"),
     [
         ("bagger", DeathReport(boot_id="a"), True),
         (None, DeathReport(), True),
@@ -100,12 +100,14 @@ def test_a_report_without_effect_is_suppressed() -> None:
         ("packer", DeathReport(), False),
     ],
 )
-def test_a_death_ends_the_session_of_all_devices_behind_it(who: str | None, body: ReportBody, *, ends: bool) -> None:
+def test_a_death_ends_the_session_of_all_devices_behind_it(
+    equipment_id: str | None, body: ReportBody, *, ends: bool
+) -> None:
     """A gateway that is gone has its machines no longer send anything; its birth makes nothing understood."""
     line = started()
     for at in range(10, 101, 10):
         duplicate(line, at)
-    line.report(who, body, at=110)
+    line.report(equipment_id, body, at=110)
     assert line.core.devices.ineffective_devices() == ({} if ends else {"bagger": "duplicate"})
     assert flags(line)[-1][0] is not ends
     line.wait(1_000)

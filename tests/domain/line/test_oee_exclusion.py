@@ -108,8 +108,8 @@ def cleaned(**changes: object) -> PackingLine:
     line.report(None, JobReport(action="assign", job_id="J", product="crisps", target_quantity=9), at=0)
     line.report(None, JobReport(action="start", job_id="J"), at=0)
     for at, body in ((0.0, RUNNING), (0.5 * HOUR, CLEANING), (2.5 * HOUR, RUNNING)):
-        for who in ("feeder", "bagger", "packer"):
-            line.report(who, body, at=at)
+        for equipment_id in ("feeder", "bagger", "packer"):
+            line.report(equipment_id, body, at=at)
     line.wait(3.1 * HOUR)
     return line
 

@@ -48,8 +48,8 @@ class MigratedFloor:
         self.floor = Floor(BEFORE)
         self.events: list[Event] = []
 
-    def report(self, who: str | None, body: ReportBody, at: int) -> Any:
-        place = Place("north", "pack", "L1", who)
+    def report(self, equipment_id: str | None, body: ReportBody, at: int) -> Any:
+        place = Place("north", "pack", "L1", equipment_id)
         outcome = self.floor.apply(Report(place=place, body=body, received_at=T0 + at, cause="input:1"), T0 + at)
         self.events += outcome.events
         return outcome.disposition
@@ -165,8 +165,8 @@ def test_pieces_are_counted_by_the_machines_that_count_now() -> None:
 
 def test_alerts_and_windows_of_removed_equipment_are_dropped() -> None:
     migrated = MigratedFloor()
-    for who in ("bagger", "packer"):
-        migrated.report(who, MeasurementReport(parameter="weight", value=11.0, unit="g"), 0)
+    for equipment_id in ("bagger", "packer"):
+        migrated.report(equipment_id, MeasurementReport(parameter="weight", value=11.0, unit="g"), 0)
     migrated.adopt(WITHOUT_BAGGER, 1)
     line = migrated.floor.line("L1")
     assert line is not None

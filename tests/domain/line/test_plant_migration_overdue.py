@@ -43,10 +43,16 @@ class MigratedLine(PackingLine):
         self.floor = Floor(self.plant_file)
 
     def report(
-        self, who: str | None, body: ReportBody, *, at: float, retained: bool = False, actor: Actor | None = None
+        self,
+        equipment_id: str | None,
+        body: ReportBody,
+        *,
+        at: float,
+        retained: bool = False,
+        actor: Actor | None = None,
     ) -> Outcome:
         now = T0 + round(at * 1000)
-        place = Place("north", "pack", "L1", who)
+        place = Place("north", "pack", "L1", equipment_id)
         report = Report(place=place, body=body, received_at=now, cause="input:1", retained=retained, actor=actor)
         outcome = self.floor.apply(report, now)
         self.events += outcome.events

@@ -24,8 +24,8 @@ def counting(**changes: Any) -> PackingLine:
     return line
 
 
-def times(line: PackingLine, who: str | None = None) -> list[float]:
-    return [seconds(event.timestamp) for event in line.of(EventType.PRODUCTION_UPDATE, who)]
+def times(line: PackingLine, equipment_id: str | None = None) -> list[float]:
+    return [seconds(event.timestamp) for event in line.of(EventType.PRODUCTION_UPDATE, equipment_id)]
 
 
 def test_pieces_are_reported_at_most_once_a_period_and_the_last_are_reported() -> None:

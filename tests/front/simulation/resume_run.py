@@ -227,7 +227,7 @@ class ResumeRun:
             self._check_front(front)
             for frame in json.loads(text) if text.startswith("[") else [json.loads(text)]:
                 if "offset" in frame and not random_histories.granted(grants[0], topic_of(frame)):
-                    raise PromiseBroken(f"{frame['id']} {topic_of(frame)} was shown to who may read {grants[0]}")
+                    raise PromiseBroken(f"{frame['id']} {topic_of(frame)} was shown to a user with grants {grants[0]}")
 
         socket.on_read, socket.on_write = on_read, on_write
         task = self.loop.create_task(front.serve(socket, handshake_token=None, peer="test"))

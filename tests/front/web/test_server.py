@@ -207,7 +207,7 @@ async def test_many_silent_connections_keep_nobody_out(monkeypatch: pytest.Monke
         assert (await get(port)).status_code == 200
         ended = [asyncio.create_task(reader.read()) for reader, _ in silent]
         await asyncio.wait_for(asyncio.gather(*ended[:20]), DEADLINE)
-        assert sum(task.done() for task in ended) == 21, "the oldest, and one for who came with a request"
+        assert sum(task.done() for task in ended) == 21, "the oldest, and one with a request in progress"
         for _, writer in silent:
             writer.close()
 

@@ -48,7 +48,7 @@ async def test_pieces_in_doubt_are_named(config: Path, tmp_path: Path) -> None:
 
 
 async def test_refused_pieces_come_with_how_to_read_them(config: Path, tmp_path: Path) -> None:
-    """One nonsense reading of a register of 32 bits makes billions that nobody produced."""
+    """One nonsense reading of a 32-bit register would count billions of pieces."""
     journal_with(tmp_path / ".floor" / "journal.db", 0, 4_000_000_000, 10)
     result = await counters(config)
     assert result.ok

@@ -1,4 +1,4 @@
-"""The verdicts of the `floor` command: what it prints, where, and its exit code."""
+"""Commands of `floor` that return a verdict: their output and exit codes."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""`floor journal …` as an operator types it: what it prints, where, and its exit code."""
+"""`floor journal …` as an operator types it: output and exit codes."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_line import floor, write_config
-from tests.support.full_journal import whole_journal
+from tests.support.full_journal import full_journal
 from tests.support.journal_samples import forge_meta
 
 
@@ -14,7 +14,7 @@ from tests.support.journal_samples import forge_meta
 def folder(tmp_path: Path) -> Path:
     """A folder with settings and their journal, which no bridge runs."""
     write_config(tmp_path, more='[journal]\npath = "journal.db"')
-    whole_journal(tmp_path / "journal.db")
+    full_journal(tmp_path / "journal.db")
     return tmp_path
 
 

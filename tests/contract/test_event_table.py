@@ -1,4 +1,4 @@
-"""domain.md event table: what every event of a type has, and what it may leave out (`?` there)."""
+"""The event table of domain.md: required and optional (`?`) data fields of each event type."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def read_row(data: str) -> EventTableRow:
 
 
 def read_table(text: str) -> list[tuple[str, EventTableRow]]:
-    """Return each event type of domain.md table, in its order, with what it has."""
+    """Return each event type of the table in domain.md, in its order, with its fields."""
     lines = text.split(HEADER)[1].split("\n\n", maxsplit=1)[0].splitlines()[2:]
     rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines]
     return [(name, read_row(data)) for names, _, data in rows for name in names.split(", ")]

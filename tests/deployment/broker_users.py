@@ -1,4 +1,4 @@
-"""Users of the shipped Mosquitto configuration, and what the broker refuses them."""
+"""Users of the shipped Mosquitto configuration, and checks of their refusals."""
 
 import pytest
 from pydantic import SecretStr

@@ -80,7 +80,7 @@ async def test_the_browser_client_shows_calls(tmp_path: Path, mosquitto: Running
 
 
 async def open_client(page: Page, running: BridgeProcess) -> None:
-    """Run the README's script in a page of the front's own origin that has no script of its own."""
+    """Run the README's script in a page of the front's origin without a script."""
     await page.goto(f"http://127.0.0.1:{running.port}/health/live")
     await page.evaluate(f"(token) => {{ window.floorToken = token; {code('js')} }}", token())
 

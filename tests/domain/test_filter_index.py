@@ -1,4 +1,4 @@
-"""The index answers as a linear scan does, forgets what is discarded, and costs by depth."""
+"""The filter index: results of a linear scan, removal of filters, and a cost by depth."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -16,12 +16,12 @@ def refused(kind: Any, **fields: Any) -> str:
     return str(caught.value)
 
 
-def whole(**changes: Any) -> dict[str, Any]:
+def plant_fields(**changes: Any) -> dict[str, Any]:
     return {**plant_file().model_dump(), **changes}
 
 
 def test_the_example_is_a_plant() -> None:
-    assert plant.Plant.model_validate(whole()) == plant_file()
+    assert plant.Plant.model_validate(plant_fields()) == plant_file()
 
 
 @pytest.mark.parametrize("bad", ["", "a/b", "+", "#", "$SYS", "-a", "a b", "ü", "a\n", "x" * 65])
@@ -65,11 +65,11 @@ def test_a_line_names_what_is_wrong(changes: dict[str, Any], named: str) -> None
     ],
 )
 def test_a_plant_names_what_is_wrong(changes: dict[str, Any], named: str) -> None:
-    assert named in refused(plant.Plant, **whole(**changes))
+    assert named in refused(plant.Plant, **plant_fields(**changes))
 
 
 def test_omitted_plant_fields_have_defaults() -> None:
-    loaded = plant.Plant.model_validate(whole(ladder={}, responders={"quality": ["viewer"]}, call_priority={}))
+    loaded = plant.Plant.model_validate(plant_fields(ladder={}, responders={"quality": ["viewer"]}, call_priority={}))
     assert loaded.ladder == escalation_policy.DEFAULT_POLICIES
     assert loaded.responders == {**escalation_policy.DEFAULT_RESPONDERS, "quality": ("viewer",)}
     assert loaded.call_priority == escalation_policy.DEFAULT_PRIORITY

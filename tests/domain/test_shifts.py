@@ -1,4 +1,4 @@
-"""Shift windows: they tile time, whatever the zone does, and a day of a clock change has 23 or 25 hours."""
+"""Shift windows: they tile time in every zone, and a day of a clock change has 23 or 25 hours."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo

@@ -154,7 +154,7 @@ def test_earlier_topic_of_a_subject_is_cleared() -> None:
 
 
 def test_event_that_is_still_to_be_published_is_not_cleared() -> None:
-    """After a crash before the mark the broker has what the publisher will publish again."""
+    """After a crash before the mark the broker has events that will be published again."""
     coming = at(1, event("a"))
     assert cleared(correct(published(), holding([coming]), current=[coming], pending=[coming])) == []
 

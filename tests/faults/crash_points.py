@@ -117,15 +117,15 @@ def main(config: Path) -> None:
                 os.kill(child, signal.SIGKILL)
             elif line:
                 child = _fork(config, **json.loads(line))
-                _say(pid=child)
+                _write_facts(pid=child)
         if child is not None:
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:
                 child = None
-                _say(ended=os.waitstatus_to_exitcode(status))
+                _write_facts(ended=os.waitstatus_to_exitcode(status))
 
 
-def _say(**facts: int) -> None:
+def _write_facts(**facts: int) -> None:
     sys.stdout.write(json.dumps(facts) + "\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""A whole bridge under the devices of `device-sim run --disturb`, and what is done to it meanwhile.
+"""A whole bridge under the devices of `device-sim run --disturb`, and its disturbances.
 
 The plant runs many times as fast as life, and the bridge with it. While the bridge is absent its plant runs on, so each
 of its starts finds a wall clock that has run as fast.
@@ -65,15 +65,15 @@ class SentReports:
     """Reports that the journal must account for: of the simulated devices, and of those without a sequence."""
 
     truth: PlayedTruth
-    by_hand: SimulatedLoad
+    without_sequence: SimulatedLoad
 
     @property
     def sent(self) -> list[Report]:
-        return [*self.truth.sent, *self.by_hand.sent]
+        return [*self.truth.sent, *self.without_sequence.sent]
 
     @property
     def acknowledged(self) -> list[Report]:
-        return [*self.truth.acknowledged, *self.by_hand.acknowledged]
+        return [*self.truth.acknowledged, *self.without_sequence.acknowledged]
 
 
 @dataclass
@@ -99,7 +99,7 @@ class DisturbedBridge:
         self.away.append(AbsenceSpan(since, round(self.clock.now() * 1000)))
 
     async def play_network(self, cuts_file: Path) -> None:
-        """Play what the simulator announces of the network between broker and bridge, until cancelled."""
+        """Play the network faults between broker and bridge that the simulator announces, until cancelled."""
         played = 0
         while True:
             await asyncio.sleep(LOOK_SECONDS)

@@ -43,7 +43,7 @@ class InterruptedDashboard:
         for name in "abc"[: self.chance.randint(1, 3)]:
             request = random_histories.random_subscription(self.chance, name, self.user)
             self.checked.checker.expect(request)
-            self.checked.client.subscribes(request.body)
+            self.checked.client.subscribe(request.body)
 
     def _token(self) -> str:
         grants = self.chance.choice((("#",), ("#",), *random_histories.GRANTS))
@@ -83,7 +83,7 @@ class InterruptedDashboard:
         while True:
             await _send(board, self.checked.receive(await board.receive_text()))
             if self.connections <= self.cuts and self.chance.random() < 0.01:
-                await _send(board, self.checked.send(self.checked.client.proves(self._token())))
+                await _send(board, self.checked.send(self.checked.client.refresh_token(self._token())))
 
     @property
     def is_current(self) -> bool:

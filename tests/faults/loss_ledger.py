@@ -153,7 +153,7 @@ async def close_ledger(
 
 
 def of_intake(journalled: Journalled, load: DeviceLoad) -> Mismatches:
-    """Compare what was sent with the journal. Retained messages may come again, at every connection."""
+    """Compare sent reports with the journal. Retained messages may repeat at every connection."""
     counts = Counter[Report]()
     received = set[Report]()
     for message in journalled.messages():
@@ -186,7 +186,7 @@ def of_accounting(journalled: Journalled) -> Mismatches:
 
 
 def of_mqtt(journalled: Journalled, consumer: PublishedEvents, retained: Mapping[str, bytes]) -> Mismatches:
-    """Compare what MQTT consumers received and find retained: every event, in order, and exactly what is current."""
+    """Compare received and retained MQTT events: every event, in order, and exactly the current ones retained."""
     bodies = {event.offset: hash(event.body) for event in journalled.events}
     # what was found retained is not late when the publisher restores it: a broker that forgets may lose the news of it
     first_came = [offset for offset in consumer.got if offset not in consumer.beforehand]

@@ -1,6 +1,6 @@
 """The presses and commands that a bridge silenced: of none of their copies came what people pressed for.
 
-A press that is suppressed for what it is (a call that is not open, a release) was seen. One that is suppressed for its
+A press that is suppressed for its meaning (a call that is not open, a release) was seen. One that is suppressed for its
 number, its way or its quality was not, nor was one that is quarantined. A bounce is neither: domain.md, «Andon and
 escalation», takes a press within two seconds of the one before for that one where nothing identifies it.
 """

@@ -60,7 +60,7 @@ class PlayedTruth:
         return report_topic(SIMULATED.site, area, line, true_report.device, true_report.kind), true_report.payload
 
     def fed(self, entries: Iterable[JournalEntry]) -> Iterator[Fed]:
-        """Yield what the bridge took in of the simulated plant, as a rehearsal would have delivered it."""
+        """Yield the simulated plant's reports that the bridge applied, as a rehearsal would have delivered them."""
         first: dict[Report, deque[int]] = {}
         for true_report in self.truth.said:
             if true_report.payload:
@@ -92,7 +92,7 @@ def read_truth(path: Path) -> PlayedTruth:
         lists.setdefault(record.pop("truth"), []).append(record)
     (run,) = lists["run"]
     truth = Truth(run["seed"], run["profile"], run["start"], run["until"], traits=run["devices"])
-    truth.said = sorted(map(_said, lists["said"]), key=lambda true_report: true_report.number)
+    truth.said = sorted(map(_true_report, lists["said"]), key=lambda true_report: true_report.number)
     truth.registers = [RegisterTruth(**fields) for fields in lists.get("registers", ())]
     truth.extras = [
         (fields["at"], fields["topic"], fields["payload"].encode(), fields["what"])
@@ -102,5 +102,5 @@ def read_truth(path: Path) -> PlayedTruth:
     return PlayedTruth(truth, extras, frozenset(PlayedTruth.report(report) for report in truth.said if report.payload))
 
 
-def _said(record: Mapping[str, Any]) -> TrueReport:
+def _true_report(record: Mapping[str, Any]) -> TrueReport:
     return TrueReport(**{**record, "payload": record["payload"].encode()})

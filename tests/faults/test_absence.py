@@ -1,4 +1,4 @@
-"""A bridge that is killed or cut off: what it did not see is unknown, and a short while changes nothing."""
+"""A bridge that is killed or cut off: the absence is unknown time, and a short one changes nothing."""
 
 import asyncio
 import json

@@ -68,7 +68,7 @@ def offset_of(bridge: BridgeProcess) -> float:
 
 
 async def escalates_in_time(bridge: BridgeProcess, proof: str) -> tuple[Frame, Frame]:
-    """Raise a call, wait until nobody has come, and resolve it; returns how it escalated."""
+    """Raise a call, let its deadlines pass, and resolve it; return its escalations."""
     async with bridge.dashboard(proof) as board, bridge.device() as device:
         await board.snapshot(subscription_type="escalation")
         await device.publish(STATION, PRESS)
@@ -118,7 +118,7 @@ async def test_a_wall_that_is_wrong_at_start_moves_no_deadline_and_no_time_back(
 
 
 async def test_a_wall_that_is_set_while_it_runs_moves_no_deadline(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    """Set back it is not followed, and the bridge says so; set forward it is, and what is pending has its time."""
+    """Set back it is not followed, and that is reported; set forward it is, and pending deadlines keep their time."""
     faked = FakedTime(tmp_path)
     async with bridge_process(
         tmp_path, mosquitto, plant=plant_with_quick_ladder(tmp_path), environment=faked.environment
@@ -158,7 +158,7 @@ async def test_a_wall_that_is_set_while_it_runs_moves_no_deadline(tmp_path: Path
 async def test_a_wall_that_is_set_again_and_again_under_load_loses_nothing(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    """Backwards by days and by less than what is followed, and kills between them."""
+    """Backwards by days and by less than the followed step, with kills between."""
     faked = FakedTime(tmp_path)
     alive = {**faked.environment, "FLOOR_TIME__SCALE": "1"}
     async with bridge_under_load(tmp_path, mosquitto, environment=alive) as loaded:

@@ -30,7 +30,7 @@ def allow_descriptors(loaded: BridgeUnderLoad, more: int | None) -> None:
 
 
 async def knock(port: int, times: int) -> list[socket.socket]:
-    """Connect, and wait for nobody."""
+    """Open connections without waiting for an answer."""
     loop, plugs = asyncio.get_running_loop(), []
     for _ in range(times):
         plug = socket.socket()

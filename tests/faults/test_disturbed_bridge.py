@@ -1,4 +1,4 @@
-"""The bridge killed, stopped and cut off while devices misbehave: nothing lost, and nothing claimed of what it missed.
+"""The bridge killed, stopped and cut off while devices misbehave: nothing lost, and nothing claimed of its absences.
 
 Real Mosquitto, real `floor run`, and the simulator's devices on real connections, under each of its named profiles.
 """
@@ -127,7 +127,7 @@ def explained(wrong: Mismatches, truth: PlayedTruth, journalled: Journalled) -> 
 
 
 def is_of_a_connection(report: Report) -> bool:
-    """Wills, and the birth of a gateway: no device says them, they have no number, and a second one changes nothing."""
+    """Return whether it is a Will or a gateway's birth: without a number, and without effect when repeated."""
     return report[0].endswith(("/death", "/_/birth"))
 
 

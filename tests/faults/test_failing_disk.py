@@ -43,7 +43,7 @@ async def test_a_disk_that_only_fails_stops_the_intake_and_heals(
 async def test_every_nth_failure_is_made_good(
     tmp_path: Path, mosquitto: RunningBroker, calls: str, rounds: int
 ) -> None:
-    """N grows from 2; between two of them the bridge is killed, so that it starts from what it left behind."""
+    """N grows from 2; the bridge is killed between, so that it starts from its own remains."""
     async with bridge_under_load(tmp_path, mosquitto, launcher=ForkLauncher()) as loaded:
         for nth in range(2, rounds + 2):
             async with failing_disk(loaded.bridge, calls, f"error=EIO:when={nth}+{nth}") as has_failed:

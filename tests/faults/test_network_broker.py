@@ -78,7 +78,7 @@ async def test_a_slow_and_shaky_link_loses_nothing(tmp_path: Path, mosquitto: Ru
 
 @pytest.mark.faults
 async def test_a_narrow_link_loses_nothing(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    """At 20 kB/s less passes than is said: the broker's queue grows, and is worked off when there is room again."""
+    """At 20 kB/s less passes than is sent: the broker's queue grows, and drains when the link widens."""
     async with behind_a_network(tmp_path, mosquitto) as (loaded, network):
         network.to_server.bytes_per_second = network.to_client.bytes_per_second = 20_000
         await loaded.load.more(10 * REPORTS)

@@ -89,7 +89,7 @@ async def test_dashboards_behind_a_slow_and_shaky_network_have_everything_once(
 async def test_dashboards_behind_a_narrow_network_have_everything_once(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    """At 20 kB/s a dashboard falls behind; what it can't be sent is conflated or read later from the journal."""
+    """At 20 kB/s a dashboard falls behind; the rest is conflated, or read later from the journal."""
     async with behind_a_network(tmp_path, mosquitto) as (loaded, network, subscribers):
         network.to_client.bytes_per_second = network.to_server.bytes_per_second = 20_000
         await loaded.load.more(15 * REPORTS)
@@ -100,7 +100,7 @@ async def test_dashboards_behind_a_narrow_network_have_everything_once(
 
 @pytest.mark.faults
 async def test_many_short_connections_disturb_nobody(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    """Connections that end before, during and after the handshake, or never say a word, under load."""
+    """Connections that end before, during and after the handshake, or stay silent, under load."""
     chance = random.Random(13)
     async with behind_a_network(tmp_path, mosquitto) as (loaded, network, subscribers):
         for number in range(SHORT):

@@ -17,7 +17,7 @@ LEVEL = {"input": True, "andon_type": "material"}
 APART = 60_000
 
 
-def said(number: int, body: dict[str, object], *, at: int, seq: int | None) -> TrueReport:
+def true_report(number: int, body: dict[str, object], *, at: int, seq: int | None) -> TrueReport:
     numbered = {} if seq is None else {"boot_id": 1, "seq": seq}
     payload = json.dumps({**body, "operator": f"{number}", **numbered}).encode()
     return TrueReport(number, at, BUTTON, "andon", body, seq=seq, payload=payload, fate="published")
@@ -34,7 +34,7 @@ def lost(
     """Return how many of two presses are silenced, of which the first counted."""
     traits = {"boot_ids": "time", "clock": {"stands_at": None, "whole_seconds": False}, "qos0": []}
     truth = Truth(1, "clean", 0, 1, traits={BUTTON: traits})
-    truth.said = [said(number, body, at=at, seq=number if numbered else None) for number, at in enumerate(done)]
+    truth.said = [true_report(number, body, at=at, seq=number if numbered else None) for number, at in enumerate(done)]
     reports = [PlayedTruth.report(report) for report in truth.said]
     played = PlayedTruth(truth, frozenset(), frozenset(reports))
     entries = [received(reports[0], APPLIED, at=came[0]), received(reports[1], second, at=came[1])]

@@ -1,4 +1,4 @@
-"""SIGTERM under load: the intake stops, what is committed is acknowledged, and the process ends within 10 s."""
+"""SIGTERM under load: the intake stops, committed reports are acknowledged, and the process ends within 10 s."""
 
 import signal
 import time

@@ -81,7 +81,7 @@ async def test_a_stream_of_forged_hints_costs_few_reads(tmp_path: Path) -> None:
 
 
 def forged(chance: random.Random, epoch: str) -> tuple[str, bytes]:
-    """Say something a hint could be, with what is never true."""
+    """Publish a well-formed hint with a false content."""
     topic = chance.choice(["event/S1/A1/L1/_/andon/andon_event/high/C1", "event/x", "bridge/main", "bridge/other", "x"])
     body = {
         "type": "andon_event",

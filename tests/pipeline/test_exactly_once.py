@@ -1,4 +1,4 @@
-"""One action, one effect: whatever is resent, redelivered, copied by overlapping subscriptions, lost or cut off.
+"""One action, one effect, under resends, redeliveries, overlapping subscriptions, losses and cuts.
 
 A broker that keeps its promises (MQTT 5 4.4: in order, under the same packet identifier, with DUP) and the intake with
 its journal, taken apart: every schedule of deliveries, commits, acknowledgements, lost connections and kills is one

@@ -1,4 +1,4 @@
-"""The pipeline behind a real broker, with a real journal: what is acknowledged, when, and what becomes of trouble."""
+"""The pipeline behind a real broker, with a real journal: acknowledgements and failures."""
 
 import asyncio
 import time

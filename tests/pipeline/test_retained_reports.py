@@ -1,6 +1,6 @@
 """A real broker that retains reports: a reconnect, however often, changes nothing that was known live.
 
-Both protocols; the session is there after the reconnect, or lost while the broker goes on retaining.
+Both protocols; the session survives the reconnect, or is lost while retained messages stay.
 """
 
 import json
@@ -36,7 +36,7 @@ async def restart_broker(mosquitto: RunningBroker, pipeline: RunningPipeline) ->
 
 
 async def lose_session(mosquitto: RunningBroker, pipeline: RunningPipeline) -> None:
-    """Let another client end the session; what is retained stays."""
+    """Let another client end the session; retained messages stay."""
     generation = pipeline.link.status.generation
     async with aiomqtt.Client("127.0.0.1", mosquitto.port, identifier="floor-main", clean_session=True):
         await until(lambda: not pipeline.link.status.connected, what="taken over")

@@ -25,7 +25,7 @@ MODULI = (2, 256, 2**32, 2**63, 2**63 + 1, LARGEST, 2**64)
 
 
 class RestartedIntake:
-    """Takes payloads in, commits each with a checkpoint, and may start again from what it committed."""
+    """Applies payloads, commits each with a checkpoint, and can restart from its commits."""
 
     def __init__(self, journal: SqliteJournal, modulus: int) -> None:
         self.plant = plant_file(line_spec(equipment=equipment(seq_modulus=modulus)))

@@ -65,7 +65,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule()
     def prune(self) -> None:
-        """Let go of all that may go: what is published, not current, and before the newest checkpoint."""
+        """Prune all that may go: published, not current, and before the newest checkpoint."""
         while self.journal.prune(NOON, RetentionLimits(max_bytes=1)):
             pass
         self.oldest = self.journal.oldest_offset()

@@ -1,4 +1,4 @@
-"""Commands: what is well formed, what is authorized, and the message that comes of it."""
+"""Commands: validation, authorization, and the published message."""
 
 import json
 from typing import Any

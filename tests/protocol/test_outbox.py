@@ -163,7 +163,7 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
         self.totals = totals
 
     @invariant()
-    def what_waits_is_known(self) -> None:
+    def pending_events_are_accounted(self) -> None:
         waiting = [fate.event for fate in self.oracle.waiting() if fate not in self.flying]
         assert len(self.outbox) == len(waiting)
         charged = sum(event.memory_bytes for event in waiting)

@@ -9,5 +9,5 @@ def right(this: RunningPipeline) -> set[str]:
 
 
 async def looked(this: RunningPipeline) -> None:
-    """Wait until what the broker retains was read on the link's present connection, and judged."""
+    """Wait until the retained messages were audited on the link's present connection."""
     await until(lambda: this.publisher.audits > 0, seconds=30, what="looked at what is retained")

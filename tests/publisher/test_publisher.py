@@ -119,7 +119,7 @@ async def test_broker_that_lost_its_memory_gets_it_back(tmp_path: Path, path: Pa
 
 
 async def test_events_of_a_dead_time_come_in_order_afterwards(tmp_path: Path, path: Path) -> None:
-    """The intake goes on from what it has; the publisher waits for its broker and goes on where it was."""
+    """The intake continues; the publisher waits for its broker and continues from its mark."""
     folder = tmp_path / "mosquitto"
     folder.mkdir()
     broker = mosquitto_broker(folder)

@@ -1,4 +1,4 @@
-"""Every event goes out, in order, whatever happens to the publisher's way to the broker or to the disk."""
+"""Every event is published, in order, through failures of the broker connection and of the disk."""
 
 import asyncio
 import random
@@ -133,7 +133,7 @@ async def test_refused_topics_are_left_out_and_the_others_come_once_in_order(tmp
 async def test_mark_that_fails_for_long_holds_up_nothing(
     mosquitto: RunningBroker, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk is full; what was published without a mark is published again after the restart."""
+    """The disk is full; events published without a mark are published again after the restart."""
     monkeypatch.setattr(publisher_module, "RETRY_SECONDS", 0.01)
     tries = 0
 

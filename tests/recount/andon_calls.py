@@ -100,7 +100,7 @@ class CallTracker:
         call.acknowledged, call.arrived = other.acknowledged, other.arrived
 
     def _catch_up(self, call: ExpectedCall, at: int) -> None:
-        """Take at the raise what is overdue by then: each level that nobody acknowledged for, else one step."""
+        """Apply overdue deadlines at the raise: each level without an acknowledgement, else one step."""
         overdue = [kind for due, kind in self._ahead(call) if due <= at]
         call.steps, call.passed = [step for step in call.steps if step[0] > at], at
         cause = "ack_timeout" if "ack_timeout" in overdue else "resolve_timeout"

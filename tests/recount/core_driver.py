@@ -85,7 +85,7 @@ class _CoreDriver:
         )
 
     def take(self, arrival: ReceivedPublish) -> None:
-        """Take a message as the pipeline does: what fell due before it is an input of its own."""
+        """Apply a message as the pipeline does: deadlines before it are a separate input."""
         self.pass_time(arrival.at)
         self.driven.fed.append(arrival)
         message = IncomingMessage(

@@ -33,7 +33,7 @@ class Finding:
     reason: str | None
     rank: Rank
     broken: frozenset[str]  # machines whose own fault stops them
-    manned: frozenset[str] = frozenset()  # machines under maintenance or setup
+    attended: frozenset[str] = frozenset()  # machines under maintenance or setup
     unseen: frozenset[str] = frozenset()  # broken machines that are not observed
 
 

@@ -27,7 +27,7 @@ class ExpectedDowntime:
     ended_at: int | None = None
     called_for: str | None = None
     called: bool = False
-    owed: tuple[DueCall, int] | None = None  # a call of the breakdown before, and when it is due
+    due_call: tuple[DueCall, int] | None = None  # a call of the breakdown before, and when it is due
 
 
 @dataclass(slots=True)
@@ -37,10 +37,10 @@ class OngoingStop:
     since: int
     trouble: KnownCause
     is_changeover: bool
-    within: bool  # a breakdown within a changeover that goes on
+    breakdown_in_changeover: bool  # a breakdown within a changeover that goes on
     carried: str | None = None  # a machine that was broken when the changeover began, and still is
     turn_since: int | None = None
-    turn: KnownCause | None = None
+    next_cause: KnownCause | None = None
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class LineView:
 
     @property
     def broken(self) -> bool:
-        """One of its machines failed, be it a neighbour, and nobody works on that one."""
+        """Whether a machine of the line, or a neighbour, failed and is not attended."""
         return self.finding.rank >= Rank.CULPRIT
 
 
@@ -74,32 +74,32 @@ class DowntimeTracker:
     open: ExpectedDowntime | None = None
     _now: int = 0
 
-    def look(self, look: LineView, at: int) -> None:
+    def observe(self, look: LineView, at: int) -> None:
         """Learn from a line that is stopped."""
         standing = self.standing
         if standing is None:
             standing = self.standing = OngoingStop(
                 at, KnownCause(), look.changing and not look.broken, look.changing and look.broken
             )
-        standing.within = standing.within and look.changing
+        standing.breakdown_in_changeover = standing.breakdown_in_changeover and look.changing
         if standing.carried not in look.finding.broken:
             standing.carried = None
             if self.open is not None:
-                self.open.owed = None
-        if look.changing and not standing.is_changeover and not standing.within:
+                self.open.due_call = None
+        if look.changing and not standing.is_changeover and not standing.breakdown_in_changeover:
             self._begin_changeover(standing, look, at)
         turns = (
             look.broken and not (look.changing and standing.carried == look.finding.culprit)
             if standing.is_changeover
-            else standing.within and not look.broken and self._current.place not in look.finding.unseen
+            else standing.breakdown_in_changeover and not look.broken and self._current.place not in look.finding.unseen
         )
         if not turns:
-            standing.turn_since, standing.turn = None, None
+            standing.turn_since, standing.next_cause = None, None
             self._learn(self._current, look, at)
             return
-        if standing.turn_since is None or standing.turn is None:
-            standing.turn_since, standing.turn = at, KnownCause()
-        self._learn(standing.turn, look, at)
+        if standing.turn_since is None or standing.next_cause is None:
+            standing.turn_since, standing.next_cause = at, KnownCause()
+        self._learn(standing.next_cause, look, at)
 
     @property
     def _current(self) -> KnownCause:
@@ -122,7 +122,7 @@ class DowntimeTracker:
         trouble = self._current
         breakdown = trouble.rank >= Rank.CULPRIT
         standing.carried = trouble.place if breakdown and trouble.place in look.finding.broken else None
-        standing.turn_since, standing.turn, standing.is_changeover = None, None, True
+        standing.turn_since, standing.next_cause, standing.is_changeover = None, None, True
         if self.open is None:
             return
         due = self.call_due()
@@ -133,16 +133,16 @@ class DowntimeTracker:
             self._split(at, KnownCause(setup=not look.changeover), changeover=look.changeover)
         self.open.changeover = self.open.changeover or look.changeover
         self.open.trouble.changeover = look.changeover
-        self.open.owed = owed
+        self.open.due_call = owed
 
     def _split(self, at: int, trouble: KnownCause, *, changeover: bool) -> None:
         self.close(at)
         self._open(at, trouble, changeover=changeover)
 
     def changed_over_unseen(self, at: int) -> None:
-        """Process a changeover while no machine is observed: what was broken still is."""
+        """Process a changeover while no machine is observed: broken machines stay broken."""
         standing, downtime = self.standing, self.open
-        if standing is None or downtime is None or standing.is_changeover or standing.within:
+        if standing is None or downtime is None or standing.is_changeover or standing.breakdown_in_changeover:
             return
         trouble = downtime.trouble
         broken = frozenset({trouble.place} if trouble.place else ())
@@ -150,12 +150,12 @@ class DowntimeTracker:
         self._begin_changeover(standing, LineView("offline", no_order=False, finding=finding, changeover=True), at)
 
     def unwatched(self) -> None:
-        """Nobody watches from now on: that a turn lasts is not seen."""
+        """Begin an absence: a pending change of category is dropped."""
         if self.standing is not None:
-            self.standing.turn_since, self.standing.turn = None, None
+            self.standing.turn_since, self.standing.next_cause = None, None
 
     def opened(self, at: int, *, changing: bool) -> None:
-        """The stop has lasted the threshold; a changeover that people run goes on though nobody sees the machines."""
+        """The stop has lasted the threshold; a reported changeover continues while no machine is observed."""
         standing = self.standing
         assert standing is not None
         standing.trouble.changeover = changing
@@ -164,7 +164,7 @@ class DowntimeTracker:
         if standing.carried is not None:
             wait = self._wait_for_breakdown(self.open.trouble)
             if wait is not None:
-                self.open.owed = (self._wanted(self.open), max(self._since(self.open) + wait, at))
+                self.open.due_call = (self._wanted(self.open), max(self._since(self.open) + wait, at))
 
     def _open(self, at: int, trouble: KnownCause, *, changeover: bool) -> None:
         self.open = ExpectedDowntime(len(self.downtimes), at, trouble, changeover)
@@ -195,8 +195,8 @@ class DowntimeTracker:
         assert standing is not None
         if standing.turn_since is not None and standing.turn_since + self.threshold == at:
             self._turn(standing, look)
-        if self.open.owed is not None and self._owed_due() == at:
-            wanted, self.open.owed = self.open.owed[0], None
+        if self.open.due_call is not None and self._owed_due() == at:
+            wanted, self.open.due_call = self.open.due_call[0], None
             self.calls.call_for(wanted, at)
         elif self._may_call_at() == at:
             wanted = self._wanted(self.open)
@@ -206,19 +206,19 @@ class DowntimeTracker:
     def _turn(self, standing: OngoingStop, look: LineView | None) -> None:
         assert self.open is not None
         assert standing.turn_since is not None
-        since, trouble = standing.turn_since, standing.turn or KnownCause()
+        since, trouble = standing.turn_since, standing.next_cause or KnownCause()
         standing.is_changeover = not standing.is_changeover
-        standing.turn_since, standing.turn, standing.carried = None, None, None
+        standing.turn_since, standing.next_cause, standing.carried = None, None, None
         changing = look is not None and look.changing
-        standing.within = changing and not standing.is_changeover
+        standing.breakdown_in_changeover = changing and not standing.is_changeover
         changeover = standing.is_changeover and changing
         if self.open.started_at < since:
             self._split(since, trouble, changeover=changeover)
         else:
-            self.open.trouble, self.open.changeover, self.open.owed = trouble, changeover, None
+            self.open.trouble, self.open.changeover, self.open.due_call = trouble, changeover, None
 
     def _owed_due(self) -> int | None:
-        owed = None if self.open is None else self.open.owed
+        owed = None if self.open is None else self.open.due_call
         return None if owed is None or self.calls.must_wait(owed[0]) else max(owed[1], self._now)
 
     def _may_call_at(self) -> int | None:
@@ -243,10 +243,10 @@ class DowntimeTracker:
         return max(downtime.started_at, downtime.trouble.calls_from or 0)
 
     def _wait(self, trouble: KnownCause, downtime: ExpectedDowntime | None) -> int | None:
-        """Return how long such a stop lasts before it calls; None while nobody is called for it."""
+        """Return how long such a stop lasts before it calls; None while it makes no call."""
         reason = self._reason_to_call(trouble)
         changing = trouble.changeover and downtime is not None and downtime.changeover
-        if trouble.manned or changing:
+        if trouble.attended or changing:
             return None
         if reason is not None:
             return reason.call_ms if reason.category == "unplanned" else None

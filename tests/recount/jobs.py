@@ -98,7 +98,7 @@ class OrderTracker:
     # What is made
 
     def reported(self, product: str | None, at: int, *, runs: bool) -> None:
-        """Hear what the machines say they make; while an order runs, the order says it."""
+        """Take over the product that machines report; while an order runs, the order decides."""
         if product is None or product == self._reported:
             return
         self._reported = product

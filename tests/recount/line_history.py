@@ -242,9 +242,9 @@ class LineHistory:
         watches = [self.watches[name], *([self.watch] if name == self.line.constraint else [])]
         for watch in watches:
             if not state.known:
-                watch.see(STOP if known_stop and watch.signal == STOP else LOST, at)
+                watch.observe(STOP if known_stop and watch.signal == STOP else LOST, at)
             else:
-                watch.see(RUN if state.status == "running" else STOP, at)
+                watch.observe(RUN if state.status == "running" else STOP, at)
 
     def _settle(self, at: int) -> None:
         """Pass on the present state of the machines."""
@@ -258,13 +258,13 @@ class LineHistory:
         self.orders.reported(state.product, at, runs=runs)
         look = self._look()
         if look is not None and look.status != "running":
-            self.downtime_tracker.look(look, at)
+            self.downtime_tracker.observe(look, at)
         elif look is None and self.orders.changeover is not None and self.watch.down_since is not None:
             self.downtime_tracker.changed_over_unseen(at)
         elif self.watch.down_since is None and (look is not None or self.watch.signal == LOST):
             self.downtime_tracker.end()
         elif self.downtime_tracker.standing is not None and runs:
-            self.downtime_tracker.standing.turn_since = self.downtime_tracker.standing.turn = None
+            self.downtime_tracker.standing.turn_since = self.downtime_tracker.standing.next_cause = None
         self._show(at, look)
 
     def _show(self, at: int, look: LineView | None, *, slack: int = 0) -> None:

@@ -19,7 +19,7 @@ SIDE: Final = {"internal": "internal", "upstream": "starved", "downstream": "blo
 
 @dataclass(slots=True)
 class MachineState:
-    """A machine as one sees it. `known` is False from the start, after its death, and while nobody watched."""
+    """State of a machine. `known` is False at the start, after its death, and during an absence."""
 
     status: str = "offline"
     cause: str | None = None

@@ -86,13 +86,13 @@ def _fields_of(truth: Truth, name: str) -> list[str]:
 
 
 def _lost(step: CountsStep, sets: list[RegisterTruth], counter: str) -> int:
-    """Return what was made between two reports and forgotten by the register before the later one."""
+    """Return the pieces made between two reports that the register lost before the later one."""
     between = [setting for setting in sets if step.since < setting.at <= step.until]
     return between[-1].made[counter] - step.before[counter] if between else 0
 
 
 def _not_shown(truth: Truth, name: str, last_at: int | None, counter: str) -> int:
-    """Return what the last reading was low by: nothing came after it that could show the rest."""
+    """Return the deficit of the last reading: no later report can show the rest."""
     dips = [
         register
         for register in truth.registers

@@ -26,7 +26,7 @@ class CountsStep(NamedTuple):
 
 @dataclass(slots=True)
 class MachineCounters:
-    """One machine's counters: what was made between its first report and each later one."""
+    """One machine's counters: pieces made between its first report and each later one."""
 
     last_made: dict[str, int] | None = None
     last_at: int | None = None
@@ -109,7 +109,9 @@ class CounterDoubts:
         cut = any(fault.what == "power" for fault in between) or report.boot_id != self.shown_boot
         if (between and not follows) or (is_lower and cut):  # what follows a held 0 is counted at once
             if self.shown is not None:
-                total, good = (self._held(report.body.get(name), name, at, cut=cut) for name in ("total", "good"))
+                total, good = (
+                    self._released_after(report.body.get(name), name, at, cut=cut) for name in ("total", "good")
+                )
             if not is_zero:
                 self._show(report, at)
             self._hide(at)
@@ -130,7 +132,7 @@ class CounterDoubts:
     def _read(self, value: int) -> int:
         return value if self.machine.modulus is None else value % self.machine.modulus
 
-    def _held(self, value: int | None, name: str, at: int, *, cut: bool) -> int:
+    def _released_after(self, value: int | None, name: str, at: int, *, cut: bool) -> int:
         """Return the pieces that count once a report follows this one, of a register that was set between."""
         assert self.shown is not None
         if value is None or name not in self.shown:

@@ -34,22 +34,22 @@ class ResultRow:
     lost: list[str] = field(default_factory=list)
     undeclared: list[str] = field(default_factory=list)
     hindsight: list[Disagreement] = field(default_factory=list)
-    found: list[str] = field(default_factory=list)
+    deviations: list[str] = field(default_factory=list)
 
     def add(self, run: Recount, *, seed: int) -> None:
         self.facts.add(run.facts)
         self.windows += run.windows.expected
         self.windows_same += run.windows.same
-        self.found += [f"seed {seed} expected  {_fact(fact)}" for fact in run.facts.missing]
-        self.found += [f"seed {seed} reported  {_fact(fact)}" for fact in run.facts.invented]
-        self.found += [f"seed {seed} window    {_window(*window)}" for window in run.windows.different]
+        self.deviations += [f"seed {seed} expected  {_fact(fact)}" for fact in run.facts.missing]
+        self.deviations += [f"seed {seed} reported  {_fact(fact)}" for fact in run.facts.invented]
+        self.deviations += [f"seed {seed} window    {_window(*window)}" for window in run.windows.different]
         for account in run.accounts:
             self._add_account(account, seed)
         self._add_actions(run, seed)
         facts = [
             fact for line_history in run.line_histories.values() for fact in line_history.facts if fact.kind == "ladder"
         ]
-        self.tops += sum(fact.what[:2] == ("level", TOP) for fact in facts)
+        self.tops += sum(fact.value[:2] == ("level", TOP) for fact in facts)
 
     def _add_account(self, account: PieceAccount, seed: int) -> None:
         self.made += account.made
@@ -58,7 +58,7 @@ class ResultRow:
         if account.difference == 0:
             return
         text = f"seed {seed} pieces    {account}"
-        self.found.append(text)
+        self.deviations.append(text)
         if account.is_declared:
             self.declared += abs(account.difference)
             self.estimated += 0 if account.is_explained else abs(account.difference)
@@ -99,13 +99,13 @@ class ResultRow:
         )
 
     def differences(self) -> str:
-        lines = [*self.lost, *self.undeclared, *map(str, self.hindsight), *sorted(self.found)]
+        lines = [*self.lost, *self.undeclared, *map(str, self.hindsight), *sorted(self.deviations)]
         more = [] if len(lines) <= SHOWN else [f"and {len(lines) - SHOWN} more"]
         return "\n".join([*lines[:SHOWN], *more])
 
 
 def _fact(fact: Fact) -> str:
-    return f"{_clock(fact.at)} {fact.kind} {fact.line} {fact.subject} {fact.what}"
+    return f"{_clock(fact.at)} {fact.kind} {fact.line} {fact.subject} {fact.value}"
 
 
 def _window(expected: WindowTimes, reported: WindowTimes | None) -> str:

@@ -24,7 +24,7 @@ class KnownCause:
     calls_from: int | None = None  # since when it is something to call for; None: from the stop on
     successor: str | None = None  # it keeps the line standing since the culprit was repaired
     successor_reason: str | None = None
-    manned: bool = False  # somebody is there, at this moment
+    attended: bool = False  # somebody is there, at this moment
     awaited: bool = False  # at this moment it is starved, blocked, planned or without an order, and no machine's fault
     changeover: bool = False  # a changeover is in progress
 
@@ -57,7 +57,7 @@ class KnownCause:
         if unexplained and self.place is not None and self.place not in finding.broken:
             self._succeed(finding.stopped, finding)
         place = self.place or self.stopped
-        self.manned = place in finding.manned or (people_there and place not in finding.broken)
+        self.attended = place in finding.attended or (people_there and place not in finding.broken)
 
     def _succeed(self, machine: str | None, finding: Finding) -> None:
         """Blame another machine, once nothing is wrong with the one before."""

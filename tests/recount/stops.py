@@ -11,7 +11,7 @@ RUN, STOP, LOST = "run", "stop", "lost"
 
 @dataclass(slots=True)
 class StopDetector:
-    """Follows one line or machine, and keeps what it was at every time."""
+    """Follows one line or machine, and records its signal over time."""
 
     threshold: int
     restart: int
@@ -22,7 +22,7 @@ class StopDetector:
     signals: list[tuple[int, str]] = field(default_factory=list)
     downtimes: list[tuple[int, int | None]] = field(default_factory=list)
 
-    def see(self, signal: str, at: int) -> None:
+    def observe(self, signal: str, at: int) -> None:
         if not self.signals or self.signals[-1][1] != signal:
             self.signals.append((at, signal))
         self.signal = signal

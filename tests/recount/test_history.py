@@ -52,7 +52,7 @@ class HistoryTotals:
     unknown: int = 0  # ms that only the bridge does not know
     otherwise: int = 0  # ms that are busy in one and down in the other
     pieces_off: list[str] = field(default_factory=list)
-    found: list[str] = field(default_factory=list)
+    deviations: list[str] = field(default_factory=list)
 
     def add(self, expected: WindowTimes, reported: WindowTimes | None) -> None:
         assert reported is not None, expected
@@ -63,7 +63,7 @@ class HistoryTotals:
         self.unknown += unknown
         self.otherwise += max(off - unknown, 0)
         if off > FIRST_REPORT_MS:
-            self.found.append(f"{expected}, reported {reported}")
+            self.deviations.append(f"{expected}, reported {reported}")
 
     def text(self) -> str:
         return (
@@ -76,7 +76,7 @@ class HistoryTotals:
 @pytest.mark.parametrize("runs", [SHORT, pytest.param(LONG, marks=pytest.mark.proof)], ids=["short", "long"])
 def test_an_absence_of_the_bridge_loses_no_report(runs: list[tuple[int, float]]) -> None:
     result = _compared(runs, (*TROUBLE, *BRIDGE_AWAY), name="the bridge away")
-    assert not result.found, "busy and down time are what they were"
+    assert not result.deviations, "busy and down time are what they were"
     assert min(result.facts.precision, result.facts.recall) >= SPLIT, result.facts
     assert not result.pieces_off
 
@@ -85,7 +85,7 @@ def test_an_absence_of_the_bridge_loses_no_report(runs: list[tuple[int, float]])
 def test_absences_of_devices_that_keep_their_reports_cost_what_was_lost(runs: list[tuple[int, float]]) -> None:
     result = _compared(runs, (*TROUBLE, *BRIDGE_AWAY, *DEVICES_AWAY), name="bridge and devices away")
     assert min(result.facts.precision, result.facts.recall) >= SURE, result.facts
-    assert result.otherwise <= OTHERWISE * result.time, result.found
+    assert result.otherwise <= OTHERWISE * result.time, result.deviations
     assert not result.pieces_off
 
 
@@ -134,7 +134,7 @@ def _as_watched(truth: Truth, driven: DrivenRun) -> list[LineHistory]:
 
 
 def _in_order(truth: Truth, driven: DrivenRun) -> Iterator[ReceivedPublish]:
-    """Yield each report that came, once, when it was made; no Will and nothing that nobody watched."""
+    """Yield each received report once, at the time it was made; without Wills and absences."""
     came: dict[int, ReceivedPublish] = {}
     for arrival in driven.fed:
         if not isinstance(arrival, Unwatched) and arrival.number is not None:

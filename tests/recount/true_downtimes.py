@@ -1,4 +1,4 @@
-"""Downtimes and culprits from the truth alone: what the machines really did, not what they reported.
+"""Downtimes and culprits from the truth alone: the machines' real states, not their reports.
 
 Holds where nothing is lost on the way. Times differ by what a report takes, so a stop that lasts about as long as the
 threshold may be a downtime or not: such ones are left out.
@@ -21,7 +21,7 @@ SIDES: Final = {"starved": "upstream", "blocked": "downstream"}
 class Disagreement:
     line: str
     at: int
-    what: str
+    text: str
 
 
 def disagreements(truth: Truth, plant: PlantFacts, events: list[Event]) -> list[Disagreement]:
@@ -32,7 +32,7 @@ def disagreements(truth: Truth, plant: PlantFacts, events: list[Event]) -> list[
         reported = [event["data"] for event in latest.values()]
         result += _stops(truth, plant, line, mine, reported)
         result += [_culprit(line, mine, data, truth.until) for data in reported if data.get("cause_equipment")]
-    return [stop for stop in result if stop.what]
+    return [stop for stop in result if stop.text]
 
 
 def _stops(
@@ -65,7 +65,7 @@ def _downtimes(
             watch.fire(due)
         lasts = (stretch.until or until) - stretch.since
         runs = stretch.condition == "running" and lasts >= shortest_run
-        watch.see(RUN if runs else STOP, stretch.since)
+        watch.observe(RUN if runs else STOP, stretch.since)
     while (due := watch.due()) is not None and due <= until:
         watch.fire(due)
     return [(since, until if end is None else end) for since, end in watch.downtimes]

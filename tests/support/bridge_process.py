@@ -102,7 +102,7 @@ class BridgeProcess:
         return self.fronts[0]
 
     def add_front(self, environment: Mapping[str, str] | None = None) -> "BridgeProcess":
-        """Describe a front beside this process: the same settings, a port of its own. It is stopped with this one."""
+        """Describe a front beside this process, with its settings and another port. It is stopped with this one."""
         port = free_port()
         settings = {**self.environment, **(environment or {}), "FLOOR_WEB__PORT": str(port)}
         self.fronts.append(BridgeProcess(self.config, port, self.broker, settings, role="front"))

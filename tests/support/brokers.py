@@ -132,7 +132,7 @@ def running(broker: RunningBroker) -> Iterator[RunningBroker]:
 
 
 async def until(condition: Callable[[], bool], *, seconds: float = DEADLINE_SECONDS, what: str = "condition") -> None:
-    """Wait until `condition()` holds; fails after `seconds`, naming what was waited for."""
+    """Wait until `condition()` holds; fails after `seconds`, naming `what`."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"

@@ -26,7 +26,7 @@ class CheckedDashboard:
         """Begin a connection; returns what to send on it."""
         self.connections += 1
         self.checker.connect()
-        return self.send(*self.client.returns(token))
+        return self.send(*self.client.reconnect(token))
 
     def send(self, *frames: Frame) -> list[str]:
         for frame in frames:
@@ -35,7 +35,7 @@ class CheckedDashboard:
 
     def subscribe(self, request: RequestedSubscription) -> list[str]:
         self.checker.expect(request)
-        return self.send(self.client.subscribes(request.body))
+        return self.send(self.client.subscribe(request.body))
 
     def receive(self, text: str) -> list[str]:
         """Take one message; returns what to send in reply."""

@@ -31,7 +31,7 @@ class Dashboard(ABC):
 
     @abstractmethod
     async def read(self) -> None:
-        """Wait for what comes next, and keep it."""
+        """Wait for the next frames, and record them."""
 
     @abstractmethod
     async def closed(self, *, seconds: float = PATIENCE) -> tuple[int, str]:

@@ -23,8 +23,8 @@ class TokenUse:
     """A token that was sent; offsets are the journal's ends at those moments."""
 
     grants: tuple[str, ...]
-    sent: int
-    known: int | None = None  # answered
+    sent_at: int
+    answered: int | None = None  # answered
     lost: bool = False  # no answer will come: the connection is over
 
 
@@ -46,7 +46,7 @@ class Obligation:
 
 @dataclass
 class DeliveryChecker:
-    """Checks one user: `send` before a frame is sent, `receive` with what comes; raises PromiseBroken or Breach."""
+    """Checks one user: `send` before a frame is sent, `receive` with each message; raises PromiseBroken or Breach."""
 
     journal: MemoryJournal
     client: ReferenceDashboard
@@ -70,7 +70,7 @@ class DeliveryChecker:
         self._in_place.clear()
         for use in self.tokens:
             use.lost = True
-        if self._here() is None:
+        if self._position() is None:
             self._end(ASSIGNED)
 
     def send(self, frame: Frame) -> None:
@@ -99,7 +99,9 @@ class DeliveryChecker:
         elif frame["type"] in ("subscription_confirmed", "snapshot_begin", "snapshot_end"):
             self._receive_of(frame, self.client.subscriptions[frame["id"]], self.obligations.get(frame["id"]))
         elif frame["type"] == "auth_ok":
-            next(token for token in self.tokens if token.known is None and not token.lost).known = self.journal.end
+            next(
+                token for token in self.tokens if token.answered is None and not token.lost
+            ).answered = self.journal.end
             self.obligations.setdefault(ASSIGNED, Obligation(None, begin=self.journal.end))
         elif frame["type"] == "resumed":
             if self._in_place.pop(0):
@@ -113,7 +115,7 @@ class DeliveryChecker:
 
     def _receive_of(self, frame: Frame, subscription: ClientSubscription, obligation: Obligation | None) -> None:
         if frame["type"] == "snapshot_begin":
-            self._known = max((at for at, token in enumerate(self.tokens) if token.known is not None), default=0)
+            self._known = max((at for at, token in enumerate(self.tokens) if token.answered is not None), default=0)
         if obligation is None or subscription.unanswered_requests:
             return  # it answers an earlier request of the same id
         match frame["type"]:
@@ -127,7 +129,7 @@ class DeliveryChecker:
             case _:
                 pass
 
-    def _here(self) -> int | None:
+    def _position(self) -> int | None:
         position = self.client.position.get("main")
         return None if position is None else position["offset"]
 
@@ -139,7 +141,7 @@ class DeliveryChecker:
         """Limit the obligation to the last position: events in flight may be dropped."""
         obligation = self.obligations.pop(name, None)
         if obligation is not None:
-            obligation.end = self._here() or 0
+            obligation.end = self._position() or 0
             self.ended.append(obligation)
 
     def _restart(self) -> None:
@@ -203,7 +205,7 @@ class DeliveryChecker:
         if offset > self.journal.end:
             raise PromiseBroken(f"position {offset} is not committed, {self.journal.end} is")
         for committed in self.journal.history[self._checked : offset]:
-            obligations = list(self._owing(committed))
+            obligations = list(self._obligations_for(committed))
             if committed.type in CONFLATED_TYPES:
                 self._check_latest(committed, obligations)
             elif obligations:
@@ -219,7 +221,7 @@ class DeliveryChecker:
         rank = self._ranks.get(event.id)
         if rank is None:
             raise PromiseBroken(
-                f"{event.id} {event.topic} never reached {self.client.user}; {list(self._owing(event))}"
+                f"{event.id} {event.topic} never reached {self.client.user}; {list(self._obligations_for(event))}"
             )
         if self._assigned(event):
             return  # it may come unasked before a resume is answered
@@ -241,10 +243,10 @@ class DeliveryChecker:
             if current is None or current["offset"] < event.offset:
                 raise PromiseBroken(f"{event.id} {event.topic} never reached {name} of {self.client.user}")
 
-    def _owing(self, event: CommittedEvent) -> Iterator[tuple[str, Obligation]]:
+    def _obligations_for(self, event: CommittedEvent) -> Iterator[tuple[str, Obligation]]:
         # Every token in use at the commit or later may have hidden the event.
         superseded = max(
-            (at for at, token in enumerate(self.tokens) if token.known and token.known < event.offset), default=0
+            (at for at, token in enumerate(self.tokens) if token.answered and token.answered < event.offset), default=0
         )
         if not all(granted(token.grants, event.topic.text) for token in self.tokens[superseded:]):
             return

@@ -1,4 +1,4 @@
-"""A served front in a process of its own, so that its memory, descriptors and processor time can be measured.
+"""A served front in a separate process, so that its memory, descriptors and processor time can be measured.
 
 Reads one JSON command per line on stdin, answers each with a line.
 """
@@ -111,7 +111,7 @@ async def front_process(
 
 
 def _event(number: int, lines: int) -> Event:
-    """As many subjects as lines, each with a call and a state: what is current does not grow."""
+    """Return an event of one of a fixed number of subjects, so that the current state does not grow."""
     name = f"L{number // 2 % lines + 1}"
     if number % 2:
         return status(name, product=f"P{number}", revision=number)

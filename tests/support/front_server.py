@@ -88,7 +88,7 @@ class ServedFront:
         return batch.entries[0].events
 
     async def publish(self, topic: str, payload: bytes) -> None:
-        """Stand for broker and pipeline: the command is applied, without events."""
+        """Replace broker and pipeline: apply the command, without events."""
         self.published.append(topic)
         report = decode(topic, payload, received_at=NOON, cause="", retained=False)
         assert isinstance(report, Report), report

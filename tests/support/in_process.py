@@ -103,7 +103,7 @@ def front_side(
 
 @dataclass(slots=True)
 class RunningPipeline:
-    """A pipeline, a publisher or both, and what the pipeline committed since it started."""
+    """A pipeline, a publisher or both, and the pipeline's commits since it started."""
 
     journal: SqliteJournal
     restored: RestoredFloor
@@ -151,7 +151,7 @@ class RunningPipeline:
         return self.journal.position().offset
 
     async def marked(self, offset: int) -> None:
-        """Wait until the journal has it that events up to this one are published."""
+        """Wait until the journal marks events up to this one as published."""
         await until(lambda: self.journal.published_offset() == offset, seconds=60, what=f"marked up to {offset}")
 
 

@@ -32,7 +32,7 @@ class MemoryJournal:
         return new
 
     def retain(self, oldest: int) -> None:
-        """Forget the events below `oldest`; what is current stays known."""
+        """Prune the events below `oldest`; current ones stay."""
         self.oldest = max(self.oldest, min(oldest, self.end + 1))
 
     def renew(self, *, back_to: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""A plain MQTT client that keeps what it receives, and connects again whenever it is cut off."""
+"""A plain MQTT client that records messages, and reconnects whenever it is cut off."""
 
 import asyncio
 import contextlib

@@ -23,7 +23,7 @@ BAGGER_FAULTS = (
 
 
 def equipment(**bagger: object) -> tuple[plant.EquipmentConfig, ...]:
-    """Three machines and a station; `bagger` changes what the second is."""
+    """Return three machines and a station; `bagger` changes the second."""
     fields: dict[str, object] = {"id": "bagger", "faults": BAGGER_FAULTS, "ideal_cycle_seconds": 1.0}
     return (
         plant.EquipmentConfig(id="feeder", rated_speed=100.0),
@@ -86,7 +86,7 @@ class PackingLine:
         self.core = Line(self.plant_file, self.plant_file.lines[0])
 
     def restart(self) -> None:
-        """Go on from a checkpoint, as after a restart of the bridge."""
+        """Continue from a checkpoint, as after a restart of the bridge."""
         self.core = Line.restore(self.plant_file, self.plant_file.lines[0], self.core.checkpoint())
 
     def report(
@@ -143,5 +143,5 @@ def seconds(at: Millis) -> float:
 
 
 def state_of(line: Line) -> LineState:
-    """Return what the line knows, as its checkpoint has it."""
+    """Return the line's state, as in its checkpoint."""
     return msgspec.msgpack.decode(line.checkpoint(), type=LineState)

@@ -59,7 +59,7 @@ class ReferenceDashboard:
 
     # Frames that it sends.
 
-    def returns(self, token: str) -> list[Frame]:
+    def reconnect(self, token: str) -> list[Frame]:
         """Return the frames to send on a new connection."""
         if self._unanswered_auths > 1 or (self._unanswered_auths and self.authenticated):
             for subscription in self.subscriptions.values():
@@ -68,7 +68,7 @@ class ReferenceDashboard:
         self._delivered_to, self._last, self._snapshot_at, self._resuming = {}, {}, 0, []
         frames = [{"type": "auth", "token": token}]
         for subscription in self.subscriptions.values():
-            subscription.former.clear()
+            subscription.earlier_requests.clear()
         again = [subscription for subscription in self.subscriptions.values() if subscription.settled and self.position]
         anew = [
             subscription.unanswered_requests[-1] if subscription.unanswered_requests else subscription.body
@@ -78,23 +78,23 @@ class ReferenceDashboard:
         self.subscriptions = {subscription.body["id"]: subscription for subscription in again}
         if self.position:
             frames.append(self._resume(again))
-        return frames + [self.subscribes(body) for body in anew if body is not None]
+        return frames + [self.subscribe(body) for body in anew if body is not None]
 
-    def subscribes(self, body: Frame) -> Frame:
+    def subscribe(self, body: Frame) -> Frame:
         self.subscriptions.setdefault(body["id"], ClientSubscription(body)).unanswered_requests.append(body)
         return {"type": "subscribe", **body}
 
-    def unsubscribes(self, name: str) -> Frame:
+    def unsubscribe(self, name: str) -> Frame:
         self.subscriptions[name].unanswered_requests.append(None)
         return {"type": "unsubscribe", "id": name}
 
-    def resumes(self, name: str) -> Frame:
+    def resume(self, name: str) -> Frame:
         """Return the frame that replays, in place, the events after the position; only for a settled subscription."""
         self.subscriptions[name].unanswered_requests.append(self.subscriptions[name].body)
         self._resuming += [mark["offset"] for mark in self.position.values()]
         return {"type": "resume", "subscriptions": [self.subscriptions[name].body], "since": self.position}
 
-    def proves(self, token: str) -> Frame:
+    def refresh_token(self, token: str) -> Frame:
         """Return the frame that refreshes a token in place."""
         self._unanswered_auths += 1
         return {"type": "auth", "token": token}
@@ -143,7 +143,7 @@ class ReferenceDashboard:
             for subscription in self.subscriptions.values()
             if subscription.confirmed and not subscription.awaits_snapshot
         ]
-        takers = [subscription for subscription in ready if subscription.wants(event, self.me)]
+        takers = [subscription for subscription in ready if subscription.selects(event, self.me)]
         self._delivered_to[event["id"]] = frozenset(subscription.body["id"] for subscription in takers)
         if not takers and not self._expects(event):
             effective = {name: subscription.effective for name, subscription in self.subscriptions.items()}
@@ -158,7 +158,7 @@ class ReferenceDashboard:
         """Return whether an event that no subscription selects is allowed here."""
         if event["type"] == "job_assigned" and self.user in addressees(event):
             return True
-        if any(subscription.wanted(event, self.me) for subscription in self.subscriptions.values()):
+        if any(subscription.was_selected(event, self.me) for subscription in self.subscriptions.values()):
             return True
         # One that needs no snapshot begins, and a new token is in force, when it was read: before it is answered.
         return self._unanswered_auths > 0 or any(
@@ -200,7 +200,7 @@ class ReferenceDashboard:
         if subscription is None or not subscription.unanswered_requests:
             raise ProtocolViolation(f"confirmed unasked: {frame}")
         if subscription.confirmed:
-            subscription.former.append((subscription.body, subscription.effective))
+            subscription.earlier_requests.append((subscription.body, subscription.effective))
         body = subscription.unanswered_requests.popleft()
         if body is None:
             raise ProtocolViolation(f"confirmed what was to end: {frame}")
@@ -209,7 +209,7 @@ class ReferenceDashboard:
         subscription.effective = frame["effective"]
         subscription.snapshot_complete = subscription.body.get("snapshot") is False
         subscription.awaits_snapshot = not subscription.snapshot_complete
-        subscription.sift(self.me)
+        subscription.drop_unselected(self.me)
 
     def _take_unsubscription_confirmed(self, frame: Frame) -> None:
         subscription = self.subscriptions[frame["id"]]
@@ -246,9 +246,9 @@ class ReferenceDashboard:
                 subscription.snapshot_complete = False
             subscription.awaits_snapshot = not recovered
             if wider and recovered:
-                self.replies.append(self.subscribes(subscription.body))
+                self.replies.append(self.subscribe(subscription.body))
             subscription.effective = confirmation["effective"]
-            subscription.sift(self.me)
+            subscription.drop_unselected(self.me)
 
     def _take_position(self, frame: Frame) -> None:
         if self._snapshot is not None:
@@ -272,7 +272,7 @@ class ReferenceDashboard:
 
     def _take_revoked(self, frame: Frame) -> None:
         for change in self._regranted(frame):
-            change.sift(self.me)
+            change.drop_unselected(self.me)
 
     def _take_widened(self, frame: Frame) -> None:
         for change in self._regranted(frame):

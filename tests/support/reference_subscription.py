@@ -16,32 +16,30 @@ class ClientSubscription:
     effective: list[str] = field(default_factory=list)
     confirmed: bool = False
     snapshot_complete: bool = False  # its snapshot has ended
-    awaits_snapshot: bool = False  # its first snapshot, before which nothing of it comes
-    unanswered_requests: deque[Frame | None] = field(
-        default_factory=deque
-    )  # not answered yet: bodies, None to unsubscribe
+    awaits_snapshot: bool = False  # no event may come before its first snapshot
+    unanswered_requests: deque[Frame | None] = field(default_factory=deque)  # bodies; None: unsubscribe
     events: dict[Key, Frame] = field(default_factory=dict)
-    former: list[tuple[Frame, list[str]]] = field(default_factory=list)  # what it was before it was asked for again
+    earlier_requests: list[tuple[Frame, list[str]]] = field(default_factory=list)  # (body, effective)
 
     @property
     def settled(self) -> bool:
         return self.snapshot_complete and not self.unanswered_requests
 
-    def wants(self, event: Frame, me: frozenset[str]) -> bool:
+    def selects(self, event: Frame, me: frozenset[str]) -> bool:
         return selects(self.body, self.effective, event, me)
 
-    def wanted(self, event: Frame, me: frozenset[str]) -> bool:
+    def was_selected(self, event: Frame, me: frozenset[str]) -> bool:
         """Return whether an earlier request selects it: subscribing again loses no event in flight."""
-        return any(selects(body, effective, event, me) for body, effective in self.former)
+        return any(selects(body, effective, event, me) for body, effective in self.earlier_requests)
 
     def take(self, event: Frame) -> None:
         current = self.events.get(key_of(event))
         if current is None or current["offset"] < event["offset"]:
             self.events[key_of(event)] = event
 
-    def sift(self, me: frozenset[str]) -> None:
+    def drop_unselected(self, me: frozenset[str]) -> None:
         """Drop events that it no longer selects, or is not granted."""
-        self.events = {key: event for key, event in self.events.items() if self.wants(event, me)}
+        self.events = {key: event for key, event in self.events.items() if self.selects(event, me)}
 
 
 def key_of(event: Frame) -> Key:
@@ -74,10 +72,10 @@ def addressees(event: Frame) -> frozenset[str]:
 
 def matches(topic_filter: str, topic: str) -> bool:
     """Return whether an MQTT filter matches a topic without `$` (MQTT 5 4.7)."""
-    wanted, levels = topic_filter.split("/"), topic.split("/")
-    for at, frame in enumerate(wanted):
-        if frame == "#":
+    filter_levels, levels = topic_filter.split("/"), topic.split("/")
+    for at, level in enumerate(filter_levels):
+        if level == "#":
             return True
-        if at >= len(levels) or frame not in ("+", levels[at]):
+        if at >= len(levels) or level not in ("+", levels[at]):
             return False
-    return len(wanted) == len(levels)
+    return len(filter_levels) == len(levels)

@@ -14,7 +14,7 @@ MARK: Final = "a-mark/of-the-test"
 
 
 async def retained(broker: RunningBroker) -> dict[str, bytes]:
-    """Return what is retained below `event/` and `station/`, by topic relative to the root."""
+    """Return the messages retained below `event/` and `station/`, by topic relative to the root."""
     link = BrokerLink(
         client_settings(broker),
         client_id="a-newcomer",

@@ -86,7 +86,7 @@ def _section(began: float, *, failed: int, tests: int) -> str:
 
 
 def machine() -> str:
-    """Say what the figures were measured on."""
+    """Describe the machine of the measurement."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     answer = subprocess.run([find_mosquitto(), "-h"], capture_output=True, text=True, check=False).stdout
     mosquitto = answer.splitlines()[0].removeprefix("mosquitto version ")

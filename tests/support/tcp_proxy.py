@@ -68,7 +68,7 @@ class TcpProxy:
         self.to_client = Direction()
         self.refusing = False  # whether new connections are reset at once
         self.connections = 0  # so many were accepted
-        self.passages: set[ProxiedConnection] = set()
+        self.proxied: set[ProxiedConnection] = set()
         self._cuts: deque[Cut] = deque()
 
     def plan_cut(self, cut: Cut) -> None:
@@ -78,26 +78,26 @@ class TcpProxy:
     def forget_cuts(self) -> None:
         """Let every connection live whose cut is still to come."""
         self._cuts.clear()
-        for passage in self.passages:
+        for passage in self.proxied:
             passage.cut = None
 
     def cut(self, end: ConnectionEnd = ConnectionEnd.RESET) -> None:
         """End every connection now."""
-        for passage in list(self.passages):
+        for passage in list(self.proxied):
             passage.end(end)
 
     def freeze(self, *ways: Direction) -> None:
-        """Let nothing pass, and end nothing: no side can tell it from a peer that is silent. None named: both ways."""
+        """Let nothing pass, and end nothing: a peer looks silent. By default in both directions."""
         for way in ways or (self.to_server, self.to_client):
             way.flowing.clear()
 
     def freeze_passages(self) -> None:
         """Let nothing more pass on the connections that are there; others may be made."""
-        for passage in self.passages:
+        for passage in self.proxied:
             passage.flowing.clear()
 
     def thaw(self) -> None:
-        flows = [self.to_server.flowing, self.to_client.flowing, *(passage.flowing for passage in self.passages)]
+        flows = [self.to_server.flowing, self.to_client.flowing, *(passage.flowing for passage in self.proxied)]
         for flow in flows:
             flow.set()
 
@@ -123,14 +123,14 @@ class TcpProxy:
             server=upstream_writer,
             cut=self._cuts.popleft() if self._cuts else None,
         )
-        self.passages.add(passage)
+        self.proxied.add(passage)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(passage.carry(reader, upstream_writer, self.to_server, from_client=True))
                 group.create_task(passage.carry(upstream_reader, writer, self.to_client, from_client=False))
         finally:
             passage.end(ConnectionEnd.CLOSE)
-            self.passages.discard(passage)
+            self.proxied.discard(passage)
 
 
 @dataclass(eq=False, slots=True)
@@ -142,7 +142,7 @@ class ProxiedConnection:
     cut: Cut | None
     flowing: asyncio.Event = field(default_factory=_set)
     over: bool = field(default=False)
-    _went: dict[bool, int] = field(default_factory=lambda: {False: 0, True: 0})
+    _passed: dict[bool, int] = field(default_factory=lambda: {False: 0, True: 0})
 
     def end(self, end: ConnectionEnd) -> None:
         if not self.over:
@@ -173,15 +173,15 @@ class ProxiedConnection:
     async def _pass(self, piece: bytes, writer: asyncio.StreamWriter, way: Direction, *, from_client: bool) -> None:
         cut = self.cut if self.cut is not None and self.cut.from_client == from_client else None
         if cut is not None:
-            piece = piece[: max(0, cut.after - self._went[from_client])]
+            piece = piece[: max(0, cut.after - self._passed[from_client])]
         if self.over:
             return
         writer.write(piece)
-        self._went[from_client] += len(piece)
+        self._passed[from_client] += len(piece)
         way.passed += len(piece)
         # A writer that can't get rid of it waits here, so a reader that doesn't read is felt at the other end.
         await writer.drain()
-        if cut is not None and self._went[from_client] >= cut.after:
+        if cut is not None and self._passed[from_client] >= cut.after:
             self.end(cut.end)
 
 

@@ -41,7 +41,7 @@ class ProxyTalk:
         writer.write(b"hello")
         return reader
 
-    def says(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         assert self.server is not None
         self.server.write(data)
 
@@ -78,7 +78,7 @@ async def test_it_passes_bytes_and_their_end_both_ways() -> None:
     async with talking() as talk:
         reader = await talk.connect()
         await until(lambda: talk.received == b"hello")
-        talk.says(b"good day")
+        talk.send(b"good day")
         assert await reader.readexactly(8) == b"good day"
         talk.writers[0].close()
         await until(lambda: talk.ended == ["FIN"])
@@ -91,14 +91,14 @@ async def test_a_planned_cut_ends_the_next_connection_within_a_byte(end: Connect
         talk.network.plan_cut(Cut(after=3, end=end))
         reader = await talk.connect()
         await until(lambda: talk.received == b"hello")
-        talk.says(b"good day")
+        talk.send(b"good day")
         received, ending = await how_it_ends(reader)
         assert ending == end.value
         assert received == b"goo" if end is ConnectionEnd.CLOSE else b"goo".startswith(received)
         await until(lambda: talk.ended == [end.value])
         again = await talk.connect()
         await until(lambda: talk.received == b"hellohello")
-        talk.says(b"good day")
+        talk.send(b"good day")
         assert await again.readexactly(8) == b"good day"
 
 
@@ -116,7 +116,7 @@ async def test_frozen_it_ends_nothing_and_passes_nothing_until_it_thaws() -> Non
         reader = await talk.connect()
         await until(lambda: talk.received == b"hello")
         talk.network.freeze()
-        talk.says(b"good day")
+        talk.send(b"good day")
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reader.read(1), 0.1)
         talk.network.thaw()
@@ -134,7 +134,7 @@ async def test_a_narrow_way_takes_its_time_and_a_long_one_too() -> None:
             talk.network.to_client.bytes_per_second = weather.get("bytes_per_second")
             talk.network.to_client.delay_seconds = weather.get("delay_seconds", 0.0)
             began = loop.time()
-            talk.says(b"x" * 5_000)
+            talk.send(b"x" * 5_000)
             await reader.readexactly(5_000)
             times.append(loop.time() - began)
         plain, narrow, long = times

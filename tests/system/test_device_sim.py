@@ -1,4 +1,4 @@
-"""`device-sim` against real brokers: it publishes as long as reported, says goodbye, heals, and shows its lamps."""
+"""`device-sim` against real brokers: it publishes for its duration, disconnects, reconnects, and shows its lamps."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ class ReceivedReports:
 async def listening(
     broker: RunningBroker, root: str = "floor/v1", session: str | None = None
 ) -> AsyncIterator[ReceivedReports]:
-    """Collect every report; in a named session also those that came while nobody listened."""
+    """Collect every report; in a named session also those sent while it was disconnected."""
     received = ReceivedReports()
     client = aiomqtt.Client(
         "127.0.0.1",
@@ -165,7 +165,7 @@ async def test_a_press_by_hand_is_one_report_and_pushes_nobody_out(broker: Runni
 
 
 async def lines_until(process: asyncio.subprocess.Process, wanted: str) -> list[str]:
-    """Read what is printed until a line holds `wanted`."""
+    """Read the output until a line holds `wanted`."""
     assert process.stdout is not None
     lines: list[str] = []
     async with asyncio.timeout(20):

@@ -72,7 +72,7 @@ def records(path: Path) -> Truth:
 
 @pytest.fixture
 async def disturbed(mosquitto: RunningBroker, tmp_path: Path) -> Run:
-    """Run ten simulated minutes under a rough profile; return what was seen, the truth, and what was printed."""
+    """Run ten simulated minutes under a rough profile; return the received messages, the truth, and the output."""
     rough, truth = tmp_path / "rough.toml", tmp_path / "truth.jsonl"
     rough.write_text(ROUGH)
     options = ("--disturb", str(rough), "--truth", str(truth), "--scale", "60", "--duration", "10", "--seed", "5")
@@ -111,7 +111,7 @@ async def test_the_truth_equals_the_messages_of_a_subscriber(disturbed: Run) -> 
 
 
 async def test_connections_that_die_leave_their_will(disturbed: Run) -> None:
-    """A death that the device did not say: with the boot_id of the connection, before the next birth."""
+    """A Will, not published by the device: with the boot_id of the connection, before the next birth."""
     received, truth, _ = disturbed
     deaths = {record["payload"].encode() for record in truth["said"] if record["kind"] == "death"}
     wills = [(topic, body) for topic, body in received.messages if topic.endswith("/death") and body not in deaths]

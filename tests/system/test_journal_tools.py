@@ -1,4 +1,4 @@
-"""The tools on the journal of a bridge that runs: they disturb nobody, and what they ask for is done."""
+"""The tools on the journal of a running bridge: they do not disturb it, and their requests are done."""
 
 import asyncio
 import json

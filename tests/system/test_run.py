@@ -1,4 +1,4 @@
-"""`floor run` as an operator meets it: how it starts, what it refuses, how it ends, what the broker is left with."""
+"""`floor run` as an operator sees it: start, refusals, stop, and messages left on the broker."""
 
 import asyncio
 import os

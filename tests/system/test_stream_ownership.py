@@ -1,4 +1,4 @@
-"""A stream has one process: a second one refuses, whichever way it comes, and the first goes on."""
+"""A stream has one process: a second one refuses to start, and the first continues."""
 
 import asyncio
 import contextlib
@@ -27,14 +27,14 @@ REPORTED_SECONDS = 5.0  # promise P5
 def rival(
     folder: Path, broker: RunningBroker, *, port: int | None = None, journal: Path | None = None
 ) -> BridgeProcess:
-    """Describe a second bridge for the same stream: with a journal of its own, unless one is named."""
+    """Describe a second bridge for the same stream, by default with another journal."""
     folder.mkdir()
     settings = {"FLOOR_BROKER__PORT": str(port or broker.port)}
     return configured(folder, broker, environment=settings | ({"FLOOR_JOURNAL__PATH": str(journal)} if journal else {}))
 
 
 async def ended(bridge: BridgeProcess) -> str:
-    """Wait until it has ended by itself; returns what it said."""
+    """Wait until it has ended by itself; return its output."""
     assert bridge.process is not None
     try:
         assert await asyncio.wait_for(bridge.process.wait(), 30) == 1, bridge.log()
@@ -46,7 +46,7 @@ async def ended(bridge: BridgeProcess) -> str:
 
 @pytest.mark.parametrize("which", ["mosquitto", pytest.param("nats", marks=pytest.mark.faults)])
 async def test_second_process_refuses_to_start(tmp_path: Path, which: str, request: pytest.FixtureRequest) -> None:
-    """With a journal of its own, and on the same one."""
+    """With another journal, and on the same one."""
     broker: RunningBroker = request.getfixturevalue(which)
     async with bridge_process(tmp_path, broker) as first, mqtt_consumer(broker, "bridge") as consumer:
         await until(lambda: len(consumer.statuses) > 0)
@@ -111,7 +111,7 @@ async def test_broker_that_is_offline_does_not_stop_the_start(tmp_path: Path) ->
 
 
 async def test_of_two_that_meet_the_later_one_ends(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    """Both started while the second one's way to the broker was cut, so that it could ask nobody."""
+    """Both started while the second one was cut off from the broker, so that it could not detect the first."""
     async with (
         bridge_process(tmp_path, mosquitto) as first,
         mqtt_consumer(mosquitto, "bridge") as consumer,
@@ -139,7 +139,7 @@ async def network(broker: RunningBroker) -> AsyncIterator[TcpProxy]:
 
 
 async def test_a_retained_status_of_an_older_owner_stops_no_bridge(mosquitto: RunningBroker) -> None:
-    """A killed broker comes back with what it remembers; taking that for life would end the only process there is."""
+    """A killed broker restores an old status; a bridge that trusts it would end the only process."""
     older = status_publication(
         Position("main", "old", 5),
         root=ROOT,

@@ -1,4 +1,4 @@
-"""Connections keep what people did while they are away, and owe what was not acknowledged."""
+"""Uplinks buffer people's actions while offline, and resend what was not acknowledged."""
 
 from typing import Any
 

@@ -46,7 +46,7 @@ async def test_a_connection_that_breaks_while_nobody_uses_it_leaves_no_complaint
 async def test_a_connection_that_is_reset_is_logged_by_nobody_else(
     mosquitto: RunningBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The run says itself that a device lost its connection; the library's line would stand between, without a name."""
+    """The simulator logs the lost connection with the device's name; the library's line would only repeat it."""
     async with tcp_proxy(mosquitto.port) as proxy:
         client = BrokerAccess(host="127.0.0.1", port=proxy.port).build_client(
             "a", aiomqtt.ProtocolVersion.V5, will=None

@@ -1,4 +1,4 @@
-"""A controller says its state on change and every minute, its counts while they change, and PackML by the tables."""
+"""A controller reports its state on change and every minute, its counts while they change, and PackML by the tables."""
 
 from typing import Any
 

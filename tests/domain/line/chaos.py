@@ -40,7 +40,7 @@ class Chaos:
         self.total = dict.fromkeys(("feeder", "bagger", "packer"), 0)
         self.seq = 0
         self.boot = 0
-        self.said: list[tuple[str | None, ReportBody]] = []
+        self.sent: list[tuple[str | None, ReportBody]] = []
 
     def reports(self, count: int) -> list[Report]:
         return [self.report(number) for number in range(count)]
@@ -54,9 +54,9 @@ class Chaos:
         if isinstance(body, DowntimeReport | JobReport | QualityReport) and rnd.random() < 0.6:
             actor = LEADER
         body = msgspec.structs.replace(body, **self.common())
-        if self.said and rnd.random() < 0.15:
-            equipment_id, body = rnd.choice(self.said[-30:])
-        self.said.append((equipment_id, body))
+        if self.sent and rnd.random() < 0.15:
+            equipment_id, body = rnd.choice(self.sent[-30:])
+        self.sent.append((equipment_id, body))
         return Report(
             place=Place("north", "pack", "L1", equipment_id),
             body=body,
@@ -196,7 +196,7 @@ def play(
 ) -> list[Event]:
     """Apply the reports, ticking at the given shares of the time between them.
 
-    Before some of them nobody watched, and nothing was ticked; before others the link was lost.
+    The bridge is absent before some of them, without ticks; the link is lost before others.
     """
     events: list[Event] = []
     for report in reports:

@@ -1,4 +1,4 @@
-"""A reader of one counter for tests: samples by second, and what they amount to."""
+"""A reader of one counter for tests: samples by second, and their totals."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ class CounterReader:
         self.register = mark_interrupted(self.register)
 
     def restart(self) -> None:
-        """Note a birth, whatever boot id it has."""
+        """Record a birth with any boot id."""
         assert self.register is not None
         registers: machine_counters.Registers = {"total": self.register}
         machine_counters.mark_registers_restarted(registers)

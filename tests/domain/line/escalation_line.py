@@ -66,7 +66,7 @@ class EscalationLine(AndonLine):
         return answer
 
     def run_to(self, minute: float) -> None:
-        """Fire what is due by then, as a line does before it applies a report."""
+        """Fire deadlines until then, as a line does before it applies a report."""
         while (due := self.registry.next_deadline()) is not None and due <= at_minute(minute):
             self.registry.fire(Moment(at=due))
             self.events.extend(self.emitter.drain())
@@ -79,7 +79,7 @@ class EscalationLine(AndonLine):
         ]
 
     def rungs(self) -> list[tuple[float, int, str | None]]:
-        """Return (minute, level, cause) of what the clock did: actions are done between whole minutes."""
+        """Return (minute, level, cause) of each timed escalation: actions fall between whole minutes."""
         return [
             (minute, data.level, data.cause) for minute, data in self.escalations() if minute > 0 and minute % 1 == 0
         ]

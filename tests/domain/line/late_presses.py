@@ -28,7 +28,7 @@ class LateStation:
         body = AndonReport(action="resolve", andon_type="equipment", call_id=f"L1.call.{self.calls()[-1]}")
         assert self.line.report(None, body, at=at, actor=LEADER).disposition == APPLIED
 
-    def raises(self, at: float, *, made: float) -> str | None:
+    def raise_call(self, at: float, *, made: float) -> str | None:
         return self._report(AndonReport(action="raise", andon_type="equipment"), at, made)
 
     def calls(self) -> list[str]:

@@ -22,7 +22,7 @@ def test_an_open_downtime_is_revised_by_what_comes_not_when_the_backlog_is_over(
 
 @pytest.mark.parametrize("away", [False, True], ids=["watched", "after an absence"])
 def test_reports_of_one_instant_count_one_after_the_other(*, away: bool) -> None:
-    """The bagger stands because of the feeder, which runs again before the bagger says anything else."""
+    """The feeder stopped the bagger, and runs again before the bagger's next report."""
     line = PackingLine()
     for machine in ("feeder", "bagger", "packer"):
         line.report(machine, StateReport(state="running"), at=0)

@@ -1,4 +1,4 @@
-"""A stop between breakdown and changeover, of which nobody watched a part: what held before it holds, and no more."""
+"""A stop between breakdown and changeover, partly within an absence: only what held before the absence still holds."""
 
 import msgspec
 import pytest
@@ -35,7 +35,7 @@ def test_machines_that_are_lost_together_carry_their_fault_on() -> None:
 
 
 def test_a_machine_lost_together_with_the_one_worked_on_is_not_left_stopped_without_a_cause() -> None:
-    """Nobody is called for it: people worked on the feeder when it was last known to be stopped."""
+    """No call is made: people worked on the feeder when it was last known to be stopped."""
     line = PackingLine()
     for name in ("feeder", "bagger"):
         line.report(name, RUNNING, at=0)
@@ -50,7 +50,7 @@ def test_a_machine_lost_together_with_the_one_worked_on_is_not_left_stopped_with
 
 
 def test_a_fault_that_was_seen_for_seconds_is_no_downtime_of_its_own() -> None:
-    """The changeover's downtime is not split where nobody watched any more."""
+    """The changeover's downtime is not split during the absence."""
     line = PackingLine()
     line.report("bagger", RUNNING, at=0)
     changed_over(line, 99)
@@ -92,7 +92,7 @@ def test_a_stop_after_an_absence_becomes_a_changeover_as_one_that_is_watched(
 
 
 def test_findings_before_a_changeover_belong_to_the_breakdown_before() -> None:
-    """They began while no machine was seen: the downtime is split before anybody knows what the machines did."""
+    """They began during an absence: the downtime is split before the states of the machines are known."""
     line = PackingLine(plant_file(line_spec(equipment=equipment(clock="device"))))
     line.report("bagger", StateReport(state="fault", ts=T0), at=0)
     absent(line, 100, 300)

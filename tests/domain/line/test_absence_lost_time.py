@@ -128,21 +128,21 @@ class PartlyReceivedLine:
                 absent(self.line, self.away, self.at)
                 self.away = None
             elif self.away is None and rnd.random() < 0.3:
-                self.hand_over(self.waiting)
+                self.send_buffer(self.waiting)
             elif self.away is None and rnd.random() < 0.1:
-                self.hand_over(self.store)
+                self.send_buffer(self.store)
             elif self.away is None and rnd.random() < 0.3:
                 self.line.report("feeder", StateReport(state=rnd.choice(("running", "fault"))), at=self.at)
             else:
                 self.report()
         if self.away is not None:
             absent(self.line, self.away, self.at)
-        self.hand_over(self.waiting)
-        self.hand_over(self.store)
+        self.send_buffer(self.waiting)
+        self.send_buffer(self.store)
         self.at = round(self.at + 12 * 3_600)
         self.line.wait(self.at)
 
-    def hand_over(self, buffered: list[ReportBody]) -> None:
+    def send_buffer(self, buffered: list[ReportBody]) -> None:
         for body in buffered:
             self.at = round(self.at + 0.01, 2)
             self.line.report("bagger", body, at=self.at)

@@ -1,4 +1,4 @@
-"""A downtime whose category changes during an open absence: its parts follow each other, whatever is known later."""
+"""A downtime whose category changes during an open absence: its parts stay adjacent after later reports."""
 
 from collections.abc import Sequence
 

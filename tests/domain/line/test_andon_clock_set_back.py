@@ -9,7 +9,7 @@ from tests.support.packing_line import T0
 BACK = [30, 3_600, 10**9]
 
 
-def held(desk: LateStation, since: int, until: int, *, back: int) -> None:
+def hold_button(desk: LateStation, since: int, until: int, *, back: int) -> None:
     for at in range(since, until, 10):
         desk.level(True, at, made=at - back)
 
@@ -20,7 +20,7 @@ def test_a_button_held_while_its_clock_is_set_back_makes_no_press(back: int) -> 
     for level, at in ((False, 10), (True, 20), (True, 30)):
         desk.level(level, at)
     desk.resolve(35)
-    held(desk, 40, 300, back=back)
+    hold_button(desk, 40, 300, back=back)
     assert desk.calls() == ["1"]
 
 
@@ -29,7 +29,7 @@ def test_a_switch_left_on_while_its_clock_is_set_back_repeats_nothing(back: int)
     desk = LateStation("latching")
     desk.level(False, 10)
     desk.level(True, 20)
-    held(desk, 30, 300, back=back)
+    hold_button(desk, 30, 300, back=back)
     assert desk.repeats() == [0]
 
 
@@ -42,10 +42,10 @@ def test_a_press_after_a_clock_was_set_back_is_one(kind: str, back: int, release
     desk.level(False, 10)
     desk.level(True, 20)
     desk.level(False, released, made=released if released == 25 else released - back)
-    held(desk, 50, 300, back=back)
+    hold_button(desk, 50, 300, back=back)
     desk.level(False, 300, made=300 - back)
     desk.resolve(305)
-    held(desk, 310, 400, back=back)
+    hold_button(desk, 310, 400, back=back)
     assert desk.calls() == ["1", "1", "2"]
 
 
@@ -55,11 +55,11 @@ def test_a_clock_known_to_be_set_back_is_followed_over_a_cut_of_the_network(rele
     desk = LateStation()
     for level, at in ((False, 10), (True, 20), (False, 25)):
         desk.level(level, at)
-    held(desk, 40, 110, back=3_600)
+    hold_button(desk, 40, 110, back=3_600)
     for made in range(110, released, 10):
         desk.level(True, released, made=made - 3_600)
     assert desk.level(False, released + 0.1, made=released - 3_600) is None
-    held(desk, released + 10, released + 50, back=3_600)
+    hold_button(desk, released + 10, released + 50, back=3_600)
     assert desk.repeats() == [0, 1, 2]
 
 

@@ -11,8 +11,8 @@ from tests.support.packing_line import T0
 @pytest.mark.parametrize(("apart", "reason", "repeats"), [(4, None, [0, 1]), (1, "debounced", [0])])
 def test_two_presses_that_waited_for_a_connection_are_two(apart: float, reason: str | None, repeats: list[int]) -> None:
     desk = LateStation()
-    assert desk.raises(300, made=100) is None
-    assert desk.raises(300.1, made=100 + apart) == reason
+    assert desk.raise_call(300, made=100) is None
+    assert desk.raise_call(300.1, made=100 + apart) == reason
     assert desk.repeats() == repeats
 
 
@@ -27,7 +27,7 @@ def test_a_copy_of_a_press_that_comes_after_its_release_hides_no_later_press() -
 
 
 def test_a_press_that_was_stored_and_is_in_order_is_held_until_it_is_released() -> None:
-    """Its `ts` is before that of the connection, which came first; its number says that it is the latest."""
+    """Its `ts` precedes that of the connection, which arrived first; its number shows that it is the latest."""
     desk = LateStation(sequenced=True)
     for level, at, made in ((False, 10, 10), (False, 50, 50), (True, 50.1, 30)):
         desk.level(level, at, made=made)
@@ -92,7 +92,7 @@ def test_a_release_behind_the_press_that_follows_it_shows_that_press(kind: str, 
 def test_a_release_behind_that_of_the_press_that_follows_it_shows_that_press(
     kind: str, *, sequenced: bool, clock: bool, release_first: bool, resolved: bool
 ) -> None:
-    """The last release is known already: the level stays FALSE, and the next TRUE is a press of its own."""
+    """The last release is known already: the level stays FALSE, and the next TRUE is a separate press."""
     desk = LateStation(kind, sequenced=sequenced, clock=clock)
     desk.level(False, 1, seq=1)
     desk.level(True, 10, seq=2)

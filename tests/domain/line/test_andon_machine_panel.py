@@ -89,7 +89,7 @@ def test_a_panel_answers_for_no_other_machine_and_nothing_else(machine: str, and
 
 
 def test_a_panel_does_not_answer_a_call_that_is_linked_to_no_downtime() -> None:
-    """Nobody knows yet that it is about the machine."""
+    """Its relation to the machine is not known yet."""
     line = running_line()
     line.report("bagger", FAULT, at=100)
     press(line, "desk", "raise", "equipment", at=160)

@@ -87,7 +87,7 @@ def test_a_person_takes_over_the_call_of_a_fire_that_recurred(again_at: float) -
 
 @pytest.mark.parametrize("word", ["setup", "maintenance"])
 def test_a_person_takes_over_the_call_of_a_breakdown_within_which_the_line_is_changed_over(word: str) -> None:
-    """The changeover is a downtime of its own, and the fault is still the trouble."""
+    """The changeover is a separate downtime, and the fault is still the trouble."""
     line = running_line()
     line.report("bagger", FAULT, at=100)
     line.wait(450)
@@ -132,7 +132,7 @@ def test_a_call_that_people_have_answered_is_taken_over_from_the_machine_that_st
 def test_of_several_calls_a_panel_takes_over_that_of_its_machine_and_a_station_the_latest(
     first: str, presser: str, taken_over: str
 ) -> None:
-    """The line stands from one shift to another, by the packer first or by the bagger, which decides its status."""
+    """The line is stopped across shifts, first by the packer or by the bagger, which decides its status."""
     line = running_line()
     for at, culprit in ((SHIFT_ENDS - 1_000, first), (SHIFT_ENDS + 600, "bagger" if first == "packer" else "packer")):
         line.report("packer", FAULT if culprit == "packer" else RUNNING, at=at)

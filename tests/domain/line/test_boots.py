@@ -1,4 +1,4 @@
-"""A device that sends again what it had sent in the connection before, after the birth of the next boot."""
+"""A device that resends reports of the previous connection after the birth of the next boot."""
 
 import pytest
 from msgspec.structs import replace

@@ -56,7 +56,7 @@ def reported(line: PackingLine) -> list[tuple[str, str, str | None]]:
 def test_pieces_that_the_last_report_of_the_old_run_hid_belong_to_it(
     reading: str, signal: str, *, restart: bool
 ) -> None:
-    """Counts that change are reported each ten seconds: what the report a minute later shows was there already."""
+    """Changing counts are reported each ten seconds: pieces in the report a minute later existed already."""
     line = ran_crisps(HIDING[reading])
     if signal == "command":
         line.report(None, COMMAND, at=90)
@@ -104,7 +104,7 @@ def test_a_machine_that_ran_on_behind_a_report_in_doubt_made_its_pieces_later() 
 def test_the_first_pieces_of_the_new_run_in_doubt_complete_it_when_they_were_surely_made(
     first: CountsReport, completed_at: str
 ) -> None:
-    """A misread register says nothing of the time of its report; one that was set back and goes on says what it had."""
+    """A misread register does not date its report; one that was set back and counts on shows its earlier pieces."""
     line = ran_crisps(CountsReport(total=103, good=99, reject=4))
     line.report(None, COMMAND, at=60)
     line.report("bagger", NUTS, at=100)

@@ -119,7 +119,7 @@ def step_all(floor: ManyLines, at: float, by: float) -> None:
 def test_calls_ladders_downtimes_and_floods_continue_as_if_the_clock_had_been_right(
     by: float, stepped_at: float
 ) -> None:
-    """The kind: whatever is pending has the time left that it had, at whatever instant the clock is set."""
+    """Every pending deadline keeps its remaining time, at any instant of the clock step."""
     assert troubles(by, stepped_at) == troubles(0, stepped_at)
 
 

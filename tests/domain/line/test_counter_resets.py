@@ -6,7 +6,7 @@ from tests.domain.line.counter_reader import WORD, reader
 
 
 def test_after_a_new_boot_no_wrap_is_believed() -> None:
-    """A 16-bit counter at 1000, 12 minutes without power, a new boot: what it shows then was made since."""
+    """A 16-bit counter at 1000, 12 minutes without power, a new boot: the value shown was made since."""
     counter = reader(WORD, rate=6_000.0)
     counter.read(1_000, 0, boot=1)
     for value, at in ((0, 720), (1, 730), (2, 740)):

@@ -6,7 +6,7 @@ from tests.domain.line.counter_reader import WORD, reader
 
 
 def test_a_burst_after_an_outage_counts_whole() -> None:
-    """60 s away at the greatest rate of 300/min, a report each 10 s was kept, and all arrive within 10 ms."""
+    """60 s offline at the greatest rate of 300/min; a report each 10 s was buffered, and all arrive within 10 ms."""
     counter = reader(rate=300.0)
     counter.read(0, 0)
     for number in range(1, 7):

@@ -1,4 +1,4 @@
-"""Every row of the counter table of domain.md: what a sample is by itself, and what the next one makes of a suspect."""
+"""Every row of the counter table of domain.md: single samples, and the decision on a suspect by the next one."""
 
 from dataclasses import dataclass
 

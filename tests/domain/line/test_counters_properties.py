@@ -33,7 +33,7 @@ def test_a_true_count_is_recovered_from_what_its_register_shows(
 ) -> None:
     """Over restarts, bursts, lost and doubled reports, wraps, resets, glitches and dips the count is the register's.
 
-    Only what was made before a reset, and reported by nobody, is missing. A device that repeats its boot id is as well
+    Only pieces made before a reset and never reported are missing. A device that repeats its boot id is as well
     understood as one that has a new one each time, where a birth comes before its reports.
     """
     ledger = oracle.CountingMachine(first, schedule, modulus=modulus, signed=signed and modulus is not None).ledger

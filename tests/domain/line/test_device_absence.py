@@ -137,7 +137,7 @@ def test_late_counts_make_nothing_unknown() -> None:
 def test_a_device_without_a_buffer_is_treated_like_one_with_an_untrusted_clock(
     lose: Callable[[BufferingDevice, float], None], since: float
 ) -> None:
-    """A report is missing: the windows and downtimes are those of a device whose clock nobody trusts."""
+    """A report is missing: the windows and downtimes are those of a device with an untrusted clock."""
     reported = []
     for clock in ("device", "receive"):
         line, bagger = running(clock, lose)

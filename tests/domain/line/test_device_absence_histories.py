@@ -22,7 +22,7 @@ FAST = plant.CounterRule(max_rate_per_minute=1_000_000)
 
 @dataclass
 class BufferedHistory:
-    """A seeded history of one machine that is lost again and again, and keeps what it would have said."""
+    """A seeded history of one machine that disconnects repeatedly and buffers its reports."""
 
     seed: int
     order: str = "in order"
@@ -37,7 +37,7 @@ class BufferedHistory:
         self.line = PackingLine(plant_file(line_spec(equipment=[machine])))
         self.bagger = BufferingDevice(self.line)
         self.at = rnd.choice((0.0, 3_500.0, 11.9 * 3_600, 11.99 * 3_600, 19.9 * 3_600)) + rnd.randrange(400)
-        self.said: list[tuple[int, str]] = []
+        self.states: list[tuple[int, str]] = []
         self.report("run")
         self.bagger.counts(0, self.at)
         for _ in range(rnd.randrange(10, 50)):
@@ -55,13 +55,13 @@ class BufferedHistory:
         self.report("run")
         self.at += 2 * 3_600
         self.line.wait(self.at)
-        return self.line, oracle.LineTimeline(self.said, T0 + round(self.at * 1000), SCHEDULED, [])
+        return self.line, oracle.LineTimeline(self.states, T0 + round(self.at * 1000), SCHEDULED, [])
 
     def report(self, word: str) -> None:
         self.bagger.state("running" if word == "run" else "stopped", self.at)
-        if self.said and self.said[-1][0] == T0 + round(self.at * 1000):
-            self.said.pop()
-        self.said.append((T0 + round(self.at * 1000), word))
+        if self.states and self.states[-1][0] == T0 + round(self.at * 1000):
+            self.states.pop()
+        self.states.append((T0 + round(self.at * 1000), word))
 
     def come_back(self, *, restart: bool) -> None:
         buffered = range(len(self.bagger.buffered or []))

@@ -30,7 +30,7 @@ def test_an_absence_of_the_bridge_overlaps_that_of_a_device(bridge: tuple[int, i
 
 @pytest.mark.parametrize("dies", [402, 600])
 def test_a_device_is_offline_within_and_after_an_absence_of_the_bridge(dies: float) -> None:
-    """Its Will reaches the bridge when that is back; what the device kept comes long after it."""
+    """Its Will reaches the bridge on its return; the device's buffer arrives long after."""
     line, bagger = running()
     absent(line, 300, 400)
     bagger.buffered = []

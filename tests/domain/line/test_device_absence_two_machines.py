@@ -120,7 +120,7 @@ def test_the_culprit_is_the_machine_that_was_watched_meanwhile() -> None:
 
 @pytest.mark.parametrize("restarts", [False, True], ids=["it stands", "it runs again for less than 10 s"])
 def test_a_stop_that_lasts_is_opened_though_another_was_mistaken_for_one(*, restarts: bool) -> None:
-    """Lost while it stood, so a downtime opens as the shift begins; it ran by then, and stands again since."""
+    """It was lost while stopped, so a downtime opens at the shift's begin; it had run before, and stopped again."""
     line = line_of()
     bagger = BufferingDevice(line)
     shift = 20 * 3_600

@@ -71,7 +71,7 @@ QUIET: Final[dict[str, tuple[list[StopStep], list[StopStep]]]] = {
 def test_a_line_that_is_left_stopped_is_called_for(
     quiet: list[StopStep], over: list[StopStep], *, restarts: bool
 ) -> None:
-    """To the machine that stands, five minutes after the last thing that kept people from being called."""
+    """The call names the stopped machine, five minutes after the last reason not to call."""
     assert called(play(*quiet, until=4 * HOUR, restarts=restarts)) == []
     assert called(play(*quiet, *over, until=899, restarts=restarts)) == []
     assert called(play(*quiet, *over, until=4 * HOUR, restarts=restarts)) == [(900, "bagger")]

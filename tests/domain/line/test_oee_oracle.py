@@ -33,7 +33,7 @@ class OracleRun:
         self.pieces: list[oracle.Piece] = []
         self.jobs: dict[str, list[list[int]]] = {}
         self.running: str | None = None
-        self.said_product: str | None = None
+        self.reported_product: str | None = None
         self.product = "crisps"
         self.total = self.good = self.counted_at = 0
         self.at = self.random.choice((0.0, 11.9 * 3_600, 19.9 * 3_600)) + self.random.random() * 400
@@ -65,9 +65,9 @@ class OracleRun:
             product = self.random.choice(("crisps", "nuts", "crisps"))
             body = StateReport(state="running" if word == "run" else "stopped", product=product)
             self.line.report("bagger", body, at=self.at)
-            if product != self.said_product and self.running is None:
+            if product != self.reported_product and self.running is None:
                 self.product = product
-            self.said_product = product
+            self.reported_product = product
         if word == "lost" and self.states and self.states[-1][1] == "stop":
             word = "stop"  # a stop that is known stays one until something else is
         if self.states and self.states[-1][0] == self.now():

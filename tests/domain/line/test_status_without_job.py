@@ -1,4 +1,4 @@
-"""A line that works by jobs and has none: it is stopped for want of an order, and nobody is called to repair it."""
+"""A line that works by jobs and has none: it is stopped for want of an order, and no call is made."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A stop that is known stays a stop, whatever becomes of the connection, until something else is known."""
+"""A known stop stays a stop through any loss of connection, until another state is known."""
 
 from collections.abc import Callable
 

@@ -131,7 +131,7 @@ def test_two_absences_in_one_stop(lose: Lose) -> None:
 
 @pytest.mark.parametrize("until", [13_900, 14_700])
 def test_the_shift_ends_meanwhile(until: int) -> None:
-    """At 14 400 s; the line ran again 200 s before, or was to go on standing in the next."""
+    """At 14 400 s; the line ran again 200 s before, or stays stopped into the next shift."""
     line, bagger = running()
     report_every_minute(bagger, 290, 13_490)
     bagger.state("fault", 13_500)
@@ -188,7 +188,7 @@ def test_a_deadline_at_the_instant_of_a_silence_ends_no_downtime_twice() -> None
 
 
 def test_buffered_pieces_of_a_stopped_machine_do_not_prove_that_it_ran() -> None:
-    """None of its reports is missing: had it run, it would have said so."""
+    """None of its reports is missing: it would have reported a restart."""
     line, bagger = standing(BufferingDevice.disconnect)
     bagger.counts(3, 400)
     bagger.state("fault", 500)
@@ -261,7 +261,7 @@ def test_a_device_that_is_back_after_the_patience_for_it() -> None:
 
 
 def test_a_stop_that_was_evaluated_is_moved_once() -> None:
-    """It began before nobody watched; what another machine reports later lets the stretch be evaluated again."""
+    """It began before the absence; a later report of another machine lets the absence be evaluated again."""
     line, bagger = running()
     packer = BufferingDevice(line, "packer")
     packer.state("running", 270)

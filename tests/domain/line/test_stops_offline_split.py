@@ -52,7 +52,7 @@ def down(line: PackingLine) -> float:
 
 @each_order
 def test_a_changeover_that_began_while_the_line_ran_is_no_part_of_a_minor_stop(order: str) -> None:
-    """The breakdown that follows is a downtime of its own, and calls."""
+    """The breakdown that follows is a separate downtime, and calls."""
     line = lost_while_it_stands((45, "running"), (300, "fault"), order=order)
     assert parts(line) == [
         ("unplanned", 10, 45, True),
@@ -129,7 +129,7 @@ def test_a_downtime_that_was_none_is_one_minor_stop_where_those_are_asked_for() 
 
 @each_order
 def test_the_next_minor_stop_is_reported_whole_where_those_are_asked_for(order: str) -> None:
-    """A part of what was no downtime began within it; that part is taken back."""
+    """A downtime began within a stretch that proved to be none; it is withdrawn."""
     buffered = ((45, "running"), (100, "fault"), (130, "running"))
     line = lost_while_it_stands(*buffered, order=order, minor_stops=True)
     assert parts(line) == [

@@ -121,7 +121,7 @@ def test_reports_stored_since_the_device_was_last_seen_are_dated_by_its_clock() 
 
 
 def test_a_clock_that_stays_behind_is_no_backlog() -> None:
-    """It was silent for ten minutes and comes back five minutes behind: what is stored would catch up."""
+    """It was silent for ten minutes and returns five minutes behind: a buffer would catch up."""
     state = ClockState()
     dated(NOW, "device", state)
     back = NOW + 600_000

@@ -113,10 +113,10 @@ class SimulatedDashboard:
             case 0 | 1:
                 self.subscribe(self.chance.choice("abcd"))
             case 2 if self.client.subscriptions:
-                self.send(self.client.unsubscribes(self.chance.choice(list(self.client.subscriptions))))
+                self.send(self.client.unsubscribe(self.chance.choice(list(self.client.subscriptions))))
             case 3 | 4:
                 self.granted = self.chance.choice(random_histories.GRANTS)
-                self.send(self.client.proves(random_histories.token(self.user, self.granted)))
+                self.send(self.client.refresh_token(random_histories.token(self.user, self.granted)))
             case 5:
                 options = {"batch": self.chance.random() < 0.6, "batch_ms": self.chance.choice((0, 50, 1_000))}
                 self.send({"type": "options", **options})
@@ -125,7 +125,7 @@ class SimulatedDashboard:
             case 7:
                 self.socket.cut()
             case 8 if self.client.settled and self.client.position and self.client.subscriptions:
-                self.send(self.client.resumes(self.chance.choice(list(self.client.subscriptions))))
+                self.send(self.client.resume(self.chance.choice(list(self.client.subscriptions))))
             case _:
                 self.read(self.chance.choice(("fast", "fast", "slow", "slow", "stuck")))
 

@@ -15,7 +15,7 @@ STALL_SECONDS = 30.0
 
 
 class BehindRun(ResumeRun):
-    """One dashboard that follows everything, while commits go on."""
+    """One dashboard that follows all events, while commits continue."""
 
     async def play(self, board: SimulatedDashboard) -> None:
         """Play the scenario of this run."""

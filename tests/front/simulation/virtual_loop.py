@@ -1,4 +1,4 @@
-"""An event loop without threads and without waiting: time jumps to what is due next, and a seed decides the rest."""
+"""An event loop without threads or waiting: time jumps to the next deadline, and a seed decides the order."""
 
 import asyncio
 import heapq
@@ -45,7 +45,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             asyncio._set_running_loop(None)  # noqa: SLF001 - as above
 
     def _end(self) -> None:
-        """Cancel what is left, as `asyncio.run` does."""
+        """Cancel the remaining tasks, as `asyncio.run` does."""
         left = [pending for pending in self._tasks if not pending.done()]
         for task in left:
             task.cancel()

@@ -1,4 +1,4 @@
-"""The same front over HTTP: health, metrics, contracts, history, commands; errors that tell nothing of ours."""
+"""The same front over HTTP: health, metrics, contracts, history, commands; errors without internals."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The front's WebSocket over real sockets: where a token may stand, whose page may connect, what ends a connection."""
+"""The front's WebSocket over real sockets: places of a token, allowed origins, ends of a connection."""
 
 import json
 import logging

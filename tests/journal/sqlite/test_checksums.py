@@ -18,7 +18,7 @@ from bridge.journal.tools.restore import restore_journal
 from bridge.journal.tools.stats import read_stats
 from bridge.journal.tools.verify import verify_journal
 from bridge.ports.journal import Batch
-from tests.support.full_journal import whole_journal
+from tests.support.full_journal import full_journal
 from tests.support.journal_samples import applied
 
 LEAF_TABLE, LEAF_INDEX = 0x0D, 0x0A  # the one page of a small table, and of one WITHOUT ROWID
@@ -33,7 +33,7 @@ FAULT_MESSAGES = {
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A closed journal with two epochs, inputs 6 (asked), 7 (replayed) and 15 (dropped), and two crashing messages."""
     path = tmp_path_factory.mktemp("sample") / "journal.db"
-    whole_journal(path, rounds=2)
+    full_journal(path, rounds=2)
     journal = SqliteJournal.open(path, stream="main")
     desk = SqliteQuarantineWriter.open(path, stream="main")
     assert desk.request_replays([7]) == [7]

@@ -1,4 +1,4 @@
-"""Committed rows never become fewer without a word: what the owner's mark and the checksums find at the next start."""
+"""Lost rows are detected at the next start, by the lock file and the checksums."""
 
 import shutil
 import sqlite3
@@ -142,7 +142,7 @@ def intact_survey(left: LeftFiles, folder: Path) -> JournalSurvey:
 def test_flipped_byte_is_found_or_changes_nothing(
     left: LeftFiles, folder: Path, intact_survey: JournalSurvey, flip: FlippedByte
 ) -> None:
-    """Anywhere in the file or its -wal. SQLite alone would go on without the commits behind a bad frame."""
+    """Anywhere in the file or its -wal. SQLite alone would continue without the commits behind a bad frame."""
     name = flip.name if left[flip.name] else FILES[0]
     content = bytearray(left[name])
     content[int(flip.place * len(content))] ^= flip.by
@@ -157,7 +157,7 @@ def test_flipped_byte_is_found_or_changes_nothing(
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """The files of a killed process, most commits of which stand in the -wal only."""
+    """Return the files of a killed process, with most commits in the -wal only."""
     filled(tmp_path / "filled", written_back=False)
     return put(filled(tmp_path / "again", written_back=False), tmp_path / "journal")
 
@@ -250,7 +250,7 @@ def test_mark_that_a_power_loss_took_back_is_no_alarm(path: Path, mark: bytes) -
 
 
 def test_without_its_mark_a_journal_is_whole_and_begins_a_new_epoch(path: Path) -> None:
-    """As docs/journal.md says for an image of the machine: the `.lock` is deleted before the start."""
+    """As docs/journal.md describes for an image of the machine: the `.lock` is deleted before the start."""
     before = SqliteReader.open(path, stream="main")
     position = before.position()
     before.close()

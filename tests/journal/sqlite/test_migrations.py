@@ -1,4 +1,4 @@
-"""Migrations: a journal of an older version opens, holds what it held and goes on. That version wrote the samples."""
+"""Migrations: a journal of an older version keeps its content and continues. That version wrote the samples."""
 
 import gzip
 import sqlite3
@@ -24,7 +24,7 @@ from bridge.journal.tools.stats import read_stats
 from bridge.journal.tools.verify import verify_journal
 from bridge.pipeline.replay import restore_floor
 from bridge.ports.journal import Batch, Checkpoint
-from tests.journal.sqlite.older_journals import goes_on
+from tests.journal.sqlite.older_journals import require_continues
 from tests.support.bridge_process import DEMO_PLANT
 from tests.support.journal_samples import (
     JOURNALS,
@@ -260,4 +260,4 @@ def test_readers_ask_for_the_bridge_to_bring_an_older_journal_up_to_date(older: 
 def test_large_journal_of_an_older_schema_continues(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its small tables are checked before; their names differ between schemas."""
     monkeypatch.setattr(start_checks, "FULL_CHECK_BYTES", 0)
-    goes_on(older)
+    require_continues(older)

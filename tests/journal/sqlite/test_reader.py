@@ -1,4 +1,4 @@
-"""A reader beside the owner: what another process asks of a journal that goes on without it."""
+"""A reader beside the owner: another process reads the journal while the owner writes."""
 
 import os
 import resource

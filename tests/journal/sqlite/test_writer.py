@@ -1,4 +1,4 @@
-"""The journal in SQLite: what it bounds, and damage that its reads find."""
+"""The journal in SQLite: its bounds, and damage found by reads."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -36,7 +36,7 @@ def test_quarantine_keeps_the_newest_payloads_only(journal: SqliteJournal, monke
 
 
 def test_payload_that_reached_the_core_is_kept_whole(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A replay needs it, whatever the core made of it."""
+    """A replay needs it, with any disposition."""
     monkeypatch.setattr(rows, "QUARANTINE_BYTES", 4)
     journal.commit(Batch(entries=[applied(1, payload=b"whole payload", disposition=quarantined("unknown_place"))]))
     assert journal.inputs_after(0, limit=1)[0].input.payload == b"whole payload"

@@ -17,7 +17,7 @@ from bridge.journal.tools.read_only import NoJournal
 from bridge.journal.tools.restore import RestoreRefused, restore_journal
 from bridge.journal.tools.verify import verify_journal
 from tests.journal.tools.test_backup import damage
-from tests.support.full_journal import held
+from tests.support.full_journal import journal_rows
 from tests.support.journal_samples import JOURNALS, event, follow, make_schema_2, query
 
 ROOT = Path(__file__).parents[3]
@@ -31,11 +31,11 @@ def test_a_restored_journal_continues_in_a_new_epoch(path: Path, tmp_path: Path)
     journal.commit(follow(journal, [event("lost")]))
     old = journal.position()
     journal.close()
-    later = held(path)
+    later = journal_rows(path)
     restored = restore_journal(target, path, replace=True)
     assert target.read_bytes() == before
     replaced = next(file for file in restored.replaced_files if ".replaced-" in file.name and "-wal" not in file.name)
-    assert held(replaced) == later
+    assert journal_rows(replaced) == later
     assert verify_journal(replaced).is_intact
     assert verify_journal(path).is_intact
     assert restored.summary.epochs[-1].reason == "restored"
@@ -92,7 +92,7 @@ def test_a_restore_needs_no_journal_before_it(sample: Path, tmp_path: Path) -> N
 def test_an_administrators_restore_is_of_the_bridges_user(
     path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or the bridge could not open what it must run on."""
+    """Otherwise the bridge could not open its own journal."""
     owners = {}
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr("os.chown", lambda file, user, group: owners.update({Path(file).name: (user, group)}))
@@ -137,7 +137,7 @@ def test_a_copy_of_schema_2_is_restored_in_one_new_epoch(tmp_path: Path) -> None
 
 
 def test_a_lost_journal_is_restored_over_what_is_left_of_it(path: Path, sample: Path) -> None:
-    """The lock file still knows of the lost one's commits."""
+    """The lock file still records the commits of the lost journal."""
     path.unlink()
     with pytest.raises(JournalDamaged, match="missing"):
         SqliteJournal.open(path, stream="main")
@@ -160,7 +160,7 @@ def test_a_wal_that_was_not_written_back_is_kept_with_its_file(owner: SqliteJour
     assert verify_journal(copy).is_intact
     shutil.copy(owner.path.with_name("journal.db.lock"), copy.with_name("kept.db.lock"))
     SqliteJournal.open(copy, stream="main").close()
-    assert held(copy) == held(target)
+    assert journal_rows(copy) == journal_rows(target)
 
 
 @pytest.mark.parametrize("replace", [False, True])
@@ -195,7 +195,7 @@ def test_a_restore_waits_for_no_reader(path: Path, sample: Path) -> None:
 
 
 def test_a_damaged_or_foreign_backup_is_refused(path: Path, sample: Path, tmp_path: Path) -> None:
-    before = held(path)
+    before = journal_rows(path)
     copy = Path(shutil.copy(sample, tmp_path / "backup.db"))
     with pytest.raises(StreamMismatch):
         restore_journal(copy, path, stream="other", replace=True)
@@ -209,7 +209,7 @@ def test_a_damaged_or_foreign_backup_is_refused(path: Path, sample: Path, tmp_pa
         restore_journal(tmp_path / "none.db", path, replace=True)
     with pytest.raises(RestoreRefused, match="itself"):
         restore_journal(path, path, replace=True)
-    assert held(path) == before
+    assert journal_rows(path) == before
     SqliteJournal.open(path, stream="main").close()
     assert sorted(file.name for file in tmp_path.iterdir()) == ["backup.db", "journal.db", "journal.db.lock"]
 
@@ -217,7 +217,7 @@ def test_a_damaged_or_foreign_backup_is_refused(path: Path, sample: Path, tmp_pa
 def test_a_journal_that_cannot_be_renamed_stays_in_place(
     path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = held(path)
+    before = journal_rows(path)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -227,4 +227,4 @@ def test_a_journal_that_cannot_be_renamed_stays_in_place(
     with pytest.raises(RestoreRefused, match="No space left"):
         restore_journal(sample, path, replace=True)
     SqliteJournal.open(path, stream="main").close()
-    assert held(path) == before
+    assert journal_rows(path) == before

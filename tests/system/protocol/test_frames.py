@@ -1,4 +1,4 @@
-"""protocol.md frame by frame: what every question is answered by, and what comes unasked."""
+"""protocol.md frame by frame: answers to every request, and unsolicited frames."""
 
 import asyncio
 import json

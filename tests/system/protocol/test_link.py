@@ -15,7 +15,7 @@ REPORTED_WITHIN = 5.0  # protocol.md and promise P5
 
 
 @contextmanager
-def held(bridge: BridgeProcess) -> Iterator[None]:
+def blocked_journal(bridge: BridgeProcess) -> Iterator[None]:
     """Keep the journal's writer waiting, as a disk does that has stopped to answer."""
     path = bridge.config.parent / ".floor" / "journal.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -61,7 +61,7 @@ async def test_a_journal_that_does_not_answer_is_reported_and_loses_nothing(
     quick = {"FLOOR_WEB__COMMAND_TIMEOUT_SECONDS": "1"}
     async with bridge_process(tmp_path, mosquitto, environment=quick) as bridge, dashboard(bridge.port) as board:
         await board.snapshot(id="s", subscription_type="andon", target_id="L1")
-        with held(bridge):
+        with blocked_journal(bridge):
             began = asyncio.get_running_loop().time()
             await board.send("command", id="c", **RAISE)
             assert (await board.receive("command_result", id="c"))["outcome"] == "unknown"

@@ -15,14 +15,14 @@ from tests.support.tcp_proxy import TcpProxy
 NOT_AUTHORIZED = 0x87
 
 
-def through(way: TcpProxy | None) -> dict[str, object]:
-    return {} if way is None else {"port": way.port}
+def through(proxy: TcpProxy | None) -> dict[str, object]:
+    return {} if proxy is None else {"port": proxy.port}
 
 
-def cut(way: TcpProxy) -> None:
+def cut(proxy: TcpProxy) -> None:
     """Cut the cable: no way back either."""
-    way.refusing = True
-    way.cut()
+    proxy.refusing = True
+    proxy.cut()
 
 
 def user(
@@ -33,12 +33,12 @@ def user(
     client_id: str | None = None,
     durable: bool = False,
     will: Publication | None = None,
-    way: TcpProxy | None = None,
+    proxy: TcpProxy | None = None,
 ) -> BrokerLink:
-    """Return a link for a user on its own listener, unless another is given, through the proxy `way`."""
+    """Return a link for a user on its own listener, unless another is given, through the proxy `proxy`."""
     own_door = "services" if name in ("bridge", "front", "simulator") else "devices"
     return BrokerLink(
-        shipped.settings(listener or own_door, **through(way)),
+        shipped.settings(listener or own_door, **through(proxy)),
         client_id=client_id or f"test-{name}",
         username=name,
         password=SecretStr(shipped.password(name)),

@@ -66,11 +66,11 @@ def test_every_secret_is_made_by_the_scripts(secrets_folder: Path) -> None:
 
 
 def test_the_files_that_mosquitto_reads_are_mounted() -> None:
-    there = {*host_mounts(SERVICES["mosquitto"]), *secret_targets(SERVICES["mosquitto"])}
+    container_paths = {*host_mounts(SERVICES["mosquitto"]), *secret_targets(SERVICES["mosquitto"])}
     text = (ROOT / "mosquitto" / "mosquitto.conf").read_text()
     named = set(re.findall(r"^\w+ (/mosquitto/(?:config|secrets)/\S+)$", text, re.MULTILINE))
     assert len(named) == 8
-    assert named <= there
+    assert named <= container_paths
 
 
 def test_every_port_that_is_published_is_listened_on() -> None:
@@ -114,10 +114,10 @@ def test_commands_and_their_options_exist(name: str) -> None:
 
 def test_files_that_commands_name_are_there() -> None:
     for service in SERVICES.values():
-        there = {*host_mounts(service), *secret_targets(service)}
+        container_paths = {*host_mounts(service), *secret_targets(service)}
         for word in service.get("command", []):
             path = word.split("=")[-1]
-            assert not path.startswith("/") or path in there, word
+            assert not path.startswith("/") or path in container_paths, word
 
 
 def test_a_front_apart_reads_the_bridges_journal_with_the_bridges_settings() -> None:

@@ -83,12 +83,12 @@ async def test_a_gateway_writes_for_every_machine_of_its_line(shipped: ShippedMo
     make = user if listener == "devices" else certified
     async with (
         linked(user(shipped, "bridge", "floor/v1/report/#")) as bridge,
-        tcp_proxy(shipped.ports[listener]) as way,
+        tcp_proxy(shipped.ports[listener]) as proxy,
     ):
-        async with linked(make(shipped, GATEWAY, will=will, way=way)) as gateway:
+        async with linked(make(shipped, GATEWAY, will=will, proxy=proxy)) as gateway:
             for topic in topics:
                 await gateway.publish(topic, b"{}")
-            cut(way)
+            cut(proxy)
         assert [message.topic for message in await receive(bridge, 4)] == [*topics, will.topic]
 
 
@@ -124,10 +124,10 @@ async def test_a_will_on_a_foreign_topic_is_never_published(shipped: ShippedMosq
     async with linked(user(shipped, "bridge", "floor/v1/report/#")) as bridge:
         for will in (foreign, own):
             async with (
-                tcp_proxy(shipped.ports["devices"]) as way,
-                linked(user(shipped, DEVICE_A, will=will, way=way)),
+                tcp_proxy(shipped.ports["devices"]) as proxy,
+                linked(user(shipped, DEVICE_A, will=will, proxy=proxy)),
             ):
-                cut(way)
+                cut(proxy)
         (message,) = await receive(bridge, 1)
         assert message.topic == own.topic
 
@@ -227,12 +227,12 @@ def certified(
     *,
     folder: Path | None = None,
     will: Publication | None = None,
-    way: TcpProxy | None = None,
+    proxy: TcpProxy | None = None,
 ) -> BrokerLink:
     stem = f"client.{device.replace('/', '+')}"
     files = folder or shipped.secrets
     identity = {"cert_file": files / f"{stem}.crt", "key_file": files / f"{stem}.key"}
-    settings = shipped.settings("certificates", **identity, **through(way))
+    settings = shipped.settings("certificates", **identity, **through(proxy))
     return BrokerLink(settings, client_id="anything", durable=False, will=will)
 
 

@@ -51,7 +51,7 @@ def test_a_stopped_clock_hides_no_call(ts: object, pause: float) -> None:
 @pytest.mark.parametrize("ts", [T0 // 1000 * 1000, "2026-01-05T09:00:00Z", "2026-01-05T10:00:00", T0 / 1000])
 def test_a_clock_of_whole_seconds_hides_no_change_within_one(ts: object) -> None:
     intake = TimedIntake()
-    states: list[dict[str, object]] = [{"state": word, "ts": ts} for word in ("running", "stopped", "running")]
+    states: list[dict[str, object]] = [{"state": state, "ts": ts} for state in ("running", "stopped", "running")]
     assert intake.take_all(MACHINE, states, pause=0.2) == [None] * 3
 
 
@@ -64,8 +64,8 @@ def test_presses_of_a_clock_of_whole_seconds_are_debounced() -> None:
 @pytest.mark.parametrize("redelivered", [True, False])
 def test_a_resend_is_known_once_the_clock_has_moved_on(*, redelivered: bool) -> None:
     intake = TimedIntake()
-    for second, word in ((1, "running"), (5, "stopped")):
-        intake.take(MACHINE, {"state": word, "ts": T0 + 1_000 * second}, at=second)
+    for second, state in ((1, "running"), (5, "stopped")):
+        intake.take(MACHINE, {"state": state, "ts": T0 + 1_000 * second}, at=second)
     again = {"state": "running", "ts": T0 + 1_000}
     assert intake.take(MACHINE, again, at=9, redelivered=redelivered) == "duplicate"
 

@@ -60,14 +60,14 @@ class SimulatedLoad:
         plant = SimulatedPlant(plant_file.load(ROOT / "device_sim" / "plant.toml"), seed=1, start=0)
         devices = plant.devices if self.has_plant else ()
         stamps = {device: ReportNumbering(BOOT) for device in devices}
-        by_hand = reports_without_sequence()
+        unsequenced = reports_without_sequence()
         messages = [message for device in devices for message in plant.birth_messages(device)]
         began = time.monotonic()
         beat = 0
         while not self._stopped:
             await self._report(_reports(messages, stamps))
             if beat % UNSEQUENCED_BEATS == 0:
-                await self._report_once(next(by_hand))
+                await self._report_once(next(unsequenced))
             await asyncio.sleep(BEAT_SECONDS)
             if self.has_plant:
                 messages = plant.step(round((time.monotonic() - began) * SCALE * 1_000))

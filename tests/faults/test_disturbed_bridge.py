@@ -110,7 +110,7 @@ def explained(wrong: Mismatches, truth: PlayedTruth, journalled: Journalled) -> 
     """Return the mismatches of the ledger that the devices do not explain."""
     kept_aside = {report_of(entry) for entry in journalled.entries if entry.disposition.effect.value == "quarantined"}
     old = {report_of(entry) for entry in journalled.entries if entry.input.retained}
-    left: Mapping[str, list[object]] = {
+    unexplained: Mapping[str, list[object]] = {
         **wrong,
         "doubled": [
             doubled
@@ -123,7 +123,7 @@ def explained(wrong: Mismatches, truth: PlayedTruth, journalled: Journalled) -> 
             if doubled not in kept_aside and doubled not in old and not is_of_a_connection(as_report(doubled))
         ],
     }
-    return {name: mismatches for name, mismatches in left.items() if mismatches}
+    return {name: mismatches for name, mismatches in unexplained.items() if mismatches}
 
 
 def is_of_a_connection(report: Report) -> bool:

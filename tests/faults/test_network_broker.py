@@ -31,10 +31,10 @@ async def behind_a_network(folder: Path, broker: RunningBroker) -> AsyncIterator
             yield loaded, network
 
 
-async def half_open(loaded: BridgeUnderLoad, network: TcpProxy, *ways: Direction) -> None:
+async def half_open(loaded: BridgeUnderLoad, network: TcpProxy, *directions: Direction) -> None:
     """Block these directions until the loss is reported, and while the plant sends more reports."""
     await loaded.load.more(REPORTS)
-    network.freeze(*ways)
+    network.freeze(*directions)
     await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="not live")
     assert "no connection to the broker" in await asyncio.to_thread(loaded.bridge.readiness)
     await loaded.load.more(REPORTS)
@@ -68,8 +68,8 @@ async def test_a_link_that_is_half_open_one_way_is_reported_and_loses_nothing(
 async def test_a_slow_and_shaky_link_loses_nothing(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """A round trip of 200 ms and jitter of as much, as by radio: live, and never out of order."""
     async with behind_a_network(tmp_path, mosquitto) as (loaded, network):
-        for way in (network.to_server, network.to_client):
-            way.delay_seconds, way.jitter_seconds = 0.1, 0.1
+        for direction in (network.to_server, network.to_client):
+            direction.delay_seconds, direction.jitter_seconds = 0.1, 0.1
         await loaded.load.more(5 * REPORTS)
         assert loaded.dashboard.live, "slow is not dead"
         ledger = await loaded.close_ledger("a round trip of 0.2 to 0.4 s between bridge and broker")

@@ -78,8 +78,8 @@ async def test_dashboards_behind_a_slow_and_shaky_network_have_everything_once(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     async with behind_a_network(tmp_path, mosquitto) as (loaded, network, subscribers):
-        for way in (network.to_server, network.to_client):
-            way.delay_seconds, way.jitter_seconds = 0.2, 0.2
+        for direction in (network.to_server, network.to_client):
+            direction.delay_seconds, direction.jitter_seconds = 0.2, 0.2
         await loaded.load.more(5 * REPORTS)
         assert all(subscriber.live for subscriber in subscribers), "slow is not dead"
         await close(loaded, subscribers, "latency of 0.2 to 0.4 s each way between front and dashboards")

@@ -189,33 +189,33 @@ class LossyNetwork:
 
     # -- the floor ----------------------------------------------------------------------------------------------------
 
-    def report(self, way: MessageKind, copies: int) -> None:
+    def report(self, kind: MessageKind, copies: int) -> None:
         action = len(self.actions)
-        self.actions[action] = way
+        self.actions[action] = kind
         body: dict[str, object]
-        if way == "sequence":
+        if kind == "sequence":
             body = {"action": "raise", "andon_type": "safety", "boot_id": self.boot, "seq": self.seq}
             self.seq += 1
-        elif way == "press":
+        elif kind == "press":
             body = {"action": "raise", "andon_type": "material"}
         else:
             body = {"parameter": "weight", "value": 1, "unit": "g"} | (
-                {"ts": T0 + action + 1} if way == "dated" else {}
+                {"ts": T0 + action + 1} if kind == "dated" else {}
             )
         payload = json.dumps(body).encode()
-        self.publish([SentMessage(way, payload, action) for _ in range(copies)])
+        self.publish([SentMessage(kind, payload, action) for _ in range(copies)])
 
     def publish(self, copies: list[SentMessage]) -> None:
         self.queue += copies
         if copies[0].kind in self.sent:
             self.sent[copies[0].kind].append(copies[0])
 
-    def resend(self, way: MessageKind, back: int) -> None:
+    def resend(self, kind: MessageKind, back: int) -> None:
         """Send content again as a new message, as a device does that had no acknowledgement."""
-        sent = self.sent[way]
+        sent = self.sent[kind]
         if sent:
             earlier = sent[-1 - back % len(sent)]
-            self.publish([SentMessage(way, earlier.payload, earlier.action)])
+            self.publish([SentMessage(kind, earlier.payload, earlier.action)])
 
     def restart_device(self) -> None:
         if self.boot <= MAX_PAST_BOOTS:  # reports of more boots than that are not distinguished
@@ -243,9 +243,9 @@ class LossyNetwork:
 
     def check(self, seed: int) -> None:
         effects = Counter(message.action for entry, message in self.durable if entry.disposition == APPLIED)
-        for action, way in self.actions.items():
-            if way != "press":
-                assert effects[action] == 1, (seed, action, way)
+        for action, kind in self.actions.items():
+            if kind != "press":
+                assert effects[action] == 1, (seed, action, kind)
         assert [
             entry.input.number for entry, message in self.durable if message.kind == "press" and applied(entry)
         ] == [entry.input.number for entry in first_presses(self.durable)]

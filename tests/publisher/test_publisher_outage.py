@@ -37,11 +37,11 @@ log_dest stderr
 """
 
 
-def publishing_through(way: TcpProxy) -> Callable[..., BrokerLink]:
+def publishing_through(proxy: TcpProxy) -> Callable[..., BrokerLink]:
     """Let the publisher's link go through a proxy, and the others not."""
 
     def make_client(settings: BrokerSettings, *, client_id: str, **options: Any) -> BrokerLink:
-        port = way.port if client_id == CLIENT_IDS[PUBLISHER] else settings.port
+        port = proxy.port if client_id == CLIENT_IDS[PUBLISHER] else settings.port
         return BrokerLink(settings.model_copy(update={"port": port}), client_id=client_id, **options)
 
     return make_client
@@ -49,16 +49,16 @@ def publishing_through(way: TcpProxy) -> Callable[..., BrokerLink]:
 
 async def test_intake_continues_while_the_publisher_is_cut_off(mosquitto: RunningBroker, path: Path) -> None:
     async with (
-        tcp_proxy(mosquitto.port) as way,
+        tcp_proxy(mosquitto.port) as proxy,
         mqtt_consumer(mosquitto) as consumer,
-        in_process(mosquitto.port, path, make_client=publishing_through(way)) as pipeline,
+        in_process(mosquitto.port, path, make_client=publishing_through(proxy)) as pipeline,
         device(mosquitto.port) as client,
     ):
         await until(lambda: pipeline.outlet.status.connected)
         await publish_report(client, "report/bagger/counts", total=0)
         await until(lambda: len(consumer.offsets) > 0)
-        way.refusing = True
-        way.cut()
+        proxy.refusing = True
+        proxy.cut()
         for number in range(1_500):
             order: dict[str, object] = {"job_id": f"J{number}", "product": "p", "target_quantity": 1}
             await publish_report(client, "report/bagger/job", action="assign", **order)
@@ -66,25 +66,25 @@ async def test_intake_continues_while_the_publisher_is_cut_off(mosquitto: Runnin
         await until(lambda: len(pipeline.dispositions()) == 3_001, seconds=60, what="journalled meanwhile")
         assert pipeline.link.status.generation == 1, "the intake noticed nothing"
         assert pipeline.journal.position().offset - pipeline.publisher.published >= 3_000
-        way.refusing = False
+        proxy.refusing = False
         await consumer.all_up_to(pipeline.journal.position().offset)
 
 
 async def test_cut_at_any_byte_nothing_is_missing_and_the_order_holds(mosquitto: RunningBroker, path: Path) -> None:
     chance = random.Random(3)
     async with (
-        tcp_proxy(mosquitto.port) as way,
+        tcp_proxy(mosquitto.port) as proxy,
         mqtt_consumer(mosquitto) as consumer,
-        in_process(way.port, path, parts=[PUBLISHER]) as pipeline,
+        in_process(proxy.port, path, parts=[PUBLISHER]) as pipeline,
     ):
         for _ in range(CUTS):
             after, end = chance.randrange(30_000), chance.choice(list(ConnectionEnd))
-            way.plan_cut(Cut(after, end, from_client=chance.random() < FROM_US))
+            proxy.plan_cut(Cut(after, end, from_client=chance.random() < FROM_US))
         workload, last = Workload(seed=5), 0
-        while way.connections <= CUTS:
+        while proxy.connections <= CUTS:
             last = pipeline.commit(workload.next(100))
-            cuts = way.connections
-            await until(lambda: pipeline.publisher.published == last or way.connections > cuts, seconds=30)  # noqa: B023 - asked before the next round
+            cuts = proxy.connections
+            await until(lambda: pipeline.publisher.published == last or proxy.connections > cuts, seconds=30)  # noqa: B023 - asked before the next round
         await pipeline.marked(last)
         await consumer.all_up_to(last)
         assert len(consumer.offsets) > last, "some came twice: it was cut while it published"

@@ -151,51 +151,51 @@ class CallTracker:
 
     # The line itself
 
-    def call_for(self, wanted: DueCall, at: int) -> None:
+    def call_for(self, due_call: DueCall, at: int) -> None:
         """One trouble has one call: link the open one, call again where the trouble came back, or raise a new one."""
-        relation, call = self._closest(wanted)
+        relation, call = self._closest(due_call)
         if call is None:
             call = ExpectedCall(
-                wanted.place, wanted.type, wanted.priority, at, automatic=True, downtime=wanted.downtime
+                due_call.place, due_call.type, due_call.priority, at, automatic=True, downtime=due_call.downtime
             )
-            call.culprit = wanted.place
+            call.culprit = due_call.place
             self.open[call.key] = call
             call.begin_ladder(at)
             self._note(Fact("call", self._line.id, call.key, at, ("raised", call.priority, call.status, True)))
             return
         if relation is Relation.LINKED:
             return
-        call.culprit = wanted.place
+        call.culprit = due_call.place
         if relation is Relation.SAME:
-            call.downtime, call.past = wanted.downtime, False
+            call.downtime, call.past = due_call.downtime, False
         else:
-            self._call_again(call, at, downtime=wanted.downtime, answered=relation is Relation.ANSWERED)
+            self._call_again(call, at, downtime=due_call.downtime, answered=relation is Relation.ANSWERED)
             self._note(Fact("call", self._line.id, call.key, at, ("called again", call.repeat)))
 
-    def must_wait(self, wanted: DueCall) -> bool:
+    def must_wait(self, due_call: DueCall) -> bool:
         """Return whether people are still called to another machine of the same downtime."""
-        return self._closest(wanted)[0] is Relation.ELSEWHERE
+        return self._closest(due_call)[0] is Relation.ELSEWHERE
 
-    def _closest(self, wanted: DueCall) -> tuple[Relation, ExpectedCall | None]:
+    def _closest(self, due_call: DueCall) -> tuple[Relation, ExpectedCall | None]:
         candidates = sorted(
-            ((its, -call.raised_at, call) for call in self.open.values() if (its := self._relation(call, wanted))),
+            ((its, -call.raised_at, call) for call in self.open.values() if (its := self._relation(call, due_call))),
             key=lambda candidate: candidate[:2],
         )
         return (candidates[0][0], candidates[0][2]) if candidates else (Relation.OTHER, None)
 
-    def _relation(self, call: ExpectedCall, wanted: DueCall) -> Relation:
-        if not same_family(call.type, wanted.type):
+    def _relation(self, call: ExpectedCall, due_call: DueCall) -> Relation:
+        if not same_family(call.type, due_call.type):
             return Relation.OTHER
-        if call.downtime == wanted.downtime:
-            return Relation.LINKED if call.culprit == wanted.place else Relation.ELSEWHERE
-        near = call.place in self._line.stations or call.place in (wanted.place, wanted.stopped)
-        if call.downtime is None and call.raised_at >= wanted.since and near:
+        if call.downtime == due_call.downtime:
+            return Relation.LINKED if call.culprit == due_call.place else Relation.ELSEWHERE
+        near = call.place in self._line.stations or call.place in (due_call.place, due_call.stopped)
+        if call.downtime is None and call.raised_at >= due_call.since and near:
             return Relation.SAME
-        if wanted.place not in (call.place, call.culprit):
+        if due_call.place not in (call.place, call.culprit):
             return Relation.OTHER
         if call.status == "open" and any(self._ahead(call)):
             return Relation.SAME  # its ladder still calls people
-        return Relation.ANSWERED if call.answered_at >= wanted.since else Relation.RECURRED
+        return Relation.ANSWERED if call.answered_at >= due_call.since else Relation.RECURRED
 
     def _call_again(self, call: ExpectedCall, at: int, *, downtime: int | None, answered: bool) -> None:
         call.repeat += 1

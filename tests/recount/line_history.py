@@ -256,22 +256,22 @@ class LineHistory:
             self._stopped_since = at
         self.orders.seen_setup(at, in_setup=state.status == "setup")
         self.orders.reported(state.product, at, runs=runs)
-        look = self._look()
-        if look is not None and look.status != "running":
-            self.downtime_tracker.observe(look, at)
-        elif look is None and self.orders.changeover is not None and self.watch.down_since is not None:
+        view = self._look()
+        if view is not None and view.status != "running":
+            self.downtime_tracker.observe(view, at)
+        elif view is None and self.orders.changeover is not None and self.watch.down_since is not None:
             self.downtime_tracker.changed_over_unseen(at)
-        elif self.watch.down_since is None and (look is not None or self.watch.signal == LOST):
+        elif self.watch.down_since is None and (view is not None or self.watch.signal == LOST):
             self.downtime_tracker.end()
         elif self.downtime_tracker.standing is not None and runs:
             self.downtime_tracker.standing.turn_since = self.downtime_tracker.standing.next_cause = None
-        self._show(at, look)
+        self._show(at, view)
 
-    def _show(self, at: int, look: LineView | None, *, slack: int = 0) -> None:
+    def _show(self, at: int, view: LineView | None, *, slack: int = 0) -> None:
         for name, state in self.machine_states.items():
             self._show_one(name, (state.status, state.cause), at, slack=slack)
         cause = self.machine_states[self.line.constraint].cause
-        status = (self._status, "no_order" if look is not None and look.no_order else cause)
+        status = (self._status, "no_order" if view is not None and view.no_order else cause)
         self._show_one("_", status, at, slack=slack)
 
     def _show_one(self, name: str, status: tuple[object, ...], at: int, *, slack: int = 0) -> None:

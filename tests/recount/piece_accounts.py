@@ -59,7 +59,7 @@ def accounts(truth: Truth, line_history: LineHistory, events: list[Event]) -> li
     collected = []
     for name, counters in line_history.counters.items():
         field_names = _fields_of(truth, name)
-        mine = counted.get(name, _CountedPieces())
+        counted_pieces = counted.get(name, _CountedPieces())
         for counter in field_names:
             sets = [register for register in truth.registers if register.device == name and register.what in SETS]
             collected.append(
@@ -70,11 +70,11 @@ def accounts(truth: Truth, line_history: LineHistory, events: list[Event]) -> li
                     made=sum(step.after[counter] - step.before[counter] for step in counters.steps),
                     lost=sum(_lost(step, sets, counter) for step in counters.steps)
                     + _not_shown(truth, name, counters.last_at, counter),
-                    counted=sum(shift.get(counter, 0) for shift in mine.shifts.values()),
-                    held=mine.held,
-                    released=mine.released,
-                    refused=mine.refused,
-                    estimated=mine.estimated,
+                    counted=sum(shift.get(counter, 0) for shift in counted_pieces.shifts.values()),
+                    held=counted_pieces.held,
+                    released=counted_pieces.released,
+                    refused=counted_pieces.refused,
+                    estimated=counted_pieces.estimated,
                 )
             )
     return collected
@@ -106,11 +106,11 @@ def _counted(line: str, events: list[Event]) -> dict[str, _CountedPieces]:
     for event in events:
         if event["type"] != "production_update" or event["line_id"] != line:
             continue
-        mine = counts.setdefault(event["equipment_code"] or "_", _CountedPieces())
+        counted_pieces = counts.setdefault(event["equipment_code"] or "_", _CountedPieces())
         data, quality = event["data"], event["data_quality"]
-        mine.shifts[data["window_start"]] = {counter: data[name] for counter, name in FIELDS.items()}
-        mine.held = quality.get("pieces_held") or 0
-        mine.released += quality.get("pieces_released") or 0
-        mine.refused += quality.get("pieces_refused") or 0
-        mine.estimated = mine.estimated or bool(quality.get("estimated"))
+        counted_pieces.shifts[data["window_start"]] = {counter: data[name] for counter, name in FIELDS.items()}
+        counted_pieces.held = quality.get("pieces_held") or 0
+        counted_pieces.released += quality.get("pieces_released") or 0
+        counted_pieces.refused += quality.get("pieces_refused") or 0
+        counted_pieces.estimated = counted_pieces.estimated or bool(quality.get("estimated"))
     return counts

@@ -80,15 +80,15 @@ class CounterDoubts:
 
     @classmethod
     def of(cls, truth: Truth, machine: MachineFacts) -> "CounterDoubts":
-        mine = [register for register in truth.registers if register.device == machine.id]
-        wrong = {fault.at: fault for fault in mine if fault.what in ("glitch", "dip")}
+        registers = [register for register in truth.registers if register.device == machine.id]
+        wrong = {fault.at: fault for fault in registers if fault.what in ("glitch", "dip")}
         low: dict[int, int | None] = {}
         for report in truth.said:
             record = wrong.get(report.at)
             if record is not None and report.device == machine.id and report.kind == "counts":
                 low[report.number] = _missing(record) if record.what == "dip" else None
         unknown = ("wrap",) if machine.modulus is None else ()  # where it wraps is not known: it goes on elsewhere
-        return cls(machine, low, [fault for fault in mine if fault.what in SETS + unknown])
+        return cls(machine, low, [fault for fault in registers if fault.what in SETS + unknown])
 
     def read(self, step: CountsStep, report: TrueReport, at: int) -> ReportedPieces:
         """Return the pieces that count with this report."""

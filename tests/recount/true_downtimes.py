@@ -27,21 +27,27 @@ class Disagreement:
 def disagreements(truth: Truth, plant: PlantFacts, events: list[Event]) -> list[Disagreement]:
     result: list[Disagreement] = []
     for line in plant.lines.values():
-        mine = [stretch for stretch in truth.stretches if stretch.device == line.constraint]
+        stretches = [stretch for stretch in truth.stretches if stretch.device == line.constraint]
         latest = {e["subject"]: e for e in events if e["type"] == "downtime_event" and e["line_id"] == line.id}
         reported = [event["data"] for event in latest.values()]
-        result += _stops(truth, plant, line, mine, reported)
-        result += [_culprit(line, mine, data, truth.until) for data in reported if data.get("cause_equipment")]
+        result += _stops(truth, plant, line, stretches, reported)
+        result += [_culprit(line, stretches, data, truth.until) for data in reported if data.get("cause_equipment")]
     return [stop for stop in result if stop.text]
 
 
 def _stops(
-    truth: Truth, plant: PlantFacts, line: LineFacts, mine: list[ConditionStretch], reported: list[dict[str, object]]
+    truth: Truth,
+    plant: PlantFacts,
+    line: LineFacts,
+    stretches: list[ConditionStretch],
+    reported: list[dict[str, object]],
 ) -> list[Disagreement]:
     """Every true downtime is covered by reported ones from its beginning to its end, and no other is reported."""
     threshold, restart = plant.seconds("micro_stop_seconds", 60), plant.seconds("restart_seconds", 10)
-    least = _downtimes(mine, threshold + ON_THE_WAY_MS, restart - ON_THE_WAY_MS, truth.until)
-    most = _downtimes(mine, threshold - ON_THE_WAY_MS, restart + ON_THE_WAY_MS, truth.until, shortest_run=ON_THE_WAY_MS)
+    least = _downtimes(stretches, threshold + ON_THE_WAY_MS, restart - ON_THE_WAY_MS, truth.until)
+    most = _downtimes(
+        stretches, threshold - ON_THE_WAY_MS, restart + ON_THE_WAY_MS, truth.until, shortest_run=ON_THE_WAY_MS
+    )
     reported_spans = [(millis(str(downtime["started_at"])), _end(downtime, truth.until)) for downtime in reported]
     result = [
         Disagreement(line.id, since, f"a stop until {until} that was no downtime")
@@ -57,10 +63,10 @@ def _stops(
 
 
 def _downtimes(
-    mine: list[ConditionStretch], threshold: int, restart: int, until: int, *, shortest_run: int = 0
+    stretches: list[ConditionStretch], threshold: int, restart: int, until: int, *, shortest_run: int = 0
 ) -> list[tuple[int, int]]:
     watch = StopDetector(threshold, restart)
-    for stretch in mine:
+    for stretch in stretches:
         while (due := watch.due()) is not None and due <= stretch.since:
             watch.fire(due)
         lasts = (stretch.until or until) - stretch.since
@@ -76,10 +82,10 @@ def _end(data: dict[str, object], until: int) -> int:
     return until if ended is None else millis(str(ended))
 
 
-def _culprit(line: LineFacts, mine: list[ConditionStretch], data: dict[str, object], until: int) -> Disagreement:
+def _culprit(line: LineFacts, stretches: list[ConditionStretch], data: dict[str, object], until: int) -> Disagreement:
     """The machine that is blamed really was the culprit for a while, on the side that is named."""
     low, high = millis(str(data["started_at"])), _end(data, until)
-    during = [stop for stop in mine if stop.since < high and (stop.until or until) > low - ON_THE_WAY_MS]
+    during = [stop for stop in stretches if stop.since < high and (stop.until or until) > low - ON_THE_WAY_MS]
     blamed, cause = data["cause_equipment"], data["cause"]
     if cause == "internal":
         good = blamed == line.constraint and any(stop.culprit == blamed for stop in during)

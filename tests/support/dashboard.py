@@ -126,7 +126,7 @@ class Dashboard(ABC):
         self.on_text(text)
         return frames
 
-    async def _next(self, is_wanted: Callable[[Frame], bool], wanted: str, seconds: float) -> Frame:
+    async def _next(self, is_wanted: Callable[[Frame], bool], expected: str, seconds: float) -> Frame:
         try:
             async with asyncio.timeout(seconds):
                 while True:
@@ -137,7 +137,7 @@ class Dashboard(ABC):
                     await self.read()
         except TimeoutError:
             latest = [(frame["type"], frame.get("subject") or frame.get("id")) for frame in self.frames[-30:]]
-            raise AssertionError(f"no {wanted} within {seconds} s; the latest frames: {latest}") from None
+            raise AssertionError(f"no {expected} within {seconds} s; the latest frames: {latest}") from None
 
 
 def is_event(frame: Frame) -> bool:
@@ -146,7 +146,7 @@ def is_event(frame: Frame) -> bool:
 
 def has(frame: Frame, fields: dict[str, object]) -> bool:
     """Return whether a frame has these fields; the name `data__status` looks inside."""
-    return all(_field(frame, path) == wanted for path, wanted in fields.items())
+    return all(_field(frame, path) == expected for path, expected in fields.items())
 
 
 def _field(frame: Frame, path: str) -> object:

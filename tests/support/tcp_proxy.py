@@ -86,10 +86,10 @@ class TcpProxy:
         for passage in list(self.proxied):
             passage.end(end)
 
-    def freeze(self, *ways: Direction) -> None:
+    def freeze(self, *directions: Direction) -> None:
         """Let nothing pass, and end nothing: a peer looks silent. By default in both directions."""
-        for way in ways or (self.to_server, self.to_client):
-            way.flowing.clear()
+        for direction in directions or (self.to_server, self.to_client):
+            direction.flowing.clear()
 
     def freeze_passages(self) -> None:
         """Let nothing more pass on the connections that are there; others may be made."""
@@ -108,8 +108,8 @@ class TcpProxy:
             close(writer, ConnectionEnd.RESET)
             return
         try:
-            for way in (self.to_server, self.to_client):
-                await way.flowing.wait()  # a frozen network opens no connection either
+            for direction in (self.to_server, self.to_client):
+                await direction.flowing.wait()  # a frozen network opens no connection either
             upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
         except OSError:
             close(writer, ConnectionEnd.RESET)
@@ -151,26 +151,28 @@ class ProxiedConnection:
             close(self.server, end)
 
     async def carry(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Direction, *, from_client: bool
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, direction: Direction, *, from_client: bool
     ) -> None:
         """Carry one direction until either side has ended it."""
         with contextlib.suppress(OSError):
-            while not self.over and (piece := await reader.read(self._most(way))):
-                await way.flowing.wait()
+            while not self.over and (piece := await reader.read(self._most(direction))):
+                await direction.flowing.wait()
                 await self.flowing.wait()
-                if way.delay_seconds or way.jitter_seconds:
-                    await asyncio.sleep(way.delay_seconds + random.uniform(0, way.jitter_seconds))
-                if way.bytes_per_second is not None:
-                    await asyncio.sleep(len(piece) / way.bytes_per_second)
-                await self._pass(piece, writer, way, from_client=from_client)
+                if direction.delay_seconds or direction.jitter_seconds:
+                    await asyncio.sleep(direction.delay_seconds + random.uniform(0, direction.jitter_seconds))
+                if direction.bytes_per_second is not None:
+                    await asyncio.sleep(len(piece) / direction.bytes_per_second)
+                await self._pass(piece, writer, direction, from_client=from_client)
         self.end(ConnectionEnd.CLOSE)
 
-    def _most(self, way: Direction) -> int:
-        if way.bytes_per_second is None:
+    def _most(self, direction: Direction) -> int:
+        if direction.bytes_per_second is None:
             return PIECE
-        return max(1, min(PIECE, int(way.bytes_per_second * SLICE_SECONDS)))
+        return max(1, min(PIECE, int(direction.bytes_per_second * SLICE_SECONDS)))
 
-    async def _pass(self, piece: bytes, writer: asyncio.StreamWriter, way: Direction, *, from_client: bool) -> None:
+    async def _pass(
+        self, piece: bytes, writer: asyncio.StreamWriter, direction: Direction, *, from_client: bool
+    ) -> None:
         cut = self.cut if self.cut is not None and self.cut.from_client == from_client else None
         if cut is not None:
             piece = piece[: max(0, cut.after - self._passed[from_client])]
@@ -178,7 +180,7 @@ class ProxiedConnection:
             return
         writer.write(piece)
         self._passed[from_client] += len(piece)
-        way.passed += len(piece)
+        direction.passed += len(piece)
         # A writer that can't get rid of it waits here, so a reader that doesn't read is felt at the other end.
         await writer.drain()
         if cut is not None and self._passed[from_client] >= cut.after:

@@ -115,15 +115,15 @@ async def test_of_two_that_meet_the_later_one_ends(tmp_path: Path, mosquitto: Ru
     async with (
         bridge_process(tmp_path, mosquitto) as first,
         mqtt_consumer(mosquitto, "bridge") as consumer,
-        network(mosquitto) as way,
+        network(mosquitto) as proxy,
     ):
         await until(lambda: len(consumer.statuses) > 0)
         (owner,) = consumer.owners
-        second = rival(tmp_path / "second", mosquitto, port=way.port)
-        way.refusing = True
+        second = rival(tmp_path / "second", mosquitto, port=proxy.port)
+        proxy.refusing = True
         await second.launch()
         await until(lambda: "stream.unclaimed" in second.log() and "bridge.started" in second.log(), seconds=30)
-        way.refusing = False
+        proxy.refusing = False
         assert "another process publishes stream main" in await ended(second)
         count = len(consumer.statuses)
         await until(lambda: len(consumer.statuses) >= count + 3, what="the first goes on")
@@ -134,8 +134,8 @@ async def test_of_two_that_meet_the_later_one_ends(tmp_path: Path, mosquitto: Ru
 
 @contextlib.asynccontextmanager
 async def network(broker: RunningBroker) -> AsyncIterator[TcpProxy]:
-    async with tcp_proxy(broker.port) as way:
-        yield way
+    async with tcp_proxy(broker.port) as proxy:
+        yield proxy
 
 
 async def test_a_retained_status_of_an_older_owner_stops_no_bridge(mosquitto: RunningBroker) -> None:

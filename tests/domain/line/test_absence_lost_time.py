@@ -104,9 +104,9 @@ class PartlyReceivedLine:
 
     def report(self) -> None:
         rnd = self.random
-        word = rnd.choice(("running", "running", "stopped", "fault", "idle"))
+        state = rnd.choice(("running", "running", "stopped", "fault", "idle"))
         self.seq += rnd.choice((1, 1, 1, 1, 1, 1, 2))
-        body = StateReport(state=word, ts=self.now, boot_id=1, seq=self.seq)
+        body = StateReport(state=state, ts=self.now, boot_id=1, seq=self.seq)
         if self.away is not None or rnd.random() < 0.05:
             (self.store if rnd.random() < 0.2 else self.waiting).append(body)
         else:

@@ -137,8 +137,8 @@ def test_a_downtime_whose_end_is_unknown_ends_with_scheduled_time() -> None:
     bagger = BufferedBagger(line)
     bagger.state("running", 0)
     bagger.absence = (42_000, 46_000)
-    for at, word in ((43_000, "fault"), (43_100, "fault"), (43_150, "fault"), (45_990, "running")):
-        bagger.state(word, at)
+    for at, state in ((43_000, "fault"), (43_100, "fault"), (43_150, "fault"), (45_990, "running")):
+        bagger.state(state, at)
     bagger.lose(2)
     bagger.reconnect()
     line.wait(50_000)

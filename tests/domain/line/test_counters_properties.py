@@ -13,7 +13,7 @@ steps = st.lists(
         seconds=st.integers(1, 30),
         share=st.sampled_from([0.0, 0.0, 0.6, 0.8, 1.0]),
         event=st.sampled_from(["none"] * 6 + ["reset", "power cut", "power cut, kept", "glitch", "dip"]),
-        way=st.sampled_from(["live"] * 4 + ["queued"] * 3 + ["lost", "twice"]),
+        delivery=st.sampled_from(["live"] * 4 + ["queued"] * 3 + ["lost", "twice"]),
     ),
     max_size=40,
 )

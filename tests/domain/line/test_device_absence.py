@@ -87,8 +87,8 @@ def test_a_stop_that_still_lasts_keeps_its_begin_and_makes_a_call(order: str) ->
 def test_the_time_around_a_missing_report_is_unknown() -> None:
     line, bagger = running()
     bagger.disconnect(300)
-    for at, word in ((360, "running"), (500, "fault"), (700, "running")):
-        bagger.state(word, at)
+    for at, state in ((360, "running"), (500, "fault"), (700, "running")):
+        bagger.state(state, at)
     bagger.reconnect(900, lost=[1])
     report_every_minute(bagger, 950, 3_660)
     assert line.downtimes() == []
@@ -98,8 +98,8 @@ def test_the_time_around_a_missing_report_is_unknown() -> None:
 def test_the_time_before_a_new_boot_is_unknown() -> None:
     line, bagger = running()
     bagger.disconnect(300)
-    for at, word in ((350, "running"), (500, "fault"), (700, "running")):
-        bagger.state(word, at)
+    for at, state in ((350, "running"), (500, "fault"), (700, "running")):
+        bagger.state(state, at)
     bagger.boot, bagger.seq = 2, -1
     bagger.send(BirthReport(ts=T0 + 900_000), 900)
     bagger.reconnect(900)

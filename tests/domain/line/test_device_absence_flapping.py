@@ -37,8 +37,8 @@ def flaps(
         if new_boot:
             bagger.boot, bagger.seq = bagger.boot + 1, -1
             bagger.report(BirthReport(), at)
-        for index, word in enumerate(states):
-            bagger.state(word, at + 0.2 + index)
+        for index, state in enumerate(states):
+            bagger.state(state, at + 0.2 + index)
         at += ONLINE
     bagger.disconnect(at)
     return at

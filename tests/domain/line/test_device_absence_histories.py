@@ -57,11 +57,11 @@ class BufferedHistory:
         self.line.wait(self.at)
         return self.line, oracle.LineTimeline(self.states, T0 + round(self.at * 1000), SCHEDULED, [])
 
-    def report(self, word: str) -> None:
-        self.bagger.state("running" if word == "run" else "stopped", self.at)
+    def report(self, signal: str) -> None:
+        self.bagger.state("running" if signal == "run" else "stopped", self.at)
         if self.states and self.states[-1][0] == T0 + round(self.at * 1000):
             self.states.pop()
-        self.states.append((T0 + round(self.at * 1000), word))
+        self.states.append((T0 + round(self.at * 1000), signal))
 
     def come_back(self, *, restart: bool) -> None:
         buffered = range(len(self.bagger.buffered or []))

@@ -16,8 +16,8 @@ class EightBitBagger:
     def __init__(self) -> None:
         self.line = PackingLine(plant_file(line_spec(equipment=equipment(seq_modulus=256))))
 
-    def state(self, seq: int, word: str, *, at: float, made: float, boot: int = 2) -> Disposition:
-        body = StateReport(state=word, boot_id=boot, seq=seq, ts=T0 + round(made * 1_000))
+    def state(self, seq: int, state: str, *, at: float, made: float, boot: int = 2) -> Disposition:
+        body = StateReport(state=state, boot_id=boot, seq=seq, ts=T0 + round(made * 1_000))
         return self.line.report("bagger", body, at=at).disposition
 
     def presses(self, seq: int, *, at: float, made: float, boot: int = 2) -> Disposition:

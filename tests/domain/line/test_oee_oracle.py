@@ -57,22 +57,22 @@ class OracleRun:
     def now(self) -> int:
         return T0 + round(self.at * 1000)
 
-    def report(self, word: str) -> None:
-        self.dead = word == "lost"
+    def report(self, signal: str) -> None:
+        self.dead = signal == "lost"
         if self.dead:
             self.line.report("bagger", DeathReport(), at=self.at)
         else:
             product = self.random.choice(("crisps", "nuts", "crisps"))
-            body = StateReport(state="running" if word == "run" else "stopped", product=product)
+            body = StateReport(state="running" if signal == "run" else "stopped", product=product)
             self.line.report("bagger", body, at=self.at)
             if product != self.reported_product and self.running is None:
                 self.product = product
             self.reported_product = product
-        if word == "lost" and self.states and self.states[-1][1] == "stop":
-            word = "stop"  # a stop that is known stays one until something else is
+        if signal == "lost" and self.states and self.states[-1][1] == "stop":
+            signal = "stop"  # a stop that is known stays one until something else is
         if self.states and self.states[-1][0] == self.now():
             self.states.pop()
-        self.states.append((self.now(), word))
+        self.states.append((self.now(), signal))
 
     def state(self) -> None:
         self.report(self.random.choice(("run", "stop", "stop", "run", "lost")))

@@ -238,8 +238,8 @@ class PlantFileChanges:
         if chance < 0.2:
             line.adopt(self.file(), at=self.at)
         elif chance < 0.7:
-            word = rnd.choice(("running", "running", "stopped", "idle", "fault"))
-            body = StateReport(state=word, upstream_stop=rnd.random() < 0.3, planned_stop=rnd.random() < 0.1)
+            state = rnd.choice(("running", "running", "stopped", "idle", "fault"))
+            body = StateReport(state=state, upstream_stop=rnd.random() < 0.3, planned_stop=rnd.random() < 0.1)
             line.report(rnd.choice(("bagger", "bagger", "feeder", "packer")), body, at=self.at)
         elif chance < 0.8:
             line.report("desk", rnd.choice(CALLS), at=self.at)

@@ -88,10 +88,10 @@ def test_all_that_follows_a_jump_over_half_the_modulus_is_applied(before: int, j
     for index in range(before):
         line.report("bagger", state(index % 256), at=index)
     states = ["fault", "stopped"] * 10
-    for index, word in enumerate(states):
+    for index, state_name in enumerate(states):
         seq = (before - 1 + jump + index) % 256
-        assert line.report("bagger", state(seq, word), at=before + 10 + index).disposition == APPLIED, index
-        assert status(line) == word
+        assert line.report("bagger", state(seq, state_name), at=before + 10 + index).disposition == APPLIED, index
+        assert status(line) == state_name
     assert line.core.devices.gaps().missed == jump - 1
 
 
@@ -100,9 +100,9 @@ def test_repeated_jumps_hide_nothing_either() -> None:
     line, seq = line_of(256), 0
     for index in range(200):
         seq += 140 if index % 7 == 0 else 1
-        word = ("running", "fault", "stopped")[index % 3]
-        assert line.report("bagger", state(seq % 256, word), at=index).disposition == APPLIED, index
-        assert status(line) == word
+        state_name = ("running", "fault", "stopped")[index % 3]
+        assert line.report("bagger", state(seq % 256, state_name), at=index).disposition == APPLIED, index
+        assert status(line) == state_name
 
 
 @pytest.mark.parametrize("reports_before", [5, 500])
@@ -111,9 +111,9 @@ def test_a_sequence_that_starts_again_without_a_birth_is_applied_and_flagged(rep
     for index in range(reports_before):
         line.report("bagger", state(index), at=index)
     states = ["fault", "stopped"] * 10
-    for index, word in enumerate(states):
-        assert line.report("bagger", state(index, word), at=1_000 + index).disposition == APPLIED, index
-        assert status(line) == word
+    for index, state_name in enumerate(states):
+        assert line.report("bagger", state(index, state_name), at=1_000 + index).disposition == APPLIED, index
+        assert status(line) == state_name
     events = line.of(EventType.LINE_STATUS_UPDATE, "bagger")
     assert events[-len(states)].quality.unplaced
     assert not events[-1].quality.unplaced, "from the third on the sequence is known again"

@@ -46,10 +46,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _end(self) -> None:
         """Cancel the remaining tasks, as `asyncio.run` does."""
-        left = [pending for pending in self._tasks if not pending.done()]
-        for task in left:
+        remaining = [pending for pending in self._tasks if not pending.done()]
+        for task in remaining:
             task.cancel()
-        while not all(pending.done() for pending in left):
+        while not all(pending.done() for pending in remaining):
             self._step(math.inf)
 
     def _step(self, until: float) -> None:

@@ -73,9 +73,9 @@ def filled(folder: Path, *, written_back: bool) -> LeftFiles:
     journal.mark_published(1, retained=[(first.state_key, first.topic)])
     if written_back:
         change(journal.path, "PRAGMA wal_checkpoint(TRUNCATE)")
-    left = LeftFiles({name: (folder / name).read_bytes() for name in FILES})
+    files = LeftFiles({name: (folder / name).read_bytes() for name in FILES})
     journal.close()
-    return left
+    return files
 
 
 class JournalSurvey(list[object]):
@@ -114,10 +114,10 @@ def survey(path: Path) -> JournalSurvey:
         journal.close()
 
 
-def put(left: LeftFiles, folder: Path) -> Path:
+def put(files: LeftFiles, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    for name, content in left.items():
+    for name, content in files.items():
         (folder / name).write_bytes(content)
     return folder / "journal.db"
 
@@ -133,20 +133,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def intact_survey(left: LeftFiles, folder: Path) -> JournalSurvey:
-    return survey(put(left, folder))
+def intact_survey(files: LeftFiles, folder: Path) -> JournalSurvey:
+    return survey(put(files, folder))
 
 
 @settings(max_examples=400)
 @given(flip=FLIPS)
 def test_flipped_byte_is_found_or_changes_nothing(
-    left: LeftFiles, folder: Path, intact_survey: JournalSurvey, flip: FlippedByte
+    files: LeftFiles, folder: Path, intact_survey: JournalSurvey, flip: FlippedByte
 ) -> None:
     """Anywhere in the file or its -wal. SQLite alone would continue without the commits behind a bad frame."""
-    name = flip.name if left[flip.name] else FILES[0]
-    content = bytearray(left[name])
+    name = flip.name if files[flip.name] else FILES[0]
+    content = bytearray(files[name])
     content[int(flip.place * len(content))] ^= flip.by
-    path = put(LeftFiles(left | {name: bytes(content)}), folder)
+    path = put(LeftFiles(files | {name: bytes(content)}), folder)
     try:
         surveyed = survey(path)
     except (JournalDamaged, JournalTooNew):  # the schema number is a byte as others are

@@ -22,7 +22,7 @@ class ProductionStep:
     seconds: int
     share: float
     event: Event = "none"
-    way: ReportDelivery = "live"
+    delivery: ReportDelivery = "live"
 
 
 @dataclass(frozen=True)
@@ -98,16 +98,16 @@ class CountingMachine:
         if self._modulus is not None and self._register >= self._modulus:
             self._register -= self._modulus
             self.ledger.wraps += 1
-        self._report(step.way, self._register)
+        self._report(step.delivery, self._register)
 
-    def _report(self, way: ReportDelivery, value: int) -> None:
-        if way == "lost":
+    def _report(self, delivery: ReportDelivery, value: int) -> None:
+        if delivery == "lost":
             return
         self._unreported = 0
         self._queue.append(CounterSample(self._show(value), self._at, self._at, self._boot))
-        if way == "queued":
+        if delivery == "queued":
             return
-        if way == "twice":
+        if delivery == "twice":
             self._queue.append(self._queue[-1])
         for index, waiting in enumerate(self._queue):  # what was kept comes at once
             self.ledger.samples.append(CounterSample(waiting.shown, self._at + index, waiting.made_ms, waiting.boot))

@@ -61,13 +61,13 @@ class LineTimeline:
         cuts = [at for at in cuts if self.states[0][0] <= at <= self.until]
         spans: list[tuple[int, int, str]] = []
         for start, end in pairwise(cuts):
-            word = [word for at, word in self.states if at <= start][-1]
-            if word != "run" and not self.is_scheduled(start):
-                word = "off"
-            if spans and spans[-1][2] == word and not (word == "run" and self.plan_ends(start)):
-                spans[-1] = (spans[-1][0], end, word)
+            signal = [signal for at, signal in self.states if at <= start][-1]
+            if signal != "run" and not self.is_scheduled(start):
+                signal = "off"
+            if spans and spans[-1][2] == signal and not (signal == "run" and self.plan_ends(start)):
+                spans[-1] = (spans[-1][0], end, signal)
             else:
-                spans.append((start, end, word))
+                spans.append((start, end, signal))
         return spans
 
     def is_scheduled(self, at: int) -> bool:
@@ -79,16 +79,16 @@ class LineTimeline:
     def downtimes(self) -> list[Span]:
         signals = self.signals()
         spans: list[Span] = []
-        for index, (start, end, word) in enumerate(signals):
-            if word == "stop" and end - start >= MICRO_MS and not (spans and start < spans[-1][1]):
+        for index, (start, end, signal) in enumerate(signals):
+            if signal == "stop" and end - start >= MICRO_MS and not (spans and start < spans[-1][1]):
                 spans.append((start, self.end_of_downtime(signals[index + 1 :])))
         return spans
 
     def end_of_downtime(self, later: Sequence[tuple[int, int, str]]) -> int:
-        for start, end, word in later:
-            if word == "off":
+        for start, end, signal in later:
+            if signal == "off":
                 return start
-            if word == "run" and (end - start >= RESTART_MS or self.plan_ends(end)):
+            if signal == "run" and (end - start >= RESTART_MS or self.plan_ends(end)):
                 return start
         return self.until
 
@@ -98,11 +98,11 @@ class LineTimeline:
         downtimes = self.downtimes()
         busy = down = unknown = 0
         for lower, upper in spans:
-            for since, till, word in self.signals():
+            for since, till, signal in self.signals():
                 a, b = max(since, lower), min(till, upper)
-                if a >= b or word == "off":
+                if a >= b or signal == "off":
                     continue
-                if word == "lost":
+                if signal == "lost":
                     unknown += b - a
                     continue
                 lost = sum(max(0, min(b, y) - max(a, x)) for x, y in downtimes)
@@ -125,7 +125,7 @@ class LineTimeline:
     def pieces_of(self, piece: Piece, spans: Sequence[Span]) -> tuple[int, int, int]:
         """Return what one reading adds to these spans: (total, good, pieces of unknown time)."""
         since = min(piece.since, piece.at - 1)
-        lost = [(a, b) for a, b, word in self.signals() if word == "lost" and a < piece.at and b > since]
+        lost = [(a, b) for a, b, signal in self.signals() if signal == "lost" and a < piece.at and b > since]
         if not lost:  # all of that time is known: it counts when it is read
             inside = any(a <= piece.at < b for a, b in spans)
             return inside * piece.total, inside * piece.good, 0

@@ -190,7 +190,7 @@ async def test_a_new_token_is_requested_after_expiry(tmp_path: Path) -> None:
         await expect(page.locator("#token")).to_be_visible()
 
 
-async def test_the_page_asks_nobody_but_its_own_server(tmp_path: Path) -> None:
+async def test_the_page_sends_requests_to_its_own_server_only(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, browser_page() as page:
         requested_urls: list[str] = []
         page.on("request", lambda request: requested_urls.append(request.url))

@@ -85,7 +85,7 @@ async def web(folder: Path, more: str = "") -> checks.CheckResult:
     return next(result for result in results if result.name == "web")
 
 
-async def test_the_check_says_where_the_web_server_will_listen(tmp_path: Path) -> None:
+async def test_the_check_prints_the_address_of_the_web_server(tmp_path: Path) -> None:
     result = await web(tmp_path)
     assert result.ok
     assert result.text.startswith("HTTP on 127.0.0.1 port ")

@@ -170,7 +170,7 @@ async def test_the_bridge_reads_how_much_the_broker_dropped(shipped: ShippedMosq
 
 
 @pytest.mark.parametrize("listener", ["devices", "services", "loopback"])
-async def test_nobody_is_anonymous(shipped: ShippedMosquitto, listener: str) -> None:
+async def test_an_anonymous_connection_is_refused(shipped: ShippedMosquitto, listener: str) -> None:
     anonymous = BrokerLink(shipped.settings(listener), client_id="nobody", durable=False)
     await assert_kept_out(anonymous, "Not authorized")
 
@@ -236,13 +236,13 @@ def certified(
     return BrokerLink(settings, client_id="anything", durable=False, will=will)
 
 
-async def test_a_packet_over_the_limit_costs_its_sender_the_connection_and_nobody_else(
+async def test_a_packet_over_the_limit_disconnects_its_sender_only(
     shipped: ShippedMosquitto,
 ) -> None:
     topic = f"floor/v1/report/{DEVICE_A}/state"
     async with linked(user(shipped, "bridge", "floor/v1/report/#")) as bridge:
         async with linked(user(shipped, DEVICE_A)) as device:
-            with pytest.raises(PublishRefused, match="too large"):  # the broker says its limit at the CONNACK
+            with pytest.raises(PublishRefused, match="too large"):  # the broker announces its limit in the CONNACK
                 await device.publish(topic, bytes(200_000))
             await device.publish(topic, bytes(65_536))
         old = BrokerLink(

@@ -75,7 +75,7 @@ def test_omitted_plant_fields_have_defaults() -> None:
     assert loaded.call_priority == escalation_policy.DEFAULT_PRIORITY
 
 
-def test_a_line_may_have_rules_of_its_own() -> None:
+def test_a_line_may_override_rules_of_the_plant() -> None:
     own = line_spec(rules={"micro_stop_seconds": 120})
     loaded = plant_file(own, micro_stop_seconds=30, auto_complete_jobs=True)
     assert loaded.rules_of(own).micro_stop_seconds == 120

@@ -201,7 +201,7 @@ def test_retired_topic_that_was_not_seen_is_cleared_all_the_same(*, complete: bo
     assert (cleared(plan), plan.retained) == ([retired.topic.text], {retired.state_key: None})
 
 
-def test_lamp_that_nobody_lit_is_switched_off() -> None:
+def test_lamp_without_a_call_is_switched_off() -> None:
     lit = at(1, call("c1", "open"))
     other = LAMP.replace("material", "quality")
     plan = correct(published(lit), holding([lit], [LAMP, other]), current=[lit])

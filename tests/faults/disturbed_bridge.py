@@ -36,7 +36,7 @@ class ShiftedClock(Launcher):
     """Lets a bridge find at each start that its wall has run `SCALE` times as fast as life, also in its absence."""
 
     began: float = field(default_factory=time.time)
-    ahead: float = 0.0  # seconds by which the bridge's wall, which goes on as walls do, is before the real one
+    ahead: float = 0.0  # seconds by which the bridge's running wall clock is ahead of the real one
 
     def now(self) -> float:
         """Return the time of the plant, in seconds since 1970."""

@@ -90,7 +90,9 @@ async def lose_the_network(disturbed: DisturbedBridge) -> None:
         disturbed.network.freeze()
         await until(lambda: not disturbed.dashboard.live, seconds=NOTICE_SECONDS, what="it is noticed")
         before = len(absences(disturbed.bridge))
-        await until(lambda: len(absences(disturbed.bridge)) > before, seconds=LOST_SECONDS, what="nobody watches")
+        await until(
+            lambda: len(absences(disturbed.bridge)) > before, seconds=LOST_SECONDS, what="the begin of the absence"
+        )
         with disturbed.absent():
             disturbed.network.thaw()
             await until(lambda: disturbed.dashboard.live, seconds=LOST_SECONDS, what="healed")

@@ -21,7 +21,7 @@ DEVICE: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"
 REPORTED_SECONDS: Final = 5.0
 SILENT_SECONDS: Final = 2
 KEEPALIVE_SECONDS: Final = 2  # of the device: the broker gives it up after one and a half
-DEAD_SECONDS: Final = 15.0  # until the broker says so
+DEAD_SECONDS: Final = 15.0  # until the broker publishes the Will
 
 
 def message(kind: str, **fields: object) -> tuple[str, bytes]:
@@ -140,7 +140,7 @@ async def test_a_silent_device_is_offline_within_5_s_of_its_limit_and_back_with_
         async with device(mosquitto, network.port, 1) as link:
             running = time.monotonic()
             first = await status(board, "running")
-            network.freeze(network.to_server)  # it receives the broker, and nobody receives it
+            network.freeze(network.to_server)  # it receives from the broker, and the broker receives nothing
             offline = await status(board, "offline")
             assert time.monotonic() - running < SILENT_SECONDS + REPORTED_SECONDS
             assert offline["caused_by"] == [], "its deadline made it"

@@ -99,7 +99,7 @@ async def test_dashboards_behind_a_narrow_network_have_everything_once(
 
 
 @pytest.mark.faults
-async def test_many_short_connections_disturb_nobody(tmp_path: Path, mosquitto: RunningBroker) -> None:
+async def test_many_short_connections_disturb_no_dashboard(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """Connections that end before, during and after the handshake, or stay silent, under load."""
     chance = random.Random(13)
     async with behind_a_network(tmp_path, mosquitto) as (loaded, network, subscribers):

@@ -242,7 +242,9 @@ async def test_front_waits_for_a_journal_and_turns_to_another_one(tmp_path: Path
         put_aside(bridge.journal, "first")
         front = bridge.add_front()
         await front.launch()
-        await until(lambda: "there is no journal" in front.readiness(), seconds=20, what="says what it waits for")
+        await until(
+            lambda: "there is no journal" in front.readiness(), seconds=20, what="the reason for not being ready"
+        )
         await bridge.start()
         await front.ready()
         presses = Presses(bridge)

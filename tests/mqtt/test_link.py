@@ -111,7 +111,7 @@ async def test_a_killed_broker_is_noticed_and_the_link_heals(mosquitto: RunningB
 
 async def test_a_broker_that_freezes_is_noticed_by_its_silence(mosquitto: RunningBroker) -> None:
     async with linked(durable(mosquitto)) as link:
-        mosquitto.send(signal.SIGSTOP)  # its kernel goes on acknowledging: only the keepalive can tell
+        mosquitto.send(signal.SIGSTOP)  # its kernel still acknowledges: only the keepalive detects it
         await until(lambda: not link.status.connected, seconds=2 * 2 + 2, what="noticed within two keepalives")
         mosquitto.send(signal.SIGCONT)
         await until(lambda: link.status.connected, what="recovered")

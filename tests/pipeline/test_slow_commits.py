@@ -68,7 +68,7 @@ async def test_any_pace_of_the_disk_keeps_the_order_and_bounds_what_is_held(
                 "a chunk, a batch in commit, a batch pending"
             )
             if turn % 50 == 0:
-                acknowledged = len(link.acknowledged)  # before: the pipeline goes on while we read
+                acknowledged = len(link.acknowledged)  # before: the pipeline continues during the read
                 committed = (await asyncio.to_thread(journal.last_input))[0]
                 assert acknowledged <= committed
             if len(link.acknowledged) == reports:

@@ -47,9 +47,7 @@ def test_a_new_journal_is_empty(journal: Journal) -> None:
     assert journal.retained_topics() == {}
 
 
-def test_every_journal_has_an_epoch_of_its_own_and_keeps_it(
-    journal: Journal, store: JournalStore, tmp_path: Path
-) -> None:
+def test_every_journal_has_its_own_epoch_and_keeps_it(journal: Journal, store: JournalStore, tmp_path: Path) -> None:
     other = type(store)(tmp_path / "other").open()  # type: ignore[call-arg] # every entry of JOURNALS takes a folder
     other.close()
     assert other.epoch != journal.epoch

@@ -58,7 +58,7 @@ class LineView:
 
     @property
     def broken(self) -> bool:
-        """Whether a machine of the line, or a neighbour, failed and is not attended."""
+        """True if a machine of the line, or a neighbour, failed and is not attended."""
         return self.finding.rank >= Rank.CULPRIT
 
 

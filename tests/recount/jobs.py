@@ -73,7 +73,7 @@ class OrderTracker:
         if after is None:
             return False
         if after == "in_progress" and self.running is not None:
-            self._enter(self.running, "completed", at)  # the demo completes the one that nobody booked out
+            self._enter(self.running, "completed", at)  # the demo completes one that was not completed by hand
         self._enter(job, after, at)
         if action == "cancel" and self.changeover is not None and self.changeover.to == job.product:
             self._end_changeover("abandoned", at)

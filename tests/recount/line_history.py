@@ -40,7 +40,7 @@ class LineHistory:
         places = (*line.machines, *line.stations, "_")
         self._statuses: dict[str, tuple[object, ...]] = dict.fromkeys(places, ("offline", None))
         self._stopped_since: int | None = None  # while it is known to stand
-        self._unwatched: dict[str, int] = {}  # since when nobody watches a machine
+        self._unwatched: dict[str, int] = {}  # begin of a machine's absence
         self._remembered: dict[str, MachineState] = {}  # its report before
 
     # Time
@@ -100,7 +100,7 @@ class LineHistory:
                 self._receive_state(received, at)
             case "counts":
                 self._receive_counts(received, at, received_before)
-            case "offline" | "birth":  # a birth says nothing about the state; the next report does
+            case "offline" | "birth":  # a birth does not report the state; the next report does
                 for name in self.line.machines if received.device is None else [received.device]:
                     if name in self.machine_states:
                         self._lose(name, at)

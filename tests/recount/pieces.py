@@ -87,7 +87,7 @@ class CounterDoubts:
             record = wrong.get(report.at)
             if record is not None and report.device == machine.id and report.kind == "counts":
                 low[report.number] = _missing(record) if record.what == "dip" else None
-        unknown = ("wrap",) if machine.modulus is None else ()  # where it wraps is not known: it goes on elsewhere
+        unknown = ("wrap",) if machine.modulus is None else ()  # the modulus is not known: it continues elsewhere
         return cls(machine, low, [fault for fault in registers if fault.what in SETS + unknown])
 
     def read(self, step: CountsStep, report: TrueReport, at: int) -> ReportedPieces:

@@ -102,7 +102,7 @@ def _compared(runs: list[tuple[int, float]], disturbances: tuple[object, ...], *
         reported = {window.key: window for window in reported_windows(driven.events)}
         for line_history in line_histories:
             for window in expected_windows(line_history, start=START, until=until, shift_ends=shift_ends(until)):
-                if window.kind != "job":  # it begins and ends when somebody says so
+                if window.kind != "job":  # it begins and ends by report
                     result.add(window, reported.get(window.key))
             result.pieces_off += [
                 str(account) for account in accounts(run.truth, line_history, driven.events) if account.difference

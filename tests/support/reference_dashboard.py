@@ -113,7 +113,7 @@ class ReferenceDashboard:
 
     @property
     def settled(self) -> bool:
-        """Whether every request was answered and every snapshot has ended."""
+        """True once every request is answered and every snapshot has ended."""
         complete = all(subscription.settled for subscription in self.subscriptions.values())
         return self.authenticated and not self._unanswered_auths and self._snapshot is None and complete
 

@@ -151,7 +151,7 @@ async def test_lamps_are_shown(mosquitto: RunningBroker) -> None:
     assert not any("sideways" in line for line in lines)
 
 
-async def test_a_press_by_hand_is_one_report_and_pushes_nobody_out(broker: RunningBroker) -> None:
+async def test_a_manual_press_is_one_report_and_disconnects_no_device(broker: RunningBroker) -> None:
     async with listening(broker, "plant/x") as received, device_sim(broker, "run", "--root", "plant/x", "--quiet"):
         await until(lambda: "Andon-L1" in received.devices("birth"), what="the station")
         options = ("--action", "acknowledge", "--operator", "ann", "--description", "film", "--root", "plant/x")
@@ -180,7 +180,7 @@ def stations() -> set[str]:
     return {station.id for _, station in SHIPPED.stations()}
 
 
-async def test_a_second_run_beside_the_first_refuses_and_disturbs_nobody(broker: RunningBroker) -> None:
+async def test_a_second_run_refuses_to_start_and_leaves_the_first_undisturbed(broker: RunningBroker) -> None:
     async with listening(broker) as received, device_sim(broker, "run", "--quiet") as first:
         await until(lambda: received.devices("birth") == DEVICES, what="births")
         for _ in range(3):

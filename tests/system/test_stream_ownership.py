@@ -79,7 +79,9 @@ async def test_next_process_starts_without_waiting(
         assert "stream.owner_check" not in bridge.log()
 
 
-async def test_status_left_online_by_nobody_delays_the_start_only(tmp_path: Path, mosquitto: RunningBroker) -> None:
+async def test_status_left_online_by_a_dead_process_delays_the_start_only(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
     """A killed broker can come back with the status of an owner who ended meanwhile."""
     stale = {
         "online": True,

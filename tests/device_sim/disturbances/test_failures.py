@@ -26,7 +26,7 @@ def test_a_power_cut_stands_the_machine_begins_a_boot_and_may_lose_the_counters(
     assert totals == sorted(totals)
 
 
-def test_an_orderly_shutdown_says_goodbye_and_leaves_no_will() -> None:
+def test_an_orderly_shutdown_publishes_deaths_and_leaves_no_will() -> None:
     cut = {"kind": "power-cut", "devices": ["Bagger-1"], "first_minutes": 20, "seconds": [120, 120], "orderly": True}
     rehearsal, arrivals = run(cut)
     assert len(of(arrivals, "Bagger-1", "death")) == 1
@@ -47,7 +47,7 @@ def test_a_lost_link_keeps_presses_supersedes_states_and_the_machine_runs_on() -
     assert [kind for *_, kind in rehearsal.truth.extras] == ["will"] * len(L1)
 
 
-def test_a_gateway_keeps_numbers_and_order_and_speaks_for_its_line() -> None:
+def test_a_gateway_keeps_numbers_and_order_and_reports_for_its_line() -> None:
     rehearsal, arrivals = run({"kind": "gateway", "lines": ["L1"], "first_minutes": 20, "seconds": [600, 600]})
     assert {report.fate for report in rehearsal.truth.said} <= {"arrived", "superseded"}
     assert [arrival.topic.split("/")[-1] for arrival in arrivals if "/L1/_/" in arrival.topic] == [

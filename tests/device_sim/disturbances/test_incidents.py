@@ -46,7 +46,7 @@ def test_by_the_clock_it_comes_first_and_then_again() -> None:
 
 
 @pytest.mark.parametrize("fields", [{}, {"mean_minutes_between": 1, "first_minutes": 1}])
-def test_when_it_comes_is_said_once(fields: Disturbed) -> None:
+def test_an_incident_has_an_interval_or_a_first_minute_not_both(fields: Disturbed) -> None:
     with pytest.raises(ValueError, match="either mean_minutes_between or first_minutes"):
         profile({"kind": "bridge-cut", **fields})
 

@@ -18,11 +18,11 @@ EVENT_TYPES = {
 }  # fmt: skip
 
 
-def test_the_same_seed_says_the_same_bytes() -> None:
+def test_the_same_seed_gives_the_same_bytes() -> None:
     assert encoded(live(4, 12)) == encoded(live(4, 12))
 
 
-def test_another_seed_says_something_else() -> None:
+def test_another_seed_gives_other_reports() -> None:
     assert encoded(live(4, 12)) != encoded(live(5, 12))
 
 
@@ -66,7 +66,7 @@ def test_messages_come_in_order_of_time_and_name_their_device() -> None:
         assert (root, site, device, kind) == ("report", "plant1", message.device, message.kind)
 
 
-def test_every_device_speaks_and_has_a_birth_and_a_death() -> None:
+def test_every_device_reports_and_has_a_birth_and_a_death() -> None:
     plant = SimulatedPlant(SHIPPED, seed=1, start=START)
     devices = {message.device for message in plant.step(START + 45 * MINUTE)}
     assert len(plant.devices) == 15

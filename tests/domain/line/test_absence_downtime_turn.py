@@ -49,7 +49,7 @@ def test_a_machine_lost_together_with_the_one_worked_on_is_not_left_stopped_with
     assert not line.of(EventType.ANDON_EVENT, "bagger")
 
 
-def test_a_fault_that_was_seen_for_seconds_is_no_downtime_of_its_own() -> None:
+def test_a_fault_observed_for_seconds_is_no_separate_downtime() -> None:
     """The changeover's downtime is not split during the absence."""
     line = PackingLine()
     line.report("bagger", RUNNING, at=0)

@@ -52,7 +52,7 @@ def kinds(line: PackingLine) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("restore", [False, True])
-def test_a_changeover_after_the_stop_was_over_is_a_downtime_of_its_own(*, restore: bool) -> None:
+def test_a_changeover_after_the_end_of_a_stop_is_a_separate_downtime(*, restore: bool) -> None:
     line = with_absence([(200, "running"), (290, "setup")], restore=restore)
     assert spans(line, 600) == [(0, 200), (290, 600)]
     assert [downtime.category for downtime in last(line)] == ["unplanned", "changeover"]

@@ -185,7 +185,7 @@ def automatic(line: AndonLine, *, downtime_id: str = "L1.down.1", at: Millis = S
     line.automatic.request_call(help_, moment=Moment(at=at))
 
 
-def test_an_automatic_call_names_its_downtime_and_nobody() -> None:
+def test_an_automatic_call_names_its_downtime_and_no_person() -> None:
     line = AndonLine()
     automatic(line)
     (data,) = line.new_calls()

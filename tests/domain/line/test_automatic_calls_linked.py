@@ -229,7 +229,7 @@ def test_a_persons_call_is_not_called_again_by_another_machine(equipment_id: str
 
 @pytest.mark.parametrize("andon_type", ["equipment", "maintenance", "stop"])
 @pytest.mark.parametrize("linked", [True, False])
-def test_a_call_that_calls_nobody_any_more_is_called_again(andon_type: AndonType, *, linked: bool) -> None:
+def test_a_call_past_its_last_reminder_is_called_again(andon_type: AndonType, *, linked: bool) -> None:
     """Nobody answered until its last reminder: the breakdown hours later must notify its recipients again."""
     line = running_line()
     if linked:

@@ -79,7 +79,7 @@ def test_a_machine_that_is_lost_after_it_failed_is_not_mistaken_for_repaired(mac
 
 
 @pytest.mark.parametrize("machine", ["feeder", "packer"])
-def test_a_failed_machine_that_nobody_watched_is_not_mistaken_for_repaired(machine: str) -> None:
+def test_a_failed_machine_is_not_mistaken_for_repaired_after_an_absence(machine: str) -> None:
     """The bagger, which waits for it, reports after the absence; the machine itself is silent."""
     line = play(*IS_REPORTED, *fails(machine, 700), until=1_100)
     absent(line, 1_100, 1_130)

@@ -80,7 +80,7 @@ def troubles(by: float, stepped_at: float) -> list[tuple[object, ...]]:
     steps = [(100 + 20 * index, f"pack-{index + 1}", FAULT) for index in range(14)]
     steps += [(700 + 50 * index, f"pack-{index + 1}", RUNS) for index in range(6)]
     steps += [(1_000 + 10 * index, f"pack-{index + 1}", FAULT) for index in range(3)]
-    steps += [(second, "pack-14", FAULT) for second in range(400, 1_200, 60)]  # a machine says again what it does
+    steps += [(second, "pack-14", FAULT) for second in range(400, 1_200, 60)]  # a machine repeats its state
     steps += [(second, "pack-15", SETUP) for second in (110, 600)]
     steps += [(second, "pack-15", FAULT) for second in (180, 360)]  # within the changeover
     floor, late = ManyLines(plant_of("pack")), 0.0

@@ -37,7 +37,7 @@ def test_the_first_sample_is_a_baseline() -> None:
         (-1, 3, WORD, 4, "rollover"),
         (32_767, -32_768, WORD, 1, "count"),  # a signed word turns negative and is the same number
         (65_530, 4, None, 0, "held"),
-        (65_500, 0, WORD, 0, "held"),  # reset, wrapped or not read: the next sample tells
+        (65_500, 0, WORD, 0, "held"),  # reset, wrapped or not read: the next sample decides
         (1_000, 999, None, 0, "dip"),
         (1_000, 995, WORD, 0, "dip"),
         (3, 65_534, WORD, 0, "dip"),
@@ -85,7 +85,7 @@ def test_after_a_dip_the_high_water_mark_counts() -> None:
             (1_000, 0, 0),
             WORD,
             SampleEffect(0, "held", 0, 0, estimated=False),
-        ),  # perhaps it is not read; the first piece tells
+        ),  # perhaps it is not read; the first piece decides
         ((1_000, 0, 0, 0, 1), WORD, SampleEffect(1, "reset", 0, 0, estimated=False)),
         ((1_000, 0, 0, 0, 1_001), WORD, SampleEffect(1, "glitch", 0, 0, estimated=False)),
         ((1_000, 15, 16), None, SampleEffect(16, "reset", 15, 0, estimated=False)),

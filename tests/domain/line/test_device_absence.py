@@ -38,7 +38,7 @@ def test_a_buffered_stop_becomes_its_downtime(lose: Callable[[BufferingDevice, f
     assert line.of(EventType.DOWNTIME_EVENT)[0].quality.estimated
     for scope in (None, "bagger"):
         hour = [window for window in line.oee("hour", scope) if window.closed][-1]
-        away = 1 if order == "after a birth" else 0  # nobody knows what it does until it says it
+        away = 1 if order == "after a birth" else 0  # its state is unknown until it reports it
         assert hour.unknown_seconds == pytest.approx(0, abs=away)
         assert hour.planned_busy_seconds - hour.actual_production_seconds == 100
         assert "estimated" in hour.flags

@@ -79,7 +79,7 @@ def test_a_line_that_is_left_stopped_is_called_for(
 
 @pytest.mark.parametrize("neighbour", ["feeder", "packer"])
 @pytest.mark.parametrize(("fault", "attended"), [(FAULT, MAINTENANCE), (FAULT, SETUP), (JAM, JAM_ATTENDED)])
-def test_nobody_is_called_while_somebody_works_on_the_culprit(
+def test_no_call_is_made_while_the_culprit_is_attended(
     neighbour: str, fault: StateReport, attended: StateReport
 ) -> None:
     waits = STARVED if neighbour == "feeder" else BLOCKED
@@ -103,7 +103,7 @@ def test_somebody_at_another_machine_is_not_at_the_one_that_is_broken() -> None:
     assert called(play(*steps, (60, "bagger", MAINTENANCE), until=4 * HOUR)) == [(311, "feeder")]
 
 
-def test_nobody_is_called_to_a_repaired_machine_while_somebody_works_on_the_next_one() -> None:
+def test_no_call_is_made_for_a_repaired_machine_while_the_next_one_is_attended() -> None:
     steps: list[StopStep] = [(10, "feeder", FAULT), (11, "bagger", STARVED), (60, "packer", MAINTENANCE)]
     line = play(*steps, (70, "feeder", RUNNING), (71, "bagger", BLOCKED), until=4 * HOUR)
     assert called(line) == []
@@ -146,7 +146,7 @@ def test_a_persons_reason_for_a_stop_takes_precedence_over_observations() -> Non
     assert called(play(*steps, until=4 * HOUR)) == [(611, "bagger")]
 
 
-def test_nobody_is_called_while_people_change_a_line_over_that_nobody_sees() -> None:
+def test_no_call_is_made_during_a_changeover_of_an_unobserved_line() -> None:
     """It broke, and its machine was switched off; who finds it standing after the changeover has five minutes."""
     steps: list[StopStep] = [(11, "bagger", FAULT), (100, "bagger", DeathReport())]
     steps += [(200, None, ChangeoverReport(action="start", to_product="nuts"))]

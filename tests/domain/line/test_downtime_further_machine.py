@@ -103,7 +103,7 @@ def test_a_call_at_the_further_machine_itself_is_its_call_though_another_is_open
         assert linked[0] == (max(pressed_at, 650), "L1.down.1")
 
 
-def test_nobody_is_called_late_to_a_further_machine_that_no_longer_needs_it() -> None:
+def test_no_late_call_is_made_for_a_further_machine_that_runs_again() -> None:
     attended: list[StopStep] = [*BAGGER_THEN_PACKER, (655, "packer", MAINTENANCE), (700, "bagger", RESOLVE)]
     assert called(play(*attended, until=4 * HOUR)) == [(311, "bagger")]
     assert called(play(*attended, (800, "packer", FAULT), until=4 * HOUR)) == [(311, "bagger"), (1_100, "packer")]
@@ -197,7 +197,7 @@ def test_a_changeover_that_somebody_reports_leaves_it_due_too() -> None:
     assert line.downtimes()[-1].category == "changeover"
 
 
-def test_nobody_is_called_to_a_further_machine_that_left_the_plant() -> None:
+def test_no_call_is_made_for_a_further_machine_that_left_the_plant() -> None:
     line = play(*BAGGER_CALLED, (100, "packer", FAULT), (110, "bagger", BLOCKED), until=120)
     without_packer = tuple(machine for machine in equipment() if machine.id != "packer")
     floor = Floor(line.plant_file, {"L1": line.core.checkpoint()})

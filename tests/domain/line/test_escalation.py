@@ -129,7 +129,7 @@ def test_each_step_reports_the_next_deadline() -> None:
         (12.5, 32.5, "acknowledged"),  # now 45 is next
         (35, 10, "acknowledged"),  # reminder
         (45, 10, "acknowledged"),  # the top
-        (55, 10, "acknowledged"),  # reminders: nobody is left to add
+        (55, 10, "acknowledged"),  # reminders: no recipient is left to add
         (65, None, "acknowledged"),  # nothing more to miss
     ]
 

@@ -42,7 +42,7 @@ def test_a_call_raised_at_night_waits_for_the_morning() -> None:
     assert escalations[0] == (EARLY_START + 5 * MINUTE, 1, "ack_timeout")
 
 
-def test_a_critical_call_waits_for_nobody() -> None:
+def test_a_critical_call_is_made_without_delay() -> None:
     raised = LATE_END - 1 * MINUTE
     assert rungs(raised, "safety") == [
         (raised + 2 * MINUTE, 1, "ack_timeout"),

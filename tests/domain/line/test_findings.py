@@ -46,9 +46,7 @@ def cause(data: event_data.Downtime) -> tuple[str, str | None, str | None]:
 
 
 @pytest.mark.parametrize(("before", "seconds_before"), list(product(CALLS_NOBODY, [10, 40, 70, 3_000])))
-def test_a_breakdown_after_a_stop_that_called_nobody_is_the_cause_and_calls(
-    before: Saying, seconds_before: float
-) -> None:
+def test_a_breakdown_after_a_stop_without_a_call_is_the_cause_and_calls(before: Saying, seconds_before: float) -> None:
     """The stop may or may not have become a downtime before; the time to the call counts from the breakdown."""
     broke_at = 100 + seconds_before
     line = line_with((100, "bagger", before[1]), (broke_at, "bagger", FILM_BREAK), until=broke_at + 7_200)
@@ -77,7 +75,7 @@ def test_a_culprit_found_later_is_named_and_called() -> None:
 
 
 @pytest.mark.parametrize("state", ["maintenance", "setup"])
-def test_a_culprit_that_somebody_works_on_is_named_and_nobody_is_called(state: str) -> None:
+def test_a_culprit_under_maintenance_is_named_without_a_call(state: str) -> None:
     line = line_with((99, "feeder", StateReport(state=state)), (100, "bagger", STARVED[1]), until=4_000)
     assert cause(line.downtimes()[-1]) == ("upstream", "feeder", "bagger")
     assert raised(line) == []

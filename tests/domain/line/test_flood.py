@@ -122,7 +122,7 @@ def test_a_held_breakdown_for_which_a_person_has_called_is_linked_when_the_flood
     assert updates[-1].downtime_id == "pack-12.down.1"
 
 
-def test_a_held_breakdown_that_turned_out_to_be_planned_calls_nobody() -> None:
+def test_a_held_breakdown_that_turned_out_to_be_planned_makes_no_call() -> None:
     planned = plant.DowntimeReason(code="CLEAN", text="Cleaning", category="planned")
     floor = broken(ONE.model_copy(update={"reasons": (planned,)}))
     floor.wait(650)

@@ -177,7 +177,7 @@ def test_messages_that_are_not_understood_make_their_device_ineffective(kind: st
 
 
 @pytest.mark.parametrize("topic", ["report/north/pack/L9/x/state", "report/north/pack/L1/x/state", "report/x", "x"])
-def test_messages_of_no_known_place_are_nobodys(topic: str) -> None:
+def test_messages_of_an_unknown_place_count_for_no_device(topic: str) -> None:
     intake = DrivenIntake()
     for at in range(0, 200, 10):
         intake.take(topic, b"{", at=at)

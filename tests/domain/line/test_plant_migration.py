@@ -137,7 +137,7 @@ def test_a_line_is_no_longer_what_a_machine_that_is_gone_made_it() -> None:
     )
 
 
-def test_the_open_downtime_stays_and_calls_nobody_for_a_machine_that_is_gone() -> None:
+def test_the_open_downtime_stays_and_makes_no_call_for_a_removed_machine() -> None:
     migrated = MigratedFloor()
     migrated.report("bagger", StateReport(state="running"), 0)
     migrated.report("bagger", StateReport(state="fault"), 1_000)

@@ -214,7 +214,7 @@ def test_a_jobs_progress_and_its_last_count() -> None:
     line.wait(10)
     running = line.production()[-1]
     assert (running.job_id, running.product, running.target_quantity) == ("J", "nuts", 50)
-    assert running.progress == pytest.approx(0.8)  # 30 counted as good while nothing said otherwise, then 10
+    assert running.progress == pytest.approx(0.8)  # 30 counted as good without a reject count, then 10
     line.report(None, JobReport(action="complete", job_id="J"), at=11.3)
     assert times(line)[-1] == 11.3
     assert line.production()[-1].progress == pytest.approx(0.8)

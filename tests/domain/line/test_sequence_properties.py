@@ -169,7 +169,7 @@ def test_missing_reports_are_counted_exactly(seed: int, modulus: int, loss: floa
                 index += 1
             if rnd.random() < 0.02:
                 skipped = rnd.choice((130, min(modulus, 60_000) * 7 // 10))
-                index, latest = index + skipped, []  # with a small modulus nobody can say what such a resend is
+                index, latest = index + skipped, []  # with a small modulus such a resend is ambiguous
                 missing += skipped
             body = _press(index % modulus, boot)
             assert offer(target, body, at, redelivered=False) is None

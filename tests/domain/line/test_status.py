@@ -97,7 +97,7 @@ WARNS = Faults([ActiveFault("W", "W", 1, stops=False, cause="internal")])
         ({"word": "running"}, None, ("running", None)),
         ({"word": "running", "speed": 2.0, "rated_speed": 100.0}, None, ("stopped", "unknown")),  # 2 % is not over 2 %
         ({"word": "running", "speed": 2.1, "rated_speed": 100.0}, None, ("running", None)),
-        ({"word": "running", "speed": 0.0}, None, ("running", None)),  # rated speed unknown: the word alone says it
+        ({"word": "running", "speed": 0.0}, None, ("running", None)),  # rated speed unknown: the word alone decides
         ({"word": "running"}, WARNS, ("running", None)),
         ({"word": "running"}, STOPS, ("fault", "internal")),
         ({"word": "running"}, STARVED, ("fault", "starved")),
@@ -109,7 +109,7 @@ WARNS = Faults([ActiveFault("W", "W", 1, stops=False, cause="internal")])
         ({"word": "idle", "upstream_stop": True}, None, ("idle", "starved")),
         ({"word": "idle", "downstream_stop": True}, None, ("idle", "blocked")),
         ({"word": "stopped", "word_cause": "internal", "upstream_stop": True}, None, ("stopped", "internal")),
-        # Held is internal by its family; that somebody wanted it is what the machine itself says.
+        # Held is internal by its family; the machine itself reports that it was intended.
         ({"word": "stopped", "word_cause": "internal", "planned_stop": True}, None, ("stopped", "planned")),
         (
             {"word": "stopped", "word_cause": "internal", "upstream_stop": True, "planned_stop": True},

@@ -211,7 +211,7 @@ def test_the_time_around_a_missing_report_is_unknown_after_the_first_one() -> No
     assert lost(line) == 100
 
 
-def test_a_downtime_of_which_nobody_knows_that_it_lasted_is_taken_back() -> None:
+def test_a_downtime_of_unknown_duration_is_withdrawn() -> None:
     line, bagger = standing(BufferingDevice.disconnect, since=280)
     for at, state in ((310, "fault"), (500, "running"), (900, "running")):
         bagger.state(state, at)

@@ -83,7 +83,7 @@ def test_all_parts_of_what_was_no_downtime_are_minor_stops(order: str) -> None:
     assert down(line) == 0
 
 
-def test_parts_of_what_nobody_knows_to_have_lasted_are_taken_back() -> None:
+def test_parts_of_unknown_duration_are_withdrawn() -> None:
     """A report is missing soon after the machine was lost."""
     line = lost_while_it_stands((45, "fault"), (300, "running"), (500, "running"), order="in order", lost=[1])
     assert parts(line) == [("unplanned", 10, 10, True), ("changeover", 110, 110, True)]

@@ -144,7 +144,7 @@ async def test_explain_answers_a_query_and_a_body_equally(tmp_path: Path) -> Non
         assert response.json()["allowed"] is True
         assert response.json()["narrowed"] is True
         for answer in (response.json(), posted.json()):
-            answer.pop("id")  # of a subscription that nobody named
+            answer.pop("id")  # of an unnamed subscription
         assert response.json().keys() == posted.json().keys()
         assert response.json()["effective"] == posted.json()["effective"]
 

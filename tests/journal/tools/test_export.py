@@ -48,7 +48,7 @@ def test_every_event_is_exported_or_listed_as_left_out(sample: Path, path: Path,
     path.write_bytes(data)
     try:
         reported, left_out = keys(path)
-    except JournalDamaged:  # where the tables begin is lost: all is, and it is said
+    except JournalDamaged:  # the page with the tables' roots is lost, and reported
         return
     assert not reported & left_out
     assert (reported | left_out) >= set(range(1, max(reported | left_out, default=0) + 1))

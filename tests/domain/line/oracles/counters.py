@@ -70,7 +70,7 @@ class CountingMachine:
     def _step(self, step: ProductionStep) -> None:
         far = self._register > self._reach and (self._modulus is None or self._register < self._modulus - self._reach)
         match step.event:
-            case "reset" | "power cut" if far:  # nearer, no reader could tell it from a wrap or from production
+            case "reset" | "power cut" if far:  # nearer, it looks like a wrap or like production
                 self.ledger.resets += 1
                 self.ledger.unseen += self._unreported
                 if step.event == "power cut":

@@ -19,7 +19,7 @@ class Piece:
     total: int
     good: int
     ideal_seconds: float  # per piece, of the product made then
-    since: int = 0  # when its counter was read before: they were made in [since, at), nobody knows when
+    since: int = 0  # when its counter was read before: they were made in [since, at), at an unknown time
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ async def assert_refused(link: BrokerLink, topic: str) -> None:
     assert refused.value.reason_code == NOT_AUTHORIZED, topic
 
 
-async def assert_kept_out(link: BrokerLink, reason: str) -> None:
+async def assert_connection_refused(link: BrokerLink, reason: str) -> None:
     async with started(link):
         await until(lambda: reason in str(link.status.reason), what=f"{reason!r}; {link.status.reason}")
         assert link.status.generation == 0

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from bridge.domain.messages import Publication
 from bridge.mqtt.link import BrokerLink
 from bridge.ports.broker import BrokerUnavailable, PublishRefused
-from tests.deployment.broker_users import assert_kept_out, assert_never_up, assert_refused, cut, through, user
+from tests.deployment.broker_users import assert_connection_refused, assert_never_up, assert_refused, cut, through, user
 from tests.support.brokers import linked, receive, running
 from tests.support.shipped_mosquitto import (
     DEVICE_A,
@@ -172,13 +172,13 @@ async def test_the_bridge_reads_how_much_the_broker_dropped(shipped: ShippedMosq
 @pytest.mark.parametrize("listener", ["devices", "services", "loopback"])
 async def test_an_anonymous_connection_is_refused(shipped: ShippedMosquitto, listener: str) -> None:
     anonymous = BrokerLink(shipped.settings(listener), client_id="nobody", durable=False)
-    await assert_kept_out(anonymous, "Not authorized")
+    await assert_connection_refused(anonymous, "Not authorized")
 
 
 async def test_a_devices_password_opens_no_other_listener(shipped: ShippedMosquitto) -> None:
     for listener in ("services", "loopback"):
-        await assert_kept_out(user(shipped, DEVICE_A, listener=listener), "Not authorized")
-    await assert_kept_out(user(shipped, "bridge", listener="devices"), "Not authorized")
+        await assert_connection_refused(user(shipped, DEVICE_A, listener=listener), "Not authorized")
+    await assert_connection_refused(user(shipped, "bridge", listener="devices"), "Not authorized")
 
 
 async def test_a_device_cannot_take_the_bridges_session_over(shipped: ShippedMosquitto) -> None:
@@ -216,9 +216,9 @@ async def test_no_certificate_or_one_of_an_unknown_authority_is_kept_out(
 async def test_the_broker_must_be_certified_too(shipped: ShippedMosquitto, foreign_authority: Path) -> None:
     settings = shipped.settings(ca_file=foreign_authority / "ca.crt")
     link = BrokerLink(settings, client_id="wary", durable=False, username="bridge")
-    await assert_kept_out(link, "certificate verify failed")
+    await assert_connection_refused(link, "certificate verify failed")
     absent = shipped.settings(ca_file=foreign_authority / "absent.crt")
-    await assert_kept_out(BrokerLink(absent, client_id="wary", durable=False), "TLS files")
+    await assert_connection_refused(BrokerLink(absent, client_id="wary", durable=False), "TLS files")
 
 
 def certified(

@@ -47,7 +47,7 @@ class Fuse:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-Wanted = Callable[..., bool]
+CallFilter = Callable[..., bool]
 Place = Callable[[Fuse], None]
 
 
@@ -55,15 +55,15 @@ def _always(*_: object, **__: object) -> bool:
     return True
 
 
-def before(owner: type, name: str, wanted: Wanted = _always) -> Place:
+def before(owner: type, name: str, wanted: CallFilter = _always) -> Place:
     return lambda fuse: _wrap(owner, name, wanted, first=fuse.burn, then=lambda: None)
 
 
-def after(owner: type, name: str, wanted: Wanted = _always) -> Place:
+def after(owner: type, name: str, wanted: CallFilter = _always) -> Place:
     return lambda fuse: _wrap(owner, name, wanted, first=lambda: None, then=fuse.burn)
 
 
-def _wrap(owner: type, name: str, wanted: Wanted, *, first: Callable[[], None], then: Callable[[], None]) -> None:
+def _wrap(owner: type, name: str, wanted: CallFilter, *, first: Callable[[], None], then: Callable[[], None]) -> None:
     inner = getattr(owner, name)
 
     @wraps(inner)

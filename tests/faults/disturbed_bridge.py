@@ -20,7 +20,7 @@ from tests.faults.load_plant import write_plant
 from tests.faults.loss_ledger import LossLedger, close_ledger
 from tests.faults.published_events import PublishedEvents, published_events
 from tests.faults.resuming_subscriber import ResumingSubscriber, subscribers
-from tests.faults.simulated_load import Report, SimulatedLoad, simulated_load
+from tests.faults.simulated_load import SentReport, SimulatedLoad, simulated_load
 from tests.faults.simulator_truth import PlayedTruth, read_truth
 from tests.support.bridge_process import ROOT, BridgeProcess, Launcher, Process, ProgramLauncher, bridge_process
 from tests.support.brokers import RunningBroker, until
@@ -68,11 +68,11 @@ class SentReports:
     without_sequence: SimulatedLoad
 
     @property
-    def sent(self) -> list[Report]:
+    def sent(self) -> list[SentReport]:
         return [*self.truth.sent, *self.without_sequence.sent]
 
     @property
-    def acknowledged(self) -> list[Report]:
+    def acknowledged(self) -> list[SentReport]:
         return [*self.truth.acknowledged, *self.without_sequence.acknowledged]
 
 

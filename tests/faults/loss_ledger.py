@@ -16,7 +16,7 @@ from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
 from tests.faults.published_events import PublishedEvents
 from tests.faults.resuming_subscriber import ResumingSubscriber
-from tests.faults.simulated_load import Report
+from tests.faults.simulated_load import SentReport
 from tests.support import retained_messages
 from tests.support.bridge_process import BridgeProcess
 from tests.support.brokers import RunningBroker, until
@@ -31,10 +31,10 @@ class DeviceLoad(Protocol):
     """Reports sent to the broker, and those that it acknowledged."""
 
     @property
-    def sent(self) -> Sequence[Report]: ...
+    def sent(self) -> Sequence[SentReport]: ...
 
     @property
-    def acknowledged(self) -> Sequence[Report]: ...
+    def acknowledged(self) -> Sequence[SentReport]: ...
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Journalled:
         return [entry for entry in self.entries if entry.input.topic.startswith(("report/", "command/"))]
 
 
-def is_taken_in(path: Path, report: Report) -> bool:
+def is_taken_in(path: Path, report: SentReport) -> bool:
     """Return whether the journal of a running bridge holds this report."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as journal:
         query = "SELECT EXISTS (SELECT * FROM inputs WHERE topic = ? AND payload = ?)"
@@ -154,8 +154,8 @@ async def close_ledger(
 
 def of_intake(journalled: Journalled, load: DeviceLoad) -> Mismatches:
     """Compare sent reports with the journal. Retained messages may repeat at every connection."""
-    counts = Counter[Report]()
-    received = set[Report]()
+    counts = Counter[SentReport]()
+    received = set[SentReport]()
     for message in journalled.messages():
         report = (message.input.topic, message.input.payload)
         received.add(report)

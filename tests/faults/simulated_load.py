@@ -25,7 +25,7 @@ SCALE: Final = 60.0  # simulated seconds a second: about a hundred reports a sec
 BEAT_SECONDS: Final = 0.02
 UNSEQUENCED_BEATS: Final = 2  # beats of the plant for one of the devices without a sequence
 BOOT: Final = 1
-Report = tuple[str, bytes]
+SentReport = tuple[str, bytes]
 """(topic relative to the root, payload); no two are equal, for each is numbered by its device."""
 
 
@@ -40,8 +40,8 @@ class SimulatedLoad:
 
     link: BrokerLink
     has_plant: bool = True
-    sent: list[Report] = field(default_factory=list)
-    acknowledged: list[Report] = field(default_factory=list)
+    sent: list[SentReport] = field(default_factory=list)
+    acknowledged: list[SentReport] = field(default_factory=list)
 
     _stopped: bool = False
     _silent: asyncio.Event = field(default_factory=asyncio.Event)
@@ -106,7 +106,7 @@ def _under_root(publication: Publication) -> Publication:
     return replace(publication, topic=f"floor/v1/{publication.topic}")
 
 
-def _content(publication: Publication) -> Report:
+def _content(publication: Publication) -> SentReport:
     return publication.topic, publication.payload
 
 

@@ -17,7 +17,7 @@ from device_sim import plant_file
 from device_sim.reports import report_topic
 from device_sim.simulated_network.broker_session import ReceivedPublish
 from device_sim.truth.truth import RegisterTruth, TrueReport, Truth
-from tests.faults.simulated_load import Report
+from tests.faults.simulated_load import SentReport
 from tests.recount.core_driver import Fed, Unwatched
 
 SIMULATED: Final = plant_file.load(plant_file.SHIPPED)
@@ -27,22 +27,22 @@ PLACES: Final = {name: (line.area, line.id) for line, name in SIMULATED.devices(
 @dataclass(frozen=True)
 class PlayedTruth:
     truth: Truth
-    extras: frozenset[Report]  # what was published on topics of devices, and is none of their reports
-    reports: frozenset[Report]
+    extras: frozenset[SentReport]  # what was published on topics of devices, and is none of their reports
+    reports: frozenset[SentReport]
 
     @property
-    def sent(self) -> list[Report]:
+    def sent(self) -> list[SentReport]:
         return [*self.reports, *self.extras]
 
     @property
-    def acknowledged(self) -> list[Report]:
+    def acknowledged(self) -> list[SentReport]:
         """Reports that the broker has acknowledged, and must keep for the bridge: those with QoS 1."""
         return [self.report(report) for report in self.truth.said if self.is_acknowledged(report)]
 
     def is_acknowledged(self, true_report: TrueReport) -> bool:
         return true_report.fate == "published" and true_report.kind not in self.truth.traits[true_report.device]["qos0"]
 
-    def identifies(self, report: Report) -> bool:
+    def identifies(self, report: SentReport) -> bool:
         """Return whether a copy of a report can be distinguished from a second report: docs/devices.md."""
         device = report[0].split("/")[-2]
         if device not in PLACES:
@@ -55,17 +55,17 @@ class PlayedTruth:
         return dated or ("seq" in body and traits["boot_ids"] == "time")
 
     @staticmethod
-    def report(true_report: TrueReport) -> Report:
+    def report(true_report: TrueReport) -> SentReport:
         area, line = PLACES[true_report.device]
         return report_topic(SIMULATED.site, area, line, true_report.device, true_report.kind), true_report.payload
 
     def fed(self, entries: Iterable[JournalEntry]) -> Iterator[Fed]:
         """Yield the simulated plant's reports that the bridge applied, as a rehearsal would have delivered them."""
-        first: dict[Report, deque[int]] = {}
+        first: dict[SentReport, deque[int]] = {}
         for true_report in self.truth.said:
             if true_report.payload:
                 first.setdefault(self.report(true_report), deque()).append(true_report.number)
-        numbers: dict[Report, int] = {}
+        numbers: dict[SentReport, int] = {}
         for message in (entry.input for entry in entries):
             if message.topic == ABSENCE_TOPIC:
                 yield Unwatched(message.received_at, BridgeAbsence.decode(message.payload).since)

@@ -19,7 +19,7 @@ from device_sim import profile
 from tests.faults.disturbed_bridge import SCALE, AbsenceSpan, DisturbedBridge, disturbed_bridge
 from tests.faults.loss_ledger import Journalled, Mismatches
 from tests.faults.silenced_presses import report_of, silenced
-from tests.faults.simulated_load import Report
+from tests.faults.simulated_load import SentReport
 from tests.faults.simulator_truth import PlayedTruth
 from tests.faults.test_absence import absences
 from tests.recount.core_driver import DrivenRun
@@ -128,12 +128,12 @@ def explained(wrong: Mismatches, truth: PlayedTruth, journalled: Journalled) -> 
     return {name: mismatches for name, mismatches in unexplained.items() if mismatches}
 
 
-def is_of_a_connection(report: Report) -> bool:
+def is_of_a_connection(report: SentReport) -> bool:
     """Return whether it is a Will or a gateway's birth: without a number, and without effect when repeated."""
     return report[0].endswith(("/death", "/_/birth"))
 
 
-def as_report(entry: object) -> Report:
+def as_report(entry: object) -> SentReport:
     assert isinstance(entry, tuple)
     topic, payload = entry
     return topic, payload

@@ -8,7 +8,7 @@ from bridge.domain.records import Input, JournalEntry
 from bridge.domain.reports import APPLIED, Disposition, quarantined, rejected, suppressed
 from device_sim.truth.truth import TrueReport, Truth
 from tests.faults.silenced_presses import silenced
-from tests.faults.simulated_load import Report
+from tests.faults.simulated_load import SentReport
 from tests.faults.simulator_truth import PLACES, PlayedTruth
 
 BUTTON = next(name for name in PLACES if name.startswith("Andon"))
@@ -23,7 +23,7 @@ def true_report(number: int, body: dict[str, object], *, at: int, seq: int | Non
     return TrueReport(number, at, BUTTON, "andon", body, seq=seq, payload=payload, fate="published")
 
 
-def received(report: Report, disposition: Disposition, *, at: int) -> JournalEntry:
+def received(report: SentReport, disposition: Disposition, *, at: int) -> JournalEntry:
     topic, payload = report
     return JournalEntry(input=Input(number=at, topic=topic, payload=payload, received_at=at), disposition=disposition)
 

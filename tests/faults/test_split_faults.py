@@ -23,7 +23,7 @@ from bridge.domain.messages import Publication
 from tests.faults.load_plant import write_plant
 from tests.faults.loss_ledger import is_taken_in, last_offset, of_dashboard, read_journal
 from tests.faults.resuming_subscriber import ResumingSubscriber, subscribers
-from tests.faults.simulated_load import Report
+from tests.faults.simulated_load import SentReport
 from tests.faults.test_disk_full import NO_ROOM, limit_files
 from tests.support import run_record
 from tests.support.bridge_process import BridgeProcess, bridge_process
@@ -55,7 +55,7 @@ class Presses:
 
     bridge: BridgeProcess
     sent: int = 0
-    last: Report = ("", b"")
+    last: SentReport = ("", b"")
 
     async def burst(self, reports: int) -> None:
         """Report so many, and wait until they are journalled."""

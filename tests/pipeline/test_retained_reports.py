@@ -47,7 +47,7 @@ async def lose_session(mosquitto: RunningBroker, pipeline: RunningPipeline) -> N
 
 
 WAYS = [restart_broker, lose_session]
-Way = Callable[[RunningBroker, RunningPipeline], Awaitable[None]]
+SessionLoss = Callable[[RunningBroker, RunningPipeline], Awaitable[None]]
 
 
 async def retain(client: aiomqtt.Client, kind: str, **fields: object) -> None:
@@ -81,7 +81,7 @@ def statuses(pipeline: RunningPipeline) -> list[str]:
     ],
 )
 async def test_a_reconnect_changes_nothing_that_was_known_live(
-    mosquitto: RunningBroker, tmp_path: Path, *, protocol: str, way: Way, kind: str, fields: dict[str, object]
+    mosquitto: RunningBroker, tmp_path: Path, *, protocol: str, way: SessionLoss, kind: str, fields: dict[str, object]
 ) -> None:
     async with device(mosquitto.port) as client:
         await retain(client, kind, **fields)

@@ -98,14 +98,14 @@ class JournalMachine(RuleBasedStateMachine):
 
 
 def machine_of(store: Callable[[Path], JournalStore]) -> type[JournalMachine]:
-    class Machine(JournalMachine):
+    class StoreMachine(JournalMachine):
         def make_store(self, folder: Path) -> JournalStore:
             return store(folder)
 
-    Machine.TestCase.settings = settings(
+    StoreMachine.TestCase.settings = settings(
         max_examples=25, stateful_step_count=15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
-    return Machine
+    return StoreMachine
 
 
 for implementation in JOURNALS:

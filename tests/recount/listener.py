@@ -15,7 +15,7 @@ from device_sim.truth.truth import TrueReport, Truth
 from tests.recount.core_driver import Fed, Unwatched
 from tests.recount.plant_facts import LineFacts, PlantFacts
 
-Position = tuple[int, int]
+BootPosition = tuple[int, int]
 """(which boot of the device, position in it)."""
 
 SILENT_BOOT_MS = 60_000  # after which a boot that was received before may be the current one again
@@ -48,7 +48,7 @@ class IdealReceiver:
         self._plant = plant
         self._truth = truth
         self._received: set[int] = set()
-        self._newest: dict[str, Position] = {}
+        self._newest: dict[str, BootPosition] = {}
         self._boot: dict[str, object] = {}  # the current boot_id by device, and by `_/line` of a gateway
         self._boots: dict[str, set[object]] = {}  # all that were received
         self._live: set[str] = set()
@@ -60,8 +60,8 @@ class IdealReceiver:
                 self._births.setdefault(report.device, []).append(report)
         self._birth_numbers = {name: [birth.number for birth in births] for name, births in self._births.items()}
         self._last_received_at: dict[str, int] = {}  # when the current boot was last received
-        self._positions: dict[int, Position | None] = {}  # by report
-        self._taken: set[tuple[str, Position]] = set()
+        self._positions: dict[int, BootPosition | None] = {}  # by report
+        self._taken: set[tuple[str, BootPosition]] = set()
         for report in truth.said:
             self._positions[report.number] = position = self._position(report)
             if position is not None:
@@ -183,7 +183,7 @@ class IdealReceiver:
             and boot > current
         )
 
-    def _position(self, report: TrueReport) -> Position | None:
+    def _position(self, report: TrueReport) -> BootPosition | None:
         if report.boot_id is None or report.position is None:
             return None
         births, numbers = self._births[report.device], self._birth_numbers[report.device]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.recount.line_history import LineHistory
-from tests.recount.reported_facts import Event, millis
+from tests.recount.reported_facts import EventBody, millis
 from tests.recount.stops import StopDetector
 
 HOUR: Final = 3_600_000
@@ -39,9 +39,9 @@ class WindowTimes:
         return max(abs(self.busy - other.busy), abs(self.down - other.down), abs(self.unknown - other.unknown))
 
 
-def reported_windows(events: list[Event]) -> Iterator[WindowTimes]:
+def reported_windows(events: list[EventBody]) -> Iterator[WindowTimes]:
     """Yield every closed window as it was last reported."""
-    latest: dict[tuple[object, ...], Event] = {}
+    latest: dict[tuple[object, ...], EventBody] = {}
     for event in events:
         if event["type"] == "oee_update" and event["data"]["closed"]:
             data = event["data"]

@@ -6,7 +6,7 @@ from typing import Final
 from device_sim.truth.truth import RegisterTruth, Truth
 from tests.recount.line_history import LineHistory
 from tests.recount.pieces import SETS, CountsStep
-from tests.recount.reported_facts import Event
+from tests.recount.reported_facts import EventBody
 
 FIELDS: Final = {"total": "total_count", "good": "good_count", "reject": "reject_count"}
 
@@ -54,7 +54,7 @@ class _CountedPieces:
     estimated: bool = False
 
 
-def accounts(truth: Truth, line_history: LineHistory, events: list[Event]) -> list[PieceAccount]:
+def accounts(truth: Truth, line_history: LineHistory, events: list[EventBody]) -> list[PieceAccount]:
     counted = _counted(line_history.line.id, events)
     collected = []
     for name, counters in line_history.counters.items():
@@ -101,7 +101,7 @@ def _not_shown(truth: Truth, name: str, last_at: int | None, counter: str) -> in
     return dips[-1].real[counter] - dips[-1].shown[counter] if dips else 0
 
 
-def _counted(line: str, events: list[Event]) -> dict[str, _CountedPieces]:
+def _counted(line: str, events: list[EventBody]) -> dict[str, _CountedPieces]:
     counts: dict[str, _CountedPieces] = {}
     for event in events:
         if event["type"] != "production_update" or event["line_id"] != line:

@@ -5,14 +5,14 @@ from typing import Any
 
 from tests.recount.fact import Fact
 
-Event = dict[str, Any]
+EventBody = dict[str, Any]
 
 
 def millis(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
-def facts_of(events: list[Event]) -> list[Fact]:
+def facts_of(events: list[EventBody]) -> list[Fact]:
     return [
         *_statuses(events),
         *_downtimes(events),
@@ -23,7 +23,7 @@ def facts_of(events: list[Event]) -> list[Fact]:
     ]
 
 
-def _statuses(events: list[Event]) -> list[Fact]:
+def _statuses(events: list[EventBody]) -> list[Fact]:
     statuses: dict[tuple[str, str], tuple[object, ...]] = {}
     facts = []
     for event in _of(events, "line_status_update"):
@@ -35,7 +35,7 @@ def _statuses(events: list[Event]) -> list[Fact]:
     return facts
 
 
-def _downtimes(events: list[Event]) -> list[Fact]:
+def _downtimes(events: list[EventBody]) -> list[Fact]:
     latest = {(event["line_id"], event["subject"]): event for event in _of(events, "downtime_event")}
     facts = []
     for (line, _), event in latest.items():
@@ -52,7 +52,7 @@ def _downtimes(events: list[Event]) -> list[Fact]:
     return facts
 
 
-def _calls(events: list[Event]) -> list[Fact]:
+def _calls(events: list[EventBody]) -> list[Fact]:
     before: dict[str, dict[str, Any]] = {}
     facts = []
     for event in _of(events, "andon_event"):
@@ -78,7 +78,7 @@ def _changes(old: dict[str, Any] | None, new: dict[str, Any]) -> list[tuple[obje
     return changes
 
 
-def _ladders(events: list[Event]) -> list[Fact]:
+def _ladders(events: list[EventBody]) -> list[Fact]:
     facts = []
     for event in _of(events, "escalation_update"):
         data, at = event["data"], millis(event["timestamp"])
@@ -90,7 +90,7 @@ def _ladders(events: list[Event]) -> list[Fact]:
     return facts
 
 
-def _jobs(events: list[Event]) -> list[Fact]:
+def _jobs(events: list[EventBody]) -> list[Fact]:
     kinds = ("job_assigned", "job_started", "job_completed", "job_cancelled")
     before: dict[str, str] = {}
     facts = []
@@ -103,7 +103,7 @@ def _jobs(events: list[Event]) -> list[Fact]:
     return facts
 
 
-def _changeovers(events: list[Event]) -> list[Fact]:
+def _changeovers(events: list[EventBody]) -> list[Fact]:
     facts = []
     latest = {}  # which piece was the last one of the old run may be known only afterwards
     for event in _of(events, "changeover_started", "changeover_completed"):
@@ -121,5 +121,5 @@ def _changeovers(events: list[Event]) -> list[Fact]:
     return facts
 
 
-def _of(events: list[Event], *types: str) -> list[Event]:
+def _of(events: list[EventBody], *types: str) -> list[EventBody]:
     return [event for event in events if event["type"] in types]

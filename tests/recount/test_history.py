@@ -135,9 +135,9 @@ def _as_watched(truth: Truth, driven: DrivenRun) -> list[LineHistory]:
 
 def _in_order(truth: Truth, driven: DrivenRun) -> Iterator[ReceivedPublish]:
     """Yield each received report once, at the time it was made; without Wills and absences."""
-    came: dict[int, ReceivedPublish] = {}
+    received: dict[int, ReceivedPublish] = {}
     for arrival in driven.fed:
         if not isinstance(arrival, Unwatched) and arrival.number is not None:
-            came.setdefault(arrival.number, arrival)
-    for number in sorted(came, key=lambda number: (truth.said[number].at, number)):
-        yield replace(came[number], at=truth.said[number].at, retained=False)
+            received.setdefault(arrival.number, arrival)
+    for number in sorted(received, key=lambda number: (truth.said[number].at, number)):
+        yield replace(received[number], at=truth.said[number].at, retained=False)

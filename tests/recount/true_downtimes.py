@@ -9,7 +9,7 @@ from typing import Final
 
 from device_sim.truth.truth import ConditionStretch, Truth
 from tests.recount.plant_facts import LineFacts, PlantFacts
-from tests.recount.reported_facts import Event, millis
+from tests.recount.reported_facts import EventBody, millis
 from tests.recount.stops import RUN, STOP, StopDetector
 
 ON_THE_WAY_MS: Final = 2_000
@@ -24,7 +24,7 @@ class Disagreement:
     text: str
 
 
-def disagreements(truth: Truth, plant: PlantFacts, events: list[Event]) -> list[Disagreement]:
+def disagreements(truth: Truth, plant: PlantFacts, events: list[EventBody]) -> list[Disagreement]:
     result: list[Disagreement] = []
     for line in plant.lines.values():
         stretches = [stretch for stretch in truth.stretches if stretch.device == line.constraint]

@@ -47,7 +47,7 @@ MASKS: tuple[Frame, ...] = (
     {"priorities": ["high"]},
     {"event_types": ["job_assigned", "oee_update"], "priorities": ["high", "low"]},
 )
-WHOLE_LINE = (EventType.LINE_STATUS_UPDATE, EventType.PRODUCTION_UPDATE)  # ordered: the seed alone decides a history
+LINE_TYPES = (EventType.LINE_STATUS_UPDATE, EventType.PRODUCTION_UPDATE)  # ordered: the seed alone decides a history
 
 
 class EventGenerator:
@@ -64,9 +64,9 @@ class EventGenerator:
     def _event(self) -> Event:
         chance = self._chance
         # as many of those that are conflated as of the others
-        kind = chance.choice([*EventType, *WHOLE_LINE, *WHOLE_LINE, EventType.OEE_UPDATE, EventType.OEE_UPDATE])
+        kind = chance.choice([*EventType, *LINE_TYPES, *LINE_TYPES, EventType.OEE_UPDATE, EventType.OEE_UPDATE])
         place = chance.choice(PLACES)
-        subject = "_" if kind in WHOLE_LINE else chance.choice(("s1", "s2"))
+        subject = "_" if kind in LINE_TYPES else chance.choice(("s1", "s2"))
         key = (*place.levels(), CATEGORY_OF[kind].value, subject)
         standing = self._standing(kind, key)
         self._revisions[key] = self._revisions.get(key, 0) + 1
@@ -82,7 +82,7 @@ class EventGenerator:
         )
 
     def _standing(self, kind: EventType, key: StateKey) -> Standing:
-        if kind in WHOLE_LINE:
+        if kind in LINE_TYPES:
             return Standing.CURRENT
         if key in self._open and self._chance.random() < 0.4:
             self._open.discard(key)

@@ -18,9 +18,9 @@ MINUTE: Final = 60_000
 
 HORIZON: Final = 300  # minutes: every ladder here has ended by then
 
-DeedName = Literal["acknowledge", "escalate", "resolve", "cancel"]
+ActionName = Literal["acknowledge", "escalate", "resolve", "cancel"]
 
-Plot = tuple[tuple[int, DeedName], ...]
+ActionPlan = tuple[tuple[int, ActionName], ...]
 
 """A call's story: what is done half a minute after which minute, in order."""
 
@@ -89,7 +89,7 @@ def at_minute(minute: float) -> Millis:
     return START + round(minute * MINUTE)
 
 
-def oracle(row: LadderRow, plot: Plot) -> list[tuple[float, int, str | None]]:
+def oracle(row: LadderRow, plot: ActionPlan) -> list[tuple[float, int, str | None]]:
     """Walk the table minute by minute; a action at minute m happens half a minute after it."""
     acknowledge, resolve, step, top = row
     level, acknowledged = 0, False
@@ -120,14 +120,14 @@ def oracle(row: LadderRow, plot: Plot) -> list[tuple[float, int, str | None]]:
     return rungs
 
 
-def plots() -> st.SearchStrategy[Plot]:
-    names: list[DeedName] = ["acknowledge", "escalate", "escalate", "resolve", "cancel"]
+def plots() -> st.SearchStrategy[ActionPlan]:
+    names: list[ActionName] = ["acknowledge", "escalate", "escalate", "resolve", "cancel"]
     action = st.tuples(st.integers(0, 90), st.sampled_from(names))
     return st.lists(action, max_size=5).map(lambda actions: tuple(sorted(actions, key=lambda step: step[0])))
 
 
 def play(
-    line: EscalationLine, priority: CallPriority, plot: Plot, *, restore_at: int | None = None, lazy: bool = False
+    line: EscalationLine, priority: CallPriority, plot: ActionPlan, *, restore_at: int | None = None, lazy: bool = False
 ) -> None:
     """Act the plot: firing each minute, or only when somebody acts; `restore_at` restarts from a checkpoint there."""
     line.act("raise", priority=priority)

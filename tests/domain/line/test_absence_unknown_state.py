@@ -14,7 +14,7 @@ from tests.support.packing_line import PackingLine
 
 RUNNING: Final = StateReport(state="running")
 BACK: Final = 7_200
-Loss = Callable[[PackingLine], None]
+ConnectionLoss = Callable[[PackingLine], None]
 
 
 def dies_before(line: PackingLine) -> None:
@@ -34,7 +34,7 @@ def falls_silent(line: PackingLine) -> None:
 LATER: Final = [(dies_after, None), (dies_after, 60.0), (falls_silent, 60.0)]
 
 
-def away(lose: Loss, heartbeat: float | None) -> tuple[PackingLine, BufferingDevice]:
+def away(lose: ConnectionLoss, heartbeat: float | None) -> tuple[PackingLine, BufferingDevice]:
     """The bagger, the constraint, is stopped from 100 s on; after an absence only the feeder reports."""
     line = line_of(heartbeat=heartbeat)
     bagger = BufferingDevice(line)
@@ -51,7 +51,7 @@ def away(lose: Loss, heartbeat: float | None) -> tuple[PackingLine, BufferingDev
 @pytest.mark.parametrize("new_boot", ["by a birth", "by its reports"])
 @pytest.mark.parametrize(("lose", "heartbeat"), [(dies_before, None), (dies_before, 60.0), *LATER])
 def test_a_machine_that_is_offline_is_unknown_and_makes_no_call(
-    lose: Loss, heartbeat: float | None, new_boot: str
+    lose: ConnectionLoss, heartbeat: float | None, new_boot: str
 ) -> None:
     """It returns running, in another boot: the length of its stop is unknown."""
     line, bagger = away(lose, heartbeat)
@@ -70,7 +70,7 @@ def test_a_machine_that_is_offline_is_unknown_and_makes_no_call(
 
 
 @pytest.mark.parametrize(("lose", "heartbeat"), LATER)
-def test_a_machine_without_a_gap_was_stopped(lose: Loss, heartbeat: float | None) -> None:
+def test_a_machine_without_a_gap_was_stopped(lose: ConnectionLoss, heartbeat: float | None) -> None:
     """Its last state still holds: it would have reported a change."""
     line, bagger = away(lose, heartbeat)
     bagger.current_state = "running"

@@ -20,7 +20,7 @@ from tests.domain.line.test_oee_base import closed
 from tests.domain.line.test_oee_oracle import millis
 from tests.support.packing_line import T0, PackingLine, line_spec, plant_file
 
-Step = tuple[float, Callable[[], None]]
+TimedAction = tuple[float, Callable[[], None]]
 
 
 @pytest.mark.parametrize("back", [(900, 1_200), (1_200, 900), (1_000, 1_000)])
@@ -28,7 +28,7 @@ Step = tuple[float, Callable[[], None]]
 def test_two_devices_whose_absences_overlap(lost: tuple[int, int], back: tuple[int, int]) -> None:
     line, *both = two_that_decide()
     stops = ((420, 540), (500, 600))
-    steps: list[Step] = []
+    steps: list[TimedAction] = []
     for machine, away, until, (stop, end) in zip(both, lost, back, stops, strict=True):
         steps += [
             (away, partial(machine.disconnect, away)),

@@ -20,12 +20,12 @@ SETUP: Final = StateReport(state="setup")
 START: Final = ChangeoverReport(action="start", to_product="nuts")
 COMPLETE: Final = ChangeoverReport(action="complete")
 
-Step = tuple[float, StateReport | ChangeoverReport | DeathReport]
-Part = tuple[str, float, float | None]
+TimedReport = tuple[float, StateReport | ChangeoverReport | DeathReport]
+DowntimePart = tuple[str, float, float | None]
 """(category, from, to) in seconds since T0."""
 
 
-def line_of(*steps: Step, until: float) -> PackingLine:
+def line_of(*steps: TimedReport, until: float) -> PackingLine:
     line = PackingLine(plant_file())
     line.report("bagger", RUNNING, at=0)
     for at, body in steps:
@@ -39,10 +39,10 @@ def at_of(text: str | None) -> float | None:
     return None if text is None else seconds(round(datetime.fromisoformat(text).timestamp() * 1000))
 
 
-def parts(line: PackingLine) -> list[Part]:
+def parts(line: PackingLine) -> list[DowntimePart]:
     """The downtimes as they were last reported."""
     last = {data.downtime_id: data for data in line.downtimes()}
-    collected: list[Part] = []
+    collected: list[DowntimePart] = []
     for data in last.values():
         start = at_of(data.started_at)
         assert start is not None
@@ -136,10 +136,10 @@ STEPS: Final = st.lists(
 
 @given(STEPS)
 @settings(max_examples=150, deadline=None)
-def test_the_parts_of_a_stop_meet_and_never_overlap(steps: list[Step]) -> None:
+def test_the_parts_of_a_stop_meet_and_never_overlap(steps: list[TimedReport]) -> None:
     """One downtime is open at most, none is empty, and a breakdown never reads changeover nor the other way round."""
     at = 0.0
-    timed: list[Step] = []
+    timed: list[TimedReport] = []
     for wait, body in steps:
         at += wait
         timed.append((at, body))

@@ -14,10 +14,10 @@ from tests.domain.line.escalation_line import (
     RECIPIENTS,
     START,
     TABLE,
-    DeedName,
+    ActionName,
+    ActionPlan,
     EscalationLine,
     LadderRow,
-    Plot,
     at_minute,
     oracle,
     plant_with,
@@ -27,14 +27,14 @@ from tests.domain.line.escalation_line import (
 
 
 @given(st.sampled_from(sorted(TABLE)), plots())
-def test_the_ladder_is_the_tables(priority: CallPriority, plot: Plot) -> None:
+def test_the_ladder_is_the_tables(priority: CallPriority, plot: ActionPlan) -> None:
     line = EscalationLine()
     play(line, priority, plot)
     assert line.rungs() == oracle(TABLE[priority], plot)
 
 
 @given(st.tuples(st.integers(1, 25), st.integers(1, 70), st.integers(1, 20), st.integers(1, 5)), plots())
-def test_any_ladder_is_its_tables(row: LadderRow, plot: Plot) -> None:
+def test_any_ladder_is_its_tables(row: LadderRow, plot: ActionPlan) -> None:
     acknowledge, resolve, step, top = row
     rung = EscalationPolicy(
         acknowledge_minutes=acknowledge,
@@ -48,7 +48,7 @@ def test_any_ladder_is_its_tables(row: LadderRow, plot: Plot) -> None:
 
 
 @given(st.sampled_from(sorted(TABLE)), plots(), st.integers(0, 90))
-def test_late_firing_and_restarts_change_nothing(priority: CallPriority, plot: Plot, restore_at: int) -> None:
+def test_late_firing_and_restarts_change_nothing(priority: CallPriority, plot: ActionPlan, restore_at: int) -> None:
     punctual, late, restarted = EscalationLine(), EscalationLine(), EscalationLine()
     play(punctual, priority, plot)
     play(late, priority, plot, lazy=True)
@@ -58,7 +58,7 @@ def test_late_firing_and_restarts_change_nothing(priority: CallPriority, plot: P
 
 
 @given(st.sampled_from(sorted(TABLE)), plots())
-def test_levels_rise_by_one_once_each_and_the_call_follows(priority: CallPriority, plot: Plot) -> None:
+def test_levels_rise_by_one_once_each_and_the_call_follows(priority: CallPriority, plot: ActionPlan) -> None:
     line = EscalationLine()
     play(line, priority, plot)
     data = [escalation for _, escalation in line.escalations()]
@@ -154,7 +154,9 @@ def test_acknowledging_stops_the_reminder_of_the_acknowledge_deadline() -> None:
         (("escalate", "escalate", "acknowledge"), 43.5),  # at the top there is no rung left, but a deadline
     ],
 )
-def test_the_deadline_reported_is_the_next_that_can_be_missed(actions: tuple[DeedName, ...], remaining: float) -> None:
+def test_the_deadline_reported_is_the_next_that_can_be_missed(
+    actions: tuple[ActionName, ...], remaining: float
+) -> None:
     line = EscalationLine()
     line.act("raise", priority="medium")
     for action in actions:

@@ -141,5 +141,5 @@ def test_a_floor_gives_each_line_what_it_would_get_alone() -> None:
             cause=report.cause,
         )
         collected += floor.apply(twin, report.received_at).events
-    alone_told = play(alone, mine, [], always_watched=True)
-    assert [event for event in collected if event.place.line == "L1"] == alone_told
+    alone_events = play(alone, mine, [], always_watched=True)
+    assert [event for event in collected if event.place.line == "L1"] == alone_events

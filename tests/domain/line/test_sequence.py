@@ -51,17 +51,17 @@ def counted_late(line: PackingLine, *, clock: int | None) -> list[Disposition]:
     `clock`: the device's at number 0; it counts every 10 s.
     """
 
-    def say(seq: int, at: float) -> Disposition:
+    def report_counts(seq: int, at: float) -> Disposition:
         ts = None if clock is None else clock + 10_000 * seq
         body = CountsReport(boot_id=1, seq=seq % 256, ts=ts, good=4 * seq)
         return line.report("bagger", body, at=at).disposition
 
     line.report("bagger", StateReport(state="running", boot_id=1, seq=239), at=0)
     for number, seq in enumerate(number for number in range(240, 290) if number not in (258, 260)):
-        say(seq, 1 + number / 1000)
-    late = [say(seq, 2) for seq in (258, 260)]
+        report_counts(seq, 1 + number / 1000)
+    late = [report_counts(seq, 2) for seq in (258, 260)]
     for seq in (290, 291):
-        say(seq, 10 * (seq - 289))
+        report_counts(seq, 10 * (seq - 289))
     line.wait(60)
     return late
 

@@ -12,7 +12,7 @@ from tests.domain.line.test_downtime_turn import at_of
 from tests.domain.line.test_oee_base import closed
 from tests.support.packing_line import LEADER, PackingLine
 
-Part = tuple[str, float | None, float | None, bool]
+ReportedPart = tuple[str, float | None, float | None, bool]
 """(category, from, to, minor)"""
 
 
@@ -20,7 +20,7 @@ def changed_over(line: PackingLine, at: float) -> None:
     line.report(None, ChangeoverReport(action="start", to_product="nuts"), at=at, actor=LEADER)
 
 
-def parts(line: PackingLine) -> list[Part]:
+def parts(line: PackingLine) -> list[ReportedPart]:
     last = {downtime.downtime_id: downtime for downtime in line.downtimes()}
     return [
         (downtime.category, at_of(downtime.started_at), at_of(downtime.ended_at), downtime.micro_stop)

@@ -34,7 +34,7 @@ def every_cut(first_seed: int) -> Iterator[ResumeRun]:
             start = end
 
 
-def whole_runs(first_seed: int) -> Iterator[ResumeRun]:
+def uncut_runs(first_seed: int) -> Iterator[ResumeRun]:
     return (run_seed(seed) for seed in count(first_seed))
 
 
@@ -56,7 +56,7 @@ def run_all(runs: Iterator[ResumeRun]) -> Counter[str]:
 
 
 def test_every_alarm_comes_once_and_the_state_is_true_whatever_happens() -> None:
-    counts = run_all(islice(whole_runs(0), 150))
+    counts = run_all(islice(uncut_runs(0), 150))
     if AGAIN not in os.environ:
         # The runs are about these: without them they would prove nothing.
         assert min(counts[name] for name in ("gaps reported", "conflated", "spilled")) > 25, counts

@@ -12,7 +12,7 @@ from typing import Literal
 MAX_RATE = 600.0  # pieces a minute: 10 a second
 
 ReportDelivery = Literal["live", "queued", "lost", "twice"]
-Event = Literal["none", "reset", "power cut", "power cut, kept", "glitch", "dip"]
+CounterEvent = Literal["none", "reset", "power cut", "power cut, kept", "glitch", "dip"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class ProductionStep:
 
     seconds: int
     share: float
-    event: Event = "none"
+    event: CounterEvent = "none"
     delivery: ReportDelivery = "live"
 
 

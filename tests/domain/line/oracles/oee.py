@@ -10,7 +10,7 @@ from itertools import pairwise
 MICRO_MS = 60_000
 RESTART_MS = 10_000
 
-Span = tuple[int, int]
+Interval = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class LineTimeline:
 
     states: Sequence[tuple[int, str]]
     until: int
-    scheduled: Sequence[Span]
+    scheduled: Sequence[Interval]
     pieces: Sequence[Piece]
 
     def signals(self) -> list[tuple[int, int, str]]:
@@ -76,9 +76,9 @@ class LineTimeline:
     def plan_ends(self, at: int) -> bool:
         return any(end == at for _, end in self.scheduled) and not self.is_scheduled(at)
 
-    def downtimes(self) -> list[Span]:
+    def downtimes(self) -> list[Interval]:
         signals = self.signals()
-        spans: list[Span] = []
+        spans: list[Interval] = []
         for index, (start, end, signal) in enumerate(signals):
             if signal == "stop" and end - start >= MICRO_MS and not (spans and start < spans[-1][1]):
                 spans.append((start, self.end_of_downtime(signals[index + 1 :])))
@@ -92,7 +92,7 @@ class LineTimeline:
                 return start
         return self.until
 
-    def within(self, start: int, end: int, *, only: Sequence[Span] | None = None) -> OeeResult:
+    def within(self, start: int, end: int, *, only: Sequence[Interval] | None = None) -> OeeResult:
         """Return the figures of [start, end); for a job, of the spans in `only`."""
         spans = [(start, end)] if only is None else [(max(start, a), min(end, b)) for a, b in only]
         downtimes = self.downtimes()
@@ -122,7 +122,7 @@ class LineTimeline:
             apart=sum(apart for _, _, apart in made),
         )
 
-    def pieces_of(self, piece: Piece, spans: Sequence[Span]) -> tuple[int, int, int]:
+    def pieces_of(self, piece: Piece, spans: Sequence[Interval]) -> tuple[int, int, int]:
         """Return what one reading adds to these spans: (total, good, pieces of unknown time)."""
         since = min(piece.since, piece.at - 1)
         lost = [(a, b) for a, b, signal in self.signals() if signal == "lost" and a < piece.at and b > since]

@@ -19,7 +19,7 @@ from bridge.mqtt.link import BrokerLink
 from bridge.ports.broker import BrokerClient
 from bridge.ports.clock import FrontClock
 from bridge.ports.journal import ReadableJournal
-from bridge.ports.metrics import MetricSample
+from bridge.ports.metrics import Metric, MetricSample
 from bridge.protocol.commands import place_lookup
 from bridge.settings import Settings
 
@@ -93,12 +93,12 @@ class FrontSide:
 
     def samples(self) -> Iterator[MetricSample]:
         """Yield this side's metrics, without the front's own statistics."""
-        yield MetricSample("broker_connected", float(self._broker_link.status.connected), {"link": "front"})
+        yield MetricSample(Metric.BROKER_CONNECTED, float(self._broker_link.status.connected), {"link": "front"})
         if self._replica is not None:
-            yield MetricSample("replica_offset", self.front.position.offset)
-            yield MetricSample("replica_hints", self._replica.hints)
-            yield MetricSample("replica_reads", self._replica.reads)
-            yield MetricSample("replica_journal_switches", self._replica.switches)
+            yield MetricSample(Metric.REPLICA_OFFSET, self.front.position.offset)
+            yield MetricSample(Metric.REPLICA_HINTS, self._replica.hints)
+            yield MetricSample(Metric.REPLICA_READS, self._replica.reads)
+            yield MetricSample(Metric.REPLICA_JOURNAL_SWITCHES, self._replica.switches)
 
     async def _close_revoked(self) -> None:
         """Close the connections of users and tokens that are revoked after they connected."""

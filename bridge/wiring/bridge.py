@@ -22,6 +22,7 @@ from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import rfc3339
 from bridge.domain.line.floor import Floor
 from bridge.domain.plant import Plant
+from bridge.front.context import LINK_POLL_SECONDS
 from bridge.front.web import server
 from bridge.front.web.app import make_front_app, make_pipeline_app
 from bridge.ingest.decoders import DecoderTable, build_decoders
@@ -38,7 +39,6 @@ from bridge.wiring.front_side import FrontSide
 from bridge.wiring.pipeline_side import PipelineSide
 
 STOP_SECONDS: Final = 9.0  # of the 10 s after which Docker and others kill
-LINK_POLL_SECONDS: Final = 0.25  # delay in reporting a lost broker or a silent pipeline: within 5 s with two keepalives
 START_ERRORS: Final = (
     plant_file.PlantFileError,
     PolicyError,

@@ -1,6 +1,9 @@
 """Records of the journal: inputs and their effects, committed events and their positions, results of commands."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from heapq import merge
+from operator import attrgetter
 from typing import Final, Literal
 
 from bridge.domain.event_topic import EventTopic, StateKey
@@ -78,6 +81,11 @@ class CommittedEvent:
     def memory_bytes(self) -> int:
         """Return the memory that the event takes while it is cached or queued."""
         return EVENT_OVERHEAD_BYTES + len(self.body)
+
+
+def merge_by_offset(*sequences: Iterable[CommittedEvent]) -> Iterator[CommittedEvent]:
+    """Yield the events of sequences that ascend by offset, in the order of their offsets."""
+    return merge(*sequences, key=attrgetter("offset"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,11 @@ from bridge.domain.records import CommandRecord, MessageDigest
 from bridge.domain.reports import quarantined
 from bridge.ingest.native import decode
 from bridge.journal.sqlite import start_checks
+from bridge.journal.sqlite.errors import JournalTooOld
 from bridge.journal.sqlite.migrations import INPUT_FIELDS
+from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.schema import SCHEMA, TABLES, row_checksum
-from bridge.journal.sqlite.writer import JournalTooOld, SqliteJournal, SqliteReader
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.quarantine_reader import QuarantineReader
 from bridge.journal.tools.stats import read_stats
 from bridge.journal.tools.verify import verify_journal

@@ -25,14 +25,16 @@ def digest_message(topic: str, payload: bytes) -> bytes:
     return hashlib.blake2b(len(name).to_bytes(4) + name + payload, digest_size=DIGEST_BYTES).digest()
 
 
-def message_digest_of(report: Report, topic: str, payload: bytes, *, mid: int | None = None) -> MessageDigest | None:
+def message_digest_of(
+    report: Report, topic: str, payload: bytes, *, packet_id: int | None = None
+) -> MessageDigest | None:
     """Return the digest that identifies a resend of this report; None where its line or its command id decides."""
     body = report.body
     if report.command_id is not None or body.is_sequenced:
         return None
     # a Will is written at the connect, before the loss: every loss has the same ts
     dated = body.ts is not None and not isinstance(body, DeathReport)
-    return MessageDigest(digest_message(topic, payload), dated, mid)
+    return MessageDigest(digest_message(topic, payload), dated, packet_id)
 
 
 @dataclass(slots=True)
@@ -42,7 +44,7 @@ class _Unacknowledged:
     number: int
     generation: int
     redelivered: bool
-    mid: int | None
+    packet_id: int | None
 
 
 class DedupSizes(NamedTuple):
@@ -50,7 +52,7 @@ class DedupSizes(NamedTuple):
 
     dated: int
     unacknowledged: int
-    by_packet_identifier: int
+    by_packet_id: int
 
 
 class Deduplicator:
@@ -108,7 +110,10 @@ class Deduplicator:
         candidates = self._unacked.get(message_digest.digest, [])
         for candidate in candidates:
             # MQTT 5 4.4: a resend keeps its packet identifier; another identifier is another message
-            if None not in (candidate.mid, message_digest.mid) and candidate.mid != message_digest.mid:
+            if (
+                None not in (candidate.packet_id, message_digest.packet_id)
+                and candidate.packet_id != message_digest.packet_id
+            ):
                 continue
             # a message already redelivered on this connection is not sent on it again: this is another message. One
             # first received on this connection may be: NATS redelivers within the session
@@ -117,21 +122,21 @@ class Deduplicator:
                 return candidate
         return None
 
-    def release_packet_id(self, mid: int) -> None:
+    def release_packet_id(self, packet_id: int) -> None:
         """Treat messages with this packet identifier as acknowledged: the broker has reused it for another message."""
-        content = self._content_of.pop(mid, None)
+        content = self._content_of.pop(packet_id, None)
         if content is not None and content in self._unacked:
-            self._unacked[content] = [message for message in self._unacked[content] if message.mid != mid]
+            self._unacked[content] = [message for message in self._unacked[content] if message.packet_id != packet_id]
 
     def _remember(self, number: int, message_digest: MessageDigest, *, generation: int, redelivered: bool) -> None:
         if message_digest.has_timestamp:
             self._dated[message_digest.digest] = number
         if number > self.acked_up_to:
             self._unacked.setdefault(message_digest.digest, []).append(
-                _Unacknowledged(number, generation, redelivered, message_digest.mid)
+                _Unacknowledged(number, generation, redelivered, message_digest.packet_id)
             )
-            if message_digest.mid is not None:
-                self._content_of[message_digest.mid] = message_digest.digest
+            if message_digest.packet_id is not None:
+                self._content_of[message_digest.packet_id] = message_digest.digest
         self._in_order.append((number, message_digest))
         while self._in_order[0][0] <= number - DEDUP_INPUTS:
             self._forget(*self._in_order.popleft())

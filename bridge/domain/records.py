@@ -106,7 +106,7 @@ class MessageDigest:
 
     digest: bytes
     has_timestamp: bool  # the same bytes with a ts are the same report; without, only a redelivery is
-    mid: int | None = None  # the packet identifier, if known; MQTT 5 4.4: a redelivery has the same
+    packet_id: int | None = None  # if known; MQTT 5 4.4: a redelivery has the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,7 +111,7 @@ def test_journal_of_schema_2_holds_what_it_held(second: Path) -> None:
     assert [entry.input.number for entry in journal.inputs_after(0, limit=99)] == list(range(1, 12))
     assert [replay.payload for replay in journal.requested_replays(9)] == [b"not json"]
     (resend,) = journal.dedup_window().digests
-    assert (resend[0], resend[1].mid) == (4, 7)
+    assert (resend[0], resend[1].packet_id) == (4, 7)
     assert len(journal.crash_digests()) == 1
     assert (
         query(journal.path, "SELECT epoch, first_offset, began_at, reason FROM epochs ORDER BY first_offset") == EPOCHS

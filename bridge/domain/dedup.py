@@ -33,8 +33,8 @@ def message_digest_of(
     if report.command_id is not None or body.is_sequenced:
         return None
     # a Will is written at the connect, before the loss: every loss has the same ts
-    dated = body.ts is not None and not isinstance(body, DeathReport)
-    return MessageDigest(digest_message(topic, payload), dated, packet_id)
+    has_timestamp = body.ts is not None and not isinstance(body, DeathReport)
+    return MessageDigest(digest_message(topic, payload), has_timestamp, packet_id)
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class _Unacknowledged:
 class DedupSizes(NamedTuple):
     """How many messages a `Deduplicator` remembers, by what they are found by."""
 
-    dated: int
+    with_timestamp: int
     unacknowledged: int
     by_packet_id: int
 
@@ -64,7 +64,7 @@ class Deduplicator:
 
     def __init__(self, window: DedupWindow, *, doubt_ms: Millis) -> None:
         self._doubt_ms = doubt_ms
-        self._dated: dict[bytes, int] = {}
+        self._with_timestamp: dict[bytes, int] = {}
         self._unacked: dict[bytes, list[_Unacknowledged]] = {}
         self._content_of: dict[int, bytes] = {}  # the latest unacknowledged, by packet identifier (at most 65,535)
         self._in_order: deque[tuple[int, MessageDigest]] = deque()
@@ -91,7 +91,7 @@ class Deduplicator:
         `clock_proves`: the device's clock is past the `ts` of the message, so no new message can have that `ts`.
         """
         earlier = self._find(message_digest, generation) if redelivered else None
-        is_duplicate = earlier is not None or (clock_proves and message_digest.digest in self._dated)
+        is_duplicate = earlier is not None or (clock_proves and message_digest.digest in self._with_timestamp)
         if earlier is not None and earlier.generation == generation:
             redelivered = False  # redelivered within the session, so it may be once more
         self._remember(number, message_digest, generation=generation, redelivered=redelivered)
@@ -103,7 +103,7 @@ class Deduplicator:
 
     @property
     def sizes(self) -> DedupSizes:
-        return DedupSizes(len(self._dated), sum(map(len, self._unacked.values())), len(self._content_of))
+        return DedupSizes(len(self._with_timestamp), sum(map(len, self._unacked.values())), len(self._content_of))
 
     def _find(self, message_digest: MessageDigest, generation: int) -> _Unacknowledged | None:
         """Remove and return the earlier message that a redelivery repeats: one copy accounts for one message only."""
@@ -130,7 +130,7 @@ class Deduplicator:
 
     def _remember(self, number: int, message_digest: MessageDigest, *, generation: int, redelivered: bool) -> None:
         if message_digest.has_timestamp:
-            self._dated[message_digest.digest] = number
+            self._with_timestamp[message_digest.digest] = number
         if number > self.acked_up_to:
             self._unacked.setdefault(message_digest.digest, []).append(
                 _Unacknowledged(number, generation, redelivered, message_digest.packet_id)
@@ -179,7 +179,7 @@ class Deduplicator:
 
     def _forget(self, number: int, message_digest: MessageDigest) -> None:
         digest = message_digest.digest
-        if self._dated.get(digest) == number:
-            del self._dated[digest]
+        if self._with_timestamp.get(digest) == number:
+            del self._with_timestamp[digest]
         if digest in self._unacked:
             self._unacked[digest] = [message for message in self._unacked[digest] if message.number != number]

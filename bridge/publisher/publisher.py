@@ -194,7 +194,7 @@ class Publisher:
         """Clear what the broker retains in our name but the journal does not know.
 
         No clear can hit what has just become current. Only this task publishes events, one step after the other. The
-        plan is based on what it has published until now, whatever the reading saw meanwhile, and what it publishes
+        plan is based on what it has published until now, whatever the scan saw meanwhile, and what it publishes
         later follows the clear on the same connection. If a connection is lost with clears on it, the broker acts on
         none of them once the next one of the same client id has come (MQTT 5 3.1.4).
         """
@@ -204,7 +204,7 @@ class Publisher:
             self._audit.is_outdated = True
             return  # the next window first
         if self._audit.is_outdated and self._audit.try_again():
-            return  # what was published since the reading is not in it
+            return  # what was published since the scan is not in it
         plan = await asyncio.to_thread(  # for 20,000 topics it would block the loop for 0.1 s
             state.plan_corrections, audit.scan, current=snapshot.events, pending=pending, lines=self._lines
         )

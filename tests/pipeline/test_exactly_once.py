@@ -51,7 +51,7 @@ def test_the_memory_of_duplicates_is_bounded_and_survives_a_restart(
     world.kill()
     assert world.intake.dedup.remembered() == held
     sizes = world.intake.dedup.sizes
-    assert sizes.dated == 10
+    assert sizes.with_timestamp == 10
     assert sizes.unacknowledged <= 20
     assert sizes.by_packet_id <= 20
     world.journal.close()

@@ -12,7 +12,7 @@ import structlog
 from fastapi import FastAPI
 
 from bridge.adapters import logs, plant_file
-from bridge.adapters.authenticator import Authenticator
+from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.adapters.clock import Anchor, FloorClock
 from bridge.adapters.shutdown_deadline import exit_within
 from bridge.adapters.tokens import TokenKeyError
@@ -84,7 +84,7 @@ class Prepared:
     """Validated inputs and open resources, needed before any task starts."""
 
     plant: Plant
-    authenticator: Authenticator
+    authenticator: TokenAuthenticator
     listener: socket.socket
     pipeline: PipelineResources | None  # None: front only
 
@@ -97,7 +97,7 @@ def prepare(settings: Settings, role: ProcessRole) -> Iterator[Prepared]:
     with contextlib.ExitStack() as stack:
         try:
             plant = plant_file.load(settings.plant_file)
-            authenticator = Authenticator.from_settings(settings)
+            authenticator = TokenAuthenticator.from_settings(settings)
             server.check_certificate(settings.web)
             journal = None
             if role is not ProcessRole.FRONT:

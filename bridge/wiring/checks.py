@@ -10,7 +10,7 @@ import msgspec
 
 from bridge import settings as settings_module
 from bridge.adapters import plant_file, policy_file
-from bridge.adapters.authenticator import Authenticator
+from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.adapters.clock import wall_ms
 from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenKeyError, TokenVerifier
@@ -108,14 +108,14 @@ def explain_empty_access(settings: Settings, token: str, roles: Sequence[str]) -
     )
 
 
-def _authenticator(settings: Settings) -> Authenticator:
+def _authenticator(settings: Settings) -> TokenAuthenticator:
     try:
-        return Authenticator.from_settings(settings)
+        return TokenAuthenticator.from_settings(settings)
     except (TokenKeyError, RevocationsError, PolicyError) as error:
         raise CheckError(str(error)) from error
 
 
-def _admit(authenticator: Authenticator, token: str) -> Viewer:
+def _admit(authenticator: TokenAuthenticator, token: str) -> Viewer:
     try:
         return authenticator.admit(token, now=wall_ms())
     except TokenRevoked as error:

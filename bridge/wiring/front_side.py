@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from bridge.adapters.authenticator import Authenticator
+from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.domain.plant import Plant
 from bridge.domain.stream_status import status_topic
 from bridge.domain.topic_tree import TopicBranch
@@ -41,7 +41,7 @@ class FrontSide:
         *,
         journal: ReadableJournal | None,
         plant: Plant,
-        authenticator: Authenticator,
+        authenticator: TokenAuthenticator,
         clock: FrontClock,
         make_client: Callable[..., BrokerClient] = BrokerLink,
     ) -> None:

@@ -83,10 +83,10 @@ def explain_subscription(settings: Settings, token: str, body: dict[str, Any]) -
     """Return the decision that a front makes on a subscribe body for a token, as plain data; raise `CheckError`."""
     viewer = _admit(_authenticator(settings), token)
     try:
-        selection = parse_subscription(body)
+        request = parse_subscription(body)
     except SubscriptionError as error:
         raise CheckError(str(error)) from error
-    decision = msgspec.to_builtins(explained_frame(selection.id, admit_subscription(selection, viewer)))
+    decision = msgspec.to_builtins(explained_frame(request.id, admit_subscription(request, viewer)))
     return {name: value for name, value in decision.items() if name not in ("type", "id")}
 
 

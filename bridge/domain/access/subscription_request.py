@@ -94,7 +94,7 @@ def parse_subscription(body: Mapping[str, object]) -> SubscriptionRequest:
 def parse_unsubscription(body: Mapping[str, object]) -> str | SubscriptionRequest:
     """Return what an unsubscribe body names: the id of a subscription, or without an id a request.
 
-    A request stands for every subscription that `selects_same`.
+    A request stands for every subscription of the same type and targets (`selects_same`).
     """
     try:
         subscription_id = msgspec.convert(body, _BodyId).id

@@ -128,10 +128,10 @@ def _restore_floor(plant: Plant, journal: SqliteJournal, decode: DecoderTable, c
     since = journal_absence(restored, journal, decode=decode, now=now, clock_trusted=not clock.is_ahead_of_wall())
     if since is not None:
         log.warning("floor.unobserved", reason="restart", since=rfc3339(since), seconds=(now - since) / 1_000)
-    adopted = journal_plant(plant, restored, journal, decode=decode, now=now)
-    if adopted.changed:
-        log.info("plant.changed", lines=len(plant.lines), retired=adopted.retired)
-    return adopted.floor
+    change = journal_plant(plant, restored, journal, decode=decode, now=now)
+    if change.changed:
+        log.info("plant.changed", lines=len(plant.lines), retired=change.retired)
+    return change.floor
 
 
 async def serve(settings: Settings, role: ProcessRole) -> None:

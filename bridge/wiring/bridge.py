@@ -26,17 +26,17 @@ from bridge.front.context import LINK_POLL_SECONDS
 from bridge.front.web import server
 from bridge.front.web.app import make_front_app, make_pipeline_app
 from bridge.ingest.decoders import DecoderTable, build_decoders
-from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.pipeline import CoreCrashed
 from bridge.pipeline.replay import CheckpointUnreadable, ReplayFailed, restore_floor
 from bridge.pipeline.startup_inputs import journal_absence, journal_plant
-from bridge.ports.journal import JournalError
+from bridge.ports.journal import Journal, JournalError
 from bridge.ports.metrics import MetricSample
 from bridge.publisher.stream_ownership import StreamInUse
 from bridge.settings import ProcessRole, Settings
 from bridge.wiring import runtime
 from bridge.wiring.front_side import FrontSide
 from bridge.wiring.pipeline_side import PipelineSide
+from bridge.wiring.stores import open_journal
 
 STOP_SECONDS: Final = 9.0  # of the 10 s after which Docker and others kill
 START_ERRORS: Final = (
@@ -73,7 +73,7 @@ def run(settings: Settings, *, role: ProcessRole = ProcessRole.BOTH) -> None:
 class PipelineResources:
     """Resources that the pipeline side holds exclusively, among all processes."""
 
-    journal: SqliteJournal
+    journal: Journal
     floor: Floor
     decode: DecoderTable
     clock: FloorClock
@@ -101,7 +101,7 @@ def prepare(settings: Settings, role: ProcessRole) -> Iterator[Prepared]:
             server.check_certificate(settings.web)
             journal = None
             if role is not ProcessRole.FRONT:
-                journal = SqliteJournal.open(settings.journal.path, stream=settings.stream)
+                journal = open_journal(settings.journal.path, stream=settings.stream)
                 stack.callback(journal.close)
             listener = stack.enter_context(server.listen(settings.web.host, settings.web.port))
             pipeline = None if journal is None else _open_pipeline_resources(settings, plant, journal)
@@ -110,7 +110,7 @@ def prepare(settings: Settings, role: ProcessRole) -> Iterator[Prepared]:
         yield Prepared(plant, authenticator, listener, pipeline)
 
 
-def _open_pipeline_resources(settings: Settings, plant: Plant, journal: SqliteJournal) -> PipelineResources:
+def _open_pipeline_resources(settings: Settings, plant: Plant, journal: Journal) -> PipelineResources:
     decode = build_decoders(max_bytes=settings.broker.max_payload_bytes)
     time, anchor = settings.time, None
     if time.anchor_floor is not None and time.anchor_wall is not None:
@@ -119,7 +119,7 @@ def _open_pipeline_resources(settings: Settings, plant: Plant, journal: SqliteJo
     return PipelineResources(journal, _restore_floor(plant, journal, decode, clock), decode, clock)
 
 
-def _restore_floor(plant: Plant, journal: SqliteJournal, decode: DecoderTable, clock: FloorClock) -> Floor:
+def _restore_floor(plant: Plant, journal: Journal, decode: DecoderTable, clock: FloorClock) -> Floor:
     now = clock.now()
     restored = restore_floor(plant, journal, decode=decode)
     log.info("floor.restored", replayed=restored.replayed, differences=restored.differences)

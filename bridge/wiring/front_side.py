@@ -14,7 +14,6 @@ from bridge.domain.stream_status import status_topic
 from bridge.domain.topic_tree import TopicBranch
 from bridge.front.front import Front
 from bridge.front.replica import Replica
-from bridge.journal.sqlite.reader import SqliteReader
 from bridge.mqtt.link import BrokerLink
 from bridge.ports.broker import BrokerClient
 from bridge.ports.clock import FrontClock
@@ -22,6 +21,7 @@ from bridge.ports.journal import ReadableJournal
 from bridge.ports.metrics import Metric, MetricSample
 from bridge.protocol.commands import place_lookup
 from bridge.settings import Settings
+from bridge.wiring.stores import open_replica
 
 REVOCATION_POLL_SECONDS: Final = 0.5  # revoked access ends within a second
 
@@ -68,7 +68,7 @@ class FrontSide:
         )
         self._replica: Replica | None = None
         if journal is None:
-            opening = partial(SqliteReader.open, settings.journal.path, stream=stream)
+            opening = partial(open_replica, settings.journal.path, stream=stream)
             self._replica = Replica(self._broker_link, self.front, opening, root=root, stream=stream)
         self._tasks: list[asyncio.Task[None]] = []
 

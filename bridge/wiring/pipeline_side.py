@@ -12,11 +12,11 @@ from bridge.domain.line.floor import Floor
 from bridge.domain.messages import Publication
 from bridge.domain.stream_status import StreamOwner, will_publication
 from bridge.ingest.decoders import DecoderTable
-from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
 from bridge.mqtt.retained_reader import RetainedReader
 from bridge.pipeline.pipeline import Pipeline
 from bridge.ports.broker import BrokerClient
+from bridge.ports.journal import Journal
 from bridge.ports.metrics import Metric, MetricSample
 from bridge.publisher.publisher import Publisher
 from bridge.publisher.stream_ownership import StreamOwnership, ownership_subscriptions
@@ -42,7 +42,7 @@ class PipelineSide:
         self,
         settings: Settings,
         *,
-        journal: SqliteJournal,
+        journal: Journal,
         floor: Floor,
         decode: DecoderTable,
         clock: FloorClock,

@@ -5,8 +5,8 @@ from typing import Final
 import msgspec
 
 from bridge.domain.event_topic import EVENT_LEVELS
-from bridge.domain.events import LinePlace
 from bridge.domain.messages import Message
+from bridge.domain.place import LinePlace
 from bridge.domain.stream_status import StreamOwner, read_status, status_topic
 from bridge.domain.topic_tree import TopicBranch
 

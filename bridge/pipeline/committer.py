@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
-from bridge.domain.events import Millis
 from bridge.domain.intake import Intake
 from bridge.domain.messages import Message
 from bridge.domain.records import JournalEntry
+from bridge.domain.utc_time import Millis
 from bridge.pipeline.commit_queue import CommitQueue, PendingInput, wait_until_set
 from bridge.pipeline.journal_thread import JournalThread
 from bridge.pipeline.status import PipelineStatus

@@ -10,8 +10,8 @@ from collections.abc import Callable, Container, Sequence
 import structlog
 
 from bridge.domain.event_topic import EventTopic, StateKey
-from bridge.domain.events import LinePlace
 from bridge.domain.messages import Publication
+from bridge.domain.place import LinePlace
 from bridge.domain.publications import PublicationPlan, PublishedState, is_up_to_date
 from bridge.domain.records import CommittedEvent, JournalEntry, Position
 from bridge.domain.stream_status import STATUS_SECONDS, StreamOwner, status_publication

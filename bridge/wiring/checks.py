@@ -21,9 +21,9 @@ from bridge.domain.access.subscription_request import parse_subscription
 from bridge.domain.access.subscription_types import SubscriptionError
 from bridge.domain.access.subscriptions import admit_subscription
 from bridge.domain.access.viewer import AdmissionError, Viewer
-from bridge.domain.events import rfc3339
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.floor import Floor
+from bridge.domain.utc_time import rfc3339
 from bridge.front.web import server
 from bridge.ingest.decoders import build_decoders
 from bridge.journal.sqlite.file import require_no_leftovers

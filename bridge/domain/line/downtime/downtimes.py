@@ -6,7 +6,7 @@
 from collections.abc import Callable
 
 from bridge.domain.emitter import Emitter
-from bridge.domain.events import Millis, Priority
+from bridge.domain.events import Priority
 from bridge.domain.line.andon.call_matching import CallRequest
 from bridge.domain.line.downtime.call_rule import AutoCallRule
 from bridge.domain.line.downtime.findings import DowntimeFindings
@@ -17,6 +17,7 @@ from bridge.domain.line.downtime.stop_tracker import Signal, StopChange, StopCha
 from bridge.domain.line.equipment.status import Diagnosis
 from bridge.domain.plant import LineConfig, Plant
 from bridge.domain.reports import APPLIED, Disposition, DowntimeReport, Moment, rejected, suppressed
+from bridge.domain.utc_time import Millis
 
 
 class Downtimes:

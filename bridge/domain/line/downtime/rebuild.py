@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from bridge.domain import plant
 from bridge.domain.emitter import Emitter
-from bridge.domain.events import Millis
 from bridge.domain.line.downtime.downtimes import Downtimes
 from bridge.domain.line.downtime.findings import DowntimeFindings
 from bridge.domain.line.downtime.record import DowntimeRecord
@@ -26,6 +25,7 @@ from bridge.domain.line.downtime.timeline import (
 from bridge.domain.line.output.oee_state import TimeStretch
 from bridge.domain.line.output.oee_window import TimeClass
 from bridge.domain.reports import Moment
+from bridge.domain.utc_time import Millis
 
 
 class RebuildableDowntimes(Downtimes):

@@ -46,7 +46,7 @@ class _Unacknowledged:
 
 
 class DedupSizes(NamedTuple):
-    """How many messages a `Deduplicator` remembers, by what they are found by."""
+    """Number of remembered messages per index of a `Deduplicator`."""
 
     dated: int
     unacknowledged: int

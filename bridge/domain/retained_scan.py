@@ -48,7 +48,7 @@ class RetainedScan:
         self.messages = 0
         self._bytes = 0
         self.is_complete = False
-        """Whether every retained message that the broker lets us read was seen."""
+        """Return whether every retained message that the broker lets us read was seen."""
 
     def add(self, message: Message) -> bool:
         """Add one message; return True when it was the last one needed."""

@@ -4,7 +4,7 @@ from typing import NamedTuple, Self
 
 from typing_extensions import override
 
-from bridge.domain.events import LinePlace
+from bridge.domain.place import LinePlace
 
 
 class LampTopic(NamedTuple):

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from bridge.domain.events import Millis
 from bridge.domain.intake import Intake
-from bridge.pipeline.committer import monotonic_ms
+from bridge.domain.utc_time import Millis
+from bridge.pipeline.monotonic_clock import monotonic_ms
 from bridge.pipeline.status import COMMIT_SILENCE_MS, PipelineStatus
 from bridge.ports.clock import Clock
 

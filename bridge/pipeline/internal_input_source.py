@@ -5,10 +5,10 @@ from functools import partial
 
 import structlog
 
-from bridge.domain.events import Millis, rfc3339
 from bridge.domain.intake import Intake
 from bridge.domain.internal_inputs import ABSENCE_TOPIC, CLOCK_TOPIC, BridgeAbsence
 from bridge.domain.records import JournalEntry
+from bridge.domain.utc_time import Millis, rfc3339
 from bridge.pipeline.link_outage_detector import LinkOutageDetector
 from bridge.ports.broker import MessageSource
 from bridge.ports.clock import AdjustableClock

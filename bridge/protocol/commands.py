@@ -13,7 +13,7 @@ import msgspec
 from bridge.domain.access.topic_layout import ACTIONS
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.control_characters import CONTROL_CHARACTER
-from bridge.domain.events import Place
+from bridge.domain.place import Place
 from bridge.domain.plant import Plant
 from bridge.domain.report_fields import MULTILINE_FIELDS
 from bridge.domain.reports import BODY_OF

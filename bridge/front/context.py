@@ -20,7 +20,6 @@ from bridge.settings import WebSettings
 
 OUTBOX_BYTES: Final = 65_536  # of the 256 KiB that a stalled dashboard may cost; beyond it the journal is read
 RECONNECT_SPREAD_SECONDS: Final = 10.0  # period over which closed dashboards reconnect
-LINK_POLL_SECONDS: Final = 0.25  # delay of a changed link state: within 5 s (P5) with two keepalives, or `SILENT_MS`
 RECONNECT_STEP_SECONDS: Final = 0.7  # from one rejected connection to the next: each tenth of the spread in turn
 
 

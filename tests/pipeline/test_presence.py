@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.pipeline import internal_inputs
+from bridge.pipeline import link_outage_detector
 from tests.support.brokers import RunningBroker, until
 from tests.support.in_process import in_process
 
@@ -18,7 +18,7 @@ def of(logs: list[Any], event: str) -> list[Any]:
 async def test_a_lost_link_is_logged_at_the_begin_and_the_end_of_the_absence(
     mosquitto: RunningBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(internal_inputs, "OUTAGE_SECONDS", 0.2)
+    monkeypatch.setattr(link_outage_detector, "OUTAGE_SECONDS", 0.2)
     with capture_logs() as logs:
         async with in_process(mosquitto.port, tmp_path / "journal.db"):
             for turn in (1, 2):

@@ -5,8 +5,8 @@ import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from bridge.domain.events import rfc3339
 from bridge.domain.messages import Message, PendingAck, Publication
+from bridge.domain.utc_time import rfc3339
 from bridge.ports.broker import LinkStatus, PublishRefused
 from tests.support.journal_samples import NOON
 
@@ -34,7 +34,7 @@ class FakeLink:
 
     def deliver(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
         self._delivered += 1
-        ack = PendingAck(generation=1, serial=self._delivered, mid=self._delivered, qos=1)
+        ack = PendingAck(generation=1, serial=self._delivered, packet_id=self._delivered, qos=1)
         self._waiting.append(
             Message(f"{ROOT}/{topic}", payload, qos=1, retained=retained, redelivered=False, pending_ack=ack)
         )

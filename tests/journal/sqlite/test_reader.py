@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge.journal.sqlite.errors import JournalDamaged, JournalTooNew, StreamMismatch
 from bridge.journal.sqlite.reader import SqliteReader
-from bridge.journal.sqlite.writer import JournalDamaged, JournalTooNew, SqliteJournal, StreamMismatch
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import JournalError, JournalUnavailable
 from tests.support.journal_samples import change, event, follow
 

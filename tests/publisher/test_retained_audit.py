@@ -12,7 +12,7 @@ import aiomqtt
 import pytest
 
 from bridge.mqtt.retained_reader import RetainedReader
-from tests.publisher.retained_audit import looked, right
+from tests.publisher.audit_conditions import looked, right
 from tests.publisher.test_publisher import LAMP, raise_call
 from tests.publisher.workload import Workload, assert_true
 from tests.support.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until

@@ -20,7 +20,7 @@ from bridge.mqtt.retained_reader import RetainedReader
 from bridge.ports.journal import Batch, JournalUnavailable
 from tests.domain.test_publications import call
 from tests.faults.forked_bridge import Fork
-from tests.publisher.retained_audit import looked, right
+from tests.publisher.audit_conditions import looked, right
 from tests.publisher.test_publisher import LAMP, raise_call
 from tests.publisher.workload import Workload, assert_true
 from tests.support.bridge_process import bridge_process

@@ -6,8 +6,10 @@ import structlog
 
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.pipeline.counter_fit_monitor import CounterFitMonitor
-from tests.support.brokers import RunningBroker, until
-from tests.support.in_process import PLANT, in_process
+from tests.pipeline.pipeline_run import run_pipeline
+from tests.support.brokers import until
+from tests.support.fake_link import FakeLink
+from tests.support.in_process import PLANT
 from tests.support.journal_samples import journal_of_counts
 
 
@@ -35,11 +37,10 @@ def test_a_greatest_rate_that_is_too_low_is_logged_once() -> None:
     ]
 
 
-async def test_the_pipeline_looks_at_the_counters(mosquitto: RunningBroker, tmp_path: Path) -> None:
+async def test_the_pipeline_looks_at_the_counters(link: FakeLink, path: Path) -> None:
     """A machine that was seen to be faster than its plant file says, before this start."""
-    path = tmp_path / "journal.db"
     journal_of_counts(path, PLANT, "bagger", range(0, 9_000, 3_000))
     with structlog.testing.capture_logs() as logs:
-        async with in_process(mosquitto.port, path, journal__checkpoint_seconds=0.05) as pipeline:
+        async with run_pipeline(link, path, checkpoint_seconds=0.05) as run:
             await until(lambda: any(entry["event"] == "counters.max_rate_too_low" for entry in logs), what="logged")
-        assert pipeline.core.counter_fits()["L1", "bagger"].max_rate_is_too_low
+        assert run.pipeline.counter_fits()["L1", "bagger"].max_rate_is_too_low

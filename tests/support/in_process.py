@@ -12,7 +12,6 @@ import aiomqtt
 
 from bridge.adapters.authenticator import Authenticator
 from bridge.adapters.clock import FloorClock
-from bridge.domain.events import Event
 from bridge.domain.line.floor import Floor
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, MeasurementLimit, Plant
 from bridge.ingest.decoders import DecoderTable, build_decoders
@@ -27,10 +26,8 @@ from bridge.publisher.publisher import Publisher
 from bridge.settings import Settings
 from bridge.wiring.front_side import FrontSide
 from bridge.wiring.pipeline_side import PipelineSide
-from tests.support.brokers import until
 from tests.support.committed_entries import CommittedEntries
 from tests.support.fake_link import FakeLink
-from tests.support.journal_samples import follow
 from tests.support.tokens import SECRET
 
 ROOT = "floor/v1"
@@ -132,17 +129,6 @@ class RunningPipeline(CommittedEntries):
     @property
     def publishing(self) -> asyncio.Task[None]:
         return self.tasks["publisher"]
-
-    def commit(self, events: Sequence[Event]) -> int:
-        """Commit them in the place of a pipeline that does not run, an input for each; return the last offset."""
-        batch = follow(self.journal, *([event] for event in events))
-        self.journal.commit(batch)
-        self.publisher.on_committed(batch.entries)
-        return self.journal.position().offset
-
-    async def marked(self, offset: int) -> None:
-        """Wait until the journal has it that events up to this one are published."""
-        await until(lambda: self.journal.published_offset() == offset, seconds=60, what=f"marked up to {offset}")
 
 
 @contextlib.asynccontextmanager

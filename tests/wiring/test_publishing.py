@@ -5,13 +5,17 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import aiomqtt
 
+from bridge.mqtt.link import BrokerLink
+from bridge.settings import BrokerSettings
 from tests.support.brokers import RunningBroker, mosquitto_broker, running, until
-from tests.support.in_process import ROOT, RunningPipeline, device, in_process, publish_report
+from tests.support.in_process import CLIENT_IDS, PUBLISHER, ROOT, RunningPipeline, device, in_process, publish_report
 from tests.support.mqtt_consumer import MqttConsumer, mqtt_consumer
 from tests.support.retained_messages import MARK, retained
+from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
 LAMP = "station/north/pack/L1/desk/material"
 NO_EVENTS_CONF = """\
@@ -188,3 +192,36 @@ async def test_publisher_continues_from_its_mark(mosquitto: RunningBroker, path:
             last = pipeline.journal.position().offset
             await until(lambda: last in consumer.offsets)
         assert next(offset for offset in consumer.offsets if offset > mark) == mark + 1
+
+
+def publishing_through(way: TcpProxy) -> Callable[..., BrokerLink]:
+    """Let the publisher's link go through a proxy, and the others not."""
+
+    def make_client(settings: BrokerSettings, *, client_id: str, **options: Any) -> BrokerLink:
+        port = way.port if client_id == CLIENT_IDS[PUBLISHER] else settings.port
+        return BrokerLink(settings.model_copy(update={"port": port}), client_id=client_id, **options)
+
+    return make_client
+
+
+async def test_intake_continues_while_the_publisher_is_cut_off(mosquitto: RunningBroker, path: Path) -> None:
+    async with (
+        tcp_proxy(mosquitto.port) as way,
+        mqtt_consumer(mosquitto) as consumer,
+        in_process(mosquitto.port, path, make_client=publishing_through(way)) as pipeline,
+        device(mosquitto.port) as client,
+    ):
+        await until(lambda: pipeline.outlet.status.connected)
+        await publish_report(client, "report/bagger/counts", total=0)
+        await until(lambda: len(consumer.offsets) > 0)
+        way.refusing = True
+        way.cut()
+        for number in range(1_500):
+            order: dict[str, object] = {"job_id": f"J{number}", "product": "p", "target_quantity": 1}
+            await publish_report(client, "report/bagger/job", action="assign", **order)
+            await publish_report(client, "report/bagger/job", action="cancel", job_id=f"J{number}")
+        await until(lambda: len(pipeline.dispositions()) == 3_001, seconds=60, what="journalled meanwhile")
+        assert pipeline.link.status.generation == 1, "the intake noticed nothing"
+        assert pipeline.journal.position().offset - pipeline.publisher.published >= 3_000
+        way.refusing = False
+        await consumer.all_up_to(pipeline.journal.position().offset)

@@ -15,7 +15,6 @@ from tests.support.in_process import ROOT
 
 STALE = "event/north/pack/L1/desk/andon/andon_event/high/old-call"
 THEIRS = "event/south/pack/L7/desk/andon/andon_event/high/their-call"
-LAMP = "station/north/pack/L1/desk/material"
 
 
 async def retain(port: int, topics: dict[str, bytes]) -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.publisher.audit_conditions import LAMP, STALE, THEIRS, OldMemory, looked, of, retain, right
+from tests.publisher.audit_conditions import STALE, THEIRS, OldMemory, looked, of, retain, right
 from tests.publisher.publisher_run import run_publisher
 from tests.publisher.workload import Workload, assert_true
 from tests.support.brokers import MOSQUITTO_CONF, RunningBroker, mosquitto_broker, running, until
-from tests.support.retained_messages import event_topics, retained
+from tests.support.retained_messages import LAMP, event_topics, retained
 
 DEFAULT_LIMITS = MOSQUITTO_CONF.replace("max_inflight_messages 1000\nmax_queued_messages 100000\n", "")
 THEIR_LAMP = "station/south/pack/L7/desk/material"

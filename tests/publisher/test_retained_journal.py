@@ -16,12 +16,11 @@ from bridge.journal.tools import restore as journal_restore
 from bridge.mqtt.retained_reader import RetainedReader
 from bridge.ports.journal import Batch, JournalUnavailable
 from tests.domain.test_publications import call
-from tests.publisher.audit_conditions import LAMP
 from tests.publisher.publisher_run import run_publisher
 from tests.publisher.workload import Workload, assert_true
 from tests.support.brokers import RunningBroker, until
 from tests.support.journal_samples import event, follow
-from tests.support.retained_messages import retained
+from tests.support.retained_messages import LAMP, retained
 
 
 async def test_journal_from_a_backup_clears_what_came_after_it(mosquitto: RunningBroker, tmp_path: Path) -> None:

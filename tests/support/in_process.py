@@ -1,4 +1,8 @@
-"""Parts of a bridge in the test's own process, built by the composition root of `floor run`."""
+"""Parts of a bridge in the test's own process, built by the composition root of `floor run`.
+
+For tests that change a part or look into it. `tests/pipeline/pipeline_run.py` and `tests/publisher/publisher_run.py`
+run one part without the wiring; `bridge_process.py` starts the whole as a process.
+"""
 
 import asyncio
 import contextlib

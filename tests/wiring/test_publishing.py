@@ -14,10 +14,9 @@ from bridge.settings import BrokerSettings
 from tests.support.brokers import RunningBroker, mosquitto_broker, running, until
 from tests.support.in_process import CLIENT_IDS, PUBLISHER, ROOT, RunningPipeline, device, in_process, publish_report
 from tests.support.mqtt_consumer import MqttConsumer, mqtt_consumer
-from tests.support.retained_messages import MARK, retained
+from tests.support.retained_messages import LAMP, MARK, retained
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
-LAMP = "station/north/pack/L1/desk/material"
 NO_EVENTS_CONF = """\
 listener {port} 127.0.0.1
 allow_anonymous true

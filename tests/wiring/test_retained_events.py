@@ -8,10 +8,10 @@ import aiomqtt
 import pytest
 
 from bridge.mqtt.retained_reader import RetainedReader
-from tests.publisher.audit_conditions import LAMP, STALE, OldMemory, looked, of, retain, right
+from tests.publisher.audit_conditions import STALE, OldMemory, looked, of, retain, right
 from tests.support.brokers import RunningBroker, mosquitto_broker, running, until
 from tests.support.in_process import ROOT, RunningPipeline, device, in_process, publish_report
-from tests.support.retained_messages import event_topics, retained, until_retained
+from tests.support.retained_messages import LAMP, event_topics, retained, until_retained
 from tests.wiring.test_publishing import raise_call
 
 NO_READING = """\

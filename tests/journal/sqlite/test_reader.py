@@ -65,7 +65,7 @@ def test_reader_stays_with_no_file_that_was_replaced(tmp_path: Path, monkeypatch
     reader = SqliteReader.open(path, stream="main")
     before, events = former.position(), former.snapshot().events
 
-    def read_while_it_is_replaced(connection: sqlite3.Connection, file: Path) -> list[CommittedEvent]:
+    def read_while_it_is_replaced(connection: sqlite3.Connection, file: Path) -> tuple[CommittedEvent, ...]:
         assert reader.position() == before
         former.close()
         for moved in sorted(tmp_path.glob("journal.db*")):

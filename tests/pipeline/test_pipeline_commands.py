@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bridge.domain.events import Millis
 from bridge.domain.line.floor import Floor
 from bridge.domain.messages import Message
 from bridge.domain.reports import Outcome, Report, StateReport
+from bridge.domain.utc_time import Millis
 from bridge.pipeline.pipeline import CoreCrashed
 from tests.pipeline.pipeline_run import deliver, run_pipeline
 from tests.support.fake_link import FakeLink

@@ -13,7 +13,7 @@ from bridge.domain.utc_time import Millis
 from bridge.settings import Settings
 
 
-class Authenticator:
+class TokenAuthenticator:
     """Wires tokens, revocations and policy; holds no state of its own."""
 
     def __init__(

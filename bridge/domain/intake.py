@@ -134,8 +134,8 @@ class Intake:
         input_ = self._next_input(
             message.topic, message.payload, now, retained=message.retained, redelivered=message.redelivered
         )
-        if message.mid is not None and not message.redelivered:
-            self.dedup.release_packet_id(message.mid)
+        if message.packet_id is not None and not message.redelivered:
+            self.dedup.release_packet_id(message.packet_id)
         if message.replayed is None and self._has_crashed(message):
             return DecodedInput(input_, CRASHED, message)
         return DecodedInput(input_, decode_input(input_, self._decode), message)
@@ -153,7 +153,7 @@ class Intake:
         self.unknown_fields += report.unknown_fields
         if earlier_result is not None:
             return self._enter(input_, Outcome(_DUPLICATE_COMMAND), command=earlier_result, reached_core=False)
-        digest = message_digest_of(report, input_.topic, input_.payload, mid=message.mid)
+        digest = message_digest_of(report, input_.topic, input_.payload, packet_id=message.packet_id)
         if is_replay and digest is not None and not digest.has_timestamp:
             digest = None  # the broker does not send it again
         is_duplicate = digest is not None and self.dedup.check_and_add(

@@ -47,8 +47,8 @@ class BrokerConnection(PahoClient):
         self._window = asyncio.Semaphore(PUBLISH_WINDOW)
         self._unconfirmed: dict[int, _UnconfirmedPublication] = {}
         self._serial = 0
-        self._unacked: dict[int, tuple[int, bool]] = {}  # serial -> (mid, acknowledged by us); in order of arrival
-        self._serial_of: dict[int, int] = {}  # mid -> serial, while owed
+        self._unacked: dict[int, tuple[int, bool]] = {}  # serial -> (packet id, acknowledged by us), by arrival
+        self._serial_of: dict[int, int] = {}  # packet id -> serial, while owed
 
     def _on_connect(
         self,
@@ -88,35 +88,35 @@ class BrokerConnection(PahoClient):
             topic = message.topic
         except UnicodeDecodeError:
             topic = bytes(message._topic).decode("utf-8", "replace")  # noqa: SLF001 - the property only raises
-        receipt = PendingAck(self.generation, self._serial, message.mid, message.qos)
+        pending_ack = PendingAck(self.generation, self._serial, message.mid, message.qos)
         payload = bytes(message.payload)
         self._message_callback(
-            Message(topic, payload, message.qos, bool(message.retain), bool(message.dup), receipt), self
+            Message(topic, payload, message.qos, bool(message.retain), bool(message.dup), pending_ack), self
         )
 
-    def _track_unacked(self, mid: int, *, redelivered: bool) -> None:
-        earlier = self._serial_of.get(mid)
+    def _track_unacked(self, packet_id: int, *, redelivered: bool) -> None:
+        earlier = self._serial_of.get(packet_id)
         if earlier is not None:
             if redelivered:
                 return  # NATS sends again within the session; acknowledging the first copy covers both
             del self._unacked[earlier]
-        self._unacked[self._serial] = (mid, False)
-        self._serial_of[mid] = self._serial
+        self._unacked[self._serial] = (packet_id, False)
+        self._serial_of[packet_id] = self._serial
 
-    def acknowledge(self, receipts: list[PendingAck]) -> int:
+    def acknowledge(self, pending_acks: list[PendingAck]) -> int:
         """Mark these as acknowledged. Send PUBACKs up to the oldest unmarked message; return how many were sent."""
-        for receipt in receipts:
-            if receipt.generation == self.generation and receipt.serial in self._unacked:
-                self._unacked[receipt.serial] = (receipt.mid, True)
+        for pending_ack in pending_acks:
+            if pending_ack.generation == self.generation and pending_ack.serial in self._unacked:
+                self._unacked[pending_ack.serial] = (pending_ack.packet_id, True)
         sent = 0
         # MQTT 5 4.6: PUBACKs are sent in the order in which the PUBLISHes arrived
         while self._unacked and not self.lost.done():
-            serial, (mid, acknowledged) = next(iter(self._unacked.items()))
+            serial, (packet_id, acknowledged) = next(iter(self._unacked.items()))
             if not acknowledged:
                 break
             del self._unacked[serial]
-            del self._serial_of[mid]
-            self._client.ack(mid, 1)
+            del self._serial_of[packet_id]
+            self._client.ack(packet_id, 1)
             sent += 1
         return sent
 
@@ -170,11 +170,11 @@ class BrokerConnection(PahoClient):
         self,
         client: paho.Client,  # noqa: ARG002 - paho's signature
         userdata: Any,  # noqa: ARG002 - paho's signature
-        mid: int,
+        packet_id: int,
         reason_code: ReasonCode,
         properties: Properties,  # noqa: ARG002 - paho's signature
     ) -> None:
-        waiting = self._unconfirmed.pop(mid, None)
+        waiting = self._unconfirmed.pop(packet_id, None)
         if waiting is None or waiting.confirmation.done():
             return
         if reason_code.is_failure:

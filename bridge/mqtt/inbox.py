@@ -21,8 +21,8 @@ class Inbox:
     It never drops one: when it is full, the connection stops reading and the broker queues.
 
     Messages that wait when a connection ends are kept. Most brokers send them again. That copy replaces the waiting
-    one, because only its receipt is valid. A broker that was killed may have lost them although it kept the session;
-    then the waiting one is the only copy.
+    one, because only its acknowledgement is valid. A broker that was killed may have lost them although it kept the
+    session; then the waiting one is the only copy.
     """
 
     def __init__(self, bound: int) -> None:
@@ -39,9 +39,9 @@ class Inbox:
         """Add a message. Pause `source` when that fills the queue; up to a publish window may still arrive."""
         if source is not self._source:
             self._source = source
-            self._earlier = {entry.message.pending_ack.mid: entry for entry in self._queue if entry.message.qos}
+            self._earlier = {entry.message.pending_ack.packet_id: entry for entry in self._queue if entry.message.qos}
         if self._is_copy(message):
-            self._earlier.pop(message.pending_ack.mid).message = message
+            self._earlier.pop(message.pending_ack.packet_id).message = message
             return
         self._queue.append(_QueuedMessage(message))
         self._arrived.set()
@@ -50,7 +50,7 @@ class Inbox:
 
     def _is_copy(self, message: Message) -> bool:
         """Return whether this message waits already: MQTT 5 4.4, sent again with DUP and its packet identifier."""
-        earlier = self._earlier.get(message.pending_ack.mid)
+        earlier = self._earlier.get(message.pending_ack.packet_id)
         if earlier is None or not message.redelivered:
             return False
         return (earlier.message.topic, earlier.message.payload) == (message.topic, message.payload)
@@ -62,8 +62,8 @@ class Inbox:
             await self._arrived.wait()
         entries = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
         for entry in entries:
-            if self._earlier.get(entry.message.pending_ack.mid) is entry:
-                del self._earlier[entry.message.pending_ack.mid]
+            if self._earlier.get(entry.message.pending_ack.packet_id) is entry:
+                del self._earlier[entry.message.pending_ack.packet_id]
         if self._source is not None and len(self._queue) <= self._bound // 2:
             self._source.resume()
         return [entry.message for entry in entries]

@@ -24,8 +24,9 @@ from bridge.domain.records import JournalEntry, input_kind
 from bridge.pipeline.commit_queue import CommitQueue
 from bridge.pipeline.committer import CommitListener, Committer, CrashRecord
 from bridge.pipeline.counter_fit_monitor import CounterFitMonitor
+from bridge.pipeline.deadline_scheduler import DeadlineScheduler
 from bridge.pipeline.device_monitor import DeviceMonitor
-from bridge.pipeline.internal_inputs import DeadlineScheduler, InternalInputSource
+from bridge.pipeline.internal_input_source import InternalInputSource
 from bridge.pipeline.journal_lookups import REPLAYS, RETRY_SECONDS, JournalLookups, LookupsStopped
 from bridge.pipeline.monotonic_clock import monotonic_ms
 from bridge.pipeline.status import PipelineStatus, ReceivedCounts

@@ -203,7 +203,7 @@ class Publisher:
             self._audit.is_outdated = True
             return  # the next window first
         if self._audit.is_outdated and self._audit.try_again():
-            return  # what was published since the reading is not in it
+            return  # what was published since the scan is not in it
         plan = await asyncio.to_thread(  # for 20,000 topics it would block the loop for 0.1 s
             state.plan_corrections, audit.scan, current=snapshot.events, pending=pending, lines=self._lines
         )

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from bridge.adapters.authenticator import Authenticator
+from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.adapters.clock import wall_ms
 from bridge.adapters.tokens import TokenKeyError
 from bridge.domain.access.claims import TokenError, TokenRevoked
@@ -28,10 +28,10 @@ def explain_subscription(settings: Settings, token: str, body: dict[str, Any]) -
     """Return the decision that a front makes on a subscribe body for a token, as plain data; raise `DecisionError`."""
     viewer = _admit(_authenticator(settings), token)
     try:
-        selection = parse_subscription(body)
+        request = parse_subscription(body)
     except SubscriptionError as error:
         raise DecisionError(str(error)) from error
-    decision = msgspec.to_builtins(explained_frame(selection.id, admit_subscription(selection, viewer)))
+    decision = msgspec.to_builtins(explained_frame(request.id, admit_subscription(request, viewer)))
     return {name: value for name, value in decision.items() if name not in ("type", "id")}
 
 
@@ -53,14 +53,14 @@ def explain_empty_access(settings: Settings, token: str, roles: Sequence[str]) -
     )
 
 
-def _authenticator(settings: Settings) -> Authenticator:
+def _authenticator(settings: Settings) -> TokenAuthenticator:
     try:
-        return Authenticator.from_settings(settings)
+        return TokenAuthenticator.from_settings(settings)
     except (TokenKeyError, RevocationsError, PolicyError) as error:
         raise DecisionError(str(error)) from error
 
 
-def _admit(authenticator: Authenticator, token: str) -> Viewer:
+def _admit(authenticator: TokenAuthenticator, token: str) -> Viewer:
     try:
         return authenticator.admit(token, now=wall_ms())
     except TokenRevoked as error:

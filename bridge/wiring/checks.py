@@ -18,9 +18,10 @@ from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.floor import Floor
 from bridge.front.web import server
 from bridge.ingest.decoders import build_decoders
+from bridge.journal.sqlite.errors import JournalInUse, JournalTooOld
 from bridge.journal.sqlite.file import require_no_leftovers
 from bridge.journal.sqlite.lock_file import JournalLock, read_marker
-from bridge.journal.sqlite.writer import JournalInUse, JournalTooOld, SqliteReader
+from bridge.journal.sqlite.reader import SqliteReader
 from bridge.mqtt.probe import probe_broker
 from bridge.ports.journal import JournalError
 from bridge.settings import Settings, SettingsError

@@ -10,12 +10,12 @@ from bridge.domain.line.floor import Floor
 from bridge.domain.messages import Publication
 from bridge.domain.stream_status import StreamOwner, will_publication
 from bridge.ingest.decoders import DecoderTable
-from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
 from bridge.mqtt.retained_reader import RetainedReader
 from bridge.pipeline.pipeline import Pipeline
 from bridge.ports.broker import BrokerClient
-from bridge.ports.metrics import MetricSample
+from bridge.ports.journal import Journal
+from bridge.ports.metrics import Metric, MetricSample
 from bridge.publisher.broker_drops import DROPPED_TOPIC, BrokerDrops
 from bridge.publisher.publisher import Publisher
 from bridge.publisher.stream_ownership import StreamOwnership, ownership_subscriptions
@@ -38,7 +38,7 @@ class PipelineSide:
         self,
         settings: Settings,
         *,
-        journal: SqliteJournal,
+        journal: Journal,
         floor: Floor,
         decode: DecoderTable,
         clock: FloorClock,
@@ -175,15 +175,15 @@ class PipelineSide:
         yield from gap_samples(self.pipeline.gaps())
         yield from counter_samples(self.pipeline.counter_fits())
         yield from ineffective_samples(self.pipeline.device_monitor.ineffective_by_line())
-        yield MetricSample("published_offset", self.publisher.published)
-        yield MetricSample("publications_refused", self.publisher.refused)
-        yield MetricSample("stale_retained_cleared", self.publisher.stale_cleared)
-        yield MetricSample("reports_waiting", self._intake.queued)
-        yield MetricSample("broker_dropped_messages", self._drops.total)
-        yield MetricSample("clock_held", float(self._clock.is_ahead_of_wall()))
-        yield MetricSample("clock_offset_seconds", self._clock.wall_offset_seconds())
+        yield MetricSample(Metric.PUBLISHED_OFFSET, self.publisher.published)
+        yield MetricSample(Metric.PUBLICATIONS_REFUSED, self.publisher.refused)
+        yield MetricSample(Metric.STALE_RETAINED_CLEARED, self.publisher.stale_cleared)
+        yield MetricSample(Metric.REPORTS_WAITING, self._intake.queued)
+        yield MetricSample(Metric.BROKER_DROPPED_MESSAGES, self._drops.total)
+        yield MetricSample(Metric.CLOCK_HELD, float(self._clock.is_ahead_of_wall()))
+        yield MetricSample(Metric.CLOCK_OFFSET_SECONDS, self._clock.wall_offset_seconds())
         for name, link in self._links():
-            yield MetricSample("broker_connected", float(link.status.connected), {"link": name})
+            yield MetricSample(Metric.BROKER_CONNECTED, float(link.status.connected), {"link": name})
 
     def _last_publication(self) -> Publication | None:
         """Return the status of a regular stop, None if another process owns the stream."""

@@ -135,7 +135,7 @@ def test_lost_connection_leaves_acknowledgements_in_doubt() -> None:
 def test_a_message_acknowledged_to_a_dead_connection_is_a_duplicate_whenever_redelivered() -> None:
     """nats-server waits for its `ack_wait`, 30 s, before it sends again."""
     resends = Deduplicator(NEW, doubt_ms=DOUBT)
-    press = MessageDigest(b"press", has_timestamp=False, mid=7)
+    press = MessageDigest(b"press", has_timestamp=False, packet_id=7)
     assert not resends.check_and_add(1, press, redelivered=False, generation=1)
     resends.advance_acked(0, generation=2)
     resends.record_acks(1, 0, except_for=[1, 2])
@@ -148,7 +148,7 @@ def test_a_message_acknowledged_to_a_dead_connection_is_a_duplicate_whenever_red
 
 def test_an_identifier_that_is_used_again_settles_what_was_owed() -> None:
     resends = Deduplicator(NEW, doubt_ms=DOUBT)
-    press = MessageDigest(b"press", has_timestamp=False, mid=7)
+    press = MessageDigest(b"press", has_timestamp=False, packet_id=7)
     resends.check_and_add(1, press, redelivered=False, generation=1)
     resends.record_acks(1, 0, except_for=[1])
     resends.release_packet_id(7)

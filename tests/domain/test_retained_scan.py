@@ -39,14 +39,14 @@ def of(stream: str, **more: object) -> bytes:
 
 
 def read(*messages: Message, whole: bool = True) -> RetainedScan:
-    reading = RetainedScan("r", stream="main", owner=OWNER)
+    scan = RetainedScan("r", stream="main", owner=OWNER)
     for received in (*messages, *([status(retained=True)] if whole else [])):
-        assert not reading.add(received)
-    return reading
+        assert not scan.add(received)
+    return scan
 
 
 def holding(events: Iterable[CommittedEvent], lamps: Iterable[str] = ()) -> RetainedScan:
-    """Return a whole reading of a broker that retains these."""
+    """Return a whole scan of a broker that retains these."""
     return read(
         *(message(f"event/{event.topic}", event.body) for event in events),
         *(message(f"station/{lamp}", b"open") for lamp in lamps),
@@ -61,13 +61,13 @@ def published(*events: CommittedEvent) -> PublishedState:
 
 def correct(
     state: PublishedState,
-    reading: RetainedScan,
+    scan: RetainedScan,
     *,
     current: Sequence[CommittedEvent] = (),
     pending: Sequence[CommittedEvent] = (),
     lines: Iterable[LinePlace] = (LINE, ANDON_LINE),
 ) -> PublicationPlan:
-    return state.plan_corrections(reading, current=current, pending=pending, lines=set(lines))
+    return state.plan_corrections(scan, current=current, pending=pending, lines=set(lines))
 
 
 def cleared(plan: PublicationPlan) -> list[str]:
@@ -86,21 +86,21 @@ def switched(plan: PublicationPlan) -> list[str]:
     ]
 
 
-def test_reading_ends_with_our_own_live_status() -> None:
-    reading = RetainedScan("r", stream="main", owner=OWNER)
-    assert not reading.add(status(retained=True)), "retained: perhaps of an earlier process"
-    assert not reading.add(status(StreamOwner("other", 1), retained=False))
-    assert reading.add(status(retained=False))
-    assert reading.is_complete
+def test_a_scan_ends_with_our_own_live_status() -> None:
+    scan = RetainedScan("r", stream="main", owner=OWNER)
+    assert not scan.add(status(retained=True)), "retained: perhaps of an earlier process"
+    assert not scan.add(status(StreamOwner("other", 1), retained=False))
+    assert scan.add(status(retained=False))
+    assert scan.is_complete
 
 
-def test_reading_without_the_retained_status_is_not_whole() -> None:
+def test_a_scan_without_the_retained_status_is_not_whole() -> None:
     """It is asked for last: a queue that had no room for it had none for others either."""
-    reading = RetainedScan("r", stream="main", owner=OWNER)
-    reading.add(message(f"event/{TOPIC}", of("main")))
-    assert reading.add(status(retained=False))
-    assert not reading.is_complete
-    assert reading.filters[-1] == "r/bridge/main"
+    scan = RetainedScan("r", stream="main", owner=OWNER)
+    scan.add(message(f"event/{TOPIC}", of("main")))
+    assert scan.add(status(retained=False))
+    assert not scan.is_complete
+    assert scan.filters[-1] == "r/bridge/main"
 
 
 @pytest.mark.parametrize(
@@ -112,25 +112,25 @@ def test_retained_messages_of_other_streams_are_kept(payload: bytes) -> None:
 
 @pytest.mark.parametrize("topic", ["event/a", f"event/{TOPIC}/more", "event/", "station/a/b", "station/a/b/c/d/e/f"])
 def test_topics_of_another_shape_are_left_alone(topic: str) -> None:
-    reading = read(message(topic, of("main")), message(topic, b"open"))
-    assert (reading.events, reading.lit_lamps) == ({}, {})
+    scan = read(message(topic, of("main")), message(topic, b"open"))
+    assert (scan.events, scan.lit_lamps) == ({}, {})
 
 
 def test_messages_published_during_the_audit_are_not_counted() -> None:
-    reading = read(message(f"event/{TOPIC}", of("main"), retained=False))
-    assert (reading.events, reading.messages) == ({}, 0)
+    scan = read(message(f"event/{TOPIC}", of("main"), retained=False))
+    assert (scan.events, scan.messages) == ({}, 0)
 
 
-def test_a_reading_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scan_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retained_module, "MAX_MESSAGES", 2)
-    reading = RetainedScan("r", stream="main", owner=OWNER)
-    assert not reading.add(message(f"event/{TOPIC}1", of("main")))
-    assert reading.add(message(f"event/{TOPIC}2", of("main")))
-    assert reading.stop_reason == "more than 2 retained messages"
+    scan = RetainedScan("r", stream="main", owner=OWNER)
+    assert not scan.add(message(f"event/{TOPIC}1", of("main")))
+    assert scan.add(message(f"event/{TOPIC}2", of("main")))
+    assert scan.stop_reason == "more than 2 retained messages"
     monkeypatch.setattr(retained_module, "MAX_BYTES", 100)
-    reading = RetainedScan("r", stream="main", owner=OWNER)
-    assert reading.add(message(f"event/{TOPIC}", of("other", more="x" * 100)))
-    assert reading.stop_reason == "more than 100 bytes retained"
+    scan = RetainedScan("r", stream="main", owner=OWNER)
+    assert scan.add(message(f"event/{TOPIC}", of("other", more="x" * 100)))
+    assert scan.stop_reason == "more than 100 bytes retained"
 
 
 def test_event_that_the_journal_does_not_know_is_cleared() -> None:
@@ -142,16 +142,16 @@ def test_event_that_the_journal_does_not_know_is_cleared() -> None:
 
 def test_event_of_another_epoch_on_a_current_topic_is_restored_not_cleared() -> None:
     kept = at(1, event("a"))
-    reading = read(message(f"event/{kept.topic}", of("main", epoch="older")))
-    assert cleared(correct(published(kept), reading, current=[kept])) == []
+    scan = read(message(f"event/{kept.topic}", of("main", epoch="older")))
+    assert cleared(correct(published(kept), scan, current=[kept])) == []
 
 
 def test_earlier_topic_of_a_subject_is_cleared() -> None:
     """Its priority moved it; a broker's older memory brought it back."""
     kept = at(2, call("c1", "open"))
     earlier = kept.topic.text.replace("/high/", "/low/")
-    reading = read(message(f"event/{kept.topic}", kept.body), message(f"event/{earlier}", kept.body))
-    assert cleared(correct(published(kept), reading, current=[kept])) == [earlier]
+    scan = read(message(f"event/{kept.topic}", kept.body), message(f"event/{earlier}", kept.body))
+    assert cleared(correct(published(kept), scan, current=[kept])) == [earlier]
 
 
 def test_event_that_is_still_to_be_published_is_not_cleared() -> None:
@@ -172,8 +172,8 @@ def test_topic_that_a_pending_event_will_clear_is_left_to_it() -> None:
 def test_closed_before_and_pending_again_elsewhere_is_cleared() -> None:
     older, closing = at(1, event("a")), at(9, event("a", standing=Standing.CLOSED))
     stale = older.topic.text.replace("/medium/", "/low/")
-    reading = read(message(f"event/{stale}", older.body))
-    assert cleared(correct(published(older), reading, pending=[closing])) == [stale]
+    scan = read(message(f"event/{stale}", older.body))
+    assert cleared(correct(published(older), scan, pending=[closing])) == [stale]
 
 
 def test_retired_topic_is_cleared_and_forgotten() -> None:
@@ -189,8 +189,8 @@ def test_retired_topic_is_cleared_and_forgotten() -> None:
 
 def test_retired_topic_that_another_stream_has_now_is_forgotten_only() -> None:
     retired = at(1, event("a"))
-    reading = read(message(f"event/{retired.topic}", of("other")))
-    plan = correct(published(retired), reading, lines=())
+    scan = read(message(f"event/{retired.topic}", of("other")))
+    plan = correct(published(retired), scan, lines=())
     assert (cleared(plan), plan.retained) == ([], {retired.state_key: None})
 
 
@@ -236,18 +236,18 @@ def test_lamp_of_a_line_that_left_the_plant_is_switched_off() -> None:
 def test_lamp_of_a_line_that_another_stream_took_over_is_left_alone() -> None:
     stale = at(1, call("c1", "open"))
     theirs = stale.topic.text.replace("c1", "c2")
-    reading = read(
+    scan = read(
         message(f"event/{stale.topic}", stale.body),
         message(f"event/{theirs}", of("other")),
         message(f"station/{LAMP}", b"open"),
     )
-    plan = correct(published(), reading, lines=[LINE])
+    plan = correct(published(), scan, lines=[LINE])
     assert (cleared(plan), switched(plan)) == ([stale.topic.text], [])
 
 
 def test_lamp_that_is_off_or_unknown_is_left_alone() -> None:
-    reading = read(message(f"station/{LAMP}", b"off"), message(f"station/{LAMP}2", b"blinking"))
-    assert switched(correct(published(), reading)) == []
+    scan = read(message(f"station/{LAMP}", b"off"), message(f"station/{LAMP}2", b"blinking"))
+    assert switched(correct(published(), scan)) == []
 
 
 def test_a_restored_event_that_was_not_published_is_missing() -> None:
@@ -260,8 +260,8 @@ def test_a_restored_event_that_was_not_published_is_missing() -> None:
 
 
 def test_line_of_either_topic_is_its_first_three_levels() -> None:
-    reading = read(message(f"event/{TOPIC}", of("main")), message(f"station/{LAMP}", b"open"))
-    assert (reading.events, reading.lit_lamps) == ({TOPIC: LINE}, {LAMP: ANDON_LINE})
+    scan = read(message(f"event/{TOPIC}", of("main")), message(f"station/{LAMP}", b"open"))
+    assert (scan.events, scan.lit_lamps) == ({TOPIC: LINE}, {LAMP: ANDON_LINE})
 
 
 def snapshot(offset: int, *current: CommittedEvent) -> Snapshot:

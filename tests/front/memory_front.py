@@ -25,6 +25,7 @@ from bridge.domain.utc_time import Millis, rfc3339
 from bridge.front.front import Front
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
+from bridge.ports.metrics import Metric
 from bridge.settings import TokenSettings, WebSettings
 from bridge.wiring.front_side import FrontSide
 from tests.support.brokers import until
@@ -77,8 +78,8 @@ class MemoryFront:
     def core(self) -> Front:
         return self.side.front
 
-    def metric(self, name: str) -> float:
-        return next(sample.value for sample in self.side.samples() if sample.name == name)
+    def metric(self, metric: Metric) -> float:
+        return next(sample.value for sample in self.side.samples() if sample.metric is metric)
 
     def connect(self, *, offered_token: str | None = None) -> MemoryDashboard:
         board = MemoryDashboard()

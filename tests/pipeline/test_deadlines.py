@@ -11,7 +11,7 @@ from bridge.adapters.clock import FloorClock, wall_ms
 from bridge.domain.records import JournalEntry
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
-from bridge.pipeline import commit_queue, internal_inputs
+from bridge.pipeline import commit_queue, deadline_scheduler
 from bridge.pipeline.replay import restore_floor
 from bridge.ports.journal import RetentionLimits
 from tests.pipeline.pipeline_run import run_pipeline
@@ -41,7 +41,7 @@ async def report_once(path: Path) -> None:
 async def test_deadlines_of_several_days_are_caught_up_in_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(internal_inputs, "MAX_BLOCK_SECONDS", 0.0)  # on any machine, however fast
+    monkeypatch.setattr(deadline_scheduler, "MAX_BLOCK_SECONDS", 0.0)  # on any machine, however fast
     monkeypatch.setattr(commit_queue, "MAX_BATCH_EVENTS", MAX_BATCH_EVENTS)
     path = tmp_path / "journal.db"
     await report_once(path)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.pipeline import internal_inputs
+from bridge.pipeline import link_outage_detector
 from tests.pipeline.pipeline_run import run_pipeline
 from tests.support.brokers import until
 from tests.support.fake_link import FakeLink
@@ -19,7 +19,7 @@ def of(logs: list[Any], event: str) -> list[Any]:
 async def test_a_lost_link_is_logged_when_nobody_watches_and_when_somebody_does_again(
     link: FakeLink, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(internal_inputs, "OUTAGE_SECONDS", 0.2)
+    monkeypatch.setattr(link_outage_detector, "OUTAGE_SECONDS", 0.2)
     with capture_logs() as logs:
         async with run_pipeline(link, path):
             for turn in (1, 2):

@@ -36,7 +36,8 @@ class FakeLink:
 
     def deliver(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
         self._delivered += 1
-        ack = PendingAck(generation=self.status.generation, serial=self._delivered, mid=self._delivered, qos=1)
+        generation, number = self.status.generation, self._delivered
+        ack = PendingAck(generation=generation, serial=number, packet_id=number, qos=1)
         self._waiting.append(
             Message(f"{ROOT}/{topic}", payload, qos=1, retained=retained, redelivered=False, pending_ack=ack)
         )

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import aiomqtt
 
-from bridge.adapters.authenticator import Authenticator
+from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.adapters.clock import FloorClock
 from bridge.domain.line.floor import Floor
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, MeasurementLimit, Plant
@@ -84,7 +84,7 @@ def front_side(
     plant: Plant,
     clock: FrontClock,
     link: FakeLink,
-    authenticator: Authenticator | None = None,
+    authenticator: TokenAuthenticator | None = None,
     **settings: object,
 ) -> FrontSide:
     """Return a front, not started, whose link to the broker is `link`; without a `journal` it follows that at `path`.
@@ -96,7 +96,7 @@ def front_side(
         checked,
         journal=journal,
         plant=plant,
-        authenticator=authenticator or Authenticator.from_settings(checked),
+        authenticator=authenticator or TokenAuthenticator.from_settings(checked),
         clock=clock,
         make_client=lambda *_, **__: link,
     )

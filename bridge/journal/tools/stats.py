@@ -72,7 +72,7 @@ class JournalStats:
     inputs: HeldRange
     current: int
     older_current: int  # held although retention has passed them
-    resends: int
+    dedup_digests: int
     checkpoints: int
     checkpoint: int  # the input after which the newest round was taken
     checkpoint_arrival: Millis | None
@@ -129,7 +129,7 @@ def _stats(
         ),
         current=current,
         older_current=older,
-        resends=_one(connection, "SELECT count(*) FROM dedup_digests WHERE number > ?", 0) or 0,
+        dedup_digests=_one(connection, "SELECT count(*) FROM dedup_digests WHERE number > ?", 0) or 0,
         checkpoints=lines,
         checkpoint=newest,
         checkpoint_arrival=_one(connection, ARRIVAL_QUERY, newest),

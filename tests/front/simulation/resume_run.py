@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from bridge.adapters.authenticator import Authenticator
+from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenVerifier
 from bridge.domain.access.policy import Policy
@@ -48,7 +48,7 @@ class Clock:
         return NOON + int(asyncio.get_running_loop().time() * 1_000)
 
 
-class PlainAuthenticator(Authenticator):
+class PlainAuthenticator(TokenAuthenticator):
     """Trusts what a token of random_histories says."""
 
     def __init__(self) -> None:

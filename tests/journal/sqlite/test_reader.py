@@ -13,9 +13,10 @@ import pytest
 
 from bridge.domain.records import CommittedEvent, Snapshot
 from bridge.journal.sqlite import reader as reader_module
+from bridge.journal.sqlite.errors import JournalDamaged, JournalTooNew, StreamMismatch
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.rows import read_current
-from bridge.journal.sqlite.writer import JournalDamaged, JournalTooNew, SqliteJournal, StreamMismatch
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import JournalError, JournalUnavailable
 from tests.support.journal_samples import change, event, follow
 

@@ -98,6 +98,11 @@ class AndonCall(Struct, kw_only=True, rename={"handled_until": "passed", "line_r
         """Return the key under which at most one call is open."""
         return f"{equipment or LINE_LEVEL}/{andon_type}"
 
+    @staticmethod
+    def owner_of(key: str) -> str:
+        """Return the equipment in the key of a call, `_` for the line."""
+        return key.split("/", 1)[0]
+
     @property
     def key(self) -> str:
         return SUMMARY_KEY if self.summary else self.key_of(self.equipment, self.andon_type)

@@ -287,3 +287,27 @@ def test_the_scripts_keep_what_exists(tmp_path: Path) -> None:
     assert sorted(users) == sorted(["mqtt_consumer", GATEWAY, DEVICE_A, DEVICE_B, "S1/A1/L2/PLC9"])
     hashes = (shipped.secrets / "passwd.services").read_text()
     assert all(path.read_text() not in hashes for path in shipped.secrets.glob("password.*"))
+
+
+def test_a_mounted_password_file_gets_the_new_users(tmp_path: Path) -> None:
+    """Compose mounts each secret as a single file: the container keeps the inode, as a hard link does."""
+    secrets = shipped_mosquitto(tmp_path).secrets
+    mounted = {path: tmp_path / path.name for path in secrets.glob("passwd.*")}
+    for path, link in mounted.items():
+        link.hardlink_to(path)
+    subprocess.run([SHIPPED / "make-passwords.sh", secrets, "S1/A1/L2/PLC9"], check=True, capture_output=True)
+    assert "S1/A1/L2/PLC9:" in mounted[secrets / "passwd.devices"].read_text()
+    assert "bridge:" in mounted[secrets / "passwd.services"].read_text()
+    assert all(link.samefile(path) for path, link in mounted.items())
+    assert not list(secrets.glob("*.new"))
+
+
+def test_an_interrupted_password_file_is_made_whole_by_the_next_run(tmp_path: Path) -> None:
+    secrets = shipped_mosquitto(tmp_path).secrets
+    passwd = secrets / "passwd.devices"
+    (secrets / "passwd.devices.new").write_bytes(passwd.read_bytes())
+    passwd.write_text("")
+    subprocess.run([SHIPPED / "make-passwords.sh", secrets], check=True, capture_output=True)
+    users = [line.split(":")[0] for line in passwd.read_text().splitlines()]
+    assert sorted(users) == sorted(["mqtt_consumer", GATEWAY, DEVICE_A, DEVICE_B])
+    assert not list(secrets.glob("*.new"))

@@ -311,3 +311,13 @@ def test_an_interrupted_password_file_is_made_whole_by_the_next_run(tmp_path: Pa
     users = [line.split(":")[0] for line in passwd.read_text().splitlines()]
     assert sorted(users) == sorted(["mqtt_consumer", GATEWAY, DEVICE_A, DEVICE_B])
     assert not list(secrets.glob("*.new"))
+
+
+def test_the_drop_in_replaces_the_command_of_the_package_and_is_installed_as_documented() -> None:
+    drop_in = SHIPPED.parent / "docs" / "examples" / "mosquitto-floor.conf"
+    lines = [line for line in drop_in.read_text().splitlines() if not line.startswith("#")]
+    # a service other than oneshot may have one command only: the empty line removes the package's
+    assert lines == ["[Service]", "ExecStart=", "ExecStart=/usr/sbin/mosquitto -c /mosquitto/config/mosquitto.conf"]
+    readme = (SHIPPED / "README.md").read_text()
+    assert "docs/examples/mosquitto-floor.conf /etc/systemd/system/mosquitto.service.d/" in readme
+    assert "sudo cp -r mosquitto /mosquitto/config" in readme

@@ -10,6 +10,8 @@ from bridge.cli.settings_options import ConfigOption, console, fail, find_config
 from bridge.cli.user_options import issue_token
 from bridge.settings import ProcessRole
 
+TEXT_COLUMN = 15  # of a result of `floor check`, after its mark and name
+
 
 def demo(
     folder: Annotated[Path, typer.Option(help="Folder for the demo's journal, secret and logs.")] = Path(".floor/demo"),
@@ -86,7 +88,8 @@ def check(
     for result in results:
         mark = "[green]ok[/]  " if result.ok else "[red]FAIL[/]"
         console.print(f"{mark} [bold]{result.name:<9}[/]", end=" ")
-        console.print(result.text, markup=False, highlight=False, soft_wrap=True)
+        text = result.text.replace("\n", "\n" + " " * TEXT_COLUMN)
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
     bad = sum(not result.ok for result in results)
     console.print(f"{bad} of {len(results)} checks failed" if bad else "all checks passed")
     raise typer.Exit(1 if bad else 0)

@@ -9,7 +9,7 @@ from bridge.domain.access.claims import TokenRevoked
 from bridge.domain.access.policy import Policy
 from bridge.domain.access.revocations import Revocations
 from bridge.domain.access.viewer import Viewer, admit
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 from bridge.settings import Settings
 
 

@@ -16,7 +16,7 @@ from bridge.cli.journal_output import (
     state_text,
 )
 from bridge.cli.settings_options import ConfigOption, fail, read_settings
-from bridge.domain.events import Millis, rfc3339, rfc3339_or_none
+from bridge.domain.utc_time import Millis, rfc3339, rfc3339_or_none
 
 if TYPE_CHECKING:
     from bridge.journal.tools.stats import HeldRange, JournalStats

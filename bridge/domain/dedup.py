@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from bridge.domain.events import Millis
 from bridge.domain.records import DEDUP_INPUTS, DedupWindow, MessageDigest
 from bridge.domain.reports import DeathReport, Report
+from bridge.domain.utc_time import Millis
 
 DIGEST_BYTES: Final = 16
 EARLIER: Final = -1  # the generation of all connections of earlier processes
@@ -46,7 +46,7 @@ class _Unacknowledged:
 
 
 class DedupSizes(NamedTuple):
-    """How many messages a `Deduplicator` remembers, by what they are found by."""
+    """Number of remembered messages per index of a `Deduplicator`."""
 
     dated: int
     unacknowledged: int

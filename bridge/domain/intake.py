@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from bridge.domain.dedup import Deduplicator, digest_message, message_digest_of
 from bridge.domain.envelope import position_event
-from bridge.domain.events import Event, Millis
+from bridge.domain.events import Event
 from bridge.domain.internal_inputs import (
     ABSENCE_TOPIC,
     CLOCK_TOPIC,
@@ -30,6 +30,7 @@ from bridge.domain.reports import (
     suppressed,
 )
 from bridge.domain.topic_tree import TopicBranch
+from bridge.domain.utc_time import Millis
 
 TICK_TOPIC: Final = ""  # the topic of an input that is a tick
 

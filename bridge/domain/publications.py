@@ -7,8 +7,9 @@ from typing import Final
 import msgspec
 
 from bridge.domain.event_topic import EventTopic, StateKey
-from bridge.domain.events import EventType, LinePlace, Standing
+from bridge.domain.events import EventType, Standing
 from bridge.domain.messages import Publication
+from bridge.domain.place import LinePlace
 from bridge.domain.records import CommittedEvent, Snapshot
 from bridge.domain.retained_scan import RetainedScan
 from bridge.domain.topic_tree import TopicBranch

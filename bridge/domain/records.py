@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from bridge.domain.event_topic import EventTopic, StateKey
-from bridge.domain.events import CONFLATED_TYPES, EventType, Millis, Standing
+from bridge.domain.events import CONFLATED_TYPES, EventType, Standing
 from bridge.domain.reports import BODY_OF, Disposition
 from bridge.domain.topic_tree import TopicBranch
+from bridge.domain.utc_time import Millis
 
 DEDUP_INPUTS: Final = 100_000
 """The number of inputs within which a resend is recognized by content: bounds memory, and what is read at start."""

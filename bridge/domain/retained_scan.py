@@ -5,8 +5,8 @@ from typing import Final
 import msgspec
 
 from bridge.domain.event_topic import EVENT_LEVELS
-from bridge.domain.events import LinePlace
 from bridge.domain.messages import Message
+from bridge.domain.place import LinePlace
 from bridge.domain.stream_status import StreamOwner, read_status, status_topic
 from bridge.domain.topic_tree import TopicBranch
 
@@ -48,7 +48,7 @@ class RetainedScan:
         self.messages = 0
         self._bytes = 0
         self.is_complete = False
-        """Whether every retained message that the broker lets us read was seen."""
+        """Return whether every retained message that the broker lets us read was seen."""
 
     def add(self, message: Message) -> bool:
         """Add one message; return True when it was the last one needed."""

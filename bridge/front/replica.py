@@ -14,12 +14,12 @@ from typing import Final
 import structlog
 
 from bridge.domain.envelope import event_id
-from bridge.domain.events import Millis
 from bridge.domain.messages import Message
 from bridge.domain.records import CommandRecord, CommittedEvent, Position
 from bridge.domain.stream_liveness import SILENT_MS, StreamLiveness, read_hint
 from bridge.domain.stream_status import read_status, status_topic
 from bridge.domain.topic_tree import TopicBranch
+from bridge.domain.utc_time import Millis
 from bridge.front.front import Front
 from bridge.ports.broker import MessageSource
 from bridge.ports.journal import JournalError, ReplicatedJournal

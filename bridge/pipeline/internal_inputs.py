@@ -9,11 +9,11 @@ from typing import Final
 
 import structlog
 
-from bridge.domain.events import Millis, rfc3339
 from bridge.domain.intake import Intake
 from bridge.domain.internal_inputs import ABSENCE_TOPIC, CLOCK_TOPIC, BridgeAbsence
 from bridge.domain.records import JournalEntry
-from bridge.pipeline.committer import monotonic_ms
+from bridge.domain.utc_time import Millis, rfc3339
+from bridge.pipeline.monotonic_clock import monotonic_ms
 from bridge.pipeline.status import COMMIT_SILENCE_MS, PipelineStatus
 from bridge.ports.broker import MessageSource
 from bridge.ports.clock import AdjustableClock, Clock

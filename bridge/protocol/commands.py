@@ -12,7 +12,7 @@ import msgspec
 
 from bridge.domain.access.topic_layout import ACTIONS
 from bridge.domain.access.viewer import Viewer
-from bridge.domain.events import Place
+from bridge.domain.place import Place
 from bridge.domain.plant import Plant
 from bridge.domain.reports import BODY_OF
 from bridge.domain.topic_tree import TopicBranch

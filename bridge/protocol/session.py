@@ -15,7 +15,7 @@ from bridge.domain.access.subscription_request import (
 from bridge.domain.access.subscription_types import SubscriptionError
 from bridge.domain.access.subscriptions import Subscription, admit_subscription
 from bridge.domain.access.viewer import Viewer
-from bridge.domain.events import Millis, rfc3339
+from bridge.domain.utc_time import Millis, rfc3339
 from bridge.protocol.actions import (
     AcknowledgeEvent,
     Action,

@@ -44,7 +44,7 @@ class RetainedAudit:
         self._logged_reason: str | None = None
         self.result: AuditResult | None = None
         self.is_outdated = False
-        """Whether something that may have to be cleared was published after the reading."""
+        """Return whether something that may have to be cleared was published after the scan."""
 
     def start(
         self,

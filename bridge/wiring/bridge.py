@@ -19,9 +19,9 @@ from bridge.adapters.tokens import TokenKeyError
 from bridge.domain.access.policy import PolicyError
 from bridge.domain.access.revocations import RevocationsError
 from bridge.domain.access.viewer import Viewer
-from bridge.domain.events import rfc3339
 from bridge.domain.line.floor import Floor
 from bridge.domain.plant import Plant
+from bridge.domain.utc_time import rfc3339
 from bridge.front.web import server
 from bridge.front.web.app import make_front_app, make_pipeline_app
 from bridge.ingest.decoders import DecoderTable, build_decoders

@@ -5,8 +5,6 @@ import secrets
 from collections.abc import Callable, Iterator
 from typing import Final
 
-import structlog
-
 from bridge.adapters.clock import FloorClock, wall_ms
 from bridge.domain.line.floor import Floor
 from bridge.domain.messages import Publication
@@ -18,18 +16,16 @@ from bridge.mqtt.retained_reader import RetainedReader
 from bridge.pipeline.pipeline import Pipeline
 from bridge.ports.broker import BrokerClient
 from bridge.ports.metrics import MetricSample
+from bridge.publisher.broker_drops import DROPPED_TOPIC, BrokerDrops
 from bridge.publisher.publisher import Publisher
 from bridge.publisher.stream_ownership import StreamOwnership, ownership_subscriptions
 from bridge.settings import Settings
-from bridge.wiring.broker_drops import DROPPED_TOPIC, BrokerDrops
 from bridge.wiring.pipeline_samples import counter_samples, gap_samples, ineffective_samples, pipeline_samples
 
 INTAKE_SECONDS: Final = 3.0  # a stop waits this long for the last commit, of 10 s in all: the disk may not answer
 DRAIN_SECONDS: Final = 4.0  # and this long for the publisher
 ACK_DOUBT_KEEPALIVES: Final = 3.0  # a half-open connection is detected after two
 BEHIND_SECONDS: Final = 60.0  # host's clock behind floor time; beyond that, floor time is not the plant's
-
-log = structlog.get_logger(__name__)
 
 
 class PipelineSide:
@@ -148,7 +144,7 @@ class PipelineSide:
         ]
         self._running = tasks.create_task(self.pipeline.run(), name="pipeline")
         self._publishing = tasks.create_task(self.publisher.run(), name="publisher")
-        drops = tasks.create_task(self._watch_drops(), name="drops")
+        drops = tasks.create_task(self._drops.watch(self._publisher_link), name="drops")
         self._tasks += [drops, self._publishing, *links]
 
     async def stop_intake(self) -> None:
@@ -197,11 +193,3 @@ class PipelineSide:
         yield "intake", self._intake
         yield "publisher", self._publisher_link
         yield "ownership", self._status_channel
-
-    async def _watch_drops(self) -> None:
-        """Log when the broker drops messages: it reports success to their publishers, so nothing else shows it."""
-        while True:
-            for message in await self._publisher_link.receive(most=10):
-                more = self._drops.update(message.payload)
-                if more:
-                    log.error("broker.messages_dropped", dropped=self._drops.total, more=more)

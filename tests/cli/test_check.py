@@ -1,4 +1,4 @@
-"""Checks of `floor check`: the rates in the plant file against the journal's counters, and the web server's files."""
+"""Checks of `floor check`: the plant file's rates against the journal's counters, and files that the settings name."""
 
 from pathlib import Path
 
@@ -126,3 +126,22 @@ async def test_a_key_without_a_certificate_fails_the_check(tmp_path: Path) -> No
     result = await web(tmp_path, 'tls_key_file = "web.key"')
     assert not result.ok
     assert "is not used: give web.tls_cert_file too" in result.text
+
+
+async def test_check_names_an_invalid_line_of_the_revocations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "revoked.txt"
+    path.write_text("usr eva")
+    monkeypatch.setenv("FLOOR_TOKEN__REVOKED_FILE", str(path))
+    results = await checks.run_checks(write_config(tmp_path), offline=True)
+    tokens = next(result for result in results if result.name == "tokens")
+    assert not tokens.ok
+    assert "revoked.txt:1: expected `user ID` or `token JTI`" in tokens.text
+
+
+async def test_a_journal_below_a_file_fails_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FLOOR_JOURNAL__PATH", str(tmp_path / "file" / "journal.db"))
+    results = await checks.run_checks(write_config(tmp_path), offline=True)
+    journal = next(result for result in results if result.name == "journal")
+    assert not journal.ok
+    assert journal.text.endswith(f"cannot open a journal there: {tmp_path / 'file'} is not a writable folder")

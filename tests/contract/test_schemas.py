@@ -15,7 +15,8 @@ from bridge.contract.model_schemas import Schema, self_contained
 from bridge.domain import event_data as data
 from bridge.domain.access.subscription_request import parse_subscription
 from bridge.domain.envelope import encode_event
-from bridge.domain.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Place, Priority
+from bridge.domain.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Priority
+from bridge.domain.place import Place
 from bridge.domain.reports import BODY_OF, COMMAND_KINDS
 from bridge.domain.topics import TopicFilter
 from bridge.protocol.client_frames import CLIENT_FRAMES, CommandFrame, Explain, InvalidFrame, Subscribe, parse_frame

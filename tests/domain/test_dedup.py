@@ -1,7 +1,7 @@
 """Recognition of resent messages. Source: design.md, «Duplicates»."""
 
 from bridge.domain.dedup import Deduplicator, digest_message, message_digest_of
-from bridge.domain.events import Place
+from bridge.domain.place import Place
 from bridge.domain.records import DEDUP_INPUTS, DedupWindow, MessageDigest
 from bridge.domain.reports import Actor, AndonReport, CountsReport, DeathReport, Report
 

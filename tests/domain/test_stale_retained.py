@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 from bridge.domain import retained_scan as retained_module
-from bridge.domain.events import LinePlace, Standing
+from bridge.domain.events import Standing
 from bridge.domain.messages import Message, PendingAck
+from bridge.domain.place import LinePlace
 from bridge.domain.publications import PublicationPlan, PublishedState, is_up_to_date
 from bridge.domain.records import CommittedEvent, Position, Snapshot
 from bridge.domain.retained_scan import RetainedScan

@@ -13,10 +13,12 @@ from pydantic import SecretStr
 
 from bridge.domain.envelope import position_event
 from bridge.domain.event_data import Andon, EventData, Job, LineStatus, Person, Status
-from bridge.domain.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
+from bridge.domain.events import Event, EventType, Priority, Standing
+from bridge.domain.place import Place
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
 from bridge.domain.records import CommandRecord, CommittedEvent, Input, JournalEntry
 from bridge.domain.reports import APPLIED
+from bridge.domain.utc_time import Millis, rfc3339
 from bridge.front.front import Front
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch

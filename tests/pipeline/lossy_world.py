@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from bridge.domain import plant
-from bridge.domain.events import Millis
 from bridge.domain.line.device.state import MAX_PAST_BOOTS
 from bridge.domain.messages import IncomingMessage
 from bridge.domain.records import JournalEntry
 from bridge.domain.reports import APPLIED
+from bridge.domain.utc_time import Millis
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor

@@ -9,10 +9,10 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from bridge.domain.events import Millis
 from bridge.domain.line.floor import Floor
 from bridge.domain.messages import Message
 from bridge.domain.reports import Outcome, Report, StateReport
+from bridge.domain.utc_time import Millis
 from bridge.mqtt.link import BrokerLink
 from bridge.pipeline.pipeline import CoreCrashed
 from tests.pipeline.test_pipeline import accounted, connected, messages

@@ -5,8 +5,8 @@ import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from bridge.domain.events import rfc3339
 from bridge.domain.messages import Message, PendingAck, Publication
+from bridge.domain.utc_time import rfc3339
 from bridge.ports.broker import LinkStatus, PublishRefused
 from tests.support.journal_samples import NOON
 

@@ -13,10 +13,12 @@ from pydantic import SecretStr
 
 from bridge.adapters.clock import FloorClock
 from bridge.domain.event_data import Andon, LineStatus
-from bridge.domain.events import DEFAULT_QUALITY, DataQuality, Event, EventType, Place, Priority, Standing, rfc3339
+from bridge.domain.events import DEFAULT_QUALITY, DataQuality, Event, EventType, Priority, Standing
+from bridge.domain.place import Place
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
 from bridge.domain.records import CommandRecord, CommittedEvent
 from bridge.domain.reports import Report
+from bridge.domain.utc_time import rfc3339
 from bridge.front.front import Front
 from bridge.front.web.app import make_front_app
 from bridge.front.web.server import listen, serve

@@ -14,11 +14,13 @@ import pytest
 
 from bridge.domain.envelope import position_event
 from bridge.domain.event_data import Changeover
-from bridge.domain.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
+from bridge.domain.events import Event, EventType, Priority, Standing
 from bridge.domain.line.line import Line
+from bridge.domain.place import Place
 from bridge.domain.plant import Plant
 from bridge.domain.records import CommandRecord, CommittedEvent, Input, JournalEntry, MessageDigest
 from bridge.domain.reports import APPLIED, CountsReport, Disposition, Report
+from bridge.domain.utc_time import Millis, rfc3339
 from bridge.journal.sqlite import file
 from bridge.journal.sqlite.lock_file import CommitMarker, JournalLock
 from bridge.journal.sqlite.schema import read_meta, row_checksum, write_meta

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Final
 
 from typing_extensions import override
 
-from bridge.domain.events import Millis
 from bridge.domain.strict_json import NotStrictJson, parse_json
+from bridge.domain.utc_time import Millis
 
 MAX_SUBJECT: Final = 255  # OpenID Connect's bound; a subject is repeated in audit, logs and replies
 MAX_DEPTH: Final = 16  # of nesting; bounds the recursion of code that walks the claims

@@ -10,9 +10,10 @@ from bridge.domain.access.claims import Claims
 from bridge.domain.access.grants import MAX_GRANTS, Grant, Grants
 from bridge.domain.access.policy import SCOPES, Policy, Role, expand_template
 from bridge.domain.access.topic_layout import COMMANDS, EVENTS, TopicLayout
-from bridge.domain.events import Millis, Place
 from bridge.domain.ids import is_id
+from bridge.domain.place import Place
 from bridge.domain.topics import TopicError, TopicFilter, TopicName
+from bridge.domain.utc_time import Millis
 
 MAX_CLAIM_VALUES: Final = 256  # per list claim; a longer one would only expand past MAX_GRANTS, at our cost
 MAX_NAME: Final = 200  # of a person's name, which logs and boards show

@@ -12,12 +12,14 @@ from msgspec.structs import replace
 
 from bridge.domain import plant
 from bridge.domain.event_topic import StateKey
-from bridge.domain.events import LINE_LEVEL, Category, Event, Millis
+from bridge.domain.events import Category, Event
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.downtime.findings import DowntimeFindings
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.line_state import LineState
 from bridge.domain.line.output.line_output import counter_sources, tracked_machines
+from bridge.domain.place import LINE_LEVEL
+from bridge.domain.utc_time import Millis
 
 
 def migrate_floor(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.domain.event_topic import EventTopic, NotAnEventTopic, format_state_key
-from bridge.domain.events import Millis, Standing
+from bridge.domain.events import Standing
 from bridge.domain.records import (
     CONFIG_PREFIX,
     DEDUP_INPUTS,
@@ -21,6 +21,7 @@ from bridge.domain.records import (
     count_key,
 )
 from bridge.domain.reports import Disposition, Effect
+from bridge.domain.utc_time import Millis
 from bridge.journal.sqlite.errors import JournalDamaged
 from bridge.journal.sqlite.schema import ROW_TYPES, row_checksum
 from bridge.ports.journal import Batch, Checkpoint

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from bridge.domain.event_topic import EventTopic, StateKey, format_state_key
-from bridge.domain.events import Millis
 from bridge.domain.records import EpochReason, JournalEntry
+from bridge.domain.utc_time import Millis
 from bridge.journal.sqlite.epochs import Epoch, write_epoch
 from bridge.journal.sqlite.errors import JournalDamaged, JournalInUse, JournalTooNew, JournalTooOld, StreamMismatch
 from bridge.journal.sqlite.file import (

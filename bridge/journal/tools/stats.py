@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bridge.domain.events import Millis
 from bridge.domain.reports import Effect
+from bridge.domain.utc_time import Millis
 from bridge.journal.sqlite.quarantine_decisions import check_decisions
 from bridge.journal.sqlite.retention import PruneLimit, find_prune_limit, measure_used_bytes
 from bridge.journal.sqlite.rows import read_counter

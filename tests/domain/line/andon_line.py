@@ -4,12 +4,13 @@ from typing import Final
 
 from bridge.domain.emitter import Emitter, Subjects
 from bridge.domain.event_data import Andon
-from bridge.domain.events import Event, Millis
+from bridge.domain.events import Event
 from bridge.domain.line.andon.automatic_calls import AutomaticCalls
 from bridge.domain.line.andon.call_registry import AndonState, CallRegistry
 from bridge.domain.line.andon.calls import AndonActions
 from bridge.domain.plant import Plant
 from bridge.domain.reports import APPLIED, Actor, AndonReport, Disposition, Moment
+from bridge.domain.utc_time import Millis
 from tests.support.one_line_plant import from_checkpoint, one_line_plant
 
 PLANT: Final = one_line_plant(

@@ -1,16 +1,19 @@
 """One line's escalations for tests, and an oracle of the ladder."""
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from hypothesis import strategies as st
 
 from bridge.domain.escalation_policy import EscalationPolicy
 from bridge.domain.event_data import CallPriority, Escalation
-from bridge.domain.events import Event, Millis
 from bridge.domain.plant import Plant
 from bridge.domain.reports import AndonReport, Disposition, Moment
+from bridge.domain.utc_time import Millis
 from tests.domain.line.andon_line import AndonLine
 from tests.support.one_line_plant import one_line_plant
+
+if TYPE_CHECKING:
+    from bridge.domain.events import Event
 
 START: Final = 1_750_000_000_000
 

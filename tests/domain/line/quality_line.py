@@ -4,7 +4,7 @@ from typing import Final
 
 from bridge.domain.emitter import Emitter, Subjects
 from bridge.domain.event_data import Quality
-from bridge.domain.events import Event, Millis
+from bridge.domain.events import Event
 from bridge.domain.line.quality.alerts import QualityChecks, QualityState
 from bridge.domain.reports import (
     Actor,
@@ -14,6 +14,7 @@ from bridge.domain.reports import (
     Moment,
     QualityReport,
 )
+from bridge.domain.utc_time import Millis
 from tests.support.one_line_plant import from_checkpoint, one_line_plant
 
 START: Final[Millis] = 1_750_000_000_000

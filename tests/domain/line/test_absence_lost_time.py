@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.domain import event_data
-from bridge.domain.events import Millis
 from bridge.domain.reports import DowntimeReport, ReportBody, StateReport
+from bridge.domain.utc_time import Millis
 from tests.domain.line.buffered_bagger import Bagger, line_of, send, store
 from tests.domain.line.test_absence import absent
 from tests.domain.line.test_oee_base import closed

@@ -6,10 +6,11 @@ import msgspec
 import pytest
 
 from bridge.domain.event_data import Andon, AndonType, CallPriority, Escalation
-from bridge.domain.events import EventType, Millis, Priority
+from bridge.domain.events import EventType, Priority
 from bridge.domain.line.andon.call_matching import CallRequest
 from bridge.domain.line.andon.call_registry import MAX_FINAL_CALLS
 from bridge.domain.reports import APPLIED, Actor, AndonReport, Disposition, Moment, rejected, suppressed
+from bridge.domain.utc_time import Millis
 from tests.domain.line.andon_line import MAINTAINER, PLANT, SECOND, START, AndonLine
 
 ANY_TWO: Final[tuple[AndonType, AndonType]] = ("equipment", "quality")

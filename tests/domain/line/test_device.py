@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from bridge.domain import plant
 from bridge.domain.event_data import AndonType
-from bridge.domain.events import Place
 from bridge.domain.line.device.device import Device
 from bridge.domain.line.device.sequence import CHECKSUM_BYTES, MAX_CHECKSUMS, MAX_HOLES
 from bridge.domain.line.device.state import MAX_PAST_BOOTS, DeviceState, PastBoot
+from bridge.domain.place import Place
 from bridge.domain.reports import (
     AndonReport,
     BirthReport,

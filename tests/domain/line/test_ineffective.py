@@ -2,8 +2,9 @@
 
 import pytest
 
-from bridge.domain.events import Event, EventType, Place
+from bridge.domain.events import Event, EventType
 from bridge.domain.line.floor import Floor
+from bridge.domain.place import Place
 from bridge.domain.reports import BirthReport, DeathReport, JobReport, ReportBody, StateReport, suppressed
 from tests.support.driven_intake import driven_intake, take
 from tests.support.packing_line import T0, PackingLine, plant_file

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from bridge.domain import event_data, plant
 from bridge.domain.escalation_policy import EscalationPolicy
-from bridge.domain.events import Event, EventType, Place
+from bridge.domain.events import Event, EventType
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import migrate_floor
+from bridge.domain.place import Place
 from bridge.domain.reports import (
     Actor,
     AndonReport,

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.event_data import PlannedHour
-from bridge.domain.events import EventType, rfc3339
+from bridge.domain.events import EventType
 from bridge.domain.line.output.line_output import Pieces, infer_pieces
 from bridge.domain.reports import CountsReport, JobReport, StateReport
+from bridge.domain.utc_time import rfc3339
 from tests.support.packing_line import T0, PackingLine, line_spec, plant_file, seconds
 
 RUNNING = StateReport(state="running")

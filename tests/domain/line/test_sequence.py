@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bridge.domain.event_data import Production
-from bridge.domain.events import EventType, Place
+from bridge.domain.events import EventType
 from bridge.domain.line.device.sequence import MAX_HOLES
+from bridge.domain.place import Place
 from bridge.domain.reports import (
     APPLIED,
     BirthReport,

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.domain import plant
-from bridge.domain.events import Place
 from bridge.domain.line.device.device import Device
 from bridge.domain.line.device.state import DeviceState
+from bridge.domain.place import Place
 from bridge.domain.reports import AndonReport, BirthReport, CountsReport, Disposition, Report, ReportBody, StateReport
 from bridge.domain.reports import suppressed as because
 

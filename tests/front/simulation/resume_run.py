@@ -16,9 +16,9 @@ from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenVerifier
 from bridge.domain.access.policy import Policy
 from bridge.domain.access.viewer import Viewer
-from bridge.domain.events import Millis
 from bridge.domain.records import CommittedEvent, Input, JournalEntry
 from bridge.domain.reports import APPLIED
+from bridge.domain.utc_time import Millis
 from bridge.front import connection, journal_reads
 from bridge.front.front import Front
 from bridge.settings import WebSettings

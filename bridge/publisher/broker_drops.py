@@ -2,8 +2,14 @@
 
 from typing import Final
 
+import structlog
+
+from bridge.ports.broker import MessageSource
+
 DROPPED_TOPIC: Final = "$SYS/broker/publish/messages/dropped"
 MAX_DIGITS: Final = 20  # of the reported number: stops a payload of another publisher from becoming a huge integer
+
+log = structlog.get_logger(__name__)
 
 
 class BrokerDrops:
@@ -22,3 +28,11 @@ class BrokerDrops:
         more = self._reported - former if self._reported >= former else self._reported
         self.total += more
         return more
+
+    async def watch(self, source: MessageSource) -> None:
+        """Log when the broker drops messages: it reports success to their publishers, so nothing else shows it."""
+        while True:
+            for message in await source.receive(most=10):
+                more = self.update(message.payload)
+                if more:
+                    log.error("broker.messages_dropped", dropped=self.total, more=more)

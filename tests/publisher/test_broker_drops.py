@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.wiring.broker_drops import BrokerDrops
+from bridge.publisher.broker_drops import BrokerDrops
 
 
 @pytest.mark.parametrize(

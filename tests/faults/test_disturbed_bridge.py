@@ -8,6 +8,7 @@ import json
 import random
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
@@ -61,11 +62,13 @@ async def test_a_bridge_that_dies_among_disturbed_devices_loses_and_invents_noth
     unknown = sum(absence.until - absence.since for absence in unwatched) / 60_000
     made, forgotten, counted = (sum(getattr(piece, key) for piece in pieces) for key in ("made", "lost", "counted"))
     declared = sum(abs(piece.difference) for piece in pieces)
-    wrong = explained(ledger.wrong, truth, held)
+    wrong = without_explained(ledger.wrong, truth, held)
+    explained = ", ".join(f"{len(found) - len(wrong.get(name, ()))} {name}" for name, found in ledger.wrong.items())
     run_record.note(
         f"{name}: {KILLS} kills, a stop, a half-open link and a broker's restart",
         f"{SECONDS * SCALE / 60:.0f} minutes, in which the profile cut the network {disturbed.network_cuts} times; "
-        f"{ledger}; of presses and commands {len(presses):,}, lost {len(lost)}; "
+        f"{replace(ledger, wrong=wrong)}, explained: {explained or 'nothing'}; "
+        f"of presses and commands {len(presses):,}, lost {len(lost)}; "
         f"pieces made {made:,}, forgotten by registers {forgotten:,}, counted {counted:,}, "
         f"difference declared {declared:,}; {len(unwatched)} absences of {unknown:.0f} minutes",
     )
@@ -106,7 +109,7 @@ async def restart_the_broker(disturbed: DisturbedBridge) -> None:
 # What must hold
 
 
-def explained(wrong: Mismatches, truth: PlayedTruth, held: Journalled) -> Mismatches:
+def without_explained(wrong: Mismatches, truth: PlayedTruth, held: Journalled) -> Mismatches:
     """Return the mismatches of the ledger that the devices do not explain."""
     kept_aside = {report_of(entry) for entry in held.entries if entry.disposition.effect.value == "quarantined"}
     old = {report_of(entry) for entry in held.entries if entry.input.retained}

@@ -274,16 +274,3 @@ async def test_the_bridges_session_survives_a_restart_with_its_rights(tmp_path: 
         async with linked(user(shipped, "bridge", "floor/v1/report/#", durable=True)) as bridge:
             assert bridge.status.session_present
             assert [message.payload for message in await receive(bridge, 2)] == [b"before", b"after"]
-
-
-def test_the_scripts_keep_what_exists(tmp_path: Path) -> None:
-    shipped = shipped_mosquitto(tmp_path)
-    before = {path: path.read_bytes() for path in shipped.secrets.glob("*.key")}
-    before |= {path: path.read_bytes() for path in shipped.secrets.glob("password.*")}
-    subprocess.run([SHIPPED / "make-passwords.sh", shipped.secrets, "S1/A1/L2/PLC9"], check=True, capture_output=True)
-    subprocess.run([SHIPPED / "make-dev-certs.sh", shipped.secrets, "S1/A1/L2/PLC9"], check=True, capture_output=True)
-    assert {path: path.read_bytes() for path in before} == before
-    users = [line.split(":")[0] for line in (shipped.secrets / "passwd.devices").read_text().splitlines()]
-    assert sorted(users) == sorted(["mqtt_consumer", GATEWAY, DEVICE_A, DEVICE_B, "S1/A1/L2/PLC9"])
-    hashes = (shipped.secrets / "passwd.services").read_text()
-    assert all(path.read_text() not in hashes for path in shipped.secrets.glob("password.*"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.cli.run import demo
+from bridge.cli.demo import demo
 from bridge.contract import schemas
 from bridge.domain.line.equipment.packml import STATES
 from bridge.domain.report_fields import MULTILINE_FIELDS

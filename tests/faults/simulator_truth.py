@@ -27,12 +27,13 @@ PLACES: Final = {name: (line.area, line.id) for line, name in SIMULATED.devices(
 @dataclass(frozen=True)
 class PlayedTruth:
     truth: Truth
-    extras: frozenset[SentReport]  # what was published on topics of devices, and is none of their reports
     reports: frozenset[SentReport]
 
     @property
     def sent(self) -> list[SentReport]:
-        return [*self.reports, *self.extras]
+        """Reports that were published, equal ones each; one that was sent again is one. And what is no report."""
+        reports = [self.report(report) for report in self.truth.said if report.sent]
+        return [*reports, *((topic, payload) for _, topic, payload, _ in self.truth.extras)]
 
     @property
     def acknowledged(self) -> list[SentReport]:
@@ -98,8 +99,7 @@ def read_truth(path: Path) -> PlayedTruth:
         (fields["at"], fields["topic"], fields["payload"].encode(), fields["what"])
         for fields in lists.get("extras", ())
     ]
-    extras = frozenset((topic, payload) for _, topic, payload, _ in truth.extras)
-    return PlayedTruth(truth, extras, frozenset(PlayedTruth.report(report) for report in truth.said if report.payload))
+    return PlayedTruth(truth, frozenset(PlayedTruth.report(report) for report in truth.said if report.payload))
 
 
 def _true_report(record: Mapping[str, Any]) -> TrueReport:

@@ -8,6 +8,7 @@ import json
 import random
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
@@ -61,11 +62,13 @@ async def test_a_bridge_that_dies_among_disturbed_devices_loses_and_invents_noth
     unknown = sum(absence.until - absence.since for absence in unwatched) / 60_000
     made, forgotten, counted = (sum(getattr(piece, key) for piece in pieces) for key in ("made", "lost", "counted"))
     declared = sum(abs(piece.difference) for piece in pieces)
-    wrong = explained(ledger.wrong, truth, journalled)
+    wrong = without_explained(ledger.wrong, truth, journalled)
+    explained = ", ".join(f"{len(entries) - len(wrong.get(name, ()))} {name}" for name, entries in ledger.wrong.items())
     run_record.note(
         f"{name}: {KILLS} kills, a stop, a half-open link and a broker's restart",
         f"{SECONDS * SCALE / 60:.0f} minutes, in which the profile cut the network {disturbed.network_cuts} times; "
-        f"{ledger}; of presses and commands {len(presses):,}, lost {len(lost)}; "
+        f"{replace(ledger, wrong=wrong)}, explained: {explained or 'nothing'}; "
+        f"of presses and commands {len(presses):,}, lost {len(lost)}; "
         f"pieces made {made:,}, forgotten by registers {forgotten:,}, counted {counted:,}, "
         f"difference declared {declared:,}; {len(unwatched)} absences of {unknown:.0f} minutes",
     )
@@ -108,7 +111,7 @@ async def restart_the_broker(disturbed: DisturbedBridge) -> None:
 # What must hold
 
 
-def explained(wrong: Mismatches, truth: PlayedTruth, journalled: Journalled) -> Mismatches:
+def without_explained(wrong: Mismatches, truth: PlayedTruth, journalled: Journalled) -> Mismatches:
     """Return the mismatches of the ledger that the devices do not explain."""
     kept_aside = {report_of(entry) for entry in journalled.entries if entry.disposition.effect.value == "quarantined"}
     old = {report_of(entry) for entry in journalled.entries if entry.input.retained}
@@ -120,9 +123,9 @@ def explained(wrong: Mismatches, truth: PlayedTruth, journalled: Journalled) -> 
             if truth.identifies(as_report(doubled)) and not is_of_a_connection(as_report(doubled))
         ],
         "invented": [
-            doubled
-            for doubled in wrong.get("invented", ())
-            if doubled not in kept_aside and doubled not in old and not is_of_a_connection(as_report(doubled))
+            invented
+            for invented in wrong.get("invented", ())
+            if invented not in kept_aside and invented not in old and not is_of_a_connection(as_report(invented))
         ],
     }
     return {name: mismatches for name, mismatches in unexplained.items() if mismatches}

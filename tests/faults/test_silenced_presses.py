@@ -36,7 +36,7 @@ def lost(
     truth = Truth(1, "clean", 0, 1, traits={BUTTON: traits})
     truth.said = [true_report(number, body, at=at, seq=number if numbered else None) for number, at in enumerate(done)]
     reports = [PlayedTruth.report(report) for report in truth.said]
-    played = PlayedTruth(truth, frozenset(), frozenset(reports))
+    played = PlayedTruth(truth, frozenset(reports))
     entries = [received(reports[0], APPLIED, at=came[0]), received(reports[1], second, at=came[1])]
     return len(silenced(entries, reports, played))
 

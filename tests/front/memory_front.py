@@ -1,4 +1,7 @@
-"""A front over a real journal, with dashboards that talk to it in memory."""
+"""A front over a real journal, with dashboards that talk to it in memory.
+
+For tests of the front without its web server, at exact moments; `tests/support/front_server.py` has real sockets.
+"""
 
 import asyncio
 import json

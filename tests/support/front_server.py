@@ -1,4 +1,7 @@
-"""A front served over real sockets: a real journal, real tokens, the shipped policy. Commands are all applied."""
+"""A front served over real sockets: a real journal, real tokens, the shipped policy. Commands are all applied.
+
+`tests/front/memory_front.py` has neither sockets nor HTTP; `front_process.py` serves this front in another process.
+"""
 
 import asyncio
 import contextlib

@@ -24,8 +24,8 @@ from bridge.domain.reports import (
     ReportBody,
     StateReport,
 )
-from tests.domain.line.test_absence_lost_time import inside, lost, second, spans
-from tests.domain.line.test_oee_base import closed
+from tests.domain.line.absence.test_absence_lost_time import inside, lost, second, spans
+from tests.domain.line.output.test_oee_base import closed
 from tests.support.packing_line import T0, PackingLine, equipment, line_spec, plant_file, seconds
 
 RUNNING = StateReport(state="running")

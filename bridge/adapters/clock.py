@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 from bridge.ports.clock import wall_ms
 
 MAX_SLEW: Final = 0.01

@@ -9,7 +9,8 @@ import structlog
 from pydantic import SecretStr
 
 from bridge.domain.messages import Message, Publication, Will
-from bridge.mqtt.connection import BrokerConnection, Inbox
+from bridge.mqtt.connection import BrokerConnection
+from bridge.mqtt.inbox import Inbox
 from bridge.mqtt.paho_client import CLOSE_SECONDS, ClientIdentity
 from bridge.ports.broker import (
     BrokerUnavailable,

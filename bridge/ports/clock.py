@@ -9,7 +9,7 @@ Threads: a clock belongs to one thread. No method blocks or raises.
 import time
 from typing import Protocol
 
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 
 
 def wall_ms() -> Millis:

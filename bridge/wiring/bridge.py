@@ -12,33 +12,33 @@ import structlog
 from fastapi import FastAPI
 
 from bridge.adapters import logs, plant_file
-from bridge.adapters.authenticator import Authenticator
+from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.adapters.clock import Anchor, FloorClock
 from bridge.adapters.shutdown_deadline import exit_within
 from bridge.adapters.tokens import TokenKeyError
 from bridge.domain.access.policy import PolicyError
 from bridge.domain.access.revocations import RevocationsError
 from bridge.domain.access.viewer import Viewer
-from bridge.domain.events import rfc3339
 from bridge.domain.line.floor import Floor
 from bridge.domain.plant import Plant
+from bridge.domain.stream_liveness import LINK_POLL_SECONDS
+from bridge.domain.utc_time import rfc3339
 from bridge.front.web import server
 from bridge.front.web.app import make_front_app, make_pipeline_app
 from bridge.ingest.decoders import DecoderTable, build_decoders
-from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.pipeline import CoreCrashed
 from bridge.pipeline.replay import CheckpointUnreadable, ReplayFailed, restore_floor
 from bridge.pipeline.startup_inputs import journal_absence, journal_plant
-from bridge.ports.journal import JournalError
+from bridge.ports.journal import Journal, JournalError
 from bridge.ports.metrics import MetricSample
 from bridge.publisher.stream_ownership import StreamInUse
 from bridge.settings import ProcessRole, Settings
 from bridge.wiring import runtime
 from bridge.wiring.front_side import FrontSide
 from bridge.wiring.pipeline_side import PipelineSide
+from bridge.wiring.stores import open_journal
 
 STOP_SECONDS: Final = 9.0  # of the 10 s after which Docker and others kill
-LINK_POLL_SECONDS: Final = 0.25  # delay in reporting a lost broker or a silent pipeline: within 5 s with two keepalives
 START_ERRORS: Final = (
     plant_file.PlantFileError,
     PolicyError,
@@ -73,7 +73,7 @@ def run(settings: Settings, *, role: ProcessRole = ProcessRole.BOTH) -> None:
 class PipelineResources:
     """Resources that the pipeline side holds exclusively, among all processes."""
 
-    journal: SqliteJournal
+    journal: Journal
     floor: Floor
     decode: DecoderTable
     clock: FloorClock
@@ -84,7 +84,7 @@ class Prepared:
     """Validated inputs and open resources, needed before any task starts."""
 
     plant: Plant
-    authenticator: Authenticator
+    authenticator: TokenAuthenticator
     listener: socket.socket
     pipeline: PipelineResources | None  # None: front only
 
@@ -97,11 +97,11 @@ def prepare(settings: Settings, role: ProcessRole) -> Iterator[Prepared]:
     with contextlib.ExitStack() as stack:
         try:
             plant = plant_file.load(settings.plant_file)
-            authenticator = Authenticator.from_settings(settings)
+            authenticator = TokenAuthenticator.from_settings(settings)
             server.check_certificate(settings.web)
             journal = None
             if role is not ProcessRole.FRONT:
-                journal = SqliteJournal.open(settings.journal.path, stream=settings.stream)
+                journal = open_journal(settings.journal.path, stream=settings.stream)
                 stack.callback(journal.close)
             listener = stack.enter_context(server.listen(settings.web.host, settings.web.port))
             pipeline = None if journal is None else _open_pipeline_resources(settings, plant, journal)
@@ -110,7 +110,7 @@ def prepare(settings: Settings, role: ProcessRole) -> Iterator[Prepared]:
         yield Prepared(plant, authenticator, listener, pipeline)
 
 
-def _open_pipeline_resources(settings: Settings, plant: Plant, journal: SqliteJournal) -> PipelineResources:
+def _open_pipeline_resources(settings: Settings, plant: Plant, journal: Journal) -> PipelineResources:
     decode = build_decoders(max_bytes=settings.broker.max_payload_bytes)
     time, anchor = settings.time, None
     if time.anchor_floor is not None and time.anchor_wall is not None:
@@ -119,7 +119,7 @@ def _open_pipeline_resources(settings: Settings, plant: Plant, journal: SqliteJo
     return PipelineResources(journal, _restore_floor(plant, journal, decode, clock), decode, clock)
 
 
-def _restore_floor(plant: Plant, journal: SqliteJournal, decode: DecoderTable, clock: FloorClock) -> Floor:
+def _restore_floor(plant: Plant, journal: Journal, decode: DecoderTable, clock: FloorClock) -> Floor:
     now = clock.now()
     restored = restore_floor(plant, journal, decode=decode)
     log.info("floor.restored", replayed=restored.replayed, differences=restored.differences)
@@ -128,10 +128,10 @@ def _restore_floor(plant: Plant, journal: SqliteJournal, decode: DecoderTable, c
     since = journal_absence(restored, journal, decode=decode, now=now, clock_trusted=not clock.is_ahead_of_wall())
     if since is not None:
         log.warning("floor.unobserved", reason="restart", since=rfc3339(since), seconds=(now - since) / 1_000)
-    adopted = journal_plant(plant, restored, journal, decode=decode, now=now)
-    if adopted.changed:
-        log.info("plant.changed", lines=len(plant.lines), retired=adopted.retired)
-    return adopted.floor
+    change = journal_plant(plant, restored, journal, decode=decode, now=now)
+    if change.changed:
+        log.info("plant.changed", lines=len(plant.lines), retired=change.retired)
+    return change.floor
 
 
 async def serve(settings: Settings, role: ProcessRole) -> None:

@@ -8,7 +8,7 @@ from bridge.domain.records import Input, JournalEntry
 from bridge.domain.reports import APPLIED, Disposition, quarantined, rejected, suppressed
 from device_sim.truth.truth import TrueReport, Truth
 from tests.faults.silenced_presses import silenced
-from tests.faults.simulated_load import Report
+from tests.faults.simulated_load import SentReport
 from tests.faults.simulator_truth import PLACES, PlayedTruth
 
 BUTTON = next(name for name in PLACES if name.startswith("Andon"))
@@ -23,7 +23,7 @@ def true_report(number: int, body: dict[str, object], *, at: int, seq: int | Non
     return TrueReport(number, at, BUTTON, "andon", body, seq=seq, payload=payload, fate="published")
 
 
-def received(report: Report, disposition: Disposition, *, at: int) -> JournalEntry:
+def received(report: SentReport, disposition: Disposition, *, at: int) -> JournalEntry:
     topic, payload = report
     return JournalEntry(input=Input(number=at, topic=topic, payload=payload, received_at=at), disposition=disposition)
 
@@ -38,7 +38,7 @@ def lost(
         true_report(number, body, at=at, seq=number if numbered else None) for number, at in enumerate(done)
     ]
     reports = [PlayedTruth.report(report) for report in truth.reports]
-    played = PlayedTruth(truth, frozenset(), frozenset(reports))
+    played = PlayedTruth(truth, frozenset(reports))
     entries = [received(reports[0], APPLIED, at=came[0]), received(reports[1], second, at=came[1])]
     return len(silenced(entries, reports, played))
 

@@ -1,4 +1,4 @@
-"""The tools on the journal of a bridge that runs: they disturb nobody, and what they ask for is done."""
+"""The tools on the journal of a running bridge: they do not disturb it, and their requests are done."""
 
 import asyncio
 import json
@@ -22,8 +22,8 @@ async def tool(running: BridgeProcess, *arguments: str, code: int = 0) -> str:
 
 
 async def stats(running: BridgeProcess) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(await tool(running, "journal", "stats", "--json"))
-    return found
+    statistics: dict[str, Any] = json.loads(await tool(running, "journal", "stats", "--json"))
+    return statistics
 
 
 OFTEN = {"FLOOR_JOURNAL__CHECKPOINT_SECONDS": "0.2"}  # when a replay that was asked for is looked for

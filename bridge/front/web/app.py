@@ -14,7 +14,7 @@ from bridge.front.web.metric_samples import MetricsEndpoint, front_samples, is_l
 from bridge.front.web.pages import SecurityHeaders, board_routes
 from bridge.front.web.responses import add_error_handlers, error_response, json_response
 from bridge.front.web.websocket import StarletteSocket, handshake_token, is_origin_allowed, select_subprotocol
-from bridge.ports.metrics import MetricSample, SampleSource
+from bridge.ports.metrics import Metric, MetricSample, SampleSource
 from bridge.protocol.error_codes import ErrorCode
 from bridge.settings import WebSettings
 
@@ -118,7 +118,7 @@ def _add_statistics(app: FastAPI, front: Front) -> None:
 
 def _add_metrics(app: FastAPI, web: WebSettings, ready: ReadinessCheck, samples: SampleSource) -> None:
     def all_samples() -> Iterator[MetricSample]:
-        yield MetricSample("ready", float(ready()[0]))
+        yield MetricSample(Metric.READY, float(ready()[0]))
         yield from samples()
 
     metrics = MetricsEndpoint(all_samples)

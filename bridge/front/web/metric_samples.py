@@ -6,41 +6,41 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from typing_extensions import override
 
 from bridge.front.front import Front
-from bridge.front.web.metrics import METRICS
-from bridge.ports.metrics import MetricSample, SampleSource
+from bridge.ports.metrics import Metric, MetricSample, SampleSource
 
 
 def front_samples(front: Front) -> Iterator[MetricSample]:
     """Yield the front's statistics as samples, which name no user and no topic."""
     statistics, ledger = front.statistics(), front.ledger()
-    for name in (*_FRONT_GAUGES, "snapshot_builds"):
-        yield MetricSample(f"dashboard_{name}", float(statistics[name]))
+    for metric, name in _STATISTICS.items():
+        yield MetricSample(metric, float(statistics[name]))
     for subscription_type, count in statistics["subscriptions"].items():
-        yield MetricSample("dashboard_subscriptions", count, {"subscription_type": subscription_type})
+        yield MetricSample(Metric.DASHBOARD_SUBSCRIPTIONS, count, {"subscription_type": subscription_type})
     for outcome, counts in ledger.totals().items():
         for event_type, count in sorted(counts.items()):
-            yield MetricSample("dashboard_events", count, {"outcome": outcome, "type": event_type.value})
+            yield MetricSample(Metric.DASHBOARD_EVENTS, count, {"outcome": outcome, "type": event_type.value})
     for event_type, count in sorted(ledger.pending.items()):
-        yield MetricSample("dashboard_events_pending", count, {"type": event_type.value})
+        yield MetricSample(Metric.DASHBOARD_EVENTS_PENDING, count, {"type": event_type.value})
 
 
-_FRONT_GAUGES: Final = (
-    "connections",
-    "authenticated",
-    "users",
-    "routes",
-    "waiting_events",
-    "waiting_bytes",
-    "catching_up",
-    "balanced",
-)
+_STATISTICS: Final = {
+    Metric.DASHBOARD_CONNECTIONS: "connections",
+    Metric.DASHBOARD_AUTHENTICATED: "authenticated",
+    Metric.DASHBOARD_USERS: "users",
+    Metric.DASHBOARD_ROUTES: "routes",
+    Metric.DASHBOARD_WAITING_EVENTS: "waiting_events",
+    Metric.DASHBOARD_WAITING_BYTES: "waiting_bytes",
+    Metric.DASHBOARD_CATCHING_UP: "catching_up",
+    Metric.DASHBOARD_BALANCED: "balanced",
+    Metric.DASHBOARD_SNAPSHOT_BUILDS: "snapshot_builds",
+}
 
 
 class _Collector(Collector):
@@ -48,16 +48,16 @@ class _Collector(Collector):
         self._samples = samples
 
     @override
-    def collect(self) -> Iterable[Metric]:
-        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+    def collect(self) -> Iterable[CounterMetricFamily | GaugeMetricFamily]:
+        families: dict[Metric, CounterMetricFamily | GaugeMetricFamily] = {}
         for sample in self._samples():
-            family = families.get(sample.name)
+            metric, definition = sample.metric, sample.metric.value
+            family = families.get(metric)
             if family is None:
-                definition = METRICS[sample.name]
                 family_type = CounterMetricFamily if definition.kind == "counter" else GaugeMetricFamily
-                family = family_type(f"floor_{sample.name}", definition.help, labels=list(sample.labels))
-                families[sample.name] = family
-            family.add_metric(list(sample.labels.values()), sample.value)
+                family = family_type(f"floor_{metric.name.lower()}", definition.help, labels=definition.labels)
+                families[metric] = family
+            family.add_metric([sample.labels[label] for label in definition.labels], sample.value)
         return families.values()
 
 

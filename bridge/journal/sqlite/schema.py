@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Final
 
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 from bridge.journal.sqlite.errors import JournalDamaged
 from bridge.ports.clock import wall_ms
 

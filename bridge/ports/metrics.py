@@ -1,4 +1,4 @@
-"""The port to the metrics: each side of the bridge yields samples, and the front's web server renders them."""
+"""The port to the metrics: each side of the bridge yields samples, and its web server renders them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class MetricSample:
-    """One sample: `name` as in `front/web/metrics.py`, its current value, its labels."""
+    """One sample: `name` as in `http/metrics.py`, its current value, its labels."""
 
     name: str
     value: float

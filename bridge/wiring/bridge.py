@@ -24,6 +24,7 @@ from bridge.domain.line.floor import Floor
 from bridge.domain.plant import Plant
 from bridge.front.web import server
 from bridge.front.web.app import make_front_app, make_pipeline_app
+from bridge.http import listener as web_listener
 from bridge.ingest.decoders import DecoderTable, build_decoders
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.pipeline import CoreCrashed
@@ -45,9 +46,9 @@ START_ERRORS: Final = (
     TokenKeyError,
     RevocationsError,
     JournalError,
-    server.WebPortInUse,
-    server.ListenError,
-    server.CertificateError,
+    web_listener.WebPortInUse,
+    web_listener.ListenError,
+    web_listener.CertificateError,
     ReplayFailed,
     CheckpointUnreadable,
 )
@@ -98,12 +99,12 @@ def prepare(settings: Settings, role: ProcessRole) -> Iterator[Prepared]:
         try:
             plant = plant_file.load(settings.plant_file)
             authenticator = Authenticator.from_settings(settings)
-            server.check_certificate(settings.web)
+            web_listener.check_certificate(settings.web)
             journal = None
             if role is not ProcessRole.FRONT:
                 journal = SqliteJournal.open(settings.journal.path, stream=settings.stream)
                 stack.callback(journal.close)
-            listener = stack.enter_context(server.listen(settings.web.host, settings.web.port))
+            listener = stack.enter_context(web_listener.listen(settings.web.host, settings.web.port))
             pipeline = None if journal is None else _open_pipeline_resources(settings, plant, journal)
         except START_ERRORS as error:
             raise StartError(str(error)) from error

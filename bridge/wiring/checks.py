@@ -24,7 +24,7 @@ from bridge.domain.access.viewer import AdmissionError, Viewer
 from bridge.domain.events import rfc3339
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.floor import Floor
-from bridge.front.web import server
+from bridge.http import listener
 from bridge.ingest.decoders import build_decoders
 from bridge.journal.sqlite.file import require_no_leftovers
 from bridge.journal.sqlite.lock_file import JournalLock, read_marker
@@ -40,7 +40,7 @@ class CheckError(Exception):
 
 
 FAULTS: Final = (
-    *(CheckError, plant_file.PlantFileError, PolicyError, TokenKeyError, RevocationsError, server.CertificateError),
+    *(CheckError, plant_file.PlantFileError, PolicyError, TokenKeyError, RevocationsError, listener.CertificateError),
     JournalError,
 )
 """Errors of the files that the settings name; each text gives the file and the reason."""
@@ -160,7 +160,7 @@ def _tokens(settings: Settings) -> str:
 
 def _web(settings: Settings) -> str:
     web = settings.web
-    server.check_certificate(web)
+    listener.check_certificate(web)
     if web.tls_cert_file is None and web.tls_key_file is not None:
         raise CheckError(f"web.tls_key_file {web.tls_key_file} is not used: give web.tls_cert_file too, for HTTPS")
     return f"{'HTTP' if web.tls_cert_file is None else 'HTTPS'} on {web.host} port {web.port}"

@@ -8,7 +8,7 @@ from urllib.request import urlopen
 from bridge.domain.line.andon.contacts import IGNORED_READINGS
 from bridge.domain.line.device.ineffective import INEFFECTIVE_REASONS, NEUTRAL_REASONS
 from bridge.domain.messages import Publication
-from bridge.front.web.metrics import METRICS
+from bridge.http.metrics import METRICS
 from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
 from tests.support.command_line import ROOT

@@ -19,7 +19,8 @@ from bridge.domain.records import CommandRecord, CommittedEvent
 from bridge.domain.reports import Report
 from bridge.front.front import Front
 from bridge.front.web.app import make_front_app
-from bridge.front.web.server import listen, serve
+from bridge.front.web.server import serve
+from bridge.http.listener import listen
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch

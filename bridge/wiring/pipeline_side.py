@@ -15,11 +15,11 @@ from bridge.ingest.decoders import DecoderTable
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
 from bridge.mqtt.retained_reader import RetainedReader
-from bridge.pipeline.pipeline import Pipeline
+from bridge.pipeline.pipeline import CoreCrashed, Pipeline
 from bridge.ports.broker import BrokerClient
 from bridge.ports.metrics import MetricSample
 from bridge.publisher.publisher import Publisher
-from bridge.publisher.stream_ownership import StreamOwnership, ownership_subscriptions
+from bridge.publisher.stream_ownership import StreamInUse, StreamOwnership, ownership_subscriptions
 from bridge.settings import Settings
 from bridge.wiring.broker_drops import DROPPED_TOPIC, BrokerDrops
 from bridge.wiring.pipeline_samples import counter_samples, gap_samples, ineffective_samples, pipeline_samples
@@ -129,6 +129,10 @@ class PipelineSide:
         """Return what is wrong with the host's clock, None if nothing is."""
         behind = self._clock.wall_offset_seconds()
         return f"the host's clock is {behind:.0f} s behind the journal" if behind > BEHIND_SECONDS else None
+
+    def explains(self, error: Exception) -> bool:
+        """Return whether the text of an error that ends this side needs no traceback, or was logged with one."""
+        return isinstance(error, CoreCrashed | StreamInUse)
 
     async def claim(self, tasks: asyncio.TaskGroup) -> None:
         """Claim the stream, and keep watching in this group for another publisher of it. Call it before `start`.

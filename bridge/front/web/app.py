@@ -57,16 +57,6 @@ def make_front_app(
     return app
 
 
-def make_pipeline_app(
-    web: WebSettings, *, authenticate: Authenticate, ready: ReadinessCheck, samples: SampleSource
-) -> FastAPI:
-    """Return the app of a pipeline without a front: health and metrics, neither dashboards nor the API."""
-    app = _base_app(authenticate)
-    behind_proxy = bool(web.trusted_proxies)
-    _add_monitoring(app, Monitoring(ready=ready, samples=samples, authenticate=authenticate, behind_proxy=behind_proxy))
-    return app
-
-
 def _base_app(authenticate: Authenticate) -> FastAPI:
     app = FastAPI(
         title="floor-bridge",

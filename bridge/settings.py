@@ -65,6 +65,12 @@ class BrokerSettings(Section):
     max_payload_bytes: int = Field(65_536, ge=1_024, le=16 * 1024 * 1024)
     max_backoff_seconds: float = Field(30.0, gt=0, le=300)
 
+    def as_front(self) -> Self:
+        """Return these settings with the front's user as `username`, where it has one of its own."""
+        if self.front_username is None:
+            return self
+        return self.model_copy(update={"username": self.front_username, "password": self.front_password})
+
 
 class JournalSettings(Section):
     path: Path = Path(".floor/journal.db")

@@ -38,11 +38,9 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ClientIdentity:
-    """The identity of a client: the client id names the session, the broker's access rules use the user name."""
+    """The session of a client: its client id, and whether the broker keeps it while the client is offline."""
 
     client_id: str
-    username: str | None
-    password: str | None
     durable: bool
 
 
@@ -63,8 +61,8 @@ class PahoClient(aiomqtt.Client):
             settings.host,
             settings.port,
             identifier=identity.client_id,
-            username=identity.username,
-            password=identity.password,
+            username=settings.username,
+            password=None if settings.password is None else settings.password.get_secret_value(),
             protocol=aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311,
             # the library's default asks for a clean session at every connect
             clean_session=None if five else clean,

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from pydantic import SecretStr
-
 from bridge.domain.messages import Message
 from bridge.mqtt.connection import BrokerConnection
 from bridge.mqtt.paho_client import ClientIdentity
@@ -15,16 +13,9 @@ from bridge.settings import BrokerSettings
 class RetainedReader:
     """Reads retained messages once per call. A call takes over the connection of one that still runs."""
 
-    def __init__(
-        self, settings: BrokerSettings, *, client_id: str, username: str | None, password: SecretStr | None
-    ) -> None:
+    def __init__(self, settings: BrokerSettings, *, client_id: str) -> None:
         self._settings = settings
-        self._identity = ClientIdentity(
-            client_id=client_id,
-            username=username,
-            password=None if password is None else password.get_secret_value(),
-            durable=False,
-        )
+        self._identity = ClientIdentity(client_id=client_id, durable=False)
 
     async def read(
         self, filters: Sequence[str], on_message: Callable[[Message], bool], *, protocol: MqttVersion

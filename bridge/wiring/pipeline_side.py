@@ -56,16 +56,12 @@ class PipelineSide:
             broker,
             client_id=f"floor-{stream}",
             durable=True,
-            username=broker.username,
-            password=broker.password,
             subscriptions=[(f"{root}/{text}", 1) for text in decode.subscriptions],
         )
         self._publisher_link = make_client(
             broker,
             client_id=f"floor-{stream}-publisher",
             durable=False,
-            username=broker.username,
-            password=broker.password,
             optional=[(DROPPED_TOPIC, 0)],  # not every broker allows $SYS; events are published regardless
             will=will_publication(journal.position(), root=root, simulated=simulated, owner=owner),
             last_publication=self._last_publication,
@@ -75,16 +71,12 @@ class PipelineSide:
             broker,
             client_id=f"floor-{stream}-ownership-{owner.id}",
             durable=False,
-            username=broker.username,
-            password=broker.password,
             optional=ownership_subscriptions(root, stream, owner),
         )
         self._ownership = StreamOwnership(self._status_channel, root=root, stream=stream, owner=owner)
         self.publisher = Publisher(
             self._publisher_link,
-            RetainedReader(
-                broker, client_id=f"floor-{stream}-retained", username=broker.username, password=broker.password
-            ),
+            RetainedReader(broker, client_id=f"floor-{stream}-retained"),
             journal,
             clock,
             root=root,

@@ -10,6 +10,7 @@ import structlog
 from bridge.domain.messages import Message, Publication, Will
 from bridge.mqtt.connection import BrokerConnection, Inbox
 from bridge.mqtt.paho_client import CLOSE_SECONDS, ClientIdentity
+from bridge.mqtt.tls import TlsFileError
 from bridge.ports.broker import (
     BrokerUnavailable,
     ConnectRefused,
@@ -189,8 +190,8 @@ class BrokerLink:
                 generation=self._generation,
                 deliver=self._inbox.put,
             )
-        except OSError as error:  # ssl.SSLError is one: a certificate file that cannot be used
-            return _ConnectionEnd(f"TLS files: {error}")
+        except TlsFileError as error:
+            return _ConnectionEnd(str(error))
         try:
             return await self._connect_and_stay(connection)
         except asyncio.CancelledError:

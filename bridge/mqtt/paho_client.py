@@ -19,6 +19,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from bridge.domain.messages import Will
+from bridge.mqtt.tls import tls_context
 from bridge.ports.broker import BrokerUnavailable, ConnectRefused, MqttVersion
 from bridge.settings import BrokerSettings
 
@@ -72,7 +73,7 @@ class PahoClient(aiomqtt.Client):
             keepalive=settings.keepalive_seconds,
             timeout=ANSWER_SECONDS,
             max_inflight_messages=PUBLISH_WINDOW,
-            tls_context=_tls_context(settings) if settings.tls else None,
+            tls_context=_tls_context(settings),
             # a lone PUBLISH must not wait for the acknowledgement of the one before it (Nagle)
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
@@ -261,9 +262,8 @@ class _HandshakeSocket(ssl.SSLSocket):
             raise
 
 
-def _tls_context(settings: BrokerSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=settings.ca_file)
-    context.sslsocket_class = _HandshakeSocket
-    if settings.cert_file is not None:
-        context.load_cert_chain(settings.cert_file, settings.key_file)
+def _tls_context(settings: BrokerSettings) -> ssl.SSLContext | None:
+    context = tls_context(settings)
+    if context is not None:
+        context.sslsocket_class = _HandshakeSocket
     return context

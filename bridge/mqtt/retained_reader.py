@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from bridge.domain.messages import Message
 from bridge.mqtt.connection import BrokerConnection
 from bridge.mqtt.paho_client import ClientIdentity
+from bridge.mqtt.tls import TlsFileError
 from bridge.ports.broker import BrokerUnavailable, MqttVersion
 from bridge.settings import BrokerSettings
 
@@ -38,8 +39,8 @@ class RetainedReader:
             connection = BrokerConnection(
                 self._settings, self._identity, protocol=protocol, will=None, generation=1, deliver=deliver
             )
-        except OSError as error:  # ssl.SSLError is one: a certificate file that cannot be used
-            raise BrokerUnavailable(f"TLS files: {error}") from None
+        except TlsFileError as error:
+            raise BrokerUnavailable(str(error)) from None
         try:
             await connection.open()
             await connection.subscribe_all([(topic_filter, 1) for topic_filter in filters])

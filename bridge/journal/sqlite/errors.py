@@ -28,11 +28,12 @@ class JournalTooNew(JournalError):
 
 
 class JournalTooOld(JournalError):
-    """The journal has an older schema. Only its owner may migrate it, so a reader refuses it."""
+    """The journal has an older schema. Only its owner may migrate it; every reader refuses it."""
 
     def __init__(self, path: Path, *, found: int, known: int) -> None:
         super().__init__(
-            f"{path}: schema {found} is older than {known}; start the bridge once, which brings it up to date"
+            f"{path}: schema {found}, but this version needs schema {known}. Start the bridge once (`floor run`): that "
+            "migrates its journal; `floor journal restore` migrates a backup. Or use the version that wrote it"
         )
         self.path = path
         self.found = found

@@ -48,6 +48,8 @@ class SimulationFileError(SimulatorError):
 
 
 class SimulationModel(BaseModel):
+    """Base of the models of plant files and profiles: immutable, without unknown fields."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 

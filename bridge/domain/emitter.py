@@ -27,6 +27,8 @@ NO_DOUBTFUL_PIECES: Final = DoubtfulPieces()
 
 
 class SubjectRevision(Struct):
+    """Revision and priority of the last event of a subject."""
+
     revision: int
     priority: Priority
 

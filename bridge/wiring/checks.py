@@ -49,6 +49,8 @@ FAULTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
+    """The result of one check. `text` describes the thing checked, or the reason and location of a failure."""
+
     name: str
     ok: bool
     text: str

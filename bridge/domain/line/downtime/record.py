@@ -23,6 +23,8 @@ class ScheduledCall(Struct, kw_only=True):
 class DowntimeRecord(
     Struct, kw_only=True, rename={"findings": "found", "interrupted_call": "owed", "deferred": "put_off"}
 ):
+    """One downtime with its findings, its classification by people, and its automatic call."""
+
     downtime_id: str
     started_at: Millis
     findings: DowntimeFindings

@@ -77,6 +77,8 @@ class LastEmitted(Struct):
 
 
 class OeeState(Struct, rename={"last_emitted": "told", "device_offline": "away", "unattributed": "apart"}):
+    """OEE windows of a line or machine, and the times that later reports may still change; checkpointed."""
+
     stops: StopState = field(default_factory=StopState)
     at: Millis = 0  # time is accumulated up to here
     shift_id: str | None = None

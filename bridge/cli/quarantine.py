@@ -20,8 +20,8 @@ from bridge.cli.journal_output import (
     state_text,
 )
 from bridge.cli.settings_options import ConfigOption, fail
-from bridge.domain.events import rfc3339
 from bridge.domain.topics import TopicError, TopicFilter
+from bridge.domain.utc_time import rfc3339
 from bridge.journal.tools.quarantine_reader import NotQuarantined, QuarantinedInput, QuarantineReader
 from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
 

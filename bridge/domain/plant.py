@@ -15,8 +15,8 @@ from bridge.domain.escalation_policy import (
     FloodRule,
 )
 from bridge.domain.event_data import AndonType, CallPriority, DowntimeCategory, LossKind
-from bridge.domain.events import Place
 from bridge.domain.ids import Id
+from bridge.domain.place import Place
 from bridge.domain.shifts import ShiftConfig, ShiftPlan
 
 LineId = Annotated[Id, Field(max_length=40)]  # leaves room for `{line}.call.{n}`

@@ -9,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from bridge.http.access import Authenticate, is_loopback, require_admin
 from bridge.http.prometheus import PrometheusExporter
 from bridge.http.responses import HttpResponse, json_response
-from bridge.ports.metrics import MetricSample, SampleSource
+from bridge.ports.metrics import Metric, MetricSample, SampleSource
 
 ReadinessCheck = Callable[[], tuple[bool, str]]
 """Returns whether the process is ready, and a short reason."""
@@ -50,5 +50,5 @@ class Monitoring:
         return HttpResponse(HTTPStatus.OK, self._exporter.render(), CONTENT_TYPE_LATEST)
 
     def _all_samples(self) -> Iterator[MetricSample]:
-        yield MetricSample("ready", float(self._ready()[0]))
+        yield MetricSample(Metric.READY, float(self._ready()[0]))
         yield from self._samples()

@@ -4,12 +4,11 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from bridge.http.metrics import METRICS
-from bridge.ports.metrics import SampleSource
+from bridge.ports.metrics import Metric, SampleSource
 
 
 class _Collector(Collector):
@@ -17,16 +16,16 @@ class _Collector(Collector):
         self._samples = samples
 
     @override
-    def collect(self) -> Iterable[Metric]:
-        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+    def collect(self) -> Iterable[CounterMetricFamily | GaugeMetricFamily]:
+        families: dict[Metric, CounterMetricFamily | GaugeMetricFamily] = {}
         for sample in self._samples():
-            family = families.get(sample.name)
+            metric, definition = sample.metric, sample.metric.value
+            family = families.get(metric)
             if family is None:
-                definition = METRICS[sample.name]
                 family_type = CounterMetricFamily if definition.kind == "counter" else GaugeMetricFamily
-                family = family_type(f"floor_{sample.name}", definition.help, labels=list(sample.labels))
-                families[sample.name] = family
-            family.add_metric(list(sample.labels.values()), sample.value)
+                family = family_type(f"floor_{metric.name.lower()}", definition.help, labels=definition.labels)
+                families[metric] = family
+            family.add_metric([sample.labels[label] for label in definition.labels], sample.value)
         return families.values()
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import structlog
 
 from bridge.domain.messages import Message, Publication, Will
-from bridge.mqtt.connection import BrokerConnection, Inbox
+from bridge.mqtt.connection import BrokerConnection
+from bridge.mqtt.inbox import Inbox
 from bridge.mqtt.paho_client import CLOSE_SECONDS, ClientIdentity
 from bridge.mqtt.tls import TlsFileError
 from bridge.ports.broker import (

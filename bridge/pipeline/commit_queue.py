@@ -35,7 +35,7 @@ class CommitQueue:
 
     @property
     def capacity_left(self) -> int:
-        """How many inputs may still be added before the batch is full."""
+        """Return how many inputs may still be added before the batch is full."""
         return self._most - len(self._waiting)
 
     @property

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from bridge.domain.access.viewer import Viewer
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 
 
 class Authenticator(Protocol):

@@ -10,8 +10,8 @@ from typing import Final, assert_never
 from bridge.domain.access.claims import TokenError, TokenExpired, TokenRevoked
 from bridge.domain.access.subscription_request import SubscriptionRequest
 from bridge.domain.access.viewer import AdmissionError, Viewer
-from bridge.domain.events import Millis, rfc3339
 from bridge.domain.strict_json import NotStrictJson, parse_json
+from bridge.domain.utc_time import Millis, rfc3339
 from bridge.protocol.actions import Action, Authenticate, EnablePush, Send
 from bridge.protocol.client_frames import Auth, ClientFrame, InvalidFrame, parse_frame
 from bridge.protocol.close_codes import CloseCode

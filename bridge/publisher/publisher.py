@@ -10,8 +10,8 @@ from collections.abc import Callable, Container, Sequence
 import structlog
 
 from bridge.domain.event_topic import EventTopic, StateKey
-from bridge.domain.events import LinePlace
 from bridge.domain.messages import Publication
+from bridge.domain.place import LinePlace
 from bridge.domain.publications import PublicationPlan, PublishedState, is_up_to_date
 from bridge.domain.records import CommittedEvent, JournalEntry, Position
 from bridge.domain.stream_status import STATUS_SECONDS, StreamOwner, status_publication
@@ -193,10 +193,9 @@ class Publisher:
     async def _clear_stale(self, state: PublishedState, audit: AuditResult) -> None:
         """Clear what the broker retains in our name but the journal does not know.
 
-        No clear can hit what has just become current. Only this task publishes events, one step after the other. The
-        plan is based on what it has published until now, whatever the reading saw meanwhile, and what it publishes
-        later follows the clear on the same connection. If a connection is lost with clears on it, the broker acts on
-        none of them once the next one of the same client id has come (MQTT 5 3.1.4).
+        Safe against races: only this task publishes events, and every later publication follows the clear on the same
+        connection. If that connection is lost, the broker executes none of its clears after the next connection of the
+        same client id (MQTT 5 3.1.4).
         """
         snapshot = await asyncio.to_thread(self._journal.snapshot)
         pending = await asyncio.to_thread(self._journal.events_after, self._published, limit=EVENT_WINDOW)
@@ -204,7 +203,7 @@ class Publisher:
             self._audit.is_outdated = True
             return  # the next window first
         if self._audit.is_outdated and self._audit.try_again():
-            return  # what was published since the reading is not in it
+            return  # what was published since the scan is not in it
         plan = await asyncio.to_thread(  # for 20,000 topics it would block the loop for 0.1 s
             state.plan_corrections, audit.scan, current=snapshot.events, pending=pending, lines=self._lines
         )

@@ -51,7 +51,7 @@ class StreamOwnership:
         self._owner = owner
         self._logged_rival: str | None = None
         self.lost = False
-        """Whether another process owns the stream: then nothing more may be published in its name."""
+        """Return whether another process owns the stream: then nothing more may be published in its name."""
 
     async def claim(self) -> None:
         """Return if no other process publishes the stream; raise `StreamInUse`. Call before its client ids connect.

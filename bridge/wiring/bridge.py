@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.adapters import logs, plant_file
-from bridge.adapters.authenticator import Authenticator
+from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.adapters.clock import FloorClock
 from bridge.adapters.shutdown_deadline import exit_within
 from bridge.adapters.tokens import TokenKeyError
 from bridge.domain.access.policy import PolicyError
 from bridge.domain.access.revocations import RevocationsError
 from bridge.domain.plant import Plant
+from bridge.domain.stream_liveness import LINK_POLL_SECONDS
 from bridge.http.access import Authenticate
 from bridge.http.listener import CertificateError, ListenError, WebPortInUse, check_certificate, listen
 from bridge.ports.journal import JournalError, ReadableJournal
@@ -28,6 +29,7 @@ from bridge.ports.metrics import MetricSample
 from bridge.settings import ProcessRole, Settings
 from bridge.wiring import runtime
 from bridge.wiring.errors import BridgeCrashed, StartError
+from bridge.wiring.stores import open_journal
 
 if TYPE_CHECKING:
     from bridge.wiring.front_side import FrontSide
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from bridge.wiring.pipeline_side import PipelineSide
 
 STOP_SECONDS: Final = 9.0  # of the 10 s after which Docker and others kill
-LINK_POLL_SECONDS: Final = 0.25  # delay in reporting a lost broker or a silent pipeline: within 5 s with two keepalives
 START_ERRORS: Final = (
     plant_file.PlantFileError,
     PolicyError,
@@ -61,7 +62,7 @@ class Prepared:
     """Validated inputs and open resources, needed before any task starts."""
 
     plant: Plant
-    authenticator: Authenticator
+    authenticator: TokenAuthenticator
     listener: socket.socket
     pipeline: "PipelineResources | None"  # None: front only
 
@@ -74,14 +75,14 @@ def prepare(settings: Settings, role: ProcessRole) -> Iterator[Prepared]:
     with contextlib.ExitStack() as stack:
         try:
             plant = plant_file.load(settings.plant_file)
-            authenticator = Authenticator.from_settings(settings)
+            authenticator = TokenAuthenticator.from_settings(settings)
             check_certificate(settings.web)
             if role is ProcessRole.FRONT:
                 pipeline, listener = None, stack.enter_context(listen(settings.web.host, settings.web.port))
             else:
                 from bridge.wiring import pipeline_resources  # noqa: PLC0415 - as of this module
 
-                journal = pipeline_resources.open_journal(settings)
+                journal = open_journal(settings.journal.path, stream=settings.stream)
                 stack.callback(journal.close)
                 listener = stack.enter_context(listen(settings.web.host, settings.web.port))
                 pipeline = pipeline_resources.restore(settings, plant, journal)

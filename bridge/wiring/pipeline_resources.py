@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import structlog
 
 from bridge.adapters.clock import Anchor, FloorClock
-from bridge.domain.events import rfc3339
 from bridge.domain.line.floor import Floor
 from bridge.domain.plant import Plant
+from bridge.domain.utc_time import rfc3339
 from bridge.ingest.decoders import DecoderTable, build_decoders
-from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import CheckpointUnreadable, ReplayFailed, restore_floor
 from bridge.pipeline.startup_inputs import journal_absence, journal_plant
+from bridge.ports.journal import Journal
 from bridge.settings import Settings
 from bridge.wiring.errors import StartError
 
@@ -22,18 +22,13 @@ log = structlog.get_logger(__name__)
 class PipelineResources:
     """Resources that the pipeline side holds exclusively, among all processes."""
 
-    journal: SqliteJournal
+    journal: Journal
     floor: Floor
     decode: DecoderTable
     clock: FloorClock
 
 
-def open_journal(settings: Settings) -> SqliteJournal:
-    """Open the journal, and create or migrate it; raise JournalError."""
-    return SqliteJournal.open(settings.journal.path, stream=settings.stream)
-
-
-def restore(settings: Settings, plant: Plant, journal: SqliteJournal) -> PipelineResources:
+def restore(settings: Settings, plant: Plant, journal: Journal) -> PipelineResources:
     """Return the resources with the floor as the journal has it; raise JournalError or StartError."""
     decode = build_decoders(max_bytes=settings.broker.max_payload_bytes)
     time, anchor = settings.time, None
@@ -43,7 +38,7 @@ def restore(settings: Settings, plant: Plant, journal: SqliteJournal) -> Pipelin
     return PipelineResources(journal, _restore_floor(plant, journal, decode, clock), decode, clock)
 
 
-def _restore_floor(plant: Plant, journal: SqliteJournal, decode: DecoderTable, clock: FloorClock) -> Floor:
+def _restore_floor(plant: Plant, journal: Journal, decode: DecoderTable, clock: FloorClock) -> Floor:
     now = clock.now()
     try:
         restored = restore_floor(plant, journal, decode=decode)
@@ -55,7 +50,7 @@ def _restore_floor(plant: Plant, journal: SqliteJournal, decode: DecoderTable, c
     since = journal_absence(restored, journal, decode=decode, now=now, clock_trusted=not clock.is_ahead_of_wall())
     if since is not None:
         log.warning("floor.unobserved", reason="restart", since=rfc3339(since), seconds=(now - since) / 1_000)
-    adopted = journal_plant(plant, restored, journal, decode=decode, now=now)
-    if adopted.changed:
-        log.info("plant.changed", lines=len(plant.lines), retired=adopted.retired)
-    return adopted.floor
+    change = journal_plant(plant, restored, journal, decode=decode, now=now)
+    if change.changed:
+        log.info("plant.changed", lines=len(plant.lines), retired=change.retired)
+    return change.floor

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from bridge.domain.events import DataQuality, Place
+from bridge.domain.events import DataQuality
+from bridge.domain.place import Place
 from bridge.settings import WebSettings
 from tests.support.browser_page import DEADLINE_MS, browser_page
 from tests.support.front_server import Served, call, served_front, status

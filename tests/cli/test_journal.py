@@ -102,6 +102,7 @@ def test_stats_show_the_accounting_and_what_retention_would_take(folder: Path) -
         assert counts["received"] == counts["applied"] + others
     assert sum(counts["received"] for counts in said["received"].values()) == said["inputs"]["last"] == 101
     assert said["unaccounted"] == 0
+    assert said["dedup_digests"] == {"count": 11, "acked_up_to": 0}
     assert [epoch["reason"] for epoch in said["epochs"]] == ["created", "plant"]
     assert said["bytes"]["parts"]["events"] > 20_000
     assert said["retention"] == {"offset": 0, "number": 0}

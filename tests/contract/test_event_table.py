@@ -9,7 +9,8 @@ import pytest
 from msgspec.structs import fields
 
 from bridge.domain.envelope import encode_event
-from bridge.domain.events import DATA_OF, Event, EventType, Place, Priority
+from bridge.domain.events import DATA_OF, Event, EventType, Priority
+from bridge.domain.place import Place
 from tests.contract.test_schemas import DATA
 
 DOMAIN: Final = Path(__file__).parents[2] / "docs" / "domain.md"

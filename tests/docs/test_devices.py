@@ -11,10 +11,10 @@ import pytest
 from bridge.cli.run import demo
 from bridge.contract import schemas
 from bridge.domain.line.equipment.packml import STATES
+from bridge.domain.report_fields import MULTILINE_FIELDS
 from bridge.domain.reports import BODY_OF, COMMAND_KINDS, CommonFields, Disposition
 from bridge.domain.strict_json import MAX_INTEGER, MIN_INTEGER
 from bridge.ingest.native import decode
-from bridge.ingest.report_validation import MULTILINE_FIELDS
 from bridge.settings import Settings
 from tests.contract.test_demo_plant import DEMO
 from tests.docs.field_forms import documented, rows, stated

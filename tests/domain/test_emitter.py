@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from bridge.domain.emitter import CLOSED_SUBJECTS, Emitter, Subjects
 from bridge.domain.event_data import Changeover, EventData, Job, Person, Quality
-from bridge.domain.events import DataQuality, Event, EventType, Place, Priority, Standing
+from bridge.domain.events import DataQuality, Event, EventType, Priority, Standing
+from bridge.domain.place import Place
 from bridge.domain.reports import Actor, Moment
 from tests.support.one_line_plant import from_checkpoint
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from bridge.domain import escalation_policy, plant
-from bridge.domain.events import Place
+from bridge.domain.place import Place
 from tests.support.packing_line import line_spec, plant_file
 
 

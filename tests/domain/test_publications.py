@@ -2,12 +2,14 @@
 
 from bridge.domain import event_data
 from bridge.domain.envelope import position_event
-from bridge.domain.events import Event, EventType, Place, Priority, Standing, rfc3339
+from bridge.domain.events import Event, EventType, Priority, Standing
 from bridge.domain.messages import Publication
+from bridge.domain.place import Place
 from bridge.domain.publications import PublishedState
 from bridge.domain.records import CommittedEvent
 from bridge.domain.retained_scan import RetainedScan
 from bridge.domain.stream_status import StreamOwner
+from bridge.domain.utc_time import rfc3339
 from tests.support.journal_samples import NOON, event
 
 C, S = Standing.CURRENT, Standing.CLOSED

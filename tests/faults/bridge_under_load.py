@@ -1,4 +1,7 @@
-"""A whole bridge on a simulated clock, with a plant that loads it and a ledger at each end."""
+"""A whole bridge on a simulated clock, with a plant that loads it and a ledger at each end.
+
+Its devices are undisturbed, so that the ledgers count exactly; `disturbed_bridge.py` has those of `--disturb`.
+"""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping

@@ -1,7 +1,7 @@
 """A whole bridge under the devices of `device-sim run --disturb`, and what is done to it meanwhile.
 
 The plant runs many times as fast as life, and the bridge with it. While the bridge is absent its plant runs on, so each
-of its starts finds a wall clock that has run as fast.
+of its starts finds a wall clock that has run as fast. `bridge_under_load.py` has undisturbed devices.
 """
 
 import asyncio

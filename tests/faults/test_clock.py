@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 
 from bridge.adapters.clock import wall_ms
-from bridge.domain.events import rfc3339
+from bridge.domain.utc_time import rfc3339
 from tests.faults.bridge_under_load import bridge_under_load
 from tests.faults.faketime import DAY_MS, FakedTime
 from tests.support.bridge_process import DEMO_PLANT, BridgeProcess, bridge_process

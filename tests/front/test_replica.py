@@ -11,6 +11,7 @@ import pytest
 from bridge.domain.records import CommandRecord
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
+from bridge.ports.metrics import Metric
 from tests.front.memory_front import NOON, MemoryFront, call, memory_front
 from tests.support import command_line
 from tests.support.brokers import until
@@ -37,7 +38,7 @@ async def test_events_announced_over_mqtt_are_delivered_in_order_and_once(tmp_pa
         await board.until(lambda: len(board.live_offsets) >= MANY)
         assert board.live_offsets == list(range(1, MANY + 1))
         assert len(front.link.acknowledged) == MANY
-        assert front.metric("replica_reads") < MANY // 2, "hints that come together are one look"
+        assert front.metric(Metric.REPLICA_READS) < MANY // 2, "hints that come together are one look"
 
 
 async def test_without_any_hint_it_is_found_all_the_same(tmp_path: Path) -> None:
@@ -66,18 +67,18 @@ async def test_forged_hints_change_nothing(tmp_path: Path, seed: int) -> None:
         assert board.live_offsets == list(range(1, end + 1))
         assert board.close_code is None
         assert front.core.position == front.journal.position()
-        assert front.metric("replica_journal_switches") == 1, "that of its start"
+        assert front.metric(Metric.REPLICA_JOURNAL_SWITCHES) == 1, "that of its start"
 
 
 async def test_a_stream_of_forged_hints_costs_few_reads(tmp_path: Path) -> None:
     async with memory_front(tmp_path, follows=True) as front:
-        reads = front.metric("replica_reads")
+        reads = front.metric(Metric.REPLICA_READS)
         for number in range(1, TRICKLE + 1):
             body = {"stream": "main", "epoch": front.journal.epoch, "offset": number + 10**6}
             front.link.deliver("event/S1/A1/L1/_/andon/andon_event/high/C1", json.dumps(body).encode())
             await until(lambda number=number: len(front.link.acknowledged) >= number, what="acknowledged")  # type: ignore[misc]
-        assert front.metric("replica_hints") == TRICKLE
-        assert front.metric("replica_reads") - reads < TRICKLE / 2
+        assert front.metric(Metric.REPLICA_HINTS) == TRICKLE
+        assert front.metric(Metric.REPLICA_READS) - reads < TRICKLE / 2
 
 
 def forged(chance: random.Random, epoch: str) -> tuple[str, bytes]:

@@ -4,21 +4,21 @@ import asyncio
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import pytest
 
-from bridge.adapters.authenticator import Authenticator
+from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.adapters.clock import wall_ms
 from bridge.http import monitoring_server
 from bridge.http.listener import listen
 from bridge.http.monitoring import Monitoring
 from bridge.http.responses import SECURITY_HEADERS
-from bridge.ports.metrics import MetricSample
+from bridge.ports.metrics import Metric, MetricSample
 from bridge.settings import WebSettings
 from tests.support.certificates import self_signed
 from tests.support.in_process import settings_with
@@ -27,17 +27,17 @@ from tests.support.tokens import bearer
 DEADLINE = 10.0
 PATHS = ("/health/live", "/health/ready", "/metrics")
 FORWARDED = {"X-Forwarded-For": "203.0.113.7"}
-AUTHENTICATOR = Authenticator.from_settings(settings_with())
+AUTHENTICATOR = TokenAuthenticator.from_settings(settings_with())
 
 
 @dataclass
 class Served:
     port: int
     ready: tuple[bool, str] = (True, "ready")
-    metric: str = "pipeline_offset"
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def samples(self) -> Iterator[MetricSample]:
-        yield MetricSample(self.metric, 7.0)
+        yield MetricSample(Metric.PIPELINE_OFFSET, 7.0, self.labels)
 
     async def ask(self, method: str, path: str, *, headers: dict[str, str] | None = None) -> httpx.Response:
         async with httpx.AsyncClient() as client:
@@ -181,7 +181,7 @@ async def test_many_silent_connections_keep_nobody_out(monkeypatch: pytest.Monke
 
 async def test_a_bug_is_an_internal_error_and_no_more() -> None:
     async with serving() as served:
-        served.metric = "unknown"
+        served.labels = {"of": "no such label"}
         response = await served.ask("GET", "/metrics")
     assert response.status_code == 500
     assert response.json()["message"] == "internal error"

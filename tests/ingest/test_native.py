@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from bridge.domain.events import Place
 from bridge.domain.line.equipment.packml import STATE_MEANING
 from bridge.domain.line.equipment.status import STATUS_OF_WORD
+from bridge.domain.place import Place
 from bridge.domain.report_fields import STATE_WORDS
 from bridge.domain.reports import (
     BODY_OF,

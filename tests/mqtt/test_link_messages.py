@@ -90,7 +90,7 @@ async def test_acknowledgements_go_out_in_the_order_of_arrival(mosquitto: Runnin
         assert link.acknowledge([first, second, third]) == 0
 
 
-async def test_a_receipt_of_an_earlier_connection_is_void(mosquitto: RunningBroker) -> None:
+async def test_an_acknowledgement_of_an_earlier_connection_is_void(mosquitto: RunningBroker) -> None:
     async with linked(consumer(mosquitto)) as link:
         await link.publish_many(numbered(2))
         old = await receive(link, 2)
@@ -114,7 +114,7 @@ async def test_waiting_publications_are_not_doubled_when_the_session_continues(m
         await link.publish("a/end", b"end")
         messages = await receive(link, 5)
         assert [message.payload for message in messages] == [*payloads(4), b"end"]
-        assert link.acknowledge(messages) == 5, "each has the receipt of the copy that came again"
+        assert link.acknowledge(messages) == 5, "each acknowledges the copy that came again"
 
 
 async def test_waiting_publications_are_kept_when_the_broker_forgot_the_session(mosquitto: RunningBroker) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from bridge.domain import plant
-from bridge.domain.events import Millis
 from bridge.domain.line.device.state import MAX_PAST_BOOTS
 from bridge.domain.messages import IncomingMessage
 from bridge.domain.records import JournalEntry
 from bridge.domain.reports import APPLIED
+from bridge.domain.utc_time import Millis
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
@@ -63,7 +63,7 @@ class Sent:
     way: Way
     payload: bytes
     action: int
-    mid: int | None = None  # once it was sent to the bridge
+    packet_id: int | None = None  # once it was sent to the bridge
     seen: int = 0  # the connection it was last sent on
 
 
@@ -83,7 +83,7 @@ class World:
     said: dict[Way, list[Sent]] = field(default_factory=lambda: {"sequence": [], "dated": []})
     boot: int = 1
     seq: int = 0
-    mids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    packet_ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
         self.open()
@@ -119,7 +119,7 @@ class World:
             message.payload,
             redelivered=redelivered,
             generation=self.generation,
-            mid=message.mid,
+            packet_id=message.packet_id,
         )
         decoded = self.intake.receive(incoming, now=self.now)
         self.pending.append((self.intake.apply(decoded, earlier_result=None), message, self.generation))
@@ -157,8 +157,8 @@ class World:
     def send(self, most: int = WINDOW) -> None:
         """Send what the window allows and this connection has not had; on a dead one it goes nowhere."""
         for message in [message for message in self.queue[:WINDOW] if message.seen != self.generation][:most]:
-            redelivered = message.mid is not None
-            message.mid = message.mid or next(self.mids)
+            redelivered = message.packet_id is not None
+            message.packet_id = message.packet_id or next(self.packet_ids)
             message.seen = self.generation
             if not self.deaf:
                 self.inbox.append((message, redelivered))

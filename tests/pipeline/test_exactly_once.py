@@ -51,16 +51,16 @@ def test_the_memory_of_duplicates_is_bounded_and_survives_a_restart(
     world.kill()
     assert world.intake.dedup.remembered() == held
     sizes = world.intake.dedup.sizes
-    assert sizes.dated == 10
+    assert sizes.with_timestamp == 10
     assert sizes.unacknowledged <= 20
-    assert sizes.by_packet_identifier <= 20
+    assert sizes.by_packet_id <= 20
     world.journal.close()
 
 
 def test_a_packet_identifier_that_is_given_again_frees_what_had_it() -> None:
     """Of a broker that gives the lowest free one: what had it before was acknowledged, and cannot come again."""
     known = Deduplicator(records.DedupWindow((), 0), doubt_ms=DOUBT_MS)
-    press = MessageDigest(b"press", has_timestamp=False, mid=1)
+    press = MessageDigest(b"press", has_timestamp=False, packet_id=1)
     assert not known.check_and_add(1, press, redelivered=False, generation=1)
     known.release_packet_id(1)
     assert not known.check_and_add(2, press, redelivered=False, generation=1)
@@ -71,10 +71,10 @@ def test_a_packet_identifier_that_is_given_again_frees_what_had_it() -> None:
 def test_a_redelivery_under_another_packet_identifier_is_another_message() -> None:
     known = Deduplicator(records.DedupWindow((), 0), doubt_ms=DOUBT_MS)
     assert not known.check_and_add(
-        1, MessageDigest(b"press", has_timestamp=False, mid=1), redelivered=False, generation=1
+        1, MessageDigest(b"press", has_timestamp=False, packet_id=1), redelivered=False, generation=1
     )
     assert not known.check_and_add(
-        2, MessageDigest(b"press", has_timestamp=False, mid=2), redelivered=True, generation=2
+        2, MessageDigest(b"press", has_timestamp=False, packet_id=2), redelivered=True, generation=2
     )
     assert known.check_and_add(3, MessageDigest(b"press", has_timestamp=False), redelivered=True, generation=3), (
         "not known: as the content says"

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters import plant_file
-from bridge.domain.events import EventType, Millis
+from bridge.domain.events import EventType
 from bridge.domain.intake import Intake
 from bridge.domain.internal_inputs import plant_from_json, plant_to_json
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import orphaned_keys
 from bridge.domain.plant import Plant
 from bridge.domain.records import JournalEntry
+from bridge.domain.utc_time import Millis
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import CheckpointUnreadable, restore_floor

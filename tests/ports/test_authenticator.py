@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.adapters import authenticator as adapters
+from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.domain.access.claims import TokenError
 from bridge.domain.access.viewer import AdmissionError
 from bridge.domain.topics import TopicName
@@ -38,7 +38,7 @@ class Issued:
 def shared_secret(_: Path) -> Issued:
     checked = settings_with(token={"secret": tokens.SECRET, "trust_grants_claim": True})
     return Issued(
-        adapters.Authenticator.from_settings(checked),
+        TokenAuthenticator.from_settings(checked),
         lambda user, grants: tokens.token(user=user, roles=(), now=NOW // 1_000, grants={"read": list(grants)}),
     )
 
@@ -55,7 +55,7 @@ def public_key(folder: Path) -> Issued:
         claims = {"iss": "floor", "aud": "floor", "sub": user, "exp": NOW // 1_000 + 60, "grants": {"read": [*grants]}}
         return jwt.encode(claims, key, algorithm="ES256")
 
-    return Issued(adapters.Authenticator.from_settings(checked), token)
+    return Issued(TokenAuthenticator.from_settings(checked), token)
 
 
 def unsigned(_: Path) -> Issued:

@@ -143,7 +143,7 @@ def test_the_newest_configuration_of_a_topic_is_in_force(journal: Journal, store
 
 
 def test_digests_survive(journal: Journal, store: JournalStore) -> None:
-    digest = MessageDigest(b"digest", has_timestamp=True, mid=7)
+    digest = MessageDigest(b"digest", has_timestamp=True, packet_id=7)
     journal.commit(Batch(entries=[applied(1, resend=digest), applied(2)], acked_up_to=1, crash_digest=b"crash"))
     journal.commit(Batch(entries=[], crash_digest=b"crash"))
     again = reopen(journal, store)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bridge.domain.access.topic_layout import ACTIONS
-from bridge.domain.events import Place
+from bridge.domain.place import Place
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
 from bridge.domain.reports import BODY_OF, COMMAND_KINDS, Report
 from bridge.ingest.native import decode

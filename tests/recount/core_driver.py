@@ -94,7 +94,7 @@ class _Bridge:
             retained=arrival.retained,
             redelivered=arrival.redelivered,
             generation=self._generation,
-            mid=arrival.mid or None,
+            packet_id=arrival.packet_id or None,
         )
         decoded = self._intake.receive(message, now=arrival.at)
         entry = self._intake.apply(decoded, earlier_result=None)

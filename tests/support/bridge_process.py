@@ -1,4 +1,7 @@
-"""A whole bridge as its own process: `floor run` on a broker of the test's, as an operator starts it."""
+"""A whole bridge as its own process: `floor run` on a broker of the test's, as an operator starts it.
+
+For tests of what only a process has: signals, exit codes, kills. `in_process.py` is faster, where these do not matter.
+"""
 
 import asyncio
 import os

@@ -1,6 +1,7 @@
 """Frames that a dashboard sends and awaits, over any transport. Source: protocol.md; uses no code of the bridge.
 
 `MemoryDashboard`, `SocketDashboard` and `BytesDashboard` carry them, so a test changes its transport and nothing else.
+They check nothing by themselves: `CheckedDashboard` does, with `ReferenceDashboard` as its memory.
 """
 
 import asyncio

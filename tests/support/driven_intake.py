@@ -1,11 +1,11 @@
 """The core without IO: an intake on a floor, over a journal or over none."""
 
 from bridge.domain.dedup import Deduplicator
-from bridge.domain.events import Millis
 from bridge.domain.intake import Decoder, Intake
 from bridge.domain.line.floor import Floor
 from bridge.domain.messages import IncomingMessage
 from bridge.domain.records import DedupWindow, JournalEntry, Position
+from bridge.domain.utc_time import Millis
 from bridge.ingest import native
 from bridge.ports.journal import Journal
 

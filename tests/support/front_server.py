@@ -1,4 +1,7 @@
-"""A front served over real sockets: a real journal, real tokens, the shipped policy. Commands are all applied."""
+"""A front served over real sockets: a real journal, real tokens, the shipped policy. Commands are all applied.
+
+`tests/front/memory_front.py` has neither sockets nor HTTP; `front_process.py` serves this front in another process.
+"""
 
 import asyncio
 import contextlib
@@ -13,10 +16,12 @@ from pydantic import SecretStr
 
 from bridge.adapters.clock import FloorClock
 from bridge.domain.event_data import Andon, LineStatus
-from bridge.domain.events import DEFAULT_QUALITY, DataQuality, Event, EventType, Place, Priority, Standing, rfc3339
+from bridge.domain.events import DEFAULT_QUALITY, DataQuality, Event, EventType, Priority, Standing
+from bridge.domain.place import Place
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
 from bridge.domain.records import CommandRecord, CommittedEvent
 from bridge.domain.reports import Report
+from bridge.domain.utc_time import rfc3339
 from bridge.front.front import Front
 from bridge.front.web.app import make_front_app
 from bridge.front.web.server import serve

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 import msgspec
 
 from bridge.domain import event_data, plant
-from bridge.domain.events import Event, EventType, Millis, Place
+from bridge.domain.events import Event, EventType
 from bridge.domain.line.line import Line
 from bridge.domain.line.line_state import LineState
+from bridge.domain.place import Place
 from bridge.domain.reports import Actor, Outcome, Report, ReportBody
 from bridge.domain.shifts import ShiftConfig
+from bridge.domain.utc_time import Millis
 
 T0: Millis = 1_767_603_600_000
 """Monday 2026-01-05 10:00 in Berlin, in the early shift of `plant_file`."""

@@ -9,8 +9,10 @@ from bridge.domain.access.policy import Policy
 from bridge.domain.access.viewer import Viewer, admit
 from bridge.domain.event_data import Changeover, Escalation, EventData, Job, Person
 from bridge.domain.event_topic import StateKey
-from bridge.domain.events import CATEGORY_OF, Event, EventType, Millis, Place, Priority, Standing, rfc3339
+from bridge.domain.events import CATEGORY_OF, Event, EventType, Priority, Standing
+from bridge.domain.place import Place
 from bridge.domain.records import CommittedEvent
+from bridge.domain.utc_time import Millis, rfc3339
 from tests.support.reference_subscription import Frame, matches
 
 NOON = 1_767_700_800_000

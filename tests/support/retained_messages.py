@@ -11,6 +11,7 @@ from bridge.mqtt.link import BrokerLink
 from tests.support.brokers import RunningBroker, client_settings, linked
 
 MARK: Final = "a-mark/of-the-test"
+LAMP: Final = "station/north/pack/L1/desk/material"  # of the plant in `in_process`
 
 
 async def retained(broker: RunningBroker) -> dict[str, bytes]:

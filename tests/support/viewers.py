@@ -5,7 +5,7 @@ from typing import Any
 from bridge.domain.access.claims import Claims
 from bridge.domain.access.policy import Policy
 from bridge.domain.access.viewer import Viewer, admit
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 
 HOUR_MS = 3_600_000
 POLICY = Policy.parse(

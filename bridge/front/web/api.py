@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from bridge.domain.access.viewer import Viewer
-from bridge.domain.events import UNIX_EPOCH, Millis
 from bridge.domain.topic_tree import TopicBranch
+from bridge.domain.utc_time import UNIX_EPOCH, Millis
 from bridge.front.front import Front
 from bridge.front.journal_queries import DEFAULT_PAGE, MAX_CURSOR, MAX_PAGE
 from bridge.front.web.responses import read_body, respond_json

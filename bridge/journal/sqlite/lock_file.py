@@ -21,7 +21,7 @@ MARKER_BYTES: Final = 128  # a marker fits in one disk sector, so it is written 
 
 @dataclass(frozen=True, slots=True)
 class CommitMarker:
-    """What the journal is known to have held: its epoch at that time, and the count of its owner's commits."""
+    """Last recorded epoch of the journal, and the count of its owner's commits then."""
 
     epoch: str
     commits: int

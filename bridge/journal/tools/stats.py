@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bridge.domain.events import Millis
 from bridge.domain.reports import Effect
+from bridge.domain.utc_time import Millis
 from bridge.journal.sqlite.quarantine_decisions import check_decisions
 from bridge.journal.sqlite.retention import PruneLimit, find_prune_limit, measure_used_bytes
 from bridge.journal.sqlite.rows import read_counter
@@ -72,7 +72,7 @@ class JournalStats:
     inputs: HeldRange
     current: int
     older_current: int  # held although retention has passed them
-    resends: int
+    dedup_digests: int
     checkpoints: int
     checkpoint: int  # the input after which the newest round was taken
     checkpoint_arrival: Millis | None
@@ -129,7 +129,7 @@ def _stats(
         ),
         current=current,
         older_current=older,
-        resends=_one(connection, "SELECT count(*) FROM dedup_digests WHERE number > ?", 0) or 0,
+        dedup_digests=_one(connection, "SELECT count(*) FROM dedup_digests WHERE number > ?", 0) or 0,
         checkpoints=lines,
         checkpoint=newest,
         checkpoint_arrival=_one(connection, ARRIVAL_QUERY, newest),

@@ -12,7 +12,7 @@ from bridge.domain.access.grants import MAX_GRANTS
 from bridge.domain.access.policy import Policy, PolicyError, Role
 from bridge.domain.access.topic_layout import ACTIONS
 from bridge.domain.access.viewer import TooManyClaimValues, TooManyGrants, Viewer, admit
-from bridge.domain.events import Place
+from bridge.domain.place import Place
 from bridge.domain.topics import TopicFilter, TopicName
 
 SHIPPED = Path(__file__).parents[3] / "bridge" / "policy.toml"

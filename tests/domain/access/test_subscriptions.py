@@ -4,9 +4,9 @@ import pytest
 
 from bridge.domain.access.subscription_request import (
     MAX_TARGETS,
-    is_same_selection,
     parse_subscription,
     parse_unsubscription,
+    selects_same,
 )
 from bridge.domain.access.subscription_types import SubscriptionError, SubscriptionType
 
@@ -167,14 +167,14 @@ def test_unsubscribing_names_the_id_or_the_same_type_and_target() -> None:
 
     def means(body: dict[str, object]) -> bool:
         unsubscription = parse_unsubscription(body)
-        return unsubscription == made.id if isinstance(unsubscription, str) else is_same_selection(made, unsubscription)
+        return unsubscription == made.id if isinstance(unsubscription, str) else selects_same(made, unsubscription)
 
     assert means({"id": "mine"})
     assert means({"subscription_type": "andon", "target_id": ["L1", "line:L2"]})
     assert not means({"id": "yours", "subscription_type": "andon", "target_id": ["L1", "L2"]})
     assert not means({"subscription_type": "andon", "target_id": "L1"})
     assert not means({"subscription_type": "quality", "target_id": ["L1", "L2"]})
-    assert not is_same_selection(
+    assert not selects_same(
         parse_subscription({"subscription_type": "job"}),
         parse_subscription({"subscription_type": "job", "target": "me"}),
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from bridge.domain.reports import CountsReport, ReportBody, StateReport
-from tests.domain.line.test_absence import absent
+from tests.domain.line.absence.test_absence import absent
 from tests.support.packing_line import T0, PackingLine, equipment, line_spec, plant_file
 
 

@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from bridge.domain.events import Event, Millis, Place
+from bridge.domain.events import Event
 from bridge.domain.line.line import Line
+from bridge.domain.place import Place
 from bridge.domain.reports import (
     Actor,
     AndonReport,
@@ -24,6 +25,7 @@ from bridge.domain.reports import (
     ReportBody,
     StateReport,
 )
+from bridge.domain.utc_time import Millis
 from tests.support.packing_line import LEADER, T0, equipment, line_spec, plant_file
 
 WORDS = ("running", "running", "running", "stopped", "idle", "fault", "maintenance", "setup", "dancing")

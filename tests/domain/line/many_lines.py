@@ -6,9 +6,11 @@ from typing import Final, NamedTuple
 from bridge.domain import plant
 from bridge.domain.escalation_policy import FloodRule
 from bridge.domain.event_data import Andon, Escalation
-from bridge.domain.events import Event, Millis, Place
+from bridge.domain.events import Event
 from bridge.domain.line.floor import Floor
+from bridge.domain.place import Place
 from bridge.domain.reports import Actor, AndonReport, Report, ReportBody, StateReport
+from bridge.domain.utc_time import Millis
 from tests.support.packing_line import T0
 
 LINES: Final = 16

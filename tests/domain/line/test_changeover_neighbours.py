@@ -5,9 +5,9 @@ from typing import Final
 import pytest
 
 from bridge.domain.reports import BirthReport, DeathReport, StateReport
+from tests.domain.line.absence.test_absence import absent
+from tests.domain.line.downtime.test_downtime_turn import COMPLETE, SETUP, START, STOPPED, parts
 from tests.domain.line.stopped_line import BLOCKED, FAULT, HOUR, MAINTENANCE, RUNNING, STARVED, Step, called, play
-from tests.domain.line.test_absence import absent
-from tests.domain.line.test_downtime_turn import COMPLETE, SETUP, START, STOPPED, parts
 from tests.support.packing_line import PackingLine
 
 IS_OVER: Final[list[Step]] = [(11, "bagger", SETUP), (600, "bagger", STOPPED)]

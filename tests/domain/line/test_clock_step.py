@@ -6,10 +6,10 @@ from bridge.domain import event_data
 from bridge.domain.events import EventType
 from bridge.domain.line.line import Line
 from bridge.domain.reports import AndonReport, CountsReport, StateReport
+from tests.domain.line.absence.test_absence import absent
 from tests.domain.line.many_lines import FAULT, MIA, ManyLines, plant_of
 from tests.domain.line.many_lines import RUNNING as RUNS
-from tests.domain.line.test_absence import absent
-from tests.domain.line.test_oee_base import closed
+from tests.domain.line.output.test_oee_base import closed
 from tests.support.packing_line import T0, PackingLine, equipment, line_spec, plant_file
 
 RUNNING = StateReport(state="running", speed=90.0)

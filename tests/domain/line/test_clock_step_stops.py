@@ -2,9 +2,10 @@
 
 import pytest
 
-from bridge.domain.events import EventType, rfc3339
+from bridge.domain.events import EventType
 from bridge.domain.line.line import Line
 from bridge.domain.reports import StateReport
+from bridge.domain.utc_time import rfc3339
 from tests.domain.line.test_clock_step import HOUR, step
 from tests.support.packing_line import T0, PackingLine
 

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.domain import plant
-from bridge.domain.events import Place
 from bridge.domain.line.floor import HEAP_ENTRIES_PER_LINE, Floor
+from bridge.domain.place import Place
 from bridge.domain.reports import Report, StateReport, quarantined
 from tests.support.packing_line import T0, line_spec, plant_file
 

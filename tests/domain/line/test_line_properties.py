@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from bridge.domain.envelope import encode_event
 from bridge.domain.event_topic import EventTopic
-from bridge.domain.events import Event, Place, Standing
+from bridge.domain.events import Event, Standing
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.line import Line
+from bridge.domain.place import Place
 from bridge.domain.reports import (
     Effect,
     Report,

@@ -10,10 +10,11 @@ from bridge.domain import plant
 from bridge.domain.escalation_policy import EscalationPolicy
 from bridge.domain.event_data import LineStatus
 from bridge.domain.event_topic import StateKey
-from bridge.domain.events import Event, EventType, Place
+from bridge.domain.events import Event, EventType
 from bridge.domain.internal_inputs import plant_from_json, plant_to_json
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import migrate_floor, orphaned_keys
+from bridge.domain.place import Place
 from bridge.domain.reports import (
     AndonReport,
     CountsReport,

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from bridge.domain import event_data, plant
 from bridge.domain.escalation_policy import EscalationPolicy
-from bridge.domain.events import Event, EventType, Place
+from bridge.domain.events import Event, EventType
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import migrate_floor
+from bridge.domain.place import Place
 from bridge.domain.reports import (
     Actor,
     AndonReport,
@@ -23,8 +24,8 @@ from bridge.domain.reports import (
     ReportBody,
     StateReport,
 )
-from tests.domain.line.test_absence_lost_time import inside, lost, second, spans
-from tests.domain.line.test_oee_base import closed
+from tests.domain.line.absence.test_absence_lost_time import inside, lost, second, spans
+from tests.domain.line.output.test_oee_base import closed
 from tests.support.packing_line import T0, PackingLine, equipment, line_spec, plant_file, seconds
 
 RUNNING = StateReport(state="running")

@@ -11,14 +11,14 @@ from random import Random
 
 import pytest
 
-from bridge.adapters.authenticator import Authenticator
+from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenVerifier
 from bridge.domain.access.policy import Policy
 from bridge.domain.access.viewer import Viewer
-from bridge.domain.events import Millis
 from bridge.domain.records import CommittedEvent, Input, JournalEntry
 from bridge.domain.reports import APPLIED
+from bridge.domain.utc_time import Millis
 from bridge.front import connection, journal_reads
 from bridge.front.front import Front
 from bridge.settings import WebSettings
@@ -48,7 +48,7 @@ class Clock:
         return NOON + int(asyncio.get_running_loop().time() * 1_000)
 
 
-class PlainAuthenticator(Authenticator):
+class PlainAuthenticator(TokenAuthenticator):
     """Trusts what a token of random_histories says."""
 
     def __init__(self) -> None:

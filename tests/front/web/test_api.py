@@ -8,7 +8,7 @@ import pytest
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.device.state import SequenceGaps
 from bridge.pipeline.status import PipelineStatus
-from bridge.ports.metrics import MetricSample
+from bridge.ports.metrics import Metric, MetricSample
 from bridge.settings import WebSettings
 from bridge.wiring.pipeline_samples import counter_samples, gap_samples, ineffective_samples, pipeline_samples
 from tests.support.front_server import call, served_front, status
@@ -55,7 +55,7 @@ async def test_metrics_are_in_the_text_format_and_count_the_pipeline_too(tmp_pat
         *gap_samples({"L1": SequenceGaps(4, 3, 2)}),
         *ineffective_samples({"L1": 1}),
     ]
-    numbers += [MetricSample("clock_held", 1.0)]
+    numbers += [MetricSample(Metric.CLOCK_HELD, 1.0)]
     fit = CounterFit(held=5, released=6, refused=7, proven_rate=90.0, max_rate=60.0)
     numbers += counter_samples({("L1", "bagger"): fit})
     async with served_front(tmp_path, numbers=numbers) as served:
@@ -235,7 +235,7 @@ async def test_an_internal_error_is_reported_without_its_text(tmp_path: Path, ca
 
 
 def _broken() -> MetricSample:
-    return MetricSample("SECRET", float("nan"), {"SECRET": 1})  # type: ignore[dict-item]
+    return MetricSample(Metric.CLOCK_HELD, "SECRET")  # type: ignore[arg-type]
 
 
 async def test_the_contracts_are_served(tmp_path: Path) -> None:

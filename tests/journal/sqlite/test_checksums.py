@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from bridge.domain.dedup import digest_message
-from bridge.journal.sqlite.writer import JournalDamaged, SqliteJournal, SqliteReader
+from bridge.journal.sqlite.errors import JournalDamaged
+from bridge.journal.sqlite.reader import SqliteReader
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.backup import VerificationFailed, back_up
 from bridge.journal.tools.export import ExportGap, ExportRange, export_inputs
 from bridge.journal.tools.quarantine_reader import QuarantineReader

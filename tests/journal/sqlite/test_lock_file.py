@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from bridge.domain.records import CommandRecord, MessageDigest
 from bridge.domain.reports import quarantined
+from bridge.journal.sqlite.errors import JournalDamaged, JournalTooNew
 from bridge.journal.sqlite.lock_file import MARKER_BYTES, CommitMarker, JournalLock, read_marker
-from bridge.journal.sqlite.writer import JournalDamaged, JournalTooNew, SqliteJournal, SqliteReader
+from bridge.journal.sqlite.reader import SqliteReader
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
 from bridge.ports.journal import Batch
 from tests.support.journal_samples import NOON, applied, change, event, follow, query

@@ -16,9 +16,11 @@ from bridge.domain.records import CommandRecord, MessageDigest
 from bridge.domain.reports import quarantined
 from bridge.ingest.native import decode
 from bridge.journal.sqlite import start_checks
+from bridge.journal.sqlite.errors import JournalTooOld
 from bridge.journal.sqlite.migrations import INPUT_FIELDS
+from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.schema import SCHEMA, TABLES, row_checksum
-from bridge.journal.sqlite.writer import JournalTooOld, SqliteJournal, SqliteReader
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.quarantine_reader import QuarantineReader
 from bridge.journal.tools.stats import read_stats
 from bridge.journal.tools.verify import verify_journal
@@ -109,7 +111,7 @@ def test_journal_of_schema_2_holds_what_it_held(second: Path) -> None:
     assert [entry.input.number for entry in journal.inputs_after(0, limit=99)] == list(range(1, 12))
     assert [replay.payload for replay in journal.requested_replays(9)] == [b"not json"]
     (resend,) = journal.dedup_window().digests
-    assert (resend[0], resend[1].mid) == (4, 7)
+    assert (resend[0], resend[1].packet_id) == (4, 7)
     assert len(journal.crash_digests()) == 1
     assert (
         query(journal.path, "SELECT epoch, first_offset, began_at, reason FROM epochs ORDER BY first_offset") == EPOCHS

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from bridge.journal.sqlite import start_checks
+from bridge.journal.sqlite.errors import JournalDamaged
 from bridge.journal.sqlite.lock_file import CommitMarker, JournalLock
-from bridge.journal.sqlite.writer import JournalDamaged, SqliteJournal
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.verify import verify_journal
 from tests.journal.sqlite.older_journals import content, schema_3_journal
 from tests.support.journal_samples import (

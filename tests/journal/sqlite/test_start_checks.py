@@ -10,14 +10,9 @@ from pathlib import Path
 import pytest
 
 from bridge.journal.sqlite import start_checks
-from bridge.journal.sqlite.writer import (
-    JournalDamaged,
-    JournalInUse,
-    JournalTooNew,
-    SqliteJournal,
-    SqliteReader,
-    StreamMismatch,
-)
+from bridge.journal.sqlite.errors import JournalDamaged, JournalInUse, JournalTooNew, StreamMismatch
+from bridge.journal.sqlite.reader import SqliteReader
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch, JournalError, JournalUnavailable
 from tests.support.journal_samples import event, follow
 

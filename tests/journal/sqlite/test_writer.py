@@ -9,7 +9,8 @@ import pytest
 from bridge.domain.records import CommandRecord, MessageDigest
 from bridge.domain.reports import quarantined
 from bridge.journal.sqlite import rows
-from bridge.journal.sqlite.writer import JournalDamaged, SqliteJournal
+from bridge.journal.sqlite.errors import JournalDamaged
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
 from tests.support.journal_samples import NOON, applied, change, query
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.journal.sqlite.writer import JournalDamaged, SqliteJournal
+from bridge.journal.sqlite.errors import JournalDamaged
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.backup import back_up
 from bridge.journal.tools.restore import restore_journal
 from bridge.journal.tools.verify import verify_journal

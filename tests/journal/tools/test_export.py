@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.journal.sqlite.writer import JournalDamaged
+from bridge.journal.sqlite.errors import JournalDamaged
 from bridge.journal.tools.export import ExportGap, ExportRange, add_gap, export_events, export_inputs
 from tests.support.full_journal import held, whole_journal
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from bridge.domain.dedup import digest_message
+from bridge.journal.sqlite.errors import JournalDamaged, JournalInUse, JournalTooOld, StreamMismatch
 from bridge.journal.sqlite.lock_file import lock_path
-from bridge.journal.sqlite.writer import JournalDamaged, JournalInUse, JournalTooOld, SqliteJournal, StreamMismatch
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.backup import VerificationFailed, back_up
 from bridge.journal.tools.read_only import NoJournal
 from bridge.journal.tools.restore import RestoreRefused, restore_journal

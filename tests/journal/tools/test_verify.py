@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bridge.journal.sqlite.errors import JournalTooNew, JournalTooOld
 from bridge.journal.sqlite.lock_file import lock_path
-from bridge.journal.sqlite.writer import HOUR_MS, JournalTooNew, JournalTooOld, SqliteJournal
+from bridge.journal.sqlite.writer import HOUR_MS, SqliteJournal
 from bridge.journal.tools import row_reader
 from bridge.journal.tools.read_only import NoJournal, open_read_only
 from bridge.journal.tools.verify import verify_journal

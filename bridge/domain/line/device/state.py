@@ -4,12 +4,12 @@ from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct, field
 
-from bridge.domain.events import Millis
 from bridge.domain.line.device import sequence
 from bridge.domain.line.device.ineffective import IneffectiveRun
 from bridge.domain.line.device.sequence import SequenceRun
 from bridge.domain.line.device.timestamp_trail import TimestampTrail
 from bridge.domain.line.device.timestamps import ClockState
+from bridge.domain.utc_time import Millis
 
 MAX_PAST_BOOTS: Final = 8  # past boots kept, to recognize their late reports
 MAX_MISSED: Final = 2**53 - 1  # where counting stops: jumps of a wild sequence add up, and JSON readers use doubles

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 
 
 class Signal(StrEnum):

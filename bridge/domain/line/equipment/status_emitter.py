@@ -10,8 +10,10 @@ from msgspec import Struct
 
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import LineStatus, Status, StatusCause
-from bridge.domain.events import LINE_LEVEL, EventType, Millis, Priority, Standing, rfc3339
+from bridge.domain.events import EventType, Priority, Standing
+from bridge.domain.place import LINE_LEVEL
 from bridge.domain.reports import Moment
+from bridge.domain.utc_time import Millis, rfc3339
 
 SPEED_PERIOD_MS: Final = 1_000
 

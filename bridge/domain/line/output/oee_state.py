@@ -5,9 +5,9 @@ from typing import Final, Self
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from bridge.domain.events import Millis
 from bridge.domain.line.downtime.stop_tracker import StopState
 from bridge.domain.line.output.oee_window import OeeWindow, Ratios, TimeClass, WindowKind, oee_flags
+from bridge.domain.utc_time import Millis
 
 MAX_UNKNOWN_STRETCHES: Final = 64  # kept to set pieces apart and to fill in later; bounds the checkpoint
 MAX_UNATTRIBUTED: Final = 64  # stretches of unknown time whose pieces may count later

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from msgspec import Struct, field
 
 from bridge.domain.event_data import NullReason, Oee, OeeFlag
-from bridge.domain.events import Millis, rfc3339, rfc3339_or_none
+from bridge.domain.utc_time import Millis, rfc3339, rfc3339_or_none
 
 WindowKind = Literal["shift", "job", "hour"]
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from bridge.domain.events import Millis
 from bridge.domain.line.output.oee_state import TimeStretch
+from bridge.domain.utc_time import Millis
 
 
 @dataclass(frozen=True, slots=True)

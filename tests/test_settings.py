@@ -12,14 +12,14 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "settings.md"
 
 
 def names(model: type[BaseModel], prefix: str = "") -> list[str]:
-    found = []
+    paths = []
     for name, field in model.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            found += names(kind, f"{prefix}{name}.")
+            paths += names(kind, f"{prefix}{name}.")
         else:
-            found.append(prefix + name)
-    return found
+            paths.append(prefix + name)
+    return paths
 
 
 def write(folder: Path, text: str) -> Path:

@@ -68,8 +68,8 @@ def _rows(figures: "JournalStats") -> Iterator[tuple[str, str]]:
     yield "published", f"up to offset {meta.published_offset:,}" + (f", {behind:,} behind" if behind else ", all")
     yield "dedup digests", f"{figures.dedup_digests:,}; acknowledgement certain up to input {meta.acked_up_to:,}"
     age = _format_checkpoint_age(figures.checkpoint_arrival, meta.latest_arrival)
-    to_replay = f"a start replays {meta.last_number - figures.checkpoint:,} inputs"
-    yield "checkpoints", f"{figures.checkpoints:,} lines, after input {figures.checkpoint:,}{age}; {to_replay}"
+    to_replay = f"a start replays {meta.last_number - figures.checkpoint_number:,} inputs"
+    yield "checkpoints", f"{figures.checkpoints:,} lines, after input {figures.checkpoint_number:,}{age}; {to_replay}"
     for kind, counts in figures.input_counts.items():
         reasons = [f"{count:,} suppressed ({reason})" for reason, count in counts.suppressed.items()]
         reasons += [f"{count:,} quarantined ({reason})" for reason, count in counts.quarantined.items()]
@@ -125,9 +125,9 @@ def _json_document(figures: "JournalStats") -> dict[str, Any]:
         "dedup_digests": {"count": figures.dedup_digests, "acked_up_to": meta.acked_up_to},
         "checkpoints": {
             "lines": figures.checkpoints,
-            "input": figures.checkpoint,
+            "input": figures.checkpoint_number,
             "arrived": rfc3339_or_none(figures.checkpoint_arrival),
-            "to_replay": meta.last_number - figures.checkpoint,
+            "to_replay": meta.last_number - figures.checkpoint_number,
         },
         "received": {
             kind: {"received": counts.received, "applied": counts.applied, "suppressed": counts.suppressed,

@@ -8,9 +8,9 @@ from typing import Final, NamedTuple, Self
 from msgspec import Struct, field
 from typing_extensions import override
 
+from bridge.domain.bounded_dict import drop_oldest
 from bridge.domain.event_data import EventData
 from bridge.domain.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Priority, Standing
-from bridge.domain.eviction import drop_oldest
 from bridge.domain.place import Place
 from bridge.domain.reports import Moment
 

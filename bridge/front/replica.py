@@ -189,7 +189,13 @@ class Replica:
         here, journal = self._front.position, self._journal
         assert journal is not None, "it was read"
         if not _is_continuous(poll, here):
-            log.info("replica.journal_switched", former=here, position=poll.position)
+            log.info(
+                "replica.journal_switched",
+                epoch=poll.position.epoch,
+                offset=poll.position.offset,
+                previous_epoch=here.epoch,
+                previous_offset=here.offset,
+            )
             self._front.switch_journal(journal, poll.position)
             self.switches += 1
             return True

@@ -82,7 +82,8 @@ class Outbox:
     """Queues events for one dashboard until they are sent; they are offered and taken in ascending order of offset.
 
     `max_events` bounds the lossless backlog. `max_bytes` bounds all queued events: the memory that one dashboard costs
-    when it stops reading. An event is charged in full, though outboxes share it: the last holder stays within bounds.
+    when it stops reading. Outboxes share an event, but every outbox counts the whole event, so the bound holds even if
+    it is the only one that still holds it.
     """
 
     __slots__ = (

@@ -45,11 +45,11 @@ class CheckResult:
 
     name: str
     ok: bool
-    text: str
+    text: str  # of one or more lines
 
 
 async def run_checks(config: Path, *, offline: bool) -> list[CheckResult]:
-    """Check everything the settings name; return a result each, for a failure with the reason and the location."""
+    """Check everything the settings name; return one result for each check; a failed one says why and where."""
     try:
         settings = settings_module.load(config)
     except SettingsError as error:
@@ -156,10 +156,12 @@ def _counters(settings: Settings) -> str:
     except msgspec.MsgspecError as error:
         raise CheckError(f"{path}: checkpoints of another version of floor-bridge: {error}") from error
     if low := [_too_low(*machine, fit) for machine, fit in fits.items() if fit.max_rate_is_too_low]:
-        remedy = f"set 1.5 times the rated speed in {settings.plant_file} (docs/plant.md, counters)"
-        raise CheckError(f"{'; '.join(low)}: {remedy}, then restart")
+        remedy = f"set 1.5 times the rated speed in {settings.plant_file} (docs/plant.md, counters), then restart"
+        raise CheckError("\n".join([*low, remedy]))
     doubtful = [_doubtful(*machine, fit) for machine, fit in fits.items() if fit.held or fit.released or fit.refused]
-    return "; ".join(doubtful) or "no pieces held or refused"
+    if any(fit.refused for fit in fits.values()):
+        doubtful.append("refused pieces are differences of registers, not production: check how the register is read")
+    return "\n".join(doubtful) or "no pieces held or refused"
 
 
 def _too_low(line: str, equipment: str, fit: CounterFit) -> str:
@@ -167,5 +169,4 @@ def _too_low(line: str, equipment: str, fit: CounterFit) -> str:
 
 
 def _doubtful(line: str, equipment: str, fit: CounterFit) -> str:
-    text = f"{line}/{equipment}: {fit.held} pieces held, {fit.released} released, {fit.refused} refused"
-    return f"{text} (differences of registers, not production: check how the register is read)" if fit.refused else text
+    return f"{line}/{equipment}: {fit.held} pieces held, {fit.released} released, {fit.refused} refused"

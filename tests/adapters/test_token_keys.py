@@ -83,7 +83,7 @@ def test_an_issued_token_is_accepted_with_its_claims() -> None:
     text = issuer.issue(subject="u1", roles=["operator"], now=NOW, ttl_seconds=60, name="Ann", lines=["L1"], sites=[])
     claims = TokenVerifier(SETTINGS).verify(text, now=NOW)
     assert (claims.subject, claims.expires_at) == ("u1", NOW + 60_000)
-    statements = {each: claims.claim_set.get(each) for each in ("roles", "name", "lines", "sites")}
+    statements = {name: claims.claim_set.get(name) for name in ("roles", "name", "lines", "sites")}
     assert statements == {"roles": ["operator"], "name": "Ann", "lines": ["L1"], "sites": []}
     assert "areas" not in claims.claim_set
     again = issuer.issue(subject="u1", roles=["operator"], now=NOW, ttl_seconds=60)

@@ -44,7 +44,7 @@ def b64(data: bytes) -> str:
 
 
 def signed(payload: bytes, *, header: dict[str, Any] | None = None, secret: bytes = SECRET.encode()) -> str:
-    """A token made by hand, so that no library has a say in what it may hold."""
+    """Sign a token without a library, so that it may hold anything."""
     text = f"{b64(json.dumps({'alg': 'HS256', **(header or {})}).encode())}.{b64(payload)}"
     return f"{text}.{b64(hmac.new(secret, text.encode(), hashlib.sha256).digest())}"
 

@@ -85,7 +85,7 @@ def is_valid(tree: Any, schema: Schema) -> bool:
 
 
 def test_committed_schemas_equal_the_generated_ones(tmp_path: Path) -> None:
-    """Run `floor schema --write docs` when this fails, and look at what the contract gained."""
+    """Run `floor schema --write docs` when this fails, and review the change of the contract."""
     for path in schemas.write_documents(tmp_path):
         assert path.read_text() == (DOCS / path.relative_to(tmp_path)).read_text(), path.name
     assert {path.name for path in (DOCS / "schemas").iterdir()} == {p.name for p in (tmp_path / "schemas").iterdir()}

@@ -46,8 +46,8 @@ async def test_every_metric_is_in_the_document_with_its_labels(mosquitto: Runnin
             await link.publish_many([counts(0), counts(3), counts(3), jump, unreadable])
             await dashboard.receive("production_update")
             await until(lambda: set(scrape(bridge) | scrape(bridge.front)) >= set(documented), what="all of them")
-            shown = scrape(bridge) | scrape(bridge.front)
-    assert shown == documented
+            scraped = scrape(bridge) | scrape(bridge.front)
+    assert scraped == documented
 
 
 def test_the_table_of_the_document_has_the_definitions() -> None:
@@ -62,12 +62,12 @@ def test_alerts_fire_on_the_first_occurrence() -> None:
     late = {full_name(metric) for metric in Metric if metric.value.kind == "counter" and "line" in metric.value.labels}
     late.add("floor_pipeline_quarantined_total")
     about = {name: [alert for alert in alerts if name in alert] for name in late}
-    assert {name for name, found in about.items() if found} >= {
+    assert {name for name, firing in about.items() if firing} >= {
         *("floor_missing_reports_total", "floor_unplaced_reports_total", "floor_pieces_refused_total"),
         "floor_pipeline_quarantined_total",
     }
-    for name, found in about.items():
-        for alert in found:
+    for name, firing in about.items():
+        for alert in firing:
             absent = f"sum({name} offset" in alert and "or vector(0))" in alert
             assert absent or f"or 0 * {name})" in alert, alert
 
@@ -79,7 +79,7 @@ def test_every_event_of_the_log_that_is_named_is_logged_at_that_level() -> None:
     logged = re.findall(r'log\.(\w+)\(\s*"([a-z_.]+)"', code)
     assert len(rows) == 11
     for event, level in rows:
-        assert {how for how, what in logged if what == event} == {level}, event
+        assert {how for how, logged_event in logged if logged_event == event} == {level}, event
 
 
 def test_the_reasons_of_suppressed_reports_are_those_of_the_code() -> None:
@@ -103,8 +103,8 @@ def test_the_reasons_that_make_a_device_ineffective_are_those_of_the_code() -> N
 
 
 def test_alerts_ask_for_metrics_that_there_are() -> None:
-    asked = set(
+    queried = set(
         re.findall(r"\bfloor_\w+", re.sub(r"^## Every metric$.*", "", DOCUMENT, flags=re.DOTALL | re.MULTILINE))
     )
-    assert asked
-    assert asked <= {full_name(metric) for metric in Metric}
+    assert queried
+    assert queried <= {full_name(metric) for metric in Metric}

@@ -16,8 +16,8 @@ C, S = Standing.CURRENT, Standing.CLOSED
 OWNER = StreamOwner("own", 5)
 
 
-def at(offset: int, given: Event) -> CommittedEvent:
-    return position_event(given, stream="main", epoch="e", offset=offset)
+def at(offset: int, event: Event) -> CommittedEvent:
+    return position_event(event, stream="main", epoch="e", offset=offset)
 
 
 def call(

@@ -38,9 +38,9 @@ def of(stream: str, **more: object) -> bytes:
     return json.dumps({"stream": stream, **more}).encode()
 
 
-def read(*messages: Message, whole: bool = True) -> RetainedScan:
+def read(*messages: Message, complete: bool = True) -> RetainedScan:
     scan = RetainedScan("r", stream="main", owner=OWNER)
-    for received in (*messages, *([status(retained=True)] if whole else [])):
+    for received in (*messages, *([status(retained=True)] if complete else [])):
         assert not scan.add(received)
     return scan
 
@@ -134,28 +134,28 @@ def test_a_scan_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_event_that_the_journal_does_not_know_is_cleared() -> None:
-    kept, stale = at(1, event("a")), at(2, event("b"))
-    plan = correct(published(kept), holding([kept, stale]), current=[kept])
+    current, stale = at(1, event("a")), at(2, event("b"))
+    plan = correct(published(current), holding([current, stale]), current=[current])
     assert cleared(plan) == [stale.topic.text]
     assert plan.retained == {}
 
 
 def test_event_of_another_epoch_on_a_current_topic_is_restored_not_cleared() -> None:
-    kept = at(1, event("a"))
-    scan = read(message(f"event/{kept.topic}", of("main", epoch="older")))
-    assert cleared(correct(published(kept), scan, current=[kept])) == []
+    current = at(1, event("a"))
+    scan = read(message(f"event/{current.topic}", of("main", epoch="older")))
+    assert cleared(correct(published(current), scan, current=[current])) == []
 
 
 def test_earlier_topic_of_a_subject_is_cleared() -> None:
     """Its priority moved it; a broker's older memory brought it back."""
-    kept = at(2, call("c1", "open"))
-    earlier = kept.topic.text.replace("/high/", "/low/")
-    scan = read(message(f"event/{kept.topic}", kept.body), message(f"event/{earlier}", kept.body))
-    assert cleared(correct(published(kept), scan, current=[kept])) == [earlier]
+    current = at(2, call("c1", "open"))
+    earlier = current.topic.text.replace("/high/", "/low/")
+    scan = read(message(f"event/{current.topic}", current.body), message(f"event/{earlier}", current.body))
+    assert cleared(correct(published(current), scan, current=[current])) == [earlier]
 
 
 def test_event_that_is_still_to_be_published_is_not_cleared() -> None:
-    """After a crash before the mark the broker has what the publisher will publish again."""
+    """After a crash before the mark the broker has events that will be published again."""
     coming = at(1, event("a"))
     assert cleared(correct(published(), holding([coming]), current=[coming], pending=[coming])) == []
 
@@ -194,15 +194,15 @@ def test_retired_topic_that_another_stream_has_now_is_forgotten_only() -> None:
     assert (cleared(plan), plan.retained) == ([], {retired.state_key: None})
 
 
-@pytest.mark.parametrize("whole", [False, True])
-def test_retired_topic_that_was_not_seen_is_cleared_all_the_same(*, whole: bool) -> None:
+@pytest.mark.parametrize("complete", [False, True])
+def test_retired_topic_that_was_not_seen_is_cleared_all_the_same(*, complete: bool) -> None:
     """It may have been published while the broker was read."""
     retired = at(1, event("a"))
-    plan = correct(published(retired), read(whole=whole))
+    plan = correct(published(retired), read(complete=complete))
     assert (cleared(plan), plan.retained) == ([retired.topic.text], {retired.state_key: None})
 
 
-def test_lamp_that_nobody_lit_is_switched_off() -> None:
+def test_lamp_without_a_call_is_switched_off() -> None:
     lit = at(1, call("c1", "open"))
     other = LAMP.replace("material", "quality")
     plan = correct(published(lit), holding([lit], [LAMP, other]), current=[lit])

@@ -41,7 +41,7 @@ class ForkedProcess:
         self.send_signal(signal.SIGKILL)
 
 
-class Fork(Launcher):
+class ForkLauncher(Launcher):
     """Forks `floor run` from tests/faults/crash_points.py, one at a time."""
 
     def __init__(self) -> None:

@@ -48,7 +48,7 @@ PLANT = Plant(
 
 
 class ManualClock:
-    """Floor time stands at noon; real time runs, and a test may move it."""
+    """A floor clock that stands at noon, and a wall clock that runs and may be moved by a test."""
 
     def __init__(self) -> None:
         self.ahead_ms = 0
@@ -62,7 +62,7 @@ class ManualClock:
 
 @dataclass
 class MemoryFront:
-    """The front, its journal, and what was published for it."""
+    """The front, its journal, and its published messages."""
 
     side: FrontSide
     journal: SqliteJournal

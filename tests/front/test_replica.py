@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from bridge.domain.records import CommandRecord
 from bridge.journal.sqlite.writer import SqliteJournal
@@ -82,7 +83,7 @@ async def test_a_stream_of_forged_hints_costs_few_reads(tmp_path: Path) -> None:
 
 
 def forged(chance: random.Random, epoch: str) -> tuple[str, bytes]:
-    """Say something a hint could be, with what is never true."""
+    """Publish a well-formed hint with a false content."""
     topic = chance.choice(["event/S1/A1/L1/_/andon/andon_event/high/C1", "event/x", "bridge/main", "bridge/other", "x"])
     body = {
         "type": "andon_event",
@@ -101,8 +102,15 @@ async def test_a_new_epoch_disconnects_dashboards_and_they_resume_as_not_recover
         board = await subscribed(front)
         front.commit(call("C1"))
         frames = await board.receive("position")
-        front.journal.commit(Batch(entries=[], retired_keys=()))
-        code, reason = await board.closed()
+        before = front.journal.position()
+        await until(lambda: front.core.position == before, what="delivered")
+        with capture_logs() as logs:
+            front.journal.commit(Batch(entries=[], retired_keys=()))
+            code, reason = await board.closed()
+        (switch,) = [entry for entry in logs if entry["event"] == "replica.journal_switched"]
+        now = front.journal.position()
+        assert (switch["previous_epoch"], switch["previous_offset"]) == (before.epoch, before.offset)
+        assert (switch["epoch"], switch["offset"]) == (now.epoch, now.offset)
         assert code == 1012
         assert json.loads(reason)["retry_after"] >= 0
         await until(lambda: front.core.position == front.journal.position(), what="turned")

@@ -6,8 +6,8 @@ from bridge.http.listener import ListenError, WebPortInUse, listen
 
 
 def test_a_taken_port_is_named() -> None:
-    with listen("127.0.0.1", 0) as taken:
-        port = taken.getsockname()[1]
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
         with pytest.raises(WebPortInUse, match=f"port {port} on 127.0.0.1 is in use") as caught:
             listen("127.0.0.1", port)
     assert caught.value.port == port

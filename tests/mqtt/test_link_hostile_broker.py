@@ -112,7 +112,7 @@ async def test_a_refused_optional_subscription_is_done_without() -> None:
         bytes.fromhex("30 ff ff ff ff ff 00"),  # a length of five bytes
         bytes.fromhex("32 05 00 01 61 00 01"),  # no property length
         bytes.fromhex("30 06 00 01 61 02 7f 00"),  # an unknown property
-        bytes.fromhex("90 03 00 07 00"),  # a SUBACK nobody waits for
+        bytes.fromhex("90 03 00 07 00"),  # an unexpected SUBACK
     ],
     ids=lambda garbage: garbage.hex(),
 )

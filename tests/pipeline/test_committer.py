@@ -108,17 +108,17 @@ async def test_replay_of_what_once_crashed_the_core_is_applied_by_a_mended_one(l
 async def test_old_events_and_inputs_go_while_reports_come(link: FakeLink, path: Path) -> None:
     async with run_pipeline(link, path, checkpoint_seconds=0.05, keep=RetentionLimits(max_bytes=1)) as run:
         pruned = run.journal.prune
-        asked: list[RetentionLimits] = []
+        limits: list[RetentionLimits] = []
 
         def watch(now: int, keep: RetentionLimits) -> int:
-            asked.append(keep)
+            limits.append(keep)
             return pruned(now, keep)
 
         run.journal.prune = watch  # type: ignore[method-assign]
         deliver(link, "report/bagger/counts", total=1)
         await run.messages(1)
-        await until(lambda: len(asked) > 2, what="retention is looked after, again and again")
-        assert set(asked) == {RetentionLimits(max_bytes=1)}
+        await until(lambda: len(limits) > 2, what="retention is looked after, again and again")
+        assert set(limits) == {RetentionLimits(max_bytes=1)}
 
 
 async def test_stop_returns_from_a_commit_that_never_does_and_acknowledges_nothing_of_it(
@@ -139,10 +139,10 @@ async def test_stop_returns_from_a_commit_that_never_does_and_acknowledges_nothi
         await until(lambda: any(run.pipeline.status().in_flight.values()), what="a commit hangs")
         await until(lambda: not run.pipeline.status().ready, what="not ready")
         loop = asyncio.get_running_loop()
-        asked = loop.time()
+        began = loop.time()
         run.pipeline.stop()
         await asyncio.wait([run.task])
-        assert loop.time() - asked < STOP_COMMIT_SECONDS + 2.0, "of the 10 that a stop has"
+        assert loop.time() - began < STOP_COMMIT_SECONDS + 2.0, "of the 10 that a stop has"
         assert run.journal.last_input()[0] == 0
         assert run.entries == []
 
@@ -164,14 +164,14 @@ async def test_stop_returns_from_a_commit_that_never_does_and_acknowledges_nothi
 async def test_command_waits_for_a_journal_that_does_not_answer(link: FakeLink, path: Path) -> None:
     async with run_pipeline(link, path) as run:
         await run.ready()
-        known, refused = run.journal.command, 0
+        journal_command, refused = run.journal.command, 0
 
         def look_up(user: str, command_id: str) -> CommandRecord | None:
             nonlocal refused
             refused += 1
             if refused <= 2:
                 raise JournalUnavailable("unable to open database file")
-            return known(user, command_id)
+            return journal_command(user, command_id)
 
         run.journal.command = look_up  # type: ignore[method-assign]
         deliver_command(link, "one", action="raise", andon_type="material")
@@ -193,13 +193,13 @@ async def test_books_balance_while_a_command_that_is_replayed_waits_for_the_jour
             andon_type="material",
         )
         await run.messages(1)
-        known, answers = run.journal.command, threading.Event()
+        journal_command, answers = run.journal.command, threading.Event()
         waiting = threading.Event()
 
         def look_up(user: str, command_id: str) -> CommandRecord | None:
             waiting.set()
             answers.wait(20)
-            return known(user, command_id)
+            return journal_command(user, command_id)
 
         run.journal.command = look_up  # type: ignore[method-assign]
         try:

@@ -38,7 +38,7 @@ def test_a_greatest_rate_that_is_too_low_is_logged_once() -> None:
 
 
 async def test_the_pipeline_looks_at_the_counters(link: FakeLink, path: Path) -> None:
-    """A machine that was seen to be faster than its plant file says, before this start."""
+    """A machine that was observed above the rate of its plant file before this start."""
     journal_of_counts(path, PLANT, "bagger", range(0, 9_000, 3_000))
     with structlog.testing.capture_logs() as logs:
         async with run_pipeline(link, path, checkpoint_seconds=0.05) as run:

@@ -78,12 +78,12 @@ async def test_a_clock_that_is_far_ahead_at_the_start_makes_no_history_old(tmp_p
     """Retention by age counts from what arrived last, and the time that has passed since the start."""
     path = tmp_path / "journal.db"
     await report_once(path)
-    asked: list[int] = []
+    times: list[int] = []
     with closing(SqliteJournal.open(path, stream="main")) as journal:
         prune = journal.prune
 
         def watch(now: int, keep: RetentionLimits) -> int:
-            asked.append(now)
+            times.append(now)
             return prune(now, keep)
 
         journal.prune = watch  # type: ignore[method-assign]
@@ -95,6 +95,6 @@ async def test_a_clock_that_is_far_ahead_at_the_start_makes_no_history_old(tmp_p
             checkpoint_seconds=0.05,
             keep=RetentionLimits(events_ms=ABSENT_MS, inputs_ms=ABSENT_MS),
         ):
-            await until(lambda: len(asked) > 3, what="retention is looked after")
+            await until(lambda: len(times) > 3, what="retention is looked after")
             assert journal.inputs_after(0, limit=1)[0].input.number == 1
-    assert max(asked) < wall_ms() + HOUR_MS
+    assert max(times) < wall_ms() + HOUR_MS

@@ -1,4 +1,4 @@
-"""The pipeline with a real journal: what is acknowledged, when, and what becomes of trouble."""
+"""The pipeline with a real journal: acknowledgements and failures."""
 
 import time
 from pathlib import Path
@@ -161,10 +161,12 @@ async def test_settled_acknowledgements_are_remembered(link: FakeLink, path: Pat
 
 async def test_a_listener_sees_only_what_is_durable(link: FakeLink, path: Path) -> None:
     async with run_pipeline(link, path) as run:
-        seen: list[tuple[int, int]] = []
-        run.pipeline.add_listener(lambda entries: seen.append((entries[-1].input.number, run.journal.last_input()[0])))
+        notified: list[tuple[int, int]] = []
+        run.pipeline.add_listener(
+            lambda entries: notified.append((entries[-1].input.number, run.journal.last_input()[0]))
+        )
         for number in range(120):
             deliver(link, "report/bagger/counts", total=number)
         await run.messages(120)
-        assert seen
-        assert all(published <= durable for published, durable in seen)
+        assert notified
+        assert all(published <= durable for published, durable in notified)

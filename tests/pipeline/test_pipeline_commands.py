@@ -109,6 +109,6 @@ async def test_message_that_crashes_the_core_stops_the_process_once(link: FakeLi
         await run.messages(2)
         assert run.dispositions() == [("quarantined", "crashed"), ("applied", None)]
         assert run.restored.differences == 0
-        kept = next(e for e in run.journal.inputs_after(0, limit=10) if e.disposition.reason == "crashed")
-        assert json.loads(kept.input.payload) == {"state": "fault"}
+        crashed = next(e for e in run.journal.inputs_after(0, limit=10) if e.disposition.reason == "crashed")
+        assert json.loads(crashed.input.payload) == {"state": "fault"}
         assert run.is_accounted()

@@ -16,7 +16,7 @@ def of(logs: list[Any], event: str) -> list[Any]:
     return [entry for entry in logs if entry["event"] == event]
 
 
-async def test_a_lost_link_is_logged_when_nobody_watches_and_when_somebody_does_again(
+async def test_a_lost_link_is_logged_at_the_begin_and_the_end_of_the_absence(
     link: FakeLink, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(link_outage_detector, "OUTAGE_SECONDS", 0.2)
@@ -24,7 +24,7 @@ async def test_a_lost_link_is_logged_when_nobody_watches_and_when_somebody_does_
         async with run_pipeline(link, path):
             for turn in (1, 2):
                 link.disconnect()
-                await until(lambda: len(of(logs, "floor.unobserved")) == turn, what="nobody watches")  # noqa: B023
+                await until(lambda: len(of(logs, "floor.unobserved")) == turn, what="the begin of the absence")  # noqa: B023
                 assert len(of(logs, "floor.observed")) == turn - 1
                 link.reconnect()
                 await until(lambda: len(of(logs, "floor.observed")) == turn, what="somebody watches")  # noqa: B023

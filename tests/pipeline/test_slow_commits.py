@@ -18,8 +18,8 @@ from tests.support.fake_link import FakeLink
 class GatedJournal(SqliteJournal):
     """A journal on a disk whose pace the test sets: each commit waits at the gate, and may then fail."""
 
-    def __init__(self, *given: object, **more: object) -> None:
-        super().__init__(*given, **more)  # type: ignore[arg-type]
+    def __init__(self, *arguments: object, **more: object) -> None:
+        super().__init__(*arguments, **more)  # type: ignore[arg-type]
         self.gate = threading.Semaphore(0)
         self.failing = False
 
@@ -60,7 +60,7 @@ async def test_any_pace_of_the_disk_keeps_the_order_and_bounds_what_is_held(
                 "a chunk, a batch in commit, a batch pending"
             )
             if turn % 50 == 0:
-                acknowledged = len(link.acknowledged)  # before: the pipeline goes on while we read
+                acknowledged = len(link.acknowledged)  # before: the pipeline continues during the read
                 committed = (await asyncio.to_thread(journal.last_input))[0]
                 assert acknowledged <= committed
             if len(link.acknowledged) == reports:

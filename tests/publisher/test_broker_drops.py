@@ -16,10 +16,10 @@ from bridge.publisher.broker_drops import BrokerDrops
 )
 def test_the_sum_of_drops_never_falls(reported: tuple[bytes, ...], total: int) -> None:
     drops = BrokerDrops()
-    seen = [0]
+    totals = [0]
     for payload in reported:
         more = drops.update(payload)
-        assert drops.total == seen[-1] + more
+        assert drops.total == totals[-1] + more
         assert more >= 0
-        seen.append(drops.total)
-    assert seen[-1] == total
+        totals.append(drops.total)
+    assert totals[-1] == total

@@ -1,4 +1,4 @@
-"""Every event goes out, in order, whatever happens to the publisher's way to the broker or to the disk."""
+"""Every event is published, in order, through failures of the broker connection and of the disk."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ from tests.publisher.publisher_run import run_publisher
 from tests.publisher.workload import Workload, assert_true
 from tests.support.brokers import RunningBroker, free_port, mosquitto_broker, running, until
 from tests.support.mqtt_consumer import mqtt_consumer
-from tests.support.tcp_proxy import Cut, End, tcp_proxy
+from tests.support.tcp_proxy import ConnectionEnd, Cut, tcp_proxy
 
 CUTS = 8
 FROM_US = 0.7  # of the cuts are of what we send
@@ -38,18 +38,18 @@ log_dest stderr
 async def test_cut_at_any_byte_nothing_is_missing_and_the_order_holds(mosquitto: RunningBroker, path: Path) -> None:
     chance = random.Random(3)
     async with (
-        tcp_proxy(mosquitto.port) as way,
+        tcp_proxy(mosquitto.port) as proxy,
         mqtt_consumer(mosquitto) as consumer,
-        run_publisher(way.port, path) as run,
+        run_publisher(proxy.port, path) as run,
     ):
         for _ in range(CUTS):
-            after, end = chance.randrange(30_000), chance.choice(list(End))
-            way.plan_cut(Cut(after, end, from_client=chance.random() < FROM_US))
+            after, end = chance.randrange(30_000), chance.choice(list(ConnectionEnd))
+            proxy.plan_cut(Cut(after, end, from_client=chance.random() < FROM_US))
         workload, last = Workload(seed=5), 0
-        while way.connections <= CUTS:
+        while proxy.connections <= CUTS:
             last = run.commit(workload.next(100))
-            cuts = way.connections
-            await until(lambda: run.publisher.published == last or way.connections > cuts, seconds=30)  # noqa: B023 - asked before the next round
+            cuts = proxy.connections
+            await until(lambda: run.publisher.published == last or proxy.connections > cuts, seconds=30)  # noqa: B023 - asked before the next round
         await run.marked(last)
         await consumer.all_up_to(last)
         assert len(consumer.offsets) > last, "some came twice: it was cut while it published"
@@ -81,7 +81,7 @@ async def test_refused_topics_are_left_out_and_the_others_come_once_in_order(tmp
     folder = tmp_path / "mosquitto"
     folder.mkdir()
     rules = [
-        f"topic {each}" for each in ("read #", "write floor/v1/bridge/#", "write floor/v1/station/#", "write a-mark/#")
+        f"topic {rule}" for rule in ("read #", "write floor/v1/bridge/#", "write floor/v1/station/#", "write a-mark/#")
     ]
     rules.append("topic write floor/v1/event/+/+/+/+/+/changeover_started/#")
     (folder / "acl").write_text("\n".join(rules) + "\n")
@@ -98,7 +98,7 @@ async def test_refused_topics_are_left_out_and_the_others_come_once_in_order(tmp
 async def test_mark_that_fails_for_long_holds_up_nothing(
     mosquitto: RunningBroker, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk is full; what was published without a mark is published again after the restart."""
+    """The disk is full; events published without a mark are published again after the restart."""
     monkeypatch.setattr(publisher_module, "RETRY_SECONDS", 0.01)
     tries = 0
 

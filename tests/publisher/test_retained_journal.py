@@ -24,12 +24,12 @@ from tests.support.retained_messages import LAMP, retained
 
 
 async def test_journal_from_a_backup_clears_what_came_after_it(mosquitto: RunningBroker, tmp_path: Path) -> None:
-    path, kept, workload = tmp_path / "journal.db", tmp_path / "backup.db", Workload(seed=21)
+    path, backup, workload = tmp_path / "journal.db", tmp_path / "backup.db", Workload(seed=21)
     async with run_publisher(mosquitto.port, path) as run:
         await run.marked(run.commit(workload.next(200)))
-        journal_backup.back_up(path, kept)
+        journal_backup.back_up(path, backup)
         await run.marked(run.commit([*workload.next(200), event("only later"), call("late", "open")]))
-    journal_restore.restore_journal(kept, path, replace=True)
+    journal_restore.restore_journal(backup, path, replace=True)
     async with run_publisher(mosquitto.port, path) as run:
         await until(lambda: run.publisher.audits > 0, what="looked")
         assert run.publisher.stale_cleared > 1
@@ -42,21 +42,25 @@ async def test_retained_events_of_removed_equipment_are_cleared(
 ) -> None:
     """Also where it had not been published when the plant changed: it goes out late, and nothing will close it."""
     path = tmp_path / "journal.db"
-    gone, stays = [event("gone"), call("gone", "open")], [event("stays")]
+    removed, stays = [event("gone"), call("gone", "open")], [event("stays")]
     if published:
         async with run_publisher(mosquitto.port, path) as run:
-            await run.marked(run.commit([*gone, *stays]))
+            await run.marked(run.commit([*removed, *stays]))
     else:
         with contextlib.closing(SqliteJournal.open(path, stream="main")) as journal:
-            journal.commit(follow(journal, gone, stays))
+            journal.commit(follow(journal, removed, stays))
     with contextlib.closing(SqliteJournal.open(path, stream="main")) as journal:
-        journal.commit(Batch(entries=[], retired_keys=[EventTopic.from_event(each).state_key for each in gone]))
+        journal.commit(
+            Batch(
+                entries=[], retired_keys=[EventTopic.from_event(removed_event).state_key for removed_event in removed]
+            )
+        )
     publish_nothing_before_it_was_read(monkeypatch)
     async with run_publisher(mosquitto.port, path) as run:
         await until(lambda: run.publisher.audits > 0, what="looked")
-        found = await retained(mosquitto)
-        assert {topic.split("/")[-1] for topic in found} == {"stays", "material"}
-        assert found[LAMP] == b"off"
+        payloads = await retained(mosquitto)
+        assert {topic.split("/")[-1] for topic in payloads} == {"stays", "material"}
+        assert payloads[LAMP] == b"off"
         await until(lambda: len(run.journal.retained_topics()) == 1, what="and forgotten")
 
 

@@ -33,7 +33,7 @@ def take(
 
 
 def take_with_ticks(intake: Intake, topic: str, payload: bytes, *, now: Millis) -> list[JournalEntry]:
-    """Take a message as the pipeline does: what fell due before it is an input of its own."""
+    """Apply a message as the pipeline does: deadlines before it are a separate input."""
     deadline = intake.floor.next_deadline()
     tick = intake.tick(now) if deadline is not None and deadline <= now else None
     return [*([] if tick is None else [tick]), take(intake, topic, payload, now=now)]

@@ -1,4 +1,4 @@
-"""A broker client without a broker: it receives what the test delivers, and keeps what it is given."""
+"""A broker client without a broker: it receives the test's messages, and records acknowledgements and publications."""
 
 import asyncio
 import json

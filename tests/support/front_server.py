@@ -72,7 +72,7 @@ def status(
 
 
 @dataclass
-class Served:
+class ServedFront:
     front: Front
     journal: SqliteJournal
     clock: FloorClock
@@ -94,7 +94,7 @@ class Served:
         return batch.entries[0].events
 
     async def publish(self, topic: str, payload: bytes) -> None:
-        """Stand for broker and pipeline: the command is applied, without events."""
+        """Replace broker and pipeline: apply the command, without events."""
         self.published.append(topic)
         report = decode(topic, payload, received_at=NOON, cause="", retained=False)
         assert isinstance(report, Report), report
@@ -127,7 +127,7 @@ async def served_front(
     port: int = 0,
     send_buffer: int = 0,
     trust_grants: bool = False,
-) -> AsyncIterator[Served]:
+) -> AsyncIterator[ServedFront]:
     """Serve a front, on a free port unless one is given, until the end of the block.
 
     `send_buffer`: of the kernel, in bytes; small, a client that does not read is felt soon. 0: as the kernel likes.
@@ -153,7 +153,7 @@ async def served_front(
             web=settings,
             time__scale=2 if simulated else 1,
         )
-        served = Served(side.front, journal, clock, listener.getsockname()[1])
+        served = ServedFront(side.front, journal, clock, listener.getsockname()[1])
         side.front.set_link_state(broker_connected=True, stream_live=True, last_seen=NOON)
         app = make_front_app(side.front, settings, root=ROOT, samples=lambda: numbers)
         started = asyncio.Event()

@@ -18,7 +18,7 @@ SAMPLE = re.compile(r'floor_pipeline_(\w+?)(?:_total)?\{kind="([^"]+)"(?:,reason
 PLACE = "floor/v1/report/plant1/packing/L1/Bagger-1"
 
 
-class Scrape(Counter[tuple[str, str]]):
+class MetricsScrape(Counter[tuple[str, str]]):
     """One scrape: (column, kind) -> count."""
 
     def off(self) -> dict[str, int]:
@@ -35,11 +35,11 @@ class Scrape(Counter[tuple[str, str]]):
         return sum(count for (column, _), count in self.items() if column == "in_flight")
 
 
-def scrape(bridge: BridgeProcess) -> Scrape:
+def scrape(bridge: BridgeProcess) -> MetricsScrape:
     with urlopen(f"http://127.0.0.1:{bridge.port}/metrics", timeout=5) as answer:
-        found = SAMPLE.findall(answer.read().decode())
-    sample = Scrape()
-    for column, kind, count in found:
+        samples = SAMPLE.findall(answer.read().decode())
+    sample = MetricsScrape()
+    for column, kind, count in samples:
         sample[column, kind] += int(float(count))
     return sample
 
@@ -61,7 +61,7 @@ async def test_the_accounting_balances_at_every_scrape_across_kills_and_stops(
     mosquitto: RunningBroker, tmp_path: Path
 ) -> None:
     async with bridge_process(tmp_path, mosquitto) as bridge, bridge.device() as link:
-        scrapes: list[Scrape] = []
+        scrapes: list[MetricsScrape] = []
         for turn, end in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)):
             speaking = asyncio.create_task(burst(link, turn * BURST))
             before = len(scrapes)

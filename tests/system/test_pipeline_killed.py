@@ -1,4 +1,4 @@
-"""Promise P1, end to end: SIGKILL at random moments, and no message is missing, none taken twice, none invented."""
+"""Promise P1, end to end: after SIGKILL at random moments no message is missing, doubled or invented."""
 
 import asyncio
 import json
@@ -104,7 +104,7 @@ def taken(path: Path) -> int:
 
 
 def look(path: Path, plant: Path) -> tuple[Sequence[JournalEntry], int]:
-    """Return all inputs of the journal and its last offset, and hold its events against a replay of everything."""
+    """Return all inputs of the journal and its last offset; check its events against a full replay."""
     forget_checkpoints(path)
     with closing(SqliteJournal.open(path, stream="main")) as journal:
         restored = restore_floor(plant_file.load(plant), journal, decode=decode)

@@ -33,7 +33,7 @@ def test_an_event_of_a_healthy_device_is_printed_without_flags_and_with_utc() ->
 
 
 @pytest.mark.parametrize(
-    ("quality", "said"),
+    ("quality", "expected"),
     [
         ({"ineffective": True, "stale": True}, "STALE ineffective"),
         ({"estimated": True, "stale": True}, "STALE estimated"),
@@ -47,9 +47,9 @@ def test_an_event_of_a_healthy_device_is_printed_without_flags_and_with_utc() ->
         ({"gap": 1, "pieces_held": 0}, "gap=1 pieces_held=0"),
     ],
 )
-def test_all_that_limits_the_trust_in_an_event_follows_it(quality: dict[str, Any], said: str) -> None:
+def test_all_that_limits_the_trust_in_an_event_follows_it(quality: dict[str, Any], expected: str) -> None:
     (line,) = printed(event({**RECEIVED, **quality}, status="running"))
-    assert line.partition("status=running")[2].strip() == said
+    assert line.partition("status=running")[2].strip() == expected
 
 
 def test_numbers_have_three_digits_and_counts_all_of_theirs() -> None:
@@ -80,15 +80,15 @@ def test_a_conflated_frame_is_printed_as_a_sentence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         ({}, "error no such [x] (INVALID_MESSAGE)"),
         ({"id": "andon:L1", "detail": None}, "error andon:L1: no such [x] (INVALID_MESSAGE)"),
         ({"id": None, "detail": {"limit": 100}}, "error no such [x] (INVALID_MESSAGE; limit=100)"),
     ],
 )
-def test_an_error_is_a_sentence(more: dict[str, Any], said: str) -> None:
-    assert printed({"type": "error", "code": "INVALID_MESSAGE", "message": "no such [x]", **more}) == [said]
+def test_an_error_is_a_sentence(more: dict[str, Any], message: str) -> None:
+    assert printed({"type": "error", "code": "INVALID_MESSAGE", "message": "no such [x]", **more}) == [message]
 
 
 def test_names_of_devices_are_no_markup() -> None:

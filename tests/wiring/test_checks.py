@@ -9,7 +9,7 @@ from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
 from bridge.wiring import checks
 from tests.support.certificates import self_signed
-from tests.support.command_line import write_config
+from tests.support.command_line import floor, write_config
 from tests.support.journal_samples import journal_of_counts
 
 DEMO_PLANT = Path(checks.__file__).parents[1] / "demo" / "plant.toml"
@@ -33,30 +33,45 @@ async def counters(config: Path) -> checks.CheckResult:
 
 async def test_a_greatest_rate_that_is_too_low_is_named_with_the_rate_seen(config: Path, tmp_path: Path) -> None:
     journal_with(tmp_path / ".floor" / "journal.db", *range(0, 6_000, 500))
-    found = await counters(config)
-    assert not found.ok
-    assert found.text.endswith(
-        "/Bagger-1: up to 3000 a minute, but max_rate_per_minute is 120: set 1.5 times the rated speed in "
+    result = await counters(config)
+    assert not result.ok
+    assert result.text.endswith(
+        "/Bagger-1: up to 3000 a minute, but max_rate_per_minute is 120\nset 1.5 times the rated speed in "
         f"{DEMO_PLANT} (docs/plant.md, counters), then restart"
     )
 
 
 async def test_pieces_in_doubt_are_named(config: Path, tmp_path: Path) -> None:
     journal_with(tmp_path / ".floor" / "journal.db", 0, 70_000)
-    found = await counters(config)
-    assert found.ok
-    assert found.text.endswith("/Bagger-1: 70000 pieces held, 0 released, 0 refused")
+    result = await counters(config)
+    assert result.ok
+    assert result.text.endswith("/Bagger-1: 70000 pieces held, 0 released, 0 refused")
 
 
 async def test_refused_pieces_come_with_how_to_read_them(config: Path, tmp_path: Path) -> None:
-    """One nonsense reading of a register of 32 bits makes billions that nobody produced."""
+    """One nonsense reading of a 32-bit register would count billions of pieces."""
     journal_with(tmp_path / ".floor" / "journal.db", 0, 4_000_000_000, 10)
-    found = await counters(config)
-    assert found.ok
-    assert found.text.endswith(
-        "/Bagger-1: 0 pieces held, 0 released, 4000000000 refused "
-        "(differences of registers, not production: check how the register is read)"
+    result = await counters(config)
+    assert result.ok
+    assert result.text.endswith(
+        "/Bagger-1: 0 pieces held, 0 released, 4000000000 refused\n"
+        "refused pieces are differences of registers, not production: check how the register is read"
     )
+
+
+async def test_each_machine_has_a_line_and_the_hint_is_given_once(config: Path, tmp_path: Path) -> None:
+    path = tmp_path / ".floor" / "journal.db"
+    for equipment in ("Bagger-1", "Packer-2"):
+        journal_of_counts(path, plant_file.load(DEMO_PLANT), equipment, (0, 4_000_000_000, 10))
+    checked = (await counters(config)).text.split("\n")
+    assert [text.partition(":")[0] for text in checked[:-1]] == ["L1/Bagger-1", "L2/Packer-2"]
+    assert checked[-1].startswith("refused pieces are differences of registers")
+    ended = floor(tmp_path, "check", "--offline")
+    assert ended.returncode == 0, ended.stderr
+    printed = [printed for printed in ended.stdout.split("\n") if "refused" in printed]
+    assert [line[15:] for line in printed] == checked
+    assert printed[0].startswith("ok   counters ")
+    assert all(line.startswith(" " * 15) for line in printed[1:])
 
 
 async def test_counters_that_fit_are_reported_as_fitting(config: Path, tmp_path: Path) -> None:
@@ -75,9 +90,9 @@ async def test_checkpoints_of_another_version_are_a_finding(config: Path, tmp_pa
     journal = SqliteJournal.open(path, stream="main")
     journal.commit(Batch(entries=[], checkpoints={spec.id: b"\x01"}))
     journal.close()
-    found = await counters(config)
-    assert not found.ok
-    assert "of another version" in found.text
+    result = await counters(config)
+    assert not result.ok
+    assert "of another version" in result.text
 
 
 async def web(folder: Path, more: str = "") -> checks.CheckResult:
@@ -86,7 +101,7 @@ async def web(folder: Path, more: str = "") -> checks.CheckResult:
     return next(result for result in results if result.name == "web")
 
 
-async def test_the_check_says_where_the_web_server_will_listen(tmp_path: Path) -> None:
+async def test_the_check_prints_the_address_of_the_web_server(tmp_path: Path) -> None:
     result = await web(tmp_path)
     assert result.ok
     assert result.text.startswith("HTTP on 127.0.0.1 port ")

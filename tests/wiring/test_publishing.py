@@ -63,16 +63,16 @@ async def test_report_becomes_an_event_on_mqtt(mosquitto: RunningBroker, path: P
 
 async def test_closed_call_leaves_nothing_retained_and_the_lamp_off(mosquitto: RunningBroker, path: Path) -> None:
     async with published_call(mosquitto, path) as (consumer, pipeline, client):
-        held = await retained(mosquitto)
-        assert [topic for topic in held if "/andon/" in topic]
-        assert held[LAMP] == b"open"
+        payloads = await retained(mosquitto)
+        assert [topic for topic in payloads if "/andon/" in topic]
+        assert payloads[LAMP] == b"open"
         for action in ("acknowledge", "resolve"):
             await publish_report(client, "report/desk/andon", action=action, andon_type="material")
         await published(pipeline, lambda: len(pipeline.events("andon_event")) == 3)
         await until(lambda: consumer.lamps == ["open", "acknowledged", "off"], what=f"lamps {consumer.lamps}")
-        held = await retained(mosquitto)
-        assert not [topic for topic in held if "/andon/" in topic or "/escalation/" in topic]
-        assert held[LAMP] == b"off"
+        payloads = await retained(mosquitto)
+        assert not [topic for topic in payloads if "/andon/" in topic or "/escalation/" in topic]
+        assert payloads[LAMP] == b"off"
 
 
 async def test_retained_events_are_the_current_ones(mosquitto: RunningBroker, path: Path) -> None:
@@ -86,13 +86,13 @@ async def test_retained_events_are_the_current_ones(mosquitto: RunningBroker, pa
         for number in range(30):
             await publish_report(client, "report/bagger/counts", total=number)
         await until(lambda: len(pipeline.dispositions()) == 35)
-    held = await retained(mosquitto)
+    payloads = await retained(mosquitto)
     async with in_process(mosquitto.port, path) as pipeline:
         assert pipeline.journal.published_offset() == pipeline.journal.position().offset, (
             "an orderly stop publishes all"
         )
         current = {f"event/{event.topic}": event.body for event in pipeline.journal.snapshot().events}
-    assert {topic: body for topic, body in held.items() if topic != LAMP} == current
+    assert {topic: body for topic, body in payloads.items() if topic != LAMP} == current
 
 
 async def test_broker_that_lost_its_memory_gets_it_back(tmp_path: Path, path: Path) -> None:
@@ -122,7 +122,7 @@ async def test_broker_that_lost_its_memory_gets_it_back(tmp_path: Path, path: Pa
 
 
 async def test_events_of_a_dead_time_come_in_order_afterwards(tmp_path: Path, path: Path) -> None:
-    """The intake goes on from what it has; the publisher waits for its broker and goes on where it was."""
+    """The intake continues; the publisher waits for its broker and continues from its mark."""
     folder = tmp_path / "mosquitto"
     folder.mkdir()
     broker = mosquitto_broker(folder)
@@ -172,8 +172,8 @@ async def test_refused_publication_is_counted_and_blocks_nothing(tmp_path: Path,
             await raise_call(client)
             await published(pipeline, lambda: len(pipeline.events("andon_event")) == 1)
             assert pipeline.publisher.refused > 0
-            held = await retained(broker)
-            assert held == {LAMP: b"open"}, "what is allowed is published all the same"
+            payloads = await retained(broker)
+            assert payloads == {LAMP: b"open"}, "what is allowed is published all the same"
 
 
 async def test_publisher_continues_from_its_mark(mosquitto: RunningBroker, path: Path) -> None:

@@ -1,6 +1,6 @@
 """A real broker that retains reports: a reconnect, however often, changes nothing that was known live.
 
-Both protocols; the session is there after the reconnect, or lost while the broker goes on retaining.
+Both protocols; the session survives the reconnect, or is lost while retained messages stay.
 """
 
 import json
@@ -36,7 +36,7 @@ async def restart_broker(mosquitto: RunningBroker, pipeline: RunningPipeline) ->
 
 
 async def lose_session(mosquitto: RunningBroker, pipeline: RunningPipeline) -> None:
-    """Let another client end the session; what is retained stays."""
+    """Let another client end the session; retained messages stay."""
     generation = pipeline.link.status.generation
     async with aiomqtt.Client("127.0.0.1", mosquitto.port, identifier="floor-main", clean_session=True):
         await until(lambda: not pipeline.link.status.connected, what="taken over")
@@ -47,7 +47,7 @@ async def lose_session(mosquitto: RunningBroker, pipeline: RunningPipeline) -> N
 
 
 WAYS = [restart_broker, lose_session]
-Way = Callable[[RunningBroker, RunningPipeline], Awaitable[None]]
+SessionLoss = Callable[[RunningBroker, RunningPipeline], Awaitable[None]]
 
 
 async def retain(client: aiomqtt.Client, kind: str, **fields: object) -> None:
@@ -81,7 +81,7 @@ def statuses(pipeline: RunningPipeline) -> list[str]:
     ],
 )
 async def test_a_reconnect_changes_nothing_that_was_known_live(
-    mosquitto: RunningBroker, tmp_path: Path, *, protocol: str, way: Way, kind: str, fields: dict[str, object]
+    mosquitto: RunningBroker, tmp_path: Path, *, protocol: str, way: SessionLoss, kind: str, fields: dict[str, object]
 ) -> None:
     async with device(mosquitto.port) as client:
         await retain(client, kind, **fields)
@@ -94,14 +94,14 @@ async def test_a_reconnect_changes_nothing_that_was_known_live(
             await publish_report(client, "report/bagger/counts", total=50_001)
             await handled(pipeline, 4)
         for turn in range(2):
-            seen = len(outcomes(pipeline))
+            before = len(outcomes(pipeline))
             await way(mosquitto, pipeline)
             again = 0 if protocol == "5" and way is restart_broker else 1
-            await handled(pipeline, seen + again)
+            await handled(pipeline, before + again)
             async with device(mosquitto.port) as client:
                 await publish_report(client, "report/bagger/counts", total=50_002 + turn)
-                await handled(pipeline, seen + again + 1)
-            assert outcomes(pipeline)[seen:] == [("suppressed", "retained")] * again + [("applied", None)]
+                await handled(pipeline, before + again + 1)
+            assert outcomes(pipeline)[before:] == [("suppressed", "retained")] * again + [("applied", None)]
         assert statuses(pipeline)[-1] == "fault"
         assert statuses(pipeline).count("fault") == 1
         await until(lambda: bool(pipeline.events("production_update")), what="production")
@@ -112,7 +112,7 @@ async def test_a_reconnect_changes_nothing_that_was_known_live(
 async def test_a_restart_of_the_bridge_changes_nothing_either(
     mosquitto: RunningBroker, tmp_path: Path, *, protocol: str
 ) -> None:
-    """What the journal knows was seen live."""
+    """Reports in the journal were received live."""
     async with device(mosquitto.port) as client:
         await retain(client, "state", state="running")
     async with (

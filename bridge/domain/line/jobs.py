@@ -8,10 +8,10 @@ from typing import Final, Literal
 
 from msgspec import Struct, field
 
+from bridge.domain.bounded_dict import drop_oldest
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import Job, JobStatus, Person
 from bridge.domain.events import EventType, Priority, Standing
-from bridge.domain.eviction import drop_oldest
 from bridge.domain.place import Place
 from bridge.domain.plant import LineConfig, Plant
 from bridge.domain.reports import APPLIED, Disposition, JobReport, Moment, rejected, suppressed

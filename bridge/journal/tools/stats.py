@@ -34,7 +34,7 @@ WHERE aggregate = TRUE GROUP BY 1 ORDER BY 2 DESC
 
 @dataclass(frozen=True, slots=True)
 class HeldRange:
-    """Keys `first` to `last`, all of them (none if `last` is before `first`), and the times of both."""
+    """A range of keys without holes, with the times of its ends; empty if `last` is before `first`."""
 
     first: int
     last: int
@@ -74,7 +74,7 @@ class JournalStats:
     older_current: int  # held although retention has passed them
     dedup_digests: int
     checkpoints: int
-    checkpoint: int  # the input after which the newest round was taken
+    checkpoint_number: int  # the input after which the newest round was taken
     checkpoint_arrival: Millis | None
     input_counts: Mapping[str, InputCounts]
     quarantine: Mapping[QuarantineState, int]
@@ -131,7 +131,7 @@ def _stats(
         older_current=older,
         dedup_digests=_one(connection, "SELECT count(*) FROM dedup_digests WHERE number > ?", 0) or 0,
         checkpoints=lines,
-        checkpoint=newest,
+        checkpoint_number=newest,
         checkpoint_arrival=_one(connection, ARRIVAL_QUERY, newest),
         input_counts=_input_counts(connection, path),
         quarantine=_quarantine(connection, path),

@@ -92,14 +92,14 @@ LINE: dict[str, object] = {"subscription_type": "line"}
     ("code", "body"),
     [
         ("INVALID_MESSAGE", {}),
-        *(("INVALID_MESSAGE", {"subscription_type": each}) for each in (None, 7, True, ["line"])),
-        *(("UNKNOWN_SUBSCRIPTION_TYPE", {"subscription_type": each}) for each in ("Line", "", "weather", "x" * 999)),
-        *(("MISSING_TARGET_ID", {**LINE, "target_id": each}) for each in (None, "", [], [""], ["L1", None])),
+        *(("INVALID_MESSAGE", {"subscription_type": value}) for value in (None, 7, True, ["line"])),
+        *(("UNKNOWN_SUBSCRIPTION_TYPE", {"subscription_type": value}) for value in ("Line", "", "weather", "x" * 999)),
+        *(("MISSING_TARGET_ID", {**LINE, "target_id": value}) for value in (None, "", [], [""], ["L1", None])),
         ("MISSING_TARGET_ID", {**LINE, "target": ""}),
-        *(("INVALID_MESSAGE", {**LINE, "target_id": each}) for each in (7, True, {}, {"L1": 1}, ["L1", 7], [["L1"]])),
+        *(("INVALID_MESSAGE", {**LINE, "target_id": value}) for value in (7, True, {}, {"L1": 1}, ["L1", 7], [["L1"]])),
         *(
-            ("INVALID_MESSAGE", {**LINE, "target_id": each})
-            for each in (
+            ("INVALID_MESSAGE", {**LINE, "target_id": value})
+            for value in (
                 "+",
                 "#",
                 "$SYS",
@@ -119,21 +119,24 @@ LINE: dict[str, object] = {"subscription_type": "line"}
                 "line:S1/A1/L1",
             )
         ),
-        *(("INVALID_MESSAGE", {"subscription_type": "escalation", "target_id": each}) for each in ("L1", "priority:x")),
+        *(
+            ("INVALID_MESSAGE", {"subscription_type": "escalation", "target_id": value})
+            for value in ("L1", "priority:x")
+        ),
         ("INVALID_MESSAGE", {"subscription_type": "job", "target_id": ["me", "J1"]}),
         ("INVALID_MESSAGE", {"subscription_type": "andon", "target_id": "me"}),
         ("INVALID_MESSAGE", {**LINE, "target_id": "L1", "target": "L2"}),
         ("LIMIT_EXCEEDED", {**LINE, "target_id": [f"L{number}" for number in range(MAX_TARGETS + 1)]}),
-        *(("INVALID_MESSAGE", {**LINE, "strict": each}) for each in (1, "true")),
+        *(("INVALID_MESSAGE", {**LINE, "strict": value}) for value in (1, "true")),
         ("INVALID_MESSAGE", {**LINE, "snapshot": 0}),
-        *(("INVALID_MESSAGE", {**LINE, "filters": each}) for each in (7, "high", ["high"])),
+        *(("INVALID_MESSAGE", {**LINE, "filters": value}) for value in (7, "high", ["high"])),
         *(
-            ("INVALID_MESSAGE", {**LINE, "filters": {"event_types": each}})
-            for each in ([], "andon_event", ["andon"], [7], [None], [["andon_event"]])
+            ("INVALID_MESSAGE", {**LINE, "filters": {"event_types": value}})
+            for value in ([], "andon_event", ["andon"], [7], [None], [["andon_event"]])
         ),
         ("INVALID_MESSAGE", {**LINE, "filters": {"priorities": ["urgent"]}}),
-        *(("INVALID_MESSAGE", {**LINE, "id": each}) for each in (7, "", "x" * 129)),
-        *(("INVALID_MESSAGE", {"mqtt_filter": each}) for each in (7, "", "a#", "$share/g/x", "a/\0", "/" * 200)),
+        *(("INVALID_MESSAGE", {**LINE, "id": value}) for value in (7, "", "x" * 129)),
+        *(("INVALID_MESSAGE", {"mqtt_filter": value}) for value in (7, "", "a#", "$share/g/x", "a/\0", "/" * 200)),
         ("INVALID_MESSAGE", {"mqtt_filter": "#", "target_id": "L1"}),
         ("INVALID_MESSAGE", {"subscription_type": "andon", "mqtt_filter": "+/+/+/+/job/#"}),
     ],

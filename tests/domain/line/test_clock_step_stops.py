@@ -14,7 +14,7 @@ MACHINES = ("feeder", "bagger", "packer")
 
 
 def stopped(since: float, until: float, *, stepped_at: float | None = None, by: float = HOUR) -> PackingLine:
-    """The bagger stands for a while; the clock is set forward at an instant of that or of the restart."""
+    """Stop the bagger for a while; set the clock forward during the stop or the restart."""
     line, late = PackingLine(), 0.0
     for machine in MACHINES:
         line.report(machine, StateReport(state="running"), at=since - 500)

@@ -1,4 +1,4 @@
-"""The same front over HTTP: health, metrics, contracts, history, commands; errors that tell nothing of ours."""
+"""The same front over HTTP: health, metrics, contracts, history, commands; errors without internals."""
 
 import json
 from pathlib import Path
@@ -137,16 +137,16 @@ async def test_explain_answers_a_query_and_a_body_equally(tmp_path: Path) -> Non
     async with served_front(tmp_path) as served:
         viewer = bearer(roles=("viewer",), lines=["L1"])
         query = "subscription_type=andon&target_id=L1&target_id=L2&priorities=high"
-        asked = await served.get(f"/api/explain?{query}", viewer)
+        response = await served.get(f"/api/explain?{query}", viewer)
         body = {"subscription_type": "andon", "target_id": ["L1", "L2"], "filters": {"priorities": ["high"]}}
         posted = await served.post("/api/explain", content=json.dumps(body).encode(), headers=viewer)
-        assert asked.status_code == 200
-        assert asked.json()["allowed"] is True
-        assert asked.json()["narrowed"] is True
-        for answer in (asked.json(), posted.json()):
-            answer.pop("id")  # of a subscription that nobody named
-        assert asked.json().keys() == posted.json().keys()
-        assert asked.json()["effective"] == posted.json()["effective"]
+        assert response.status_code == 200
+        assert response.json()["allowed"] is True
+        assert response.json()["narrowed"] is True
+        for answer in (response.json(), posted.json()):
+            answer.pop("id")  # of an unnamed subscription
+        assert response.json().keys() == posted.json().keys()
+        assert response.json()["effective"] == posted.json()["effective"]
 
 
 async def test_a_command_is_done_once(tmp_path: Path) -> None:

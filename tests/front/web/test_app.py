@@ -1,4 +1,4 @@
-"""The front's WebSocket over real sockets: where a token may stand, whose page may connect, what ends a connection."""
+"""The front's WebSocket over real sockets: places of a token, allowed origins, ends of a connection."""
 
 import json
 import logging
@@ -14,14 +14,14 @@ from websockets import Subprotocol
 
 from bridge.settings import WebSettings
 from tests.support.certificates import self_signed
-from tests.support.front_server import Served, call, served_front
+from tests.support.front_server import ServedFront, call, served_front
 from tests.support.socket_dashboard import SocketDashboard, connected
 from tests.support.tokens import bearer, token
 
 SUBSCRIBE = {"type": "subscribe", "id": "a", "subscription_type": "line", "target_id": "all"}
 
 
-def authenticated(served: Served) -> AbstractAsyncContextManager[SocketDashboard]:
+def authenticated(served: ServedFront) -> AbstractAsyncContextManager[SocketDashboard]:
     return connected(served.ws, additional_headers=bearer())
 
 

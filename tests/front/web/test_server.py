@@ -188,14 +188,14 @@ async def test_an_endless_head_is_refused() -> None:
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 
-async def test_many_silent_connections_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_silent_connections_lock_no_client_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "MAX_PENDING_HEADS", 20)
     async with served() as port:
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(40)]
         assert (await get(port)).status_code == 200
         ended = [asyncio.create_task(reader.read()) for reader, _ in silent]
         await asyncio.wait_for(asyncio.gather(*ended[:20]), DEADLINE)
-        assert sum(task.done() for task in ended) == 21, "the oldest, and one for who came with a request"
+        assert sum(task.done() for task in ended) == 21, "the oldest, and one for the request itself"
         for _, writer in silent:
             writer.close()
 

@@ -1,4 +1,4 @@
-"""Migrations: a journal of an older version opens, holds what it held and goes on. That version wrote the samples."""
+"""Migrations: a journal of an older version keeps its content and continues. That version wrote the samples."""
 
 import gzip
 import sqlite3
@@ -26,7 +26,7 @@ from bridge.journal.tools.stats import read_stats
 from bridge.journal.tools.verify import verify_journal
 from bridge.pipeline.replay import restore_floor
 from bridge.ports.journal import Batch, Checkpoint
-from tests.journal.sqlite.older_journals import goes_on
+from tests.journal.sqlite.older_journals import require_continues
 from tests.support.bridge_process import DEMO_PLANT
 from tests.support.journal_samples import (
     JOURNALS,
@@ -200,11 +200,11 @@ def test_copy_of_schema_2_continues_in_a_new_epoch(second: Path) -> None:
 
 def test_migrated_journal_has_the_tables_of_a_new_one(older: Path, tmp_path: Path) -> None:
     new = tmp_path / "new.db"
-    for each in (older, new):
-        SqliteJournal.open(each, stream="main").close()
+    for path in (older, new):
+        SqliteJournal.open(path, stream="main").close()
     tables = []
-    for each in (older, new):
-        with closing(sqlite3.connect(each)) as connection:
+    for path in (older, new):
+        with closing(sqlite3.connect(path)) as connection:
             query = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name"
             tables.append(connection.execute(query).fetchall())
             assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
@@ -264,4 +264,4 @@ def test_readers_ask_for_the_bridge_to_bring_an_older_journal_up_to_date(older: 
 def test_large_journal_of_an_older_schema_continues(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its small tables are checked before; their names differ between schemas."""
     monkeypatch.setattr(start_checks, "FULL_CHECK_BYTES", 0)
-    goes_on(older)
+    require_continues(older)

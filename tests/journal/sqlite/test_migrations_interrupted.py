@@ -11,7 +11,7 @@ import pytest
 
 from bridge.journal.tools.verify import verify_journal
 from tests.faults.failing_disk import cannot_trace
-from tests.journal.sqlite.older_journals import ROOT, content, goes_on, schema_3_journal
+from tests.journal.sqlite.older_journals import ROOT, content, require_continues, schema_3_journal
 from tests.support.journal_samples import (
     NOON,
 )
@@ -47,7 +47,7 @@ def test_journal_killed_in_the_middle_of_its_migration_is_migrated_at_the_next_s
     )
     assert ended.returncode == -signal.SIGKILL
     assert content(older) == before
-    goes_on(older)
+    require_continues(older)
 
 
 MANY = 40_000  # inputs; more than SQLite's cache holds, so that the -wal has pages of the open transaction
@@ -82,7 +82,7 @@ def test_journal_killed_with_a_half_written_wal_is_migrated_at_the_next_start(tm
             time.sleep(0.001)
         migrating.kill()
     assert content(path) == before
-    goes_on(path)
+    require_continues(path)
     assert verify_journal(path).is_intact
 
 
@@ -106,4 +106,4 @@ def test_migration_without_space_is_refused_and_leaves_nothing(tmp_path: Path) -
     wal = path.with_name("journal.db-wal")
     assert not wal.exists() or wal.stat().st_size == 0, "the disk has its room back"
     assert content(path) == before
-    goes_on(path)
+    require_continues(path)

@@ -1,4 +1,4 @@
-"""A reader beside the owner: what another process asks of a journal that goes on without it."""
+"""A reader beside the owner: another process reads the journal while the owner writes."""
 
 import os
 import resource
@@ -108,11 +108,11 @@ def test_the_last_reader_to_leave_changes_nothing(tmp_path: Path) -> None:
 @contextmanager
 def no_file_descriptors() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with ExitStack() as taken:
+    with ExitStack() as stack:
         highest = os.open(os.devnull, os.O_RDONLY)
-        taken.callback(os.close, highest)
+        stack.callback(os.close, highest)
         resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
-        taken.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         yield
 
 

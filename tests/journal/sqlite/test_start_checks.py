@@ -157,8 +157,8 @@ def test_flipped_bit_never_becomes_an_event(path: Path, monkeypatch: pytest.Monk
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM current_events")
     content = path.read_bytes()
-    found = content.index(b'"changeover_id":"s50"')
-    damage(path, found + 17, b"z")
+    index = content.index(b'"changeover_id":"s50"')
+    damage(path, index + 17, b"z")
     journal = SqliteJournal.open(path, stream="main")
     with pytest.raises(JournalDamaged, match="event 51"):
         journal.events_after(0, limit=1_000)

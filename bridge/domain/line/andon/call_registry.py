@@ -8,10 +8,10 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from bridge.domain.bounded_dict import drop_oldest
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import AndonType, CallPriority, CallStatus, EscalationCause
 from bridge.domain.events import EventType, Priority
-from bridge.domain.eviction import drop_oldest
 from bridge.domain.line.andon.call import FINAL_STATUSES, AndonCall, andon_data, standing_of
 from bridge.domain.line.andon.contacts import Contact
 from bridge.domain.line.andon.escalation import EscalationStep, build_ladders, escalation_data, is_level_rise, next_step

@@ -3,10 +3,10 @@
 from msgspec import Struct, field
 
 from bridge.domain import plant
+from bridge.domain.bounded_dict import drop_oldest
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import Downtime
 from bridge.domain.events import EventType, Priority, Standing
-from bridge.domain.eviction import drop_oldest
 from bridge.domain.line.downtime.findings import DowntimeFindings
 from bridge.domain.line.downtime.record import DowntimeRecord, categorize, downtime_data, reason_of
 from bridge.domain.line.downtime.split import SplitState

@@ -10,8 +10,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from bridge.domain.bounded_dict import drop_oldest
 from bridge.domain.emitter import Emitter
-from bridge.domain.eviction import drop_oldest
 from bridge.domain.line.downtime.stop_tracker import Signal, StopChange, StopChangeKind, StopTracker
 from bridge.domain.line.downtime.timeline import Timeline, time_class_of
 from bridge.domain.line.output.oee_emitter import OeeEmitter

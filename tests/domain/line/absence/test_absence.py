@@ -13,7 +13,7 @@ FAULT = StateReport(state="fault")
 
 
 def absent(line: PackingLine, since: float, until: float) -> None:
-    """Nobody watches from `since` to `until`."""
+    """Let the bridge be absent from `since` to `until`."""
     at, now = T0 + round(since * 1000), T0 + round(until * 1000)
     line.events += line.core.apply_absence(at, now, cause="input:absence")
 
@@ -77,13 +77,13 @@ def test_an_absence_is_neither_running_nor_down() -> None:
 
 
 def test_deadlines_before_an_absence_fire_and_those_within_it_do_not() -> None:
-    """A stop that lasted when nobody watched any more is no downtime: it may have run again a second later."""
-    for since, found in ((150, ["open"]), (90, [])):
+    """A stop that lasted until the absence is no downtime: the machine may have restarted a second later."""
+    for since, expected in ((150, ["open"]), (90, [])):
         line = running_line()
         line.report("bagger", FAULT, at=60)
         absent(line, since, 4_000)
         line.wait(4_001)
-        assert [downtime.status for downtime in line.downtimes()] == found
+        assert [downtime.status for downtime in line.downtimes()] == expected
 
 
 def test_an_open_downtime_stays_open_and_its_time_in_the_absence_is_unknown() -> None:
@@ -135,7 +135,7 @@ def test_pieces_that_may_be_of_the_absence_do_not_prove_that_it_runs_now() -> No
 
 @pytest.mark.parametrize("queued", [1, 2, 5])
 def test_the_pieces_of_the_first_report_behind_a_queue_may_be_of_the_absence(queued: int) -> None:
-    """The last report of a queue may be as old as the others: what was made since then proves nothing of now."""
+    """The last report of a queue may be as old as the others: pieces made since do not prove the present state."""
     line = running_line()
     line.report("bagger", CountsReport(total=50), at=90)
     absent(line, 100, 400)
@@ -149,7 +149,7 @@ def test_the_pieces_of_the_first_report_behind_a_queue_may_be_of_the_absence(que
 
 @pytest.mark.parametrize("misread", [{"state": "dancing"}, {"state": "fault", "fault_bits": "no bits"}])
 def test_a_state_that_is_not_understood_calls_nothing_back(misread: dict[str, str]) -> None:
-    """None is missing before it, but it may have said that the machine stands."""
+    """No report is missing before it, but it may have reported a stop."""
     line = PackingLine()
     line.report("bagger", StateReport(state="running", boot_id=1, seq=0), at=0)
     line.report("bagger", CountsReport(total=0, boot_id=1, seq=1), at=1)
@@ -166,11 +166,11 @@ def test_a_restart_around_an_absence_changes_nothing(cut: str) -> None:
     spec = plant_file().lines[0]
     if cut == "before":
         line.core = Line.restore(plant_file(), spec, line.core.checkpoint())
-    for each in (line, plain):
-        absent(each, 100, 400)
+    for packing_line in (line, plain):
+        absent(packing_line, 100, 400)
     if cut == "after":
         line.core = Line.restore(plant_file(), spec, line.core.checkpoint())
-    for each in (line, plain):
-        each.report("bagger", RUNNING, at=401)
-        each.wait(600)
+    for packing_line in (line, plain):
+        packing_line.report("bagger", RUNNING, at=401)
+        packing_line.wait(600)
     assert line.events == plain.events

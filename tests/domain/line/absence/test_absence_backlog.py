@@ -22,7 +22,7 @@ def test_an_open_downtime_is_revised_by_what_comes_not_when_the_backlog_is_over(
 
 @pytest.mark.parametrize("away", [False, True], ids=["watched", "after an absence"])
 def test_reports_of_one_instant_count_one_after_the_other(*, away: bool) -> None:
-    """The bagger stands because of the feeder, which runs again before the bagger says anything else."""
+    """The feeder stopped the bagger, and runs again before the bagger's next report."""
     line = PackingLine()
     for machine in ("feeder", "bagger", "packer"):
         line.report(machine, StateReport(state="running"), at=0)
@@ -40,8 +40,8 @@ def test_reports_of_one_instant_count_one_after_the_other(*, away: bool) -> None
     assert [(downtime.cause, downtime.cause_equipment) for downtime in line.downtimes()] == [("upstream", "feeder")]
 
 
-@pytest.mark.parametrize("who", ["bagger", None], ids=["the machine", "its gateway"])
-def test_a_loss_within_the_backlog_is_unknown_from_then_on(who: str | None) -> None:
+@pytest.mark.parametrize("equipment_id", ["bagger", None], ids=["the machine", "its gateway"])
+def test_a_loss_within_the_backlog_is_unknown_from_then_on(equipment_id: str | None) -> None:
     """The death of a gateway is that of all its machines, also while an absence has not been evaluated."""
     line = PackingLine()
     line.report("bagger", StateReport(state="running"), at=0)
@@ -49,7 +49,7 @@ def test_a_loss_within_the_backlog_is_unknown_from_then_on(who: str | None) -> N
     absent(line, 300, 400)
     line.report("bagger", StateReport(state="fault"), at=400.01)
     line.report("bagger", StateReport(state="running"), at=400.02)
-    line.report(who, DeathReport(), at=400.03)
+    line.report(equipment_id, DeathReport(), at=400.03)
     line.wait(3_600)
     (hour,) = closed(line)
     down = hour.planned_busy_seconds - hour.actual_production_seconds

@@ -1,4 +1,4 @@
-"""A stop between breakdown and changeover, of which nobody watched a part: what held before it holds, and no more."""
+"""A stop between breakdown and changeover, partly within an absence: only what held before the absence still holds."""
 
 import msgspec
 import pytest
@@ -35,7 +35,7 @@ def test_machines_that_are_lost_together_carry_their_fault_on() -> None:
 
 
 def test_a_machine_lost_together_with_the_one_worked_on_is_not_left_stopped_without_a_cause() -> None:
-    """Nobody is called for it: people worked on the feeder when it was last known to be stopped."""
+    """No call is made: people worked on the feeder when it was last known to be stopped."""
     line = PackingLine()
     for name in ("feeder", "bagger"):
         line.report(name, RUNNING, at=0)
@@ -49,8 +49,8 @@ def test_a_machine_lost_together_with_the_one_worked_on_is_not_left_stopped_with
     assert not line.of(EventType.ANDON_EVENT, "bagger")
 
 
-def test_a_fault_that_was_seen_for_seconds_is_no_downtime_of_its_own() -> None:
-    """The changeover's downtime is not split where nobody watched any more."""
+def test_a_fault_observed_for_seconds_is_no_separate_downtime() -> None:
+    """The changeover's downtime is not split during the absence."""
     line = PackingLine()
     line.report("bagger", RUNNING, at=0)
     changed_over(line, 99)
@@ -64,10 +64,12 @@ def test_a_fault_that_was_seen_for_seconds_is_no_downtime_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("began", [303, 305])
-@pytest.mark.parametrize("begun", [STARVED, StateReport(state="stopped")], ids=["starved", "stopped"])
-def test_a_stop_after_an_absence_becomes_a_changeover_as_one_that_is_watched(begun: StateReport, began: float) -> None:
+@pytest.mark.parametrize("first_report", [STARVED, StateReport(state="stopped")], ids=["starved", "stopped"])
+def test_a_stop_after_an_absence_becomes_a_changeover_as_one_that_is_watched(
+    first_report: StateReport, began: float
+) -> None:
     """The changeover has not run from the beginning of the stop that is evaluated."""
-    found = []
+    outcomes = []
     for away in (True, False):
         line = PackingLine()
         for name in ("feeder", "bagger"):
@@ -75,22 +77,22 @@ def test_a_stop_after_an_absence_becomes_a_changeover_as_one_that_is_watched(beg
         if away:
             absent(line, 100, 300)
             line.report("feeder", RUNNING, at=301)
-        line.report("bagger", begun, at=302)
+        line.report("bagger", first_report, at=302)
         line.report("feeder", FAULT, at=303)
         changed_over(line, began)
         line.report("bagger", StateReport(state="setup"), at=305)
         line.wait(1_000)
         last = {downtime.downtime_id: downtime for downtime in line.downtimes()}
         calls = [event.timestamp for event in line.of(EventType.ANDON_EVENT, "feeder")]
-        found.append(
+        outcomes.append(
             ([(downtime.category, downtime.cause_equipment, downtime.started_at) for downtime in last.values()], calls)
         )
-    assert found[0] == found[1]
-    assert found[0][0][0][1] == "feeder"
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0][0][0][1] == "feeder"
 
 
 def test_findings_before_a_changeover_belong_to_the_breakdown_before() -> None:
-    """They began while no machine was seen: the downtime is split before anybody knows what the machines did."""
+    """They began during an absence: the downtime is split before the states of the machines are known."""
     line = PackingLine(plant_file(line_spec(equipment=equipment(clock="device"))))
     line.report("bagger", StateReport(state="fault", ts=T0), at=0)
     absent(line, 100, 300)

@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.domain import event_data, plant
-from tests.domain.line.buffered_bagger import Bagger
+from tests.domain.line.buffered_bagger import BufferedBagger
 from tests.domain.line.oracles import oee as oracle
 from tests.domain.line.output.test_oee_oracle import SCHEDULED, last_windows, millis
 from tests.support.packing_line import T0, PackingLine, line_spec, plant_file
 
 
-class Watched:
+class PartlyWatchedMachine:
     """A seeded history of one machine, of which stretches are not watched; every report reaches the bridge."""
 
     def __init__(self, seed: int) -> None:
@@ -21,17 +21,17 @@ class Watched:
             id="bagger", clock="device", counters=plant.CounterRule(max_rate_per_minute=1_000_000)
         )
         self.line = PackingLine(plant_file(line_spec(equipment=[machine], ideal_cycle_seconds=2.0)))
-        self.bagger = Bagger(self.line)
+        self.bagger = BufferedBagger(self.line)
         self.at = rnd.choice((0.0, 3_500.0, 11.9 * 3_600, 11.99 * 3_600, 19.9 * 3_600)) + rnd.randrange(400)
-        self.said: list[tuple[int, str]] = []
+        self.states: list[tuple[int, str]] = []
 
     def report(self, state: str) -> None:
         self.bagger.state("running" if state == "run" else "stopped", self.at)
-        if self.said and self.said[-1][0] == T0 + round(self.at * 1000):
-            self.said.pop()
-        self.said.append((T0 + round(self.at * 1000), state))
+        if self.states and self.states[-1][0] == T0 + round(self.at * 1000):
+            self.states.pop()
+        self.states.append((T0 + round(self.at * 1000), state))
 
-    def go(self, *, restart: bool = False) -> oracle.History:
+    def go(self, *, restart: bool = False) -> oracle.LineTimeline:
         rnd, bagger = self.random, self.bagger
         self.report("run")
         bagger.counts(0, self.at)
@@ -49,7 +49,7 @@ class Watched:
         self.report("run")
         self.at += 2 * 3_600
         self.line.wait(self.at)
-        return oracle.History(self.said, T0 + round(self.at * 1000), SCHEDULED, [])
+        return oracle.LineTimeline(self.states, T0 + round(self.at * 1000), SCHEDULED, [])
 
     def come_back(self, *, restart: bool) -> None:
         assert self.bagger.absence is not None
@@ -70,7 +70,7 @@ class Watched:
 @settings(max_examples=60, deadline=None)
 def test_an_absence_with_all_reports_kept_loses_no_time(seed: int, restart: int) -> None:
     """Windows and downtimes are those of the whole history, as one who watched all of it would have them."""
-    run = Watched(seed)
+    run = PartlyWatchedMachine(seed)
     history = run.go(restart=bool(restart))
     reported = last_windows(run.line.events)
     for data in reported.values():
@@ -79,14 +79,14 @@ def test_an_absence_with_all_reports_kept_loses_no_time(seed: int, restart: int)
         agrees_in_time(data, truth)
         assert data.unknown_count == 0, "its pieces came back with the time"
     last = {data.downtime_id: data for data in run.line.downtimes()}
-    found = sorted(
+    downtimes = sorted(
         (millis(data.started_at), history.until if data.ended_at is None else millis(data.ended_at))
         for data in last.values()
     )
-    assert found == history.downtimes()
+    assert downtimes == history.downtimes()
 
 
-def agrees_in_time(reported: event_data.Oee, truth: oracle.Result) -> None:
+def agrees_in_time(reported: event_data.Oee, truth: oracle.OeeResult) -> None:
     assert reported.actual_production_seconds == truth.busy_ms / 1000
     assert reported.planned_busy_seconds == (truth.busy_ms + truth.down_ms) / 1000
     assert reported.unknown_seconds == truth.unknown_ms / 1000

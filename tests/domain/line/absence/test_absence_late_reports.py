@@ -4,7 +4,7 @@ import pytest
 
 from bridge.domain.reports import ReportBody, StateReport
 from tests.domain.line.absence.test_absence import absent
-from tests.domain.line.buffered_bagger import Bagger, line_of, replace_seq, send, store
+from tests.domain.line.buffered_bagger import BufferedBagger, line_of, replace_seq, send, store
 from tests.domain.line.output.test_oee_base import closed
 from tests.domain.line.output.test_oee_oracle import millis
 from tests.support.packing_line import T0
@@ -13,7 +13,7 @@ from tests.support.packing_line import T0
 def test_reports_after_the_absence_was_evaluated_are_added_by_revision() -> None:
     """A second gateway sends its buffer an hour later: the closed hour is reported again, the state stays."""
     line = line_of()
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     bagger.state("running", 0)
     bagger.absence = (300, 900)
     for at, state in ((310.0, "fault"), (410.0, "running"), (500.0, "running")):
@@ -34,7 +34,7 @@ def test_reports_after_the_absence_was_evaluated_are_added_by_revision() -> None
 def test_late_reports_fill_each_of_the_latest_eight_absences() -> None:
     """A buffer of all reports is sent after nine absences; the oldest absence can no longer be revised."""
     line = line_of()
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     bagger.state("running", 0)
     stored: list[ReportBody] = []
     for begin in range(300, 300 + 9 * 900, 900):
@@ -63,9 +63,9 @@ def test_late_reports_fill_each_of_the_latest_eight_absences() -> None:
 
 @pytest.mark.parametrize(("clock", "missing", "unknown"), [("device", 1, 300), ("device", 0, 109), ("receive", 0, 300)])
 def test_a_machine_that_reports_only_after_the_absence_was_evaluated(clock: str, missing: int, unknown: int) -> None:
-    """Where no report of it is missing it was what it was before; else nothing of it becomes known by others."""
+    """If none of its reports is missing, its state before the absence still held. Otherwise it stays unknown."""
     line = line_of(clock=clock)
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     bagger.state("running", 0)
     line.report("packer", StateReport(state="running", ts=T0), at=0)
     absent(line, 300, 400)
@@ -80,7 +80,7 @@ def test_a_machine_that_reports_only_after_the_absence_was_evaluated(clock: str,
 
 def test_a_known_downtime_is_not_added_again_by_later_reports() -> None:
     line = line_of()
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     bagger.state("running", 0)
     stored = store(bagger, (300, 900), (310, "fault"), (410, "running"), (500, "running"), (600, "running"))
     bagger.state("running", 901)
@@ -93,7 +93,7 @@ def test_a_known_downtime_is_not_added_again_by_later_reports() -> None:
 
 def test_late_reports_of_an_old_absence_do_not_change_the_current_stop() -> None:
     line = line_of()
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     bagger.state("running", 0)
     stored = store(bagger, (300, 900), (310, "fault"), (410, "running"), (500, "running"))
     bagger.state("running", 901)

@@ -11,7 +11,7 @@ from bridge.domain import event_data
 from bridge.domain.reports import DowntimeReport, ReportBody, StateReport
 from bridge.domain.utc_time import Millis
 from tests.domain.line.absence.test_absence import absent
-from tests.domain.line.buffered_bagger import Bagger, line_of, send, store
+from tests.domain.line.buffered_bagger import BufferedBagger, line_of, send, store
 from tests.domain.line.output.test_oee_base import closed
 from tests.domain.line.output.test_oee_oracle import millis
 from tests.support.packing_line import T0, PackingLine, equipment, line_spec, plant_file
@@ -35,17 +35,17 @@ def lost(window: event_data.Oee) -> float:
     return window.planned_busy_seconds - window.actual_production_seconds
 
 
-def inside(window: event_data.Oee, found: list[tuple[float, float]]) -> float:
+def inside(window: event_data.Oee, stops: list[tuple[float, float]]) -> float:
     assert window.window_end is not None
     since, until = second(window.window_start), second(window.window_end)
-    return sum(max(0, min(end, until) - max(start, since)) for start, end in found)
+    return sum(max(0, min(end, until) - max(start, since)) for start, end in stops)
 
 
 @pytest.mark.parametrize("begin", [0, LATE_SHIFT - 150])
 def test_a_stop_of_an_absence_that_a_later_report_proves_is_a_downtime(begin: int) -> None:
     """The bagger is silent, so the absence is evaluated without it; its next report lacks nothing before it."""
     line = line_of()
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     for machine in ("feeder", "packer"):
         line.report(machine, StateReport(state="running"), at=begin)
     bagger.state("running", begin)
@@ -59,17 +59,17 @@ def test_a_stop_of_an_absence_that_a_later_report_proves_is_a_downtime(begin: in
         "packer", StateReport(state="running", ts=T0 + (begin + 150) * 1000), at=begin + 3_100
     )  # changes nothing
     line.wait(begin + 3_200)
-    found = spans(line, begin + 3_200)
-    assert found[0] == (begin + 100, begin + 250), "up to when it was gone through: then it was shown as unknown"
+    downtimes = spans(line, begin + 3_200)
+    assert downtimes[0] == (begin + 100, begin + 250), "up to when it was gone through: then it was shown as unknown"
     for window in closed(line, "shift"):
-        assert lost(window) == inside(window, found)
-    assert sum(end - start for start, end in found) == 150 + 200
+        assert lost(window) == inside(window, downtimes)
+    assert sum(end - start for start, end in downtimes) == 150 + 200
 
 
 @pytest.mark.parametrize("confirmed", [False, True])
 def test_more_of_a_stop_that_becomes_known_is_of_its_downtime_unless_that_is_confirmed(*, confirmed: bool) -> None:
     line = line_of()
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     bagger.state("running", 0)
     stored = store(bagger, (300, 900), (310, "fault"), (410, "fault"), (500, "fault"), (890, "running"))
     bagger.state("running", 901)
@@ -85,7 +85,7 @@ def test_more_of_a_stop_that_becomes_known_is_of_its_downtime_unless_that_is_con
     assert lost(window) == 580
 
 
-class Patchy:
+class PartlyReceivedLine:
     """A seeded history of three machines, of which the bridge receives a part, late or in the wrong order."""
 
     def __init__(self, seed: int) -> None:
@@ -104,9 +104,9 @@ class Patchy:
 
     def report(self) -> None:
         rnd = self.random
-        word = rnd.choice(("running", "running", "stopped", "fault", "idle"))
+        state = rnd.choice(("running", "running", "stopped", "fault", "idle"))
         self.seq += rnd.choice((1, 1, 1, 1, 1, 1, 2))
-        body = StateReport(state=word, ts=self.now, boot_id=1, seq=self.seq)
+        body = StateReport(state=state, ts=self.now, boot_id=1, seq=self.seq)
         if self.away is not None or rnd.random() < 0.05:
             (self.store if rnd.random() < 0.2 else self.waiting).append(body)
         else:
@@ -128,25 +128,25 @@ class Patchy:
                 absent(self.line, self.away, self.at)
                 self.away = None
             elif self.away is None and rnd.random() < 0.3:
-                self.hand_over(self.waiting)
+                self.send_buffer(self.waiting)
             elif self.away is None and rnd.random() < 0.1:
-                self.hand_over(self.store)
+                self.send_buffer(self.store)
             elif self.away is None and rnd.random() < 0.3:
                 self.line.report("feeder", StateReport(state=rnd.choice(("running", "fault"))), at=self.at)
             else:
                 self.report()
         if self.away is not None:
             absent(self.line, self.away, self.at)
-        self.hand_over(self.waiting)
-        self.hand_over(self.store)
+        self.send_buffer(self.waiting)
+        self.send_buffer(self.store)
         self.at = round(self.at + 12 * 3_600)
         self.line.wait(self.at)
 
-    def hand_over(self, held: list[ReportBody]) -> None:
-        for body in held:
+    def send_buffer(self, buffered: list[ReportBody]) -> None:
+        for body in buffered:
             self.at = round(self.at + 0.01, 2)
             self.line.report("bagger", body, at=self.at)
-        held.clear()
+        buffered.clear()
         if self.random.random() < 0.1:
             self.line.restart()
 
@@ -155,14 +155,14 @@ class Patchy:
 @settings(max_examples=60, deadline=None)
 def test_all_time_that_a_line_lost_is_of_its_downtimes(seed: int) -> None:
     """In every window; a downtime may hold unknown time too, and then it is longer."""
-    run = Patchy(seed)
+    run = PartlyReceivedLine(seed)
     run.go()
-    found = spans(run.line, run.at)
-    assert all(start < end for start, end in found)
-    assert all(before[1] <= after[0] for before, after in pairwise(found)), "none overlap"
+    downtimes = spans(run.line, run.at)
+    assert all(start < end for start, end in downtimes)
+    assert all(before[1] <= after[0] for before, after in pairwise(downtimes)), "none overlap"
     for kind in ("shift", "hour"):
         for window in closed(run.line, kind):
-            long = inside(window, found)
+            long = inside(window, downtimes)
             assert lost(window) <= long + 1e-6
             if not window.unknown_seconds:
                 assert lost(window) == pytest.approx(long)

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.domain.events import EventType
-from tests.domain.line.buffered_bagger import Bagger, line_of
+from tests.domain.line.buffered_bagger import BufferedBagger, line_of
 from tests.domain.line.output.test_oee_base import closed
 
 MINUTE = 60
@@ -12,7 +12,7 @@ MINUTE = 60
 def test_a_stop_queued_in_the_broker_becomes_its_downtime() -> None:
     """The bridge was absent 100 s, of which the machine was stopped 80 s."""
     line = line_of()
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     bagger.state("running", 0)
     bagger.counts(0, 0)
     bagger.absence = (300, 400)
@@ -33,7 +33,7 @@ def test_a_stop_queued_in_the_broker_becomes_its_downtime() -> None:
 
 def test_without_a_trusted_clock_the_same_is_unknown() -> None:
     line = line_of(clock="receive")
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     bagger.state("running", 0)
     bagger.absence = (300, 400)
     bagger.state("fault", 305)
@@ -49,7 +49,7 @@ def test_without_a_trusted_clock_the_same_is_unknown() -> None:
 
 def test_a_stop_that_still_lasts_keeps_its_begin() -> None:
     line = line_of()
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     bagger.state("running", 0)
     bagger.absence = (300, 600)
     bagger.state("fault", 310)
@@ -63,7 +63,7 @@ def test_a_stop_that_still_lasts_keeps_its_begin() -> None:
 
 def test_an_open_downtime_ends_at_its_reported_end() -> None:
     line = line_of()
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     bagger.state("fault", 0)
     line.wait(100)
     bagger.absence = (200, 500)
@@ -82,7 +82,7 @@ def test_an_open_downtime_ends_at_its_reported_end() -> None:
 
 def test_a_stop_that_began_before_and_was_over_before_the_threshold_is_a_minor_one() -> None:
     line = line_of(report_minor_stops=True)
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     bagger.state("running", 0)
     bagger.state("stopped", 290)
     bagger.absence = (300, 500)
@@ -96,7 +96,7 @@ def test_a_stop_that_began_before_and_was_over_before_the_threshold_is_a_minor_o
 
 def test_the_time_around_a_missing_report_is_unknown() -> None:
     line = line_of()
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     bagger.state("running", 0)
     bagger.absence = (300, 900)
     bagger.state("running", 360)
@@ -113,10 +113,10 @@ def test_the_time_around_a_missing_report_is_unknown() -> None:
 @pytest.mark.parametrize("runs_at", [43_100, 43_193, 43_199, 43_260])
 def test_a_stop_over_the_end_of_the_shift_equals_the_watched_one(runs_at: int) -> None:
     """Every stop ends with scheduled time, also one from which the line has just restarted."""
-    found = []
+    outcomes = []
     for away in (None, (42_000.0, 46_000.0)):
         line = line_of()
-        bagger = Bagger(line)
+        bagger = BufferedBagger(line)
         bagger.state("running", 0)
         bagger.absence = away
         bagger.state("fault", 43_000)
@@ -125,20 +125,20 @@ def test_a_stop_over_the_end_of_the_shift_equals_the_watched_one(runs_at: int) -
         if away is not None:
             bagger.reconnect()
         line.wait(50_000)
-        found.append(
+        outcomes.append(
             [(downtime.started_at, downtime.ended_at) for downtime in line.downtimes() if downtime.status == "closed"]
         )
-    assert found[0] == found[1]
-    assert len(found[0]) == 1
+    assert outcomes[0] == outcomes[1]
+    assert len(outcomes[0]) == 1
 
 
 def test_a_downtime_whose_end_is_unknown_ends_with_scheduled_time() -> None:
     line = line_of()
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     bagger.state("running", 0)
     bagger.absence = (42_000, 46_000)
-    for at, word in ((43_000, "fault"), (43_100, "fault"), (43_150, "fault"), (45_990, "running")):
-        bagger.state(word, at)
+    for at, state in ((43_000, "fault"), (43_100, "fault"), (43_150, "fault"), (45_990, "running")):
+        bagger.state(state, at)
     bagger.lose(2)
     bagger.reconnect()
     line.wait(50_000)

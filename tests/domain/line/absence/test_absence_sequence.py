@@ -4,7 +4,7 @@ import pytest
 
 from bridge.domain.reports import BirthReport, DeathReport, StateReport
 from tests.domain.line.absence.test_absence import absent
-from tests.domain.line.buffered_bagger import Bagger, line_of
+from tests.domain.line.buffered_bagger import BufferedBagger, line_of
 from tests.domain.line.output.test_oee_base import closed
 from tests.support.packing_line import T0
 
@@ -23,10 +23,10 @@ def test_without_a_sequence_a_machine_is_known_while_it_reports_every_minute(eve
 
 
 def test_a_report_without_a_gap_proves_the_state_before_the_absence() -> None:
-    """Whatever its clock: a machine that reports only changes need not say its state again to be known."""
+    """A machine that reports only changes need not repeat its state, with or without a trusted clock."""
     for clock in ("receive", "device"):
         line = line_of(clock=clock)
-        bagger = Bagger(line)
+        bagger = BufferedBagger(line)
         bagger.state("running", 0)
         bagger.absence = (300, 400)
         bagger.counts(0, 399)
@@ -38,7 +38,7 @@ def test_a_report_without_a_gap_proves_the_state_before_the_absence() -> None:
 
 def test_a_report_after_a_gap_proves_no_earlier_state() -> None:
     line = line_of()
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     bagger.state("running", 0)
     bagger.counts(0, 1)
     absent(line, 300, 400)
@@ -49,7 +49,7 @@ def test_a_report_after_a_gap_proves_no_earlier_state() -> None:
 
 def test_a_state_before_a_missing_report_is_not_restored_by_the_next_in_order() -> None:
     line = line_of()
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     bagger.state("setup", 0)
     bagger.counts(0, 1)
     absent(line, 300, 400)
@@ -63,7 +63,7 @@ def test_a_state_before_a_missing_report_is_not_restored_by_the_next_in_order() 
 def test_a_death_proves_no_state_before_the_absence(state: str) -> None:
     """A Will has the number of its connect; pieces of a new start do not show at once that the machine runs."""
     line = line_of()
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     bagger.state(state, 0)
     bagger.counts(0, 1)
     absent(line, 300, 400)
@@ -83,7 +83,7 @@ def test_a_death_proves_no_state_before_the_absence(state: str) -> None:
 
 def test_a_state_before_two_absences_holds_where_nothing_is_missing() -> None:
     line = line_of()
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     bagger.state("running", 0)
     absent(line, 300, 400)
     absent(line, 410, 500)
@@ -95,7 +95,7 @@ def test_a_state_before_two_absences_holds_where_nothing_is_missing() -> None:
 def test_the_time_before_a_new_start_of_the_device_stays_unknown(boot: int) -> None:
     """Its last reports before the start may be missing, also where it repeats the id of its boot."""
     line = line_of()
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     bagger.state("running", 0)
     bagger.absence = (300, 400)
     bagger.boot, bagger.seq = boot, -1

@@ -1,4 +1,4 @@
-"""A downtime whose category changes during an open absence: its parts follow each other, whatever is known later."""
+"""A downtime whose category changes during an open absence: its parts stay adjacent after later reports."""
 
 from collections.abc import Sequence
 
@@ -43,8 +43,8 @@ def with_absence(
 
 
 def last(line: PackingLine) -> list[event_data.Downtime]:
-    found = {downtime.downtime_id: downtime for downtime in line.downtimes()}
-    return list(found.values())
+    latest = {downtime.downtime_id: downtime for downtime in line.downtimes()}
+    return list(latest.values())
 
 
 def kinds(line: PackingLine) -> list[tuple[str, str]]:
@@ -52,7 +52,7 @@ def kinds(line: PackingLine) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("restore", [False, True])
-def test_a_changeover_after_the_stop_was_over_is_a_downtime_of_its_own(*, restore: bool) -> None:
+def test_a_changeover_after_the_end_of_a_stop_is_a_separate_downtime(*, restore: bool) -> None:
     line = with_absence([(200, "running"), (290, "setup")], restore=restore)
     assert spans(line, 600) == [(0, 200), (290, 600)]
     assert [downtime.category for downtime in last(line)] == ["unplanned", "changeover"]
@@ -119,11 +119,11 @@ def test_the_end_of_the_shift_while_nothing_is_evaluated_makes_no_part_longer_th
     absent(line, SHIFT_END - 215, SHIFT_END - 90)
     line.report("packer", StateReport(state="fault"), at=SHIFT_END - 89.5)
     line.wait(SHIFT_END + 200)
-    found = spans(line, SHIFT_END + 200)
+    downtimes = spans(line, SHIFT_END + 200)
     fault = [(SHIFT_END - 89.5, SHIFT_END)] if clock == "receive" else []
-    assert found == [(SHIFT_END - 340, fault[0][0] if fault else SHIFT_END), *fault]
+    assert downtimes == [(SHIFT_END - 340, fault[0][0] if fault else SHIFT_END), *fault]
     for window in closed(line, "shift"):
-        assert lost(window) <= inside(window, found)
+        assert lost(window) <= inside(window, downtimes)
 
 
 def test_a_stop_that_ended_before_the_shift_ends_at_its_own_end() -> None:

@@ -7,14 +7,14 @@ import pytest
 
 from bridge.domain.events import EventType
 from bridge.domain.reports import BirthReport, DeathReport, StateReport
-from tests.domain.line.absence.absent_devices import Machine, line_of, report_every_minute
+from tests.domain.line.absence.absent_devices import BufferingDevice, line_of, report_every_minute
 from tests.domain.line.absence.test_absence import absent
 from tests.domain.line.output.test_oee_base import closed
 from tests.support.packing_line import PackingLine
 
 RUNNING: Final = StateReport(state="running")
 BACK: Final = 7_200
-Loss = Callable[[PackingLine], None]
+ConnectionLoss = Callable[[PackingLine], None]
 
 
 def dies_before(line: PackingLine) -> None:
@@ -34,10 +34,10 @@ def falls_silent(line: PackingLine) -> None:
 LATER: Final = [(dies_after, None), (dies_after, 60.0), (falls_silent, 60.0)]
 
 
-def away(lose: Loss, heartbeat: float | None) -> tuple[PackingLine, Machine]:
+def away(lose: ConnectionLoss, heartbeat: float | None) -> tuple[PackingLine, BufferingDevice]:
     """The bagger, the constraint, is stopped from 100 s on; after an absence only the feeder reports."""
     line = line_of(heartbeat=heartbeat)
-    bagger = Machine(line)
+    bagger = BufferingDevice(line)
     line.report("feeder", RUNNING, at=0)
     report_every_minute(bagger, 0, 60)
     bagger.state("stopped", 100)
@@ -51,14 +51,14 @@ def away(lose: Loss, heartbeat: float | None) -> tuple[PackingLine, Machine]:
 @pytest.mark.parametrize("new_boot", ["by a birth", "by its reports"])
 @pytest.mark.parametrize(("lose", "heartbeat"), [(dies_before, None), (dies_before, 60.0), *LATER])
 def test_a_machine_that_is_offline_is_unknown_and_makes_no_call(
-    lose: Loss, heartbeat: float | None, new_boot: str
+    lose: ConnectionLoss, heartbeat: float | None, new_boot: str
 ) -> None:
-    """It comes back running, in another boot: nobody knows how long it stood."""
+    """It returns running, in another boot: the length of its stop is unknown."""
     line, bagger = away(lose, heartbeat)
     bagger.boot, bagger.seq = 2, -1
     if new_boot == "by a birth":
         bagger.report(BirthReport(), BACK)
-    bagger.word = "running"
+    bagger.current_state = "running"
     report_every_minute(bagger, BACK + 1, 3 * 3_600 + 60)
     assert line.downtimes() == []
     assert not line.of(EventType.ANDON_EVENT)
@@ -70,10 +70,10 @@ def test_a_machine_that_is_offline_is_unknown_and_makes_no_call(
 
 
 @pytest.mark.parametrize(("lose", "heartbeat"), LATER)
-def test_a_machine_without_a_gap_was_stopped(lose: Loss, heartbeat: float | None) -> None:
-    """What it had said before still holds: it would have said otherwise."""
+def test_a_machine_without_a_gap_was_stopped(lose: ConnectionLoss, heartbeat: float | None) -> None:
+    """Its last state still holds: it would have reported a change."""
     line, bagger = away(lose, heartbeat)
-    bagger.word = "running"
+    bagger.current_state = "running"
     report_every_minute(bagger, BACK, 3 * 3_600 + 60)
     last = {downtime.downtime_id: downtime for downtime in line.downtimes()}
     assert sum(downtime.duration_seconds or 0 for downtime in last.values()) == BACK - 100

@@ -7,7 +7,7 @@ import pytest
 from bridge.domain.events import EventType
 from bridge.domain.reports import BirthReport, CountsReport, DeathReport, StateReport
 from tests.domain.line.absence.absent_devices import (
-    Machine,
+    BufferingDevice,
     downtimes_of,
     each_loss,
     each_order,
@@ -21,7 +21,7 @@ from tests.support.packing_line import T0, state_of
 
 @each_order
 @each_loss
-def test_a_buffered_stop_becomes_its_downtime(lose: Callable[[Machine, float], None], order: str) -> None:
+def test_a_buffered_stop_becomes_its_downtime(lose: Callable[[BufferingDevice, float], None], order: str) -> None:
     line, bagger = running(lose=lose)
     lose(bagger, 300)
     bagger.state("fault", 310)
@@ -38,7 +38,7 @@ def test_a_buffered_stop_becomes_its_downtime(lose: Callable[[Machine, float], N
     assert line.of(EventType.DOWNTIME_EVENT)[0].quality.estimated
     for scope in (None, "bagger"):
         hour = [window for window in line.oee("hour", scope) if window.closed][-1]
-        away = 1 if order == "after a birth" else 0  # nobody knows what it does until it says it
+        away = 1 if order == "after a birth" else 0  # its state is unknown until it reports it
         assert hour.unknown_seconds == pytest.approx(0, abs=away)
         assert hour.planned_busy_seconds - hour.actual_production_seconds == 100
         assert "estimated" in hour.flags
@@ -47,7 +47,7 @@ def test_a_buffered_stop_becomes_its_downtime(lose: Callable[[Machine, float], N
 
 
 @each_loss
-def test_a_device_whose_clock_is_not_trusted_stays_unknown(lose: Callable[[Machine, float], None]) -> None:
+def test_a_device_whose_clock_is_not_trusted_stays_unknown(lose: Callable[[BufferingDevice, float], None]) -> None:
     line, bagger = running("receive", lose)
     lose(bagger, 300)
     bagger.state("fault", 310)
@@ -87,8 +87,8 @@ def test_a_stop_that_still_lasts_keeps_its_begin_and_makes_a_call(order: str) ->
 def test_the_time_around_a_missing_report_is_unknown() -> None:
     line, bagger = running()
     bagger.disconnect(300)
-    for at, word in ((360, "running"), (500, "fault"), (700, "running")):
-        bagger.state(word, at)
+    for at, state in ((360, "running"), (500, "fault"), (700, "running")):
+        bagger.state(state, at)
     bagger.reconnect(900, lost=[1])
     report_every_minute(bagger, 950, 3_660)
     assert line.downtimes() == []
@@ -98,8 +98,8 @@ def test_the_time_around_a_missing_report_is_unknown() -> None:
 def test_the_time_before_a_new_boot_is_unknown() -> None:
     line, bagger = running()
     bagger.disconnect(300)
-    for at, word in ((350, "running"), (500, "fault"), (700, "running")):
-        bagger.state(word, at)
+    for at, state in ((350, "running"), (500, "fault"), (700, "running")):
+        bagger.state(state, at)
     bagger.boot, bagger.seq = 2, -1
     bagger.send(BirthReport(ts=T0 + 900_000), 900)
     bagger.reconnect(900)
@@ -135,15 +135,15 @@ def test_late_counts_make_nothing_unknown() -> None:
 @each_loss
 @pytest.mark.parametrize("since", [230, 600])
 def test_a_device_without_a_buffer_is_treated_like_one_with_an_untrusted_clock(
-    lose: Callable[[Machine, float], None], since: float
+    lose: Callable[[BufferingDevice, float], None], since: float
 ) -> None:
-    """A report is missing: the windows and downtimes are those of a device whose clock nobody trusts."""
+    """A report is missing: the windows and downtimes are those of a device with an untrusted clock."""
     reported = []
     for clock in ("device", "receive"):
         line, bagger = running(clock, lose)
         report_every_minute(bagger, 240, since)
         lose(bagger, since + 70)
-        bagger.kept = None
+        bagger.buffered = None
         bagger.seq += 1
         bagger.state("fault", 1_000)
         bagger.state("running", 1_100)
@@ -161,9 +161,9 @@ def test_the_next_report_shows_that_a_late_backlog_is_complete() -> None:
     bagger.state("fault", 400)
     bagger.state("running", 500)
     bagger.state("running", 520)
-    kept, bagger.kept = bagger.kept or [], None
+    buffered, bagger.buffered = bagger.buffered or [], None
     bagger.state("running", 1_000)
-    for index, body in enumerate(kept):
+    for index, body in enumerate(buffered):
         bagger.send(body, 1_000.1 + index / 100)
     line.wait(1_050)
     assert downtimes_of(line) == [("closed", 100)]
@@ -174,9 +174,9 @@ def test_the_next_report_shows_that_a_late_backlog_is_complete() -> None:
 
 def test_an_unused_report_of_a_machine_ends_its_absence() -> None:
     """After silence its last state holds again, whatever the quality of its reports; its time is known."""
-    line, bagger = running(lose=Machine.fall_silent)
+    line, bagger = running(lose=BufferingDevice.fall_silent)
     bagger.fall_silent(300)
-    bagger.kept = None
+    bagger.buffered = None
     at = 600.0
     while at < 3_660:
         bagger.report(StateReport(state="running", source_quality="bad"), at)
@@ -189,7 +189,7 @@ def test_time_that_the_clock_of_the_host_skipped_stays_unknown() -> None:
     line, bagger = running()
     bagger.disconnect(300)
     line.events += line.core.set_forward(300_000, T0 + 800_000)
-    bagger.kept = []
+    bagger.buffered = []
     bagger.state("fault", 850)
     bagger.state("running", 950)
     bagger.reconnect(1_000)

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.domain.reports import BirthReport, StateReport
-from tests.domain.line.absence.absent_devices import Machine, report_every_minute
+from tests.domain.line.absence.absent_devices import BufferingDevice, report_every_minute
 from tests.domain.line.downtime.test_downtime_turn import at_of, raised
 from tests.domain.line.output.test_oee_base import closed
 from tests.support.packing_line import PackingLine, equipment, line_spec, plant_file
@@ -13,30 +13,32 @@ ONLINE = 4  # seconds: shorter than a backlog is waited for
 each_cause = pytest.mark.parametrize("new_boot", [True, False], ids=["a crash loop", "bad Wi-Fi"])
 
 
-def line_of(clock: str = "device") -> tuple[PackingLine, Machine]:
+def line_of(clock: str = "device") -> tuple[PackingLine, BufferingDevice]:
     """The bagger, which is the constraint, runs until 100 s."""
     line = PackingLine(plant_file(line_spec(equipment=equipment(clock=clock))))
     for name in ("feeder", "packer"):
         line.report(name, StateReport(state="running"), at=0)
-    bagger = Machine(line)
+    bagger = BufferingDevice(line)
     bagger.state("running", 0)
     bagger.state("running", 60)
     return line, bagger
 
 
-def flaps(bagger: Machine, *words: str, since: float, until: float, away: float = 20, new_boot: bool = False) -> float:
-    """Lose it again and again, and hear these words in between; returns when it is lost last."""
+def flaps(
+    bagger: BufferingDevice, *states: str, since: float, until: float, away: float = 20, new_boot: bool = False
+) -> float:
+    """Disconnect it repeatedly, with these states reported in between; return the time of the last loss."""
     at = since
     while at < until:
         bagger.disconnect(at)
         at += away
         bagger.line.wait(at)
-        bagger.kept = None
+        bagger.buffered = None
         if new_boot:
             bagger.boot, bagger.seq = bagger.boot + 1, -1
             bagger.report(BirthReport(), at)
-        for index, word in enumerate(words):
-            bagger.state(word, at + 0.2 + index)
+        for index, state in enumerate(states):
+            bagger.state(state, at + 0.2 + index)
         at += ONLINE
     bagger.disconnect(at)
     return at
@@ -65,7 +67,7 @@ def test_its_stop_is_a_downtime_and_calls_as_without_a_trusted_clock(away: int, 
 
 @each_cause
 def test_a_machine_that_returns_stopped_is_stopped_from_its_next_loss(*, new_boot: bool) -> None:
-    """What it was before, nobody knows; of whom the line waits for, it has said so."""
+    """Its state before the first loss is unknown; that the line waits for it, it has reported."""
     line, bagger = line_of()
     flaps(bagger, "fault", since=100, until=1_000, new_boot=new_boot)
     assert downtimes_of(line) == [("bagger", 124, None)]

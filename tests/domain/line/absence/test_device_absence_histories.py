@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bridge.domain import event_data, plant
 from tests.domain.line.absence.absent_devices import (
     ORDERS,
-    Machine,
+    BufferingDevice,
     last_of,
 )
 from tests.domain.line.absence.test_absence_histories import agrees_in_time
@@ -22,51 +22,51 @@ FAST = plant.CounterRule(max_rate_per_minute=1_000_000)
 
 @dataclass
 class BufferedHistory:
-    """A seeded history of one machine that is lost again and again, and keeps what it would have said."""
+    """A seeded history of one machine that disconnects repeatedly and buffers its reports."""
 
     seed: int
     order: str = "in order"
     clock: str = "device"
     keeps: bool = True
 
-    def go(self, *, restart: bool = False) -> tuple[PackingLine, oracle.History]:
+    def go(self, *, restart: bool = False) -> tuple[PackingLine, oracle.LineTimeline]:
         rnd = self.random = random.Random(self.seed)
         machine = plant.EquipmentConfig.model_validate(
             {"id": "bagger", "clock": self.clock, "ideal_cycle_seconds": 1.0, "counters": FAST}
         )
         self.line = PackingLine(plant_file(line_spec(equipment=[machine])))
-        self.bagger = Machine(self.line)
+        self.bagger = BufferingDevice(self.line)
         self.at = rnd.choice((0.0, 3_500.0, 11.9 * 3_600, 11.99 * 3_600, 19.9 * 3_600)) + rnd.randrange(400)
-        self.said: list[tuple[int, str]] = []
+        self.states: list[tuple[int, str]] = []
         self.report("run")
         self.bagger.counts(0, self.at)
         for _ in range(rnd.randrange(10, 50)):
             self.at = round(self.at + rnd.choice((0.7, 5, 9.999, 10, 30, 59.999, 60, 61, 200, 2_000)), 3)
-            if self.bagger.kept is None and rnd.random() < 0.25:
+            if self.bagger.buffered is None and rnd.random() < 0.25:
                 self.bagger.disconnect(self.at)
                 self.at += 1
-            elif self.bagger.kept is not None and rnd.random() < 0.4:
+            elif self.bagger.buffered is not None and rnd.random() < 0.4:
                 self.come_back(restart=restart)
             rnd.choice((self.change, self.change, self.count))()
-        if self.bagger.kept is not None:
+        if self.bagger.buffered is not None:
             self.at += 20
             self.come_back(restart=restart)
         self.at = round(self.at + 30)
         self.report("run")
         self.at += 2 * 3_600
         self.line.wait(self.at)
-        return self.line, oracle.History(self.said, T0 + round(self.at * 1000), SCHEDULED, [])
+        return self.line, oracle.LineTimeline(self.states, T0 + round(self.at * 1000), SCHEDULED, [])
 
-    def report(self, word: str) -> None:
-        self.bagger.state("running" if word == "run" else "stopped", self.at)
-        if self.said and self.said[-1][0] == T0 + round(self.at * 1000):
-            self.said.pop()
-        self.said.append((T0 + round(self.at * 1000), word))
+    def report(self, signal: str) -> None:
+        self.bagger.state("running" if signal == "run" else "stopped", self.at)
+        if self.states and self.states[-1][0] == T0 + round(self.at * 1000):
+            self.states.pop()
+        self.states.append((T0 + round(self.at * 1000), signal))
 
     def come_back(self, *, restart: bool) -> None:
-        kept = range(len(self.bagger.kept or []))
+        buffered = range(len(self.bagger.buffered or []))
         self.bagger.seq += 0 if self.keeps else 1
-        self.bagger.reconnect(self.at, order=self.order, lost=[] if self.keeps else kept)
+        self.bagger.reconnect(self.at, order=self.order, lost=[] if self.keeps else buffered)
         self.at += 1 if self.keeps else 7
         if restart:
             self.line.restart()

@@ -30,10 +30,10 @@ def test_an_absence_of_the_bridge_overlaps_that_of_a_device(bridge: tuple[int, i
 
 @pytest.mark.parametrize("dies", [402, 600])
 def test_a_device_is_offline_within_and_after_an_absence_of_the_bridge(dies: float) -> None:
-    """Its Will reaches the bridge when that is back; what the device kept comes long after it."""
+    """Its Will reaches the bridge on its return; the device's buffer arrives long after."""
     line, bagger = running()
     absent(line, 300, 400)
-    bagger.kept = []
+    bagger.buffered = []
     bagger.state("running", 390)
     if dies > 500:
         bagger.reconnect(400)
@@ -41,7 +41,7 @@ def test_a_device_is_offline_within_and_after_an_absence_of_the_bridge(dies: flo
     bagger.disconnect(dies)
     line.report("packer", StateReport(state="running", ts=T0 + 403_000), at=max(dies, 403))
     line.wait(800)
-    bagger.kept = [StateReport(state="running", ts=T0 + 390_000)] if dies < 500 else []
+    bagger.buffered = [StateReport(state="running", ts=T0 + 390_000)] if dies < 500 else []
     bagger.state("fault", 700)
     bagger.state("running", 900)
     bagger.reconnect(1_000)

@@ -9,7 +9,7 @@ from bridge.domain import event_data, plant
 from bridge.domain.events import EventType
 from bridge.domain.reports import StateReport
 from tests.domain.line.absence.absent_devices import (
-    Machine,
+    BufferingDevice,
     downtimes_of,
     last_of,
     line_of,
@@ -20,7 +20,7 @@ from tests.domain.line.output.test_oee_base import closed
 from tests.domain.line.output.test_oee_oracle import millis
 from tests.support.packing_line import T0, PackingLine, line_spec, plant_file
 
-Step = tuple[float, Callable[[], None]]
+TimedAction = tuple[float, Callable[[], None]]
 
 
 @pytest.mark.parametrize("back", [(900, 1_200), (1_200, 900), (1_000, 1_000)])
@@ -28,7 +28,7 @@ Step = tuple[float, Callable[[], None]]
 def test_two_devices_whose_absences_overlap(lost: tuple[int, int], back: tuple[int, int]) -> None:
     line, *both = two_that_decide()
     stops = ((420, 540), (500, 600))
-    steps: list[Step] = []
+    steps: list[TimedAction] = []
     for machine, away, until, (stop, end) in zip(both, lost, back, stops, strict=True):
         steps += [
             (away, partial(machine.disconnect, away)),
@@ -51,7 +51,7 @@ def test_a_machine_that_does_not_decide_is_evaluated_by_itself() -> None:
         plant.EquipmentConfig(id="packer", clock="device", ideal_cycle_seconds=1.0),
     )
     line = PackingLine(plant_file(line_spec(equipment=machines)))
-    packer = Machine(line, "packer")
+    packer = BufferingDevice(line, "packer")
     line.report("bagger", StateReport(state="running"), at=0)
     packer.state("running", 0)
     packer.disconnect(300)
@@ -120,9 +120,9 @@ def test_the_culprit_is_the_machine_that_was_watched_meanwhile() -> None:
 
 @pytest.mark.parametrize("restarts", [False, True], ids=["it stands", "it runs again for less than 10 s"])
 def test_a_stop_that_lasts_is_opened_though_another_was_mistaken_for_one(*, restarts: bool) -> None:
-    """Lost while it stood, so a downtime opens as the shift begins; it ran by then, and stands again since."""
+    """It was lost while stopped, so a downtime opens at the shift's begin; it had run before, and stopped again."""
     line = line_of()
-    bagger = Machine(line)
+    bagger = BufferingDevice(line)
     shift = 20 * 3_600
     bagger.state("running", shift - 400)
     bagger.state("stopped", shift - 130)
@@ -176,7 +176,7 @@ def test_no_downtime_stays_open_when_the_line_runs_again_after_a_step_of_the_clo
     line.events += line.core.set_forward(300_000, T0 + 970_000)
     bagger.seq += 1
     for machine, at in ((bagger, 1_060), (packer, 1_200)):
-        machine.kept = None
+        machine.buffered = None
         machine.state("running", at)
     line.wait(3_600)
     assert {downtime.status for downtime in last_of(line)} == {"closed"}

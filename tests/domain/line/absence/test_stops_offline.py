@@ -1,4 +1,4 @@
-"""A stop that is known stays a stop, whatever becomes of the connection, until something else is known."""
+"""A known stop stays a stop through any loss of connection, until another state is known."""
 
 from collections.abc import Callable
 
@@ -35,7 +35,7 @@ LOSSES = {"death": dies, "silence": falls_silent}
 
 def lost(line: PackingLine, window: str = "hour") -> float:
     """Return the seconds of the closed windows that went into downtime."""
-    return sum(each.planned_busy_seconds - each.actual_production_seconds for each in closed(line, window))
+    return sum(oee.planned_busy_seconds - oee.actual_production_seconds for oee in closed(line, window))
 
 
 @pytest.mark.parametrize("lose", LOSSES.values(), ids=list(LOSSES))

@@ -8,7 +8,7 @@ from bridge.domain import event_data
 from bridge.domain.events import EventType
 from bridge.domain.reports import BirthReport, ChangeoverReport, DeathReport, DowntimeReport, StateReport
 from tests.domain.line.absence.absent_devices import (
-    Machine,
+    BufferingDevice,
     downtimes_of,
     each_loss,
     each_order,
@@ -20,10 +20,10 @@ from tests.domain.line.output.test_oee_base import closed
 from tests.domain.line.output.test_oee_exclusion import confirm
 from tests.support.packing_line import LEADER, T0, PackingLine, equipment, line_spec, plant_file
 
-Lose = Callable[[Machine, float], None]
+Lose = Callable[[BufferingDevice, float], None]
 
 
-def standing(lose: Lose, *, since: float = 240) -> tuple[PackingLine, Machine]:
+def standing(lose: Lose, *, since: float = 240) -> tuple[PackingLine, BufferingDevice]:
     """The bagger, which is the constraint, is in fault; it is known to be lost at 300 s."""
     line, bagger = running(lose=lose)
     bagger.state("fault", since)
@@ -76,7 +76,7 @@ def test_its_downtime_ended_when_it_ended(lose: Lose, order: str) -> None:
 @each_order
 def test_a_stop_that_turns_out_a_minor_one_was_no_downtime(order: str) -> None:
     """It was mistaken for one, and called; the call is quiet as the line runs."""
-    line, bagger = standing(Machine.disconnect, since=280)
+    line, bagger = standing(BufferingDevice.disconnect, since=280)
     bagger.state("running", 310)
     bagger.reconnect(1_000, order=order)
     report_every_minute(bagger, 1_050, 3_660)
@@ -103,7 +103,7 @@ def test_a_stop_that_lasted_is_one_downtime(lose: Lose, order: str) -> None:
 def test_a_repair_with_the_power_off_was_a_stop_to_the_first_report(lose: Lose) -> None:
     """The device kept nothing, and began again."""
     line, bagger = standing(lose)
-    bagger.kept, bagger.boot, bagger.seq = None, 2, -1
+    bagger.buffered, bagger.boot, bagger.seq = None, 2, -1
     bagger.report(BirthReport(), 1_000)
     bagger.state("running", 1_001)
     report_every_minute(bagger, 1_050, 3_660)
@@ -131,7 +131,7 @@ def test_two_absences_in_one_stop(lose: Lose) -> None:
 
 @pytest.mark.parametrize("until", [13_900, 14_700])
 def test_the_shift_ends_meanwhile(until: int) -> None:
-    """At 14 400 s; the line ran again 200 s before, or was to go on standing in the next."""
+    """At 14 400 s; the line ran again 200 s before, or stays stopped into the next shift."""
     line, bagger = running()
     report_every_minute(bagger, 290, 13_490)
     bagger.state("fault", 13_500)
@@ -146,17 +146,17 @@ def test_the_shift_ends_meanwhile(until: int) -> None:
 
 def test_a_downtime_confirmed_before_its_end_was_known_leaves_no_time_twice() -> None:
     line = PackingLine(plant_file(line_spec(equipment=equipment(clock="device"))))
-    bagger, begun = Machine(line), 42_000
-    bagger.state("running", begun)
-    bagger.word = "stopped"
-    report_every_minute(bagger, begun + 900, begun + 1_140)
-    bagger.state("running", begun + 1_190)
-    absent(line, begun + 1_195, begun + 1_195)
-    line.wait(begun + 1_205)
+    bagger, begin = BufferingDevice(line), 42_000
+    bagger.state("running", begin)
+    bagger.current_state = "stopped"
+    report_every_minute(bagger, begin + 900, begin + 1_140)
+    bagger.state("running", begin + 1_190)
+    absent(line, begin + 1_195, begin + 1_195)
+    line.wait(begin + 1_205)
     downtime = downtimes(line)[-1].downtime_id
-    confirm_as_cleaning(line, downtime, at=begun + 1_206)
-    bagger.state("running", begun + 1_220)
-    line.wait(begun + 1_300)
+    confirm_as_cleaning(line, downtime, at=begin + 1_206)
+    bagger.state("running", begin + 1_220)
+    line.wait(begin + 1_300)
     last = [window for window in line.oee("shift") if window.closed][-1]
     assert last.actual_production_seconds <= last.planned_busy_seconds
     assert last.availability == 1
@@ -169,14 +169,14 @@ def test_a_deadline_at_the_instant_of_a_silence_ends_no_downtime_twice() -> None
         for machine in equipment()
     ]
     line = PackingLine(plant_file(line_spec(equipment=trusted, constraint=None, critical=("bagger", "packer"))))
-    bagger, packer = Machine(line, "bagger"), Machine(line, "packer")
-    for each in (bagger, packer):
-        each.state("running", 0)
+    bagger, packer = BufferingDevice(line, "bagger"), BufferingDevice(line, "packer")
+    for device in (bagger, packer):
+        device.state("running", 0)
     bagger.state("fault", 10)
     bagger.state("fault", 61)
     absent(line, 100, 130)
-    for each in (bagger, packer):
-        each.seq += 3
+    for device in (bagger, packer):
+        device.seq += 3
     bagger.state("running", 131)
     line.report(None, ChangeoverReport(action="start", to_product="nuts"), at=140, actor=LEADER)
     packer.state("running", 218)
@@ -188,20 +188,20 @@ def test_a_deadline_at_the_instant_of_a_silence_ends_no_downtime_twice() -> None
 
 
 def test_buffered_pieces_of_a_stopped_machine_do_not_prove_that_it_ran() -> None:
-    """None of its reports is missing: had it run, it would have said so."""
-    line, bagger = standing(Machine.disconnect)
+    """None of its reports is missing: it would have reported a restart."""
+    line, bagger = standing(BufferingDevice.disconnect)
     bagger.counts(3, 400)
     bagger.state("fault", 500)
     bagger.reconnect(1_000)
     bagger.send(StateReport(state="running", ts=T0 + 1_100_000), 1_100)
-    bagger.word = "running"
+    bagger.current_state = "running"
     report_every_minute(bagger, 1_150, 3_660)
     assert downtimes_of(line) == [("closed", 860)]
 
 
 def test_the_time_around_a_missing_report_is_unknown_after_the_first_one() -> None:
     """Only until then it is known to have stood."""
-    line, bagger = standing(Machine.disconnect)
+    line, bagger = standing(BufferingDevice.disconnect)
     for at, state in ((340, "running"), (500, "fault"), (700, "running")):
         bagger.state(state, at)
     bagger.reconnect(1_000, lost=[1])
@@ -211,8 +211,8 @@ def test_the_time_around_a_missing_report_is_unknown_after_the_first_one() -> No
     assert lost(line) == 100
 
 
-def test_a_downtime_of_which_nobody_knows_that_it_lasted_is_taken_back() -> None:
-    line, bagger = standing(Machine.disconnect, since=280)
+def test_a_downtime_of_unknown_duration_is_withdrawn() -> None:
+    line, bagger = standing(BufferingDevice.disconnect, since=280)
     for at, state in ((310, "fault"), (500, "running"), (900, "running")):
         bagger.state(state, at)
     bagger.reconnect(1_000, lost=[1])
@@ -225,7 +225,7 @@ def test_a_downtime_of_which_nobody_knows_that_it_lasted_is_taken_back() -> None
 
 def test_a_confirmed_downtime_takes_its_time_out_once() -> None:
     """The machine counted as stopped in it before it was known to be stopped."""
-    line, bagger = standing(Machine.disconnect)
+    line, bagger = standing(BufferingDevice.disconnect)
     line.wait(900)
     bagger.state("running", 340)
     bagger.state("fault", 640)
@@ -246,9 +246,9 @@ def test_a_device_that_is_back_after_the_patience_for_it() -> None:
     line.wait(300)
     absent(line, 300, 400)
     line.report("bagger", DeathReport(), at=401)
-    packer = Machine(line, "packer")
+    packer = BufferingDevice(line, "packer")
     packer.state("running", 402)
-    bagger.kept = []
+    bagger.buffered = []
     for at, state in ((320, "running"), (380, "running"), (420, "fault"), (480, "fault"), (540, "fault")):
         bagger.state(state, at)
     line.wait(595)
@@ -261,9 +261,9 @@ def test_a_device_that_is_back_after_the_patience_for_it() -> None:
 
 
 def test_a_stop_that_was_evaluated_is_moved_once() -> None:
-    """It began before nobody watched; what another machine reports later lets the stretch be evaluated again."""
+    """It began before the absence; a later report of another machine lets the absence be evaluated again."""
     line, bagger = running()
-    packer = Machine(line, "packer")
+    packer = BufferingDevice(line, "packer")
     packer.state("running", 270)
     bagger.state("fault", 280)
     absent(line, 300, 500)
@@ -271,7 +271,7 @@ def test_a_stop_that_was_evaluated_is_moved_once() -> None:
         bagger.send(StateReport(state=state, ts=T0 + at * 1_000), 501)
     line.wait(510)
     packer.send(StateReport(state="fault", ts=T0 + 370_000), 511)
-    bagger.word = "running"
+    bagger.current_state = "running"
     report_every_minute(bagger, 520, 3_660)
     assert lost(line) == 130
     assert closed(line)[-1].unknown_seconds == 0

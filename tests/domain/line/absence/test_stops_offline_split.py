@@ -6,13 +6,13 @@ import pytest
 
 from bridge.domain.events import EventType
 from bridge.domain.reports import ChangeoverReport
-from tests.domain.line.absence.absent_devices import Machine, each_order, report_every_minute
+from tests.domain.line.absence.absent_devices import BufferingDevice, each_order, report_every_minute
 from tests.domain.line.absence.test_absence_split import line_of
 from tests.domain.line.downtime.test_downtime_turn import at_of
 from tests.domain.line.output.test_oee_base import closed
 from tests.support.packing_line import LEADER, PackingLine
 
-Part = tuple[str, float | None, float | None, bool]
+ReportedPart = tuple[str, float | None, float | None, bool]
 """(category, from, to, minor)"""
 
 
@@ -20,7 +20,7 @@ def changed_over(line: PackingLine, at: float) -> None:
     line.report(None, ChangeoverReport(action="start", to_product="nuts"), at=at, actor=LEADER)
 
 
-def parts(line: PackingLine) -> list[Part]:
+def parts(line: PackingLine) -> list[ReportedPart]:
     last = {downtime.downtime_id: downtime for downtime in line.downtimes()}
     return [
         (downtime.category, at_of(downtime.started_at), at_of(downtime.ended_at), downtime.micro_stop)
@@ -29,16 +29,16 @@ def parts(line: PackingLine) -> list[Part]:
 
 
 def lost_while_it_stands(
-    *kept: tuple[float, str], order: str, back: float = 600, lost: Sequence[int] = (), minor_stops: bool = False
+    *buffered: tuple[float, str], order: str, back: float = 600, lost: Sequence[int] = (), minor_stops: bool = False
 ) -> PackingLine:
     """The bagger fails at 10 s and is lost at 40 s; people begin a changeover at 110 s."""
     line = line_of("device", minor_stops=minor_stops)
-    machine = Machine(line)
+    machine = BufferingDevice(line)
     machine.state("running", 0)
     machine.state("fault", 10)
     machine.disconnect(40)
     changed_over(line, 110)
-    for at, state in kept:
+    for at, state in buffered:
         machine.state(state, at)
     machine.reconnect(back, order=order, lost=lost)
     report_every_minute(machine, back + 50, 3_660)
@@ -52,7 +52,7 @@ def down(line: PackingLine) -> float:
 
 @each_order
 def test_a_changeover_that_began_while_the_line_ran_is_no_part_of_a_minor_stop(order: str) -> None:
-    """The breakdown that follows is a downtime of its own, and calls."""
+    """The breakdown that follows is a separate downtime, and calls."""
     line = lost_while_it_stands((45, "running"), (300, "fault"), order=order)
     assert parts(line) == [
         ("unplanned", 10, 45, True),
@@ -68,7 +68,7 @@ def test_a_changeover_that_began_while_the_line_ran_is_no_part_of_a_minor_stop(o
 def test_all_parts_of_what_was_no_downtime_are_minor_stops(order: str) -> None:
     """A changeover ran before it stood, and the fault split it."""
     line = line_of("device")
-    bagger = Machine(line)
+    bagger = BufferingDevice(line)
     bagger.state("running", 0)
     changed_over(line, 9)
     for at, state in ((10, "stopped"), (40, "fault")):
@@ -83,7 +83,7 @@ def test_all_parts_of_what_was_no_downtime_are_minor_stops(order: str) -> None:
     assert down(line) == 0
 
 
-def test_parts_of_what_nobody_knows_to_have_lasted_are_taken_back() -> None:
+def test_parts_of_unknown_duration_are_withdrawn() -> None:
     """A report is missing soon after the machine was lost."""
     line = lost_while_it_stands((45, "fault"), (300, "running"), (500, "running"), order="in order", lost=[1])
     assert parts(line) == [("unplanned", 10, 10, True), ("changeover", 110, 110, True)]
@@ -116,7 +116,7 @@ def test_a_part_that_began_in_the_next_downtime_is_of_that() -> None:
 
 def test_a_downtime_that_was_none_is_one_minor_stop_where_those_are_asked_for() -> None:
     line = line_of("device", minor_stops=True)
-    bagger = Machine(line)
+    bagger = BufferingDevice(line)
     bagger.state("running", 0)
     bagger.state("fault", 10)
     bagger.disconnect(40)
@@ -129,9 +129,9 @@ def test_a_downtime_that_was_none_is_one_minor_stop_where_those_are_asked_for() 
 
 @each_order
 def test_the_next_minor_stop_is_reported_whole_where_those_are_asked_for(order: str) -> None:
-    """A part of what was no downtime began within it; that part is taken back."""
-    kept = ((45, "running"), (100, "fault"), (130, "running"))
-    line = lost_while_it_stands(*kept, order=order, minor_stops=True)
+    """A downtime began within a stretch that proved to be none; it is withdrawn."""
+    buffered = ((45, "running"), (100, "fault"), (130, "running"))
+    line = lost_while_it_stands(*buffered, order=order, minor_stops=True)
     assert parts(line) == [
         ("unplanned", 10, 45, True),
         ("changeover", 110, 110, True),

@@ -1,4 +1,4 @@
-"""One line's Andon calls for tests, with a hand on everything: shared by the tests of their life and of the rest."""
+"""One line's Andon calls with direct access to each of their parts, for tests."""
 
 from typing import Final
 
@@ -32,15 +32,15 @@ class AndonLine:
         self.restore()
 
     def restore(self) -> None:
-        """Go on from what a checkpoint holds."""
+        """Continue from a checkpoint."""
         self.state = from_checkpoint(self.state)
         self.subjects = from_checkpoint(self.subjects)
         line = self.plant.lines[0]
         place = self.plant.place_of(line)
         self.emitter = Emitter(place, self.subjects)
-        self.book = CallRegistry(self.state, place=place, plant=self.plant, spec=line, emitter=self.emitter)
-        self.calls = AndonActions(self.book, plant=self.plant, spec=line)
-        self.automatic = AutomaticCalls(self.book, line_id=line.id)
+        self.registry = CallRegistry(self.state, place=place, plant=self.plant, spec=line, emitter=self.emitter)
+        self.calls = AndonActions(self.registry, plant=self.plant, spec=line)
+        self.automatic = AutomaticCalls(self.registry, line_id=line.id)
 
     def apply(
         self,

@@ -39,8 +39,8 @@ def ladder(line: PackingLine, *, after: float = 0) -> list[tuple[float, int, str
     ]
 
 
-def press(line: PackingLine, who: str | None, andon_type: AndonType, *, at: float) -> None:
-    line.report(who, AndonReport(action="raise", andon_type=andon_type, seq=round(at)), at=at)
+def press(line: PackingLine, equipment_id: str | None, andon_type: AndonType, *, at: float) -> None:
+    line.report(equipment_id, AndonReport(action="raise", andon_type=andon_type, seq=round(at)), at=at)
 
 
 def act(line: PackingLine, action: str, call_id: str, *, at: float) -> None:

@@ -21,15 +21,15 @@ MINUTE: Final = 60_000
 
 HORIZON: Final = 300  # minutes: every ladder here has ended by then
 
-DeedName = Literal["acknowledge", "escalate", "resolve", "cancel"]
+ActionName = Literal["acknowledge", "escalate", "resolve", "cancel"]
 
-Plot = tuple[tuple[int, DeedName], ...]
+ActionPlan = tuple[tuple[int, ActionName], ...]
 
 """A call's story: what is done half a minute after which minute, in order."""
 
-Row = tuple[int, int, int, int]  # minutes: acknowledge within, resolve within, step; and the top level
+LadderRow = tuple[int, int, int, int]  # minutes: acknowledge within, resolve within, step; and the top level
 
-TABLE: Final[dict[CallPriority, Row]] = {
+TABLE: Final[dict[CallPriority, LadderRow]] = {
     "low": (15, 60, 15, 2),
     "medium": (10, 45, 10, 2),
     "high": (5, 30, 5, 2),
@@ -69,9 +69,9 @@ class EscalationLine(AndonLine):
         return answer
 
     def run_to(self, minute: float) -> None:
-        """Fire what is due by then, as a line does before it applies a report."""
-        while (due := self.book.next_deadline()) is not None and due <= at_minute(minute):
-            self.book.fire(Moment(at=due))
+        """Fire deadlines until then, as a line does before it applies a report."""
+        while (due := self.registry.next_deadline()) is not None and due <= at_minute(minute):
+            self.registry.fire(Moment(at=due))
             self.events.extend(self.emitter.drain())
 
     def escalations(self) -> list[tuple[float, Escalation]]:
@@ -82,7 +82,7 @@ class EscalationLine(AndonLine):
         ]
 
     def rungs(self) -> list[tuple[float, int, str | None]]:
-        """Return (minute, level, cause) of what the clock did: actions are done between whole minutes."""
+        """Return (minute, level, cause) of each timed escalation: actions fall between whole minutes."""
         return [
             (minute, data.level, data.cause) for minute, data in self.escalations() if minute > 0 and minute % 1 == 0
         ]
@@ -92,19 +92,19 @@ def at_minute(minute: float) -> Millis:
     return START + round(minute * MINUTE)
 
 
-def oracle(row: Row, plot: Plot) -> list[tuple[float, int, str | None]]:
+def oracle(row: LadderRow, plot: ActionPlan) -> list[tuple[float, int, str | None]]:
     """Walk the table minute by minute; a action at minute m happens half a minute after it."""
     acknowledge, resolve, step, top = row
     level, acknowledged = 0, False
     reminded = [(acknowledge, 5), (resolve, 10)]
     missed = [{limit + step * number for number in range(top + 1)} for limit in (acknowledge, resolve)]
-    found: list[tuple[float, int, str | None]] = []
+    rungs: list[tuple[float, int, str | None]] = []
     for minute in range(1, HORIZON):
         for when, action in plot:
             if when != minute - 1:
                 continue
             if action in {"resolve", "cancel"}:
-                return found
+                return rungs
             if action == "escalate":
                 level = min(top, level + 1)
             acknowledged = acknowledged or action == "acknowledge"
@@ -112,25 +112,25 @@ def oracle(row: Row, plot: Plot) -> list[tuple[float, int, str | None]]:
         rung = minute >= resolve and (minute - resolve) % step == 0
         if not acknowledged and level < min(wanted, top):
             level += 1
-            found.append((minute, level, "ack_timeout"))
+            rungs.append((minute, level, "ack_timeout"))
         elif rung and level < top:
             level += 1
-            found.append((minute, level, "resolve_timeout"))
+            rungs.append((minute, level, "resolve_timeout"))
         elif any(minute == limit - before and 2 * minute >= limit for limit, before in reminded[acknowledged:]) or (
             level == top and any(minute in minutes for minutes in missed[acknowledged:])
         ):
-            found.append((minute, level, "reminder"))
-    return found
+            rungs.append((minute, level, "reminder"))
+    return rungs
 
 
-def plots() -> st.SearchStrategy[Plot]:
-    names: list[DeedName] = ["acknowledge", "escalate", "escalate", "resolve", "cancel"]
+def plots() -> st.SearchStrategy[ActionPlan]:
+    names: list[ActionName] = ["acknowledge", "escalate", "escalate", "resolve", "cancel"]
     action = st.tuples(st.integers(0, 90), st.sampled_from(names))
-    return st.lists(action, max_size=5).map(lambda actions: tuple(sorted(actions, key=lambda each: each[0])))
+    return st.lists(action, max_size=5).map(lambda actions: tuple(sorted(actions, key=lambda step: step[0])))
 
 
 def play(
-    line: EscalationLine, priority: CallPriority, plot: Plot, *, restore_at: int | None = None, lazy: bool = False
+    line: EscalationLine, priority: CallPriority, plot: ActionPlan, *, restore_at: int | None = None, lazy: bool = False
 ) -> None:
     """Act the plot: firing each minute, or only when somebody acts; `restore_at` restarts from a checkpoint there."""
     line.act("raise", priority=priority)

@@ -9,8 +9,8 @@ from bridge.domain.reports import APPLIED, AndonReport
 from tests.support.packing_line import LEADER, T0, PackingLine, equipment, line_spec, plant_file
 
 
-class Station:
-    """A desk with a clock that is in step with ours, to the whole second; `sequenced`: it numbers its reports, too."""
+class LateStation:
+    """A station whose clock agrees with the bridge's, to the second; `sequenced`: it numbers its reports."""
 
     def __init__(self, kind: str = "momentary", *, sequenced: bool = False, clock: bool = True) -> None:
         desk = plant.EquipmentConfig.model_validate({"id": "desk", "kind": "station", "input": kind})
@@ -21,27 +21,27 @@ class Station:
     def level(self, level: bool, at: float, *, made: float | None = None, seq: int | None = None) -> str | None:  # noqa: FBT001
         if seq is not None:
             self.seq = seq - 1
-        return self._say(AndonReport(input=level, andon_type="equipment"), at, made)
+        return self._report(AndonReport(input=level, andon_type="equipment"), at, made)
 
     def resolve(self, at: float) -> None:
         """A user ends the call."""
         body = AndonReport(action="resolve", andon_type="equipment", call_id=f"L1.call.{self.calls()[-1]}")
         assert self.line.report(None, body, at=at, actor=LEADER).disposition == APPLIED
 
-    def raises(self, at: float, *, made: float) -> str | None:
-        return self._say(AndonReport(action="raise", andon_type="equipment"), at, made)
+    def raise_call(self, at: float, *, made: float) -> str | None:
+        return self._report(AndonReport(action="raise", andon_type="equipment"), at, made)
 
     def calls(self) -> list[str]:
         """Return the call of each press that counted."""
-        found = [event.data for event in self.line.of(EventType.ANDON_EVENT, "desk") if isinstance(event.data, Andon)]
-        return [call.call_id.rpartition(".")[2] for call in found if call.status == "open"]
+        updates = [event.data for event in self.line.of(EventType.ANDON_EVENT, "desk") if isinstance(event.data, Andon)]
+        return [call.call_id.rpartition(".")[2] for call in updates if call.status == "open"]
 
     def repeats(self) -> list[int]:
         return [
             event.data.repeat for event in self.line.of(EventType.ANDON_EVENT, "desk") if isinstance(event.data, Andon)
         ]
 
-    def _say(self, body: AndonReport, at: float, made: float | None) -> str | None:
+    def _report(self, body: AndonReport, at: float, made: float | None) -> str | None:
         self.seq += 1
         if self.clock:
             body = replace(body, ts=T0 + round((at if made is None else made) * 1_000))

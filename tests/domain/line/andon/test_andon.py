@@ -64,12 +64,12 @@ def test_a_machine_that_is_no_station_is_not_named_as_one() -> None:
 def test_pressing_again_adds_to_repeat_and_moves_no_deadline() -> None:
     line = AndonLine()
     line.raised()
-    due = line.book.next_deadline()
+    due = line.registry.next_deadline()
     assert line.apply(AndonReport(action="raise", andon_type="equipment", seq=1), at=START + 60 * SECOND) == APPLIED
     (event,) = line.new_events()
     assert isinstance(event.data, Andon)
     assert (event.data.repeat, event.data.call_id, event.revision) == (1, "L1.call.1", 2)
-    assert line.book.next_deadline() == due
+    assert line.registry.next_deadline() == due
 
 
 def test_pressing_again_does_not_reopen_an_acknowledged_call() -> None:
@@ -83,7 +83,7 @@ def test_pressing_again_does_not_reopen_an_acknowledged_call() -> None:
 
 def test_calls_of_other_types_and_equipment_are_their_own() -> None:
     line = AndonLine()
-    equipment_call, quality_call = (AndonReport(action="raise", andon_type=each) for each in ANY_TWO)
+    equipment_call, quality_call = (AndonReport(action="raise", andon_type=andon_type) for andon_type in ANY_TWO)
     line.apply(equipment_call, equipment="BAG1")
     line.apply(quality_call, equipment="BAG1")
     line.apply(equipment_call, equipment="ST2")
@@ -186,7 +186,7 @@ def automatic(line: AndonLine, *, downtime_id: str = "L1.down.1", at: Millis = S
     line.automatic.request_call(help_, moment=Moment(at=at))
 
 
-def test_an_automatic_call_names_its_downtime_and_nobody() -> None:
+def test_an_automatic_call_names_its_downtime_and_no_person() -> None:
     line = AndonLine()
     automatic(line)
     (data,) = line.new_calls()
@@ -196,7 +196,7 @@ def test_an_automatic_call_names_its_downtime_and_nobody() -> None:
         None,
         "MECH for 15 min",
     )
-    assert line.book.next_deadline() == START + 5 * 60 * SECOND
+    assert line.registry.next_deadline() == START + 5 * 60 * SECOND
 
 
 def test_a_station_answers_the_one_call_of_the_type_on_its_line() -> None:

@@ -21,18 +21,18 @@ def running_line() -> PackingLine:
     return line
 
 
-def press(line: PackingLine, who: str | None, action: str, andon_type: AndonType, *, at: float) -> Disposition:
+def press(line: PackingLine, equipment_id: str | None, action: str, andon_type: AndonType, *, at: float) -> Disposition:
     body = AndonReport(action=action, andon_type=andon_type, seq=round(at))  # type: ignore[arg-type]
-    return line.report(who, body, at=at).disposition
+    return line.report(equipment_id, body, at=at).disposition
 
 
 def statuses(line: PackingLine) -> dict[str, tuple[AndonType, str]]:
     """Return each call's type and latest status."""
-    found = [event.data for event in line.events if isinstance(event.data, event_data.Andon)]
-    return {data.call_id: (data.andon_type, data.status) for data in found}
+    updates = [event.data for event in line.events if isinstance(event.data, event_data.Andon)]
+    return {data.call_id: (data.andon_type, data.status) for data in updates}
 
 
-@pytest.mark.parametrize("who", ["desk", None, "bagger"])
+@pytest.mark.parametrize("equipment_id", ["desk", None, "bagger"])
 @pytest.mark.parametrize("called", STANDSTILL)
 @pytest.mark.parametrize("pressed_at", [160, 450])
 @pytest.mark.parametrize("runs", [True, False])
@@ -41,12 +41,19 @@ def statuses(line: PackingLine) -> dict[str, tuple[AndonType, str]]:
     ("action", "status"), [("acknowledge", "acknowledged"), ("arrive", "open"), ("resolve", "resolved")]
 )
 def test_a_machines_panel_answers_the_call_for_its_breakdown(
-    who: str | None, called: AndonType, pressed_at: float, action: str, status: str, *, runs: bool, restarts: bool
+    equipment_id: str | None,
+    called: AndonType,
+    pressed_at: float,
+    action: str,
+    status: str,
+    *,
+    runs: bool,
+    restarts: bool,
 ) -> None:
     """Raised before or after the automatic call was due, it is the only call for the breakdown."""
     line = running_line()
     line.report("bagger", FAULT, at=100)
-    press(line, who, "raise", called, at=pressed_at)
+    press(line, equipment_id, "raise", called, at=pressed_at)
     line.wait(600)
     if runs:
         line.report("bagger", RUNNING, at=610)
@@ -54,7 +61,7 @@ def test_a_machines_panel_answers_the_call_for_its_breakdown(
         line.restart()
     before = statuses(line)
     assert press(line, "bagger", action, "equipment", at=700) == APPLIED
-    assert [call for call, each in before.items() if each[1] == "open"] == list(statuses(line))[-1:]
+    assert [call for call, (_, status) in before.items() if status == "open"] == list(statuses(line))[-1:]
     assert list(statuses(line).values())[-1] == (called, status)
 
 
@@ -82,7 +89,7 @@ def test_a_panel_answers_for_no_other_machine_and_nothing_else(machine: str, and
 
 
 def test_a_panel_does_not_answer_a_call_that_is_linked_to_no_downtime() -> None:
-    """Nobody knows yet that it is about the machine."""
+    """Its relation to the machine is not known yet."""
     line = running_line()
     line.report("bagger", FAULT, at=100)
     press(line, "desk", "raise", "equipment", at=160)

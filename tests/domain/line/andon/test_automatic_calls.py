@@ -120,7 +120,7 @@ def test_a_restart_that_does_not_hold_pauses_nothing() -> None:
 
 
 def test_the_end_of_the_shift_is_no_restart() -> None:
-    """The call's clock stands still over night, and goes on in the morning with the trouble that is still there."""
+    """The call's clock pauses over night, and continues in the morning with the same trouble."""
     line = PackingLine(plant_file())
     end, morning = 12 * HOUR, 20 * HOUR
     line.report("bagger", RUNNING, at=end - 1_000)

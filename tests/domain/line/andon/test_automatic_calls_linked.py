@@ -10,13 +10,13 @@ from tests.support.packing_line import seconds
 
 
 @pytest.mark.parametrize("andon_type", ["equipment", "maintenance", "stop"])
-@pytest.mark.parametrize("who", ["desk", None, "bagger"])
+@pytest.mark.parametrize("equipment_id", ["desk", None, "bagger"])
 def test_a_call_that_a_person_raised_since_is_linked_and_no_second_one_raised(
-    who: str | None, andon_type: AndonType
+    equipment_id: str | None, andon_type: AndonType
 ) -> None:
     line = running_line()
     line.report("bagger", FAULT, at=100)
-    press(line, who, andon_type, at=160)
+    press(line, equipment_id, andon_type, at=160)
     act(line, "acknowledge", "L1.call.1", at=200)
     act(line, "arrive", "L1.call.1", at=230)
     line.wait(800)
@@ -69,16 +69,18 @@ def test_a_call_from_the_machine_that_stopped_is_about_the_machine_that_stopped_
     assert calls(line)[-1][1].downtime_id == "L1.down.1"
 
 
-@pytest.mark.parametrize(("who", "andon_type"), [("desk", "stop"), ("desk", "maintenance"), (None, "equipment")])
+@pytest.mark.parametrize(
+    ("equipment_id", "andon_type"), [("desk", "stop"), ("desk", "maintenance"), (None, "equipment")]
+)
 @pytest.mark.parametrize("actions", [(), ("acknowledge",), ("acknowledge", "arrive")])
 def test_a_person_takes_over_the_automatic_call(
-    who: str | None, andon_type: AndonType, actions: tuple[str, ...]
+    equipment_id: str | None, andon_type: AndonType, actions: tuple[str, ...]
 ) -> None:
     line = running_line()
     line.report("bagger", FAULT, at=100)
     for number, action in enumerate(actions):
         act(line, action, "L1.call.1", at=410 + number)
-    press(line, who, andon_type, at=450)
+    press(line, equipment_id, andon_type, at=450)
     (_, mine), (_, automatic) = calls(line)[-2:]
     assert (mine.call_id, mine.downtime_id, mine.auto_generated) == ("L1.call.2", "L1.down.1", False)
     assert mine.status == ("acknowledged" if actions else "open")
@@ -183,18 +185,18 @@ def test_a_classified_downtime_links_by_the_type_of_its_reason() -> None:
     assert "L1.down.1" in {data.downtime_id for _, data in calls(line)}
 
 
-@pytest.mark.parametrize("who", ["desk", None, "bagger"])
+@pytest.mark.parametrize("equipment_id", ["desk", None, "bagger"])
 @pytest.mark.parametrize("andon_type", ["equipment", "maintenance", "stop"])
 @pytest.mark.parametrize("pressed_at", [160, 450])
 @pytest.mark.parametrize("acknowledged", [True, False])
 @pytest.mark.parametrize("restarts", [True, False])
 def test_a_persons_call_is_called_again_when_its_breakdown_recurs(
-    who: str | None, andon_type: AndonType, pressed_at: float, *, acknowledged: bool, restarts: bool
+    equipment_id: str | None, andon_type: AndonType, pressed_at: float, *, acknowledged: bool, restarts: bool
 ) -> None:
     """Pressed before or after the automatic call was due; the machine runs for half an hour, and fails again."""
     line = running_line()
     line.report("bagger", FAULT, at=100)
-    press(line, who, andon_type, at=pressed_at)
+    press(line, equipment_id, andon_type, at=pressed_at)
     (_, mine) = next(call for call in calls(line) if call[0] == pressed_at and call[1].status != "cancelled")
     if acknowledged:
         act(line, "acknowledge", mine.call_id, at=pressed_at + 10)
@@ -202,20 +204,20 @@ def test_a_persons_call_is_called_again_when_its_breakdown_recurs(
     line.wait(2_000)
     if restarts:
         line.restart()
-    known = call_ids(line)
+    ids_before = call_ids(line)
     line.report("bagger", FAULT, at=2_400)
     line.wait(2_700)
-    assert call_ids(line) == known, "no second call"
+    assert call_ids(line) == ids_before, "no second call"
     at, last = calls(line)[-1]
     assert (at, last.call_id, last.downtime_id, last.status) == (2_700, mine.call_id, "L1.down.2", "open")
     assert ladder(line, after=2_699) == [(2_700, 0, None)], "people are called, from the first level on"
 
 
-@pytest.mark.parametrize("who", ["desk", None])
-def test_a_persons_call_is_not_called_again_by_another_machine(who: str | None) -> None:
+@pytest.mark.parametrize("equipment_id", ["desk", None])
+def test_a_persons_call_is_not_called_again_by_another_machine(equipment_id: str | None) -> None:
     line = running_line()
     line.report("bagger", FAULT, at=100)
-    press(line, who, "equipment", at=160)
+    press(line, equipment_id, "equipment", at=160)
     line.report("bagger", RUNNING, at=600)
     line.wait(2_000)
     line.report("feeder", FAULT, at=2_000)
@@ -227,8 +229,8 @@ def test_a_persons_call_is_not_called_again_by_another_machine(who: str | None) 
 
 @pytest.mark.parametrize("andon_type", ["equipment", "maintenance", "stop"])
 @pytest.mark.parametrize("linked", [True, False])
-def test_a_call_that_calls_nobody_any_more_is_called_again(andon_type: AndonType, *, linked: bool) -> None:
-    """Nobody answered until its last reminder: who is called by the breakdown hours later must hear of it."""
+def test_a_call_past_its_last_reminder_is_called_again(andon_type: AndonType, *, linked: bool) -> None:
+    """Nobody answered until its last reminder: the breakdown hours later must notify its recipients again."""
     line = running_line()
     if linked:
         line.report("bagger", FAULT, at=0)

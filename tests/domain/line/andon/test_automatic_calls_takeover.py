@@ -20,8 +20,8 @@ def burning_line() -> PackingLine:
     reason = plant.DowntimeReason(
         code="FIRE", text="Fire", call_after_minutes=5, andon_type="stop", priority="critical"
     )
-    given = plant_file()
-    line = PackingLine(given.model_copy(update={"reasons": (*given.reasons, reason)}))
+    default_plant = plant_file()
+    line = PackingLine(default_plant.model_copy(update={"reasons": (*default_plant.reasons, reason)}))
     for machine in ("feeder", "bagger", "packer"):
         line.report(machine, RUNNING, at=0)
     line.report("bagger", FIRE, at=10)
@@ -87,7 +87,7 @@ def test_a_person_takes_over_the_call_of_a_fire_that_recurred(again_at: float) -
 
 @pytest.mark.parametrize("word", ["setup", "maintenance"])
 def test_a_person_takes_over_the_call_of_a_breakdown_within_which_the_line_is_changed_over(word: str) -> None:
-    """The changeover is a downtime of its own, and the fault is still the trouble."""
+    """The changeover is a separate downtime, and the fault is still the trouble."""
     line = running_line()
     line.report("bagger", FAULT, at=100)
     line.wait(450)
@@ -119,7 +119,7 @@ def test_a_call_that_people_have_answered_is_taken_over_from_the_machine_that_st
 
 
 @pytest.mark.parametrize(
-    ("first", "presser", "taken"),
+    ("first", "presser", "taken_over"),
     [
         ("packer", "bagger", "L1.call.2"),
         ("packer", "desk", "L1.call.2"),
@@ -130,13 +130,13 @@ def test_a_call_that_people_have_answered_is_taken_over_from_the_machine_that_st
     ],
 )
 def test_of_several_calls_a_panel_takes_over_that_of_its_machine_and_a_station_the_latest(
-    first: str, presser: str, taken: str
+    first: str, presser: str, taken_over: str
 ) -> None:
-    """The line stands from one shift to another, by the packer first or by the bagger, which decides its status."""
+    """The line is stopped across shifts, first by the packer or by the bagger, which decides its status."""
     line = running_line()
     for at, culprit in ((SHIFT_ENDS - 1_000, first), (SHIFT_ENDS + 600, "bagger" if first == "packer" else "packer")):
         line.report("packer", FAULT if culprit == "packer" else RUNNING, at=at)
         line.report("bagger", FAULT if culprit == "bagger" else BLOCKED, at=at)
     line.wait(NEXT_SHIFT + 400)
     press(line, presser, "maintenance", at=NEXT_SHIFT + 400)
-    assert {data.call_id for _, data in calls(line) if data.status == "cancelled"} == {taken}
+    assert {data.call_id for _, data in calls(line) if data.status == "cancelled"} == {taken_over}

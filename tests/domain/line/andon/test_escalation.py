@@ -14,10 +14,10 @@ from tests.domain.line.andon.escalation_line import (
     RECIPIENTS,
     START,
     TABLE,
-    DeedName,
+    ActionName,
+    ActionPlan,
     EscalationLine,
-    Plot,
-    Row,
+    LadderRow,
     at_minute,
     oracle,
     plant_with,
@@ -27,14 +27,14 @@ from tests.domain.line.andon.escalation_line import (
 
 
 @given(st.sampled_from(sorted(TABLE)), plots())
-def test_the_ladder_is_the_tables(priority: CallPriority, plot: Plot) -> None:
+def test_the_ladder_is_the_tables(priority: CallPriority, plot: ActionPlan) -> None:
     line = EscalationLine()
     play(line, priority, plot)
     assert line.rungs() == oracle(TABLE[priority], plot)
 
 
 @given(st.tuples(st.integers(1, 25), st.integers(1, 70), st.integers(1, 20), st.integers(1, 5)), plots())
-def test_any_ladder_is_its_tables(row: Row, plot: Plot) -> None:
+def test_any_ladder_is_its_tables(row: LadderRow, plot: ActionPlan) -> None:
     acknowledge, resolve, step, top = row
     rung = EscalationPolicy(
         acknowledge_minutes=acknowledge,
@@ -48,7 +48,7 @@ def test_any_ladder_is_its_tables(row: Row, plot: Plot) -> None:
 
 
 @given(st.sampled_from(sorted(TABLE)), plots(), st.integers(0, 90))
-def test_late_firing_and_restarts_change_nothing(priority: CallPriority, plot: Plot, restore_at: int) -> None:
+def test_late_firing_and_restarts_change_nothing(priority: CallPriority, plot: ActionPlan, restore_at: int) -> None:
     punctual, late, restarted = EscalationLine(), EscalationLine(), EscalationLine()
     play(punctual, priority, plot)
     play(late, priority, plot, lazy=True)
@@ -58,10 +58,10 @@ def test_late_firing_and_restarts_change_nothing(priority: CallPriority, plot: P
 
 
 @given(st.sampled_from(sorted(TABLE)), plots())
-def test_levels_rise_by_one_once_each_and_the_call_follows(priority: CallPriority, plot: Plot) -> None:
+def test_levels_rise_by_one_once_each_and_the_call_follows(priority: CallPriority, plot: ActionPlan) -> None:
     line = EscalationLine()
     play(line, priority, plot)
-    data = [each for _, each in line.escalations()]
+    data = [escalation for _, escalation in line.escalations()]
     rises = [step for step in data if step.level != step.previous_level]
     assert [rise.level for rise in rises] == list(range(1, len(rises) + 1))
     assert all(later.level in {earlier.level, earlier.level + 1} for earlier, later in pairwise(data))
@@ -129,7 +129,7 @@ def test_each_step_reports_the_next_deadline() -> None:
         (12.5, 32.5, "acknowledged"),  # now 45 is next
         (35, 10, "acknowledged"),  # reminder
         (45, 10, "acknowledged"),  # the top
-        (55, 10, "acknowledged"),  # reminders: nobody is left to add
+        (55, 10, "acknowledged"),  # reminders: no recipient is left to add
         (65, None, "acknowledged"),  # nothing more to miss
     ]
 
@@ -154,7 +154,9 @@ def test_acknowledging_stops_the_reminder_of_the_acknowledge_deadline() -> None:
         (("escalate", "escalate", "acknowledge"), 43.5),  # at the top there is no rung left, but a deadline
     ],
 )
-def test_the_deadline_reported_is_the_next_that_can_be_missed(actions: tuple[DeedName, ...], remaining: float) -> None:
+def test_the_deadline_reported_is_the_next_that_can_be_missed(
+    actions: tuple[ActionName, ...], remaining: float
+) -> None:
     line = EscalationLine()
     line.act("raise", priority="medium")
     for action in actions:
@@ -173,7 +175,7 @@ def test_closing_the_call_closes_its_escalation_and_stops_its_clock() -> None:
         assert (last.data.status, last.data.level, last.data.deadline) == (status, 1, None)
         assert last.standing is Standing.CLOSED
         assert set(last.data.recipients) == RECIPIENTS["high"][0] | RECIPIENTS["high"][1]
-        assert line.book.next_deadline() is None
+        assert line.registry.next_deadline() is None
 
 
 def test_a_manual_escalation_rises_by_one_and_ends_at_the_top() -> None:
@@ -213,10 +215,10 @@ def test_firing_before_a_deadline_does_nothing() -> None:
     line = EscalationLine()
     line.act("raise")
     reported = len(line.events)
-    line.book.fire(Moment(at=at_minute(5) - 1))
+    line.registry.fire(Moment(at=at_minute(5) - 1))
     assert line.emitter.drain() == ()
     assert len(line.events) == reported
-    assert line.book.next_deadline() == at_minute(5)
+    assert line.registry.next_deadline() == at_minute(5)
 
 
 def test_calls_due_at_one_instant_fire_in_the_order_they_were_raised() -> None:
@@ -225,6 +227,6 @@ def test_calls_due_at_one_instant_fire_in_the_order_they_were_raised() -> None:
         body = AndonReport(action="raise", andon_type="equipment")
         line.calls.apply(body, equipment=equipment, moment=Moment(at=START))
     line.restore()
-    line.book.fire(Moment(at=at_minute(5)))
+    line.registry.fire(Moment(at=at_minute(5)))
     subjects = [event.subject for event in line.emitter.drain()]
     assert subjects == ["L1.call.1", "L1.esc.1", "L1.call.2", "L1.esc.2"]

@@ -17,13 +17,13 @@ def rungs(at: float, andon_type: AndonType) -> list[tuple[float, int, str | None
     line = PackingLine()
     line.report("bagger", AndonReport(action="raise", andon_type=andon_type), at=at)
     line.wait(at + 24 * 3_600)
-    found: list[tuple[float, int, str | None]] = [
+    escalations: list[tuple[float, int, str | None]] = [
         (seconds(event.timestamp), event.data.level, event.data.cause)
         for event in line.of(EventType.ESCALATION_UPDATE, "bagger")
         if isinstance(event.data, Escalation)
     ]
-    assert found.pop(0) == (at, 0, None)
-    return found
+    assert escalations.pop(0) == (at, 0, None)
+    return escalations
 
 
 def test_a_call_raised_in_a_shifts_last_minutes_continues_in_the_next() -> None:
@@ -38,11 +38,11 @@ def test_a_call_raised_in_a_shifts_last_minutes_continues_in_the_next() -> None:
 
 
 def test_a_call_raised_at_night_waits_for_the_morning() -> None:
-    found = rungs(LATE_END + 3_600, "equipment")
-    assert found[0] == (EARLY_START + 5 * MINUTE, 1, "ack_timeout")
+    escalations = rungs(LATE_END + 3_600, "equipment")
+    assert escalations[0] == (EARLY_START + 5 * MINUTE, 1, "ack_timeout")
 
 
-def test_a_critical_call_waits_for_nobody() -> None:
+def test_a_critical_call_is_made_without_delay() -> None:
     raised = LATE_END - 1 * MINUTE
     assert rungs(raised, "safety") == [
         (raised + 2 * MINUTE, 1, "ack_timeout"),

@@ -13,15 +13,15 @@ def line_of(*, bagger: dict[str, Any] | None = None, **changes: Any) -> PackingL
     return PackingLine(plant_file(line_spec(equipment=equipment(**(bagger or {})), **changes)))
 
 
-def feed(line: PackingLine, who: str, *samples: tuple[int, float], boot: int | None = None) -> None:
+def feed(line: PackingLine, equipment_id: str, *samples: tuple[int, float], boot: int | None = None) -> None:
     for total, at in samples:
-        line.report(who, CountsReport(total=total, boot_id=boot), at=at)
+        line.report(equipment_id, CountsReport(total=total, boot_id=boot), at=at)
 
 
-def qualities(line: PackingLine, who: str | None = None) -> list[DataQuality]:
-    return [event.quality for event in line.of(EventType.PRODUCTION_UPDATE, who)]
+def qualities(line: PackingLine, equipment_id: str | None = None) -> list[DataQuality]:
+    return [event.quality for event in line.of(EventType.PRODUCTION_UPDATE, equipment_id)]
 
 
-def doubts(line: PackingLine, who: str | None = None) -> list[tuple[int | None, int | None, int | None]]:
-    found = qualities(line, who)
-    return [(window.pieces_held, window.pieces_released, window.pieces_refused) for window in found]
+def doubts(line: PackingLine, equipment_id: str | None = None) -> list[tuple[int | None, int | None, int | None]]:
+    windows = qualities(line, equipment_id)
+    return [(window.pieces_held, window.pieces_released, window.pieces_refused) for window in windows]

@@ -1,4 +1,4 @@
-"""A reader of one counter for tests: samples by second, and what they amount to."""
+"""A reader of one counter for tests: samples by second, and their totals."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ WORD = 65_536
 
 
 @dataclass
-class Reader:
+class CounterReader:
     """Reads samples, given with their second of receipt and perhaps of the device's clock."""
 
     rule: RegisterLimits
@@ -35,12 +35,12 @@ class Reader:
         self.register = mark_interrupted(self.register)
 
     def restart(self) -> None:
-        """Note a birth, whatever boot id it has."""
+        """Record a birth with any boot id."""
         assert self.register is not None
         registers: machine_counters.Registers = {"total": self.register}
         machine_counters.mark_registers_restarted(registers)
         self.register = registers["total"]
 
 
-def reader(modulus: int | None = None, *, rate: float = 600.0) -> Reader:
-    return Reader(RegisterLimits(modulus=modulus, max_rate_per_minute=rate, slack=10, max_dip=5))
+def reader(modulus: int | None = None, *, rate: float = 600.0) -> CounterReader:
+    return CounterReader(RegisterLimits(modulus=modulus, max_rate_per_minute=rate, slack=10, max_dip=5))

@@ -6,7 +6,7 @@ from tests.domain.line.counters.counter_reader import WORD, reader
 
 
 def test_after_a_new_boot_no_wrap_is_believed() -> None:
-    """A 16-bit counter at 1000, 12 minutes without power, a new boot: what it shows then was made since."""
+    """A 16-bit counter at 1000, 12 minutes without power, a new boot: the value shown was made since."""
     counter = reader(WORD, rate=6_000.0)
     counter.read(1_000, 0, boot=1)
     for value, at in ((0, 720), (1, 730), (2, 740)):
@@ -164,16 +164,16 @@ def test_a_wrap_of_a_suspect_is_not_believed_over_a_loss_of_touch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shown", "modulus"),
+    ("readings", "modulus"),
     [((1_000, 0, 3), None), ((1_000, 0, 0, 3), None), ((40_000, 65_530, 4), WORD), ((500, 30_000, 8), None)],
 )
 @pytest.mark.parametrize("new_from", [1, 2, 3])
 def test_a_birth_with_the_boot_id_of_before_cuts_as_a_new_one_does(
-    shown: tuple[int, ...], modulus: int | None, new_from: int
+    readings: tuple[int, ...], modulus: int | None, new_from: int
 ) -> None:
-    """Also while a sample is held: what was made between that and the power cut, nobody knows."""
+    """Also while a sample is held: the pieces made between it and the power cut are unknown."""
     by_id, by_birth = reader(modulus), reader(modulus)
-    for number, value in enumerate((*shown, shown[-1] + 5)):
+    for number, value in enumerate((*readings, readings[-1] + 5)):
         if number == new_from:
             by_birth.restart()
         one = by_id.read(value, number * 10, boot=2 if number >= new_from else 1)

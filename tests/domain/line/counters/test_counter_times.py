@@ -6,7 +6,7 @@ from tests.domain.line.counters.counter_reader import WORD, reader
 
 
 def test_a_burst_after_an_outage_counts_whole() -> None:
-    """60 s away at the greatest rate of 300/min, a report each 10 s was kept, and all arrive within 10 ms."""
+    """60 s offline at the greatest rate of 300/min; a report each 10 s was buffered, and all arrive within 10 ms."""
     counter = reader(rate=300.0)
     counter.read(0, 0)
     for number in range(1, 7):
@@ -15,7 +15,7 @@ def test_a_burst_after_an_outage_counts_whole() -> None:
 
 
 def test_a_slow_drain_of_the_queue_counts_whole() -> None:
-    """What was made while the queue is emptied counts too."""
+    """Pieces made while the queue drains count too."""
     counter = reader(rate=300.0)
     counter.read(0, 0)
     for number in range(1, 63):
@@ -24,7 +24,7 @@ def test_a_slow_drain_of_the_queue_counts_whole() -> None:
 
 
 def test_a_burst_of_a_register_that_was_reset_in_the_outage_counts_whole() -> None:
-    """What confirms the reset was made before it arrived, and so was what follows."""
+    """The pieces that confirm the reset were made before their report arrived, and so were the following ones."""
     counter = reader(rate=300.0)
     counter.read(1_000, 0)
     counter.interrupt()
@@ -112,11 +112,11 @@ def test_the_interval_of_a_suspect_reaches_back_to_the_believed_sample() -> None
 def test_a_machine_faster_than_the_greatest_rate_is_counted_and_known(modulus: int | None) -> None:
     """20,000/min, a report each 10 s, with the default of 6,000/min."""
     counter = reader(modulus, rate=6_000.0)
-    shown = [number * 3_333 for number in range(40)]
-    for second, value in enumerate(shown):
+    readings = [number * 3_333 for number in range(40)]
+    for second, value in enumerate(readings):
         counter.read(value if modulus is None else value % modulus, second * 10)
         assert counter.total >= value - 3_333
-    assert counter.total == shown[-1]
+    assert counter.total == readings[-1]
     assert counter.estimated
     assert counter.register is not None
     assert counter.register.refuted_limit == pytest.approx(19_998)
@@ -153,7 +153,7 @@ def test_pieces_beyond_the_greatest_rate_are_estimated_each_time() -> None:
 
 
 def test_the_fastest_rate_is_measured_while_pieces_are_made() -> None:
-    """Neither an idle time nor a burst, of which nobody knows how long it took, says how fast a machine runs."""
+    """Neither an idle time nor a burst of unknown duration shows how fast a machine runs."""
     idle = reader().read_all((0, 0), (0, 9), (10, 10), (110, 20)).register
     assert (idle.fastest, idle.spells) == (600, 1)
     burst = reader().read_all((0, 0), (0, 600), *((number * 50, 600 + number / 1000) for number in range(1, 100)))

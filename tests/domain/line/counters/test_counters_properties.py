@@ -4,16 +4,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bridge.domain.line.counters.counter_table import RegisterLimits
-from tests.domain.line.counters.counter_reader import WORD, Reader, reader
+from tests.domain.line.counters.counter_reader import WORD, CounterReader, reader
 from tests.domain.line.oracles import counters as oracle
 
 steps = st.lists(
     st.builds(
-        oracle.Step,
+        oracle.ProductionStep,
         seconds=st.integers(1, 30),
         share=st.sampled_from([0.0, 0.0, 0.6, 0.8, 1.0]),
         event=st.sampled_from(["none"] * 6 + ["reset", "power cut", "power cut, kept", "glitch", "dip"]),
-        way=st.sampled_from(["live"] * 4 + ["queued"] * 3 + ["lost", "twice"]),
+        delivery=st.sampled_from(["live"] * 4 + ["queued"] * 3 + ["lost", "twice"]),
     ),
     max_size=40,
 )
@@ -29,16 +29,16 @@ steps = st.lists(
 )
 @settings(max_examples=400, deadline=None)
 def test_a_true_count_is_recovered_from_what_its_register_shows(
-    first: int, schedule: list[oracle.Step], modulus: int | None, *, signed: bool, dated: bool, boots: str
+    first: int, schedule: list[oracle.ProductionStep], modulus: int | None, *, signed: bool, dated: bool, boots: str
 ) -> None:
     """Over restarts, bursts, lost and doubled reports, wraps, resets, glitches and dips the count is the register's.
 
-    Only what was made before a reset, and reported by nobody, is missing. A device that repeats its boot id is as well
+    Only pieces made before a reset and never reported are missing. A device that repeats its boot id is as well
     understood as one that has a new one each time, where a birth comes before its reports.
     """
-    ledger = oracle.Machine(first, schedule, modulus=modulus, signed=signed and modulus is not None).ledger
+    ledger = oracle.CountingMachine(first, schedule, modulus=modulus, signed=signed and modulus is not None).ledger
     assume(boots != "none" or not (ledger.power_cuts and ledger.wraps))
-    counter = Reader(RegisterLimits(modulus=modulus, max_rate_per_minute=oracle.MAX_RATE))
+    counter = CounterReader(RegisterLimits(modulus=modulus, max_rate_per_minute=oracle.MAX_RATE))
     boot = 1
     for sample in ledger.samples:
         if boots == "none" and sample.boot != boot:
@@ -69,7 +69,7 @@ def test_a_true_count_is_recovered_from_what_its_register_shows(
 )
 @settings(max_examples=300, deadline=None)
 def test_nothing_is_counted_twice_or_dropped_in_silence(values: list[tuple[int, int]], modulus: int | None) -> None:
-    """Whatever a register shows: what is not flagged was possible, and what was held is held, released or refused."""
+    """For any register: unflagged pieces were possible, and held pieces stay held, are released or are refused."""
     counter = reader(modulus)
     at = held = 0
     unflagged = allowed = 0.0

@@ -1,4 +1,4 @@
-"""Pieces that registers hold, release and refuse, as events tell of them; and counters that contradict each other."""
+"""Pieces held, released and refused, as events declare them; and counters that contradict each other."""
 
 import msgspec
 import pytest
@@ -11,23 +11,23 @@ from tests.support.packing_line import T0
 # -- held, released, refused ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("who", [None, "bagger"])
-def test_held_pieces_are_reported_though_nothing_counted(who: str | None) -> None:
+@pytest.mark.parametrize("equipment_id", [None, "bagger"])
+def test_held_pieces_are_reported_though_nothing_counted(equipment_id: str | None) -> None:
     line = line_of()
     feed(line, "bagger", (0, 0), (50_000, 1))
     line.wait(3)
-    assert doubts(line, who)[-1] == (50_000, None, None)
-    assert line.production(who)[-1].total_count == 0
+    assert doubts(line, equipment_id)[-1] == (50_000, None, None)
+    assert line.production(equipment_id)[-1].total_count == 0
 
 
-@pytest.mark.parametrize("who", [None, "bagger"])
-def test_released_pieces_are_reported_once_and_estimated(who: str | None) -> None:
+@pytest.mark.parametrize("equipment_id", [None, "bagger"])
+def test_released_pieces_are_reported_once_and_estimated(equipment_id: str | None) -> None:
     line = line_of()
     feed(line, "bagger", (0, 0), (50_000, 1), (50_001, 3), (50_002, 5))
     line.wait(7)
-    assert doubts(line, who)[-2:] == [(None, 50_000, None), (None, None, None)]
-    assert line.production(who)[-1].total_count == 50_002
-    assert qualities(line, who)[-1].estimated
+    assert doubts(line, equipment_id)[-2:] == [(None, 50_000, None), (None, None, None)]
+    assert line.production(equipment_id)[-1].total_count == 50_002
+    assert qualities(line, equipment_id)[-1].estimated
 
 
 def test_refused_pieces_are_reported_once() -> None:
@@ -86,7 +86,7 @@ def test_a_line_adds_up_what_its_machines_hold() -> None:
 
 
 def test_a_lost_count_is_estimated_though_no_piece_was_added() -> None:
-    """Three samples that have nothing to do with each other: where the register is then is known, not what was made."""
+    """Three unrelated samples: the register's value is known afterwards, the number of pieces is not."""
     line = line_of()
     feed(line, "bagger", (1_000, 0), (50_000, 1), (9, 2), (700_000, 3))
     line.wait(12)
@@ -124,7 +124,7 @@ def test_a_device_that_was_offline_may_have_been_reset(*, silent: bool) -> None:
 
 
 def test_a_device_clock_gives_a_slow_burst_its_time() -> None:
-    """A gateway sends what it kept for a minute, a report each two seconds: by receipt they would come too fast."""
+    """A gateway sends a buffer of a minute, a report each two seconds: by time of receipt they would be too fast."""
     line = line_of(bagger={"clock": "device", "counters": {"max_rate_per_minute": 300.0}})
     line.report("bagger", RUNNING, at=0)
     for number in range(7):
@@ -156,7 +156,7 @@ def test_an_uncertain_report_makes_its_pieces_estimated() -> None:
 
 
 def test_an_outage_of_ten_minutes_loses_nothing() -> None:
-    """120/min, a report each 10 s; the broker keeps what comes meanwhile, and it all arrives within a second."""
+    """120/min, a report each 10 s; the broker queues them, and all arrive within a second."""
     line = line_of(bagger={"counters": {"max_rate_per_minute": 120.0}})
     line.report("bagger", RUNNING, at=0)
     for number in range(151):

@@ -10,8 +10,8 @@ from tests.support.packing_line import PackingLine
 def contradicting() -> PackingLine:
     """The line's total is the feeder's, its good the bagger's; 10 pieces were made, 40 of them good."""
     line = line_of(total_from=("feeder",), good_from=("bagger",), reject_from=())
-    for who in ("feeder", "bagger"):
-        line.report(who, RUNNING, at=0)
+    for equipment_id in ("feeder", "bagger"):
+        line.report(equipment_id, RUNNING, at=0)
     line.report("bagger", CountsReport(good=0), at=1)
     feed(line, "feeder", (0, 1), (10, 60))
     line.report("bagger", CountsReport(good=40), at=60)
@@ -33,8 +33,8 @@ def test_production_of_contradicting_counters_is_estimated() -> None:
 
 def test_more_rejects_than_pieces_are_flagged() -> None:
     line = line_of(total_from=("feeder",), good_from=(), reject_from=("bagger",))
-    for who in ("feeder", "bagger"):
-        line.report(who, RUNNING, at=0)
+    for equipment_id in ("feeder", "bagger"):
+        line.report(equipment_id, RUNNING, at=0)
     line.report("bagger", CountsReport(reject=0), at=1)
     feed(line, "feeder", (0, 1), (10, 60))
     line.report("bagger", CountsReport(reject=40), at=60)

@@ -20,8 +20,8 @@ RETAINED = suppressed("retained")
 RUNNING = StateReport(state="running")
 
 
-def status(line: PackingLine, who: str = "bagger") -> str:
-    return line.statuses(who)[-1].status
+def status(line: PackingLine, equipment_id: str = "bagger") -> str:
+    return line.statuses(equipment_id)[-1].status
 
 
 def test_retained_counts_never_count_and_set_no_baseline() -> None:
@@ -77,7 +77,7 @@ def test_a_reconnect_however_often_changes_nothing_that_was_known_live(
 
 @pytest.mark.parametrize("old", [DeathReport(), BirthReport(), RUNNING])
 def test_a_device_that_is_back_after_its_death_stays_so(old: ReportBody) -> None:
-    """Live it said its birth and no state yet."""
+    """It has sent a live birth and no state yet."""
     line = PackingLine()
     line.report("bagger", BirthReport(), at=1)
     line.report("bagger", old, at=2, retained=True)
@@ -127,7 +127,7 @@ def test_a_number_that_may_have_wrapped_proves_nothing() -> None:
 
 
 def test_a_retained_report_does_not_run_ahead_of_what_the_broker_has_queued() -> None:
-    """A broker sends what it retains at a subscription, before the queue of the session."""
+    """A broker sends retained messages at a subscription, before the queue of the session."""
     line = PackingLine()
     line.report("bagger", StateReport(state="running", boot_id=5, seq=7), at=0)
     line.report("bagger", StateReport(state="running", boot_id=5, seq=9), at=1, retained=True)

@@ -1,4 +1,4 @@
-"""A device that sends again what it had sent in the connection before, after the birth of the next boot."""
+"""A device that resends reports of the previous connection after the birth of the next boot."""
 
 import pytest
 from msgspec.structs import replace
@@ -7,10 +7,10 @@ from bridge.domain.reports import BirthReport, CountsReport, DeathReport, Report
 from tests.support.packing_line import T0, PackingLine
 
 
-def connection(boot: int, since: int, *words: str, ts: bool) -> list[ReportBody]:
+def connection(boot: int, since: int, *states: str, ts: bool) -> list[ReportBody]:
     """Return a birth, states and counts of one boot, ten seconds apart."""
     bodies: list[ReportBody] = [BirthReport()]
-    for index, state in enumerate(words):
+    for index, state in enumerate(states):
         bodies += [StateReport(state=state), CountsReport(total=1_000 + since + index)]
     return [
         replace(body, boot_id=boot, seq=seq, ts=T0 + since * 1_000 + seq * 5_003 if ts else None)

@@ -67,7 +67,7 @@ def test_the_same_report_twice_is_a_duplicate() -> None:
 
 
 def test_the_same_number_with_another_content_is_news() -> None:
-    """A number alone proves nothing: whatever else the report says, it was not taken before."""
+    """A number alone proves nothing: a report with other content was not applied before."""
     target = device()
     put(target, state(7))
     assert put(target, state(7, word="fault")) == UNPLACED
@@ -78,8 +78,8 @@ def test_the_same_number_with_another_content_is_news() -> None:
 
 def test_a_device_with_a_constant_sequence_is_accepted() -> None:
     target = device()
-    words = ["running", "fault", "running", "stopped", "running"]
-    assert [put(target, state(3, word=word)) for word in words] == [0, *[UNPLACED] * 4]
+    states = ["running", "fault", "running", "stopped", "running"]
+    assert [put(target, state(3, word=word)) for word in states] == [0, *[UNPLACED] * 4]
 
 
 def test_missing_reports_are_counted_once() -> None:
@@ -153,7 +153,7 @@ def test_every_press_is_applied_exactly_once_however_it_arrives(
 
 
 def test_a_boot_that_follows_another_began_at_zero() -> None:
-    """The first reports after a restart are missed like any other; what comes late of them is no duplicate."""
+    """The first reports after a restart count as missing like any other; late ones are no duplicates."""
     target = device()
     assert put(target, state(700, "a")) == 0, "of a device never seen before nothing is known to be missing"
     assert put(target, state(3, "b")) == 3
@@ -163,18 +163,18 @@ def test_a_boot_that_follows_another_began_at_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "seconds", "found"),
+    ("first", "seconds", "expected"),
     [(65_536, 0, 65_536), (65_537, 0, UNPLACED), (5_000_000, 0, UNPLACED), (70_000, 60, 70_000)],
 )
 def test_a_boot_that_follows_another_far_from_zero_is_of_no_known_place(
-    first: int, seconds: float, found: int | str
+    first: int, seconds: float, expected: int | str
 ) -> None:
-    """Nobody knows how many are missing, and it is not said that none is; what follows it is placed by it."""
+    """The number of missing reports is unknown and not claimed to be zero; following reports are placed by it."""
     target = device()
     put(target, state(700, 1))
-    assert put(target, press(first, 2), at=seconds) == found
-    assert target.state.unplaced == (found == UNPLACED)
-    assert target.state.missed == (0 if found == UNPLACED else found)
+    assert put(target, press(first, 2), at=seconds) == expected
+    assert target.state.unplaced == (expected == UNPLACED)
+    assert target.state.missed == (0 if expected == UNPLACED else expected)
     assert put(target, press(first, 2), at=seconds) == DUPLICATE
     assert put(target, press(first + 3, 2), at=seconds) == 2
 
@@ -186,7 +186,7 @@ def test_a_birth_far_from_zero_is_where_its_sequence_begins() -> None:
 
 
 def test_reports_of_an_earlier_boot_are_known_again() -> None:
-    """After a crash of ours the broker sends again what was committed, over the device's restart."""
+    """After a crash of the bridge the broker redelivers committed reports, across the device's restart."""
     target = device()
     window: list[ReportBody] = [
         BirthReport(boot_id="a", seq=0),
@@ -204,8 +204,8 @@ def test_reports_of_an_earlier_boot_are_known_again() -> None:
 
 def test_a_resent_report_of_an_earlier_boot_is_a_duplicate_without_the_flag_too() -> None:
     target = device()
-    for each in (press(1, "a"), press(1, "b"), press(1, "c")):
-        put(target, each)
+    for report in (press(1, "a"), press(1, "b"), press(1, "c")):
+        put(target, report)
     assert put(target, press(1, "a")) == suppressed("duplicate")
     assert put(target, press(2, "a")) == 0
 
@@ -231,16 +231,16 @@ def test_boots_recorded_by_an_earlier_version_are_read() -> None:
 
 @given(steps=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 11)), max_size=60))
 def test_missing_is_what_was_never_seen_below_the_newest_of_each_boot(steps: list[tuple[int, int]]) -> None:
-    """Against an oracle that remembers everything: what is missing now = missed - filled, of all boots seen."""
+    """Against an oracle that remembers everything: missing = missed - filled, over all boots."""
     target = device()
     put(target, press(0, "first"))
-    seen: dict[str, set[int]] = {"first": {0}}
+    seqs_by_boot: dict[str, set[int]] = {"first": {0}}
     for boot, seq in steps:
         name = f"boot{boot}"
-        new = seq not in seen.setdefault(name, set())
+        new = seq not in seqs_by_boot.setdefault(name, set())
         assert (put(target, press(seq, name)) != suppressed("duplicate")) == new
-        seen[name].add(seq)
-    missing = sum(max(found) + 1 - len(found) for found in seen.values())
+        seqs_by_boot[name].add(seq)
+    missing = sum(max(seqs) + 1 - len(seqs) for seqs in seqs_by_boot.values())
     assert target.state.missed - target.state.filled == missing
 
 

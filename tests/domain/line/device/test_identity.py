@@ -10,14 +10,14 @@ from tests.support.packing_line import T0, PackingLine, equipment, line_spec, pl
 LATE = suppressed("out_of_order")
 
 
-class Bagger:
+class EightBitBagger:
     """A machine with an 8-bit sequence: what is 17 numbers behind may have been reached by a jump."""
 
     def __init__(self) -> None:
         self.line = PackingLine(plant_file(line_spec(equipment=equipment(seq_modulus=256))))
 
-    def state(self, seq: int, word: str, *, at: float, made: float, boot: int = 2) -> Disposition:
-        body = StateReport(state=word, boot_id=boot, seq=seq, ts=T0 + round(made * 1_000))
+    def state(self, seq: int, state: str, *, at: float, made: float, boot: int = 2) -> Disposition:
+        body = StateReport(state=state, boot_id=boot, seq=seq, ts=T0 + round(made * 1_000))
         return self.line.report("bagger", body, at=at).disposition
 
     def presses(self, seq: int, *, at: float, made: float, boot: int = 2) -> Disposition:
@@ -30,7 +30,7 @@ class Bagger:
 
 @pytest.mark.parametrize("presses", [0, 1, 2])
 def test_a_late_press_makes_no_older_state_the_latest(presses: int) -> None:
-    bagger = Bagger()
+    bagger = EightBitBagger()
     for seq in (1, *range(5, 21)):
         bagger.state(seq, "running", at=seq, made=seq)
     for seq in range(2, 2 + presses):
@@ -41,8 +41,8 @@ def test_a_late_press_makes_no_older_state_the_latest(presses: int) -> None:
 
 @pytest.mark.parametrize("number", [2, 200])
 def test_a_press_of_an_earlier_boot_makes_no_older_state_the_latest(number: int) -> None:
-    """Whether its number is known to be missing there or not."""
-    bagger = Bagger()
+    """Its number may or may not be known to be missing in that boot."""
+    bagger = EightBitBagger()
     for seq in (1, 3, 4):
         bagger.state(seq, "running", at=seq - 4, made=seq - 4, boot=1)
     for seq in (0, *range(5, 21)):
@@ -54,7 +54,7 @@ def test_a_press_of_an_earlier_boot_makes_no_older_state_the_latest(number: int)
 
 def test_history_takes_no_clock_back() -> None:
     """It is numbered in order, and dated when it happened."""
-    bagger = Bagger()
+    bagger = EightBitBagger()
     for seq in (1, *range(5, 21)):
         bagger.state(seq, "running", at=seq, made=seq)
     past = StateReport(state="stopped", boot_id=2, seq=21, ts=T0 - 3_600_000, historical=True)
@@ -64,7 +64,7 @@ def test_history_takes_no_clock_back() -> None:
 
 
 def test_history_makes_no_clock_wrong() -> None:
-    """What waited for us before it is dated by the same clock as what waited behind it."""
+    """Reports queued before a historical one are dated by the same clock as those queued after it."""
     line = PackingLine()
     clocks = []
     for seq, made, at in ((0, 0, 0), (1, -3_600, 20), (2, 3, 20)):

@@ -10,8 +10,8 @@ from tests.support.driven_intake import driven_intake, take
 from tests.support.packing_line import T0, PackingLine, plant_file
 
 
-def flags(line: PackingLine, who: str | None = "bagger") -> list[tuple[bool, bool]]:
-    events = line.of(EventType.LINE_STATUS_UPDATE, who)
+def flags(line: PackingLine, equipment_id: str | None = "bagger") -> list[tuple[bool, bool]]:
+    events = line.of(EventType.LINE_STATUS_UPDATE, equipment_id)
     return [(event.quality.ineffective, event.quality.stale) for event in events]
 
 
@@ -92,7 +92,7 @@ def test_a_report_without_effect_is_suppressed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("who", "body", "ends"),
+    ("equipment_id", "body", "ends"),
     [
         ("bagger", DeathReport(boot_id="a"), True),
         (None, DeathReport(), True),
@@ -101,22 +101,24 @@ def test_a_report_without_effect_is_suppressed() -> None:
         ("packer", DeathReport(), False),
     ],
 )
-def test_a_death_ends_the_session_of_all_devices_behind_it(who: str | None, body: ReportBody, *, ends: bool) -> None:
+def test_a_death_ends_the_session_of_all_devices_behind_it(
+    equipment_id: str | None, body: ReportBody, *, ends: bool
+) -> None:
     """A gateway that is gone has its machines no longer send anything; its birth makes nothing understood."""
     line = started()
     for at in range(10, 101, 10):
         duplicate(line, at)
-    line.report(who, body, at=110)
+    line.report(equipment_id, body, at=110)
     assert line.core.devices.ineffective_devices() == ({} if ends else {"bagger": "duplicate"})
     assert flags(line)[-1][0] is not ends
     line.wait(1_000)
     assert flags(line)[-1][0] is not ends
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_an_ineffective_source_of_the_line_is_flagged_on_the_lines_status(*, known: bool) -> None:
+@pytest.mark.parametrize("is_started", [True, False])
+def test_an_ineffective_source_of_the_line_is_flagged_on_the_lines_status(*, is_started: bool) -> None:
     """Also where no machine of it was ever seen; the machines are not what is not understood."""
-    line = started() if known else PackingLine()
+    line = started() if is_started else PackingLine()
     for at in range(10, 81, 10):
         line.report(None, StateReport(state="running"), at=at)
     assert flags(line, None)[-1] == (True, True)
@@ -176,7 +178,7 @@ def test_messages_that_are_not_understood_make_their_device_ineffective(kind: st
 
 
 @pytest.mark.parametrize("topic", ["report/north/pack/L9/x/state", "report/north/pack/L1/x/state", "report/x", "x"])
-def test_messages_of_no_known_place_are_nobodys(topic: str) -> None:
+def test_messages_of_an_unknown_place_count_for_no_device(topic: str) -> None:
     intake = DrivenIntake()
     for at in range(0, 200, 10):
         intake.take(topic, b"{", at=at)

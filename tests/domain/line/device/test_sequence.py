@@ -52,17 +52,17 @@ def counted_late(line: PackingLine, *, clock: int | None) -> list[Disposition]:
     `clock`: the device's at number 0; it counts every 10 s.
     """
 
-    def say(seq: int, at: float) -> Disposition:
+    def report_counts(seq: int, at: float) -> Disposition:
         ts = None if clock is None else clock + 10_000 * seq
         body = CountsReport(boot_id=1, seq=seq % 256, ts=ts, good=4 * seq)
         return line.report("bagger", body, at=at).disposition
 
     line.report("bagger", StateReport(state="running", boot_id=1, seq=239), at=0)
     for number, seq in enumerate(number for number in range(240, 290) if number not in (258, 260)):
-        say(seq, 1 + number / 1000)
-    late = [say(seq, 2) for seq in (258, 260)]
+        report_counts(seq, 1 + number / 1000)
+    late = [report_counts(seq, 2) for seq in (258, 260)]
     for seq in (290, 291):
-        say(seq, 10 * (seq - 289))
+        report_counts(seq, 10 * (seq - 289))
     line.wait(60)
     return late
 
@@ -88,11 +88,11 @@ def test_all_that_follows_a_jump_over_half_the_modulus_is_applied(before: int, j
     line = line_of(256)
     for index in range(before):
         line.report("bagger", state(index % 256), at=index)
-    words = ["fault", "stopped"] * 10
-    for index, word in enumerate(words):
+    states = ["fault", "stopped"] * 10
+    for index, state_name in enumerate(states):
         seq = (before - 1 + jump + index) % 256
-        assert line.report("bagger", state(seq, word), at=before + 10 + index).disposition == APPLIED, index
-        assert status(line) == word
+        assert line.report("bagger", state(seq, state_name), at=before + 10 + index).disposition == APPLIED, index
+        assert status(line) == state_name
     assert line.core.devices.gaps().missed == jump - 1
 
 
@@ -101,9 +101,9 @@ def test_repeated_jumps_hide_nothing_either() -> None:
     line, seq = line_of(256), 0
     for index in range(200):
         seq += 140 if index % 7 == 0 else 1
-        word = ("running", "fault", "stopped")[index % 3]
-        assert line.report("bagger", state(seq % 256, word), at=index).disposition == APPLIED, index
-        assert status(line) == word
+        state_name = ("running", "fault", "stopped")[index % 3]
+        assert line.report("bagger", state(seq % 256, state_name), at=index).disposition == APPLIED, index
+        assert status(line) == state_name
 
 
 @pytest.mark.parametrize("reports_before", [5, 500])
@@ -111,12 +111,12 @@ def test_a_sequence_that_starts_again_without_a_birth_is_applied_and_flagged(rep
     line = PackingLine()
     for index in range(reports_before):
         line.report("bagger", state(index), at=index)
-    words = ["fault", "stopped"] * 10
-    for index, word in enumerate(words):
-        assert line.report("bagger", state(index, word), at=1_000 + index).disposition == APPLIED, index
-        assert status(line) == word
+    states = ["fault", "stopped"] * 10
+    for index, state_name in enumerate(states):
+        assert line.report("bagger", state(index, state_name), at=1_000 + index).disposition == APPLIED, index
+        assert status(line) == state_name
     events = line.of(EventType.LINE_STATUS_UPDATE, "bagger")
-    assert events[-len(words)].quality.unplaced
+    assert events[-len(states)].quality.unplaced
     assert not events[-1].quality.unplaced, "from the third on the sequence is known again"
     assert line.core.devices.gaps() == (0, 0, 2)
 

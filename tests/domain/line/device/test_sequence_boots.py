@@ -37,7 +37,7 @@ def test_a_late_death_of_an_unknown_boot_without_an_order_is_ignored() -> None:
 
 @pytest.mark.parametrize("boot", [OLD, "x", None, NEW + 1])
 def test_no_death_silences_the_boot_that_continues(boot: int | str | None) -> None:
-    """Whether it is believed or not: what the device says live afterwards counts."""
+    """The death may be accepted or not: live reports of the device afterwards count."""
     line = PackingLine()
     line.report("bagger", state(1, boot=NEW), at=1)
     line.report("bagger", DeathReport(boot_id=boot), at=2)
@@ -141,17 +141,17 @@ def test_a_resent_birth_is_known_by_a_clock_that_has_moved_on(reports_before: in
     line = PackingLine()
 
     def ts(seq: int) -> float | None:
-        kept = T0 - 137 * max(reports_before - seq - 2, 0) if seq else T0  # then three reports of the start itself
-        return {"moves": T0 + 137 * seq, "catches up": kept, "stands": T0, "none": None}[clock]
+        caught_up = T0 - 137 * max(reports_before - seq - 2, 0) if seq else T0  # then three reports of the start itself
+        return {"moves": T0 + 137 * seq, "catches up": caught_up, "stands": T0, "none": None}[clock]
 
     birth = BirthReport(boot_id=1, seq=0, ts=ts(0))
     line.report("bagger", birth, at=0)
     for seq in range(1, reports_before + 1):
         line.report("bagger", replace_body(state(seq), ts=ts(seq)), at=0.137 * seq)
     again = line.report("bagger", birth, at=15).disposition
-    known = clock in ("moves", "catches up") or reports_before < 20
-    assert again == (suppressed("duplicate") if known else APPLIED)
-    assert status(line) == ("running" if known else "offline")
+    is_duplicate = clock in ("moves", "catches up") or reports_before < 20
+    assert again == (suppressed("duplicate") if is_duplicate else APPLIED)
+    assert status(line) == ("running" if is_duplicate else "offline")
 
 
 def test_a_boot_thought_to_be_over_is_the_live_one_when_the_other_is_silent() -> None:

@@ -1,4 +1,4 @@
-"""Whatever a device does with its sequence: no press is lost, and what is missing is counted exactly."""
+"""Properties of device sequences: no press is lost, and missing reports are counted exactly."""
 
 import random
 from collections.abc import Callable
@@ -26,12 +26,12 @@ def device(modulus: int) -> Device:
 def offer(target: Device, body: ReportBody, at: int, *, redelivered: bool) -> object:
     place = Place("north", "pack", "L1", "bagger")
     report = Report(place=place, body=body, received_at=at, cause="input:1", redelivered=redelivered)
-    found = target.place_in_sequence(report)
-    return found if isinstance(found, Disposition) else None
+    outcome = target.place_in_sequence(report)
+    return outcome if isinstance(outcome, Disposition) else None
 
 
 @dataclass
-class Reckless:
+class ErraticDevice:
     """A seeded device that jumps, resends, restarts and uses boot ids again; every body says what it is."""
 
     random: random.Random
@@ -101,19 +101,19 @@ def test_only_a_report_equal_to_one_taken_before_is_a_duplicate(
 ) -> None:
     """And a press has no other way of being without effect."""
     rnd = random.Random(seed)
-    target, source, at = device(modulus), Reckless(rnd, modulus), 0
-    taken: set[bytes] = set()
+    target, source, at = device(modulus), ErraticDevice(rnd, modulus), 0
+    applied: set[bytes] = set()
     for _ in range(150):
         at += rnd.choice(pauses)
         body, again = source.next()
         content = type(body).__name__.encode() + msgspec.json.encode(body)
         refused = offer(target, body, at, redelivered=again)
         if refused == because("duplicate"):
-            assert content in taken
+            assert content in applied
         elif refused is not None:
             assert refused == because("out_of_order")
             assert not isinstance(body, AndonReport)
-        taken.add(content)
+        applied.add(content)
 
 
 @given(seed=st.integers(0, 2**32), modulus=st.sampled_from([256, 4_096, 2**16, 2**32]))
@@ -121,7 +121,7 @@ def test_only_a_report_equal_to_one_taken_before_is_a_duplicate(
 def test_no_live_report_is_out_of_order(seed: int, modulus: int) -> None:
     """A device that jumps, restarts and changes its boot id, of which nothing comes late and nothing twice."""
     rnd = random.Random(seed)
-    target, source, at = device(modulus), Reckless(rnd, modulus, presses=0.0), 0
+    target, source, at = device(modulus), ErraticDevice(rnd, modulus, presses=0.0), 0
     for _ in range(50):
         first = rnd.choices((source.plain, source.jump, source.reboot), (2, 1, 1))[0]
         for move in (first, source.plain, source.plain, source.plain):
@@ -154,7 +154,7 @@ def test_missing_reports_are_counted_exactly(seed: int, modulus: int, loss: floa
             again = rnd.choice(latest[-6:])
             assert offer(target, again, at, redelivered=rnd.random() < 0.5) == because("duplicate")
         elif lost and rnd.random() < 0.1:
-            late = rnd.choice([each for each in lost if index - each[1] < 8] or [(0, 0)])
+            late = rnd.choice([report_key for report_key in lost if index - report_key[1] < 8] or [(0, 0)])
             if late[0]:
                 lost.remove(late)
                 body = _press(late[1] % modulus, boot)
@@ -163,18 +163,18 @@ def test_missing_reports_are_counted_exactly(seed: int, modulus: int, loss: floa
                 latest.append(body)
         else:
             index += 1
-            gone = []
+            dropped = []
             while rnd.random() < loss:
-                gone.append((boot, index))
+                dropped.append((boot, index))
                 index += 1
             if rnd.random() < 0.02:
                 skipped = rnd.choice((130, min(modulus, 60_000) * 7 // 10))
-                index, latest = index + skipped, []  # with a small modulus nobody can say what such a resend is
+                index, latest = index + skipped, []  # with a small modulus such a resend is ambiguous
                 missing += skipped
             body = _press(index % modulus, boot)
             assert offer(target, body, at, redelivered=False) is None
-            missing += len(gone)
-            lost += gone
+            missing += len(dropped)
+            lost += dropped
             latest = [*latest, body][-6:]
         if restored:
             state = msgspec.msgpack.decode(msgspec.msgpack.encode(target.state), type=DeviceState)

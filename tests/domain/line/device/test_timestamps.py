@@ -80,8 +80,8 @@ def dated(
     late: bool = False,
     absences: tuple[TimeSpan, ...] = (),
 ) -> tuple[int, str]:
-    known = ClockState() if state is None else state
-    return date_report(ts, rule=rule, zone=BERLIN, received_at=at, state=known, late=late, backlog_spans=absences)
+    clock_state = ClockState() if state is None else state
+    return date_report(ts, rule=rule, zone=BERLIN, received_at=at, state=clock_state, late=late, backlog_spans=absences)
 
 
 def test_the_receive_rule_ignores_the_device() -> None:
@@ -121,7 +121,7 @@ def test_reports_stored_since_the_device_was_last_seen_are_dated_by_its_clock() 
 
 
 def test_a_clock_that_stays_behind_is_no_backlog() -> None:
-    """It was silent for ten minutes and comes back five minutes behind: what is stored would catch up."""
+    """It was silent for ten minutes and returns five minutes behind: a buffer would catch up."""
     state = ClockState()
     dated(NOW, "device", state)
     back = NOW + 600_000
@@ -176,9 +176,9 @@ def test_a_corrected_clock_that_is_set_is_learned_again(before: int, step: int) 
         dated(at + before, "corrected", state, at=at)
     for at in range(NOW + 70_000, NOW + 150_000, 10_000):
         dated(at + before + step, "corrected", state, at=at)
-    found, used = dated(NOW + 150_000 + before + step, "corrected", state, at=NOW + 150_000)
+    timestamp, used = dated(NOW + 150_000 + before + step, "corrected", state, at=NOW + 150_000)
     assert used == "corrected"
-    assert abs(found - (NOW + 150_000)) <= CLOCK_TOLERANCE_MS
+    assert abs(timestamp - (NOW + 150_000)) <= CLOCK_TOLERANCE_MS
 
 
 def test_a_new_boot_voids_the_learned_offset() -> None:

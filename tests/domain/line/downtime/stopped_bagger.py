@@ -15,7 +15,7 @@ FAULT = StateReport(state="fault", fault_bits=[0])
 
 
 def reported(line: PackingLine) -> list[tuple[float, str, Standing]]:
-    """When each downtime event happened, its status, and what it does to the current state."""
+    """Return (second, status, standing) of each downtime event."""
     return [
         (seconds(event.timestamp), data.status, event.standing)
         for event, data in zip(line.of(EventType.DOWNTIME_EVENT), line.downtimes(), strict=True)
@@ -35,8 +35,8 @@ def calls(line: PackingLine) -> list[event_data.Andon]:
 
 
 def raised(line: PackingLine) -> list[tuple[float, Event]]:
-    found = [event for event in line.events if event.type is EventType.ANDON_EVENT and event.revision == 1]
-    return [(seconds(event.timestamp), event) for event in found]
+    calls = [event for event in line.events if event.type is EventType.ANDON_EVENT and event.revision == 1]
+    return [(seconds(event.timestamp), event) for event in calls]
 
 
 def judge(line: PackingLine, at: float, **fields: Any) -> Any:

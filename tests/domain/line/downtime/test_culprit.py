@@ -48,8 +48,8 @@ def flow_of(*states: State, constraint: int) -> list[MachineView]:
 
 
 def diagnosed(*states: State, constraint: int) -> tuple[str, str | None]:
-    seen = diagnose(flow_of(*states, constraint=constraint))
-    return seen.cause, seen.cause_equipment
+    diagnosis = diagnose(flow_of(*states, constraint=constraint))
+    return diagnosis.cause, diagnosis.cause_equipment
 
 
 @pytest.mark.parametrize(
@@ -152,19 +152,19 @@ def test_internal_names_the_machine_that_stopped_and_a_side_names_one_on_that_si
     flow = flow_of(*states, constraint=-1)
     views = [
         MachineView(
-            equipment=each.equipment,
-            status=each.status,
-            cause=each.cause,
+            equipment=view.equipment,
+            status=view.status,
+            cause=view.cause,
             reason_code=None,
             faults=(),
             decides=index in deciding,
         )
-        for index, each in enumerate(flow)
+        for index, view in enumerate(flow)
     ]
-    seen = diagnose(views)
-    if seen.cause == "internal":
-        assert seen.cause_equipment == seen.equipment
-    if seen.cause_equipment is not None and seen.equipment is not None:
-        place, blamed = (int(name[1:]) for name in (seen.equipment, seen.cause_equipment))
+    diagnosis = diagnose(views)
+    if diagnosis.cause == "internal":
+        assert diagnosis.cause_equipment == diagnosis.equipment
+    if diagnosis.cause_equipment is not None and diagnosis.equipment is not None:
+        place, blamed = (int(name[1:]) for name in (diagnosis.equipment, diagnosis.cause_equipment))
         sides = {"internal": blamed == place, "upstream": blamed <= place, "downstream": blamed >= place}
-        assert sides[seen.cause]
+        assert sides[diagnosis.cause]

@@ -50,11 +50,11 @@ def test_the_threshold_is_the_plants(threshold: int) -> None:
 
 
 def test_a_minor_stop_is_reported_only_where_the_line_asks() -> None:
-    for asked in (False, True):
-        line = stopped_line(report_minor_stops=asked)
+    for minor_stops in (False, True):
+        line = stopped_line(report_minor_stops=minor_stops)
         line.report("bagger", RUNNING, at=159.9)
         line.wait(1_000)
-        assert reported(line) == ([(159.9, "closed", Standing.CLOSED)] if asked else [])
+        assert reported(line) == ([(159.9, "closed", Standing.CLOSED)] if minor_stops else [])
         for data in line.downtimes():
             assert (data.micro_stop, data.loss, data.duration_seconds) == (True, "minor_stop", 59.9)
             assert data.faults[0].code == "E-STOP"

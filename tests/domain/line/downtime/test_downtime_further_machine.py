@@ -20,7 +20,7 @@ from tests.domain.line.stopped_line import (
     PRESS,
     RESOLVE,
     RUNNING,
-    Step,
+    StopStep,
     called,
     causes,
     play,
@@ -29,7 +29,7 @@ from tests.domain.line.stopped_line import (
 from tests.support.packing_line import T0, equipment, line_spec, plant_file, seconds
 
 JAMMED: Final = StateReport(state="fault", fault_codes=["REEL"], reason_code="MAT_JAM")
-BAGGER_THEN_PACKER: Final[list[Step]] = [*BAGGER_CALLED, (340, "packer", FAULT), (350, "bagger", BLOCKED)]
+BAGGER_THEN_PACKER: Final[list[StopStep]] = [*BAGGER_CALLED, (340, "packer", FAULT), (350, "bagger", BLOCKED)]
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -40,10 +40,10 @@ BAGGER_THEN_PACKER: Final[list[Step]] = [*BAGGER_CALLED, (340, "packer", FAULT),
     ids=["a neighbour", "its own fault"],
 )
 def test_a_machine_that_fails_after_the_first_was_called_and_repaired_calls(
-    first: list[Step], cause: tuple[str, str], resolved_at: float, *, restarts: bool
+    first: list[StopStep], cause: tuple[str, str], resolved_at: float, *, restarts: bool
 ) -> None:
     """Whichever of the two findings is the better one: the time counts from when the further one stops the line."""
-    steps: list[Step] = [(resolved_at, cause[1], RESOLVE), (520, "packer", FAULT), (525, "feeder", RUNNING)]
+    steps: list[StopStep] = [(resolved_at, cause[1], RESOLVE), (520, "packer", FAULT), (525, "feeder", RUNNING)]
     steps += [(526, "bagger", BLOCKED)]
     line = play(*sorted([*first, *steps], key=lambda step: step[0]), until=4 * HOUR, restarts=restarts)
     assert called(line) == [(311, cause[1]), (826, "packer")]
@@ -62,10 +62,10 @@ def test_the_call_goes_to_the_machine_that_stops_the_line_when_it_is_due(cleared
 
 @pytest.mark.parametrize("resolved", [False, True])
 @pytest.mark.parametrize("first", [[*FEEDER_CALLED, (101, "bagger", BLOCKED)], BAGGER_CALLED], ids=["feeder", "bagger"])
-def test_of_two_machines_that_are_broken_at_once_the_first_is_called(first: list[Step], *, resolved: bool) -> None:
+def test_of_two_machines_that_are_broken_at_once_the_first_is_called(first: list[StopStep], *, resolved: bool) -> None:
     """Whichever of them the bagger says that it waits for."""
     machine = first[0][1]
-    answer: list[Step] = [(400, machine, RESOLVE)] if resolved else []
+    answer: list[StopStep] = [(400, machine, RESOLVE)] if resolved else []
     line = play((5, "packer", FAULT), *first, *answer, until=4 * HOUR)
     assert called(line) == [(311, machine)]
 
@@ -79,13 +79,13 @@ def test_a_further_machine_adds_no_call_while_the_call_of_the_downtime_is_open()
 def test_a_further_machine_calls_once_the_call_of_the_downtime_is_over(over_at: float, *, restarts: bool) -> None:
     """By its own time; where that has passed, at once."""
     for answer in (RESOLVE, CANCEL):
-        steps: list[Step] = [*BAGGER_THEN_PACKER, (over_at, "bagger", answer)]
+        steps: list[StopStep] = [*BAGGER_THEN_PACKER, (over_at, "bagger", answer)]
         line = play(*steps, until=4 * HOUR, restarts=restarts)
         assert called(line) == [(311, "bagger"), (max(over_at, 650), "packer")]
 
 
 def test_a_further_machine_waits_for_a_person_who_took_the_call_over() -> None:
-    steps: list[Step] = [*BAGGER_THEN_PACKER, (400, "desk", PRESS)]
+    steps: list[StopStep] = [*BAGGER_THEN_PACKER, (400, "desk", PRESS)]
     assert called(play(*steps, until=4 * HOUR)) == [(311, "bagger"), (400, "desk")]
     steps += [(700, "desk", RESOLVE)]
     assert called(play(*steps, until=4 * HOUR)) == [(311, "bagger"), (400, "desk"), (700, "packer")]
@@ -103,22 +103,22 @@ def test_a_call_at_the_further_machine_itself_is_its_call_though_another_is_open
         assert linked[0] == (max(pressed_at, 650), "L1.down.1")
 
 
-def test_nobody_is_called_late_to_a_further_machine_that_no_longer_needs_it() -> None:
-    attended: list[Step] = [*BAGGER_THEN_PACKER, (655, "packer", MAINTENANCE), (700, "bagger", RESOLVE)]
+def test_no_late_call_is_made_for_a_further_machine_that_runs_again() -> None:
+    attended: list[StopStep] = [*BAGGER_THEN_PACKER, (655, "packer", MAINTENANCE), (700, "bagger", RESOLVE)]
     assert called(play(*attended, until=4 * HOUR)) == [(311, "bagger")]
     assert called(play(*attended, (800, "packer", FAULT), until=4 * HOUR)) == [(311, "bagger"), (1_100, "packer")]
-    again: list[Step] = [(655, "packer", RUNNING), (656, "bagger", FAULT), (700, "bagger", RESOLVE)]
+    again: list[StopStep] = [(655, "packer", RUNNING), (656, "bagger", FAULT), (700, "bagger", RESOLVE)]
     assert called(play(*BAGGER_THEN_PACKER, *again, until=4 * HOUR)) == [(311, "bagger")], "its own call was open"
 
 
 def test_a_changeover_leaves_a_call_that_was_put_off_due() -> None:
-    steps: list[Step] = [*BAGGER_THEN_PACKER, (400, "bagger", StateReport(state="setup"))]
+    steps: list[StopStep] = [*BAGGER_THEN_PACKER, (400, "bagger", StateReport(state="setup"))]
     assert called(play(*steps, until=4 * HOUR)) == [(311, "bagger")]
     assert called(play(*steps, (700, "bagger", RESOLVE), until=4 * HOUR)) == [(311, "bagger"), (700, "packer")]
 
 
 def test_how_often_a_call_that_was_put_off_is_looked_at_changes_nothing() -> None:
-    steps: list[Step] = [*BAGGER_THEN_PACKER, (700, "feeder", RUNNING), (900, "bagger", RESOLVE)]
+    steps: list[StopStep] = [*BAGGER_THEN_PACKER, (700, "feeder", RUNNING), (900, "bagger", RESOLVE)]
     ticked = play(*steps, until=1_200, tick_every=7)
     assert ticked.events == play(*steps, until=1_200).events
 
@@ -135,14 +135,14 @@ def test_the_reason_of_the_further_machine_states_who_is_called_and_when() -> No
 def test_a_reason_for_the_first_machine_does_not_apply_to_the_further_one(code: str, classified_at: float) -> None:
     """Neither whether people are called to it, nor when, nor whom."""
     report = DowntimeReport(action="classify", downtime_id="L1.down.1", reason_code=code)
-    steps: list[Step] = [*BAGGER_CALLED, (classified_at, None, report), (400, "bagger", RESOLVE)]
+    steps: list[StopStep] = [*BAGGER_CALLED, (classified_at, None, report), (400, "bagger", RESOLVE)]
     steps += [(520, "packer", FAULT), (526, "bagger", BLOCKED)]
     line = play(*steps, until=4 * HOUR)
     first = [(311, "bagger", "equipment")] if classified_at > 311 else []
-    kept = code == "MAT_JAM" and not first  # a call that was not made yet keeps its time
-    assert raised(line) == [*first, (526 if kept else 826, "packer", "equipment")]
+    keeps_time = code == "MAT_JAM" and not first  # a call that was not made yet keeps its time
+    assert raised(line) == [*first, (526 if keeps_time else 826, "packer", "equipment")]
     assert line.downtimes()[-1].reason_code == code
-    if not kept:
+    if not keeps_time:
         assert raised(play(*steps, (600, "packer", MAINTENANCE), until=4 * HOUR)) == first
         jam = StateReport(state="maintenance", reason_code="MAT_JAM")
         assert raised(play(*steps, (530, "packer", JAMMED), (600, "packer", jam), until=4 * HOUR)) == first
@@ -175,7 +175,7 @@ def test_the_first_machine_that_fails_again_is_called_again() -> None:
 
 
 def test_machines_that_fail_in_turn_put_no_call_off() -> None:
-    steps: list[Step] = [(11, "bagger", FAULT)]
+    steps: list[StopStep] = [(11, "bagger", FAULT)]
     for at in range(50, HOUR, 100):
         steps += [(at, "packer", FAULT), (at + 1, "bagger", BLOCKED)]
         steps += [(at + 50, "bagger", FAULT), (at + 51, "packer", RUNNING)]
@@ -197,7 +197,7 @@ def test_a_changeover_that_somebody_reports_leaves_it_due_too() -> None:
     assert line.downtimes()[-1].category == "changeover"
 
 
-def test_nobody_is_called_to_a_further_machine_that_left_the_plant() -> None:
+def test_no_call_is_made_for_a_further_machine_that_left_the_plant() -> None:
     line = play(*BAGGER_CALLED, (100, "packer", FAULT), (110, "bagger", BLOCKED), until=120)
     without_packer = tuple(machine for machine in equipment() if machine.id != "packer")
     floor = Floor(line.plant_file, {"L1": line.core.checkpoint()})

@@ -57,7 +57,7 @@ def test_a_stop_that_needs_no_help_makes_no_call(body: StateReport) -> None:
     assert raised(line) == []
 
 
-def test_a_downtime_that_has_ended_calls_nobody() -> None:
+def test_a_downtime_that_has_ended_makes_no_call() -> None:
     line = stopped_line()
     line.report("bagger", RUNNING, at=389)
     line.wait(5_000)

@@ -20,12 +20,12 @@ SETUP: Final = StateReport(state="setup")
 START: Final = ChangeoverReport(action="start", to_product="nuts")
 COMPLETE: Final = ChangeoverReport(action="complete")
 
-Step = tuple[float, StateReport | ChangeoverReport | DeathReport]
-Part = tuple[str, float, float | None]
+TimedReport = tuple[float, StateReport | ChangeoverReport | DeathReport]
+DowntimePart = tuple[str, float, float | None]
 """(category, from, to) in seconds since T0."""
 
 
-def line_of(*steps: Step, until: float) -> PackingLine:
+def line_of(*steps: TimedReport, until: float) -> PackingLine:
     line = PackingLine(plant_file())
     line.report("bagger", RUNNING, at=0)
     for at, body in steps:
@@ -39,15 +39,15 @@ def at_of(text: str | None) -> float | None:
     return None if text is None else seconds(round(datetime.fromisoformat(text).timestamp() * 1000))
 
 
-def parts(line: PackingLine) -> list[Part]:
+def parts(line: PackingLine) -> list[DowntimePart]:
     """The downtimes as they were last reported."""
     last = {data.downtime_id: data for data in line.downtimes()}
-    found: list[Part] = []
+    collected: list[DowntimePart] = []
     for data in last.values():
         start = at_of(data.started_at)
         assert start is not None
-        found.append((data.category, start, at_of(data.ended_at)))
-    return found
+        collected.append((data.category, start, at_of(data.ended_at)))
+    return collected
 
 
 def raised(line: PackingLine) -> list[tuple[float, str | None]]:
@@ -136,19 +136,19 @@ STEPS: Final = st.lists(
 
 @given(STEPS)
 @settings(max_examples=150, deadline=None)
-def test_the_parts_of_a_stop_meet_and_never_overlap(steps: list[Step]) -> None:
+def test_the_parts_of_a_stop_meet_and_never_overlap(steps: list[TimedReport]) -> None:
     """One downtime is open at most, none is empty, and a breakdown never reads changeover nor the other way round."""
     at = 0.0
-    timed: list[Step] = []
+    timed: list[TimedReport] = []
     for wait, body in steps:
         at += wait
         timed.append((at, body))
     line = line_of(*timed, until=at + 400)
-    found = parts(line)
-    for _, start, end in found[:-1]:
+    stop_parts = parts(line)
+    for _, start, end in stop_parts[:-1]:
         assert end is not None
         assert start < end
-    for (_, _, end), (_, start, _) in pairwise(found):
+    for (_, _, end), (_, start, _) in pairwise(stop_parts):
         assert end is not None
         assert end <= start
     open_ids: set[str] = set()

@@ -6,7 +6,7 @@ from bridge.domain.events import EventType
 from bridge.domain.line.line import Line
 from bridge.domain.reports import DowntimeReport, StateReport
 from tests.domain.line.absence.test_absence import FAULT, RUNNING, absent, running_line
-from tests.domain.line.buffered_bagger import Bagger, line_of
+from tests.domain.line.buffered_bagger import BufferedBagger, line_of
 from tests.support.packing_line import LEADER, T0, PackingLine, plant_file
 
 
@@ -60,9 +60,9 @@ def test_a_downtime_that_the_shift_ends_during_an_absence_is_an_estimate() -> No
 
 @pytest.mark.parametrize("lost", [False, True])
 def test_a_downtime_that_is_found_to_last_is_an_estimate_where_a_part_is_unknown(*, lost: bool) -> None:
-    """The broker kept the stop; of a lost report in it nobody knows what it said."""
+    """The broker kept the stop; the content of a report lost within it is unknown."""
     line = line_of()
-    bagger = Bagger(line)
+    bagger = BufferedBagger(line)
     bagger.state("running", 0)
     bagger.absence = (300, 600)
     bagger.state("fault", 310)

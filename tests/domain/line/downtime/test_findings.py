@@ -13,13 +13,13 @@ from tests.support.packing_line import PackingLine, plant_file, seconds
 RUNNING: Final = StateReport(state="running")
 FILM_BREAK: Final = StateReport(state="fault", fault_codes=["FILM"])
 
-Saying = tuple[str, StateReport]
+NamedState = tuple[str, StateReport]
 
-STARVED: Final[Saying] = ("starved", StateReport(state="idle", upstream_stop=True))
-BLOCKED: Final[Saying] = ("blocked", StateReport(state="idle", downstream_stop=True))
-PLANNED: Final[Saying] = ("planned", StateReport(state="running", planned_stop=True))
-CLEANING: Final[Saying] = ("cleaning", StateReport(state="stopped", reason_code="CLEAN"))
-MAINTAINED: Final[Saying] = ("maintained", StateReport(state="maintenance"))
+STARVED: Final[NamedState] = ("starved", StateReport(state="idle", upstream_stop=True))
+BLOCKED: Final[NamedState] = ("blocked", StateReport(state="idle", downstream_stop=True))
+PLANNED: Final[NamedState] = ("planned", StateReport(state="running", planned_stop=True))
+CLEANING: Final[NamedState] = ("cleaning", StateReport(state="stopped", reason_code="CLEAN"))
+MAINTAINED: Final[NamedState] = ("maintained", StateReport(state="maintenance"))
 CALLS_NOBODY: Final = (STARVED, BLOCKED, PLANNED, CLEANING, MAINTAINED)
 
 
@@ -46,10 +46,10 @@ def cause(data: event_data.Downtime) -> tuple[str, str | None, str | None]:
 
 
 @pytest.mark.parametrize(("before", "seconds_before"), list(product(CALLS_NOBODY, [10, 40, 70, 3_000])))
-def test_a_breakdown_after_a_stop_that_called_nobody_is_the_cause_and_calls(
-    before: Saying, seconds_before: float
+def test_a_breakdown_after_a_stop_without_a_call_is_the_cause_and_calls(
+    before: NamedState, seconds_before: float
 ) -> None:
-    """Whether the stop has become a downtime meanwhile or not; the call's time counts from the breakdown."""
+    """The stop may or may not have become a downtime before; the time to the call counts from the breakdown."""
     broke_at = 100 + seconds_before
     line = line_with((100, "bagger", before[1]), (broke_at, "bagger", FILM_BREAK), until=broke_at + 7_200)
     last = line.downtimes()[-1]
@@ -61,7 +61,7 @@ def test_a_breakdown_after_a_stop_that_called_nobody_is_the_cause_and_calls(
 
 
 @pytest.mark.parametrize("after", CALLS_NOBODY[:4])
-def test_a_known_breakdown_stays_the_cause(after: Saying) -> None:
+def test_a_known_breakdown_stays_the_cause(after: NamedState) -> None:
     line = line_with((100, "bagger", FILM_BREAK), (130, "bagger", after[1]), until=250)
     assert cause(line.downtimes()[-1]) == ("internal", "bagger", "bagger")
 
@@ -77,7 +77,7 @@ def test_a_culprit_found_later_is_named_and_called() -> None:
 
 
 @pytest.mark.parametrize("state", ["maintenance", "setup"])
-def test_a_culprit_that_somebody_works_on_is_named_and_nobody_is_called(state: str) -> None:
+def test_a_culprit_under_maintenance_is_named_without_a_call(state: str) -> None:
     line = line_with((99, "feeder", StateReport(state=state)), (100, "bagger", STARVED[1]), until=4_000)
     assert cause(line.downtimes()[-1]) == ("upstream", "feeder", "bagger")
     assert raised(line) == []

@@ -26,8 +26,8 @@ RUNNING = StateReport(state="running")
 STOPPED = StateReport(state="stopped")
 
 
-def shown(line: PackingLine, who: str | None) -> list[tuple[str, str | None]]:
-    return [(data.status, data.cause) for data in line.statuses(who)]
+def shown(line: PackingLine, equipment_id: str | None) -> list[tuple[str, str | None]]:
+    return [(data.status, data.cause) for data in line.statuses(equipment_id)]
 
 
 def line_with(**changes: Any) -> PackingLine:
@@ -94,7 +94,7 @@ def test_a_suspended_machine_is_starved_or_blocked_by_its_inputs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("who", "body", "reason"),
+    ("equipment_id", "body", "reason"),
     [
         ("bagger", StateReport(state="dancing"), "unknown_state"),
         ("bagger", StateReport(speed=3.0), "no_state"),
@@ -104,11 +104,13 @@ def test_a_suspended_machine_is_starved_or_blocked_by_its_inputs() -> None:
         ("stranger", RUNNING, "unknown_equipment"),
     ],
 )
-def test_an_unknown_report_is_quarantined_and_changes_nothing(who: str | None, body: ReportBody, reason: str) -> None:
+def test_an_unknown_report_is_quarantined_and_changes_nothing(
+    equipment_id: str | None, body: ReportBody, reason: str
+) -> None:
     line = PackingLine()
     line.report("bagger", RUNNING, at=0)
     before = len(line.events)
-    assert line.report(who, body, at=1).disposition == quarantined(reason)
+    assert line.report(equipment_id, body, at=1).disposition == quarantined(reason)
     assert len(line.events) == before
 
 
@@ -174,7 +176,7 @@ def test_bad_quality_holds_the_last_good_value_and_flags_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("who", "body", "disposition"),
+    ("equipment_id", "body", "disposition"),
     [
         ("desk", AndonReport(andon_type="safety", action="raise"), suppressed("retained")),
         ("desk", AndonReport(andon_type="safety", input=True), suppressed("retained")),
@@ -182,10 +184,10 @@ def test_bad_quality_holds_the_last_good_value_and_flags_it() -> None:
         ("bagger", MeasurementReport(parameter="weight", value=1.0, unit="g"), suppressed("retained")),
     ],
 )
-def test_a_retained_action_is_ignored(who: str | None, body: ReportBody, disposition: Disposition) -> None:
+def test_a_retained_action_is_ignored(equipment_id: str | None, body: ReportBody, disposition: Disposition) -> None:
     line = PackingLine()
-    assert line.report(who, body, at=0, retained=True).disposition == disposition
-    assert not line.of(EventType.ANDON_EVENT, who)
+    assert line.report(equipment_id, body, at=0, retained=True).disposition == disposition
+    assert not line.of(EventType.ANDON_EVENT, equipment_id)
 
 
 def test_a_retained_latching_input_is_a_level_and_counts() -> None:

@@ -20,7 +20,7 @@ from tests.support.packing_line import BAGGER_FAULTS
 
 
 @pytest.mark.parametrize(
-    ("given", "bits"),
+    ("value", "bits"),
     [
         (None, []),
         ("0", []),
@@ -31,17 +31,17 @@ from tests.support.packing_line import BAGGER_FAULTS
         ([5, 0, 5], [0, 5]),
     ],
 )
-def test_bits_of(given: str | list[int] | None, bits: list[int]) -> None:
-    assert parse_fault_bits(given) == bits
+def test_bits_of(value: str | list[int] | None, bits: list[int]) -> None:
+    assert parse_fault_bits(value) == bits
 
 
-@pytest.mark.parametrize("given", ["xyz", "-1", "0x", "1.5"])
-def test_bits_that_are_not_hexadecimal_are_refused(given: str) -> None:
-    if given == "0x":
-        assert parse_fault_bits(given) == []
+@pytest.mark.parametrize("value", ["xyz", "-1", "0x", "1.5"])
+def test_bits_that_are_not_hexadecimal_are_refused(value: str) -> None:
+    if value == "0x":
+        assert parse_fault_bits(value) == []
         return
     with pytest.raises(UnreadableFaultBits):
-        parse_fault_bits(given)
+        parse_fault_bits(value)
 
 
 @given(st.sets(st.integers(0, 255)))
@@ -55,8 +55,8 @@ def active(faults: Faults, *reports: tuple[int, StateReport]) -> list[tuple[str,
     return [(fault.code, fault.since, fault.first_out) for fault in faults.active]
 
 
-def bits(*given: int) -> StateReport:
-    return StateReport(state="fault", fault_bits=list(given))
+def bits(*numbers: int) -> StateReport:
+    return StateReport(state="fault", fault_bits=list(numbers))
 
 
 def test_the_first_stopping_fault_is_first_out_and_stays_it() -> None:
@@ -97,7 +97,7 @@ WARNS = Faults([ActiveFault("W", "W", 1, stops=False, cause="internal")])
         ({"word": "running"}, None, ("running", None)),
         ({"word": "running", "speed": 2.0, "rated_speed": 100.0}, None, ("stopped", "unknown")),  # 2 % is not over 2 %
         ({"word": "running", "speed": 2.1, "rated_speed": 100.0}, None, ("running", None)),
-        ({"word": "running", "speed": 0.0}, None, ("running", None)),  # rated speed unknown: the word alone says it
+        ({"word": "running", "speed": 0.0}, None, ("running", None)),  # rated speed unknown: the word alone decides
         ({"word": "running"}, WARNS, ("running", None)),
         ({"word": "running"}, STOPS, ("fault", "internal")),
         ({"word": "running"}, STARVED, ("fault", "starved")),
@@ -109,7 +109,7 @@ WARNS = Faults([ActiveFault("W", "W", 1, stops=False, cause="internal")])
         ({"word": "idle", "upstream_stop": True}, None, ("idle", "starved")),
         ({"word": "idle", "downstream_stop": True}, None, ("idle", "blocked")),
         ({"word": "stopped", "word_cause": "internal", "upstream_stop": True}, None, ("stopped", "internal")),
-        # Held is internal by its family; that somebody wanted it is what the machine itself says.
+        # Held is internal by its family; the machine itself reports that it was intended.
         ({"word": "stopped", "word_cause": "internal", "planned_stop": True}, None, ("stopped", "planned")),
         (
             {"word": "stopped", "word_cause": "internal", "upstream_stop": True, "planned_stop": True},
@@ -122,8 +122,8 @@ WARNS = Faults([ActiveFault("W", "W", 1, stops=False, cause="internal")])
     ],
 )
 def test_judge(signals: dict[str, object], faults: Faults | None, expected: tuple[Status, StatusCause | None]) -> None:
-    said = MachineSignals(**{"word_cause": None, **signals})  # type: ignore[arg-type]
-    assert derive_status(said, faults or Faults()) == expected
+    machine_signals = MachineSignals(**{"word_cause": None, **signals})  # type: ignore[arg-type]
+    assert derive_status(machine_signals, faults or Faults()) == expected
 
 
 def view(name: str, status: Status, cause: StatusCause | None = None, *, decides: bool = True) -> MachineView:
@@ -137,8 +137,13 @@ def test_a_line_is_as_bad_as_its_worst_deciding_machine() -> None:
 
 
 def test_a_machine_that_does_not_decide_is_considered_only_as_a_culprit() -> None:
-    found = diagnose([view("a", "fault", "internal", decides=False), view("b", "idle", "starved")])
-    assert (found.status, found.equipment, found.cause, found.cause_equipment) == ("idle", "b", "upstream", "a")
+    diagnosis = diagnose([view("a", "fault", "internal", decides=False), view("b", "idle", "starved")])
+    assert (diagnosis.status, diagnosis.equipment, diagnosis.cause, diagnosis.cause_equipment) == (
+        "idle",
+        "b",
+        "upstream",
+        "a",
+    )
     assert diagnose([view("a", "fault", decides=False), view("b", "running")]).cause_equipment is None
 
 
@@ -151,8 +156,8 @@ def test_of_two_deciding_machines_in_fault_the_first_in_the_flow_is_the_culprit(
 def test_an_unknown_cause_is_inferred_from_where_the_fault_is(faulted: int, cause: str) -> None:
     flow = [view("a", "running", decides=False), view("b", "stopped", "unknown"), view("c", "running", decides=False)]
     flow[faulted] = view("abc"[faulted], "fault", "internal", decides=faulted == 1)
-    found = diagnose(flow)
-    assert (found.cause, found.cause_equipment) == (cause, "abc"[faulted])
+    diagnosis = diagnose(flow)
+    assert (diagnosis.cause, diagnosis.cause_equipment) == (cause, "abc"[faulted])
 
 
 def test_a_planned_stop_has_no_culprit() -> None:

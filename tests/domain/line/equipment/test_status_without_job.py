@@ -1,4 +1,4 @@
-"""A line that works by jobs and has none: it is stopped for want of an order, and nobody is called to repair it."""
+"""A line that works by jobs and has none: it is stopped for want of an order, and no call is made."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def out_of_orders() -> PackingLine:
     return line
 
 
-def test_standing_without_an_order_is_a_planned_downtime_and_calls_nobody() -> None:
+def test_a_stop_without_an_order_is_a_planned_downtime_and_makes_no_call() -> None:
     line = out_of_orders()
     line.wait(1_000)
     assert line.statuses()[-1].cause == "no_order"
@@ -55,7 +55,7 @@ def test_a_fault_meanwhile_is_the_cause_and_calls_for_help() -> None:
     last = line.downtimes()[-1]
     assert (last.cause, last.category, last.cause_equipment) == ("internal", "unplanned", "bagger")
     called = line.of(EventType.ANDON_EVENT, "bagger")[0]
-    assert seconds(called.timestamp) == 200 + 300  # five minutes of the fault: until then nobody was wanted
+    assert seconds(called.timestamp) == 200 + 300  # five minutes of the fault: until then no call was due
 
 
 @pytest.mark.parametrize("state", ["stopped", "maintenance"])

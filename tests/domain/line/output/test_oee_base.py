@@ -22,8 +22,8 @@ def counts(line: PackingLine, at: float, total: float) -> None:
 
 def closed(line: PackingLine, window: str = "hour") -> list[event_data.Oee]:
     """Return the closed windows as last reported, oldest first."""
-    found = {each.window_start: each for each in line.oee(window) if each.closed}
-    return [found[start] for start in sorted(found)]
+    by_start = {oee.window_start: oee for oee in line.oee(window) if oee.closed}
+    return [by_start[start] for start in sorted(by_start)]
 
 
 def ran_at_ideal_speed(line: PackingLine, since: float, until: float) -> None:

@@ -49,15 +49,15 @@ def test_a_stop_of_hours_leaves_every_hour_it_lay_in() -> None:
     line.wait(3.1 * HOUR)
     before = len(amended(line, "hour"))
     confirm(line, "L1.down.1", at=3.1 * HOUR)
-    found = amended(line, "hour")[before:]
+    amendments = amended(line, "hour")[before:]
     assert [
-        (data.window_start[11:16], data.planned_busy_seconds, data.actual_production_seconds) for data in found
+        (data.window_start[11:16], data.planned_busy_seconds, data.actual_production_seconds) for data in amendments
     ] == [
         ("09:00", 1_800, 1_800),
         ("10:00", 0, 0),
         ("11:00", 1_800, 1_800),
     ]
-    assert [data.availability for data in found] == [1, None, 1]
+    assert [data.availability for data in amendments] == [1, None, 1]
     shift = line.oee("shift")[-1]
     assert shift.planned_busy_seconds == shift.actual_production_seconds == pytest.approx(1.1 * HOUR)
 
@@ -108,8 +108,8 @@ def cleaned(**changes: object) -> PackingLine:
     line.report(None, JobReport(action="assign", job_id="J", product="crisps", target_quantity=9), at=0)
     line.report(None, JobReport(action="start", job_id="J"), at=0)
     for at, body in ((0.0, RUNNING), (0.5 * HOUR, CLEANING), (2.5 * HOUR, RUNNING)):
-        for who in ("feeder", "bagger", "packer"):
-            line.report(who, body, at=at)
+        for equipment_id in ("feeder", "bagger", "packer"):
+            line.report(equipment_id, body, at=at)
     line.wait(3.1 * HOUR)
     return line
 

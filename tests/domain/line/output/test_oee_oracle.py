@@ -22,24 +22,24 @@ def millis(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
-class Run:
+class OracleRun:
     """A seeded history: reports for the line, and states for the oracle."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         machine = plant.EquipmentConfig(id="bagger", counters=plant.CounterRule(max_rate_per_minute=1_000_000))
         self.line = PackingLine(plant_file(line_spec(equipment=[machine], ideal_cycle_seconds=None)))
-        self.said: list[tuple[int, str]] = []
+        self.states: list[tuple[int, str]] = []
         self.pieces: list[oracle.Piece] = []
         self.jobs: dict[str, list[list[int]]] = {}
         self.running: str | None = None
-        self.said_product: str | None = None
+        self.reported_product: str | None = None
         self.product = "crisps"
         self.total = self.good = self.counted_at = 0
         self.at = self.random.choice((0.0, 11.9 * 3_600, 19.9 * 3_600)) + self.random.random() * 400
         self.at = round(self.at, 3)
 
-    def go(self) -> oracle.History:
+    def go(self) -> oracle.LineTimeline:
         self.report("run")
         self.line.report("bagger", CountsReport(total=0, good=0), at=self.at)
         self.counted_at = self.now()
@@ -52,27 +52,27 @@ class Run:
             self.at = round(self.at + self.random.choice((0.7, 5, 9.999, 10, 30, 59.999, 60, 61, 200, 2_000)), 3)
             self.random.choice((self.state, self.state, self.count, self.count, self.job))()
         until = T0 + round(self.at * 1000)
-        return oracle.History(self.said, until, SCHEDULED, self.pieces)
+        return oracle.LineTimeline(self.states, until, SCHEDULED, self.pieces)
 
     def now(self) -> int:
         return T0 + round(self.at * 1000)
 
-    def report(self, word: str) -> None:
-        self.dead = word == "lost"
+    def report(self, signal: str) -> None:
+        self.dead = signal == "lost"
         if self.dead:
             self.line.report("bagger", DeathReport(), at=self.at)
         else:
             product = self.random.choice(("crisps", "nuts", "crisps"))
-            body = StateReport(state="running" if word == "run" else "stopped", product=product)
+            body = StateReport(state="running" if signal == "run" else "stopped", product=product)
             self.line.report("bagger", body, at=self.at)
-            if product != self.said_product and self.running is None:
+            if product != self.reported_product and self.running is None:
                 self.product = product
-            self.said_product = product
-        if word == "lost" and self.said and self.said[-1][1] == "stop":
-            word = "stop"  # a stop that is known stays one until something else is
-        if self.said and self.said[-1][0] == self.now():
-            self.said.pop()
-        self.said.append((self.now(), word))
+            self.reported_product = product
+        if signal == "lost" and self.states and self.states[-1][1] == "stop":
+            signal = "stop"  # a stop that is known stays one until something else is
+        if self.states and self.states[-1][0] == self.now():
+            self.states.pop()
+        self.states.append((self.now(), signal))
 
     def state(self) -> None:
         self.report(self.random.choice(("run", "stop", "stop", "run", "lost")))
@@ -104,18 +104,18 @@ class Run:
 
 
 def last_windows(events: list[Event]) -> dict[tuple[str, str], event_data.Oee]:
-    found: dict[tuple[str, str], event_data.Oee] = {}
+    latest: dict[tuple[str, str], event_data.Oee] = {}
     for event in events:
         if event.type is EventType.OEE_UPDATE and isinstance(event.data, event_data.Oee) and event.data.closed:
-            found[event.subject, event.data.job_id or event.data.window_start] = event.data
-    return found
+            latest[event.subject, event.data.job_id or event.data.window_start] = event.data
+    return latest
 
 
 def same(reported: float | None, truth: float | None) -> bool:
     return reported == truth if reported is None or truth is None else reported == pytest.approx(truth, rel=1e-9)
 
 
-def agrees(reported: event_data.Oee, truth: oracle.Result) -> None:
+def agrees(reported: event_data.Oee, truth: oracle.OeeResult) -> None:
     assert reported.actual_production_seconds == truth.busy_ms / 1000
     assert reported.planned_busy_seconds == (truth.busy_ms + truth.down_ms) / 1000
     assert reported.unknown_seconds == truth.unknown_ms / 1000
@@ -140,7 +140,7 @@ def agrees(reported: event_data.Oee, truth: oracle.Result) -> None:
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=60, deadline=None)
 def test_closed_windows_agree_with_the_whole_history(seed: int) -> None:
-    run = Run(seed)
+    run = OracleRun(seed)
     history = run.go()
     reported = last_windows(run.line.events)
     windows = {key: data for key, data in reported.items() if key[0] != "job"}
@@ -152,7 +152,7 @@ def test_closed_windows_agree_with_the_whole_history(seed: int) -> None:
             truth = history.within(0, history.until, only=[(start, end) for start, end in spans])
             agrees(reported["job", job], truth)
     hours = {data.window_start for key, data in windows.items() if key[0] == "hour"}
-    opened = history.said[0][0]
+    opened = history.states[0][0]
     for start in range(opened // HOUR * HOUR, history.until - HOUR + 1, HOUR):
         truth = history.within(start, start + HOUR)
         if truth.busy_ms or truth.down_ms or truth.unknown_ms or truth.total:
@@ -163,19 +163,19 @@ def test_closed_windows_agree_with_the_whole_history(seed: int) -> None:
 @settings(max_examples=40, deadline=None)
 def test_downtimes_agree_with_the_whole_history(seed: int) -> None:
     """And so planned busy time less production time is the sum of downtimes."""
-    run = Run(seed)
+    run = OracleRun(seed)
     history = run.go()
     reported = {data.downtime_id: data for data in run.line.downtimes()}
-    found = [
+    downtimes = [
         (millis(data.started_at), history.until if data.ended_at is None else millis(data.ended_at))
         for data in reported.values()
     ]
-    assert found == history.downtimes()
+    assert downtimes == history.downtimes()
 
 
 def test_a_window_that_closed_during_a_stop_is_reported_again_as_history() -> None:
     """The stop crosses the micro-stop threshold in the next hour: its time leaves APT of the hour before, too."""
-    run = Run(0)
+    run = OracleRun(0)
     run.at = 3_570.0
     run.report("run")
     run.at = 3_580.0

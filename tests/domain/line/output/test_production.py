@@ -25,8 +25,8 @@ def counting(**changes: Any) -> PackingLine:
     return line
 
 
-def times(line: PackingLine, who: str | None = None) -> list[float]:
-    return [seconds(event.timestamp) for event in line.of(EventType.PRODUCTION_UPDATE, who)]
+def times(line: PackingLine, equipment_id: str | None = None) -> list[float]:
+    return [seconds(event.timestamp) for event in line.of(EventType.PRODUCTION_UPDATE, equipment_id)]
 
 
 def test_pieces_are_reported_at_most_once_a_period_and_the_last_are_reported() -> None:
@@ -92,11 +92,11 @@ def test_infer(deltas: dict[Any, int], counters: set[str], expected: tuple[int, 
 
 @given(made=st.lists(st.tuples(st.sampled_from(["total", "reject"]), st.integers(0, 50)), max_size=30))
 def test_total_less_reject_is_good_in_whatever_reports_they_come(made: list[tuple[Any, int]]) -> None:
-    found = [infer_pieces({name: delta}, counters={"total", "reject"}) for name, delta in made]
+    updates = [infer_pieces({name: delta}, counters={"total", "reject"}) for name, delta in made]
     total = sum(delta for name, delta in made if name == "total")
     reject = sum(delta for name, delta in made if name == "reject")
-    assert sum(update.total for update in found) == total
-    assert sum(update.good for update in found) == total - reject
+    assert sum(update.total for update in updates) == total
+    assert sum(update.good for update in updates) == total - reject
 
 
 def test_whose_counters_are_the_lines_is_configured() -> None:
@@ -179,10 +179,10 @@ def test_a_shift_ends_with_its_last_count_and_the_next_begins_at_nothing() -> No
     line.report("bagger", CountsReport(total=40), at=14_390)
     line.report("bagger", CountsReport(total=41), at=14_399.5)
     line.wait(14_401)
-    ended, begun = line.production()[-2:]
+    ended, started = line.production()[-2:]
     assert times(line)[-2:] == [14_400, 14_401]
-    assert (ended.shift_id, ended.total_count, begun.shift_id, begun.total_count) == ("early", 41, "late", 0)
-    assert [row.actual for row in begun.hourly] == [0]
+    assert (ended.shift_id, ended.total_count, started.shift_id, started.total_count) == ("early", 41, "late", 0)
+    assert [row.actual for row in started.hourly] == [0]
     line.report("bagger", CountsReport(total=44), at=14_410)
     line.wait(14_411)
     assert line.production()[-1].total_count == 3
@@ -192,8 +192,8 @@ def test_a_shift_without_a_piece_begins_and_ends_too() -> None:
     line = counting(target_rate_per_minute=None)
     line.report("bagger", CountsReport(total=40), at=10)
     line.wait(14_400 + 8 * 3_600 + 1)  # the late shift, and into the night
-    found = [(at, data.shift_id, data.total_count) for at, data in zip(times(line), line.production(), strict=True)]
-    assert found[-3:] == [(14_401, "late", 0), (43_200, "late", 0), (43_201, None, 0)]
+    updates = [(at, data.shift_id, data.total_count) for at, data in zip(times(line), line.production(), strict=True)]
+    assert updates[-3:] == [(14_401, "late", 0), (43_200, "late", 0), (43_201, None, 0)]
 
 
 def test_a_job_that_starts_is_reported_before_its_first_piece() -> None:
@@ -215,7 +215,7 @@ def test_a_jobs_progress_and_its_last_count() -> None:
     line.wait(10)
     running = line.production()[-1]
     assert (running.job_id, running.product, running.target_quantity) == ("J", "nuts", 50)
-    assert running.progress == pytest.approx(0.8)  # 30 counted as good while nothing said otherwise, then 10
+    assert running.progress == pytest.approx(0.8)  # 30 counted as good without a reject count, then 10
     line.report(None, JobReport(action="complete", job_id="J"), at=11.3)
     assert times(line)[-1] == 11.3
     assert line.production()[-1].progress == pytest.approx(0.8)

@@ -72,8 +72,8 @@ def test_alerts_agree_with_a_reading_of_the_whole_history(values: list[int]) -> 
     statuses: list[str] = []
     for number, value in enumerate(values):
         line.measure(value)
-        for side, broken, kept in (("upper", range(511, 521), range(509)), ("lower", range(490), range(492, 521))):
-            decisive = [value for value in values[: number + 1] if value in broken or value in kept]
+        for side, broken, met in (("upper", range(511, 521), range(509)), ("lower", range(490), range(492, 521))):
+            decisive = [value for value in values[: number + 1] if value in broken or value in met]
             expected = bool(decisive) and decisive[-1] in broken
             assert (f"BAG1/weight/limit/{side}" in line.state.active) == expected
         statuses += [status for _, status, _ in line.new_alerts()]

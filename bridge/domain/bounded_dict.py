@@ -1,4 +1,4 @@
-"""Eviction from dicts that keep the latest entries, so that a checkpoint cannot grow without end."""
+"""A bound for dicts that keep the latest entries, so that a checkpoint cannot grow without end."""
 
 from typing import Any
 

@@ -13,7 +13,7 @@ TEXT_COLUMN = 15  # of a result, after its mark and name
 def check(
     config: ConfigOption = None,
     *,
-    offline: Annotated[bool, typer.Option("--offline", help="Skip the checks that need the broker.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Skip the checks that connect to the broker.")] = False,
 ) -> None:
     """Check settings, plant, policy, token key, certificate, journal and broker. Exit code 1 if a check fails."""
     from bridge.adapters import logs  # noqa: PLC0415

@@ -21,9 +21,10 @@ def run(
     this machine.
     """
     from bridge.wiring import bridge as composition  # noqa: PLC0415
+    from bridge.wiring.errors import BridgeCrashed, StartError  # noqa: PLC0415
 
     settings = read_settings(config)
     try:
         composition.run(settings, role=role)
-    except (composition.StartError, composition.BridgeCrashed) as error:
+    except (StartError, BridgeCrashed) as error:
         fail(str(error))

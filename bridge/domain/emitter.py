@@ -46,6 +46,8 @@ class SubjectKey(NamedTuple):
 
 
 class SubjectRevision(Struct):
+    """Revision and priority of the last event of a subject."""
+
     revision: int
     priority: Priority
 

@@ -24,6 +24,8 @@ Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 
 
 class PlantModel(BaseModel):
+    """Base of the models of the plant file: immutable, without unknown fields, infinities and NaN."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -111,6 +113,8 @@ class EquipmentConfig(PlantModel):
 
 
 class Product(PlantModel):
+    """A product with its own ideal cycle and planned changeover, instead of the line's; both in seconds."""
+
     id: Id
     ideal_cycle_seconds: float | None = Field(None, gt=0)
     changeover_seconds: float | None = Field(None, gt=0)

@@ -10,4 +10,7 @@ class Authenticator(Protocol):
     """Decides who a token's bearer is, and what they may read and command."""
 
     def admit(self, token: str, *, now: Millis) -> Viewer:
-        """Return the viewer of a token that is valid at `now`, in real time; raise TokenError or AdmissionError."""
+        """Return the viewer of a token that is valid at `now`, in real time; raise TokenError or AdmissionError.
+
+        Any text is answered so; no error repeats the token. From the viewer's `expires_at` on, the token is refused.
+        """

@@ -16,15 +16,16 @@ from bridge.domain.access.policy import PolicyError
 from bridge.domain.access.revocations import RevocationsError
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.floor import Floor
-from bridge.front.web import server
+from bridge.http import listener
 from bridge.ingest.decoders import build_decoders
 from bridge.journal.sqlite.errors import JournalInUse, JournalTooOld
 from bridge.journal.sqlite.file import require_no_leftovers
 from bridge.journal.sqlite.lock_file import JournalLock, read_marker
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.mqtt.probe import probe_broker
+from bridge.mqtt.tls import TlsFileError, check_tls_files
 from bridge.ports.journal import JournalError
-from bridge.settings import Settings, SettingsError
+from bridge.settings import BrokerSettings, Settings, SettingsError
 
 
 class CheckError(Exception):
@@ -32,14 +33,16 @@ class CheckError(Exception):
 
 
 FAULTS: Final = (
-    *(CheckError, plant_file.PlantFileError, PolicyError, TokenKeyError, RevocationsError, server.CertificateError),
-    JournalError,
+    *(CheckError, plant_file.PlantFileError, PolicyError, TokenKeyError, RevocationsError, listener.CertificateError),
+    *(JournalError, TlsFileError),
 )
 """Errors of the files that the settings name; each text gives the file and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
+    """The result of one check. `text` describes the thing checked, or the reason and location of a failure."""
+
     name: str
     ok: bool
     text: str  # of one or more lines
@@ -58,10 +61,12 @@ async def run_checks(config: Path, *, offline: bool) -> list[CheckResult]:
         _run_check("tokens", lambda: _tokens(settings)),
         _run_check("web", lambda: _web(settings)),
         _run_check("journal", lambda: _journal(settings)),
+        _run_check("broker", lambda: _broker_files(settings.broker)),
     ]
+    usable = results[-1].ok
     if all(result.ok for result in results if result.name in ("plant", "journal")):
         results.append(_run_check("counters", lambda: _counters(settings)))
-    if not offline:
+    if not offline and usable:  # else every connection would fail for the same reason
         reads = build_decoders(max_bytes=settings.broker.max_payload_bytes).subscriptions
         results += [
             CheckResult("broker", ok=result.ok, text=f"{result.name}: {result.text}")
@@ -96,10 +101,19 @@ def _tokens(settings: Settings) -> str:
 
 def _web(settings: Settings) -> str:
     web = settings.web
-    server.check_certificate(web)
+    listener.check_certificate(web)
     if web.tls_cert_file is None and web.tls_key_file is not None:
         raise CheckError(f"web.tls_key_file {web.tls_key_file} is not used: give web.tls_cert_file too, for HTTPS")
     return f"{'HTTP' if web.tls_cert_file is None else 'HTTPS'} on {web.host} port {web.port}"
+
+
+def _broker_files(broker: BrokerSettings) -> str:
+    check_tls_files(broker)
+    if not broker.tls:
+        return "no TLS"
+    authority = broker.ca_file or "the system's"
+    identity = "no client certificate" if broker.cert_file is None else f"client certificate {broker.cert_file}"
+    return f"TLS, certificate authority {authority}, {identity}"
 
 
 def _journal(settings: Settings) -> str:

@@ -45,17 +45,14 @@ class FrontSide:
         clock: FrontClock,
         make_client: Callable[..., BrokerClient] = BrokerLink,
     ) -> None:
-        broker, root, stream = settings.broker, settings.root, settings.stream
-        has_own_user = broker.front_username is not None
+        root, stream = settings.root, settings.stream
         self._authenticator = authenticator
         hints = [(TopicBranch.EVENT.topic_filter(root), 1), (status_topic(root, stream), 1)]
         self._broker_link = make_client(
-            broker,
+            settings.broker.as_front(),
             client_id=f"floor-{stream}-front-{secrets.token_hex(4)}",  # several fronts may serve one stream
             durable=False,
             subscriptions=[] if journal else hints,
-            username=broker.front_username if has_own_user else broker.username,
-            password=broker.front_password if has_own_user else broker.password,
         )
         self.front = Front(
             settings=settings.web,

@@ -12,14 +12,14 @@ from bridge.domain.stream_status import StreamOwner, will_publication
 from bridge.ingest.decoders import DecoderTable
 from bridge.mqtt.link import BrokerLink
 from bridge.mqtt.retained_reader import RetainedReader
-from bridge.pipeline.pipeline import Pipeline
+from bridge.pipeline.pipeline import CoreCrashed, Pipeline
 from bridge.ports.broker import BrokerClient
 from bridge.ports.clock import wall_ms
 from bridge.ports.journal import Journal
 from bridge.ports.metrics import Metric, MetricSample
 from bridge.publisher.broker_drops import DROPPED_TOPIC, BrokerDrops
 from bridge.publisher.publisher import Publisher
-from bridge.publisher.stream_ownership import StreamOwnership, ownership_subscriptions
+from bridge.publisher.stream_ownership import StreamInUse, StreamOwnership, ownership_subscriptions
 from bridge.settings import Settings
 from bridge.wiring.pipeline_samples import counter_samples, gap_samples, ineffective_samples, pipeline_samples
 
@@ -53,16 +53,12 @@ class PipelineSide:
             broker,
             client_id=f"floor-{stream}",
             durable=True,
-            username=broker.username,
-            password=broker.password,
             subscriptions=[(f"{root}/{text}", 1) for text in decode.subscriptions],
         )
         self._publisher_link = make_client(
             broker,
             client_id=f"floor-{stream}-publisher",
             durable=False,
-            username=broker.username,
-            password=broker.password,
             optional=[(DROPPED_TOPIC, 0)],  # not every broker allows $SYS; events are published regardless
             will=will_publication(journal.position(), root=root, simulated=simulated, owner=owner),
             last_publication=self._last_publication,
@@ -72,16 +68,12 @@ class PipelineSide:
             broker,
             client_id=f"floor-{stream}-ownership-{owner.id}",
             durable=False,
-            username=broker.username,
-            password=broker.password,
             optional=ownership_subscriptions(root, stream, owner),
         )
         self._ownership = StreamOwnership(self._status_channel, root=root, stream=stream, owner=owner)
         self.publisher = Publisher(
             self._publisher_link,
-            RetainedReader(
-                broker, client_id=f"floor-{stream}-retained", username=broker.username, password=broker.password
-            ),
+            RetainedReader(broker, client_id=f"floor-{stream}-retained"),
             journal,
             clock,
             root=root,
@@ -126,6 +118,10 @@ class PipelineSide:
         """Return what is wrong with the host's clock, None if nothing is."""
         behind = self._clock.wall_offset_seconds()
         return f"the host's clock is {behind:.0f} s behind the journal" if behind > BEHIND_SECONDS else None
+
+    def explains(self, error: Exception) -> bool:
+        """Return whether the text of an error that ends this side needs no traceback, or was logged with one."""
+        return isinstance(error, CoreCrashed | StreamInUse)
 
     async def claim(self, tasks: asyncio.TaskGroup) -> None:
         """Claim the stream, and keep watching in this group for another publisher of it. Call it before `start`.

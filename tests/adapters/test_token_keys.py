@@ -6,7 +6,7 @@ from pathlib import Path
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import SecretStr
 
 from bridge.adapters.tokens import TokenIssuer, TokenKeyError, TokenVerifier
@@ -14,11 +14,7 @@ from bridge.domain.access.claims import (
     TokenUnverified,
 )
 from bridge.settings import TokenSettings
-from tests.adapters.token_samples import GOOD, MAKE, NOW, SECRET, SETTINGS, Key, b64, refusal, signed, token
-
-
-def public_pem(key: Key) -> bytes:
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+from tests.adapters.token_samples import GOOD, MAKE, NOW, SECRET, SETTINGS, Key, b64, public_pem, refusal, signed, token
 
 
 def settings_for(algorithm: str, key: Key, folder: Path) -> TokenSettings:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from bridge.journal.sqlite.schema import SCHEMA
 from tests.support.command_line import floor, write_config
 from tests.support.full_journal import full_journal
-from tests.support.journal_samples import forge_meta
+from tests.support.journal_samples import forge_meta, make_schema_1
 
 
 @pytest.fixture
@@ -170,3 +171,19 @@ def test_invalid_arguments_exit_with_2(folder: Path, arguments: tuple[str, ...],
     ended = floor(folder, "journal", "verify", *arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == f"{message}\n"
+
+
+@pytest.mark.parametrize(
+    "command", [("verify",), ("export",), ("stats",), ("backup", "copy.db")], ids=lambda command: command[0]
+)
+def test_a_journal_of_an_older_schema_is_refused_with_the_way_to_migrate_it(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    write_config(tmp_path)
+    journal = tmp_path / ".floor" / "journal.db"
+    make_schema_1(journal)
+    ended = floor(tmp_path, "journal", *command)
+    assert ended.returncode != 0
+    assert f"journal.db: schema 1, but this version needs schema {SCHEMA}. " in ended.stderr
+    assert "Start the bridge once (`floor run`)" in ended.stderr
+    assert ended.stdout == ""

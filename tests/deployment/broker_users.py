@@ -1,7 +1,6 @@
 """Users of the shipped Mosquitto configuration, and checks of their refusals."""
 
 import pytest
-from pydantic import SecretStr
 
 from bridge.domain.messages import Publication
 from bridge.mqtt.link import BrokerLink
@@ -38,10 +37,8 @@ def user(
     """Return a link for a user on its own listener, unless another is given, through the proxy `proxy`."""
     own_door = "services" if name in ("bridge", "front", "simulator") else "devices"
     return BrokerLink(
-        shipped.settings(listener or own_door, **through(proxy)),
+        shipped.settings(listener or own_door, username=name, password=shipped.password(name), **through(proxy)),
         client_id=client_id or f"test-{name}",
-        username=name,
-        password=SecretStr(shipped.password(name)),
         durable=durable,
         subscriptions=[(subscription, 1) for subscription in subscriptions],
         will=will,

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from bridge.domain.messages import Publication
 from bridge.mqtt.link import BrokerLink
@@ -214,11 +213,11 @@ async def test_no_certificate_or_one_of_an_unknown_authority_is_kept_out(
 
 
 async def test_the_broker_must_be_certified_too(shipped: ShippedMosquitto, foreign_authority: Path) -> None:
-    settings = shipped.settings(ca_file=foreign_authority / "ca.crt")
-    link = BrokerLink(settings, client_id="wary", durable=False, username="bridge")
+    settings = shipped.settings(ca_file=foreign_authority / "ca.crt", username="bridge")
+    link = BrokerLink(settings, client_id="wary", durable=False)
     await assert_connection_refused(link, "certificate verify failed")
     absent = shipped.settings(ca_file=foreign_authority / "absent.crt")
-    await assert_connection_refused(BrokerLink(absent, client_id="wary", durable=False), "TLS files")
+    await assert_connection_refused(BrokerLink(absent, client_id="wary", durable=False), "cannot read it")
 
 
 def certified(
@@ -246,11 +245,9 @@ async def test_a_packet_over_the_limit_disconnects_its_sender_only(
                 await device.publish(topic, bytes(200_000))
             await device.publish(topic, bytes(65_536))
         old = BrokerLink(
-            shipped.settings("devices", protocol="3.1.1"),
+            shipped.settings("devices", protocol="3.1.1", username=DEVICE_A, password=shipped.password(DEVICE_A)),
             client_id="old",
             durable=False,
-            username=DEVICE_A,
-            password=SecretStr(shipped.password(DEVICE_A)),
         )
         async with linked(old):
             with pytest.raises(BrokerUnavailable):

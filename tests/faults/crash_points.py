@@ -28,6 +28,7 @@ from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.connection import BrokerConnection
 from bridge.mqtt.link import BrokerLink
 from bridge.wiring import bridge
+from bridge.wiring.errors import BridgeCrashed, StartError
 
 LOOK_SECONDS: Final = 0.005
 PARENT_DEATH_SIGNAL: Final = 1  # linux/prctl.h: PR_SET_PDEATHSIG
@@ -143,7 +144,7 @@ def _fork(config: Path, *, at: str | None, nth: int) -> int:
     try:
         bridge.run(settings.load(config))
         code = 0
-    except (bridge.StartError, bridge.BridgeCrashed) as error:
+    except (StartError, BridgeCrashed) as error:
         sys.stderr.write(f"{error}\n")
     finally:
         sys.stderr.flush()

@@ -213,7 +213,7 @@ async def test_a_cancel_that_meets_the_brokers_answer_ends_what_waits_for_it(
 
     monkeypatch.setattr(BrokerConnection, answer, meet)
     link = durable(mosquitto)
-    reader = RetainedReader(client_settings(mosquitto), client_id="two", username=None, password=None)
+    reader = RetainedReader(client_settings(mosquitto), client_id="two")
     waiting = asyncio.create_task(reader.read(["a/#"], lambda _: False, protocol="5") if reads_retained else link.run())
     ended, _ = await asyncio.wait([waiting], timeout=5)
     assert ended

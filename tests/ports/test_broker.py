@@ -55,7 +55,7 @@ def aiomqtt_clients(port: int) -> BrokerClients:
         return BrokerLink(settings, client_id=client_id, durable=True, subscriptions=[("a/#", 1)])
 
     def reader() -> RetainedReader:
-        return RetainedReader(settings, client_id="reader", username=None, password=None)
+        return RetainedReader(settings, client_id="reader")
 
     return BrokerClients(lambda client_id: linked(durable(client_id)), lambda: durable("offline"), reader)
 

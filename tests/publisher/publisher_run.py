@@ -49,7 +49,7 @@ async def run_publisher(port: int, path: Path) -> AsyncIterator[PublisherRun]:
         link = BrokerLink(broker, client_id="publisher", durable=False)
         publisher = Publisher(
             link,
-            RetainedReader(broker, client_id="reader", username=None, password=None),
+            RetainedReader(broker, client_id="reader"),
             journal,
             FloorClock(not_before=journal.last_input()[1]),
             root=ROOT,

@@ -3,9 +3,8 @@
 import json
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
-from bridge.domain.access.claims import Claims
+from bridge.domain.access.claims import Claims, TokenExpired, TokenMalformed
 from bridge.domain.access.policy import Policy
 from bridge.domain.access.viewer import Viewer, admit
 from bridge.domain.event_data import Changeover, Escalation, EventData, Job, Person
@@ -145,9 +144,15 @@ class UnsignedTokens:
     """Admits unsigned tokens, under a policy without rules."""
 
     def admit(self, token: str, *, now: Millis) -> Viewer:
-        del now
-        statements: dict[str, Any] = json.loads(token)
-        return admit(Claims(statements["sub"], "floor", NEVER, None, statements), Policy(roles={}), trust_grants=True)
+        try:
+            claims = json.loads(token)
+        except (ValueError, RecursionError) as error:
+            raise TokenMalformed("not JSON") from error
+        if not isinstance(claims, dict) or not isinstance(claims.get("sub"), str):
+            raise TokenMalformed("no object with a sub")
+        if now >= NEVER:
+            raise TokenExpired(NEVER)
+        return admit(Claims(claims["sub"], "floor", NEVER, None, claims), Policy(roles={}), trust_grants=True)
 
 
 def grants_of(token: str) -> tuple[str, ...]:

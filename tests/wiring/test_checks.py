@@ -8,6 +8,7 @@ from bridge.adapters import plant_file
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
 from bridge.wiring import checks
+from tests.support.certificates import self_signed
 from tests.support.command_line import floor, write_config
 from tests.support.journal_samples import journal_of_counts
 
@@ -126,6 +127,27 @@ async def test_a_key_without_a_certificate_fails_the_check(tmp_path: Path) -> No
     result = await web(tmp_path, 'tls_key_file = "web.key"')
     assert not result.ok
     assert "is not used: give web.tls_cert_file too" in result.text
+
+
+async def broker(folder: Path, more: str = "") -> checks.CheckResult:
+    """Return the result of the check of the broker's files, with `more` in its section of the settings."""
+    config = write_config(folder)
+    config.write_text(config.read_text().replace("[broker]\n", f"[broker]\n{more}\n"))
+    return next(result for result in await checks.run_checks(config, offline=True) if result.name == "broker")
+
+
+async def test_the_check_says_which_files_secure_the_broker(tmp_path: Path) -> None:
+    certificate, _ = self_signed(tmp_path)
+    assert (await broker(tmp_path)).text == "no TLS"
+    result = await broker(tmp_path, 'tls = true\nca_file = "cert.pem"\ncert_file = "cert.pem"\nkey_file = "key.pem"')
+    assert result.ok
+    assert result.text == f"TLS, certificate authority {certificate}, client certificate {certificate}"
+
+
+async def test_a_file_of_the_broker_fails_the_check_without_a_broker(tmp_path: Path) -> None:
+    result = await broker(tmp_path, 'tls = true\nca_file = "absent.pem"')
+    assert not result.ok
+    assert result.text.startswith(f"broker.ca_file {tmp_path / 'absent.pem'}: cannot read it: ")
 
 
 async def test_check_names_an_invalid_line_of_the_revocations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

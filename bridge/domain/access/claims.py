@@ -31,6 +31,8 @@ class TokenError(ValueError):
 
 @dataclass(eq=False)
 class TokenTooLarge(TokenError):
+    """A token of more bytes than the settings accept; it is not parsed."""
+
     size: int
     limit: int
     public_message: ClassVar[str] = "the token is too large"
@@ -38,6 +40,8 @@ class TokenTooLarge(TokenError):
 
 @dataclass(eq=False)
 class TokenMalformed(TokenError):
+    """A text that is no JSON Web Token, or whose claims are no acceptable JSON object."""
+
     fact: str
 
 
@@ -69,6 +73,8 @@ class TokenNotYetValid(TokenError):
 
 @dataclass(eq=False)
 class TokenOfWrongKind(TokenError):
+    """A valid token that is not for access, such as a refresh, logout or id token; `claim` says so."""
+
     claim: str
     public_message: ClassVar[str] = "the token is not an access token"
 

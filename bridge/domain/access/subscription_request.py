@@ -34,6 +34,8 @@ Targets = Target | Annotated[list[Target], Meta(min_length=1, max_length=MAX_TAR
 
 
 class EventMasks(Struct, frozen=True):
+    """The `filters` of a subscription: the only event types and priorities that it receives; absent: all."""
+
     event_types: Annotated[list[EventType], Meta(min_length=1)] | None = None
     priorities: Annotated[list[Priority], Meta(min_length=1)] | None = None
 

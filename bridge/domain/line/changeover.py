@@ -31,6 +31,8 @@ class HiddenPieces(NamedTuple):
 
 
 class ChangeoverRecord(Struct, kw_only=True):
+    """A running changeover, and the pieces made since it started."""
+
     changeover_id: str
     from_product: str | None
     to_product: str

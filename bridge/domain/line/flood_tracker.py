@@ -21,6 +21,8 @@ MAX_INSTANTS: Final = MAX_CALLS  # instants kept of one line: no decision looks 
 
 
 class HeldCall(Struct, kw_only=True, rename={"request": "help"}):
+    """An automatic call that is held back during a flood, and when it was requested."""
+
     request: CallRequest
     at: Millis
     listed: bool = False  # in the summary call

@@ -21,6 +21,8 @@ from bridge.domain.utc_time import Millis
 
 
 class OperationsState(Struct):
+    """A line's calls, jobs, changeover, alerts and product; checkpointed."""
+
     andon: AndonState = field(default_factory=AndonState)
     jobs: JobsState = field(default_factory=JobsState)
     changeover: ChangeoverState = field(default_factory=ChangeoverState)

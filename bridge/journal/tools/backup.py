@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge.journal.sqlite.file import sync_directory
-from bridge.journal.tools.read_only import open_read_only, translate_read_errors
+from bridge.journal.tools.read_only import check_schema, open_read_only, translate_read_errors
 from bridge.journal.tools.verify import ProgressCallback, VerificationResult, verify_journal
 from bridge.ports.journal import JournalError
 
@@ -49,6 +49,8 @@ def back_up(
         raise BackupRefused(
             f"{target}: already exists" + (" and cannot be overwritten" if replace else "; --force overwrites it")
         )
+    with closing(open_read_only(path)) as source, translate_read_errors(path):
+        check_schema(source, path)  # the verification below would name the copy
     with lock_partial_file(target.with_name(target.name + ".partial")) as partial:
         copy_journal(path, partial, progress=progress)
         verdict = verify_journal(partial, progress=progress)

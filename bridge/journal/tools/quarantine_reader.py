@@ -27,6 +27,8 @@ WHERE effect = 'quarantined'
 
 
 class NotQuarantined(JournalError):
+    """No quarantined input has this number, or retention removed it."""
+
     def __init__(self, path: Path, number: int) -> None:
         super().__init__(f"{path}: no quarantined input {number} is held")
         self.number = number

@@ -46,7 +46,7 @@ def test_a_wrong_plant_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixtu
     path.write_text("lines = []\n")
     assert main(["list", "--plant", str(path)]) == 1
     errors = capsys.readouterr().err
-    assert f"{path}: site: Field required" in errors
+    assert f"{path}: site: missing" in errors
     assert f"{path}: lines:" in errors
 
 

@@ -251,9 +251,11 @@ def test_row_without_checksum_is_accepted_where_schema_1_left_it(tmp_path: Path)
 def test_readers_ask_for_the_bridge_to_bring_an_older_journal_up_to_date(older: Path) -> None:
     with closing(sqlite3.connect(older)) as connection:
         (schema,) = connection.execute("PRAGMA user_version").fetchone()
-    for look in (lambda path: SqliteReader.open(path, stream="main"), verify_journal, QuarantineReader, read_stats):
-        with pytest.raises(JournalTooOld, match="start the bridge once") as refusal:
-            look(older)
+    for read in (lambda path: SqliteReader.open(path, stream="main"), verify_journal, QuarantineReader, read_stats):
+        with pytest.raises(
+            JournalTooOld, match=rf"schema {schema}, .* schema {SCHEMA}\. Start the bridge once"
+        ) as refusal:
+            read(older)
         assert (refusal.value.found, refusal.value.known) == (schema, SCHEMA)
     SqliteJournal.open(older, stream="main").close()
     SqliteReader.open(older, stream="main").close()

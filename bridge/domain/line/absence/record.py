@@ -250,6 +250,8 @@ class AbsenceRecord(
 
 
 class AbsenceState(Struct):
+    """The latest absences of the bridge and of devices; checkpointed."""
+
     records: list[AbsenceRecord] = field(default_factory=list)  # the latest, oldest first
 
     def add(self, record: AbsenceRecord) -> None:

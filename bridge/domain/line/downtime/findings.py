@@ -44,6 +44,8 @@ class FurtherCulprit(Struct):
 
 
 class DowntimeFindings(Struct):
+    """Findings about a stop: its culprit, cause and reason, and whether it requires a call."""
+
     equipment: str | None = None  # what stopped
     cause: DowntimeCause = "unknown"
     cause_equipment: str | None = None

@@ -26,6 +26,8 @@ class DowntimeRecord(
     kw_only=True,
     rename={"findings": "found", "interrupted_call": "owed", "deferred": "put_off", "partly_unknown": "unwatched"},
 ):
+    """One downtime with its findings, its classification by people, and its automatic call."""
+
     downtime_id: str
     started_at: Millis
     findings: DowntimeFindings

@@ -17,6 +17,8 @@ MAX_CLOSED_DOWNTIMES = 100  # the latest that may still be classified and confir
 
 
 class DowntimesState(Struct, rename={"last_emitted": "told", "split": "turn"}):
+    """A line's downtimes; checkpointed."""
+
     next_number: int = 1
     pending: DowntimeFindings | None = None  # of a stop that is not a downtime yet
     open: DowntimeRecord | None = None

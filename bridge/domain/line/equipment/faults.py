@@ -24,6 +24,8 @@ class UnreadableFaultBits(Exception):
 
 
 class ActiveFault(Struct):
+    """A fault that a machine reports as active. `stops`: whether it stops the machine."""
+
     code: str
     text: str
     since: Millis

@@ -43,6 +43,8 @@ class EquipmentState(
         "status_emitter": "shown",
     },
 ):
+    """State of one machine or station; checkpointed."""
+
     device: DeviceState = member(default_factory=DeviceState)
     reported: ReportedState | None = None  # None: nothing is known since it came online
     lost_while_stopped: bool = False  # it was lost while known to be stopped, and nothing else is known since

@@ -42,6 +42,8 @@ class Speed(Struct, frozen=True, kw_only=True):
 
 
 class StatusEmitterState(Struct, rename={"status_key": "face"}):
+    """The last emitted status, and when a changed speed is due; checkpointed."""
+
     status_key: StatusKey | None = None
     speed: Speed | None = None
     since: Millis = 0

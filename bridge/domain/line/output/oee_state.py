@@ -80,6 +80,8 @@ class OeeState(
     Struct,
     rename={"last_emitted": "told", "device_offline": "away", "unobserved": "unwatched", "unattributed": "apart"},
 ):
+    """OEE windows of a line or machine, and the times that later reports may still change; checkpointed."""
+
     stops: StopState = field(default_factory=StopState)
     at: Millis = 0  # time is accumulated up to here
     shift_id: str | None = None

@@ -20,6 +20,8 @@ MAX_PAUSES: Final = 16  # kept of one job; bounds the checkpoint
 
 
 class TimeClass(StrEnum):
+    """Classes of time in OEE: each moment belongs to exactly one. APT: production time; PBT: planned busy time."""
+
     BUSY = "busy"  # in APT and PBT: running, and stops not (yet) a downtime
     DOWN = "down"  # in PBT only
     OFF = "off"  # outside the plan, or a confirmed planned stop

@@ -26,11 +26,15 @@ MAX_HOURS: Final = 26  # a shift has at most 25 clock hours, on a day of a clock
 
 
 class HourCount(Struct):
+    """Good pieces of one clock hour of a shift, which begins at `start`."""
+
     start: Millis
     count: int = 0  # of good pieces, which is what plans count
 
 
 class ProductionState(Struct, rename={"last_emitted_rate": "told_rate", "changed": "touched"}):
+    """Pieces counted in the current shift, by hour and for the sliding rate; checkpointed."""
+
     total: int = 0
     good: int = 0
     reject: int = 0

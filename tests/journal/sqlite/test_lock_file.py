@@ -125,7 +125,7 @@ def put(files: LeftFiles, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["in the -wal", "written back"])
-def left(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LeftFiles:
+def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LeftFiles:
     return filled(tmp_path_factory.mktemp("filled"), written_back=request.param)
 
 

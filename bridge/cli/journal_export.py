@@ -42,9 +42,12 @@ def export(
     If entries are unreadable, stderr lists them and the exit code is 1.
     """
     from bridge.journal.tools import export as journal_export  # noqa: PLC0415
+    from bridge.journal.tools.read_only import is_journal_file  # noqa: PLC0415
 
     span = _parse_range(since, until, only)
     journal = journal_path(path, config)
+    if out is not None and is_journal_file(out, journal):
+        fail(f"{out}: is a file of the journal {journal}", code=NOT_DONE)
     kinds = {ExportKind.EVENTS: journal_export.export_events, ExportKind.INPUTS: journal_export.export_inputs}
     with exit_on_journal_error(), _open_output(out) as write:
         written = 0

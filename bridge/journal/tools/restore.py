@@ -31,7 +31,14 @@ from bridge.journal.tools.backup import (
     lock_partial_file,
     move_into_place,
 )
-from bridge.journal.tools.read_only import JournalSummary, open_read_only, read_summary, sidecar_path
+from bridge.journal.tools.read_only import (
+    JournalSummary,
+    is_same_file,
+    journal_beside,
+    open_read_only,
+    read_summary,
+    sidecar_path,
+)
 from bridge.journal.tools.verify import ProgressCallback, VerificationResult, verify_journal
 from bridge.ports.journal import JournalError
 
@@ -68,12 +75,17 @@ def restore_journal(
     old = [sidecar_path(path, part) for part in FILE_SUFFIXES if sidecar_path(path, part).exists()]
     if old and not replace:
         raise RestoreRefused(f"{old[0]}: there is a journal; --replace moves it aside and keeps it")
-    if path.exists() and backup.exists() and backup.samefile(path):
+    if (beside := journal_beside(path)) is not None:
+        raise RestoreRefused(f"{path}: is a file of the journal {beside}")
+    if is_same_file(backup, path):
         raise RestoreRefused(f"{backup}: is the journal itself")
+    unfinished = sidecar_path(path, ".restoring")
+    if is_same_file(backup, unfinished):
+        raise RestoreRefused(f"{backup}: a restore overwrites this file; rename it first")
     with (
         closing(JournalLock.acquire(path)) as ownership,
         _exclude_readers(path),
-        lock_partial_file(sidecar_path(path, ".restoring")) as partial,
+        lock_partial_file(unfinished) as partial,
     ):
         _remove_leftovers(partial)
         copy_journal(backup, partial, progress=progress)

@@ -22,6 +22,7 @@ from bridge.journal.sqlite.errors import JournalTooOld, StreamMismatch
 from bridge.journal.sqlite.file import SHARED_FIRST, SHARED_SIZE, open_connection, read_schema_version, sync_directory
 from bridge.journal.sqlite.lock_file import CommitMarker, JournalLock, lock_path, read_marker
 from bridge.journal.sqlite.migrations import migrate, require_room
+from bridge.journal.sqlite.schema import require_meta_row
 from bridge.journal.sqlite.start_checks import check_consistency, check_structure
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.backup import (
@@ -168,7 +169,7 @@ def _require_intact(backup: Path, partial: Path, *, stream: str | None, progress
 def _migrate(partial: Path) -> None:
     """Migrate the copy to this version's schema in its old epoch: a restore begins one new epoch, not two."""
     with open_connection(partial, writer=True) as writer:
-        (stream,) = writer.execute("SELECT stream FROM meta").fetchone()
+        (stream,) = require_meta_row(writer.execute("SELECT stream FROM meta").fetchone(), partial)
         schema = read_schema_version(writer, partial)
         check_structure(writer, partial)
         with require_room(writer, partial, schema):

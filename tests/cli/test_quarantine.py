@@ -120,3 +120,11 @@ def test_equal_topic_filters_have_one_spelling(folder: Path, command: str, argum
     ended = floor(folder, "quarantine", command, *arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "either numbers, --reason or --all" in ended.stderr
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999999", "0", "9" * 5_000])
+@pytest.mark.parametrize("command", [("show",), ("replay",), ("drop",), ("list", "--limit")])
+def test_a_number_that_no_input_has_is_refused(folder: Path, command: tuple[str, ...], number: str) -> None:
+    ended = floor(folder, "quarantine", *command, number)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "Traceback" not in ended.stderr

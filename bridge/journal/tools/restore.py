@@ -89,14 +89,17 @@ def restore_journal(
         lock_partial_file(unfinished) as partial,
     ):
         _remove_leftovers(partial)
-        copy_journal(backup, partial, progress=progress)
-        _require_intact(backup, partial, stream=stream, progress=progress)
-        facts = _open_in_new_epoch(partial)
-        partial.chmod((path if path.exists() else backup).stat().st_mode & 0o777)
-        _copy_file_owner(path, partial)
-        return RestoredJournal(
-            facts, _replace_journal(partial, path, ownership, CommitMarker(facts.meta.epoch, facts.meta.commits))
-        )
+        try:
+            copy_journal(backup, partial, progress=progress)
+            _require_intact(backup, partial, stream=stream, progress=progress)
+            facts = _open_in_new_epoch(partial)
+            partial.chmod((path if path.exists() else backup).stat().st_mode & 0o777)
+            _copy_file_owner(path, partial)
+            replaced = _replace_journal(partial, path, ownership, CommitMarker(facts.meta.epoch, facts.meta.commits))
+        except BaseException:
+            _remove_leftovers(partial)
+            raise
+        return RestoredJournal(facts, replaced)
 
 
 def _replace_journal(partial: Path, path: Path, lock: JournalLock, marker: CommitMarker) -> Sequence[Path]:

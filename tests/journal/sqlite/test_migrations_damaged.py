@@ -96,6 +96,7 @@ def test_damage_of_any_older_schema_is_reported_as_damage(older: Path, tmp_path:
         SqliteJournal.open(older, stream="main")
     with pytest.raises(JournalDamaged):
         restore_journal(older, tmp_path / "restored.db")
+    assert [file.name for file in tmp_path.glob("restored.db*")] == ["restored.db.lock"]
     assert older.read_bytes() == before
 
 

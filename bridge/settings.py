@@ -54,10 +54,14 @@ def file_error_reason(error: Exception) -> str:
 
 
 class Section(BaseModel):
+    """Base of all settings: immutable, without unknown names, infinities and NaN."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class BrokerSettings(Section):
+    """`[broker]`: address, users, TLS and limits of the connections to the broker."""
+
     host: str = "127.0.0.1"
     port: Port = 1883
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
@@ -77,8 +81,16 @@ class BrokerSettings(Section):
     max_payload_bytes: int = Field(65_536, ge=1_024, le=16 * 1024 * 1024)
     max_backoff_seconds: float = Field(30.0, gt=0, le=300)
 
+    def as_front(self) -> Self:
+        """Return these settings with the front's user as `username`, where it has one of its own."""
+        if self.front_username is None:
+            return self
+        return self.model_copy(update={"username": self.front_username, "password": self.front_password})
+
 
 class JournalSettings(Section):
+    """`[journal]`: file, commits, checkpoints and retention."""
+
     path: SettingsPath = Path(".floor/journal.db")
     commit_max_inputs: int = Field(500, ge=1, le=10_000)
     commit_max_ms: int = Field(5, ge=0, le=1_000)  # how long a batch waits for more inputs
@@ -98,6 +110,8 @@ class JournalSettings(Section):
 
 
 class TokenSettings(Section):
+    """`[token]`: how tokens are verified, and which are revoked."""
+
     algorithm: Literal["HS256", "RS256", "ES256", "EdDSA"] = "HS256"
     secret: SecretStr | None = None
     secret_file: SettingsPath | None = None
@@ -122,6 +136,8 @@ class TokenSettings(Section):
 
 
 class WebSettings(Section):
+    """`[web]`: address, HTTPS and proxies of the web server, and limits on dashboards."""
+
     host: str = "127.0.0.1"
     port: Port = 8080
     root_path: str = ""
@@ -142,6 +158,8 @@ class WebSettings(Section):
 
 
 class TimeSettings(Section):
+    """`[time]`: the scale of floor time, for simulations."""
+
     scale: float = Field(1.0, ge=0.001, le=3_600)  # other than 1: a simulation, and the board shows it
     anchor_floor: Instant | None = None  # floor time when the host's clock was `anchor_wall`; both in ms
     anchor_wall: Instant | None = None
@@ -163,6 +181,8 @@ def _check_root(root: str) -> str:
 
 
 class Settings(Section):
+    """All settings of a process, as `load` reads them; docs/settings.md describes each."""
+
     root: Annotated[str, AfterValidator(_check_root)] = "floor/v1"
     stream: Id = "main"
     plant_file: SettingsPath = Path("plant.toml")

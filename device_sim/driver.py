@@ -16,6 +16,8 @@ from device_sim.truth.truth import RegisterEvent, Truth
 
 
 class Driver:
+    """Advances the plant second by second; plays incidents, and publishes reports over their connections."""
+
     def __init__(
         self,
         plant: SimulatedPlant,

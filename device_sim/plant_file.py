@@ -135,6 +135,8 @@ class PeopleSpec(SimulationModel):
 
 
 class OrdersSpec(SimulationModel):
+    """How long a line's orders, breaks and gaps take, and how often products repeat."""
+
     minutes: Range = (6.0, 11.0)  # of undisturbed production
     same_product_ratio: Ratio = 0.3
     break_ratio: Ratio = 0.25  # share of the orders paused once
@@ -145,6 +147,8 @@ class OrdersSpec(SimulationModel):
 
 
 class LineSpec(SimulationModel):
+    """A line: its machines in flow order, its stations, products, people and orders."""
+
     id: Id
     area: Id
     products: tuple[Id, ...] = Field(min_length=1)

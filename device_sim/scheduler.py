@@ -8,6 +8,8 @@ from device_sim.time_units import Millis
 
 
 class Scheduler:
+    """Holds actions until `run_until` reaches their time; an action may add others."""
+
     def __init__(self, now: Millis) -> None:
         self.now = now
         self._entries: list[tuple[Millis, int, Callable[[], None]]] = []

@@ -1,6 +1,8 @@
 """TOML files that people write: read, validated by pydantic, and refused with every fault and its place."""
 
+import json
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -10,6 +12,32 @@ from pydantic_core import ErrorDetails
 from device_sim.errors import SimulatorError, suggest
 
 RAISED: Final = "Value error, "  # pydantic's prefix to our validators' messages
+MAX_QUOTED_CHARS: Final = 60
+REQUIREMENTS: Final[Mapping[str, str]] = {
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a smaller whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be a string",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_pattern_mismatch": "must be an id: a letter or digit, then up to 63 letters, digits, '.', '_' or '-'",
+    "greater_than": "must be above {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "literal_error": "must be {expected}",
+    "tuple_type": "must be a list",
+    "too_short": "must not be empty",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "model_attributes_type": "must be a table",
+}
+"""Pydantic's type of a fault -> what the field must be, with values from the fault's context. As of the bridge's own
+files (`bridge/domain/validation_errors.py`), from which the simulator imports nothing."""
 
 
 class SimulationFileError(SimulatorError):
@@ -20,6 +48,8 @@ class SimulationFileError(SimulatorError):
 
 
 class SimulationModel(BaseModel):
+    """Base of the models of plant files and profiles: immutable, without unknown fields."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -31,7 +61,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SimulationFileError(path, [str(error)]) from error
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise SimulationFileError(path, [reason or str(error)]) from error
 
 
 def validate(path: Path, tree: dict[str, Any], model: type[Model]) -> Model:
@@ -44,7 +75,7 @@ def validate(path: Path, tree: dict[str, Any], model: type[Model]) -> Model:
 
 
 def _describe(fault: ErrorDetails) -> str:
-    """Return a readable message, in place of pydantic's where that is unclear."""
+    """Return a message for the author of the file, with the rejected value where that is a scalar."""
     context = fault.get("ctx", {})
     match fault["type"]:
         case "union_tag_invalid":
@@ -55,8 +86,19 @@ def _describe(fault: ErrorDetails) -> str:
             return "kind is missing"
         case "extra_forbidden":
             return "no such field"
-        case _:
+        case "missing":
+            return "missing"
+        case "value_error":
             return fault["msg"].removeprefix(RAISED)
+        case kind:
+            requirement = REQUIREMENTS.get(kind, "invalid value").format(**context)
+            value = fault["input"]
+            return requirement if isinstance(value, dict | list) else f"{requirement}, not {_quote(value)}"
+
+
+def _quote(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= MAX_QUOTED_CHARS else f"{text[:MAX_QUOTED_CHARS]}…"
 
 
 def _place(tree: Any, location: tuple[int | str, ...]) -> str:

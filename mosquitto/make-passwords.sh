@@ -25,7 +25,12 @@ add() { # add PASSWD_FILE USER
 
 finish() { # finish PASSWD_FILE: hash its plain-text passwords (not on a command line, where ps would show them)
     mosquitto_passwd -U "$1.new"
-    mv "$1.new" "$1"
+    # Write into the same file, not over its name: a container has mounted the file itself, and its SIGHUP reads that
+    # again. If this is interrupted, the file is empty or cut short and PASSWD_FILE.new is left over: a broker that
+    # reads it rejects the users that are missing, and the next run of this script writes it whole.
+    cat "$1.new" >"$1" || { echo "$1 is not complete: run this script again" >&2; exit 1; }
+    sync "$1"
+    rm "$1.new"
 }
 
 [ -s "$folder/token.secret" ] || head -c 48 /dev/urandom | base64 | tr -d '\n' >"$folder/token.secret"

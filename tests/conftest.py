@@ -50,10 +50,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     # a parametrized test is one function and many items: it would be multiplied once for each of them
     tests = {getattr(item, "obj", None): None for item in items}
     for test in tests:
-        given = getattr(test, "_hypothesis_internal_use_settings", None)  # no public way to ask a collected test
-        if isinstance(given, hypothesis.settings):
-            asked = hypothesis.settings(given, max_examples=round(times * given.max_examples))
-            test._hypothesis_internal_use_settings = asked  # type: ignore[union-attr] # noqa: SLF001 - as above
+        configured = getattr(test, "_hypothesis_internal_use_settings", None)  # no public way to ask a collected test
+        if isinstance(configured, hypothesis.settings):
+            scaled = hypothesis.settings(configured, max_examples=round(times * configured.max_examples))
+            test._hypothesis_internal_use_settings = scaled  # type: ignore[union-attr] # noqa: SLF001 - as above
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The packages and who may import whom (docs/architecture.md), and the size of a file."""
+"""The packages and who may import whom (docs/architecture.md), the size of a file, and what `make proof` runs."""
 
 import ast
 import re
@@ -12,6 +12,7 @@ MODULES = sorted((ROOT / "bridge").rglob("*.py"))
 SIMULATOR = sorted((ROOT / "device_sim").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MAX_LINES = 300
+LONG = re.compile(r"^(from|import) hypothesis\b|\bmark\.proof\b", re.MULTILINE)  # tests that try harder in a proof
 FOLDERS = (ROOT, ROOT / "bridge", ROOT / "device_sim")  # the document names files relative to these
 
 ALLOWED: dict[str, set[str]] = {
@@ -22,7 +23,8 @@ ALLOWED: dict[str, set[str]] = {
     "contract": {"domain", "ingest", "protocol"},
     "pipeline": {"domain", "ports"},
     "publisher": {"domain", "ports"},
-    "front": {"domain", "ports", "protocol", "contract", "settings"},
+    "http": {"domain", "ports", "protocol", "settings"},
+    "front": {"domain", "ports", "protocol", "contract", "http", "settings"},
     "journal": {"domain", "ports"},
     "mqtt": {"domain", "ports", "settings"},
     "adapters": {"domain", "settings"},
@@ -30,8 +32,8 @@ ALLOWED: dict[str, set[str]] = {
     "watch": {"protocol"},
     "demo": {"domain", "ports", "journal", "adapters", "watch"},
     "wiring": {
-        "domain", "ports", "protocol", "ingest", "pipeline", "publisher", "front", "journal", "mqtt", "adapters",
-        "settings",
+        "domain", "ports", "protocol", "ingest", "pipeline", "publisher", "http", "front", "journal", "mqtt",
+        "adapters", "settings",
     },
     "cli": {"domain", "ports", "journal", "contract", "adapters", "settings", "watch", "demo", "wiring"},
     "__main__": {"cli"},
@@ -120,3 +122,14 @@ def test_the_simulator_imports_nothing_of_the_bridge(path: Path) -> None:
 def test_files_stay_small(path: Path) -> None:
     lines = len(path.read_text().splitlines())
     assert lines <= MAX_LINES, f"{name(path)} has {lines} lines: split it by what it is about"
+
+
+def test_every_property_and_long_proof_is_proved() -> None:
+    """`make proof` runs more examples of these, but only of the tests that the Makefile lists."""
+    variable = re.search(r"^PROVED := ((?:.*\\\n)*.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert variable is not None
+    proved = [ROOT / path for path in variable[1].replace("\\\n", " ").split()]
+    assert [path for path in proved if not path.exists()] == []
+    long = {path for path in TESTS if path.name.startswith("test_") and re.search(LONG, path.read_text())}
+    assert len(long) > 30
+    assert [name(path) for path in sorted(long) if not any(path.is_relative_to(part) for part in proved)] == []

@@ -4,24 +4,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from bridge import settings
-from bridge.settings import Settings, SettingsError
+from bridge.settings import BrokerSettings, Settings, SettingsError
 
 SECRET = "0123456789abcdef0123456789abcdef"
 DOCUMENT = Path(__file__).parent.parent / "docs" / "settings.md"
 
 
 def names(model: type[BaseModel], prefix: str = "") -> list[str]:
-    found = []
+    paths = []
     for name, field in model.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            found += names(kind, f"{prefix}{name}.")
+            paths += names(kind, f"{prefix}{name}.")
         else:
-            found.append(prefix + name)
-    return found
+            paths.append(prefix + name)
+    return paths
 
 
 def write(folder: Path, text: str) -> Path:
@@ -187,3 +187,10 @@ def test_a_missing_section_is_named_with_the_variable_that_needs_it(tmp_path: Pa
         SettingsError, match="FLOOR_TOKEN__SECRET: `token` is a value in the settings file, not a section"
     ):
         settings.load(path, {"FLOOR_TOKEN__SECRET": SECRET})
+
+
+def test_a_front_connects_as_its_own_user_where_it_has_one() -> None:
+    shared = BrokerSettings(username="bridge", password=SecretStr("b"))
+    assert shared.as_front() == shared
+    own = BrokerSettings(username="bridge", password=SecretStr("b"), front_username="front", front_password=None)
+    assert (own.as_front().username, own.as_front().password) == ("front", None)

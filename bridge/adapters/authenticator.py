@@ -9,11 +9,11 @@ from bridge.domain.access.claims import TokenRevoked
 from bridge.domain.access.policy import Policy
 from bridge.domain.access.revocations import Revocations
 from bridge.domain.access.viewer import Viewer, admit
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 from bridge.settings import Settings
 
 
-class Authenticator:
+class TokenAuthenticator:
     """Wires tokens, revocations and policy; holds no state of its own."""
 
     def __init__(

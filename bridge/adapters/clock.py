@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 
 MAX_SLEW: Final = 0.01
 MAX_FOLLOWED_MS: Final = 5_000

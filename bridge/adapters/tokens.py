@@ -21,7 +21,7 @@ from bridge.domain.access.claims import (
     TokenUnverified,
     read_claims,
 )
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 from bridge.settings import MIN_SECRET_BYTES, TokenSettings
 
 MIN_RSA_BITS: Final = 2_048  # RFC 7518 3.3

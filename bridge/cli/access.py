@@ -34,13 +34,13 @@ def token(
 
     For trials, and for sites without an identity provider.
     """
-    from bridge.wiring import checks  # noqa: PLC0415
+    from bridge.wiring import access_decisions  # noqa: PLC0415
 
     settings = read_settings(config)
     made = issue_token(settings, user=user, name=name, roles=role, sites=site, areas=area, lines=line, hours=hours)
     try:
-        shortfall = checks.explain_empty_access(settings, made, role or [])
-    except checks.CheckError as error:
+        shortfall = access_decisions.explain_empty_access(settings, made, role or [])
+    except access_decisions.DecisionError as error:
         fail(str(error))
     console.print(made, markup=False, highlight=False, soft_wrap=True)
     if shortfall is not None:
@@ -69,15 +69,15 @@ def explain_access(
 
     `explain` over WebSocket and HTTP gives the same answer. Exit codes: 0 at least partly allowed, 3 refused.
     """
-    from bridge.wiring import checks  # noqa: PLC0415
+    from bridge.wiring import access_decisions  # noqa: PLC0415
 
     settings = read_settings(config)
     access_token = token or issue_token(settings, user=user, roles=role, sites=site, areas=area, lines=line, hours=1)
     body = {"mqtt_filter": subscribe} if as_filter else subscription_body(subscribe)
     try:
-        explanation = checks.explain_subscription(settings, access_token, body)
-        shortfall = None if token else checks.explain_empty_access(settings, access_token, role or [])
-    except checks.CheckError as error:
+        explanation = access_decisions.explain_subscription(settings, access_token, body)
+        shortfall = None if token else access_decisions.explain_empty_access(settings, access_token, role or [])
+    except access_decisions.DecisionError as error:
         fail(str(error))
     if shortfall is not None:
         warn(f"a token with these options {shortfall}")

@@ -16,7 +16,7 @@ from bridge.cli.journal_output import (
     state_text,
 )
 from bridge.cli.settings_options import ConfigOption, fail, read_settings
-from bridge.domain.events import Millis, rfc3339, rfc3339_or_none
+from bridge.domain.utc_time import Millis, rfc3339, rfc3339_or_none
 
 if TYPE_CHECKING:
     from bridge.journal.tools.stats import HeldRange, JournalStats
@@ -66,10 +66,10 @@ def _rows(figures: "JournalStats") -> Iterator[tuple[str, str]]:
     yield "current", f"{figures.current:,} state keys, {older}"
     behind = meta.last_offset - meta.published_offset
     yield "published", f"up to offset {meta.published_offset:,}" + (f", {behind:,} behind" if behind else ", all")
-    yield "resends", f"{figures.resends:,} digests; acknowledgement certain up to input {meta.acked_up_to:,}"
+    yield "dedup digests", f"{figures.dedup_digests:,}; acknowledgement certain up to input {meta.acked_up_to:,}"
     age = _format_checkpoint_age(figures.checkpoint_arrival, meta.latest_arrival)
-    to_replay = f"a start replays {meta.last_number - figures.checkpoint:,} inputs"
-    yield "checkpoints", f"{figures.checkpoints:,} lines, after input {figures.checkpoint:,}{age}; {to_replay}"
+    to_replay = f"a start replays {meta.last_number - figures.checkpoint_number:,} inputs"
+    yield "checkpoints", f"{figures.checkpoints:,} lines, after input {figures.checkpoint_number:,}{age}; {to_replay}"
     for kind, counts in figures.input_counts.items():
         reasons = [f"{count:,} suppressed ({reason})" for reason, count in counts.suppressed.items()]
         reasons += [f"{count:,} quarantined ({reason})" for reason, count in counts.quarantined.items()]
@@ -122,12 +122,12 @@ def _json_document(figures: "JournalStats") -> dict[str, Any]:
         "inputs": as_json(figures.inputs),
         "current": {"held": figures.current, "older": figures.older_current},
         "published": {"offset": meta.published_offset, "behind": meta.last_offset - meta.published_offset},
-        "resends": {"known": figures.resends, "settled": meta.acked_up_to},
+        "dedup_digests": {"count": figures.dedup_digests, "acked_up_to": meta.acked_up_to},
         "checkpoints": {
             "lines": figures.checkpoints,
-            "input": figures.checkpoint,
+            "input": figures.checkpoint_number,
             "arrived": rfc3339_or_none(figures.checkpoint_arrival),
-            "to_replay": meta.last_number - figures.checkpoint,
+            "to_replay": meta.last_number - figures.checkpoint_number,
         },
         "received": {
             kind: {"received": counts.received, "applied": counts.applied, "suppressed": counts.suppressed,

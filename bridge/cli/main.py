@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli import access, journal, quarantine, run, watch
+from bridge.cli import access, check, demo, journal, quarantine, run, schema, watch
 from bridge.cli.journal_output import NOT_DONE
 from bridge.cli.settings_options import console, error_console
 
@@ -40,7 +40,7 @@ def _options(
     """Add the options that need no command."""
 
 
-for _command in (run.demo, run.run, run.check, access.token, watch.watch, watch.schema):
+for _command in (demo.demo, run.run, check.check, access.token, watch.watch, schema.schema):
     app.command()(_command)
 app.command(name="explain-access")(access.explain_access)
 app.add_typer(journal.app, name="journal")

@@ -21,8 +21,8 @@ from bridge.cli.journal_output import (
     state_text,
 )
 from bridge.cli.settings_options import ConfigOption, fail
-from bridge.domain.events import rfc3339
 from bridge.domain.topics import TopicError, TopicFilter
+from bridge.domain.utc_time import rfc3339
 from bridge.journal.tools.quarantine_reader import NotQuarantined, QuarantinedInput, QuarantineReader
 from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
 
@@ -30,6 +30,7 @@ SHOWN_BYTES = 2_048
 POLL_SECONDS = 0.2
 ROW_BYTES = 16  # of a hex dump
 MAX_LISTED = 1_000_000
+NOTHING_WAITING = "no waiting input matches"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -145,6 +146,8 @@ def replay(
         for number in sorted(set(chosen) - set(requested)):
             print_text(f"{number}: {_refusal_reason(quarantine, number)}")
         waiting = _print_outcomes(quarantine, requested, before, time.monotonic() + wait)
+    if not chosen:
+        print_text(NOTHING_WAITING)
     if waiting:
         print_text(f"{len(waiting)} requested, no outcome yet: a stopped bridge processes them when it starts")
     if len(requested) < len(chosen):
@@ -171,9 +174,9 @@ def drop(
             writer.close()
         for number in sorted(set(chosen) - set(dropped)):
             print_text(f"{number}: {_refusal_reason(quarantine, number)}")
-    print_text(f"{len(dropped)} dropped")
     if len(dropped) < len(chosen):
         fail(f"{len(dropped)} of {len(chosen)} dropped", code=NOT_WHOLE)
+    print_text(f"{len(dropped)} dropped" if chosen else NOTHING_WAITING)
 
 
 def _select_numbers(

@@ -1,9 +1,8 @@
-"""Commands for developers of dashboards: `watch` and `schema`."""
+"""The `floor watch` command: prints live events, as a dashboard receives them."""
 
 import asyncio
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -101,20 +100,3 @@ def _unknown_line_warnings(settings: Settings, subscriptions: Sequence[dict[str,
                 listed = ", ".join(lines[:MAX_LISTED_LINES])
                 more = f" and {len(lines) - MAX_LISTED_LINES} more" if len(lines) > MAX_LISTED_LINES else ""
                 yield f"the plant has no line {levels[LINE_TOPIC_LEVEL]}; it has {listed}{more}"
-
-
-def schema(
-    write: Annotated[Path | None, typer.Option(help="Folder to write the schemas and asyncapi.json to.")] = None,
-) -> None:
-    """Print the AsyncAPI 3 document of topics and frames, or write it and a JSON Schema for each event to a folder."""
-    from bridge.contract import schemas  # noqa: PLC0415
-
-    if write is None:
-        print(json.dumps(schemas.asyncapi_document("floor/v1"), indent=2))  # noqa: T201 - a document, not a message
-        return
-    try:
-        written = schemas.write_documents(write)
-    except OSError as error:
-        fail(f"{error.filename}: {error.strerror}")
-    for path in written:
-        console.print(str(path), highlight=False)

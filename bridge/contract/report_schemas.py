@@ -10,17 +10,18 @@ from typing import Any, Final
 import msgspec
 
 from bridge.contract.model_schemas import Schema, schemas_by_name
+from bridge.domain.control_characters import CONTROL_CHARACTER, CONTROL_EXCEPT_LINE_BREAKS
 from bridge.domain.line.equipment.packml import STATES
+from bridge.domain.report_fields import MULTILINE_FIELDS
 from bridge.domain.reports import BODY_OF, COMMAND_KINDS
 from bridge.domain.strict_json import MAX_INTEGER, MIN_INTEGER
 from bridge.ingest.native import CommandPayload
-from bridge.ingest.report_validation import MULTILINE_FIELDS
 
 REPORT_KINDS: Final = tuple(kind for kind in BODY_OF if kind != "quality")  # accepted as a command only
 
-# Ranges in the syntax of every regex dialect; they also reject a final line break, which `$` would let pass.
-_NO_CONTROL: Final[Schema] = {"not": {"pattern": r"[\x00-\x1f\x7f-\x9f]"}}
-_NO_CONTROL_BUT_LINES: Final[Schema] = {"not": {"pattern": r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"}}
+# They also reject a final line break, which `$` would let pass.
+_NO_CONTROL: Final[Schema] = {"not": {"pattern": CONTROL_CHARACTER}}
+_NO_CONTROL_BUT_LINES: Final[Schema] = {"not": {"pattern": CONTROL_EXCEPT_LINE_BREAKS}}
 
 
 def report_schemas(reference: str) -> tuple[dict[str, Schema], Schema]:

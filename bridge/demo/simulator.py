@@ -30,10 +30,10 @@ class SimulatorCommands:
         files = ("--truth", str(self._truth_file), "--cuts", str(self.cuts_file))
         return ("--disturb", self._disturb, *files)
 
-    async def check_profile(self) -> None:
-        """Read the profile's kinds of disturbances and empty the cuts file; raise `DemoError` for a bad profile."""
+    async def prepare(self) -> None:
+        """Delete the cuts of an earlier run and read the profile; raise `DemoError` for a bad profile."""
+        self.cuts_file.unlink(missing_ok=True)
         if self._disturb is not None:
-            self.cuts_file.write_text("")
             self._kinds = frozenset((await self._run_device_sim("disturbances", self._disturb, "--kinds")).split())
 
     def describe_profile(self) -> str | None:

@@ -57,7 +57,7 @@ async def _run(options: DemoOptions, *, console: Console, issue_token: Callable[
         loop.add_signal_handler(number, stop.set)
     began = time.monotonic()
     simulator = SimulatorCommands(options.disturb, options.seed, options.folder, options.broker_port)
-    await simulator.check_profile()
+    await simulator.prepare()
     async with EmbeddedBroker(folder=options.folder / "broker", port=options.broker_port) as broker:
         await simulator.publish_leftovers()
         clock = DemoClock(options.scale, options.folder / JOURNAL)

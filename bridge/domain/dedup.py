@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from bridge.domain.events import Millis
 from bridge.domain.records import DEDUP_INPUTS, DedupWindow, MessageDigest
 from bridge.domain.reports import DeathReport, Report
+from bridge.domain.utc_time import Millis
 
 DIGEST_BYTES: Final = 16
 EARLIER: Final = -1  # the generation of all connections of earlier processes
@@ -25,14 +25,16 @@ def digest_message(topic: str, payload: bytes) -> bytes:
     return hashlib.blake2b(len(name).to_bytes(4) + name + payload, digest_size=DIGEST_BYTES).digest()
 
 
-def message_digest_of(report: Report, topic: str, payload: bytes, *, mid: int | None = None) -> MessageDigest | None:
+def message_digest_of(
+    report: Report, topic: str, payload: bytes, *, packet_id: int | None = None
+) -> MessageDigest | None:
     """Return the digest that identifies a resend of this report; None where its line or its command id decides."""
     body = report.body
     if report.command_id is not None or body.is_sequenced:
         return None
     # a Will is written at the connect, before the loss: every loss has the same ts
-    dated = body.ts is not None and not isinstance(body, DeathReport)
-    return MessageDigest(digest_message(topic, payload), dated, mid)
+    has_timestamp = body.ts is not None and not isinstance(body, DeathReport)
+    return MessageDigest(digest_message(topic, payload), has_timestamp, packet_id)
 
 
 @dataclass(slots=True)
@@ -42,15 +44,15 @@ class _Unacknowledged:
     number: int
     generation: int
     redelivered: bool
-    mid: int | None
+    packet_id: int | None
 
 
 class DedupSizes(NamedTuple):
     """Number of remembered messages per index of a `Deduplicator`."""
 
-    dated: int
+    with_timestamp: int
     unacknowledged: int
-    by_packet_identifier: int
+    by_packet_id: int
 
 
 class Deduplicator:
@@ -62,7 +64,7 @@ class Deduplicator:
 
     def __init__(self, window: DedupWindow, *, doubt_ms: Millis) -> None:
         self._doubt_ms = doubt_ms
-        self._dated: dict[bytes, int] = {}
+        self._with_timestamp: dict[bytes, int] = {}
         self._unacked: dict[bytes, list[_Unacknowledged]] = {}
         self._content_of: dict[int, bytes] = {}  # the latest unacknowledged, by packet identifier (at most 65,535)
         self._in_order: deque[tuple[int, MessageDigest]] = deque()
@@ -89,7 +91,7 @@ class Deduplicator:
         `clock_proves`: the device's clock is past the `ts` of the message, so no new message can have that `ts`.
         """
         earlier = self._find(message_digest, generation) if redelivered else None
-        is_duplicate = earlier is not None or (clock_proves and message_digest.digest in self._dated)
+        is_duplicate = earlier is not None or (clock_proves and message_digest.digest in self._with_timestamp)
         if earlier is not None and earlier.generation == generation:
             redelivered = False  # redelivered within the session, so it may be once more
         self._remember(number, message_digest, generation=generation, redelivered=redelivered)
@@ -101,14 +103,17 @@ class Deduplicator:
 
     @property
     def sizes(self) -> DedupSizes:
-        return DedupSizes(len(self._dated), sum(map(len, self._unacked.values())), len(self._content_of))
+        return DedupSizes(len(self._with_timestamp), sum(map(len, self._unacked.values())), len(self._content_of))
 
     def _find(self, message_digest: MessageDigest, generation: int) -> _Unacknowledged | None:
         """Remove and return the earlier message that a redelivery repeats: one copy accounts for one message only."""
         candidates = self._unacked.get(message_digest.digest, [])
         for candidate in candidates:
             # MQTT 5 4.4: a resend keeps its packet identifier; another identifier is another message
-            if None not in (candidate.mid, message_digest.mid) and candidate.mid != message_digest.mid:
+            if (
+                None not in (candidate.packet_id, message_digest.packet_id)
+                and candidate.packet_id != message_digest.packet_id
+            ):
                 continue
             # a message already redelivered on this connection is not sent on it again: this is another message. One
             # first received on this connection may be: NATS redelivers within the session
@@ -117,21 +122,21 @@ class Deduplicator:
                 return candidate
         return None
 
-    def release_packet_id(self, mid: int) -> None:
+    def release_packet_id(self, packet_id: int) -> None:
         """Treat messages with this packet identifier as acknowledged: the broker has reused it for another message."""
-        content = self._content_of.pop(mid, None)
+        content = self._content_of.pop(packet_id, None)
         if content is not None and content in self._unacked:
-            self._unacked[content] = [message for message in self._unacked[content] if message.mid != mid]
+            self._unacked[content] = [message for message in self._unacked[content] if message.packet_id != packet_id]
 
     def _remember(self, number: int, message_digest: MessageDigest, *, generation: int, redelivered: bool) -> None:
         if message_digest.has_timestamp:
-            self._dated[message_digest.digest] = number
+            self._with_timestamp[message_digest.digest] = number
         if number > self.acked_up_to:
             self._unacked.setdefault(message_digest.digest, []).append(
-                _Unacknowledged(number, generation, redelivered, message_digest.mid)
+                _Unacknowledged(number, generation, redelivered, message_digest.packet_id)
             )
-            if message_digest.mid is not None:
-                self._content_of[message_digest.mid] = message_digest.digest
+            if message_digest.packet_id is not None:
+                self._content_of[message_digest.packet_id] = message_digest.digest
         self._in_order.append((number, message_digest))
         while self._in_order[0][0] <= number - DEDUP_INPUTS:
             self._forget(*self._in_order.popleft())
@@ -174,7 +179,7 @@ class Deduplicator:
 
     def _forget(self, number: int, message_digest: MessageDigest) -> None:
         digest = message_digest.digest
-        if self._dated.get(digest) == number:
-            del self._dated[digest]
+        if self._with_timestamp.get(digest) == number:
+            del self._with_timestamp[digest]
         if digest in self._unacked:
             self._unacked[digest] = [message for message in self._unacked[digest] if message.number != number]

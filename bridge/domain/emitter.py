@@ -3,13 +3,15 @@
 Subjects are part of a line's checkpointed state, so revisions continue across restarts.
 """
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from msgspec import Struct, field
+from typing_extensions import override
 
+from bridge.domain.bounded_dict import drop_oldest
 from bridge.domain.event_data import EventData
-from bridge.domain.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Place, Priority, Standing
-from bridge.domain.eviction import drop_oldest
+from bridge.domain.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Priority, Standing
+from bridge.domain.place import Place
 from bridge.domain.reports import Moment
 
 CLOSED_SUBJECTS: Final = 500  # per line, kept for later revisions; bounds its checkpoint
@@ -26,13 +28,32 @@ class DoubtfulPieces(NamedTuple):
 NO_DOUBTFUL_PIECES: Final = DoubtfulPieces()
 
 
+class SubjectKey(NamedTuple):
+    """Key of a subject on its line; `equipment` is `_` for the line itself."""
+
+    equipment: str
+    category: str
+    subject: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the key in a checkpoint's text."""
+        return cls(*text.split("/", 2))
+
+    @override
+    def __str__(self) -> str:
+        return "/".join(self)
+
+
 class SubjectRevision(Struct):
+    """Revision and priority of the last event of a subject."""
+
     revision: int
     priority: Priority
 
 
 class Subjects(Struct):
-    """Current subjects, and the latest closed ones, by `{equipment}/{category}/{subject}`."""
+    """Current subjects, and the latest closed ones, by the text of their `SubjectKey`."""
 
     current: dict[str, SubjectRevision] = field(default_factory=dict)
     closed: dict[str, SubjectRevision] = field(default_factory=dict)
@@ -67,8 +88,8 @@ class Emitter:
         """
         assert type(data) is DATA_OF[event_type], f"{event_type} with data of another type"
         place = self.place.with_equipment(equipment)
-        key = f"{place.levels()[3]}/{CATEGORY_OF[event_type]}/{subject}"
-        entry = self._next(key, priority, standing)
+        key = SubjectKey(place.levels()[3], CATEGORY_OF[event_type], subject)
+        entry = self._next(str(key), priority, standing)
         self._events.append(
             Event(
                 type=event_type,

@@ -10,8 +10,9 @@ from msgspec import Meta, Struct
 
 from bridge.domain import event_data as data
 from bridge.domain.event_topic import EventTopic
-from bridge.domain.events import Category, DataQuality, Event, EventType, Priority, Timestamp, rfc3339, rfc3339_or_none
+from bridge.domain.events import Category, DataQuality, Event, EventType, Priority
 from bridge.domain.records import CommittedEvent
+from bridge.domain.utc_time import Timestamp, rfc3339, rfc3339_or_none
 
 SCHEMA_VERSION: Final = 1
 

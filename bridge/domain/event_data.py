@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-Timestamp = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
+from bridge.domain.utc_time import Timestamp
+
 Ratio = Annotated[float, Meta(ge=0, description="0 to 1; performance and progress may pass 1")]
 Count = Annotated[int, Meta(ge=0)]
 

@@ -8,7 +8,8 @@ from typing import Final, Self
 
 from typing_extensions import override
 
-from bridge.domain.events import CATEGORY_OF, Event, EventType, LinePlace, Place, Priority
+from bridge.domain.events import CATEGORY_OF, Event, EventType, Priority
+from bridge.domain.place import LinePlace, Place
 from bridge.domain.topics import TopicError, TopicName
 
 EVENT_LEVELS: Final = 8  # {site}/{area}/{line}/{equipment}/{category}/{type}/{priority}/{subject}

@@ -4,22 +4,15 @@ Source: design.md, «Message flow»; domain.md, «The 13 events and their data»
 `Event` without a position; a `CommittedEvent` has one (stream, epoch, offset).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum, auto
 from typing import Final, Literal, assert_never
 
 from msgspec import Struct
 
 from bridge.domain import event_data as data
-
-Millis = int
-"""Milliseconds since the Unix epoch, UTC."""
-
-UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-LINE_LEVEL: Final = "_"
-"""The equipment level and the subject of everything that concerns the whole line."""
+from bridge.domain.place import Place
+from bridge.domain.utc_time import Millis
 
 
 class EventType(StrEnum):
@@ -154,36 +147,6 @@ def data_type_of(event_type: EventType) -> type[data.EventData]:
 DATA_OF: Final = {event_type: data_type_of(event_type) for event_type in EventType}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """A place on the floor: ids of site, area, line, and equipment (None for the whole line)."""
-
-    site: str
-    area: str
-    line: str
-    equipment: str | None = None
-
-    def whole_line(self) -> "Place":
-        return Place(self.site, self.area, self.line)
-
-    def with_equipment(self, equipment: str | None) -> "Place":
-        return Place(self.site, self.area, self.line, equipment)
-
-    def levels(self) -> tuple[str, str, str, str]:
-        """Return the four levels of the place in a topic."""
-        return (self.site, self.area, self.line, self.equipment or LINE_LEVEL)
-
-    @classmethod
-    def from_levels(cls, levels: Sequence[str]) -> "Place":
-        """Return the place with these four levels."""
-        site, area, line, equipment = levels
-        return cls(site, area, line, None if equipment == LINE_LEVEL else equipment)
-
-
-LinePlace = tuple[str, str, str]
-"""Site, area, line."""
-
-
 class DataQuality(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Reliability of an event: which clock dated it, what was inferred, whether it amends history.
 
@@ -245,15 +208,3 @@ class Event:
                 return ()
             case _:
                 assert_never(self.data)
-
-
-Timestamp = data.Timestamp
-
-
-def rfc3339(at: Millis) -> Timestamp:
-    """Format an instant as RFC 3339 UTC with milliseconds: `2026-01-05T06:00:00.000Z`."""
-    return (UNIX_EPOCH + timedelta(milliseconds=at)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"
-
-
-def rfc3339_or_none(at: Millis | None) -> Timestamp | None:
-    return None if at is None else rfc3339(at)

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from bridge.domain.dedup import Deduplicator, digest_message, message_digest_of
 from bridge.domain.envelope import position_event
-from bridge.domain.events import Event, Millis
+from bridge.domain.events import Event
 from bridge.domain.internal_inputs import (
     ABSENCE_TOPIC,
     CLOCK_TOPIC,
@@ -30,6 +30,7 @@ from bridge.domain.reports import (
     suppressed,
 )
 from bridge.domain.topic_tree import TopicBranch
+from bridge.domain.utc_time import Millis
 
 TICK_TOPIC: Final = ""  # the topic of an input that is a tick
 
@@ -133,8 +134,8 @@ class Intake:
         input_ = self._next_input(
             message.topic, message.payload, now, retained=message.retained, redelivered=message.redelivered
         )
-        if message.mid is not None and not message.redelivered:
-            self.dedup.release_packet_id(message.mid)
+        if message.packet_id is not None and not message.redelivered:
+            self.dedup.release_packet_id(message.packet_id)
         if message.replayed is None and self._has_crashed(message):
             return DecodedInput(input_, CRASHED, message)
         return DecodedInput(input_, decode_input(input_, self._decode), message)
@@ -152,7 +153,7 @@ class Intake:
         self.unknown_fields += report.unknown_fields
         if earlier_result is not None:
             return self._enter(input_, Outcome(_DUPLICATE_COMMAND), command=earlier_result, reached_core=False)
-        digest = message_digest_of(report, input_.topic, input_.payload, mid=message.mid)
+        digest = message_digest_of(report, input_.topic, input_.payload, packet_id=message.packet_id)
         if is_replay and digest is not None and not digest.has_timestamp:
             digest = None  # the broker does not send it again
         is_duplicate = digest is not None and self.dedup.check_and_add(

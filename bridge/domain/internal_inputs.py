@@ -7,9 +7,9 @@ from typing import Final, Literal, Self
 
 import msgspec
 
-from bridge.domain.events import Millis
 from bridge.domain.plant import Plant
 from bridge.domain.records import CONFIG_PREFIX, PRESENCE_PREFIX
+from bridge.domain.utc_time import Millis
 
 PLANT_TOPIC: Final = f"{CONFIG_PREFIX}plant"
 """The topic of an input that is a plant file."""

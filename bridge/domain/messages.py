@@ -10,7 +10,7 @@ class PendingAck:
 
     generation: int
     serial: int  # in the order of arrival on this connection
-    mid: int
+    packet_id: int
     qos: int
 
 
@@ -35,7 +35,7 @@ class IncomingMessage:
     retained: bool = False
     redelivered: bool = False
     generation: int = 0  # of the connection that delivered it
-    mid: int | None = None  # packet identifier; None at QoS 0 and for a replay
+    packet_id: int | None = None  # packet identifier; None at QoS 0 and for a replay
     replayed: int | None = None  # number of the quarantined input that this replays
 
     @classmethod
@@ -48,7 +48,7 @@ class IncomingMessage:
             retained=message.retained,
             redelivered=message.redelivered,
             generation=ack.generation,
-            mid=ack.mid if ack.qos else None,
+            packet_id=ack.packet_id if ack.qos else None,
         )
 
 

@@ -15,8 +15,8 @@ from bridge.domain.escalation_policy import (
     FloodRule,
 )
 from bridge.domain.event_data import AndonType, CallPriority, DowntimeCategory, LossKind
-from bridge.domain.events import Place
 from bridge.domain.ids import Id
+from bridge.domain.place import Place
 from bridge.domain.shifts import ShiftConfig, ShiftPlan
 
 LineId = Annotated[Id, Field(max_length=40)]  # leaves room for `{line}.call.{n}`
@@ -28,6 +28,8 @@ MAX_COUNT = 10**12  # far from 64 bits, in which a checkpoint and an event hold 
 
 
 class PlantModel(BaseModel):
+    """Base of the models of the plant file: immutable, without unknown fields, infinities and NaN."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -118,6 +120,8 @@ class EquipmentConfig(PlantModel):
 
 
 class Product(PlantModel):
+    """A product with its own ideal cycle and planned changeover, instead of the line's; both in seconds."""
+
     id: Id
     ideal_cycle_seconds: Positive | None = None
     changeover_seconds: Positive | None = None

@@ -7,8 +7,10 @@ from typing import Final
 import msgspec
 
 from bridge.domain.event_topic import EventTopic, StateKey
-from bridge.domain.events import EventType, LinePlace, Standing
+from bridge.domain.events import EventType, Standing
+from bridge.domain.lamp_topic import LampTopic
 from bridge.domain.messages import Publication
+from bridge.domain.place import LinePlace
 from bridge.domain.records import CommittedEvent, Snapshot
 from bridge.domain.retained_scan import RetainedScan
 from bridge.domain.topic_tree import TopicBranch
@@ -194,6 +196,5 @@ class PublishedState:
         call = _CALL.decode(event.body).data
         if call.station_id is None:
             return None
-        site, area, line = event.topic.line_place
-        topic = f"{self._lamp_prefix}{site}/{area}/{line}/{call.station_id}/{call.andon_type}"
-        return topic, Lamp(call.call_id, LAMP_STATES[call.status])
+        topic = LampTopic(*event.topic.line_place, call.station_id, call.andon_type)
+        return f"{self._lamp_prefix}{topic}", Lamp(call.call_id, LAMP_STATES[call.status])

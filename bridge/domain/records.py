@@ -1,12 +1,16 @@
 """Records of the journal: inputs and their effects, committed events and their positions, results of commands."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from heapq import merge
+from operator import attrgetter
 from typing import Final, Literal
 
 from bridge.domain.event_topic import EventTopic, StateKey
-from bridge.domain.events import CONFLATED_TYPES, EventType, Millis, Standing
+from bridge.domain.events import CONFLATED_TYPES, EventType, Standing
 from bridge.domain.reports import BODY_OF, Disposition
 from bridge.domain.topic_tree import TopicBranch
+from bridge.domain.utc_time import Millis
 
 DEDUP_INPUTS: Final = 100_000
 """The number of inputs within which a resend is recognized by content: bounds memory, and what is read at start."""
@@ -80,6 +84,11 @@ class CommittedEvent:
         return EVENT_OVERHEAD_BYTES + len(self.body)
 
 
+def merge_by_offset(*sequences: Iterable[CommittedEvent]) -> Iterator[CommittedEvent]:
+    """Yield the events of sequences that ascend by offset, in the order of their offsets."""
+    return merge(*sequences, key=attrgetter("offset"))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRecord:
     """The result of a user's command, kept 24 h: the same (user, command) gets it and is not applied again."""
@@ -98,7 +107,7 @@ class MessageDigest:
 
     digest: bytes
     has_timestamp: bool  # the same bytes with a ts are the same report; without, only a redelivery is
-    mid: int | None = None  # the packet identifier, if known; MQTT 5 4.4: a redelivery has the same
+    packet_id: int | None = None  # if known; MQTT 5 4.4: a redelivery has the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ def _any_case(words: Iterable[str]) -> str:
     return rf"^ *(?:{'|'.join(spelled)}) *\Z"
 
 
+MULTILINE_FIELDS: Final = frozenset({"description", "notes", "reason"})  # free text, which may have line breaks
 MAX_COMMAND_ID: Final = 64  # characters; the journal keeps each (user, id) for 24 h
 
 Text = Annotated[str, Meta(max_length=500)]  # a description or note: bounds what one press can store

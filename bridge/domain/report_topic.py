@@ -5,7 +5,7 @@ Source: docs/devices.md; design.md, «Message flow».
 
 from typing import Final, NamedTuple
 
-from bridge.domain.events import Place
+from bridge.domain.place import Place
 from bridge.domain.topic_tree import TopicBranch
 
 _LEVELS: Final = 6

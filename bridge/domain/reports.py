@@ -13,8 +13,9 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from bridge.domain.event_data import AndonType, CallPriority, Person
-from bridge.domain.events import Event, Millis, Place
+from bridge.domain.events import Event
 from bridge.domain.ids import Id
+from bridge.domain.place import Place
 from bridge.domain.report_fields import (
     Counter,
     FaultBit,
@@ -28,6 +29,7 @@ from bridge.domain.report_fields import (
     Unsigned,
     Word,
 )
+from bridge.domain.utc_time import Millis
 
 
 class CommonFields(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -5,12 +5,12 @@ from typing import Final
 import msgspec
 
 from bridge.domain.event_topic import EVENT_LEVELS
-from bridge.domain.events import LinePlace
+from bridge.domain.lamp_topic import LampTopic
 from bridge.domain.messages import Message
+from bridge.domain.place import LinePlace
 from bridge.domain.stream_status import StreamOwner, read_status, status_topic
 from bridge.domain.topic_tree import TopicBranch
 
-LAMP_LEVELS: Final = 5  # {site}/{area}/{line}/{station}/{andon_type}
 LIT_PAYLOADS: Final = frozenset({b"open", b"acknowledged"})
 MAX_MESSAGES: Final = 100_000  # bounds the time of a scan: some 20 s of a core
 MAX_BYTES: Final = 128 * 1024 * 1024  # likewise; only topics of ours are kept
@@ -93,9 +93,9 @@ class RetainedScan:
             self.foreign_lines.add(_line_place(levels))
 
     def _add_lamp(self, topic: str) -> None:
-        levels = topic.split("/")
-        if len(levels) == LAMP_LEVELS:
-            self.lit_lamps[topic] = _line_place(levels)
+        lamp = LampTopic.parse(topic)
+        if lamp is not None:
+            self.lit_lamps[topic] = lamp.line_place
 
 
 def _line_place(levels: list[str]) -> LinePlace:

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict
 
-from bridge.domain.events import UNIX_EPOCH, Millis
 from bridge.domain.ids import Id
+from bridge.domain.utc_time import UNIX_EPOCH, Millis
 
 DAY_MINUTES = 24 * 60
 

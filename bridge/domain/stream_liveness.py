@@ -9,10 +9,11 @@ from typing import Final, Self
 
 import msgspec
 
-from bridge.domain.events import UNIX_EPOCH, Millis
 from bridge.domain.stream_status import StreamStatus
+from bridge.domain.utc_time import UNIX_EPOCH, Millis
 
 SILENT_MS: Final = 3_000  # statuses come once a second; promise P5: every dashboard knows within 5 s
+LINK_POLL_SECONDS: Final = 0.25  # delay of a changed link state: within 5 s (P5) with two keepalives, or `SILENT_MS`
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from typing import Final
 
 import msgspec
 
-from bridge.domain.events import Millis, rfc3339, rfc3339_or_none
 from bridge.domain.messages import Publication
 from bridge.domain.records import Position
 from bridge.domain.topic_tree import TopicBranch
+from bridge.domain.utc_time import Millis, rfc3339, rfc3339_or_none
 
 STATUS_SECONDS: Final = 1.0
 """Interval at which the status is published while the stream is online."""

@@ -12,6 +12,8 @@ from functools import cache, partial
 from math import isinf
 from typing import Any, Final, NoReturn
 
+from bridge.domain.control_characters import CONTROL_EXCEPT_LINE_BREAKS
+
 MAX_BYTES: Final = 65_536  # bounds the cost to parse and store one message; the broker's own limit may be higher
 MAX_DEPTH: Final = 16  # the deepest report has 3; stops stacks of brackets from exhausting the parser's recursion
 MAX_DIGITS: Final = 64  # of one number; the longest exact double in common use has 55; conversion is quadratic
@@ -22,7 +24,7 @@ MAX_EXACT_DOUBLE: Final = 2**53  # below it, a double is exactly the integer tha
 # Possessive, so that a long unterminated string costs one pass and not one per quote in it.
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _MAY_HIDE_CHARACTERS = re.compile("[\\\\\x7f-\x9f]")  # raw C0 controls are refused by the parser itself
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # tab and line breaks are left to the caller
+_CONTROL = re.compile(CONTROL_EXCEPT_LINE_BREAKS)  # tab and line breaks are left to the caller
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

@@ -9,7 +9,7 @@ import structlog
 from bridge.domain.access.claims import TokenError
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.access.viewer import AdmissionError, Viewer
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 from bridge.front.context import OUTBOX_BYTES, FrontContext
 from bridge.front.delivery import Delivery
 from bridge.front.frame_writer import ConnectionEnded, Disconnected, FrameWriter, SocketWriter

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from bridge.domain.access.viewer import Viewer
-from bridge.domain.events import Millis, rfc3339_or_none
+from bridge.domain.utc_time import Millis, rfc3339_or_none
 from bridge.front.command_dispatcher import CommandDispatcher
 from bridge.front.journal_reads import FrontJournal
 from bridge.front.router import Router

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from bridge.domain.access.subscriptions import Subscription
-from bridge.domain.events import Millis
 from bridge.domain.records import CommittedEvent, Position
+from bridge.domain.utc_time import Millis
 from bridge.front.frame_writer import (
     CHUNK_BYTES,
     ConnectionEnded,

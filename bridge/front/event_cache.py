@@ -2,15 +2,12 @@
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Sequence
-from heapq import merge
-from operator import attrgetter
 from typing import Final
 
 from bridge.domain.access.subscriptions import Subscription
-from bridge.domain.records import CommittedEvent
+from bridge.domain.records import CommittedEvent, merge_by_offset
 
 MAX_CACHED_MATCHES: Final = 64  # of one page: bounds the memory for 5,000 dashboards with different subscriptions
-_BY_OFFSET = attrgetter("offset")
 
 
 class EventPage:
@@ -114,7 +111,7 @@ class EventCache:
 
 def _merge_distinct(sequences: Iterable[Sequence[CommittedEvent]]) -> Iterable[CommittedEvent]:
     last = 0
-    for event in merge(*sequences, key=_BY_OFFSET):
+    for event in merge_by_offset(*sequences):
         if event.offset > last:
             last = event.offset
             yield event

@@ -16,8 +16,8 @@ import structlog
 from bridge.domain.access.revocations import Revocations
 from bridge.domain.access.subscriptions import admit_subscription
 from bridge.domain.access.viewer import Viewer
-from bridge.domain.events import Millis
 from bridge.domain.records import CommandRecord, CommittedEvent, JournalEntry, Position
+from bridge.domain.utc_time import Millis
 from bridge.front.command_dispatcher import CommandDispatcher, Publish
 from bridge.front.connection import DashboardConnection, Socket
 from bridge.front.context import RECONNECT_SPREAD_SECONDS, FrontContext, LinkState

@@ -8,8 +8,8 @@ import msgspec
 
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.access.viewer import Viewer
-from bridge.domain.events import Millis
 from bridge.domain.records import CommittedEvent, Position
+from bridge.domain.utc_time import Millis
 from bridge.front.journal_reads import FrontJournal
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.error_codes import ErrorCode

@@ -14,12 +14,12 @@ from typing import Final
 import structlog
 
 from bridge.domain.envelope import event_id
-from bridge.domain.events import Millis
 from bridge.domain.messages import Message
 from bridge.domain.records import CommandRecord, CommittedEvent, Position
-from bridge.domain.stream_liveness import SILENT_MS, StreamLiveness, read_hint
+from bridge.domain.stream_liveness import LINK_POLL_SECONDS, SILENT_MS, StreamLiveness, read_hint
 from bridge.domain.stream_status import read_status, status_topic
 from bridge.domain.topic_tree import TopicBranch
+from bridge.domain.utc_time import Millis
 from bridge.front.front import Front
 from bridge.ports.broker import MessageSource
 from bridge.ports.journal import JournalError, ReplicatedJournal
@@ -29,7 +29,6 @@ RECEIVE_MESSAGES: Final = 500  # of one receive: bounds how long the event loop 
 POLL_SECONDS: Final = 1.0  # without hints: the delay of events whose hints the broker lost
 COMMAND_POLL_SECONDS: Final = 0.05  # while commands are pending: a rejected one emits no event, and so no hint
 HINT_BACKOFF_SECONDS: Final = 0.05  # after a hint without events in the journal: forged ones cost 20 reads a second
-LINK_POLL_SECONDS: Final = 0.25  # delay of reporting a silent pipeline: within 5 s together with `SILENT_MS`
 UNKNOWN_OFFSET: Final = 2**63  # of a hint of another epoch, whose offsets do not compare
 
 log = structlog.get_logger(__name__)
@@ -190,7 +189,13 @@ class Replica:
         here, journal = self._front.position, self._journal
         assert journal is not None, "it was read"
         if not _is_continuous(poll, here):
-            log.info("replica.journal_switched", former=here, position=poll.position)
+            log.info(
+                "replica.journal_switched",
+                epoch=poll.position.epoch,
+                offset=poll.position.offset,
+                previous_epoch=here.epoch,
+                previous_offset=here.offset,
+            )
             self._front.switch_journal(journal, poll.position)
             self.switches += 1
             return True

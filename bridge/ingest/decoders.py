@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
-from bridge.domain.events import Millis
 from bridge.domain.intake import Decoder
 from bridge.domain.reports import Disposition, Report, quarantined
 from bridge.domain.topic_tree import TopicBranch
 from bridge.domain.topics import TopicFilter
+from bridge.domain.utc_time import Millis
 from bridge.ingest import native
 
 _NO_DECODER: Final = quarantined("bad_topic")

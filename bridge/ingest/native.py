@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
-from bridge.domain.events import Millis, Place
 from bridge.domain.ids import is_id
+from bridge.domain.place import Place
 from bridge.domain.report_fields import CommandId
 from bridge.domain.report_topic import ReportTopic
 from bridge.domain.reports import (
@@ -24,6 +24,7 @@ from bridge.domain.reports import (
 )
 from bridge.domain.strict_json import MAX_BYTES, NotStrictJson, parse_json
 from bridge.domain.topic_tree import TopicBranch
+from bridge.domain.utc_time import Millis
 from bridge.ingest.report_validation import PayloadRejected, check_line_breaks, convert, convert_body
 
 MAX_ROLES: Final = 50  # of one user; bounds what a command makes us store

@@ -7,12 +7,13 @@ string for an unset value. The JSON Schemas state the same rules (`bridge.contra
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct, inspect
 
 from bridge.domain.line.equipment.packml import STATES
+from bridge.domain.report_fields import MULTILINE_FIELDS
 from bridge.domain.reports import (
     BODY_OF,
     AndonReport,
@@ -27,7 +28,6 @@ from bridge.domain.reports import (
 from bridge.domain.strict_json import iter_strings
 from bridge.domain.validation_errors import FieldFault
 
-MULTILINE_FIELDS: Final = frozenset({"description", "notes", "reason"})  # free text, which may have line breaks
 _LINE_BREAK = re.compile(r"[\t\n\r]")
 
 T = TypeVar("T", bound=Struct)

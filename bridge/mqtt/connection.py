@@ -1,7 +1,6 @@
-"""A connection to a broker, with manual acknowledgement and confirmed publications, and the inbox of its messages."""
+"""A connection to a broker, with manual acknowledgement and confirmed publications."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -48,8 +47,8 @@ class BrokerConnection(PahoClient):
         self._window = asyncio.Semaphore(PUBLISH_WINDOW)
         self._unconfirmed: dict[int, _UnconfirmedPublication] = {}
         self._serial = 0
-        self._unacked: dict[int, tuple[int, bool]] = {}  # serial -> (mid, acknowledged by us); in order of arrival
-        self._serial_of: dict[int, int] = {}  # mid -> serial, while owed
+        self._unacked: dict[int, tuple[int, bool]] = {}  # serial -> (packet id, acknowledged by us), by arrival
+        self._serial_of: dict[int, int] = {}  # packet id -> serial, while owed
 
     def _on_connect(
         self,
@@ -89,35 +88,35 @@ class BrokerConnection(PahoClient):
             topic = message.topic
         except UnicodeDecodeError:
             topic = bytes(message._topic).decode("utf-8", "replace")  # noqa: SLF001 - the property only raises
-        receipt = PendingAck(self.generation, self._serial, message.mid, message.qos)
+        pending_ack = PendingAck(self.generation, self._serial, message.mid, message.qos)
         payload = bytes(message.payload)
         self._message_callback(
-            Message(topic, payload, message.qos, bool(message.retain), bool(message.dup), receipt), self
+            Message(topic, payload, message.qos, bool(message.retain), bool(message.dup), pending_ack), self
         )
 
-    def _track_unacked(self, mid: int, *, redelivered: bool) -> None:
-        earlier = self._serial_of.get(mid)
+    def _track_unacked(self, packet_id: int, *, redelivered: bool) -> None:
+        earlier = self._serial_of.get(packet_id)
         if earlier is not None:
             if redelivered:
                 return  # NATS sends again within the session; acknowledging the first copy covers both
             del self._unacked[earlier]
-        self._unacked[self._serial] = (mid, False)
-        self._serial_of[mid] = self._serial
+        self._unacked[self._serial] = (packet_id, False)
+        self._serial_of[packet_id] = self._serial
 
-    def acknowledge(self, receipts: list[PendingAck]) -> int:
+    def acknowledge(self, pending_acks: list[PendingAck]) -> int:
         """Mark these as acknowledged. Send PUBACKs up to the oldest unmarked message; return how many were sent."""
-        for receipt in receipts:
-            if receipt.generation == self.generation and receipt.serial in self._unacked:
-                self._unacked[receipt.serial] = (receipt.mid, True)
+        for pending_ack in pending_acks:
+            if pending_ack.generation == self.generation and pending_ack.serial in self._unacked:
+                self._unacked[pending_ack.serial] = (pending_ack.packet_id, True)
         sent = 0
         # MQTT 5 4.6: PUBACKs are sent in the order in which the PUBLISHes arrived
         while self._unacked and not self.lost.done():
-            serial, (mid, acknowledged) = next(iter(self._unacked.items()))
+            serial, (packet_id, acknowledged) = next(iter(self._unacked.items()))
             if not acknowledged:
                 break
             del self._unacked[serial]
-            del self._serial_of[mid]
-            self._client.ack(mid, 1)
+            del self._serial_of[packet_id]
+            self._client.ack(packet_id, 1)
             sent += 1
         return sent
 
@@ -171,11 +170,11 @@ class BrokerConnection(PahoClient):
         self,
         client: paho.Client,  # noqa: ARG002 - paho's signature
         userdata: Any,  # noqa: ARG002 - paho's signature
-        mid: int,
+        packet_id: int,
         reason_code: ReasonCode,
         properties: Properties,  # noqa: ARG002 - paho's signature
     ) -> None:
-        waiting = self._unconfirmed.pop(mid, None)
+        waiting = self._unconfirmed.pop(packet_id, None)
         if waiting is None or waiting.confirmation.done():
             return
         if reason_code.is_failure:
@@ -190,64 +189,3 @@ class BrokerConnection(PahoClient):
 
 def _packet_size(publication: Publication) -> int:
     return len(publication.topic.encode()) + len(publication.payload) + 16  # headers; no properties are sent
-
-
-@dataclass(slots=True)
-class _QueuedMessage:
-    """A queue entry; a copy that the broker sends again replaces its message."""
-
-    message: Message
-
-
-class Inbox:
-    """Messages on their way to the pipeline, kept in order across connections.
-
-    It never drops one: when it is full, the connection stops reading and the broker queues.
-
-    Messages that wait when a connection ends are kept. Most brokers send them again. That copy replaces the waiting
-    one, because only its receipt is valid. A broker that was killed may have lost them although it kept the session;
-    then the waiting one is the only copy.
-    """
-
-    def __init__(self, bound: int) -> None:
-        self._bound = bound  # keeps a flood from filling the memory
-        self._queue: deque[_QueuedMessage] = deque()
-        self._earlier: dict[int, _QueuedMessage] = {}  # packet identifier -> message waiting from an earlier connection
-        self._arrived = asyncio.Event()
-        self._source: BrokerConnection | None = None
-
-    def __len__(self) -> int:
-        return len(self._queue)
-
-    def put(self, message: Message, source: BrokerConnection) -> None:
-        """Add a message. Pause `source` when that fills the queue; up to a publish window may still arrive."""
-        if source is not self._source:
-            self._source = source
-            self._earlier = {entry.message.pending_ack.mid: entry for entry in self._queue if entry.message.qos}
-        if self._is_copy(message):
-            self._earlier.pop(message.pending_ack.mid).message = message
-            return
-        self._queue.append(_QueuedMessage(message))
-        self._arrived.set()
-        if len(self._queue) >= self._bound:
-            source.pause()
-
-    def _is_copy(self, message: Message) -> bool:
-        """Return whether this message waits already: MQTT 5 4.4, sent again with DUP and its packet identifier."""
-        earlier = self._earlier.get(message.pending_ack.mid)
-        if earlier is None or not message.redelivered:
-            return False
-        return (earlier.message.topic, earlier.message.payload) == (message.topic, message.payload)
-
-    async def take(self, *, most: int) -> list[Message]:
-        """Wait for at least one message; return up to `most`, in order of arrival."""
-        while not self._queue:
-            self._arrived.clear()
-            await self._arrived.wait()
-        entries = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
-        for entry in entries:
-            if self._earlier.get(entry.message.pending_ack.mid) is entry:
-                del self._earlier[entry.message.pending_ack.mid]
-        if self._source is not None and len(self._queue) <= self._bound // 2:
-            self._source.resume()
-        return [entry.message for entry in entries]

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
-from pydantic import SecretStr
 
 from bridge.domain.messages import Message, Publication, Will
-from bridge.mqtt.connection import BrokerConnection, Inbox
+from bridge.mqtt.connection import BrokerConnection
+from bridge.mqtt.inbox import Inbox
 from bridge.mqtt.paho_client import CLOSE_SECONDS, ClientIdentity
+from bridge.mqtt.tls import TlsFileError
 from bridge.ports.broker import (
     BrokerUnavailable,
     ConnectRefused,
@@ -53,15 +54,13 @@ class BrokerLink:
         *,
         client_id: str,
         durable: bool,
-        username: str | None = None,
-        password: SecretStr | None = None,
         subscriptions: Sequence[tuple[str, int]] = (),
         optional: Sequence[tuple[str, int]] = (),
         will: Will | None = None,
         last_publication: Callable[[], Publication | None] | None = None,
         queue_bound: int | None = None,
     ) -> None:
-        """Describe the client; `run` connects it.
+        """Describe the client, which connects as the user of the settings; `run` connects it.
 
         `subscriptions` are (full topic filter, QoS 0 or 1). The link also runs when the broker refuses an `optional`
         one. `last_publication` is called when `run` is cancelled, for a publication to send before disconnecting.
@@ -70,12 +69,7 @@ class BrokerLink:
         if any(qos not in (0, 1) for _, qos in (*subscriptions, *optional)):
             raise ValueError("subscriptions have QoS 0 or 1: the journal provides exactly-once, not the broker")
         self._settings = settings
-        self._identity = ClientIdentity(
-            client_id=client_id,
-            username=username,
-            password=None if password is None else password.get_secret_value(),
-            durable=durable,
-        )
+        self._identity = ClientIdentity(client_id=client_id, durable=durable)
         self._subscriptions = list(subscriptions)
         self._optional = list(optional)
         self._will = will
@@ -197,8 +191,8 @@ class BrokerLink:
                 generation=self._generation,
                 deliver=self._inbox.put,
             )
-        except OSError as error:  # ssl.SSLError is one: a certificate file that cannot be used
-            return _ConnectionEnd(f"TLS files: {error}")
+        except TlsFileError as error:
+            return _ConnectionEnd(str(error))
         try:
             return await self._connect_and_stay(connection)
         except asyncio.CancelledError:

@@ -19,6 +19,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from bridge.domain.messages import Will
+from bridge.mqtt.tls import tls_context
 from bridge.ports.broker import BrokerUnavailable, ConnectRefused, MqttVersion
 from bridge.settings import BrokerSettings
 
@@ -38,11 +39,9 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ClientIdentity:
-    """The identity of a client: the client id names the session, the broker's access rules use the user name."""
+    """The session of a client: its client id, and whether the broker keeps it while the client is offline."""
 
     client_id: str
-    username: str | None
-    password: str | None
     durable: bool
 
 
@@ -63,8 +62,8 @@ class PahoClient(aiomqtt.Client):
             settings.host,
             settings.port,
             identifier=identity.client_id,
-            username=identity.username,
-            password=identity.password,
+            username=settings.username,
+            password=None if settings.password is None else settings.password.get_secret_value(),
             protocol=aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311,
             # the library's default asks for a clean session at every connect
             clean_session=None if five else clean,
@@ -74,7 +73,7 @@ class PahoClient(aiomqtt.Client):
             keepalive=settings.keepalive_seconds,
             timeout=ANSWER_SECONDS,
             max_inflight_messages=PUBLISH_WINDOW,
-            tls_context=_tls_context(settings) if settings.tls else None,
+            tls_context=_tls_context(settings),
             # a lone PUBLISH must not wait for the acknowledgement of the one before it (Nagle)
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
@@ -263,9 +262,8 @@ class _HandshakeSocket(ssl.SSLSocket):
             raise
 
 
-def _tls_context(settings: BrokerSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=settings.ca_file)
-    context.sslsocket_class = _HandshakeSocket
-    if settings.cert_file is not None:
-        context.load_cert_chain(settings.cert_file, settings.key_file)
+def _tls_context(settings: BrokerSettings) -> ssl.SSLContext | None:
+    context = tls_context(settings)
+    if context is not None:
+        context.sslsocket_class = _HandshakeSocket
     return context

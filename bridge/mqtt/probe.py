@@ -152,18 +152,16 @@ async def _until_arrived(reader: BrokerLink, topic: str) -> list[str]:
 async def _open_link(
     settings: BrokerSettings, *, front: bool = False, subscriptions: Sequence[str] = ()
 ) -> AsyncIterator[BrokerLink]:
-    username = settings.front_username if front else settings.username
+    settings = settings.as_front() if front else settings
     link = BrokerLink(
         settings,
         client_id=f"floor-check-{secrets.token_hex(4)}",  # not the running bridge's: that would take over its session
         durable=False,
-        username=username,
-        password=settings.front_password if front else settings.password,
         subscriptions=[(topic_filter, 1) for topic_filter in subscriptions],
     )
     running = asyncio.create_task(link.run(), name="broker-probe")
     try:
-        await _until_connected(link, f"{settings.host}:{settings.port} {_user_text(username)}")
+        await _until_connected(link, f"{settings.host}:{settings.port} {_user_text(settings.username)}")
         yield link
     finally:
         running.cancel()

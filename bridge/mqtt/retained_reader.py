@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from pydantic import SecretStr
-
 from bridge.domain.messages import Message
 from bridge.mqtt.connection import BrokerConnection
 from bridge.mqtt.paho_client import ClientIdentity
+from bridge.mqtt.tls import TlsFileError
 from bridge.ports.broker import BrokerUnavailable, MqttVersion
 from bridge.settings import BrokerSettings
 
@@ -15,16 +14,9 @@ from bridge.settings import BrokerSettings
 class RetainedReader:
     """Reads retained messages once per call. A call takes over the connection of one that still runs."""
 
-    def __init__(
-        self, settings: BrokerSettings, *, client_id: str, username: str | None, password: SecretStr | None
-    ) -> None:
+    def __init__(self, settings: BrokerSettings, *, client_id: str) -> None:
         self._settings = settings
-        self._identity = ClientIdentity(
-            client_id=client_id,
-            username=username,
-            password=None if password is None else password.get_secret_value(),
-            durable=False,
-        )
+        self._identity = ClientIdentity(client_id=client_id, durable=False)
 
     async def read(
         self, filters: Sequence[str], on_message: Callable[[Message], bool], *, protocol: MqttVersion
@@ -47,8 +39,8 @@ class RetainedReader:
             connection = BrokerConnection(
                 self._settings, self._identity, protocol=protocol, will=None, generation=1, deliver=deliver
             )
-        except OSError as error:  # ssl.SSLError is one: a certificate file that cannot be used
-            raise BrokerUnavailable(f"TLS files: {error}") from None
+        except TlsFileError as error:
+            raise BrokerUnavailable(str(error)) from None
         try:
             await connection.open()
             await connection.subscribe_all([(topic_filter, 1) for topic_filter in filters])

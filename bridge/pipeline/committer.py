@@ -11,12 +11,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
-from bridge.domain.events import Millis
 from bridge.domain.intake import Intake
 from bridge.domain.messages import Message
 from bridge.domain.records import JournalEntry
+from bridge.domain.utc_time import Millis
 from bridge.pipeline.commit_queue import CommitQueue, PendingInput, wait_until_set
 from bridge.pipeline.journal_thread import JournalThread
+from bridge.pipeline.monotonic_clock import monotonic_ms
 from bridge.pipeline.status import PipelineStatus
 from bridge.ports.broker import QueuedMessageSource
 from bridge.ports.clock import Clock
@@ -252,8 +253,3 @@ class Committer:
         """Return whether no acknowledgement could be sent because the message's connection had ended."""
         link = self._source.status
         return message.qos > 0 and not (link.connected and message.pending_ack.generation == link.generation)
-
-
-def monotonic_ms() -> Millis:
-    """Return real time in ms, for doubts about acknowledgements; the floor's clock does not affect it."""
-    return int(asyncio.get_running_loop().time() * 1_000)

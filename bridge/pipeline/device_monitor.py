@@ -6,9 +6,9 @@ from typing import Final
 
 import structlog
 
-from bridge.domain.events import Place
 from bridge.domain.intake import Intake
 from bridge.domain.line.device.state import SequenceGaps
+from bridge.domain.place import Place
 
 NO_GAPS: Final = SequenceGaps(0, 0)
 MAX_LOGGED_DEVICES: Final = 20  # logged per call: bounds what a broker that drops for a whole plant writes into the log

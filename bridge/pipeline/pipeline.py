@@ -22,11 +22,13 @@ from bridge.domain.line.floor import Floor
 from bridge.domain.messages import IncomingMessage, Message
 from bridge.domain.records import JournalEntry, input_kind
 from bridge.pipeline.commit_queue import CommitQueue
-from bridge.pipeline.committer import CommitListener, Committer, CrashRecord, monotonic_ms
+from bridge.pipeline.committer import CommitListener, Committer, CrashRecord
 from bridge.pipeline.counter_fit_monitor import CounterFitMonitor
+from bridge.pipeline.deadline_scheduler import DeadlineScheduler
 from bridge.pipeline.device_monitor import DeviceMonitor
-from bridge.pipeline.internal_inputs import DeadlineScheduler, InternalInputSource
+from bridge.pipeline.internal_input_source import InternalInputSource
 from bridge.pipeline.journal_lookups import REPLAYS, RETRY_SECONDS, JournalLookups, LookupsStopped
+from bridge.pipeline.monotonic_clock import monotonic_ms
 from bridge.pipeline.status import PipelineStatus, ReceivedCounts
 from bridge.ports.broker import QueuedMessageSource
 from bridge.ports.clock import AdjustableClock

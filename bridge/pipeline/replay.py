@@ -42,6 +42,8 @@ class ReplayDifference:
 
 @dataclass(frozen=True, slots=True)
 class RestoredFloor:
+    """The floor as the journal has it, and how its replay compares: inputs replayed, and those that differ."""
+
     floor: Floor
     plant: bytes | None  # the plant file in force, as last journalled; None: there was none
     replayed: int

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 from bridge.domain.dedup import Deduplicator
 from bridge.domain.event_topic import StateKey
-from bridge.domain.events import Millis, Standing
+from bridge.domain.events import Standing
 from bridge.domain.intake import Decoder, Intake
 from bridge.domain.internal_inputs import UNWATCHED_MS, BridgeAbsence, plant_to_json
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import orphaned_keys
 from bridge.domain.plant import Plant
 from bridge.domain.records import DedupWindow, JournalEntry
+from bridge.domain.utc_time import Millis
 from bridge.pipeline.replay import RestoredFloor
 from bridge.ports.journal import Batch, Journal
 

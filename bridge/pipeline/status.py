@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
-from bridge.domain.events import Millis
 from bridge.domain.records import JournalEntry, count_key, input_kind
+from bridge.domain.utc_time import Millis
 
 COMMIT_SILENCE_MS: Final = 3_000  # of a commit under way: promise P5 allows 5 s until every dashboard shows it
 UNKNOWN: Final = "unknown"  # the kind of inputs that were numbered but not counted

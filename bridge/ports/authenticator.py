@@ -3,11 +3,14 @@
 from typing import Protocol
 
 from bridge.domain.access.viewer import Viewer
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 
 
 class Authenticator(Protocol):
     """Decides who a token's bearer is, and what they may read and command."""
 
     def admit(self, token: str, *, now: Millis) -> Viewer:
-        """Return the viewer of a token that is valid at `now`, in real time; raise TokenError or AdmissionError."""
+        """Return the viewer of a token that is valid at `now`, in real time; raise TokenError or AdmissionError.
+
+        Any text is answered so; no error repeats the token. From the viewer's `expires_at` on, the token is refused.
+        """

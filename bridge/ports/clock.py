@@ -8,7 +8,7 @@ Threads: a clock belongs to one thread. No method blocks or raises.
 
 from typing import Protocol
 
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 
 
 class Clock(Protocol):

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bridge.domain.event_topic import EventTopic, StateKey
-from bridge.domain.events import Millis
 from bridge.domain.records import CommandRecord, CommittedEvent, DedupWindow, Input, JournalEntry, Position, Snapshot
+from bridge.domain.utc_time import Millis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,8 @@ from bridge.protocol.server_frames import Close, ServerFrame
 
 @dataclass(frozen=True, slots=True)
 class Send:
+    """A frame to send; the order of the actions is the order on the wire."""
+
     frame: ServerFrame
 
 
@@ -51,11 +53,15 @@ class UpdateGrants:
 
 @dataclass(frozen=True, slots=True)
 class EndSubscription:
+    """End of the subscription with this id."""
+
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class SendSnapshot:
+    """Request to send a snapshot of the subscription with this id."""
+
     id: str
 
 
@@ -77,6 +83,8 @@ class SetBatching:
 
 @dataclass(frozen=True, slots=True)
 class RunCommand:
+    """Request to publish a command, and to answer with its result."""
+
     request: CommandRequest
 
 

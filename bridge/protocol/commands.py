@@ -12,8 +12,10 @@ import msgspec
 
 from bridge.domain.access.topic_layout import ACTIONS
 from bridge.domain.access.viewer import Viewer
-from bridge.domain.events import Place
+from bridge.domain.control_characters import CONTROL_CHARACTER
+from bridge.domain.place import Place
 from bridge.domain.plant import Plant
+from bridge.domain.report_fields import MULTILINE_FIELDS
 from bridge.domain.reports import BODY_OF
 from bridge.domain.topic_tree import TopicBranch
 from bridge.domain.validation_errors import FieldFault, invalid_value
@@ -47,8 +49,7 @@ ACTION_FIELDS: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
 
 assert ACTION_FIELDS.keys() == set(ACTIONS), "an action without fields could be granted and never sent"
 
-_FREE_TEXT: Final = frozenset({"description", "notes", "reason"})  # may contain line breaks
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL: Final = re.compile(CONTROL_CHARACTER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,7 @@ def parse_command(body: Body) -> CommandRequest:
 
 def _check_fields(request: CommandRequest) -> None:
     for name, value in request.fields.items():
-        if name not in _FREE_TEXT and isinstance(value, str) and _CONTROL.search(value):
+        if name not in MULTILINE_FIELDS and isinstance(value, str) and _CONTROL.search(value):
             raise InvalidFrame(ErrorCode.INVALID_MESSAGE, invalid_value(name, request.action), id=request.id)
     verb = request.action.partition(".")[2]
     try:

@@ -10,8 +10,8 @@ from typing import Final, assert_never
 from bridge.domain.access.claims import TokenError, TokenExpired, TokenRevoked
 from bridge.domain.access.subscription_request import SubscriptionRequest
 from bridge.domain.access.viewer import AdmissionError, Viewer
-from bridge.domain.events import Millis, rfc3339
 from bridge.domain.strict_json import NotStrictJson, parse_json
+from bridge.domain.utc_time import Millis, rfc3339
 from bridge.protocol.actions import Action, Authenticate, EnablePush, Send
 from bridge.protocol.client_frames import Auth, ClientFrame, InvalidFrame, parse_frame
 from bridge.protocol.close_codes import CloseCode
@@ -24,12 +24,16 @@ EXPIRING_MS: Final = 60_000  # protocol.md: `expiring` a minute ahead
 
 
 class ConnectionPhase(Enum):
+    """Phases of a connection, the states of `NEXT`."""
+
     UNAUTHENTICATED = auto()
     AUTHENTICATED = auto()
     CLOSED = auto()
 
 
 class ConnectionStep(Enum):
+    """Steps that change the phase of a connection, the inputs of `NEXT`."""
+
     TOKEN_ACCEPTED = auto()
     CLOSE = auto()
 
@@ -45,6 +49,8 @@ NEXT: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
+    """Limits on what one connection may send and hold."""
+
     max_frame_bytes: int
     frames_per_second: int
     max_subscriptions: int

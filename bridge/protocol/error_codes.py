@@ -6,6 +6,8 @@ from bridge.domain.access.subscription_types import SubscriptionErrorCode
 
 
 class ErrorCode(StrEnum):
+    """Codes of `error` frames and of HTTP errors."""
+
     INVALID_JSON = "INVALID_JSON"
     UNKNOWN_TYPE = "UNKNOWN_TYPE"
     INVALID_MESSAGE = SubscriptionErrorCode.INVALID_MESSAGE.value

@@ -6,15 +6,12 @@ Promise P3: loss policy belongs to the event type. A slow dashboard costs a boun
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from heapq import merge
-from operator import attrgetter
 from typing import Final
 
 from bridge.domain.event_topic import StateKey
 from bridge.domain.events import EventType
-from bridge.domain.records import CommittedEvent
+from bridge.domain.records import CommittedEvent, merge_by_offset
 
-_BY_OFFSET = attrgetter("offset")
 CONFLATED_OVERHEAD_BYTES: Final = 128  # bytes to record that an event was conflated behind one that is still queued
 Tally = Counter[EventType]
 
@@ -36,24 +33,24 @@ class Ledger:
     spilled_conflated: Tally = field(default_factory=Counter)  # no longer in `matched` nor in `conflated`
 
     def add(self, other: "Ledger") -> None:
-        mine = (*self.columns(), self.spilled, self.spilled_conflated)
-        theirs = (*other.columns(), other.spilled, other.spilled_conflated)
+        mine = (*self.columns().values(), self.spilled, self.spilled_conflated)
+        theirs = (*other.columns().values(), other.spilled, other.spilled_conflated)
         for tally, more in zip(mine, theirs, strict=True):
             tally.update(more)
 
     def is_balanced(self) -> bool:
         """Return whether `matched` is the sum of the other columns, for every type."""
         out = Counter[EventType]()
-        for column in self.columns()[1:]:
-            out.update(column)
+        for name, column in self.columns().items():
+            if name != "matched":
+                out.update(column)
         return +out == +self.matched
 
     def as_data(self) -> Mapping[str, Mapping[str, int]]:
         """Return the columns by name, without zeros."""
-        names = ("matched", "sent", "conflated", "revoked", "abandoned", "pending")
         return {
             name: {kind.value: count for kind, count in sorted(column.items()) if count}
-            for name, column in zip(names, self.columns(), strict=True)
+            for name, column in self.columns().items()
         }
 
     def totals(self) -> Mapping[str, Tally]:
@@ -70,15 +67,23 @@ class Ledger:
             "spilled": self.spilled,
         }
 
-    def columns(self) -> tuple[Tally, ...]:
-        return self.matched, self.sent, self.conflated, self.revoked, self.abandoned, self.pending
+    def columns(self) -> Mapping[str, Tally]:
+        return {
+            "matched": self.matched,
+            "sent": self.sent,
+            "conflated": self.conflated,
+            "revoked": self.revoked,
+            "abandoned": self.abandoned,
+            "pending": self.pending,
+        }
 
 
 class Outbox:
     """Queues events for one dashboard until they are sent; they are offered and taken in ascending order of offset.
 
     `max_events` bounds the lossless backlog. `max_bytes` bounds all queued events: the memory that one dashboard costs
-    when it stops reading. An event is charged in full, though outboxes share it: the last holder stays within bounds.
+    when it stops reading. Outboxes share an event, but every outbox counts the whole event, so the bound holds even if
+    it is the only one that still holds it.
     """
 
     __slots__ = (
@@ -216,7 +221,7 @@ class Outbox:
     def _in_order(self, *, lossless_only: bool = False) -> Iterator[CommittedEvent]:
         if lossless_only:
             return iter(self._lossless)
-        return merge(self._lossless, self._latest.values(), key=_BY_OFFSET)
+        return merge_by_offset(self._lossless, self._latest.values())
 
     def _drop(self, event: CommittedEvent, column: Tally, *, by: int = 1) -> None:
         self._bytes -= event.memory_bytes

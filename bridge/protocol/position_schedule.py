@@ -3,8 +3,9 @@
 from collections import Counter
 from typing import Final
 
-from bridge.domain.events import EventType, Millis
+from bridge.domain.events import EventType
 from bridge.domain.records import Position
+from bridge.domain.utc_time import Millis
 from bridge.protocol.outbox import Tally
 from bridge.protocol.server_frames import Conflated, PositionReached, ServerFrame, stream_positions
 

@@ -8,14 +8,14 @@ from typing import assert_never
 from bridge.domain.access.grants import NotGranted
 from bridge.domain.access.subscription_request import (
     SubscriptionRequest,
-    is_same_selection,
     parse_subscription,
     parse_unsubscription,
+    selects_same,
 )
 from bridge.domain.access.subscription_types import SubscriptionError
 from bridge.domain.access.subscriptions import Subscription, admit_subscription
 from bridge.domain.access.viewer import Viewer
-from bridge.domain.events import Millis, rfc3339
+from bridge.domain.utc_time import Millis, rfc3339
 from bridge.protocol.actions import (
     AcknowledgeEvent,
     Action,
@@ -116,7 +116,7 @@ class DashboardSession:
         if isinstance(target, str):
             ids = [target] if target in self._subscriptions else []
         else:
-            ids = [held_id for held_id, (held, _) in self._subscriptions.items() if is_same_selection(held, target)]
+            ids = [held_id for held_id, (held, _) in self._subscriptions.items() if selects_same(held, target)]
         if not ids:
             raise InvalidFrame(
                 ErrorCode.INVALID_MESSAGE,

@@ -1,6 +1,6 @@
 """Token bucket that limits one client's rate of requests."""
 
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 
 
 class TokenBucket:

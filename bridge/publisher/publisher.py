@@ -10,8 +10,8 @@ from collections.abc import Callable, Container, Sequence
 import structlog
 
 from bridge.domain.event_topic import EventTopic, StateKey
-from bridge.domain.events import LinePlace
 from bridge.domain.messages import Publication
+from bridge.domain.place import LinePlace
 from bridge.domain.publications import PublicationPlan, PublishedState, is_up_to_date
 from bridge.domain.records import CommittedEvent, JournalEntry, Position
 from bridge.domain.stream_status import STATUS_SECONDS, StreamOwner, status_publication
@@ -203,7 +203,7 @@ class Publisher:
             self._audit.is_outdated = True
             return  # the next window first
         if self._audit.is_outdated and self._audit.try_again():
-            return  # what was published since the reading is not in it
+            return  # what was published since the scan is not in it
         plan = await asyncio.to_thread(  # for 20,000 topics it would block the loop for 0.1 s
             state.plan_corrections, audit.scan, current=snapshot.events, pending=pending, lines=self._lines
         )

@@ -11,8 +11,8 @@ from bridge.domain.retained_scan import RetainedScan
 from bridge.domain.stream_status import StreamOwner
 from bridge.ports.broker import BrokerUnavailable, MqttVersion, RetainedMessageReader, SubscribeRefused
 
-READ_SECONDS = 30.0  # limit of one reading: the broker may be slow, or may never return our status
-MAX_READINGS = 20  # limit per connection of readings that are incomplete: clearing topics may have no effect
+SCAN_SECONDS = 30.0  # limit of one scan: the broker may be slow, or may never return our status
+MAX_SCANS = 20  # limit per connection of incomplete scans: clearing topics may have no effect
 FIRST_RETRY_SECONDS = 1.0
 MAX_RETRY_SECONDS = 30.0
 QUEUE_TOO_SHORT = "the broker did not send all: its queue is too short (Mosquitto: max_queued_messages)"
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AuditResult:
-    """Result of one reading. `restored`: what was republished before it; `reason`: why it ended early, if it did."""
+    """Result of one scan. `restored`: what was republished before it; `reason`: why it ended early, if it did."""
 
     scan: RetainedScan
     restored: Sequence[Publication]
@@ -31,7 +31,7 @@ class AuditResult:
 
 
 class RetainedAudit:
-    """Reads the retained messages, one reading at a time; `result` holds the outcome until it is used."""
+    """Runs scans of the retained messages, one at a time; `result` holds the outcome until it is used."""
 
     def __init__(self, reader: RetainedMessageReader, *, root: str, stream: str, owner: StreamOwner) -> None:
         self._reader = reader
@@ -39,12 +39,12 @@ class RetainedAudit:
         self._stream = stream
         self._owner = owner
         self._running: asyncio.Task[None] | None = None
-        self._start_reading: Callable[[], asyncio.Task[None]]
-        self._readings_left = 0
+        self._start_scan: Callable[[], asyncio.Task[None]]
+        self._scans_left = 0
         self._logged_reason: str | None = None
         self.result: AuditResult | None = None
         self.is_outdated = False
-        """Return whether something that may have to be cleared was published after the scan."""
+        """Whether something that may have to be cleared was published after the scan."""
 
     def start(
         self,
@@ -54,25 +54,25 @@ class RetainedAudit:
         restored: Sequence[Publication],
         done: Callable[[], None],
     ) -> None:
-        """Start a reading in this task group, after the stream's own status and `restored` were confirmed."""
+        """Start a scan in this task group, after the stream's own status and `restored` were confirmed."""
         self.stop()
-        self._readings_left = MAX_READINGS
-        self._start_reading = lambda: tasks.create_task(
-            self._read_retained(protocol, restored, done), name="publisher-retained"
+        self._scans_left = MAX_SCANS
+        self._start_scan = lambda: tasks.create_task(
+            self._scan_retained(protocol, restored, done), name="publisher-retained"
         )
-        self._running = self._start_reading()
+        self._running = self._start_scan()
 
     def try_again(self) -> bool:
-        """Read again on this connection and discard the result; return False after `MAX_READINGS` readings."""
-        self._readings_left -= 1
-        if self._readings_left <= 0:
+        """Scan again on this connection and discard the result; return False after `MAX_SCANS` scans."""
+        self._scans_left -= 1
+        if self._scans_left <= 0:
             return False
         self.result, self.is_outdated = None, False
-        self._running = self._start_reading()
+        self._running = self._start_scan()
         return True
 
     def stop(self) -> None:
-        """Stop reading and discard the result."""
+        """Stop scanning and discard the result."""
         self.result, self.is_outdated = None, False
         if self._running is not None:
             self._running.cancel()
@@ -94,15 +94,15 @@ class RetainedAudit:
             )
         self._logged_reason = reason
 
-    async def _read_retained(
+    async def _scan_retained(
         self, protocol: MqttVersion, restored: Sequence[Publication], done: Callable[[], None]
     ) -> None:
         delay = FIRST_RETRY_SECONDS
         while True:
-            reading = RetainedScan(self._root, stream=self._stream, owner=self._owner)
+            scan = RetainedScan(self._root, stream=self._stream, owner=self._owner)
             try:
-                async with asyncio.timeout(READ_SECONDS):
-                    await self._reader.read(reading.filters, reading.add, protocol=protocol)
+                async with asyncio.timeout(SCAN_SECONDS):
+                    await self._reader.read(scan.filters, scan.add, protocol=protocol)
             except BrokerUnavailable as gone:
                 # the publisher's own connection may be up; if it is lost too, a new audit starts
                 log.info("publisher.audit_failed", reason=gone.reason, retry_seconds=delay)
@@ -110,10 +110,10 @@ class RetainedAudit:
                 delay = min(2 * delay, MAX_RETRY_SECONDS)
                 continue
             except TimeoutError:
-                reason: str | None = f"not complete within {READ_SECONDS:g} s"
+                reason: str | None = f"not complete within {SCAN_SECONDS:g} s"
             except SubscribeRefused as refused:
                 reason = f"the broker refused the subscription: {refused}"
             else:
-                reason = reading.stop_reason
-            self.result = AuditResult(reading, restored, reason)
+                reason = scan.stop_reason
+            self.result = AuditResult(scan, restored, reason)
             return done()

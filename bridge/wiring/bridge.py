@@ -1,66 +1,54 @@
-"""Composition root of `floor run`: a process with the pipeline side, the front side or both."""
+"""Composition root of `floor run`: a process with the pipeline side, the front side or both.
+
+A side and its web server are imported only by a process that has them: a pipeline needs no FastAPI and no uvicorn.
+"""
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
-from fastapi import FastAPI
 
 from bridge.adapters import logs, plant_file
-from bridge.adapters.authenticator import Authenticator
-from bridge.adapters.clock import Anchor, FloorClock
+from bridge.adapters.authenticator import TokenAuthenticator
+from bridge.adapters.clock import FloorClock
 from bridge.adapters.shutdown_deadline import exit_within
 from bridge.adapters.tokens import TokenKeyError
 from bridge.domain.access.policy import PolicyError
 from bridge.domain.access.revocations import RevocationsError
-from bridge.domain.access.viewer import Viewer
-from bridge.domain.events import rfc3339
-from bridge.domain.line.floor import Floor
 from bridge.domain.plant import Plant
-from bridge.front.web import server
-from bridge.front.web.app import make_front_app, make_pipeline_app
-from bridge.ingest.decoders import DecoderTable, build_decoders
-from bridge.journal.sqlite.writer import SqliteJournal
-from bridge.pipeline.pipeline import CoreCrashed
-from bridge.pipeline.replay import CheckpointUnreadable, ReplayFailed, restore_floor
-from bridge.pipeline.startup_inputs import journal_absence, journal_plant
-from bridge.ports.journal import JournalError
+from bridge.domain.stream_liveness import LINK_POLL_SECONDS
+from bridge.http.access import Authenticate
+from bridge.http.listener import CertificateError, ListenError, WebPortInUse, check_certificate, listen
+from bridge.ports.journal import JournalError, ReadableJournal
 from bridge.ports.metrics import MetricSample
-from bridge.publisher.stream_ownership import StreamInUse
 from bridge.settings import ProcessRole, Settings
 from bridge.wiring import runtime
-from bridge.wiring.front_side import FrontSide
-from bridge.wiring.pipeline_side import PipelineSide
+from bridge.wiring.errors import BridgeCrashed, StartError
+from bridge.wiring.stores import open_journal
+
+if TYPE_CHECKING:
+    from bridge.wiring.front_side import FrontSide
+    from bridge.wiring.pipeline_resources import PipelineResources
+    from bridge.wiring.pipeline_side import PipelineSide
 
 STOP_SECONDS: Final = 9.0  # of the 10 s after which Docker and others kill
-LINK_POLL_SECONDS: Final = 0.25  # delay in reporting a lost broker or a silent pipeline: within 5 s with two keepalives
 START_ERRORS: Final = (
     plant_file.PlantFileError,
     PolicyError,
     TokenKeyError,
     RevocationsError,
     JournalError,
-    server.WebPortInUse,
-    server.ListenError,
-    server.CertificateError,
-    ReplayFailed,
-    CheckpointUnreadable,
+    WebPortInUse,
+    ListenError,
+    CertificateError,
 )
 
 log = structlog.get_logger(__name__)
-
-
-class StartError(Exception):
-    """The bridge cannot start; the text has a line for each reason."""
-
-
-class BridgeCrashed(Exception):
-    """A task failed and ended the bridge; the text has a line for each reason, the log has more."""
 
 
 def run(settings: Settings, *, role: ProcessRole = ProcessRole.BOTH) -> None:
@@ -70,23 +58,13 @@ def run(settings: Settings, *, role: ProcessRole = ProcessRole.BOTH) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class PipelineResources:
-    """Resources that the pipeline side holds exclusively, among all processes."""
-
-    journal: SqliteJournal
-    floor: Floor
-    decode: DecoderTable
-    clock: FloorClock
-
-
-@dataclass(frozen=True, slots=True)
 class Prepared:
     """Validated inputs and open resources, needed before any task starts."""
 
     plant: Plant
-    authenticator: Authenticator
+    authenticator: TokenAuthenticator
     listener: socket.socket
-    pipeline: PipelineResources | None  # None: front only
+    pipeline: "PipelineResources | None"  # None: front only
 
 
 @contextlib.contextmanager
@@ -97,41 +75,20 @@ def prepare(settings: Settings, role: ProcessRole) -> Iterator[Prepared]:
     with contextlib.ExitStack() as stack:
         try:
             plant = plant_file.load(settings.plant_file)
-            authenticator = Authenticator.from_settings(settings)
-            server.check_certificate(settings.web)
-            journal = None
-            if role is not ProcessRole.FRONT:
-                journal = SqliteJournal.open(settings.journal.path, stream=settings.stream)
+            authenticator = TokenAuthenticator.from_settings(settings)
+            check_certificate(settings.web)
+            if role is ProcessRole.FRONT:
+                pipeline, listener = None, stack.enter_context(listen(settings.web.host, settings.web.port))
+            else:
+                from bridge.wiring import pipeline_resources  # noqa: PLC0415 - as of this module
+
+                journal = open_journal(settings.journal.path, stream=settings.stream)
                 stack.callback(journal.close)
-            listener = stack.enter_context(server.listen(settings.web.host, settings.web.port))
-            pipeline = None if journal is None else _open_pipeline_resources(settings, plant, journal)
+                listener = stack.enter_context(listen(settings.web.host, settings.web.port))
+                pipeline = pipeline_resources.restore(settings, plant, journal)
         except START_ERRORS as error:
             raise StartError(str(error)) from error
         yield Prepared(plant, authenticator, listener, pipeline)
-
-
-def _open_pipeline_resources(settings: Settings, plant: Plant, journal: SqliteJournal) -> PipelineResources:
-    decode = build_decoders(max_bytes=settings.broker.max_payload_bytes)
-    time, anchor = settings.time, None
-    if time.anchor_floor is not None and time.anchor_wall is not None:
-        anchor = Anchor(time.anchor_floor, time.anchor_wall)
-    clock = FloorClock(scale=time.scale, not_before=journal.last_input()[1], anchor=anchor)
-    return PipelineResources(journal, _restore_floor(plant, journal, decode, clock), decode, clock)
-
-
-def _restore_floor(plant: Plant, journal: SqliteJournal, decode: DecoderTable, clock: FloorClock) -> Floor:
-    now = clock.now()
-    restored = restore_floor(plant, journal, decode=decode)
-    log.info("floor.restored", replayed=restored.replayed, differences=restored.differences)
-    for difference in restored.first_differences:
-        log.warning("floor.replay_differs", number=difference.number, topic=difference.topic)
-    since = journal_absence(restored, journal, decode=decode, now=now, clock_trusted=not clock.is_ahead_of_wall())
-    if since is not None:
-        log.warning("floor.unobserved", reason="restart", since=rfc3339(since), seconds=(now - since) / 1_000)
-    adopted = journal_plant(plant, restored, journal, decode=decode, now=now)
-    if adopted.changed:
-        log.info("plant.changed", lines=len(plant.lines), retired=adopted.retired)
-    return adopted.floor
 
 
 async def serve(settings: Settings, role: ProcessRole) -> None:
@@ -144,7 +101,8 @@ async def serve(settings: Settings, role: ProcessRole) -> None:
         try:
             await bridge.run(stop)
         except ExceptionGroup as group:
-            raise BridgeCrashed("\n".join(map(_log_crash, _leaves(group)))) from None
+            reasons = [_log_crash(error, explained=bridge.explains(error)) for error in _leaves(group)]
+            raise BridgeCrashed("\n".join(reasons)) from None
 
 
 def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
@@ -155,11 +113,9 @@ def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
             yield error
 
 
-def _log_crash(error: Exception) -> str:
-    """Log why the bridge ends, with a traceback for a bug, and return the reason in one line."""
+def _log_crash(error: Exception, *, explained: bool) -> str:
+    """Log why the bridge ends, with a traceback unless it is explained, and return the reason in one line."""
     reason = f"{type(error).__name__}: {error}"
-    # these need no traceback, or were logged where they were caught
-    explained = isinstance(error, JournalError | CoreCrashed | StreamInUse)
     log.critical("bridge.crashed", reason=reason, exc_info=None if explained else error)
     return reason
 
@@ -169,34 +125,70 @@ class Bridge:
 
     def __init__(self, settings: Settings, prepared: Prepared, role: ProcessRole) -> None:
         resources = prepared.pipeline
-        journal = None if resources is None else resources.journal
         # a separate front journals nothing: it follows steps of the host's clock by itself
         clock = FloorClock(scale=settings.time.scale, follows_steps=True) if resources is None else resources.clock
         self._role = role
-        self._pipeline: PipelineSide | None = None
+        self._pipeline = None if resources is None else self._make_pipeline(settings, resources)
         self._front: FrontSide | None = None
-        if resources is not None:
-            self._pipeline = PipelineSide(
-                settings, journal=resources.journal, floor=resources.floor, decode=resources.decode, clock=clock
-            )
         if role is not ProcessRole.PIPELINE:
-            self._front = FrontSide(
-                settings, journal=journal, plant=prepared.plant, authenticator=prepared.authenticator, clock=clock
-            )
+            journal = None if resources is None else resources.journal
+            self._front = self._make_front(settings, prepared, journal, clock)
         if self._pipeline is not None and self._front is not None:
             self._pipeline.pipeline.add_listener(self._front.front.on_committed)
         self._address = prepared.listener.getsockname()[:2]
-        web = self._web_app(settings, lambda token: prepared.authenticator.admit(token, now=clock.wall_now()))
-        self._serve_web = partial(server.serve, web, settings.web, listener=prepared.listener)
+        self._serve_web = self._web_server(
+            settings, prepared.listener, lambda token: prepared.authenticator.admit(token, now=clock.wall_now())
+        )
 
-    def _web_app(self, settings: Settings, authenticate: Callable[[str], Viewer]) -> FastAPI:
+    @staticmethod
+    def _make_pipeline(settings: Settings, resources: "PipelineResources") -> "PipelineSide":
+        from bridge.wiring.pipeline_side import PipelineSide  # noqa: PLC0415 - as of this module
+
+        return PipelineSide(
+            settings,
+            journal=resources.journal,
+            floor=resources.floor,
+            decode=resources.decode,
+            clock=resources.clock,
+        )
+
+    @staticmethod
+    def _make_front(
+        settings: Settings, prepared: Prepared, journal: ReadableJournal | None, clock: FloorClock
+    ) -> "FrontSide":
+        from bridge.wiring.front_side import FrontSide  # noqa: PLC0415
+
+        return FrontSide(
+            settings, journal=journal, plant=prepared.plant, authenticator=prepared.authenticator, clock=clock
+        )
+
+    def _web_server(
+        self, settings: Settings, listener: socket.socket, authenticate: Authenticate
+    ) -> Callable[[], Coroutine[None, None, None]]:
+        """Return what serves dashboards, or else the monitoring only."""
+        web = settings.web
         if self._front is not None:
-            return make_front_app(
-                self._front.front, settings.web, root=settings.root, samples=self._samples, ready=self._ready
+            from bridge.front.web import app, server  # noqa: PLC0415
+
+            front_app = app.make_front_app(
+                self._front.front, web, root=settings.root, samples=self._samples, ready=self._ready
             )
+            return partial(server.serve, front_app, web, listener=listener)
+        from bridge.http import monitoring_server  # noqa: PLC0415
+        from bridge.http.monitoring import Monitoring  # noqa: PLC0415
+
         assert self._pipeline is not None, "a process has at least one side"
-        ready = self._pipeline.readiness
-        return make_pipeline_app(settings.web, authenticate=authenticate, ready=ready, samples=self._samples)
+        monitoring = Monitoring(
+            ready=self._pipeline.readiness,
+            samples=self._samples,
+            authenticate=authenticate,
+            behind_proxy=bool(web.trusted_proxies),
+        )
+        return partial(monitoring_server.serve, monitoring, web, listener=listener)
+
+    def explains(self, error: Exception) -> bool:
+        """Return whether the text of an error that ends the bridge needs no traceback."""
+        return isinstance(error, JournalError) or (self._pipeline is not None and self._pipeline.explains(error))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run every task until `stop` is set or one of them fails."""
@@ -222,7 +214,7 @@ class Bridge:
         log.info("bridge.stopped", **(self._pipeline.final_offsets() if self._pipeline is not None else {}))
 
     @staticmethod
-    async def _claim(pipeline: PipelineSide, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> bool:
+    async def _claim(pipeline: "PipelineSide", tasks: asyncio.TaskGroup, stop: asyncio.Event) -> bool:
         """Claim the stream; return False if `stop` is set first, after cancelling the attempt."""
         claiming = tasks.create_task(pipeline.claim(tasks), name="claim")
         stopping = tasks.create_task(stop.wait(), name="claim-stop")
@@ -234,11 +226,11 @@ class Bridge:
         pipeline.cancel()
         return False
 
-    def _sides(self) -> Iterator[PipelineSide | FrontSide]:
+    def _sides(self) -> "Iterator[PipelineSide | FrontSide]":
         yield from (side for side in (self._pipeline, self._front) if side is not None)
 
     @staticmethod
-    async def _report_link(pipeline: PipelineSide, front: FrontSide) -> None:
+    async def _report_link(pipeline: "PipelineSide", front: "FrontSide") -> None:
         """Pass to the front whether reports still reach the journal, which it can't see itself."""
         while True:
             status = pipeline.pipeline.status()

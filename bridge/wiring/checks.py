@@ -1,60 +1,55 @@
-"""The checks of `floor check`, and the access decisions of `floor explain-access`, without serving anything."""
+"""The checks of `floor check`: everything that the settings name, without serving anything."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from bridge import settings as settings_module
 from bridge.adapters import plant_file, policy_file
-from bridge.adapters.authenticator import Authenticator
-from bridge.adapters.clock import wall_ms
 from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenKeyError, TokenVerifier
-from bridge.domain.access.claims import TokenError, TokenRevoked
-from bridge.domain.access.policy import PolicyError, Role
+from bridge.domain.access.policy import PolicyError
 from bridge.domain.access.revocations import RevocationsError
-from bridge.domain.access.subscription_request import parse_subscription
-from bridge.domain.access.subscription_types import SubscriptionError
-from bridge.domain.access.subscriptions import admit_subscription
-from bridge.domain.access.viewer import AdmissionError, Viewer
-from bridge.domain.events import rfc3339
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.floor import Floor
-from bridge.front.web import server
+from bridge.http import listener
 from bridge.ingest.decoders import build_decoders
+from bridge.journal.sqlite.errors import JournalInUse, JournalTooOld
 from bridge.journal.sqlite.file import require_no_leftovers
 from bridge.journal.sqlite.lock_file import JournalLock, read_marker
-from bridge.journal.sqlite.writer import JournalInUse, JournalTooOld, SqliteReader
+from bridge.journal.sqlite.reader import SqliteReader
 from bridge.mqtt.probe import probe_broker
+from bridge.mqtt.tls import TlsFileError, check_tls_files
 from bridge.ports.journal import JournalError
-from bridge.protocol.server_frames import explained_frame
-from bridge.settings import Settings, SettingsError
+from bridge.settings import BrokerSettings, Settings, SettingsError
 
 
 class CheckError(Exception):
-    """A check fails or an access decision can't be made; the text gives the reason."""
+    """A check fails; the text gives the reason."""
 
 
 FAULTS: Final = (
-    *(CheckError, plant_file.PlantFileError, PolicyError, TokenKeyError, RevocationsError, server.CertificateError),
-    JournalError,
+    *(CheckError, plant_file.PlantFileError, PolicyError, TokenKeyError, RevocationsError, listener.CertificateError),
+    *(JournalError, TlsFileError),
 )
 """Errors of the files that the settings name; each text gives the file and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
+    """The result of one check. `text` describes the thing checked, or the reason and location of a failure."""
+
     name: str
     ok: bool
-    text: str
+    text: str  # of one or more lines
 
 
 async def run_checks(config: Path, *, offline: bool) -> list[CheckResult]:
-    """Check everything the settings name; return a result each, for a failure with the reason and the location."""
+    """Check everything the settings name; return one result for each check; a failed one says why and where."""
     try:
         settings = settings_module.load(config)
     except SettingsError as error:
@@ -66,72 +61,18 @@ async def run_checks(config: Path, *, offline: bool) -> list[CheckResult]:
         _run_check("tokens", lambda: _tokens(settings)),
         _run_check("web", lambda: _web(settings)),
         _run_check("journal", lambda: _journal(settings)),
+        _run_check("broker", lambda: _broker_files(settings.broker)),
     ]
+    usable = results[-1].ok
     if all(result.ok for result in results if result.name in ("plant", "journal")):
         results.append(_run_check("counters", lambda: _counters(settings)))
-    if not offline:
+    if not offline and usable:  # else every connection would fail for the same reason
         reads = build_decoders(max_bytes=settings.broker.max_payload_bytes).subscriptions
         results += [
             CheckResult("broker", ok=result.ok, text=f"{result.name}: {result.text}")
             for result in await probe_broker(settings.broker, root=settings.root, reads=reads)
         ]
     return results
-
-
-def explain_subscription(settings: Settings, token: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Return the decision that a front makes on a subscribe body for a token, as plain data; raise `CheckError`."""
-    viewer = _admit(_authenticator(settings), token)
-    try:
-        selection = parse_subscription(body)
-    except SubscriptionError as error:
-        raise CheckError(str(error)) from error
-    decision = msgspec.to_builtins(explained_frame(selection.id, admit_subscription(selection, viewer)))
-    return {name: value for name, value in decision.items() if name not in ("type", "id")}
-
-
-def explain_empty_access(settings: Settings, token: str, roles: Sequence[str]) -> str | None:
-    """Return why a token with these roles may read nothing, None if it may read something; raise `CheckError`."""
-    authenticator = _authenticator(settings)
-    if _admit(authenticator, token).read_grants.all:
-        return None
-    policy = authenticator.policy
-    roles_of_policy = ", ".join(policy.roles)
-    if not roles:
-        return f"gives no access without --role, one of: {roles_of_policy}"
-    if unknown := [role for role in roles if role not in policy.roles]:
-        return f"gives no access: unknown role {', '.join(unknown)}; the policy has {roles_of_policy}"
-    filters = ", ".join(text for role in Role if role in roles for text in policy.roles[role].read)
-    wanted = " or ".join(f"--{claim}" for claim in ("site", "area", "line") if f"{{{claim}}}" in filters)
-    return f"gives no access: {', '.join(roles)} may read {filters or 'nothing'}" + (
-        f"; give {wanted}" if wanted else ""
-    )
-
-
-def _authenticator(settings: Settings) -> Authenticator:
-    try:
-        return Authenticator.from_settings(settings)
-    except (TokenKeyError, RevocationsError, PolicyError) as error:
-        raise CheckError(str(error)) from error
-
-
-def _admit(authenticator: Authenticator, token: str) -> Viewer:
-    try:
-        return authenticator.admit(token, now=wall_ms())
-    except TokenRevoked as error:
-        raise CheckError(f"{error.public_message}: token.revoked_file names the user or the token") from error
-    except TokenError as error:
-        raise CheckError(f"{error.public_message}{_describe_facts(error)}") from error
-    except AdmissionError as error:
-        raise CheckError(str(error)) from error
-
-
-def _describe_facts(error: TokenError) -> str:
-    """Return the attributes of a refused token's error: `: claim sub, missing`."""
-    facts = []
-    for name, value in vars(error).items():
-        text = rfc3339(value) if name in ("expired_at", "valid_from") else str(value)
-        facts.append(text if name == "fact" else f"{name.replace('_', ' ')} {text}")
-    return f": {', '.join(facts)}" if facts else ""
 
 
 def _run_check(name: str, check: Callable[[], str]) -> CheckResult:
@@ -160,10 +101,19 @@ def _tokens(settings: Settings) -> str:
 
 def _web(settings: Settings) -> str:
     web = settings.web
-    server.check_certificate(web)
+    listener.check_certificate(web)
     if web.tls_cert_file is None and web.tls_key_file is not None:
         raise CheckError(f"web.tls_key_file {web.tls_key_file} is not used: give web.tls_cert_file too, for HTTPS")
     return f"{'HTTP' if web.tls_cert_file is None else 'HTTPS'} on {web.host} port {web.port}"
+
+
+def _broker_files(broker: BrokerSettings) -> str:
+    check_tls_files(broker)
+    if not broker.tls:
+        return "no TLS"
+    authority = broker.ca_file or "the system's"
+    identity = "no client certificate" if broker.cert_file is None else f"client certificate {broker.cert_file}"
+    return f"TLS, certificate authority {authority}, {identity}"
 
 
 def _journal(settings: Settings) -> str:
@@ -172,7 +122,7 @@ def _journal(settings: Settings) -> str:
         require_no_leftovers(path, marker=read_marker(path))
         folder = next(parent for parent in path.absolute().parents if parent.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise JournalError(f"{path}: cannot open a journal there: {folder} is not a writable folder")
+            raise CheckError(f"{path}: cannot open a journal there: {folder} is not a writable folder")
         return f"{path}: will be created at the first start"
     try:
         JournalLock.acquire(path).close()
@@ -206,10 +156,12 @@ def _counters(settings: Settings) -> str:
     except msgspec.MsgspecError as error:
         raise CheckError(f"{path}: checkpoints of another version of floor-bridge: {error}") from error
     if low := [_too_low(*machine, fit) for machine, fit in fits.items() if fit.max_rate_is_too_low]:
-        remedy = f"set 1.5 times the rated speed in {settings.plant_file} (docs/plant.md, counters)"
-        raise CheckError(f"{'; '.join(low)}: {remedy}, then restart")
+        remedy = f"set 1.5 times the rated speed in {settings.plant_file} (docs/plant.md, counters), then restart"
+        raise CheckError("\n".join([*low, remedy]))
     doubtful = [_doubtful(*machine, fit) for machine, fit in fits.items() if fit.held or fit.released or fit.refused]
-    return "; ".join(doubtful) or "no pieces held or refused"
+    if any(fit.refused for fit in fits.values()):
+        doubtful.append("refused pieces are differences of registers, not production: check how the register is read")
+    return "\n".join(doubtful) or "no pieces held or refused"
 
 
 def _too_low(line: str, equipment: str, fit: CounterFit) -> str:
@@ -217,5 +169,4 @@ def _too_low(line: str, equipment: str, fit: CounterFit) -> str:
 
 
 def _doubtful(line: str, equipment: str, fit: CounterFit) -> str:
-    text = f"{line}/{equipment}: {fit.held} pieces held, {fit.released} released, {fit.refused} refused"
-    return f"{text} (differences of registers, not production: check how the register is read)" if fit.refused else text
+    return f"{line}/{equipment}: {fit.held} pieces held, {fit.released} released, {fit.refused} refused"

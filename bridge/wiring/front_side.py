@@ -8,20 +8,20 @@ from typing import Final
 
 import structlog
 
-from bridge.adapters.authenticator import Authenticator
+from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.domain.plant import Plant
 from bridge.domain.stream_status import status_topic
 from bridge.domain.topic_tree import TopicBranch
 from bridge.front.front import Front
 from bridge.front.replica import Replica
-from bridge.journal.sqlite.reader import SqliteReader
 from bridge.mqtt.link import BrokerLink
 from bridge.ports.broker import BrokerClient
 from bridge.ports.clock import FrontClock
 from bridge.ports.journal import ReadableJournal
-from bridge.ports.metrics import MetricSample
+from bridge.ports.metrics import Metric, MetricSample
 from bridge.protocol.commands import place_lookup
 from bridge.settings import Settings
+from bridge.wiring.stores import open_replica
 
 REVOCATION_POLL_SECONDS: Final = 0.5  # revoked access ends within a second
 
@@ -41,21 +41,18 @@ class FrontSide:
         *,
         journal: ReadableJournal | None,
         plant: Plant,
-        authenticator: Authenticator,
+        authenticator: TokenAuthenticator,
         clock: FrontClock,
         make_client: Callable[..., BrokerClient] = BrokerLink,
     ) -> None:
-        broker, root, stream = settings.broker, settings.root, settings.stream
-        has_own_user = broker.front_username is not None
+        root, stream = settings.root, settings.stream
         self._authenticator = authenticator
         hints = [(TopicBranch.EVENT.topic_filter(root), 1), (status_topic(root, stream), 1)]
         self._broker_link = make_client(
-            broker,
+            settings.broker.as_front(),
             client_id=f"floor-{stream}-front-{secrets.token_hex(4)}",  # several fronts may serve one stream
             durable=False,
             subscriptions=[] if journal else hints,
-            username=broker.front_username if has_own_user else broker.username,
-            password=broker.front_password if has_own_user else broker.password,
         )
         self.front = Front(
             settings=settings.web,
@@ -68,7 +65,7 @@ class FrontSide:
         )
         self._replica: Replica | None = None
         if journal is None:
-            opening = partial(SqliteReader.open, settings.journal.path, stream=stream)
+            opening = partial(open_replica, settings.journal.path, stream=stream)
             self._replica = Replica(self._broker_link, self.front, opening, root=root, stream=stream)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -93,12 +90,12 @@ class FrontSide:
 
     def samples(self) -> Iterator[MetricSample]:
         """Yield this side's metrics, without the front's own statistics."""
-        yield MetricSample("broker_connected", float(self._broker_link.status.connected), {"link": "front"})
+        yield MetricSample(Metric.BROKER_CONNECTED, float(self._broker_link.status.connected), {"link": "front"})
         if self._replica is not None:
-            yield MetricSample("replica_offset", self.front.position.offset)
-            yield MetricSample("replica_hints", self._replica.hints)
-            yield MetricSample("replica_reads", self._replica.reads)
-            yield MetricSample("replica_journal_switches", self._replica.switches)
+            yield MetricSample(Metric.REPLICA_OFFSET, self.front.position.offset)
+            yield MetricSample(Metric.REPLICA_HINTS, self._replica.hints)
+            yield MetricSample(Metric.REPLICA_READS, self._replica.reads)
+            yield MetricSample(Metric.REPLICA_JOURNAL_SWITCHES, self._replica.switches)
 
     async def _close_revoked(self) -> None:
         """Close the connections of users and tokens that are revoked after they connected."""

@@ -5,31 +5,27 @@ import secrets
 from collections.abc import Callable, Iterator
 from typing import Final
 
-import structlog
-
 from bridge.adapters.clock import FloorClock, wall_ms
 from bridge.domain.line.floor import Floor
 from bridge.domain.messages import Publication
 from bridge.domain.stream_status import StreamOwner, will_publication
 from bridge.ingest.decoders import DecoderTable
-from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
 from bridge.mqtt.retained_reader import RetainedReader
-from bridge.pipeline.pipeline import Pipeline
+from bridge.pipeline.pipeline import CoreCrashed, Pipeline
 from bridge.ports.broker import BrokerClient
-from bridge.ports.metrics import MetricSample
+from bridge.ports.journal import Journal
+from bridge.ports.metrics import Metric, MetricSample
+from bridge.publisher.broker_drops import DROPPED_TOPIC, BrokerDrops
 from bridge.publisher.publisher import Publisher
-from bridge.publisher.stream_ownership import StreamOwnership, ownership_subscriptions
+from bridge.publisher.stream_ownership import StreamInUse, StreamOwnership, ownership_subscriptions
 from bridge.settings import Settings
-from bridge.wiring.broker_drops import DROPPED_TOPIC, BrokerDrops
 from bridge.wiring.pipeline_samples import counter_samples, gap_samples, ineffective_samples, pipeline_samples
 
 INTAKE_SECONDS: Final = 3.0  # a stop waits this long for the last commit, of 10 s in all: the disk may not answer
 DRAIN_SECONDS: Final = 4.0  # and this long for the publisher
 ACK_DOUBT_KEEPALIVES: Final = 3.0  # a half-open connection is detected after two
 BEHIND_SECONDS: Final = 60.0  # host's clock behind floor time; beyond that, floor time is not the plant's
-
-log = structlog.get_logger(__name__)
 
 
 class PipelineSide:
@@ -42,7 +38,7 @@ class PipelineSide:
         self,
         settings: Settings,
         *,
-        journal: SqliteJournal,
+        journal: Journal,
         floor: Floor,
         decode: DecoderTable,
         clock: FloorClock,
@@ -56,16 +52,12 @@ class PipelineSide:
             broker,
             client_id=f"floor-{stream}",
             durable=True,
-            username=broker.username,
-            password=broker.password,
             subscriptions=[(f"{root}/{text}", 1) for text in decode.subscriptions],
         )
         self._publisher_link = make_client(
             broker,
             client_id=f"floor-{stream}-publisher",
             durable=False,
-            username=broker.username,
-            password=broker.password,
             optional=[(DROPPED_TOPIC, 0)],  # not every broker allows $SYS; events are published regardless
             will=will_publication(journal.position(), root=root, simulated=simulated, owner=owner),
             last_publication=self._last_publication,
@@ -75,16 +67,12 @@ class PipelineSide:
             broker,
             client_id=f"floor-{stream}-ownership-{owner.id}",
             durable=False,
-            username=broker.username,
-            password=broker.password,
             optional=ownership_subscriptions(root, stream, owner),
         )
         self._ownership = StreamOwnership(self._status_channel, root=root, stream=stream, owner=owner)
         self.publisher = Publisher(
             self._publisher_link,
-            RetainedReader(
-                broker, client_id=f"floor-{stream}-retained", username=broker.username, password=broker.password
-            ),
+            RetainedReader(broker, client_id=f"floor-{stream}-retained"),
             journal,
             clock,
             root=root,
@@ -130,6 +118,10 @@ class PipelineSide:
         behind = self._clock.wall_offset_seconds()
         return f"the host's clock is {behind:.0f} s behind the journal" if behind > BEHIND_SECONDS else None
 
+    def explains(self, error: Exception) -> bool:
+        """Return whether the text of an error that ends this side needs no traceback, or was logged with one."""
+        return isinstance(error, CoreCrashed | StreamInUse)
+
     async def claim(self, tasks: asyncio.TaskGroup) -> None:
         """Claim the stream, and keep watching in this group for another publisher of it. Call it before `start`.
 
@@ -148,7 +140,7 @@ class PipelineSide:
         ]
         self._running = tasks.create_task(self.pipeline.run(), name="pipeline")
         self._publishing = tasks.create_task(self.publisher.run(), name="publisher")
-        drops = tasks.create_task(self._watch_drops(), name="drops")
+        drops = tasks.create_task(self._drops.watch(self._publisher_link), name="drops")
         self._tasks += [drops, self._publishing, *links]
 
     async def stop_intake(self) -> None:
@@ -179,15 +171,15 @@ class PipelineSide:
         yield from gap_samples(self.pipeline.gaps())
         yield from counter_samples(self.pipeline.counter_fits())
         yield from ineffective_samples(self.pipeline.device_monitor.ineffective_by_line())
-        yield MetricSample("published_offset", self.publisher.published)
-        yield MetricSample("publications_refused", self.publisher.refused)
-        yield MetricSample("stale_retained_cleared", self.publisher.stale_cleared)
-        yield MetricSample("reports_waiting", self._intake.queued)
-        yield MetricSample("broker_dropped_messages", self._drops.total)
-        yield MetricSample("clock_held", float(self._clock.is_ahead_of_wall()))
-        yield MetricSample("clock_offset_seconds", self._clock.wall_offset_seconds())
+        yield MetricSample(Metric.PUBLISHED_OFFSET, self.publisher.published)
+        yield MetricSample(Metric.PUBLICATIONS_REFUSED, self.publisher.refused)
+        yield MetricSample(Metric.STALE_RETAINED_CLEARED, self.publisher.stale_cleared)
+        yield MetricSample(Metric.REPORTS_WAITING, self._intake.queued)
+        yield MetricSample(Metric.BROKER_DROPPED_MESSAGES, self._drops.total)
+        yield MetricSample(Metric.CLOCK_HELD, float(self._clock.is_ahead_of_wall()))
+        yield MetricSample(Metric.CLOCK_OFFSET_SECONDS, self._clock.wall_offset_seconds())
         for name, link in self._links():
-            yield MetricSample("broker_connected", float(link.status.connected), {"link": name})
+            yield MetricSample(Metric.BROKER_CONNECTED, float(link.status.connected), {"link": name})
 
     def _last_publication(self) -> Publication | None:
         """Return the status of a regular stop, None if another process owns the stream."""
@@ -197,11 +189,3 @@ class PipelineSide:
         yield "intake", self._intake
         yield "publisher", self._publisher_link
         yield "ownership", self._status_channel
-
-    async def _watch_drops(self) -> None:
-        """Log when the broker drops messages: it reports success to their publishers, so nothing else shows it."""
-        while True:
-            for message in await self._publisher_link.receive(most=10):
-                more = self._drops.update(message.payload)
-                if more:
-                    log.error("broker.messages_dropped", dropped=self._drops.total, more=more)

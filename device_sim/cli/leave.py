@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: "Commands") -> None:
-    parser = new_parser(commands, "leave", about="publish the retained leftovers of a profile of the devices")
+    about = "publish the leftovers of a profile: retained reports of an earlier run"
+    parser = new_parser(commands, "leave", about=about)
     parser.set_defaults(execute=execute)
     parser.add_argument("--disturb", required=True, metavar="NAME|FILE", help="profile with the leftovers")
     add_seed(parser, "seed of the run that follows")

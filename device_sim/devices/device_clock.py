@@ -7,6 +7,8 @@ from device_sim.truth.truth import ClockTruth, Truth
 
 
 class DeviceClock:
+    """Shows a device's time with the errors of its traits, and notes them in the truth."""
+
     def __init__(self, device: str, traits: ClockTraits, rng: SeededRandom, start: Millis, truth: Truth) -> None:
         self._device = device
         self._traits = traits

@@ -19,6 +19,8 @@ NEVER = Odds(0.0)
 
 @dataclass(frozen=True, slots=True)
 class ClockTraits:
+    """Errors of a device's clock; by default none. `stands_at`: it always shows this time."""
+
     offset: Millis = 0
     drift_ppm: float = 0.0
     stands_at: Millis | None = None

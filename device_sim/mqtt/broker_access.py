@@ -23,6 +23,8 @@ class BrokerError(SimulatorError):
 
 
 class BrokerUnreachable(BrokerError):
+    """The broker does not answer at its address."""
+
     def __init__(self, broker: "BrokerAccess", why: str) -> None:
         super().__init__(
             f"no connection to the broker at {broker.host}:{broker.port}{broker.found_in}: {why}\n"
@@ -31,6 +33,8 @@ class BrokerUnreachable(BrokerError):
 
 
 class IdentityRefused(BrokerError):
+    """The broker rejects a device's user name, password or client id."""
+
     def __init__(self, broker: "BrokerAccess", identity: str, why: str) -> None:
         super().__init__(
             f"the broker at {broker.host}:{broker.port} rejects {identity}: {why}\n"

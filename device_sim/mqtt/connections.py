@@ -17,6 +17,8 @@ from device_sim.truth.truth import Truth
 
 
 class MqttConnections(DeviceConnections[MqttConnection]):
+    """Connects each device, or group of devices, to the broker as a client of its own."""
+
     def __init__(
         self, plant: SimulatedPlant, devices: dict[str, SimulatedDevice], *, broker: BrokerAccess, display: Display,
         scheduler: Scheduler, truth: Truth, scale: float,

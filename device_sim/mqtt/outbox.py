@@ -13,6 +13,8 @@ MAX_QUEUED: Final = 1_000  # packets waiting while the broker is slow; bounds th
 
 @dataclass(order=True, slots=True)
 class QueuedReport:
+    """A packet that waits for its due time; equal times keep their order."""
+
     due: float  # by the event loop's clock
     order: int
     packet: Packet = field(compare=False)
@@ -20,6 +22,8 @@ class QueuedReport:
 
 
 class DeviceOutbox:
+    """Holds at most `MAX_QUEUED` packets until they are due."""
+
     def __init__(self) -> None:
         self._entries: list[QueuedReport] = []
         self._current: QueuedReport | None = None

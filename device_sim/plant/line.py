@@ -17,6 +17,8 @@ LONG_WAIT: Final = 30 * SECOND  # without material for this long, people raise a
 
 
 class SimulatedLine:
+    """Advances machines, orders and people of one line, and returns their reports."""
+
     def __init__(self, spec: LineSpec, seed: int, now: Millis) -> None:
         self.spec = spec
         rngs = {machine.id: SeededRandom(seed, machine.id) for machine in spec.machines}

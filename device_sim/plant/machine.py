@@ -18,6 +18,8 @@ RESTART_PIECES: Final = 3  # pieces, or free places, that it needs to start agai
 
 
 class Condition(StrEnum):
+    """Conditions of a machine: running, or stopped for one cause."""
+
     IDLE = "idle"
     SETUP = "setup"
     BREAK = "break"
@@ -57,6 +59,8 @@ NOTHING: Final = MachineStep()
 
 
 class SimulatedMachine:
+    """One machine: its condition, counts and active faults."""
+
     def __init__(self, spec: MachineSpec, rng: SeededRandom, now: Millis) -> None:
         self.spec = spec
         self.condition = Condition.IDLE

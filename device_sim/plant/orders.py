@@ -35,6 +35,8 @@ DEMAND: Final = {
 
 @dataclass(slots=True)
 class SimulatedOrder:
+    """An order: `target` pieces of a product, assigned to a person who accepts it at `accept_at`."""
+
     id: str
     product: str
     target: int

@@ -32,6 +32,8 @@ class CallCause:
 
 
 class CallStage(StrEnum):
+    """Stages of a call; people press the action that leads to the next."""
+
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
     ARRIVED = "arrived"
@@ -63,6 +65,8 @@ class SimulatedCall:
 
 
 class Crew:
+    """The people of a line: they notice trouble, press at stations, and act on calls until they are resolved."""
+
     def __init__(self, spec: LineSpec, rng: SeededRandom, now: Millis) -> None:
         self.calls: list[SimulatedCall] = []
         self._stations = {station.id: Station(station) for station in spec.stations}

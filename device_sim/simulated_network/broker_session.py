@@ -17,8 +17,9 @@ IDENTIFIERS: Final = 65_535
 class ReceivedPublish:
     """One PUBLISH as the bridge's client receives it.
 
-    `at` is true time in milliseconds since 1970; `topic` is relative to the root; `mid` is 0 with QoS 0. `number` is
-    that of the report in `Truth.said`, or None for a payload that is not one; for tests only: no bridge can know it.
+    `at` is true time in milliseconds since 1970; `topic` is relative to the root; `packet_id` is 0 with QoS 0.
+    `number` is that of the report in `Truth.said`, or None for a payload that is not one; for tests only: no bridge can
+    know it.
     """
 
     at: Millis
@@ -26,7 +27,7 @@ class ReceivedPublish:
     payload: bytes
     retained: bool
     redelivered: bool
-    mid: int
+    packet_id: int
     number: int | None
 
 
@@ -76,13 +77,13 @@ class BrokerSession:
 
     def complete_delivery(self, arrival: ReceivedPublish) -> bool:
         """Complete a delivery that is due; return False if the connection it was sent on is gone."""
-        if arrival.mid == 0:
+        if arrival.packet_id == 0:
             return self.online
-        delivery = self._in_flight.get(arrival.mid)
+        delivery = self._in_flight.get(arrival.packet_id)
         if not self.online or delivery is None or delivery[0] is not arrival:
             return False
         if not self.holds_acknowledgements:
-            del self._in_flight[arrival.mid]
+            del self._in_flight[arrival.packet_id]
         return True
 
     def disconnect(self) -> None:
@@ -129,7 +130,7 @@ class BrokerSession:
         return ReceivedPublish(self._next(at), topic, payload, retained, False, self._next_mid(), number)
 
     def _send(self, arrival: ReceivedPublish, true_report: TrueReport | None) -> None:
-        self._in_flight[arrival.mid] = (arrival, true_report)
+        self._in_flight[arrival.packet_id] = (arrival, true_report)
         self._schedule_delivery(arrival)
 
     def _next(self, at: Millis) -> Millis:

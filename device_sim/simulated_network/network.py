@@ -15,6 +15,8 @@ from device_sim.truth.truth import Truth
 
 
 class SimulatedNetwork(DeviceConnections[SimulatedConnection]):
+    """Connects the devices to a simulated broker and bridge, in simulated time."""
+
     def __init__(
         self, plant: SimulatedPlant, devices: dict[str, SimulatedDevice], *, scheduler: Scheduler,
         session: BrokerSession, truth: Truth,

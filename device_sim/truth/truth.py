@@ -126,6 +126,8 @@ class CountHistory:
 
 @dataclass(slots=True)
 class Truth:
+    """Everything that happened in one run, in memory; `records` renders it for the file."""
+
     seed: int
     profile: str
     start: Millis

@@ -6,7 +6,7 @@ from pathlib import Path
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import SecretStr
 
 from bridge.adapters.tokens import TokenIssuer, TokenKeyError, TokenVerifier
@@ -14,11 +14,7 @@ from bridge.domain.access.claims import (
     TokenUnverified,
 )
 from bridge.settings import TokenSettings
-from tests.adapters.token_samples import GOOD, MAKE, NOW, SECRET, SETTINGS, Key, b64, refusal, signed, token
-
-
-def public_pem(key: Key) -> bytes:
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+from tests.adapters.token_samples import GOOD, MAKE, NOW, SECRET, SETTINGS, Key, b64, public_pem, refusal, signed, token
 
 
 def settings_for(algorithm: str, key: Key, folder: Path) -> TokenSettings:
@@ -87,7 +83,7 @@ def test_an_issued_token_is_accepted_with_its_claims() -> None:
     text = issuer.issue(subject="u1", roles=["operator"], now=NOW, ttl_seconds=60, name="Ann", lines=["L1"], sites=[])
     claims = TokenVerifier(SETTINGS).verify(text, now=NOW)
     assert (claims.subject, claims.expires_at) == ("u1", NOW + 60_000)
-    statements = {each: claims.claim_set.get(each) for each in ("roles", "name", "lines", "sites")}
+    statements = {name: claims.claim_set.get(name) for name in ("roles", "name", "lines", "sites")}
     assert statements == {"roles": ["operator"], "name": "Ann", "lines": ["L1"], "sites": []}
     assert "areas" not in claims.claim_set
     again = issuer.issue(subject="u1", roles=["operator"], now=NOW, ttl_seconds=60)

@@ -186,7 +186,7 @@ def test_claims_that_could_break_whoever_reads_them_are_refused(extra: str) -> N
 
 
 def test_claims_that_are_not_shown_may_hold_what_reports_may_not() -> None:
-    """A directory's own claims come along: a garbled name must lock nobody out."""
+    """A directory adds its own claims: a garbled name there must not lock a user out."""
     claims = TokenVerifier(SETTINGS).verify(
         raw('"name":"M\\u0080ller","nul":"\\u0000","n":99999999999999999999'), now=NOW
     )

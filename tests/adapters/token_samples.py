@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretStr
 
 from bridge.adapters.tokens import TokenVerifier
@@ -34,12 +35,16 @@ MAKE: dict[str, Callable[[], Key]] = {
 }
 
 
+def public_pem(key: Key) -> bytes:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
 def b64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def signed(payload: bytes, *, header: dict[str, Any] | None = None, secret: bytes = SECRET.encode()) -> str:
-    """A token made by hand, so that no library has a say in what it may hold."""
+    """Sign a token without a library, so that it may hold anything."""
     text = f"{b64(json.dumps({'alg': 'HS256', **(header or {})}).encode())}.{b64(payload)}"
     return f"{text}.{b64(hmac.new(secret, text.encode(), hashlib.sha256).digest())}"
 

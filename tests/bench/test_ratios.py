@@ -34,9 +34,9 @@ def test_the_index_beats_a_walk_over_all_filters() -> None:
     index: FilterIndex[int] = FilterIndex()
     for number, topic_filter in enumerate(filters):
         index.add(topic_filter, number)
-    found = [set(index.match(name)) for name in names]
+    matched = [set(index.match(name)) for name in names]
     walked = [{number for number, topic_filter in enumerate(filters) if topic_filter.matches(name)} for name in names]
-    assert found == walked
+    assert matched == walked
     fast = seconds(lambda: [set(index.match(name)) for name in names])
     slow = seconds(lambda: [[topic_filter.matches(name) for topic_filter in filters] for name in names], repeat=1)
     print(f"\nfilter index, {LINES} filters: {slow / fast:.0f} times a walk")  # noqa: T201
@@ -46,11 +46,11 @@ def test_the_index_beats_a_walk_over_all_filters() -> None:
 def test_encoding_once_beats_encoding_for_each_dashboard() -> None:
     events = [event(f"c{number}") for number in range(100)]
     once = seconds(lambda: [encode_event(event, stream="s", epoch="e", offset=1) for event in events])
-    each = seconds(
+    per_dashboard = seconds(
         lambda: [encode_event(event, stream="s", epoch="e", offset=1) for event in events for _ in range(DASHBOARDS)]
     )
-    print(f"\nencode once for {DASHBOARDS} dashboards: {each / once:.0f} times less work")  # noqa: T201
-    assert each > once
+    print(f"\nencode once for {DASHBOARDS} dashboards: {per_dashboard / once:.0f} times less work")  # noqa: T201
+    assert per_dashboard > once
 
 
 def test_strict_decoding_takes_this_much_longer_than_plain_json() -> None:

@@ -20,7 +20,7 @@ ROUNDS = 300
 
 async def latencies(pipeline: BridgeProcess, front: BridgeProcess) -> list[float]:
     """Milliseconds from a press to its event on a dashboard, one after the other."""
-    took = []
+    latencies_ms = []
     async with front.dashboard() as board, pipeline.device() as device:
         await board.snapshot(subscription_type="andon", target_id="L1")
         for number in range(ROUNDS):
@@ -28,9 +28,9 @@ async def latencies(pipeline: BridgeProcess, front: BridgeProcess) -> list[float
             began = time.perf_counter()
             publishing = asyncio.create_task(device.publish(STATION, json.dumps(body).encode()))
             await board.receive("andon_event")
-            took.append((time.perf_counter() - began) * 1_000)
+            latencies_ms.append((time.perf_counter() - began) * 1_000)
             await publishing
-    return took
+    return latencies_ms
 
 
 async def test_a_separate_front_adds_this_latency(tmp_path: Path, mosquitto: RunningBroker) -> None:
@@ -41,6 +41,6 @@ async def test_a_separate_front_adds_this_latency(tmp_path: Path, mosquitto: Run
         await bridge.stop()
     async with bridge_process(tmp_path / "two", mosquitto, fronts=1) as bridge:
         two = await latencies(bridge, bridge.front)
-    for name, figure in (("p50", statistics.median), ("p99", lambda each: statistics.quantiles(each, n=100)[98])):
+    for name, figure in (("p50", statistics.median), ("p99", lambda values: statistics.quantiles(values, n=100)[98])):
         print(f"\n{name}: apart {figure(two) / figure(one):.2f} times ({figure(one):.1f} ms -> {figure(two):.1f} ms)")  # noqa: T201
     assert statistics.median(two) < 3 * statistics.median(one)

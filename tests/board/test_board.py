@@ -5,17 +5,18 @@ from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from bridge.domain.events import DataQuality, Place
+from bridge.domain.events import DataQuality
+from bridge.domain.place import Place
 from bridge.settings import WebSettings
 from tests.support.browser_page import DEADLINE_MS, browser_page
-from tests.support.front_server import Served, call, served_front, status
+from tests.support.front_server import ServedFront, call, served_front, status
 from tests.support.journal_samples import NOON
 from tests.support.tokens import token
 
 HOSTILE = '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script>'
 
 
-async def open_board(page: Page, served: Served, proof: str | None = None) -> None:
+async def open_board(page: Page, served: ServedFront, proof: str | None = None) -> None:
     await page.goto(f"{served.http}/#token={proof or token()}")
     await expect(page.locator("#link")).to_have_text("live", timeout=DEADLINE_MS)
 
@@ -190,10 +191,10 @@ async def test_a_new_token_is_requested_after_expiry(tmp_path: Path) -> None:
         await expect(page.locator("#token")).to_be_visible()
 
 
-async def test_the_page_asks_nobody_but_its_own_server(tmp_path: Path) -> None:
+async def test_the_page_sends_requests_to_its_own_server_only(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, browser_page() as page:
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
+        requested_urls: list[str] = []
+        page.on("request", lambda request: requested_urls.append(request.url))
         await open_board(page, served)
-    assert len(asked) >= 3
-    assert not [url for url in asked if not url.startswith((served.http, "data:"))]
+    assert len(requested_urls) >= 3
+    assert not [url for url in requested_urls if not url.startswith((served.http, "data:"))]

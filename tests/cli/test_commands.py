@@ -1,4 +1,4 @@
-"""The verdicts of the `floor` command: what it prints, where, and its exit code."""
+"""Commands of `floor` that return a verdict: their output and exit codes."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def test_missing_settings_are_named_by_every_command(tmp_path: Path, command: st
 
 
 @pytest.mark.parametrize(
-    ("command", "text", "said"),
+    ("command", "text", "message"),
     [
         ("run", "xx [", "floor.toml: Expected '='"),
         ("check", '[token]\nsecret = "short"', "floor.toml: token: "),
@@ -73,11 +73,11 @@ def test_missing_settings_are_named_by_every_command(tmp_path: Path, command: st
     ],
     ids=["no TOML", "short secret", "unknown setting"],
 )
-def test_wrong_settings_are_named_with_their_place(tmp_path: Path, command: str, text: str, said: str) -> None:
+def test_wrong_settings_are_named_with_their_place(tmp_path: Path, command: str, text: str, message: str) -> None:
     (tmp_path / "floor.toml").write_text(text)
     ended = floor(tmp_path, command)
     assert ended.returncode == 1
-    assert said in ended.stdout + ended.stderr
+    assert message in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -115,7 +115,7 @@ def test_check_names_each_fault_and_continues_to_the_next(tmp_path: Path) -> Non
     assert "away: No such file" in verdicts["tokens"]
     assert "damaged.db: the journal is damaged" in verdicts["journal"]
     assert "127.0.0.1:1" in verdicts["broker"]
-    assert "5 of 7 checks failed" in ended.stdout
+    assert "5 of 8 checks failed" in ended.stdout
     assert ended.stderr == "", "the verdict says it all"
 
 
@@ -128,7 +128,7 @@ def test_check_reports_a_journal_that_a_bridge_owns(tmp_path: Path) -> None:
         journal.close()
     assert ended.returncode == 0
     assert "in use by a running bridge" in ended.stdout
-    assert "broker" not in ended.stdout
+    assert "connect:" not in ended.stdout
 
 
 @pytest.mark.parametrize("left", ["-wal", ".lock"])
@@ -165,7 +165,7 @@ def test_a_token_is_all_that_stdout_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ((), "gives no access without --role, one of: admin,"),
         (("--role", "amdin"), "unknown role amdin; the policy has admin,"),
@@ -174,12 +174,12 @@ def test_a_token_is_all_that_stdout_holds(tmp_path: Path) -> None:
     ids=["no role", "unknown role", "no line"],
 )
 def test_a_token_that_would_show_nothing_comes_with_the_reason(
-    tmp_path: Path, options: tuple[str, ...], said: str
+    tmp_path: Path, options: tuple[str, ...], message: str
 ) -> None:
     write_config(tmp_path)
     ended = floor(tmp_path, "token", "--user", "eva", *options)
     assert ended.returncode == 0
-    assert said in ended.stderr
+    assert message in ended.stderr
     assert ended.stdout.count(".") == 2, "still made: what the policy says may change"
 
 
@@ -195,7 +195,7 @@ def test_no_token_is_made_that_the_bridge_would_refuse(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "shown"),
+    ("arguments", "code", "expected"),
     [
         (("line:L1", "--role", "admin"), 0, {"effective": ["+/+/L1/#"], "narrowed": False}),
         (("andon", "--role", "operator", "--line", "L2"), 0, {"effective": ["+/+/L2/+/andon/#"], "narrowed": True}),
@@ -205,30 +205,30 @@ def test_no_token_is_made_that_the_bridge_would_refuse(tmp_path: Path) -> None:
     ids=["whole", "narrowed", "filter", "refused"],
 )
 def test_explain_access_lists_the_visible_topics(
-    tmp_path: Path, arguments: tuple[str, ...], code: int, shown: dict[str, object]
+    tmp_path: Path, arguments: tuple[str, ...], code: int, expected: dict[str, object]
 ) -> None:
     write_config(tmp_path)
     ended = floor(tmp_path, "explain-access", *arguments)
     assert ended.returncode == code, ended.stderr
-    said = json.loads(ended.stdout)
-    assert {name: said[name] for name in shown} == shown
-    assert said["allowed"] == (code == 0)
-    assert said["reason"] if code else said["grants"]
+    explanation = json.loads(ended.stdout)
+    assert {name: explanation[name] for name in expected} == expected
+    assert explanation["allowed"] == (code == 0)
+    assert explanation["reason"] if code else explanation["grants"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("banana",), "'banana' is none of line, equipment, job"),
         (("a/#/b", "--filter"), "'#' in level 1"),
         (("line", "--token", "a.b.c"), "the token is not valid"),
     ],
 )
-def test_explain_access_refuses_what_is_no_question(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_explain_access_refuses_what_is_no_question(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     write_config(tmp_path)
     ended = floor(tmp_path, "explain-access", *arguments)
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert said in ended.stderr
+    assert message in ended.stderr
 
 
 def test_schema_prints_the_document_that_ships_and_writes_it(tmp_path: Path) -> None:

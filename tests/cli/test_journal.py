@@ -1,20 +1,21 @@
-"""`floor journal …` as an operator types it: what it prints, where, and its exit code."""
+"""`floor journal …` as an operator types it: output and exit codes."""
 
 import json
 from pathlib import Path
 
 import pytest
 
+from bridge.journal.sqlite.schema import SCHEMA
 from tests.support.command_line import floor, write_config
-from tests.support.full_journal import whole_journal
-from tests.support.journal_samples import forge_meta
+from tests.support.full_journal import full_journal
+from tests.support.journal_samples import forge_meta, make_schema_1
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with settings and their journal, which no bridge runs."""
     write_config(tmp_path, more='[journal]\npath = "journal.db"')
-    whole_journal(tmp_path / "journal.db")
+    full_journal(tmp_path / "journal.db")
     return tmp_path
 
 
@@ -32,10 +33,10 @@ def test_verify_lists_the_verified_parts(folder: Path) -> None:
     assert ended.stdout.endswith("journal.db is intact\n")
     ended = floor(folder, "journal", "verify", "--json", "--path", "journal.db")
     assert ended.returncode == 0
-    said = json.loads(ended.stdout)
-    assert said["whole"]
-    assert said["position"]["offset"] == 35
-    assert [part for part in said["parts"] if part["faults"]] == []
+    output = json.loads(ended.stdout)
+    assert output["whole"]
+    assert output["position"]["offset"] == 35
+    assert [part for part in output["parts"] if part["faults"]] == []
 
 
 def test_verify_states_what_is_wrong_and_what_to_do(folder: Path) -> None:
@@ -95,15 +96,16 @@ def test_stats_show_the_accounting_and_what_retention_would_take(folder: Path) -
     assert "up to offset 33, 2 behind" in ended.stdout
     assert "1 replay requested, 1 dropped, 20 waiting" in ended.stdout
     assert "0 events and 0 inputs are due for deletion" in ended.stdout
-    said = json.loads(floor(folder, "journal", "stats", "--json").stdout)
-    for counts in said["received"].values():
+    statistics = json.loads(floor(folder, "journal", "stats", "--json").stdout)
+    for counts in statistics["received"].values():
         others = sum(counts["suppressed"].values()) + sum(counts["quarantined"].values())
         assert counts["received"] == counts["applied"] + others
-    assert sum(counts["received"] for counts in said["received"].values()) == said["inputs"]["last"] == 101
-    assert said["unaccounted"] == 0
-    assert [epoch["reason"] for epoch in said["epochs"]] == ["created", "plant"]
-    assert said["bytes"]["parts"]["events"] > 20_000
-    assert said["retention"] == {"offset": 0, "number": 0}
+    assert sum(counts["received"] for counts in statistics["received"].values()) == statistics["inputs"]["last"] == 101
+    assert statistics["unaccounted"] == 0
+    assert statistics["dedup_digests"] == {"count": 11, "acked_up_to": 0}
+    assert [epoch["reason"] for epoch in statistics["epochs"]] == ["created", "plant"]
+    assert statistics["bytes"]["parts"]["events"] > 20_000
+    assert statistics["retention"] == {"offset": 0, "number": 0}
 
 
 def test_stats_of_unaccounted_inputs_end_with_1(folder: Path) -> None:
@@ -136,7 +138,7 @@ def test_an_export_is_what_the_journal_holds(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (("--from", "5"), "an offset or a number in --from or --to needs --only"),
         (("--from", "noon"), "noon is neither a number nor a time such as"),
@@ -145,10 +147,10 @@ def test_an_export_is_what_the_journal_holds(folder: Path) -> None:
         (("--out", "journal.db-wal"), "is a file of the journal"),
     ],
 )
-def test_an_export_of_no_bounds_is_refused(folder: Path, options: tuple[str, ...], said: str) -> None:
+def test_an_export_of_no_bounds_is_refused(folder: Path, options: tuple[str, ...], message: str) -> None:
     ended = floor(folder, "journal", "export", *options)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert said in ended.stderr
+    assert message in ended.stderr
 
 
 def test_an_export_of_a_damaged_journal_states_what_is_not_in_it(folder: Path) -> None:
@@ -162,13 +164,29 @@ def test_an_export_of_a_damaged_journal_states_what_is_not_in_it(folder: Path) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--path", "away.db"), "away.db: no such file"),
         (("--config", "away.toml"), "away.toml: no such settings file"),
     ],
 )
-def test_invalid_arguments_exit_with_2(folder: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_invalid_arguments_exit_with_2(folder: Path, arguments: tuple[str, ...], message: str) -> None:
     ended = floor(folder, "journal", "verify", *arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == f"{said}\n"
+    assert ended.stderr == f"{message}\n"
+
+
+@pytest.mark.parametrize(
+    "command", [("verify",), ("export",), ("stats",), ("backup", "copy.db")], ids=lambda command: command[0]
+)
+def test_a_journal_of_an_older_schema_is_refused_with_the_way_to_migrate_it(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    write_config(tmp_path)
+    journal = tmp_path / ".floor" / "journal.db"
+    make_schema_1(journal)
+    ended = floor(tmp_path, "journal", *command)
+    assert ended.returncode != 0
+    assert f"journal.db: schema 1, but this version needs schema {SCHEMA}. " in ended.stderr
+    assert "Start the bridge once (`floor run`)" in ended.stderr
+    assert ended.stdout == ""

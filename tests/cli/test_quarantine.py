@@ -65,7 +65,7 @@ def test_a_reason_without_its_field_is_that_of_every_field(tmp_path: Path) -> No
     journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
     reasons = ("bad_format:state", "bad_format:ts", "bad_formats", "missing_field:state", "bad_format")
     of = enumerate(map(quarantined, reasons), start=1)
-    entries = [applied(number, topic=TOPIC, disposition=each, reached_core=False) for number, each in of]
+    entries = [applied(number, topic=TOPIC, disposition=reason, reached_core=False) for number, reason in of]
     journal.commit(Batch(entries=entries))
     journal.close()
     assert list(listed(tmp_path, "--reason", "bad_format")) == [5, 2, 1]
@@ -114,9 +114,21 @@ def test_a_replay_is_requested_of_a_stopped_bridge_and_a_dropped_payload_is_gone
     assert floor(folder, "journal", "verify").returncode == 0
 
 
+def test_what_cannot_be_dropped_is_counted_once(folder: Path) -> None:
+    ended = floor(folder, "quarantine", "drop", "2", "7")
+    assert (ended.returncode, ended.stdout) == (1, "2: not in quarantine\n7: not in quarantine\n")
+    assert ended.stderr == "0 of 2 dropped\n"
+
+
+@pytest.mark.parametrize("command", ["replay", "drop"])
+def test_nothing_that_waits_is_reported_by_both_commands(folder: Path, command: str) -> None:
+    ended = floor(folder, "quarantine", command, "--reason", "unknown_line")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "no waiting input matches\n", "")
+
+
 @pytest.mark.parametrize("arguments", [(), ("1", "--all"), ("--all", "--reason", "syntax")])
 @pytest.mark.parametrize("command", ["replay", "drop"])
-def test_equal_topic_filters_have_one_spelling(folder: Path, command: str, arguments: tuple[str, ...]) -> None:
+def test_inputs_are_chosen_in_one_way(folder: Path, command: str, arguments: tuple[str, ...]) -> None:
     ended = floor(folder, "quarantine", command, *arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "either numbers, --reason or --all" in ended.stderr

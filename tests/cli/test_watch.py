@@ -39,7 +39,7 @@ async def test_watch_ends_where_nothing_would_ever_come(tmp_path: Path, mosquitt
 
 
 @pytest.mark.parametrize(
-    ("subscriptions", "said"),
+    ("subscriptions", "message"),
     [
         (("downtime:L9",), "the plant has no line L9; it has L1, L2, L3, L4\n"),
         (("line:site/area/L8", "oee:L1"), "the plant has no line L8; it has L1, L2, L3, L4\n"),
@@ -47,7 +47,7 @@ async def test_watch_ends_where_nothing_would_ever_come(tmp_path: Path, mosquitt
     ],
 )
 async def test_watch_lists_the_known_lines_for_an_unknown_one(
-    subscriptions: tuple[str, ...], said: str, tmp_path: Path
+    subscriptions: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
     write_config(tmp_path)
     process = await asyncio.create_subprocess_exec(
@@ -63,7 +63,7 @@ async def test_watch_lists_the_known_lines_for_an_unknown_one(
     finally:
         process.kill()
     _, stderr = await process.communicate()
-    assert stderr.decode() == said
+    assert stderr.decode() == message
 
 
 @pytest.mark.parametrize("options", [("--json",), ()], ids=["json", "lines"])

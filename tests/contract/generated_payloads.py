@@ -40,13 +40,13 @@ HOSTILE: Final[Sequence[Any]] = (
 
 def payloads(schema: Schema, words: Words) -> st.SearchStrategy[str]:
     """JSON texts near the border of what `schema` accepts, on both of its sides."""
-    whole = documents(schema, schema)
+    complete = documents(schema, schema)
     ruled = {name: schema["properties"][name] for name in sorted(_ruled(schema) | set(schema["required"]))}
     few = documents({**schema, "properties": ruled}, schema)
 
     @st.composite
     def text(draw: Draw) -> str:
-        tree: Tree = copy.deepcopy(draw(st.one_of(few, whole)))
+        tree: Tree = copy.deepcopy(draw(st.one_of(few, complete)))
         for _ in range(draw(st.integers(0, 3))):
             _mutate(tree, draw, words)
         return spelled(tree, draw)
@@ -56,29 +56,31 @@ def payloads(schema: Schema, words: Words) -> st.SearchStrategy[str]:
 
 def words_of(schemas: Iterable[Schema]) -> Words:
     """The words that each field has in one of `schemas`: a report's action may be a command's only."""
-    found: dict[str, set[str]] = {}
+    words_by_field: dict[str, set[str]] = {}
     for schema in schemas:
         for name, field in schema["properties"].items():
             forms = field.get("anyOf", [field])
-            found.setdefault(name, set()).update(word for form in forms for word in form.get("enum", ()) if word)
-    return {name: sorted(words) for name, words in found.items() if words}
+            words_by_field.setdefault(name, set()).update(
+                word for form in forms for word in form.get("enum", ()) if word
+            )
+    return {name: sorted(words) for name, words in words_by_field.items() if words}
 
 
 def _ruled(schema: Schema) -> set[str]:
     """The fields that rules over several fields name: all of them are seldom drawn together where all fields are."""
     waiting: list[Any] = [schema.get(name) for name in ("allOf", "anyOf", "oneOf", "if", "then")]
-    found: set[str] = set()
+    field_names: set[str] = set()
     while waiting:
         match waiting.pop():
             case {"properties": fields}:
-                found |= fields.keys()
+                field_names |= fields.keys()
             case dict(rules):
                 waiting += rules.values()
             case list(rules):
                 waiting += rules
             case _:
                 pass
-    return found
+    return field_names
 
 
 def documents(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
@@ -90,7 +92,7 @@ def documents(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
         needed = {name: fields.pop(name) for name in schema["required"]}
         return st.fixed_dictionaries(needed, optional=fields)
     if "anyOf" in schema:
-        return st.one_of([documents(each, root) for each in schema["anyOf"]])
+        return st.one_of([documents(alternative, root) for alternative in schema["anyOf"]])
     if "items" in schema:
         return st.lists(documents(schema["items"], root), max_size=min(schema["maxItems"], 4))
     return st.sampled_from(schema["enum"]) if "enum" in schema else _scalars(schema)

@@ -35,13 +35,13 @@ def references(tree: Any) -> Iterator[str]:
 
 def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
     document = schemas.asyncapi_document("floor/v1")
-    found = set(references(document))
-    assert len(found) > 100
-    for reference in found:
+    pointers = set(references(document))
+    assert len(pointers) > 100
+    for reference in pointers:
         place: Any = document
         for step in reference.removeprefix("#/").split("/"):
             place = place[step]
-    used = {reference.removeprefix("#/components/messages/") for reference in found if "/components/m" in reference}
+    used = {reference.removeprefix("#/components/messages/") for reference in pointers if "/components/m" in reference}
     assert used == document["components"]["messages"].keys()
 
 

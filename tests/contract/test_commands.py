@@ -8,7 +8,7 @@ from bridge.adapters import policy_file
 from bridge.domain.access.claims import MAX_SUBJECT, Claims
 from bridge.domain.access.policy import Role
 from bridge.domain.access.viewer import MAX_NAME, admit
-from bridge.domain.events import Place
+from bridge.domain.place import Place
 from bridge.domain.reports import Report
 from bridge.ingest.native import decode
 from bridge.protocol.commands import ACTION_FIELDS, command_message, parse_command

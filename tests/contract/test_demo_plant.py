@@ -44,11 +44,11 @@ def test_both_plant_files_name_the_same_floor() -> None:
         (SHIPPED.site, line.area, line.id): [device for of, device in SHIPPED.devices() if of is line]
         for line in SHIPPED.lines
     }
-    known = {
+    configured = {
         (DEMO.place_of(line).site, line.area, line.id): [machine.id for machine in line.equipment]
         for line in DEMO.lines
     }
-    assert simulated == known
+    assert simulated == configured
 
 
 def test_the_plant_has_the_size_the_demo_promises() -> None:
@@ -79,7 +79,7 @@ MACHINES = {equipment.id for line in DEMO.lines for equipment in line.equipment 
 def test_the_bridge_makes_all_13_events_of_it_in_order_and_refuses_nothing(seed: int) -> None:
     """But for a machine's panel after a long stop: whether the machine had called by itself is not seen there."""
     lines = {line.id: Line(DEMO, line) for line in DEMO.lines}
-    seen: Counter[EventType] = Counter()
+    counts: Counter[EventType] = Counter()
     latest = dict.fromkeys(lines, 0)
     for report in reports(seed, 30):
         outcome = lines[report.place.line].apply(report, report.received_at)
@@ -87,10 +87,10 @@ def test_the_bridge_makes_all_13_events_of_it_in_order_and_refuses_nothing(seed:
         at_a_panel = report.place.equipment in MACHINES and outcome.disposition.reason == "unknown_call"
         assert at_a_panel or not outcome.disposition.rejected, (report, outcome.disposition)
         for event in outcome.events:
-            seen[event.type] += 1
+            counts[event.type] += 1
             assert event.timestamp >= latest[event.place.line]
             latest[event.place.line] = event.timestamp
-    assert set(seen) == set(EventType)
+    assert set(counts) == set(EventType)
 
 
 def test_facts_in_both_plant_files_agree() -> None:
@@ -98,10 +98,10 @@ def test_facts_in_both_plant_files_agree() -> None:
         line = next(candidate for candidate in DEMO.lines if candidate.id == simulated.id)
         assert set(simulated.products) <= {product.id for product in DEMO.products}
         for machine in simulated.machines:
-            known = line.find_equipment(machine.id)
-            assert known is not None
-            assert known.packml_dialect == machine.packml
-            assert known.rated_speed == pytest.approx(60 / machine.cycle_seconds, abs=0.1)
+            equipment = line.find_equipment(machine.id)
+            assert equipment is not None
+            assert equipment.packml_dialect == machine.packml
+            assert equipment.rated_speed == pytest.approx(60 / machine.cycle_seconds, abs=0.1)
             if machine.parameter is not None:
                 limit = next(candidate for candidate in line.limits if candidate.parameter == machine.parameter.name)
                 assert limit.unit == machine.parameter.unit
@@ -110,10 +110,10 @@ def test_facts_in_both_plant_files_agree() -> None:
                     (middle.center - middle.tolerance, middle.center + middle.tolerance)
                 )
         for station in simulated.stations:
-            known = line.find_equipment(station.id)
-            assert known is not None
-            assert known.input == ("latching" if station.form == "latching" else "momentary")
-            assert set(station.andon_types) <= set(known.andon_types or station.andon_types)
+            equipment = line.find_equipment(station.id)
+            assert equipment is not None
+            assert equipment.input == ("latching" if station.form == "latching" else "momentary")
+            assert set(station.andon_types) <= set(equipment.andon_types or station.andon_types)
 
 
 def test_counters_name_the_registers_they_read() -> None:

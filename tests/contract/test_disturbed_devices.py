@@ -1,4 +1,4 @@
-"""A disturbed device still speaks the contract: all but what a profile calls malformed is decoded, field by field."""
+"""Disturbed devices keep the contract: every payload that a profile does not call malformed is decoded."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from tests.device_sim.sample_plants import MINUTE, SHIPPED, START
 def test_a_profile_produces_well_formed_payloads(name: str) -> None:
     rehearsal = rehearse(SHIPPED, profile.load(name), seed=2, start=START, duration=45 * MINUTE)
     arrivals = [message for message in rehearsal if isinstance(message, ReceivedPublish)]
-    malformed = {(topic, payload) for _, topic, payload, what in rehearsal.truth.extras if what == "malformed"}
+    malformed = {(topic, payload) for _, topic, payload, kind in rehearsal.truth.extras if kind == "malformed"}
     for number, arrival in enumerate(arrivals):
         decoded = decode(
             arrival.topic, arrival.payload, received_at=arrival.at, cause=f"input:{number}", retained=arrival.retained

@@ -1,4 +1,4 @@
-"""domain.md event table: what every event of a type has, and what it may leave out (`?` there)."""
+"""The event table of domain.md: required and optional (`?`) data fields of each event type."""
 
 import json
 import re
@@ -9,7 +9,8 @@ import pytest
 from msgspec.structs import fields
 
 from bridge.domain.envelope import encode_event
-from bridge.domain.events import DATA_OF, Event, EventType, Place, Priority
+from bridge.domain.events import DATA_OF, Event, EventType, Priority
+from bridge.domain.place import Place
 from tests.contract.test_schemas import DATA
 
 DOMAIN: Final = Path(__file__).parents[2] / "docs" / "domain.md"
@@ -17,14 +18,14 @@ HEADER: Final = "| type | where · subject | data |"
 ASIDE: Final = re.compile(r"\([^()]*\)|\[[^][]*\]|\{[^{}]*\}")  # values and remarks, innermost first
 
 
-class Row(NamedTuple):
-    """What an event type's data always has, and what it may leave out."""
+class EventTableRow(NamedTuple):
+    """Required and optional data fields of an event type."""
 
     always: frozenset[str]
     sometimes: frozenset[str]
 
 
-def read_row(data: str) -> Row:
+def read_row(data: str) -> EventTableRow:
     """Read the fields of a row: `a, b?, c (remark), d [values], e_at/by?` has a, c, d, and perhaps b, e_at, e_by."""
     while (shorter := ASIDE.sub("", data)) != data:
         data = shorter
@@ -33,11 +34,11 @@ def read_row(data: str) -> Row:
         first, *others = field.replace("?", "").split()[0].split("/")
         names = [first, *(f"{first.rpartition('_')[0]}_{other}" for other in others)]
         (sometimes if "?" in field else always).update(names)
-    return Row(frozenset(always), frozenset(sometimes))
+    return EventTableRow(frozenset(always), frozenset(sometimes))
 
 
-def read_table(text: str) -> list[tuple[str, Row]]:
-    """Return each event type of domain.md table, in its order, with what it has."""
+def read_table(text: str) -> list[tuple[str, EventTableRow]]:
+    """Return each event type of the table in domain.md, in its order, with its fields."""
     lines = text.split(HEADER)[1].split("\n\n", maxsplit=1)[0].splitlines()[2:]
     rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines]
     return [(name, read_row(data)) for names, _, data in rows for name in names.split(", ")]

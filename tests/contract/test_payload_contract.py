@@ -30,7 +30,7 @@ def validator(name: str) -> Any:
 @cache
 def generated(name: str) -> st.SearchStrategy[str]:
     _, kind = name.split(".")
-    return payloads(SCHEMAS[name], words_of(schema for each, schema in SCHEMAS.items() if each.endswith(f".{kind}")))
+    return payloads(SCHEMAS[name], words_of(schema for key, schema in SCHEMAS.items() if key.endswith(f".{kind}")))
 
 
 def is_valid(name: str, text: str | bytes) -> bool:
@@ -57,15 +57,15 @@ def test_schema_and_decoder_give_the_same_verdict(name: str, data: st.DataObject
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_the_generated_payloads_lie_on_both_sides(name: str) -> None:
-    seen: set[bool] = set()
+    outcomes: set[bool] = set()
 
     @settings(max_examples=100, database=None, phases=[hypothesis.Phase.generate], derandomize=True)
     @given(generated(name))
     def look(text: str) -> None:
-        seen.add(is_decoded(name, text))
+        outcomes.add(is_decoded(name, text))
 
     look()
-    assert seen == {True, False}
+    assert outcomes == {True, False}
 
 
 BY: Final = '"id": "c", "user": {"id": "u", "roles": []}'

@@ -15,7 +15,8 @@ from bridge.contract.model_schemas import Schema, self_contained
 from bridge.domain import event_data as data
 from bridge.domain.access.subscription_request import parse_subscription
 from bridge.domain.envelope import encode_event
-from bridge.domain.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Place, Priority
+from bridge.domain.events import CATEGORY_OF, DATA_OF, DataQuality, Event, EventType, Priority
+from bridge.domain.place import Place
 from bridge.domain.reports import BODY_OF, COMMAND_KINDS
 from bridge.domain.topics import TopicFilter
 from bridge.protocol.client_frames import CLIENT_FRAMES, CommandFrame, Explain, InvalidFrame, Subscribe, parse_frame
@@ -84,7 +85,7 @@ def is_valid(tree: Any, schema: Schema) -> bool:
 
 
 def test_committed_schemas_equal_the_generated_ones(tmp_path: Path) -> None:
-    """Run `floor schema --write docs` when this fails, and look at what the contract gained."""
+    """Run `floor schema --write docs` when this fails, and review the change of the contract."""
     for path in schemas.write_documents(tmp_path):
         assert path.read_text() == (DOCS / path.relative_to(tmp_path)).read_text(), path.name
     assert {path.name for path in (DOCS / "schemas").iterdir()} == {p.name for p in (tmp_path / "schemas").iterdir()}
@@ -200,6 +201,6 @@ def test_the_filters_of_a_subscription_type_are_those_it_becomes(listed: dict[st
     """The first filter is that of a target without a prefix, the last that of `all`."""
     name, filters = listed["subscription_type"], listed["filters"]
     for text, target in ((filters[0], "high" if name == "escalation" else "X"), (filters[-1], "all")):
-        selection = parse_subscription({"subscription_type": name, "target_id": target})
-        assert [str(topic_filter) for topic_filter in selection.filters] == [re.sub(r"\{\w+\}", target, text)]
+        request = parse_subscription({"subscription_type": name, "target_id": target})
+        assert [str(topic_filter) for topic_filter in request.filters] == [re.sub(r"\{\w+\}", target, text)]
         assert f"`{target}`" in listed["target_id"] or target != "all"

@@ -66,10 +66,10 @@ async def test_a_second_start_finds_sessions_and_messages_again(
 
 
 async def test_a_taken_port_is_named(tmp_path: Path, program: tuple[BrokerKind, Path]) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
         with pytest.raises(BrokerPortInUse, match=str(port)):
             await EmbeddedBroker(folder=tmp_path, port=port, broker=program).__aenter__()
 

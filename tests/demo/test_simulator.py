@@ -1,10 +1,12 @@
-"""The demo prints which outages of a profile it plays, and which it does not."""
+"""The demo prints which outages of a profile it plays, and which it does not; it plays none of an earlier run."""
 
 from pathlib import Path
 
 import pytest
 
 from bridge.demo.simulator import SimulatorCommands
+from device_sim.cuts_file import CutsFile
+from device_sim.disturbances.incidents import BridgeStopped
 
 NO_NETWORK = "; without its losses of the bridge's network, which the demo does not play"
 
@@ -26,7 +28,7 @@ def simulator(disturb: str | None, folder: Path) -> SimulatorCommands:
 )
 async def test_the_cuts_of_a_named_profile_are_those_it_has(profile: str, expected: str, tmp_path: Path) -> None:
     plant = simulator(profile, tmp_path)
-    await plant.check_profile()
+    await plant.prepare()
     assert plant.describe_profile() == f"{expected}; true course of events: {tmp_path / 'truth.jsonl'}"
 
 
@@ -34,11 +36,23 @@ async def test_the_cuts_of_a_file_are_those_it_has(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('[[disturbances]]\nkind = "broker-cut"\nfirst_minutes = 1\n')
     plant = simulator(str(file), tmp_path)
-    await plant.check_profile()
+    await plant.prepare()
     assert (plant.describe_profile() or "").startswith(f"{file}: cuts of the broker; true course of events: ")
 
 
 async def test_an_undisturbed_demo_logs_no_warning(tmp_path: Path) -> None:
     plant = simulator(None, tmp_path)
-    await plant.check_profile()
+    await plant.prepare()
     assert plant.describe_profile() is None
+
+
+@pytest.mark.parametrize("next_profile", [None, "clean", "chaos"])
+async def test_the_cuts_of_an_earlier_run_are_not_played_again(next_profile: str | None, tmp_path: Path) -> None:
+    chaos = simulator("chaos", tmp_path)
+    await chaos.prepare()
+    cuts = CutsFile(chaos.cuts_file, scale=1)
+    cuts.announce(BridgeStopped(at=0, until=8_500, how="crash"))
+    assert chaos.cuts_file.read_text()
+    following = simulator(next_profile, tmp_path)
+    await following.prepare()
+    assert not following.cuts_file.exists()

@@ -1,7 +1,6 @@
-"""Users of the shipped Mosquitto configuration, and what the broker refuses them."""
+"""Users of the shipped Mosquitto configuration, and checks of their refusals."""
 
 import pytest
-from pydantic import SecretStr
 
 from bridge.domain.messages import Publication
 from bridge.mqtt.link import BrokerLink
@@ -15,14 +14,14 @@ from tests.support.tcp_proxy import TcpProxy
 NOT_AUTHORIZED = 0x87
 
 
-def through(way: TcpProxy | None) -> dict[str, object]:
-    return {} if way is None else {"port": way.port}
+def through(proxy: TcpProxy | None) -> dict[str, object]:
+    return {} if proxy is None else {"port": proxy.port}
 
 
-def cut(way: TcpProxy) -> None:
+def cut(proxy: TcpProxy) -> None:
     """Cut the cable: no way back either."""
-    way.refusing = True
-    way.cut()
+    proxy.refusing = True
+    proxy.cut()
 
 
 def user(
@@ -33,15 +32,13 @@ def user(
     client_id: str | None = None,
     durable: bool = False,
     will: Publication | None = None,
-    way: TcpProxy | None = None,
+    proxy: TcpProxy | None = None,
 ) -> BrokerLink:
-    """Return a link for a user on its own listener, unless another is given, through the proxy `way`."""
+    """Return a link for a user on its own listener, unless another is given, through the proxy `proxy`."""
     own_door = "services" if name in ("bridge", "front", "simulator") else "devices"
     return BrokerLink(
-        shipped.settings(listener or own_door, **through(way)),
+        shipped.settings(listener or own_door, username=name, password=shipped.password(name), **through(proxy)),
         client_id=client_id or f"test-{name}",
-        username=name,
-        password=SecretStr(shipped.password(name)),
         durable=durable,
         subscriptions=[(subscription, 1) for subscription in subscriptions],
         will=will,
@@ -54,7 +51,7 @@ async def assert_refused(link: BrokerLink, topic: str) -> None:
     assert refused.value.reason_code == NOT_AUTHORIZED, topic
 
 
-async def assert_kept_out(link: BrokerLink, reason: str) -> None:
+async def assert_connection_refused(link: BrokerLink, reason: str) -> None:
     async with started(link):
         await until(lambda: reason in str(link.status.reason), what=f"{reason!r}; {link.status.reason}")
         assert link.status.generation == 0

@@ -29,7 +29,7 @@ def host_mounts(service: dict[str, Any]) -> dict[str, Path]:
 
 
 def secret_targets(service: dict[str, Any]) -> dict[str, str]:
-    """Where each secret lies in the container -> its name."""
+    """Return path in the container -> name, of each secret."""
     entries = [{"source": volume} if isinstance(volume, str) else volume for volume in service.get("secrets", [])]
     return {entry.get("target", f"/run/secrets/{entry['source']}"): entry["source"] for entry in entries}
 
@@ -66,11 +66,11 @@ def test_every_secret_is_made_by_the_scripts(secrets_folder: Path) -> None:
 
 
 def test_the_files_that_mosquitto_reads_are_mounted() -> None:
-    there = {*host_mounts(SERVICES["mosquitto"]), *secret_targets(SERVICES["mosquitto"])}
+    container_paths = {*host_mounts(SERVICES["mosquitto"]), *secret_targets(SERVICES["mosquitto"])}
     text = (ROOT / "mosquitto" / "mosquitto.conf").read_text()
     named = set(re.findall(r"^\w+ (/mosquitto/(?:config|secrets)/\S+)$", text, re.MULTILINE))
     assert len(named) == 8
-    assert named <= there
+    assert named <= container_paths
 
 
 def test_every_port_that_is_published_is_listened_on() -> None:
@@ -104,20 +104,20 @@ def test_commands_and_their_options_exist(name: str) -> None:
     program, subcommand, *options = SERVICES[name]["command"]
     module = {"floor": "bridge", "device-sim": "device_sim"}[program]
     wide = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
-    shown = subprocess.run(
+    help_text = subprocess.run(
         [sys.executable, "-m", module, subcommand, "--help"], check=True, capture_output=True, text=True, env=wide
     ).stdout
     for option in options:
         if option.startswith("--"):
-            assert option.split("=")[0] in shown
+            assert option.split("=")[0] in help_text
 
 
 def test_files_that_commands_name_are_there() -> None:
     for service in SERVICES.values():
-        there = {*host_mounts(service), *secret_targets(service)}
+        container_paths = {*host_mounts(service), *secret_targets(service)}
         for word in service.get("command", []):
             path = word.split("=")[-1]
-            assert not path.startswith("/") or path in there, word
+            assert not path.startswith("/") or path in container_paths, word
 
 
 def test_a_front_apart_reads_the_bridges_journal_with_the_bridges_settings() -> None:
@@ -153,10 +153,10 @@ def test_dependencies_wait_for_health_that_is_checked(name: str) -> None:
 
 @pytest.mark.parametrize(("status", "healthy"), [("200 OK", True), ("503 Service Unavailable", False)])
 async def test_the_health_check_of_the_bridge_depends_on_its_readiness(status: str, *, healthy: bool) -> None:
-    asked: list[bytes] = []
+    request_lines: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readline())
+        request_lines.append(await reader.readline())
         writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
         await writer.drain()
         writer.close()
@@ -167,14 +167,14 @@ async def test_the_health_check_of_the_bridge_depends_on_its_readiness(status: s
         moved = [argument.replace("127.0.0.1:8080", f"127.0.0.1:{port}") for argument in arguments]
         check = await asyncio.create_subprocess_exec(sys.executable, *moved, stderr=asyncio.subprocess.DEVNULL)
         assert (await check.wait() == 0) is healthy
-    assert asked[0].startswith(b"GET /health/ready ")
+    assert request_lines[0].startswith(b"GET /health/ready ")
 
 
 def test_the_image_has_the_same_health_check_user_and_command() -> None:
     bridge = SERVICES["bridge"]
     assert bridge["healthcheck"]["test"][-1] in DOCKERFILE
     assert f"USER {bridge['user'].split(':')[0]}" in DOCKERFILE
-    assert "CMD [" + ", ".join(f'"{each}"' for each in bridge["command"]) + "]" in DOCKERFILE
+    assert "CMD [" + ", ".join(f'"{argument}"' for argument in bridge["command"]) + "]" in DOCKERFILE
 
 
 def test_files_that_the_image_copies_exist_and_are_not_ignored() -> None:

@@ -14,7 +14,7 @@ SHIPPED: PlantSpec = plant_file.load(plant_file.SHIPPED)
 
 
 def machine_spec(**changes: Any) -> MachineSpec:
-    """Describe a machine that never stops by itself and makes no rejects, unless `changes` say otherwise."""
+    """Describe a machine that never stops by itself and makes no rejects, but for `changes`."""
     defaults: dict[str, Any] = {
         "id": "M",
         "controller": "test",

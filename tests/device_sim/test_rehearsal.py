@@ -15,7 +15,7 @@ MOST_AN_HOUR = 12_500  # steps, so that tests can afford many hours
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
+class PlayedRehearsal:
     """A rehearsal of an hour, played to its end."""
 
     name: str
@@ -27,17 +27,17 @@ class Played:
         return [arrival for arrival in self.steps if isinstance(arrival, ReceivedPublish)]
 
 
-def play(name: str, *, seed: int = 1, hours: float = 1) -> Played:
+def play(name: str, *, seed: int = 1, hours: float = 1) -> PlayedRehearsal:
     rehearsal = rehearse(SHIPPED, profile.load(name), seed=seed, start=START, duration=round(hours * HOUR))
-    return Played(name, rehearsal.truth, tuple(rehearsal))
+    return PlayedRehearsal(name, rehearsal.truth, tuple(rehearsal))
 
 
 @pytest.fixture(scope="module", params=profile.NAMES)
-def played(request: pytest.FixtureRequest) -> Played:
+def played(request: pytest.FixtureRequest) -> PlayedRehearsal:
     return play(request.param)
 
 
-def test_the_same_seed_gives_the_same_steps_and_the_same_truth(played: Played) -> None:
+def test_the_same_seed_gives_the_same_steps_and_the_same_truth(played: PlayedRehearsal) -> None:
     again = play(played.name)
     assert again.steps == played.steps
     assert list(again.truth.records()) == list(played.truth.records())
@@ -47,7 +47,7 @@ def test_another_seed_gives_others() -> None:
     assert play("wifi", seed=1, hours=0.2).steps != play("wifi", seed=2, hours=0.2).steps
 
 
-def test_steps_come_in_order_and_nothing_arrives_while_the_bridge_is_away(played: Played) -> None:
+def test_steps_come_in_order_and_nothing_arrives_while_the_bridge_is_away(played: PlayedRehearsal) -> None:
     now, back = START, START
     for step in played.steps:
         match step:
@@ -59,7 +59,7 @@ def test_steps_come_in_order_and_nothing_arrives_while_the_bridge_is_away(played
                 back = until
 
 
-def test_every_arrival_is_accounted_for(played: Played) -> None:
+def test_every_arrival_is_accounted_for(played: PlayedRehearsal) -> None:
     reports = played.truth.said
     copies = Counter(
         arrival.number for arrival in played.arrivals if arrival.number is not None and not arrival.retained
@@ -76,7 +76,7 @@ def test_every_arrival_is_accounted_for(played: Played) -> None:
 
 
 @pytest.mark.parametrize("played", ["clean"], indirect=True)
-def test_on_the_clean_profile_everything_arrives_once_and_registers_only_count(played: Played) -> None:
+def test_on_the_clean_profile_everything_arrives_once_and_registers_only_count(played: PlayedRehearsal) -> None:
     truth = played.truth
     assert all(not arrival.retained and not arrival.redelivered for arrival in played.arrivals)
     assert {report.fate for report in truth.said} <= {"arrived", "superseded", "on the way"}
@@ -85,5 +85,5 @@ def test_on_the_clean_profile_everything_arrives_once_and_registers_only_count(p
     assert truth.bridge == []
 
 
-def test_an_hour_stays_a_matter_of_a_second(played: Played) -> None:
+def test_an_hour_stays_a_matter_of_a_second(played: PlayedRehearsal) -> None:
     assert len(played.steps) < MOST_AN_HOUR

@@ -60,7 +60,7 @@ def _alternative(text: str) -> Schema:
 
 
 def stated(field: Schema) -> list[Schema]:
-    """The alternatives of a schema's field, sorted, without what one rule says of all fields."""
+    """Return the alternatives of a schema's field, sorted, without the rules common to all fields."""
     return _sorted([_bare(form) for form in field.get("anyOf", [field]) if form not in ABSENT])
 
 
@@ -68,7 +68,7 @@ ABSENT: Final[list[Schema]] = [{"type": "null"}, {"enum": [None, ""]}]
 
 
 def _bare(schema: Schema) -> Schema:
-    """Leave out what one rule says of all: control characters, and that no empty text counts."""
+    """Remove the rules common to all fields: no control characters, empty text is absent."""
     if "$ref" in schema:
         return {"type": "object"}
     if "enum" in schema:

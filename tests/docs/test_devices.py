@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from bridge.cli.run import demo
+from bridge.cli.demo import demo
 from bridge.contract import schemas
 from bridge.domain.line.equipment.packml import STATES
+from bridge.domain.report_fields import MULTILINE_FIELDS
 from bridge.domain.reports import BODY_OF, COMMAND_KINDS, CommonFields, Disposition
 from bridge.domain.strict_json import MAX_INTEGER, MIN_INTEGER
 from bridge.ingest.native import decode
-from bridge.ingest.report_validation import MULTILINE_FIELDS
 from bridge.settings import Settings
 from tests.contract.test_demo_plant import DEMO
 from tests.docs.field_forms import documented, rows, stated
@@ -92,7 +92,7 @@ def test_the_required_fields_of_a_section_are_those_of_the_schema(kind: str) -> 
     of_action = {requirement.split("`")[1] for _, _, requirement in table if requirement.startswith("required with")}
     condition = schema.get("if", {"properties": {"action": {"const": None}}})["properties"]["action"]["const"]
     assert of_action == {condition} - {None}
-    needed = [each["required"][0] for each in schema.get("then", {"allOf": []})["allOf"]]
+    needed = [rule["required"][0] for rule in schema.get("then", {"allOf": []})["allOf"]]
     assert [name for name, _, requirement in table if requirement.startswith("required with")] == needed
 
 

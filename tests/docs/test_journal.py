@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bridge.journal.sqlite.schema import TABLES, create_tables
 from tests.support.command_line import ROOT, floor, write_config
-from tests.support.full_journal import whole_journal
+from tests.support.full_journal import full_journal
 
 DOCUMENT = ROOT / "docs" / "journal.md"
 
@@ -21,7 +21,7 @@ def shown() -> list[list[str]]:
 
 def test_every_command_of_the_document_does_what_it_is_for(tmp_path: Path) -> None:
     write_config(tmp_path, more='[journal]\npath = "journal.db"')
-    whole_journal(tmp_path / "journal.db")
+    full_journal(tmp_path / "journal.db")
     (tmp_path / "backup").mkdir()
     outputs = {}
     for _, *arguments in shown():
@@ -40,10 +40,10 @@ def test_every_command_of_the_document_does_what_it_is_for(tmp_path: Path) -> No
 
 
 def _here(word: str, folder: Path) -> str:
-    """Put what is there in the place of the document's examples."""
+    """Replace the document's example names by existing ones."""
     if word.startswith("journal.db.replaced-"):
-        (found,) = (path for path in folder.glob("journal.db.replaced-*Z"))
-        return found.name
+        (replaced,) = (path for path in folder.glob("journal.db.replaced-*Z"))
+        return replaced.name
     places = {"4711": "24", "4712": "33", "report/+/+/L1/#": "report/+/+/bagger-1/#"}
     return places.get(word, word.replace("/backup/", f"{folder}/backup/"))
 

@@ -8,7 +8,7 @@ from urllib.request import urlopen
 from bridge.domain.line.andon.contacts import IGNORED_READINGS
 from bridge.domain.line.device.ineffective import INEFFECTIVE_REASONS, NEUTRAL_REASONS
 from bridge.domain.messages import Publication
-from bridge.front.web.metrics import METRICS
+from bridge.ports.metrics import Metric
 from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
 from tests.support.command_line import ROOT
@@ -20,13 +20,9 @@ SAMPLE = re.compile(r"^(floor_\w+)(?:\{([^}]*)\})? ", re.MULTILINE)
 PLACE = "floor/v1/report/plant1/packing/L1/Bagger-1"
 
 
-def full(name: str) -> str:
-    return f"floor_{name}_total" if METRICS[name].kind == "counter" else f"floor_{name}"
-
-
-def labels_of(name: str) -> set[str]:
-    """Return the labels of a metric as the document has them."""
-    return {label for found, labels, _ in ROW.findall(DOCUMENT) if found == full(name) for label in labels.split(", ")}
+def full_name(metric: Metric) -> str:
+    name = f"floor_{metric.name.lower()}"
+    return f"{name}_total" if metric.value.kind == "counter" else name
 
 
 def scrape(bridge: BridgeProcess) -> dict[str, set[str]]:
@@ -50,30 +46,28 @@ async def test_every_metric_is_in_the_document_with_its_labels(mosquitto: Runnin
             await link.publish_many([counts(0), counts(3), counts(3), jump, unreadable])
             await dashboard.receive("production_update")
             await until(lambda: set(scrape(bridge) | scrape(bridge.front)) >= set(documented), what="all of them")
-            shown = scrape(bridge) | scrape(bridge.front)
-    assert shown == documented
+            scraped = scrape(bridge) | scrape(bridge.front)
+    assert scraped == documented
 
 
-def test_the_meanings_of_the_document_are_the_help_texts() -> None:
-    assert [(name, text) for name, _, text in ROW.findall(DOCUMENT)] == [
-        (full(name), meaning.help) for name, meaning in METRICS.items()
+def test_the_table_of_the_document_has_the_definitions() -> None:
+    assert [(name, re.findall(r"`(\w+)`", labels), text) for name, labels, text in ROW.findall(DOCUMENT)] == [
+        (full_name(metric), list(metric.value.labels), metric.value.help) for metric in Metric
     ]
 
 
 def test_alerts_fire_on_the_first_occurrence() -> None:
     """A counter with the labels of a line is not there before its first: `increase()` would not see that one."""
     alerts = re.findall(r"^\| `(.*floor_.*)` \| [^|]* \| [^|]* \|$", ALERTS, re.MULTILINE)
-    late = {
-        full(name) for name, meaning in METRICS.items() if meaning.kind == "counter" and "`line`" in labels_of(name)
-    }
+    late = {full_name(metric) for metric in Metric if metric.value.kind == "counter" and "line" in metric.value.labels}
     late.add("floor_pipeline_quarantined_total")
     about = {name: [alert for alert in alerts if name in alert] for name in late}
-    assert {name for name, found in about.items() if found} >= {
+    assert {name for name, firing in about.items() if firing} >= {
         *("floor_missing_reports_total", "floor_unplaced_reports_total", "floor_pieces_refused_total"),
         "floor_pipeline_quarantined_total",
     }
-    for name, found in about.items():
-        for alert in found:
+    for name, firing in about.items():
+        for alert in firing:
             absent = f"sum({name} offset" in alert and "or vector(0))" in alert
             assert absent or f"or 0 * {name})" in alert, alert
 
@@ -85,7 +79,7 @@ def test_every_event_of_the_log_that_is_named_is_logged_at_that_level() -> None:
     logged = re.findall(r'log\.(\w+)\(\s*"([a-z_.]+)"', code)
     assert len(rows) == 11
     for event, level in rows:
-        assert {how for how, what in logged if what == event} == {level}, event
+        assert {how for how, logged_event in logged if logged_event == event} == {level}, event
 
 
 def test_the_reasons_of_suppressed_reports_are_those_of_the_code() -> None:
@@ -109,8 +103,8 @@ def test_the_reasons_that_make_a_device_ineffective_are_those_of_the_code() -> N
 
 
 def test_alerts_ask_for_metrics_that_there_are() -> None:
-    asked = set(
+    queried = set(
         re.findall(r"\bfloor_\w+", re.sub(r"^## Every metric$.*", "", DOCUMENT, flags=re.DOTALL | re.MULTILINE))
     )
-    assert asked
-    assert asked <= {full(name) for name in METRICS}
+    assert queried
+    assert queried <= {full_name(metric) for metric in Metric}

@@ -70,8 +70,8 @@ def number(value: float) -> str:
 
 def table(section: str, first: str) -> list[list[str]]:
     """Return the rows of the section's table whose head begins so."""
-    (found,) = re.findall(rf"^\| {first} \|.*\n\| ---.*\n((?:\|.*\n)+)", SECTIONS[section], re.MULTILINE)
-    return [[cell.strip() for cell in row.strip("|").split("|")] for row in found.splitlines()]
+    (body,) = re.findall(rf"^\| {first} \|.*\n\| ---.*\n((?:\|.*\n)+)", SECTIONS[section], re.MULTILINE)
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in body.splitlines()]
 
 
 def test_the_default_ladders_are_documented() -> None:

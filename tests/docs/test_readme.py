@@ -80,7 +80,7 @@ async def test_the_browser_client_shows_calls(tmp_path: Path, mosquitto: Running
 
 
 async def open_client(page: Page, running: BridgeProcess) -> None:
-    """Run the README's script in a page of the front's own origin that has no script of its own."""
+    """Run the README's script in a page of the front's origin without a script."""
     await page.goto(f"http://127.0.0.1:{running.port}/health/live")
     await page.evaluate(f"(token) => {{ window.floorToken = token; {code('js')} }}", token())
 
@@ -99,13 +99,13 @@ def commands(document: Path) -> list[list[str]]:
 
 
 def _commands(line: str) -> list[list[str]]:
-    found = []
+    invocations = []
     for part in shlex.join(shlex.split(line, comments=True)).split(" '&&' "):
         words = [word for word in shlex.split(part) if word != "sudo"]
         starts = [index for index, word in enumerate(words) if word in PROGRAMS]
         if starts and (starts[0] == 0 or words[:2] == ["docker", "compose"]):
-            found.append(words[starts[0] :])
-    return found
+            invocations.append(words[starts[0] :])
+    return invocations
 
 
 SHOWN = [(document.relative_to(ROOT), words) for document in DOCUMENTS for words in commands(document)]

@@ -14,7 +14,7 @@ from device_sim.truth.truth import Fate, Truth
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
 KINDS: dict[str, type[Disturbance]] = {
-    get_args(each.model_fields["kind"].annotation)[0]: each for each in get_args(get_args(AnyDisturbance)[0])
+    get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(get_args(AnyDisturbance)[0])
 }
 COMES: dict[type[Disturbance], str] = {
     GroupedDisturbance: "timed, lasting, together",
@@ -38,8 +38,8 @@ SECTIONS = dict(re.findall(r"^### `(\w+)`\n(.*?)(?=^##|\Z)", DOCUMENT, re.MULTIL
 
 def rows(head: str) -> list[list[str]]:
     """Return the rows of the table whose head begins so."""
-    (found,) = re.findall(rf"^\| {head} \|.*\n\| ---.*\n((?:\|.*\n?)+)", DOCUMENT, re.MULTILINE)
-    return [[cell.strip() for cell in row.strip("|").split("|")] for row in found.splitlines()]
+    (body,) = re.findall(rf"^\| {head} \|.*\n\| ---.*\n((?:\|.*\n?)+)", DOCUMENT, re.MULTILINE)
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in body.splitlines()]
 
 
 def shown(value: Any) -> str:
@@ -99,9 +99,9 @@ def test_the_first_line_of_a_truth_file_is_documented() -> None:
 
 
 def test_the_files_of_disturbances_that_are_shown_can_be_used(tmp_path: Path) -> None:
-    shown = re.findall(r"^```toml\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
-    assert len(shown) == 2
-    for text in shown:
+    examples = re.findall(r"^```toml\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
+    assert len(examples) == 2
+    for text in examples:
         (tmp_path / "mine.toml").write_text(text)
         profile.load(str(tmp_path / "mine.toml"), spec=plant_file.load(plant_file.SHIPPED))
 

@@ -8,17 +8,17 @@ from tests.support.command_line import ROOT
 DOCUMENT = (ROOT / "docs" / "design.md").read_text()
 EXAMPLES = {"site": "S", "area": "A", "line": "L", "equipment": "E", "job": "J", "escalation": "X", "priority": "P"}
 
-Row = tuple[SubscriptionType, str, str]
+TableRow = tuple[SubscriptionType, str, str]
 
 
 def code(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def read_rows() -> set[Row]:
+def read_rows() -> set[TableRow]:
     """Return (type, target, filter) of the document's table, in which a filter stands for each target of a row."""
     (table,) = re.findall(r"^\| subscription_type \|.*\n\|[ |-]+\n((?:\|.*\n)+)", DOCUMENT, re.MULTILINE)
-    rows, types = set[Row](), set[str]()
+    rows, types = set[TableRow](), set[str]()
     for line in table.splitlines():
         first, second, third = line.strip("| ").split(" | ")
         if first != "the same":
@@ -35,7 +35,7 @@ def read_rows() -> set[Row]:
 def test_every_target_becomes_the_filter_beside_it() -> None:
     for kind, target, text in read_rows():
         is_priority = kind is SubscriptionType.ESCALATION
-        one, other = (re.sub(r"\bP\b", "high", each) if is_priority else each for each in (target, text))
+        one, other = (re.sub(r"\bP\b", "high", part) if is_priority else part for part in (target, text))
         assert str(target_filter(kind, one)) == other, (kind, target)
 
 

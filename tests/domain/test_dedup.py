@@ -1,7 +1,7 @@
 """Recognition of resent messages. Source: design.md, «Duplicates»."""
 
 from bridge.domain.dedup import Deduplicator, digest_message, message_digest_of
-from bridge.domain.events import Place
+from bridge.domain.place import Place
 from bridge.domain.records import DEDUP_INPUTS, DedupWindow, MessageDigest
 from bridge.domain.reports import Actor, AndonReport, CountsReport, DeathReport, Report
 
@@ -135,7 +135,7 @@ def test_lost_connection_leaves_acknowledgements_in_doubt() -> None:
 def test_a_message_acknowledged_to_a_dead_connection_is_a_duplicate_whenever_redelivered() -> None:
     """nats-server waits for its `ack_wait`, 30 s, before it sends again."""
     resends = Deduplicator(NEW, doubt_ms=DOUBT)
-    press = MessageDigest(b"press", has_timestamp=False, mid=7)
+    press = MessageDigest(b"press", has_timestamp=False, packet_id=7)
     assert not resends.check_and_add(1, press, redelivered=False, generation=1)
     resends.advance_acked(0, generation=2)
     resends.record_acks(1, 0, except_for=[1, 2])
@@ -148,7 +148,7 @@ def test_a_message_acknowledged_to_a_dead_connection_is_a_duplicate_whenever_red
 
 def test_an_identifier_that_is_used_again_settles_what_was_owed() -> None:
     resends = Deduplicator(NEW, doubt_ms=DOUBT)
-    press = MessageDigest(b"press", has_timestamp=False, mid=7)
+    press = MessageDigest(b"press", has_timestamp=False, packet_id=7)
     resends.check_and_add(1, press, redelivered=False, generation=1)
     resends.record_acks(1, 0, except_for=[1])
     resends.release_packet_id(7)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from bridge.domain.emitter import CLOSED_SUBJECTS, Emitter, Subjects
 from bridge.domain.event_data import Changeover, EventData, Job, Person, Quality
-from bridge.domain.events import DataQuality, Event, EventType, Place, Priority, Standing
+from bridge.domain.events import DataQuality, Event, EventType, Priority, Standing
+from bridge.domain.place import Place
 from bridge.domain.reports import Actor, Moment
 from tests.support.one_line_plant import from_checkpoint
 
@@ -141,11 +142,11 @@ def test_history_neither_ends_a_current_subject_nor_revives_a_closed_one() -> No
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(Standing)), max_size=40))
 def test_revisions_count_every_event_of_a_subject_across_restarts(steps: list[tuple[str, Standing]]) -> None:
     subjects = Subjects()
-    seen: dict[str, int] = {}
+    revisions: dict[str, int] = {}
     for subject, standing in steps:
         event = emit(Emitter(LINE, subjects), subject, standing=standing)
-        seen[subject] = seen.get(subject, 0) + 1
-        assert event.revision == seen[subject]
+        revisions[subject] = revisions.get(subject, 0) + 1
+        assert event.revision == revisions[subject]
         assert not subjects.current.keys() & subjects.closed.keys()
         subjects = from_checkpoint(subjects)
 

@@ -3,7 +3,8 @@
 import pytest
 
 from bridge.domain.event_topic import EventTopic, NotAnEventTopic, format_state_key
-from bridge.domain.events import CATEGORY_OF, EventType, Place, Priority
+from bridge.domain.events import CATEGORY_OF, EventType, Priority
+from bridge.domain.place import Place
 from tests.support.journal_samples import event
 
 

@@ -1,4 +1,4 @@
-"""The index answers as a linear scan does, forgets what is discarded, and costs by depth."""
+"""The filter index: results of a linear scan, removal of filters, and a cost by depth."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,18 +20,18 @@ steps = st.lists(st.tuples(st.booleans(), filters, st.integers(0, 3)), max_size=
 @given(steps, st.lists(names, min_size=1, max_size=8))
 def test_the_index_answers_as_a_linear_scan_does(steps: list[tuple[bool, TopicFilter, int]], texts: list[str]) -> None:
     index: FilterIndex[int] = FilterIndex()
-    held: set[tuple[TopicFilter, int]] = set()
+    indexed: set[tuple[TopicFilter, int]] = set()
     for adding, topic_filter, subscriber in steps:
         if adding:
             index.add(topic_filter, subscriber)
-            held.add((topic_filter, subscriber))
+            indexed.add((topic_filter, subscriber))
         else:
             index.discard(topic_filter, subscriber)
-            held.discard((topic_filter, subscriber))
-    assert len(index) == len(held)
-    assert sorted(index) == sorted((topic_filter.text, subscriber) for topic_filter, subscriber in held)
+            indexed.discard((topic_filter, subscriber))
+    assert len(index) == len(indexed)
+    assert sorted(index) == sorted((topic_filter.text, subscriber) for topic_filter, subscriber in indexed)
     for name in map(TopicName.parse, texts):
-        assert index.match(name) == {subscriber for topic_filter, subscriber in held if topic_filter.matches(name)}
+        assert index.match(name) == {subscriber for topic_filter, subscriber in indexed if topic_filter.matches(name)}
 
 
 @given(steps)
@@ -77,7 +77,7 @@ class CountingStr(str):
 
 
 def test_the_cost_does_not_grow_with_the_number_of_filters() -> None:
-    levels = tuple(CountingStr(each) for each in ("s1", "a1", "l1", "e1", "andon", "andon_event", "high", "c1"))
+    levels = tuple(CountingStr(level) for level in ("s1", "a1", "l1", "e1", "andon", "andon_event", "high", "c1"))
     name = TopicName("/".join(levels), levels)
 
     def cost(filters: int) -> int:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from bridge.domain import escalation_policy, plant
-from bridge.domain.events import Place
+from bridge.domain.place import Place
 from tests.support.packing_line import line_spec, plant_file
 
 
@@ -16,12 +16,12 @@ def refused(kind: Any, **fields: Any) -> str:
     return str(caught.value)
 
 
-def whole(**changes: Any) -> dict[str, Any]:
+def plant_fields(**changes: Any) -> dict[str, Any]:
     return {**plant_file().model_dump(), **changes}
 
 
 def test_the_example_is_a_plant() -> None:
-    assert plant.Plant.model_validate(whole()) == plant_file()
+    assert plant.Plant.model_validate(plant_fields()) == plant_file()
 
 
 @pytest.mark.parametrize("bad", ["", "a/b", "+", "#", "$SYS", "-a", "a b", "ü", "a\n", "x" * 65])
@@ -65,33 +65,33 @@ def test_a_line_names_what_is_wrong(changes: dict[str, Any], named: str) -> None
     ],
 )
 def test_a_plant_names_what_is_wrong(changes: dict[str, Any], named: str) -> None:
-    assert named in refused(plant.Plant, **whole(**changes))
+    assert named in refused(plant.Plant, **plant_fields(**changes))
 
 
 def test_omitted_plant_fields_have_defaults() -> None:
-    given = plant.Plant.model_validate(whole(ladder={}, responders={"quality": ["viewer"]}, call_priority={}))
-    assert given.ladder == escalation_policy.DEFAULT_POLICIES
-    assert given.responders == {**escalation_policy.DEFAULT_RESPONDERS, "quality": ("viewer",)}
-    assert given.call_priority == escalation_policy.DEFAULT_PRIORITY
+    loaded = plant.Plant.model_validate(plant_fields(ladder={}, responders={"quality": ["viewer"]}, call_priority={}))
+    assert loaded.ladder == escalation_policy.DEFAULT_POLICIES
+    assert loaded.responders == {**escalation_policy.DEFAULT_RESPONDERS, "quality": ("viewer",)}
+    assert loaded.call_priority == escalation_policy.DEFAULT_PRIORITY
 
 
-def test_a_line_may_have_rules_of_its_own() -> None:
+def test_a_line_may_override_rules_of_the_plant() -> None:
     own = line_spec(rules={"micro_stop_seconds": 120})
-    given = plant_file(own, micro_stop_seconds=30, auto_complete_jobs=True)
-    assert given.rules_of(own).micro_stop_seconds == 120
-    assert given.rules_of(own).auto_complete_jobs, "what a line leaves out is the plant's"
-    assert given.rules_of(line_spec()).micro_stop_seconds == 30
-    assert given.place_of(own) == Place("north", "pack", "L1")
+    loaded = plant_file(own, micro_stop_seconds=30, auto_complete_jobs=True)
+    assert loaded.rules_of(own).micro_stop_seconds == 120
+    assert loaded.rules_of(own).auto_complete_jobs, "what a line leaves out is the plant's"
+    assert loaded.rules_of(line_spec()).micro_stop_seconds == 30
+    assert loaded.place_of(own) == Place("north", "pack", "L1")
 
 
 def test_look_ups() -> None:
-    given = plant_file()
-    nuts, mech = given.find_product("nuts"), given.find_reason("MECH")
+    loaded = plant_file()
+    nuts, mech = loaded.find_product("nuts"), loaded.find_reason("MECH")
     assert nuts is not None
     assert nuts.ideal_cycle_seconds == 4
     assert mech is not None
     assert mech.call_after_minutes == 15
-    assert (given.find_product(None), given.find_product("x"), given.find_reason(None), given.find_reason("x")) == (
+    assert (loaded.find_product(None), loaded.find_product("x"), loaded.find_reason(None), loaded.find_reason("x")) == (
         None,
         None,
         None,

@@ -2,20 +2,22 @@
 
 from bridge.domain import event_data
 from bridge.domain.envelope import position_event
-from bridge.domain.events import Event, EventType, Place, Priority, Standing, rfc3339
+from bridge.domain.events import Event, EventType, Priority, Standing
 from bridge.domain.messages import Publication
+from bridge.domain.place import Place
 from bridge.domain.publications import PublishedState
 from bridge.domain.records import CommittedEvent
 from bridge.domain.retained_scan import RetainedScan
 from bridge.domain.stream_status import StreamOwner
+from bridge.domain.utc_time import rfc3339
 from tests.support.journal_samples import NOON, event
 
 C, S = Standing.CURRENT, Standing.CLOSED
 OWNER = StreamOwner("own", 5)
 
 
-def at(offset: int, given: Event) -> CommittedEvent:
-    return position_event(given, stream="main", epoch="e", offset=offset)
+def at(offset: int, event: Event) -> CommittedEvent:
+    return position_event(event, stream="main", epoch="e", offset=offset)
 
 
 def call(

@@ -1,4 +1,4 @@
-"""Shift windows: they tile time, whatever the zone does, and a day of a clock change has 23 or 25 hours."""
+"""Shift windows: they tile time in every zone, and a day of a clock change has 23 or 25 hours."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -44,7 +44,7 @@ def test_windows_tile_time(which: int, at: int) -> None:
 
 @given(which=st.sampled_from((0, 2, 4)), at=st.integers(millis(2024, 1, 1), millis(2030, 1, 1)))
 def test_hours_tile_time(which: int, at: int) -> None:
-    """Where clocks change by whole hours, that is; Lord Howe's half hour makes an hour of 30 minutes."""
+    """Holds where clocks change by whole hours. Lord Howe's half hour makes an hour of 30 minutes."""
     plan = PLANS[which]
     start, end = plan.hour_at(at)
     assert start <= at < end

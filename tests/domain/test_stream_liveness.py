@@ -59,8 +59,8 @@ def test_a_retained_status_never_makes_a_stream_live_and_may_end_it() -> None:
         is not None
     )
     live = StreamLiveness().with_status(LIVE, retained=False, now=5, read_offset=0)
-    gone = live.with_status(StreamStatus(online=False, epoch="e"), retained=True, now=6, read_offset=0)
-    assert gone.not_live_reason(epoch="e", now=6, read_offset=0) is not None
+    ended = live.with_status(StreamStatus(online=False, epoch="e"), retained=True, now=6, read_offset=0)
+    assert ended.not_live_reason(epoch="e", now=6, read_offset=0) is not None
 
 
 def test_a_stream_is_not_live_where_what_it_publishes_cannot_be_read() -> None:

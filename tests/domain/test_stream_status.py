@@ -1,4 +1,4 @@
-"""The status of a stream and its Will, as they stand on the broker, and who of two has the older right."""
+"""Retained status and Will of a stream, and the older claim of two owners."""
 
 import msgspec
 import pytest

@@ -31,8 +31,12 @@ NAME_LEVELS = (*LITERALS, "z")
 
 def texts(levels: Iterable[str], depth: int) -> list[str]:
     levels = tuple(levels)
-    found = ["/".join(each) for length in range(1, depth + 1) for each in itertools.product(levels, repeat=length)]
-    return [text for text in found if text]
+    joined = [
+        "/".join(combination)
+        for length in range(1, depth + 1)
+        for combination in itertools.product(levels, repeat=length)
+    ]
+    return [text for text in joined if text]
 
 
 LEVELS = (*LITERALS, "+")
@@ -74,7 +78,7 @@ def test_intersect_is_exactly_the_common_set_and_one_filter() -> None:
         common = TopicFilter.parse(one).intersect(TopicFilter.parse(other))
         expected = matched(one) & matched(other)
         assert (matched(str(common)) if common else frozenset()) == expected, (one, other)
-        # What it says as text is what it says as a set.
+        # The text form and the set form are equivalent.
         assert common is None or TopicFilter.parse(str(common)) == common
 
 
@@ -149,9 +153,9 @@ def test_ids_that_normalize_to_the_same_stay_different() -> None:
 
 
 def test_a_grant_of_one_level_does_not_cover_a_request_for_the_tree() -> None:
-    grant, asked = TopicFilter.parse("a/+"), TopicFilter.parse("a/#")
-    assert not grant.covers(asked)
-    assert grant.intersect(asked) == grant
+    grant, requested = TopicFilter.parse("a/+"), TopicFilter.parse("a/#")
+    assert not grant.covers(requested)
+    assert grant.intersect(requested) == grant
 
 
 @pytest.mark.parametrize("text", ["a#", "a/#/b", "#/a", "##", "a/b#", "/#/"])
@@ -184,7 +188,7 @@ def test_a_shared_subscription_is_refused_as_a_filter(text: str) -> None:
 FORBIDDEN = "\0\x01\x1f\x7f\x85\x9f\ud800\udfff\ufdd0\ufdef\ufffe\uffff\U0001fffe\U0010ffff"
 
 
-@pytest.mark.parametrize("character", list(FORBIDDEN), ids=[f"U+{ord(each):04X}" for each in FORBIDDEN])
+@pytest.mark.parametrize("character", list(FORBIDDEN), ids=[f"U+{ord(char):04X}" for char in FORBIDDEN])
 def test_characters_that_break_brokers_and_logs_are_refused(character: str) -> None:
     for parse in (TopicName.parse, TopicFilter.parse):
         with pytest.raises(ForbiddenCharacter) as caught:

@@ -157,7 +157,7 @@ class File(BaseModel):
         ({"at": "noon"}, 'at: must be a time, such as 06:30:00, not "noon"'),
     ],
 )
-def test_a_fault_of_a_file_has_its_location_and_says_what_is_allowed(tree: dict[str, Any], expected: str) -> None:
+def test_a_fault_of_a_file_has_its_location_and_the_allowed_values(tree: dict[str, Any], expected: str) -> None:
     with pytest.raises(ValidationError) as caught:
         File.model_validate(tree)
     assert [f"{dotted(location)}: {text}" for location, text in describe_faults(File, caught.value)] == [expected]

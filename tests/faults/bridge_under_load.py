@@ -1,4 +1,7 @@
-"""A whole bridge on a simulated clock, with a plant that loads it and a ledger at each end."""
+"""A whole bridge on a simulated clock, with a plant that loads it and a ledger at each end.
+
+Its devices are undisturbed, so that the ledgers count exactly; `disturbed_bridge.py` has those of `--disturb`.
+"""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.load_plant import write_plant
-from tests.faults.loss_ledger import Ledger, close_ledger
+from tests.faults.loss_ledger import LossLedger, close_ledger
 from tests.faults.published_events import PublishedEvents, published_events
 from tests.faults.resuming_subscriber import ResumingSubscriber, subscribers
 from tests.faults.simulated_load import SCALE, SimulatedLoad, simulated_load
@@ -23,7 +26,7 @@ class BridgeUnderLoad:
     consumer: PublishedEvents
     dashboard: ResumingSubscriber
 
-    async def close_ledger(self, title: str) -> Ledger:
+    async def close_ledger(self, title: str) -> LossLedger:
         """Let the plant fall silent; close, print and record the ledger."""
         await self.load.stop()
         ledger = await close_ledger(self.bridge, self.broker, self.load, self.consumer, self.dashboard)

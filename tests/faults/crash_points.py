@@ -28,6 +28,7 @@ from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.connection import BrokerConnection
 from bridge.mqtt.link import BrokerLink
 from bridge.wiring import bridge
+from bridge.wiring.errors import BridgeCrashed, StartError
 
 LOOK_SECONDS: Final = 0.005
 PARENT_DEATH_SIGNAL: Final = 1  # linux/prctl.h: PR_SET_PDEATHSIG
@@ -47,7 +48,7 @@ class Fuse:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-Wanted = Callable[..., bool]
+CallFilter = Callable[..., bool]
 Place = Callable[[Fuse], None]
 
 
@@ -55,15 +56,15 @@ def _always(*_: object, **__: object) -> bool:
     return True
 
 
-def before(owner: type, name: str, wanted: Wanted = _always) -> Place:
+def before(owner: type, name: str, wanted: CallFilter = _always) -> Place:
     return lambda fuse: _wrap(owner, name, wanted, first=fuse.burn, then=lambda: None)
 
 
-def after(owner: type, name: str, wanted: Wanted = _always) -> Place:
+def after(owner: type, name: str, wanted: CallFilter = _always) -> Place:
     return lambda fuse: _wrap(owner, name, wanted, first=lambda: None, then=fuse.burn)
 
 
-def _wrap(owner: type, name: str, wanted: Wanted, *, first: Callable[[], None], then: Callable[[], None]) -> None:
+def _wrap(owner: type, name: str, wanted: CallFilter, *, first: Callable[[], None], then: Callable[[], None]) -> None:
     inner = getattr(owner, name)
 
     @wraps(inner)
@@ -117,15 +118,15 @@ def main(config: Path) -> None:
                 os.kill(child, signal.SIGKILL)
             elif line:
                 child = _fork(config, **json.loads(line))
-                _say(pid=child)
+                _write_facts(pid=child)
         if child is not None:
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:
                 child = None
-                _say(ended=os.waitstatus_to_exitcode(status))
+                _write_facts(ended=os.waitstatus_to_exitcode(status))
 
 
-def _say(**facts: int) -> None:
+def _write_facts(**facts: int) -> None:
     sys.stdout.write(json.dumps(facts) + "\n")
     sys.stdout.flush()
 
@@ -143,7 +144,7 @@ def _fork(config: Path, *, at: str | None, nth: int) -> int:
     try:
         bridge.run(settings.load(config))
         code = 0
-    except (bridge.StartError, bridge.BridgeCrashed) as error:
+    except (StartError, BridgeCrashed) as error:
         sys.stderr.write(f"{error}\n")
     finally:
         sys.stderr.flush()

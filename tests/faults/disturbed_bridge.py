@@ -1,7 +1,7 @@
-"""A whole bridge under the devices of `device-sim run --disturb`, and what is done to it meanwhile.
+"""A whole bridge under the devices of `device-sim run --disturb`, and its disturbances.
 
 The plant runs many times as fast as life, and the bridge with it. While the bridge is absent its plant runs on, so each
-of its starts finds a wall clock that has run as fast.
+of its starts finds a wall clock that has run as fast. `bridge_under_load.py` has undisturbed devices.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.faults.load_plant import write_plant
-from tests.faults.loss_ledger import Ledger, close_ledger
+from tests.faults.loss_ledger import LossLedger, close_ledger
 from tests.faults.published_events import PublishedEvents, published_events
 from tests.faults.resuming_subscriber import ResumingSubscriber, subscribers
-from tests.faults.simulated_load import Report, SimulatedLoad, simulated_load
+from tests.faults.simulated_load import SentReport, SimulatedLoad, simulated_load
 from tests.faults.simulator_truth import PlayedTruth, read_truth
-from tests.support.bridge_process import ROOT, BridgeProcess, Launcher, Process, Run, bridge_process
+from tests.support.bridge_process import ROOT, BridgeProcess, Launcher, Process, ProgramLauncher, bridge_process
 from tests.support.brokers import RunningBroker, until
-from tests.support.tcp_proxy import End, TcpProxy, tcp_proxy
+from tests.support.tcp_proxy import ConnectionEnd, TcpProxy, tcp_proxy
 
 SCALE: Final = 120.0  # simulated seconds a second
 LOOK_SECONDS: Final = 0.05
@@ -36,7 +36,7 @@ class ShiftedClock(Launcher):
     """Lets a bridge find at each start that its wall has run `SCALE` times as fast as life, also in its absence."""
 
     began: float = field(default_factory=time.time)
-    ahead: float = 0.0  # seconds by which the bridge's wall, which goes on as walls do, is before the real one
+    ahead: float = 0.0  # seconds by which the bridge's running wall clock is ahead of the real one
 
     def now(self) -> float:
         """Return the time of the plant, in seconds since 1970."""
@@ -47,31 +47,33 @@ class ShiftedClock(Launcher):
 
     async def launch(self, bridge: BridgeProcess) -> Process:
         self.ahead = self.now() - time.time()
-        return await Run((sys.executable, "-m", "tests.faults.shifted_clock", f"{self.ahead:.3f}")).launch(bridge)
+        return await ProgramLauncher((sys.executable, "-m", "tests.faults.shifted_clock", f"{self.ahead:.3f}")).launch(
+            bridge
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Away:
-    """A time in which the bridge was not there, by its own wall in milliseconds."""
+class AbsenceSpan:
+    """A span in which the bridge did not run, in milliseconds of its own wall clock."""
 
     since: int
     until: int
 
 
 @dataclass
-class AllSent:
-    """What the ledger holds the journal against: the simulated devices, and those without a sequence."""
+class SentReports:
+    """Reports that the journal must account for: of the simulated devices, and of those without a sequence."""
 
     truth: PlayedTruth
-    by_hand: SimulatedLoad
+    without_sequence: SimulatedLoad
 
     @property
-    def sent(self) -> list[Report]:
-        return [*self.truth.sent, *self.by_hand.sent]
+    def sent(self) -> list[SentReport]:
+        return [*self.truth.sent, *self.without_sequence.sent]
 
     @property
-    def acknowledged(self) -> list[Report]:
-        return [*self.truth.acknowledged, *self.by_hand.acknowledged]
+    def acknowledged(self) -> list[SentReport]:
+        return [*self.truth.acknowledged, *self.without_sequence.acknowledged]
 
 
 @dataclass
@@ -86,7 +88,7 @@ class DisturbedBridge:
     plant: asyncio.subprocess.Process
     truth_file: Path
     network_free: asyncio.Lock = field(default_factory=asyncio.Lock)
-    away: list[Away] = field(default_factory=list)
+    away: list[AbsenceSpan] = field(default_factory=list)
     network_cuts: int = 0  # announced by the simulator, and played
 
     @contextlib.contextmanager
@@ -94,10 +96,10 @@ class DisturbedBridge:
         """Record an absence of the bridge."""
         since = round(self.clock.now() * 1000)
         yield
-        self.away.append(Away(since, round(self.clock.now() * 1000)))
+        self.away.append(AbsenceSpan(since, round(self.clock.now() * 1000)))
 
     async def play_network(self, cuts_file: Path) -> None:
-        """Play what the simulator announces of the network between broker and bridge, until cancelled."""
+        """Play the network faults between broker and bridge that the simulator announces, until cancelled."""
         played = 0
         while True:
             await asyncio.sleep(LOOK_SECONDS)
@@ -114,12 +116,12 @@ class DisturbedBridge:
             self.network.freeze()
         else:
             self.network.refusing = True
-            self.network.cut(End.RESET)
+            self.network.cut(ConnectionEnd.RESET)
         await asyncio.sleep(seconds)
         self.network.refusing = False
         self.network.thaw()
 
-    async def close_ledger(self) -> tuple[Ledger, PlayedTruth]:
+    async def close_ledger(self) -> tuple[LossLedger, PlayedTruth]:
         """Wait for the end of the plant's run, let everything else fall silent, and close the ledger."""
         _, errors = await asyncio.wait_for(self.plant.communicate(), END_SECONDS)
         ended = f"the simulator ended with {self.plant.returncode}: {errors.decode()[-3_000:]}"
@@ -128,7 +130,7 @@ class DisturbedBridge:
         await self.load.more(1)
         await self.load.stop()
         truth = read_truth(self.truth_file)
-        both = AllSent(truth, self.load)
+        both = SentReports(truth, self.load)
         return await close_ledger(self.bridge, self.broker, both, self.consumer, self.dashboard), truth
 
 

@@ -46,7 +46,7 @@ async def failing_disk(bridge: BridgeProcess, calls: str, how: str) -> AsyncIter
 
 
 async def _let_go(tracing: asyncio.subprocess.Process) -> None:
-    """End the tracing; the bridge goes on."""
+    """End the tracing; the bridge continues."""
     with contextlib.suppress(ProcessLookupError):
         tracing.send_signal(signal.SIGINT)
     try:

@@ -14,7 +14,7 @@ PLACES: Final = ("/usr/lib", "/usr/local/lib", "/opt/homebrew/lib")
 DAY_MS: Final = 86_400_000
 
 
-def _found() -> Iterator[Path]:
+def _libraries() -> Iterator[Path]:
     for place in PLACES:
         yield from Path(place).glob(f"**/faketime/{LIBRARY}")
 
@@ -23,7 +23,7 @@ class FakedTime:
     """The wall of the processes that run in `environment`. `shift`: what libfaketime adds to it, such as `-30d`."""
 
     def __init__(self, folder: Path, shift: str = "+0") -> None:
-        library = next(_found(), None)
+        library = next(_libraries(), None)
         assert library is not None, "no libfaketime found: install the package `faketime`"
         self._file = folder / "faketime"
         self.set(shift)

@@ -1,4 +1,7 @@
-"""A bridge that starts in a fraction of a second, because it is forked, and that can kill itself at a named step."""
+"""A bridge that starts in a fraction of a second, because it is forked, and that can kill itself at a named step.
+
+A launcher of `bridge_process.py`, for tests that start many.
+"""
 
 import asyncio
 import contextlib
@@ -38,7 +41,7 @@ class ForkedProcess:
         self.send_signal(signal.SIGKILL)
 
 
-class Fork(Launcher):
+class ForkLauncher(Launcher):
     """Forks `floor run` from tests/faults/crash_points.py, one at a time."""
 
     def __init__(self) -> None:

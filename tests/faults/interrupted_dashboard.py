@@ -10,10 +10,10 @@ import websockets
 
 from tests.support import random_histories
 from tests.support.checked_dashboard import CheckedDashboard
-from tests.support.front_server import Served
+from tests.support.front_server import ServedFront
 from tests.support.memory_journal import MemoryJournal
 from tests.support.socket_dashboard import SocketDashboard, connected
-from tests.support.tcp_proxy import Cut, End, TcpProxy
+from tests.support.tcp_proxy import ConnectionEnd, Cut, TcpProxy
 from tests.support.tokens import token
 
 MOST_BYTES = {False: 12_000, True: 1_500}  # of what the server sends, and the client, until a cut
@@ -28,7 +28,7 @@ def grants_of(proof: str) -> tuple[str, ...]:
 class InterruptedDashboard:
     """`cuts`: how many of its connections are to be cut."""
 
-    served: Served
+    served: ServedFront
     network: TcpProxy
     journal: MemoryJournal
     user: str
@@ -41,9 +41,9 @@ class InterruptedDashboard:
     def __post_init__(self) -> None:
         self.checked = CheckedDashboard(self.user, self.journal, grants_of)
         for name in "abc"[: self.chance.randint(1, 3)]:
-            asked = random_histories.ask(self.chance, name, self.user)
-            self.checked.checker.expect(asked)
-            self.checked.client.subscribes(asked.body)
+            request = random_histories.random_subscription(self.chance, name, self.user)
+            self.checked.checker.expect(request)
+            self.checked.client.subscribe(request.body)
 
     def _token(self) -> str:
         grants = self.chance.choice((("#",), ("#",), *random_histories.GRANTS))
@@ -55,7 +55,9 @@ class InterruptedDashboard:
             if self.connections < self.cuts:
                 from_client = self.chance.random() < 0.3
                 after = self.chance.randrange(MOST_BYTES[from_client])
-                self.network.plan_cut(Cut(after, self.chance.choice((End.CLOSE, End.RESET)), from_client=from_client))
+                self.network.plan_cut(
+                    Cut(after, self.chance.choice((ConnectionEnd.CLOSE, ConnectionEnd.RESET)), from_client=from_client)
+                )
             self.connections += 1
             with contextlib.suppress(OSError, EOFError, websockets.WebSocketException):
                 async with connected(self.network.port, open_timeout=SILENCE, close_timeout=1.0) as board:
@@ -81,7 +83,7 @@ class InterruptedDashboard:
         while True:
             await _send(board, self.checked.receive(await board.receive_text()))
             if self.connections <= self.cuts and self.chance.random() < 0.01:
-                await _send(board, self.checked.send(self.checked.client.proves(self._token())))
+                await _send(board, self.checked.send(self.checked.client.refresh_token(self._token())))
 
     @property
     def is_current(self) -> bool:

@@ -52,7 +52,7 @@ def write_plant(folder: Path) -> Path:
     return path
 
 
-def reports_by_hand() -> Iterator[list[Publication]]:
+def reports_without_sequence() -> Iterator[list[Publication]]:
     """Yield the reports of the devices without a sequence, beat after beat; no two payloads are equal.
 
     Presses without a date, which only a DUP flag shows to be repeated; measurements with a date, known by their bytes;

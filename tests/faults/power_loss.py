@@ -18,7 +18,7 @@ STDOUT: Final = 1
 CALL: Final = re.compile(r'(\w+)\((\d+)<([^>]*)>(?:, "([^"]*)", \d+(?:, (\d+))?)?\) += (-?\d+)')
 
 
-class Call(NamedTuple):
+class Syscall(NamedTuple):
     """One system call on a file: `data` at `offset` for a write."""
 
     name: str
@@ -29,14 +29,14 @@ class Call(NamedTuple):
     returned: int
 
 
-def calls(log: Path) -> Iterator[Call]:
+def syscalls(log: Path) -> Iterator[Syscall]:
     """Read what `strace -y -xx` wrote of a process with one thread."""
     for line in log.read_text().splitlines():
-        found = CALL.match(line)
-        if found is not None:
-            name, fd, path, data, offset, returned = found.groups()
+        match = CALL.match(line)
+        if match is not None:
+            name, fd, path, data, offset, returned = match.groups()
             file = _bytes(path).decode().rpartition("/")[2]
-            yield Call(name, int(fd), file, _bytes(data or ""), int(offset or 0), int(returned))
+            yield Syscall(name, int(fd), file, _bytes(data or ""), int(offset or 0), int(returned))
 
 
 def _bytes(text: str) -> bytes:
@@ -51,7 +51,7 @@ class Disk:
     pending: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
     lost: int = 0  # bytes that a failed sync took
 
-    def take(self, call: Call) -> None:
+    def take(self, call: Syscall) -> None:
         waiting = self.pending.setdefault(call.file, [])
         if call.name == "pwrite64" and call.returned > 0:
             waiting.append((call.offset, call.data[: call.returned]))
@@ -66,12 +66,12 @@ class Disk:
     def lose_power(self, folder: Path, chance: random.Random) -> None:
         """Write what may be found afterwards: all that is durable, and any of the pages that are not."""
         for name, content in self.durable.items():
-            found = bytearray(content)
+            image = bytearray(content)
             for offset, data in self.pending.get(name, []):
                 for start in range(0, len(data), PAGE):
                     if chance.random() < 0.5:
-                        _write(found, offset + start, data[start : start + PAGE])
-            (folder / name).write_bytes(found)
+                        _write(image, offset + start, data[start : start + PAGE])
+            (folder / name).write_bytes(image)
 
 
 def _write(content: bytearray, offset: int, data: bytes) -> None:

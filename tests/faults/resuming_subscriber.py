@@ -102,10 +102,10 @@ class ResumingSubscriber:
 @contextlib.asynccontextmanager
 async def subscribers(*fronts: BridgeProcess) -> AsyncIterator[list[ResumingSubscriber]]:
     """Run one at each of these fronts."""
-    found = [ResumingSubscriber(front) for front in fronts]
-    tasks = [asyncio.create_task(subscriber.run(), name="subscriber") for subscriber in found]
+    started = [ResumingSubscriber(front) for front in fronts]
+    tasks = [asyncio.create_task(subscriber.run(), name="subscriber") for subscriber in started]
     try:
-        yield found
+        yield started
     finally:
         for task in tasks:
             task.cancel()

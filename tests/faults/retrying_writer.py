@@ -1,4 +1,4 @@
-"""A process that commits to a journal, retries what fails, and prints after each commit what is durable.
+"""A process that commits to a journal, retries failures, and prints the last durable input after each commit.
 
 python -m tests.faults.retrying_writer JOURNAL BATCHES
 """
@@ -13,14 +13,14 @@ from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch, CommitFailed
 from tests.support.journal_samples import event, follow
 
-KEPT = 40  # subjects, so that pages are written again and again
+SUBJECTS = 40  # subjects, so that pages are written again and again
 
 
 def commit_all(path: Path, batches: int) -> None:
     journal = SqliteJournal.open(path, stream="main")
     for number in range(batches):
-        subject = f"c{number % KEPT}"
-        standing = (Standing.CURRENT, Standing.CLOSED)[number // KEPT % 2]
+        subject = f"c{number % SUBJECTS}"
+        standing = (Standing.CURRENT, Standing.CLOSED)[number // SUBJECTS % 2]
         batch = follow(journal, [event(subject), event("always")], [], [event(subject, standing=standing)])
         commit(journal, batch)
         os.write(1, b"%d\n" % batch.entries[-1].input.number)

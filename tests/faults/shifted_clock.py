@@ -19,5 +19,5 @@ def main(ahead: float, module: str, arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    _, seconds, _, _, name, *rest = sys.argv
-    main(float(seconds), name, rest)
+    _, seconds, _, _, name, *arguments = sys.argv
+    main(float(seconds), name, arguments)

@@ -1,4 +1,4 @@
-"""A simulated plant whose every report is kept account of: what was sent, and what the broker acknowledged.
+"""A simulated plant with an account of its reports: sent, and acknowledged by the broker.
 
 Beside a plant that `device-sim` runs by itself, it is the line whose devices have no sequence, and nothing else.
 """
@@ -17,15 +17,15 @@ from device_sim import plant_file
 from device_sim.plant.simulated_plant import SimulatedPlant
 from device_sim.reports import ReportMessage
 from tests.device_sim.report_numbering import ReportNumbering
-from tests.faults.load_plant import reports_by_hand
+from tests.faults.load_plant import reports_without_sequence
 from tests.support.bridge_process import ROOT
 from tests.support.brokers import RunningBroker, client_settings, until
 
 SCALE: Final = 60.0  # simulated seconds a second: about a hundred reports a second
 BEAT_SECONDS: Final = 0.02
-HAND_BEATS: Final = 2  # beats of the plant for one of the devices without a sequence
+UNSEQUENCED_BEATS: Final = 2  # beats of the plant for one of the devices without a sequence
 BOOT: Final = 1
-Report = tuple[str, bytes]
+SentReport = tuple[str, bytes]
 """(topic relative to the root, payload); no two are equal, for each is numbered by its device."""
 
 
@@ -40,14 +40,14 @@ class SimulatedLoad:
 
     link: BrokerLink
     has_plant: bool = True
-    sent: list[Report] = field(default_factory=list)
-    acknowledged: list[Report] = field(default_factory=list)
+    sent: list[SentReport] = field(default_factory=list)
+    acknowledged: list[SentReport] = field(default_factory=list)
 
     _stopped: bool = False
     _silent: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def stop(self) -> None:
-        """Fall silent once what was begun is acknowledged."""
+        """Stop sending once every report is acknowledged."""
         self._stopped = True
         await self._silent.wait()
 
@@ -60,14 +60,14 @@ class SimulatedLoad:
         plant = SimulatedPlant(plant_file.load(ROOT / "device_sim" / "plant.toml"), seed=1, start=0)
         devices = plant.devices if self.has_plant else ()
         stamps = {device: ReportNumbering(BOOT) for device in devices}
-        by_hand = reports_by_hand()
+        unsequenced = reports_without_sequence()
         messages = [message for device in devices for message in plant.birth_messages(device)]
         began = time.monotonic()
         beat = 0
         while not self._stopped:
             await self._report(_reports(messages, stamps))
-            if beat % HAND_BEATS == 0:
-                await self._report_once(next(by_hand))
+            if beat % UNSEQUENCED_BEATS == 0:
+                await self._report_once(next(unsequenced))
             await asyncio.sleep(BEAT_SECONDS)
             if self.has_plant:
                 messages = plant.step(round((time.monotonic() - began) * SCALE * 1_000))
@@ -106,7 +106,7 @@ def _under_root(publication: Publication) -> Publication:
     return replace(publication, topic=f"floor/v1/{publication.topic}")
 
 
-def _content(publication: Publication) -> Report:
+def _content(publication: Publication) -> SentReport:
     return publication.topic, publication.payload
 
 

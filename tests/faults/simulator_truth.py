@@ -17,7 +17,7 @@ from device_sim import plant_file
 from device_sim.reports import report_topic
 from device_sim.simulated_network.broker_session import ReceivedPublish
 from device_sim.truth.truth import RegisterTruth, TrueReport, Truth
-from tests.faults.simulated_load import Report
+from tests.faults.simulated_load import SentReport
 from tests.recount.core_driver import Fed, Unwatched
 
 SIMULATED: Final = plant_file.load(plant_file.SHIPPED)
@@ -27,22 +27,23 @@ PLACES: Final = {name: (line.area, line.id) for line, name in SIMULATED.devices(
 @dataclass(frozen=True)
 class PlayedTruth:
     truth: Truth
-    extras: frozenset[Report]  # what was published on topics of devices, and is none of their reports
-    reports: frozenset[Report]
+    reports: frozenset[SentReport]
 
     @property
-    def sent(self) -> list[Report]:
-        return [*self.reports, *self.extras]
+    def sent(self) -> list[SentReport]:
+        """Reports that were published, equal ones each; one that was sent again is one. And what is no report."""
+        reports = [self.report(report) for report in self.truth.said if report.sent]
+        return [*reports, *((topic, payload) for _, topic, payload, _ in self.truth.extras)]
 
     @property
-    def acknowledged(self) -> list[Report]:
+    def acknowledged(self) -> list[SentReport]:
         """Reports that the broker has acknowledged, and must keep for the bridge: those with QoS 1."""
         return [self.report(report) for report in self.truth.said if self.is_acknowledged(report)]
 
-    def is_acknowledged(self, said: TrueReport) -> bool:
-        return said.fate == "published" and said.kind not in self.truth.traits[said.device]["qos0"]
+    def is_acknowledged(self, true_report: TrueReport) -> bool:
+        return true_report.fate == "published" and true_report.kind not in self.truth.traits[true_report.device]["qos0"]
 
-    def identifies(self, report: Report) -> bool:
+    def identifies(self, report: SentReport) -> bool:
         """Return whether a copy of a report can be distinguished from a second report: docs/devices.md."""
         device = report[0].split("/")[-2]
         if device not in PLACES:
@@ -55,17 +56,17 @@ class PlayedTruth:
         return dated or ("seq" in body and traits["boot_ids"] == "time")
 
     @staticmethod
-    def report(said: TrueReport) -> Report:
-        area, line = PLACES[said.device]
-        return report_topic(SIMULATED.site, area, line, said.device, said.kind), said.payload
+    def report(true_report: TrueReport) -> SentReport:
+        area, line = PLACES[true_report.device]
+        return report_topic(SIMULATED.site, area, line, true_report.device, true_report.kind), true_report.payload
 
     def fed(self, entries: Iterable[JournalEntry]) -> Iterator[Fed]:
-        """Yield what the bridge took in of the simulated plant, as a rehearsal would have delivered it."""
-        first: dict[Report, deque[int]] = {}
-        for said in self.truth.said:
-            if said.payload:
-                first.setdefault(self.report(said), deque()).append(said.number)
-        known: dict[Report, int] = {}
+        """Yield the simulated plant's reports that the bridge applied, as a rehearsal would have delivered them."""
+        first: dict[SentReport, deque[int]] = {}
+        for true_report in self.truth.said:
+            if true_report.payload:
+                first.setdefault(self.report(true_report), deque()).append(true_report.number)
+        numbers: dict[SentReport, int] = {}
         for message in (entry.input for entry in entries):
             if message.topic == ABSENCE_TOPIC:
                 yield Unwatched(message.received_at, BridgeAbsence.decode(message.payload).since)
@@ -74,9 +75,9 @@ class PlayedTruth:
                 continue
             report = (message.topic, message.payload)
             waiting = first.get(report)
-            if waiting and not message.retained and not (message.redelivered and report in known):
-                known[report] = waiting.popleft()
-            number = known.get(report)
+            if waiting and not message.retained and not (message.redelivered and report in numbers):
+                numbers[report] = waiting.popleft()
+            number = numbers.get(report)
             if message.topic.split("/")[3] in LINES:
                 yield ReceivedPublish(message.received_at, *report, message.retained, message.redelivered, 0, number)
 
@@ -92,14 +93,14 @@ def read_truth(path: Path) -> PlayedTruth:
         lists.setdefault(record.pop("truth"), []).append(record)
     (run,) = lists["run"]
     truth = Truth(run["seed"], run["profile"], run["start"], run["until"], traits=run["devices"])
-    truth.said = sorted(map(_said, lists["said"]), key=lambda said: said.number)
-    truth.registers = [RegisterTruth(**each) for each in lists.get("registers", ())]
+    truth.said = sorted(map(_true_report, lists["said"]), key=lambda true_report: true_report.number)
+    truth.registers = [RegisterTruth(**fields) for fields in lists.get("registers", ())]
     truth.extras = [
-        (each["at"], each["topic"], each["payload"].encode(), each["what"]) for each in lists.get("extras", ())
+        (fields["at"], fields["topic"], fields["payload"].encode(), fields["what"])
+        for fields in lists.get("extras", ())
     ]
-    extras = frozenset((topic, payload) for _, topic, payload, _ in truth.extras)
-    return PlayedTruth(truth, extras, frozenset(PlayedTruth.report(report) for report in truth.said if report.payload))
+    return PlayedTruth(truth, frozenset(PlayedTruth.report(report) for report in truth.said if report.payload))
 
 
-def _said(record: Mapping[str, Any]) -> TrueReport:
+def _true_report(record: Mapping[str, Any]) -> TrueReport:
     return TrueReport(**{**record, "payload": record["payload"].encode()})

@@ -1,4 +1,4 @@
-"""A bridge that is killed or cut off: what it did not see is unknown, and a short while changes nothing."""
+"""A bridge that is killed or cut off: the absence is unknown time, and a short one changes nothing."""
 
 import asyncio
 import json
@@ -86,7 +86,7 @@ async def test_a_link_that_is_lost_for_long_leaves_every_machine_unknown_until_i
     async with bridge_process(tmp_path, mosquitto) as bridge:
         await runs(bridge)
         mosquitto.stop()
-        await until(lambda: statuses(bridge)[-1:] == [("offline", True)], seconds=15, what="nobody watches")
+        await until(lambda: statuses(bridge)[-1:] == [("offline", True)], seconds=15, what="the begin of the absence")
         assert [absence["reason"] for absence in absences(bridge)] == ["link"]
         mosquitto.start()
         await bridge.ready()
@@ -101,7 +101,7 @@ async def test_the_board_shows_unknown_time_as_such(tmp_path: Path, mosquitto: R
         assert await bridge.stop() == 0
         faked.set("+15")
         await bridge.start()
-        await until(lambda: statuses(bridge)[-1:] == [("offline", True)], what="nobody knows what it does")
+        await until(lambda: statuses(bridge)[-1:] == [("offline", True)], what="an unknown state")
         async with browser_page() as page:
             await page.goto(f"http://127.0.0.1:{bridge.port}/#token={token()}")
             row = page.locator("#events tr", has_text="Bagger-1").filter(has_text="line_status_update").first

@@ -54,12 +54,12 @@ async def test_loss_in_a_killed_broker_is_reported(
     run_record.note(
         f"{title}: what the broker forgot",
         f"{len(missing)} reports of {len(loaded.load.acknowledged)} that it had acknowledged, {len(lost)} of them with "
-        f"a sequence; gaps reported {ledger.held.gaps}, "
-        f"in events so far {gaps_in_events(ledger.held)}; events that a subscriber lacks {len(unpublished)}",
+        f"a sequence; gaps reported {ledger.journalled.gaps}, "
+        f"in events so far {gaps_in_events(ledger.journalled)}; events that a subscriber lacks {len(unpublished)}",
     )
-    assert ledger.held.gaps == len(lost), "each lost report of a device with a sequence is reported, and no other"
-    assert gaps_in_events(ledger.held) or not lost, "and an event says so"
-    assert all(not has_identity(each) for each in ledger.wrong.get("doubled", []))
+    assert ledger.journalled.gaps == len(lost), "each lost report of a device with a sequence is reported, and no other"
+    assert gaps_in_events(ledger.journalled) or not lost, "and an event says so"
+    assert all(not has_identity(doubled_report) for doubled_report in ledger.wrong.get("doubled", []))
     assert ledger.wrong.keys() <= {"missing", "unpublished", "doubled"}
 
 
@@ -78,10 +78,10 @@ async def kill_with_reports_waiting(loaded: BridgeUnderLoad) -> None:
     await loaded.bridge.start()
 
 
-def gaps_in_events(held: Journalled) -> int:
+def gaps_in_events(journalled: Journalled) -> int:
     """Count the gaps in `data_quality`: an input that shows a gap may make several events, or none."""
     reported: dict[str, int] = {}
-    for event in map(json.loads, (event.body for event in held.events)):
+    for event in map(json.loads, (event.body for event in journalled.events)):
         gap = event["data_quality"].get("gap")
         if gap is not None:
             reported[event["caused_by"][0]] = gap
@@ -93,7 +93,7 @@ def has_sequence(report: object) -> bool:
 
 
 def has_identity(report: object) -> bool:
-    """Whether a second delivery can be known without the broker's help."""
+    """Return whether a second delivery can be recognised without the broker's redelivery flag."""
     return bool({"seq", "ts", "id"} & _body(report).keys())
 
 

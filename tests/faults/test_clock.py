@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 
 from bridge.adapters.clock import wall_ms
-from bridge.domain.events import rfc3339
+from bridge.domain.utc_time import rfc3339
 from tests.faults.bridge_under_load import bridge_under_load
 from tests.faults.faketime import DAY_MS, FakedTime
 from tests.support.bridge_process import DEMO_PLANT, BridgeProcess, bridge_process
@@ -68,7 +68,7 @@ def offset_of(bridge: BridgeProcess) -> float:
 
 
 async def escalates_in_time(bridge: BridgeProcess, proof: str) -> tuple[Frame, Frame]:
-    """Raise a call, wait until nobody has come, and resolve it; returns how it escalated."""
+    """Raise a call, let its deadlines pass, and resolve it; return its escalations."""
     async with bridge.dashboard(proof) as board, bridge.device() as device:
         await board.snapshot(subscription_type="escalation")
         await device.publish(STATION, PRESS)
@@ -96,15 +96,15 @@ async def test_a_wall_that_is_wrong_at_start_moves_no_deadline_and_no_time_back(
     ) as bridge:
         right, _ = await escalates_in_time(bridge, token())
         assert "floor_clock_held 0.0" in metrics(bridge)
-        for shift, shift_ms, held in (("-30d", -MONTH_MS, 1.0), ("+1d", DAY_MS, 0.0), ("+0", 0, 1.0)):
+        for shift, shift_ms, clock_held in (("-30d", -MONTH_MS, 1.0), ("+1d", DAY_MS, 0.0), ("+0", 0, 1.0)):
             assert await bridge.stop() == 0
             faked.set(shift)
             await bridge.launch()
-            if held:
+            if clock_held:
                 await until(lambda: BEHIND in bridge.readiness(), seconds=30, what="its time is not the plant's")
             else:
                 await bridge.ready()
-            assert f"floor_clock_held {held}" in metrics(bridge)
+            assert f"floor_clock_held {clock_held}" in metrics(bridge)
             behind = {"-30d": MONTH_MS, "+1d": 0, "+0": DAY_MS}[shift]
             assert offset_of(bridge) == pytest.approx(behind / 1_000, abs=120)
             first, _ = await escalates_in_time(bridge, token(now=time.time() + shift_ms / 1_000))
@@ -118,7 +118,7 @@ async def test_a_wall_that_is_wrong_at_start_moves_no_deadline_and_no_time_back(
 
 
 async def test_a_wall_that_is_set_while_it_runs_moves_no_deadline(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    """Set back it is not followed, and the bridge says so; set forward it is, and what is pending has its time."""
+    """Set back it is not followed, and that is reported; set forward it is, and pending deadlines keep their time."""
     faked = FakedTime(tmp_path)
     async with bridge_process(
         tmp_path, mosquitto, plant=plant_with_quick_ladder(tmp_path), environment=faked.environment
@@ -158,7 +158,7 @@ async def test_a_wall_that_is_set_while_it_runs_moves_no_deadline(tmp_path: Path
 async def test_a_wall_that_is_set_again_and_again_under_load_loses_nothing(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    """Backwards by days and by less than what is followed, and kills between them."""
+    """Backwards by days and by less than the followed step, with kills between."""
     faked = FakedTime(tmp_path)
     alive = {**faked.environment, "FLOOR_TIME__SCALE": "1"}
     async with bridge_under_load(tmp_path, mosquitto, environment=alive) as loaded:
@@ -174,7 +174,7 @@ async def test_a_wall_that_is_set_again_and_again_under_load_loses_nothing(
         await until(lambda: loaded.dashboard.live, what="live")
         ledger = await loaded.close_ledger("the wall set by -1 h, -3 s, -30 d and right again, with a kill between")
     assert ledger.wrong == {}
-    times = [entry.input.received_at for entry in ledger.held.entries]
+    times = [entry.input.received_at for entry in ledger.journalled.entries]
     assert all(before <= after for before, after in pairwise(times))
 
 
@@ -215,7 +215,7 @@ async def test_a_change_of_the_plants_zone_while_it_runs_closes_its_hour_once(
 
 
 def oee_of(bridge: BridgeProcess, like: Frame) -> list[Frame]:
-    """What the journal holds of the line's windows; a dashboard sees the newest of those that come at once."""
+    """Return the line's OEE windows in the journal; a dashboard receives the newest of those that are due at once."""
     with closing(sqlite3.connect(f"file:{bridge.journal}?mode=ro", uri=True)) as journal:
         rows = journal.execute("SELECT body FROM events WHERE topic LIKE '%/L1/\\_/oee/%' ESCAPE '\\' ORDER BY offset")
         events: list[Frame] = [json.loads(body) for (body,) in rows]

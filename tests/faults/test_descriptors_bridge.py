@@ -9,7 +9,7 @@ from typing import Final
 
 from tests.faults.bridge_under_load import BridgeUnderLoad, bridge_under_load
 from tests.support.brokers import RunningBroker, until
-from tests.support.tcp_proxy import End, tcp_proxy
+from tests.support.tcp_proxy import ConnectionEnd, tcp_proxy
 
 REPORTS: Final = 60
 NEWCOMERS: Final = 20
@@ -30,15 +30,15 @@ def allow_descriptors(loaded: BridgeUnderLoad, more: int | None) -> None:
 
 
 async def knock(port: int, times: int) -> list[socket.socket]:
-    """Connect, and wait for nobody."""
-    loop, found = asyncio.get_running_loop(), []
+    """Open connections without waiting for an answer."""
+    loop, plugs = asyncio.get_running_loop(), []
     for _ in range(times):
         plug = socket.socket()
         plug.setblocking(False)
         with contextlib.suppress(OSError):
             await loop.sock_connect(plug, ("127.0.0.1", port))
-        found.append(plug)
-    return found
+        plugs.append(plug)
+    return plugs
 
 
 async def test_without_descriptors_it_lives_and_reaches_the_broker_again_when_there_are_some(
@@ -51,7 +51,7 @@ async def test_without_descriptors_it_lives_and_reaches_the_broker_again_when_th
             await loaded.load.more(REPORTS)
             allow_descriptors(loaded, 0)
             plugs = await knock(loaded.bridge.port, NEWCOMERS)  # they take every descriptor that becomes free
-            network.cut(End.RESET)
+            network.cut(ConnectionEnd.RESET)
             await until(lambda: not loaded.dashboard.live, seconds=5, what="not live")
             await loaded.load.more(REPORTS)
             assert loaded.bridge.process is not None

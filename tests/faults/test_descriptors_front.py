@@ -45,7 +45,7 @@ async def test_without_descriptors_newcomers_are_refused_and_others_are_served_o
             with contextlib.suppress(OSError):
                 late.append(await connect(process.port, snapshot, take))
         await asyncio.wait_for(process.commit(20, lines=2), 30)
-        await until(lambda: b'"offset":40' in b"".join(received), what="the events, at who was there before")
+        await until(lambda: b'"offset":40' in b"".join(received), what="the events on the earlier connections")
         assert await load_of_commits(process) < max(0.5, 3 * usual), "it waits for descriptors, it does not spin"
         assert not old.is_closed
         assert (await process.statistics())["connections"] <= 1 + ROOM

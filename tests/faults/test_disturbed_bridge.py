@@ -1,4 +1,4 @@
-"""The bridge killed, stopped and cut off while devices misbehave: nothing lost, and nothing claimed of what it missed.
+"""The bridge killed, stopped and cut off while devices misbehave: nothing lost, and nothing claimed of its absences.
 
 Real Mosquitto, real `floor run`, and the simulator's devices on real connections, under each of its named profiles.
 """
@@ -8,6 +8,7 @@ import json
 import random
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
@@ -16,15 +17,15 @@ import pytest
 
 from bridge.domain.internal_inputs import ABSENCE_TOPIC, BridgeAbsence
 from device_sim import profile
-from tests.faults.disturbed_bridge import SCALE, Away, DisturbedBridge, disturbed_bridge
+from tests.faults.disturbed_bridge import SCALE, AbsenceSpan, DisturbedBridge, disturbed_bridge
 from tests.faults.loss_ledger import Journalled, Mismatches
 from tests.faults.silenced_presses import report_of, silenced
-from tests.faults.simulated_load import Report
+from tests.faults.simulated_load import SentReport
 from tests.faults.simulator_truth import PlayedTruth
 from tests.faults.test_absence import absences
-from tests.recount.core_driver import Driven
-from tests.recount.piece_accounts import Account, accounts
-from tests.recount.recount import build_stories
+from tests.recount.core_driver import DrivenRun
+from tests.recount.piece_accounts import PieceAccount, accounts
+from tests.recount.recount import build_line_histories
 from tests.recount.reported_facts import millis
 from tests.support import run_record
 from tests.support.brokers import RunningBroker, until
@@ -52,27 +53,29 @@ async def test_a_bridge_that_dies_among_disturbed_devices_loses_and_invents_noth
         await lose_the_network(disturbed)
         await restart_the_broker(disturbed)
         ledger, truth = await disturbed.close_ledger()
-    held = ledger.held
-    pieces = pieces_of(truth, held)
+    journalled = ledger.journalled
+    pieces = pieces_of(truth, journalled)
     actions = [action for action in truth.truth.actions if truth.is_acknowledged(action)]
     presses = [truth.report(action) for action in actions] + disturbed.load.acknowledged
-    lost = silenced(held.entries, presses, truth)
-    unwatched = absences_of(held, disturbed.away)
+    lost = silenced(journalled.entries, presses, truth)
+    unwatched = absences_of(journalled, disturbed.away)
     unknown = sum(absence.until - absence.since for absence in unwatched) / 60_000
     made, forgotten, counted = (sum(getattr(piece, key) for piece in pieces) for key in ("made", "lost", "counted"))
     declared = sum(abs(piece.difference) for piece in pieces)
-    wrong = explained(ledger.wrong, truth, held)
+    wrong = without_explained(ledger.wrong, truth, journalled)
+    explained = ", ".join(f"{len(entries) - len(wrong.get(name, ()))} {name}" for name, entries in ledger.wrong.items())
     run_record.note(
         f"{name}: {KILLS} kills, a stop, a half-open link and a broker's restart",
         f"{SECONDS * SCALE / 60:.0f} minutes, in which the profile cut the network {disturbed.network_cuts} times; "
-        f"{ledger}; of presses and commands {len(presses):,}, lost {len(lost)}; "
+        f"{replace(ledger, wrong=wrong)}, explained: {explained or 'nothing'}; "
+        f"of presses and commands {len(presses):,}, lost {len(lost)}; "
         f"pieces made {made:,}, forgotten by registers {forgotten:,}, counted {counted:,}, "
         f"difference declared {declared:,}; {len(unwatched)} absences of {unknown:.0f} minutes",
     )
     assert wrong == {}
     assert lost == []
     assert [piece for piece in pieces if not piece.is_declared] == []
-    assert carried_over(held, unwatched) == []
+    assert carried_over(journalled, unwatched) == []
 
 
 async def restart(disturbed: DisturbedBridge, number: signal.Signals, *, away: float) -> None:
@@ -90,7 +93,9 @@ async def lose_the_network(disturbed: DisturbedBridge) -> None:
         disturbed.network.freeze()
         await until(lambda: not disturbed.dashboard.live, seconds=NOTICE_SECONDS, what="it is noticed")
         before = len(absences(disturbed.bridge))
-        await until(lambda: len(absences(disturbed.bridge)) > before, seconds=LOST_SECONDS, what="nobody watches")
+        await until(
+            lambda: len(absences(disturbed.bridge)) > before, seconds=LOST_SECONDS, what="the begin of the absence"
+        )
         with disturbed.absent():
             disturbed.network.thaw()
             await until(lambda: disturbed.dashboard.live, seconds=LOST_SECONDS, what="healed")
@@ -106,56 +111,58 @@ async def restart_the_broker(disturbed: DisturbedBridge) -> None:
 # What must hold
 
 
-def explained(wrong: Mismatches, truth: PlayedTruth, held: Journalled) -> Mismatches:
+def without_explained(wrong: Mismatches, truth: PlayedTruth, journalled: Journalled) -> Mismatches:
     """Return the mismatches of the ledger that the devices do not explain."""
-    kept_aside = {report_of(entry) for entry in held.entries if entry.disposition.effect.value == "quarantined"}
-    old = {report_of(entry) for entry in held.entries if entry.input.retained}
-    left: Mapping[str, list[object]] = {
+    kept_aside = {report_of(entry) for entry in journalled.entries if entry.disposition.effect.value == "quarantined"}
+    old = {report_of(entry) for entry in journalled.entries if entry.input.retained}
+    unexplained: Mapping[str, list[object]] = {
         **wrong,
         "doubled": [
-            each
-            for each in wrong.get("doubled", ())
-            if truth.identifies(as_report(each)) and not is_of_a_connection(as_report(each))
+            doubled
+            for doubled in wrong.get("doubled", ())
+            if truth.identifies(as_report(doubled)) and not is_of_a_connection(as_report(doubled))
         ],
         "invented": [
-            each
-            for each in wrong.get("invented", ())
-            if each not in kept_aside and each not in old and not is_of_a_connection(as_report(each))
+            invented
+            for invented in wrong.get("invented", ())
+            if invented not in kept_aside and invented not in old and not is_of_a_connection(as_report(invented))
         ],
     }
-    return {name: found for name, found in left.items() if found}
+    return {name: mismatches for name, mismatches in unexplained.items() if mismatches}
 
 
-def is_of_a_connection(report: Report) -> bool:
-    """Wills, and the birth of a gateway: no device says them, they have no number, and a second one changes nothing."""
+def is_of_a_connection(report: SentReport) -> bool:
+    """Return whether it is a Will or a gateway's birth: without a number, and without effect when repeated."""
     return report[0].endswith(("/death", "/_/birth"))
 
 
-def as_report(found: object) -> Report:
-    assert isinstance(found, tuple)
-    topic, payload = found
+def as_report(entry: object) -> SentReport:
+    assert isinstance(entry, tuple)
+    topic, payload = entry
     return topic, payload
 
 
-def pieces_of(truth: PlayedTruth, held: Journalled) -> list[Account]:
-    events = [json.loads(event.body) for event in held.events]
-    stories = build_stories(truth.truth, Driven(fed=list(truth.fed(held.entries))))
-    return [account for story in stories.values() for account in accounts(truth.truth, story, events)]
+def pieces_of(truth: PlayedTruth, journalled: Journalled) -> list[PieceAccount]:
+    events = [json.loads(event.body) for event in journalled.events]
+    line_histories = build_line_histories(truth.truth, DrivenRun(fed=list(truth.fed(journalled.entries))))
+    return [
+        account for line_history in line_histories.values() for account in accounts(truth.truth, line_history, events)
+    ]
 
 
-def absences_of(held: Journalled, away: Sequence[Away]) -> list[Away]:
+def absences_of(journalled: Journalled, away: Sequence[AbsenceSpan]) -> list[AbsenceSpan]:
     """Return the absences that the bridge reports; each begins before the bridge was surely absent."""
-    inputs = [entry.input for entry in held.entries if entry.input.topic == ABSENCE_TOPIC]
+    inputs = [entry.input for entry in journalled.entries if entry.input.topic == ABSENCE_TOPIC]
     begins = [BridgeAbsence.decode(entry.payload).since for entry in inputs]
     assert len(begins) == len(away), (begins, away)
     assert all(since <= absence.since for since, absence in zip(begins, away, strict=True)), (begins, away)
-    return [Away(since, absence.until) for since, absence in zip(begins, away, strict=True)]
+    return [AbsenceSpan(since, absence.until) for since, absence in zip(begins, away, strict=True)]
 
 
-def carried_over(held: Journalled, unwatched: Sequence[Away]) -> list[Any]:
+def carried_over(journalled: Journalled, unwatched: Sequence[AbsenceSpan]) -> list[Any]:
     """Return machines reported as running during an absence because they ran before."""
     reported: dict[tuple[str, str], list[tuple[int, str]]] = {}
-    for event in (json.loads(event.body) for event in held.events if event.type.value == "line_status_update"):
+    for event in (json.loads(event.body) for event in journalled.events if event.type.value == "line_status_update"):
         place = (event["line_id"], event["equipment_code"] or "_")
         reported.setdefault(place, []).append((millis(event["timestamp"]), event["data"]["status"]))
     wrong = []

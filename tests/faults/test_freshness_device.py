@@ -15,13 +15,13 @@ from bridge.mqtt.link import BrokerLink
 from tests.support.bridge_process import DEMO_PLANT, BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, client_settings, linked, until
 from tests.support.dashboard import Dashboard
-from tests.support.tcp_proxy import End, TcpProxy, tcp_proxy
+from tests.support.tcp_proxy import ConnectionEnd, TcpProxy, tcp_proxy
 
 DEVICE: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"
 REPORTED_SECONDS: Final = 5.0
 SILENT_SECONDS: Final = 2
 KEEPALIVE_SECONDS: Final = 2  # of the device: the broker gives it up after one and a half
-DEAD_SECONDS: Final = 15.0  # until the broker says so
+DEAD_SECONDS: Final = 15.0  # until the broker publishes the Will
 
 
 def message(kind: str, **fields: object) -> tuple[str, bytes]:
@@ -91,7 +91,7 @@ async def test_a_half_open_or_lost_device_is_offline_within_5_s_of_its_will(
         async with device(mosquitto, network.port, 2):
             await status(board, "running")
             network.refusing = True
-            network.cut(End.RESET)
+            network.cut(ConnectionEnd.RESET)
             await status(board, "offline")
             assert time.monotonic() - wills_at[1] < REPORTED_SECONDS
             network.refusing = False
@@ -140,10 +140,10 @@ async def test_a_silent_device_is_offline_within_5_s_of_its_limit_and_back_with_
         async with device(mosquitto, network.port, 1) as link:
             running = time.monotonic()
             first = await status(board, "running")
-            network.freeze(network.to_server)  # it receives the broker, and nobody receives it
-            gone = await status(board, "offline")
+            network.freeze(network.to_server)  # it receives from the broker, and the broker receives nothing
+            offline = await status(board, "offline")
             assert time.monotonic() - running < SILENT_SECONDS + REPORTED_SECONDS
-            assert gone["caused_by"] == [], "its deadline made it"
+            assert offline["caused_by"] == [], "its deadline made it"
             network.thaw()
             await until(lambda: link.status.connected, what="connected")
             await link.publish(*message("state", boot_id=1, seq=2, state="running"))

@@ -14,7 +14,7 @@ from bridge.front.web import server
 from bridge.watch.client import WatchClient
 from tests.support.brokers import until
 from tests.support.browser_page import DEADLINE_MS, browser_page
-from tests.support.front_server import Served, call, served_front
+from tests.support.front_server import ServedFront, call, served_front
 from tests.support.socket_dashboard import dashboard
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 from tests.support.tokens import token
@@ -24,7 +24,7 @@ REPORTED_MS = REPORTED_SECONDS * 1_000
 
 
 @contextlib.asynccontextmanager
-async def live_board(folder: Path) -> AsyncIterator[tuple[Served, TcpProxy, Page]]:
+async def live_board(folder: Path) -> AsyncIterator[tuple[ServedFront, TcpProxy, Page]]:
     """Run a front, and a browser whose board shows it live through a proxy."""
     async with served_front(folder) as served, tcp_proxy(served.port) as network, browser_page() as page:
         await page.goto(f"http://127.0.0.1:{network.port}/#token={token()}")
@@ -52,17 +52,17 @@ async def test_a_board_leaves_a_dead_connection_for_a_new_one(tmp_path: Path) ->
 
 @contextlib.asynccontextmanager
 async def watching(port: int) -> AsyncIterator[list[dict[str, Any]]]:
-    """What `floor watch` shows of everything."""
-    shown: list[dict[str, Any]] = []
+    """Yield the frames that `floor watch` shows, of all events."""
+    frames: list[dict[str, Any]] = []
     watch = WatchClient(
         url=f"ws://127.0.0.1:{port}/ws",
         token=token,
         subscriptions=[{"id": "all", "subscription_type": "line"}],
-        on_frame=shown.append,
+        on_frame=frames.append,
     )
     task = asyncio.create_task(watch.run(), name="watch")
     try:
-        yield shown
+        yield frames
     finally:
         task.cancel()
         await asyncio.wait([task])
@@ -70,29 +70,29 @@ async def watching(port: int) -> AsyncIterator[list[dict[str, Any]]]:
 
 async def test_floor_watch_reports_silence_and_continues_with_a_new_connection(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, tcp_proxy(served.port) as network:
-        async with watching(network.port) as shown:
-            await until(lambda: any(frame["type"] == "link" for frame in shown), what="connected")
+        async with watching(network.port) as frames:
+            await until(lambda: any(frame["type"] == "link" for frame in frames), what="connected")
             network.freeze_passages()
             began = time.monotonic()
             lost = {"type": "link_lost", "reason": "the server is silent"}
-            await until(lambda: lost in shown, seconds=REPORTED_SECONDS, what="the lost link")
+            await until(lambda: lost in frames, seconds=REPORTED_SECONDS, what="the lost link")
             assert time.monotonic() - began > 1.0, "a pause is no silence"
             served.commit(call())
-            await until(lambda: any(frame.get("offset") == 1 for frame in shown), what="healed")
-        assert not [frame for frame in shown if frame["type"] in ("error", "pong")]
+            await until(lambda: any(frame.get("offset") == 1 for frame in frames), what="healed")
+        assert not [frame for frame in frames if frame["type"] in ("error", "pong")]
 
 
 @pytest.mark.faults
 async def test_an_idle_watch_of_a_front_that_is_there_is_not_called_silent(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served, tcp_proxy(served.port) as network:
-        async with watching(network.port) as shown:
+        async with watching(network.port) as frames:
             # past the time after which silence is reported
-            await until(lambda: network.connections == 1 and _positions(shown) >= 3, seconds=20, what="positions")
-        assert "link_lost" not in {frame["type"] for frame in shown}
+            await until(lambda: network.connections == 1 and _positions(frames) >= 3, seconds=20, what="positions")
+        assert "link_lost" not in {frame["type"] for frame in frames}
 
 
-def _positions(shown: list[dict[str, Any]]) -> int:
-    return sum(frame["type"] == "position" for frame in shown)
+def _positions(frames: list[dict[str, Any]]) -> int:
+    return sum(frame["type"] == "position" for frame in frames)
 
 
 @pytest.mark.parametrize("unread", [0, 2_000], ids=["idle", "with unread events"])

@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults.bridge_under_load import BridgeUnderLoad, bridge_under_load
 from tests.faults.crash_points import PLACES
-from tests.faults.forked_bridge import Fork
+from tests.faults.forked_bridge import ForkLauncher
 from tests.support.brokers import RunningBroker, until
 from tests.support.rounds import rounds
 
@@ -29,7 +29,7 @@ async def test_sigkill_at_every_step_loses_and_doubles_nothing(
 ) -> None:
     chance = random.Random(7)
     kills = Counter[str]()
-    fork = Fork()
+    fork = ForkLauncher()
     async with bridge_under_load(tmp_path, mosquitto, environment=OFTEN_CHECKPOINTS, launcher=fork) as loaded:
         await loaded.load.more(1)
         await loaded.bridge.stop(signal.SIGKILL)
@@ -43,7 +43,7 @@ async def test_sigkill_at_every_step_loses_and_doubles_nothing(
     assert ledger.wrong == {}
 
 
-async def die(loaded: BridgeUnderLoad, fork: Fork, place: str, chance: random.Random) -> None:
+async def die(loaded: BridgeUnderLoad, fork: ForkLauncher, place: str, chance: random.Random) -> None:
     """Start a bridge, and return when it has been killed at this place."""
     if place == "any moment":
         await loaded.bridge.launch()

@@ -1,4 +1,4 @@
-"""Many dashboards at once: stalled ones that cost little and disturb nobody, and all of them coming back."""
+"""Many dashboards at once: stalled ones cost little and do not disturb others, and all of them reconnect."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ ALL_EVENTS: dict[str, Any] = {"type": "subscribe", "id": "all", "subscription_ty
 BATCHED: dict[str, Any] = {"type": "options", "batch": True, "batch_ms": 0}
 
 
-def asks_for_all(*, batch: bool = True) -> bytes:
+def subscription_to_all(*, batch: bool = True) -> bytes:
     options = [BATCHED] if batch else []
     return encoded({"type": "auth", "token": token()}, *options, ALL_EVENTS)
 
@@ -41,7 +41,7 @@ async def stalled_dashboards(process: FrontProcess, count: int, *, groups: int =
     before = (await process.statistics())["connections"]
     with contextlib.ExitStack() as sockets:
         for group in range(groups):
-            first = asks_for_all(batch=group % 2 == 0)
+            first = subscription_to_all(batch=group % 2 == 0)
             for _ in range(count // groups):
                 sockets.enter_context(await stalled(process.port, first))
             await _statistic_reached(process, "catching_up", count // groups * (group + 1), lines=200)
@@ -50,7 +50,7 @@ async def stalled_dashboards(process: FrontProcess, count: int, *, groups: int =
 
 
 async def _statistic_reached(process: FrontProcess, name: str, value: int, *, lines: int = 0) -> None:
-    """Wait until the statistics say so; with `lines`, commit events meanwhile."""
+    """Wait until the statistics reach a value; with `lines`, commit events meanwhile."""
     async with asyncio.timeout(60):
         while (await process.statistics())[name] != value:
             if lines:
@@ -68,10 +68,10 @@ async def test_a_stalled_dashboard_costs_at_most_256_kib(tmp_path: Path, count: 
         before = process.resident_bytes
         async with stalled_dashboards(process, count, groups=5):
             await process.commit(2_000, lines=200)
-            each = (process.resident_bytes - before) / count
+            bytes_each = (process.resident_bytes - before) / count
             statistics = await process.statistics()
-        print(f"\n{count} stalled dashboards: {each / 1_024:.0f} KiB each")  # noqa: T201 - what the run is for
-        assert each <= STALLED_BYTES
+        print(f"\n{count} stalled dashboards: {bytes_each / 1_024:.0f} KiB each")  # noqa: T201 - what the run is for
+        assert bytes_each <= STALLED_BYTES
         assert statistics["balanced"]
         assert statistics["waiting_bytes"] / count <= 65_536
 
@@ -111,7 +111,7 @@ async def p99_beside_stalled_ones(folder: Path, *, windows: int, healthy: int = 
 
     alone, beside = [], []
     async with front(folder) as process:
-        dashboards = [await connect(process.port, asks_for_all(), take) for _ in range(healthy)]
+        dashboards = [await connect(process.port, subscription_to_all(), take) for _ in range(healthy)]
         await _statistic_reached(process, "connections", healthy)
         await process.commit(500, lines=100)
         for _ in range(windows):
@@ -121,7 +121,7 @@ async def p99_beside_stalled_ones(folder: Path, *, windows: int, healthy: int = 
         for board in dashboards:
             board.abort()
     # Of each kind the quieter half of the windows, for the same reason.
-    quiet, disturbed = (sum(sorted(each)[: windows // 2]) for each in (alone, beside))
+    quiet, disturbed = (sum(sorted(latencies)[: windows // 2]) for latencies in (alone, beside))
     print(f"\np99 beside {stuck} stalled dashboards: {disturbed / quiet:.2f} of that without")  # noqa: T201
     return disturbed / quiet
 
@@ -155,7 +155,7 @@ async def _epoch(process: FrontProcess) -> str:
 
 
 async def _all_back(process: FrontProcess, count: int, since: dict[str, Any], *, recovered: bool) -> float:
-    """Seconds until every dashboard, each with a token of its own, has what it missed."""
+    """Return the seconds until every dashboard, each with its own token, has caught up."""
     done: dict[BytesDashboard, None] = {}
     lines = [number % LINES + 1 for number in range(count)]
     ends = [f'"offset":{4_000 - 2 * LINES + 2 * line},'.encode() for line in range(LINES + 1)]

@@ -14,7 +14,7 @@ import pytest
 from tests.faults.bridge_under_load import BridgeUnderLoad, bridge_under_load
 from tests.support.brokers import RunningBroker, until
 from tests.support.rounds import rounds
-from tests.support.tcp_proxy import Cut, End, TcpProxy, Way, tcp_proxy
+from tests.support.tcp_proxy import ConnectionEnd, Cut, Direction, TcpProxy, tcp_proxy
 
 REPORTS = 60
 CUTS = 30
@@ -31,10 +31,10 @@ async def behind_a_network(folder: Path, broker: RunningBroker) -> AsyncIterator
             yield loaded, network
 
 
-async def half_open(loaded: BridgeUnderLoad, network: TcpProxy, *ways: Way) -> None:
+async def half_open(loaded: BridgeUnderLoad, network: TcpProxy, *directions: Direction) -> None:
     """Block these directions until the loss is reported, and while the plant sends more reports."""
     await loaded.load.more(REPORTS)
-    network.freeze(*ways)
+    network.freeze(*directions)
     await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="not live")
     assert "no connection to the broker" in await asyncio.to_thread(loaded.bridge.readiness)
     await loaded.load.more(REPORTS)
@@ -68,8 +68,8 @@ async def test_a_link_that_is_half_open_one_way_is_reported_and_loses_nothing(
 async def test_a_slow_and_shaky_link_loses_nothing(tmp_path: Path, mosquitto: RunningBroker) -> None:
     """A round trip of 200 ms and jitter of as much, as by radio: live, and never out of order."""
     async with behind_a_network(tmp_path, mosquitto) as (loaded, network):
-        for way in (network.to_server, network.to_client):
-            way.delay_seconds, way.jitter_seconds = 0.1, 0.1
+        for direction in (network.to_server, network.to_client):
+            direction.delay_seconds, direction.jitter_seconds = 0.1, 0.1
         await loaded.load.more(5 * REPORTS)
         assert loaded.dashboard.live, "slow is not dead"
         ledger = await loaded.close_ledger("a round trip of 0.2 to 0.4 s between bridge and broker")
@@ -78,7 +78,7 @@ async def test_a_slow_and_shaky_link_loses_nothing(tmp_path: Path, mosquitto: Ru
 
 @pytest.mark.faults
 async def test_a_narrow_link_loses_nothing(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    """At 20 kB/s less passes than is said: the broker's queue grows, and is worked off when there is room again."""
+    """At 20 kB/s less passes than is sent: the broker's queue grows, and drains when the link widens."""
     async with behind_a_network(tmp_path, mosquitto) as (loaded, network):
         network.to_server.bytes_per_second = network.to_client.bytes_per_second = 20_000
         await loaded.load.more(10 * REPORTS)
@@ -95,9 +95,13 @@ async def test_resets_in_the_middle_of_packets_lose_nothing(tmp_path: Path, mosq
         for number in range(CUTS):
             for _ in range(4):  # one for each connection of the bridge
                 network.plan_cut(
-                    Cut(chance.randrange(40, 30_000), chance.choice([End.RESET, End.CLOSE]), chance.random() < 0.5)
+                    Cut(
+                        chance.randrange(40, 30_000),
+                        chance.choice([ConnectionEnd.RESET, ConnectionEnd.CLOSE]),
+                        chance.random() < 0.5,
+                    )
                 )
-            network.cut(End.RESET)
+            network.cut(ConnectionEnd.RESET)
             before = network.connections
             await until(lambda before=before: network.connections > before, seconds=HEALED_SECONDS, what="again")  # type: ignore[misc]
             await loaded.load.more(REPORTS // (1 + number % 4))

@@ -22,7 +22,7 @@ from tests.faults.test_split_faults import resuming_boards
 from tests.support.brokers import RunningBroker, until
 from tests.support.bytes_dashboard import UPGRADE, connect, encoded
 from tests.support.rounds import rounds
-from tests.support.tcp_proxy import Cut, End, TcpProxy, tcp_proxy
+from tests.support.tcp_proxy import ConnectionEnd, Cut, TcpProxy, tcp_proxy
 
 REPORTS: Final = 60
 BOARDS: Final = 4
@@ -49,7 +49,9 @@ async def close(loaded: BridgeUnderLoad, subscribers: list[ResumingSubscriber], 
     ledger = await loaded.close_ledger(f"{title}; resumed {resumed} times by {BOARDS} dashboards")
     assert ledger.wrong == {}
     for subscriber in subscribers:
-        wrong = {name: what for name, what in of_dashboard(ledger.held, subscriber).items() if what}
+        wrong = {
+            name: mismatches for name, mismatches in of_dashboard(ledger.journalled, subscriber).items() if mismatches
+        }
         assert wrong == {}
         assert all(before < after for before, after in pairwise(subscriber.order)), "in order"
 
@@ -62,8 +64,10 @@ async def test_dashboards_that_are_cut_off_anywhere_have_everything_once(
     async with behind_a_network(tmp_path, mosquitto) as (loaded, network, subscribers):
         for _ in range(rounds):
             for _ in range(BOARDS):
-                network.plan_cut(Cut(chance.randrange(100, 60_000), chance.choice([End.RESET, End.CLOSE])))
-            network.cut(End.RESET)
+                network.plan_cut(
+                    Cut(chance.randrange(100, 60_000), chance.choice([ConnectionEnd.RESET, ConnectionEnd.CLOSE]))
+                )
+            network.cut(ConnectionEnd.RESET)
             await loaded.load.more(REPORTS)
         network.forget_cuts()
         await close(loaded, subscribers, f"{rounds} times all dashboards cut off, and again within the next bytes")
@@ -74,8 +78,8 @@ async def test_dashboards_behind_a_slow_and_shaky_network_have_everything_once(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
     async with behind_a_network(tmp_path, mosquitto) as (loaded, network, subscribers):
-        for way in (network.to_server, network.to_client):
-            way.delay_seconds, way.jitter_seconds = 0.2, 0.2
+        for direction in (network.to_server, network.to_client):
+            direction.delay_seconds, direction.jitter_seconds = 0.2, 0.2
         await loaded.load.more(5 * REPORTS)
         assert all(subscriber.live for subscriber in subscribers), "slow is not dead"
         await close(loaded, subscribers, "latency of 0.2 to 0.4 s each way between front and dashboards")
@@ -85,7 +89,7 @@ async def test_dashboards_behind_a_slow_and_shaky_network_have_everything_once(
 async def test_dashboards_behind_a_narrow_network_have_everything_once(
     tmp_path: Path, mosquitto: RunningBroker
 ) -> None:
-    """At 20 kB/s a dashboard falls behind; what it can't be sent is conflated or read later from the journal."""
+    """At 20 kB/s a dashboard falls behind; the rest is conflated, or read later from the journal."""
     async with behind_a_network(tmp_path, mosquitto) as (loaded, network, subscribers):
         network.to_client.bytes_per_second = network.to_server.bytes_per_second = 20_000
         await loaded.load.more(15 * REPORTS)
@@ -95,8 +99,8 @@ async def test_dashboards_behind_a_narrow_network_have_everything_once(
 
 
 @pytest.mark.faults
-async def test_many_short_connections_disturb_nobody(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    """Connections that end before, during and after the handshake, or never say a word, under load."""
+async def test_many_short_connections_disturb_no_dashboard(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    """Connections that end before, during and after the handshake, or stay silent, under load."""
     chance = random.Random(13)
     async with behind_a_network(tmp_path, mosquitto) as (loaded, network, subscribers):
         for number in range(SHORT):

@@ -43,7 +43,7 @@ async def stopped(bridge: BridgeProcess, *signals: signal.Signals) -> float:
 async def crowd(
     loaded: BridgeUnderLoad, *, reading: int, stuck: int, catching_up: int
 ) -> AsyncIterator[list[BytesDashboard]]:
-    """Dashboards that read, some that don't, and some that are reading all from the beginning; those that hear."""
+    """Connect dashboards that read, that are stuck, and that catch up from the beginning; yield those that read."""
     auth = {"type": "auth", "token": token()}
     all_events = {"type": "subscribe", "id": "all", "subscription_type": "line"}
     since = {"main": {"epoch": loaded.dashboard.epoch, "offset": 0}}
@@ -162,7 +162,7 @@ async def test_signals_while_it_ends_do_not_make_it_a_failure(tmp_path: Path, mo
 
 
 async def test_a_signal_while_it_starts_ends_it_in_order(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    """Where it waits to hear whether another process has the stream, and the broker does not answer."""
+    """It waits for the stream's ownership to be settled, and the broker does not answer."""
     bridge = configured(tmp_path, mosquitto)
     mosquitto.send(signal.SIGSTOP)
     try:
@@ -194,7 +194,7 @@ async def test_a_signal_at_any_moment_of_the_start_leaves_all_in_order(
 
 
 def listens_to_signals(bridge: BridgeProcess) -> bool:
-    """Whether SIGTERM would not end the process by the kernel's hand (proc(5), SigCgt)."""
+    """Return whether the process has a handler for SIGTERM (proc(5), SigCgt)."""
     assert bridge.process is not None
     status = Path(f"/proc/{bridge.process.pid}/status").read_text()
     caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))

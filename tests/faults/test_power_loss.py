@@ -14,7 +14,7 @@ import pytest
 
 from bridge.journal.sqlite.writer import SqliteJournal
 from tests.faults.failing_disk import cannot_trace
-from tests.faults.power_loss import STDOUT, Disk, calls
+from tests.faults.power_loss import STDOUT, Disk, syscalls
 from tests.support import run_record
 from tests.support.bridge_process import ROOT
 from tests.support.rounds import rounds
@@ -35,11 +35,11 @@ def test_committed_rows_survive_a_loss_of_power(tmp_path: Path, fault: str, roun
     SqliteJournal.open(path, stream="main").close()
     disk = Disk({path.name: bytearray(path.read_bytes()) for path in tmp_path.iterdir()})
     commit_under_strace(path, rounds, FAULTS[fault], log=log)
-    seen = list(calls(log))
+    recorded = list(syscalls(log))
     chance = random.Random(13)
-    cut = set(chance.sample(range(len(seen)), LOSSES))
+    cut = set(chance.sample(range(len(recorded)), LOSSES))
     committed = 0
-    for index, call in enumerate(seen):
+    for index, call in enumerate(recorded):
         assert call.name != "ftruncate", "the disk of this test does not know it"
         if call.fd == STDOUT:
             committed = int(call.data)
@@ -50,7 +50,7 @@ def test_committed_rows_survive_a_loss_of_power(tmp_path: Path, fault: str, roun
     assert bool(disk.lost) is bool(FAULTS[fault])
     run_record.note(
         f"{LOSSES} losses of power, {fault}",
-        f"{rounds} commits, {len(seen):,} writes and syncs, {disk.lost:,} bytes that failed syncs took; wrong: nothing",
+        f"{rounds} commits, {len(recorded):,} writes and syncs, {disk.lost:,} bytes lost; wrong: nothing",
     )
 
 

@@ -11,7 +11,7 @@ from bridge.settings import WebSettings
 from tests.faults.interrupted_dashboard import InterruptedDashboard
 from tests.support import random_histories
 from tests.support.brokers import until
-from tests.support.front_server import Served, served_front
+from tests.support.front_server import ServedFront, served_front
 from tests.support.memory_journal import MemoryJournal
 from tests.support.tcp_proxy import tcp_proxy
 
@@ -21,22 +21,24 @@ CUTS = 6
 SEED = "RESUME_SOCKETS"
 
 
-async def load(served: Served, journal: MemoryJournal, floor: random_histories.Floor, chance: random.Random) -> None:
+async def load(
+    served: ServedFront, journal: MemoryJournal, floor: random_histories.EventGenerator, chance: random.Random
+) -> None:
     """Commit on, until cancelled."""
     while True:
         commit(served, journal, floor)
         await asyncio.sleep(chance.random() * 0.02)
 
 
-def commit(served: Served, journal: MemoryJournal, floor: random_histories.Floor) -> None:
-    journal.history += served.commit(*floor.happens(6))
+def commit(served: ServedFront, journal: MemoryJournal, floor: random_histories.EventGenerator) -> None:
+    journal.history += served.commit(*floor.events(6))
 
 
 async def live_through(folder: Path, seed: int) -> int:
     """One round of dashboards on one front; returns how many connections they had."""
     chance = random.Random(seed)
     journal = MemoryJournal()
-    floor = random_histories.Floor(random.Random(seed + 1))
+    floor = random_histories.EventGenerator(random.Random(seed + 1))
     settings = WebSettings(outbox_events=10, max_frames_per_second=1_000)
     async with served_front(folder, settings, trust_grants=True) as served, tcp_proxy(served.port) as network:
         commit(served, journal, floor)

@@ -8,7 +8,7 @@ from bridge.domain.records import Input, JournalEntry
 from bridge.domain.reports import APPLIED, Disposition, quarantined, rejected, suppressed
 from device_sim.truth.truth import TrueReport, Truth
 from tests.faults.silenced_presses import silenced
-from tests.faults.simulated_load import Report
+from tests.faults.simulated_load import SentReport
 from tests.faults.simulator_truth import PLACES, PlayedTruth
 
 BUTTON = next(name for name in PLACES if name.startswith("Andon"))
@@ -17,13 +17,13 @@ LEVEL = {"input": True, "andon_type": "material"}
 APART = 60_000
 
 
-def said(number: int, body: dict[str, object], *, at: int, seq: int | None) -> TrueReport:
+def true_report(number: int, body: dict[str, object], *, at: int, seq: int | None) -> TrueReport:
     numbered = {} if seq is None else {"boot_id": 1, "seq": seq}
     payload = json.dumps({**body, "operator": f"{number}", **numbered}).encode()
     return TrueReport(number, at, BUTTON, "andon", body, seq=seq, payload=payload, fate="published")
 
 
-def received(report: Report, disposition: Disposition, *, at: int) -> JournalEntry:
+def received(report: SentReport, disposition: Disposition, *, at: int) -> JournalEntry:
     topic, payload = report
     return JournalEntry(input=Input(number=at, topic=topic, payload=payload, received_at=at), disposition=disposition)
 
@@ -34,9 +34,9 @@ def lost(
     """Return how many of two presses are silenced, of which the first counted."""
     traits = {"boot_ids": "time", "clock": {"stands_at": None, "whole_seconds": False}, "qos0": []}
     truth = Truth(1, "clean", 0, 1, traits={BUTTON: traits})
-    truth.said = [said(number, body, at=at, seq=number if numbered else None) for number, at in enumerate(done)]
+    truth.said = [true_report(number, body, at=at, seq=number if numbered else None) for number, at in enumerate(done)]
     reports = [PlayedTruth.report(report) for report in truth.said]
-    played = PlayedTruth(truth, frozenset(), frozenset(reports))
+    played = PlayedTruth(truth, frozenset(reports))
     entries = [received(reports[0], APPLIED, at=came[0]), received(reports[1], second, at=came[1])]
     return len(silenced(entries, reports, played))
 

@@ -23,7 +23,7 @@ from bridge.domain.messages import Publication
 from tests.faults.load_plant import write_plant
 from tests.faults.loss_ledger import is_taken_in, last_offset, of_dashboard, read_journal
 from tests.faults.resuming_subscriber import ResumingSubscriber, subscribers
-from tests.faults.simulated_load import Report
+from tests.faults.simulated_load import SentReport
 from tests.faults.test_disk_full import NO_ROOM, limit_files
 from tests.support import run_record
 from tests.support.bridge_process import BridgeProcess, bridge_process
@@ -55,7 +55,7 @@ class Presses:
 
     bridge: BridgeProcess
     sent: int = 0
-    last: Report = ("", b"")
+    last: SentReport = ("", b"")
 
     async def burst(self, reports: int) -> None:
         """Report so many, and wait until they are journalled."""
@@ -94,14 +94,14 @@ async def close(bridge: BridgeProcess, boards: list[ResumingSubscriber], title: 
     await until(lambda: all(subscriber.at >= end for subscriber in boards), seconds=30, what="caught up")
     for process in (*bridge.fronts, bridge):
         assert await process.stop() == 0, process.log()
-    held = read_journal(bridge.journal, bridge.config.parent / "plant.toml")
-    lossless = sum(event.is_lossless for event in held.events)
+    journalled = read_journal(bridge.journal, bridge.config.parent / "plant.toml")
+    lossless = sum(event.is_lossless for event in journalled.events)
     for subscriber in boards:
-        wrong = {name: what for name, what in of_dashboard(held, subscriber).items() if what}
+        wrong = {name: mismatches for name, mismatches in of_dashboard(journalled, subscriber).items() if mismatches}
         assert wrong == {}
         assert all(before < after for before, after in pairwise(subscriber.order)), "in order"
     run_record.note(
-        title, f"{len(held.events):,} events, {lossless:,} lossless, {len(boards)} dashboards; wrong: nothing"
+        title, f"{len(journalled.events):,} events, {lossless:,} lossless, {len(boards)} dashboards; wrong: nothing"
     )
 
 
@@ -176,8 +176,8 @@ async def test_pipeline_that_dies_or_freezes_is_reported_and_its_front_stays(
                 await live(boards)
                 await presses.burst(WINDOW)
             assert [subscriber.connections for subscriber in boards] == [1, 1], "nobody was sent away"
-            took = ", ".join(f"{duration:.1f} s" for duration in lasted)
-            await close(bridge, boards, f"a killed, then a frozen pipeline, reported after {took}")
+            durations = ", ".join(f"{duration:.1f} s" for duration in lasted)
+            await close(bridge, boards, f"a killed, then a frozen pipeline, reported after {durations}")
 
 
 @pytest.mark.faults
@@ -242,7 +242,9 @@ async def test_front_waits_for_a_journal_and_turns_to_another_one(tmp_path: Path
         put_aside(bridge.journal, "first")
         front = bridge.add_front()
         await front.launch()
-        await until(lambda: "there is no journal" in front.readiness(), seconds=20, what="says what it waits for")
+        await until(
+            lambda: "there is no journal" in front.readiness(), seconds=20, what="the reason for not being ready"
+        )
         await bridge.start()
         await front.ready()
         presses = Presses(bridge)

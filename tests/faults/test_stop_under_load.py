@@ -1,4 +1,4 @@
-"""SIGTERM under load: the intake stops, what is committed is acknowledged, and the process ends within 10 s."""
+"""SIGTERM under load: the intake stops, committed reports are acknowledged, and the process ends within 10 s."""
 
 import signal
 import time
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.faults.bridge_under_load import bridge_under_load
 from tests.faults.failing_disk import SYNCS, failing_disk
-from tests.faults.forked_bridge import Fork
+from tests.faults.forked_bridge import ForkLauncher
 from tests.support.brokers import RunningBroker, until
 from tests.support.rounds import rounds
 
@@ -33,8 +33,8 @@ async def test_sigterm_under_load_leaves_nothing_unacknowledged(
 async def test_sigterm_while_a_sync_hangs_ends_in_time_and_loses_nothing(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:
-    took = []
-    async with bridge_under_load(tmp_path, mosquitto, launcher=Fork()) as loaded:
+    durations = []
+    async with bridge_under_load(tmp_path, mosquitto, launcher=ForkLauncher()) as loaded:
         for _ in range(rounds):
             await loaded.load.more(100)
             async with failing_disk(loaded.bridge, SYNCS, "delay_enter=60s"):
@@ -43,16 +43,18 @@ async def test_sigterm_while_a_sync_hangs_ends_in_time_and_loses_nothing(
                 assert process is not None
                 process.send_signal(signal.SIGTERM)
                 await until(lambda: has_ended(process.pid), seconds=2 * STOP_SECONDS, what="ended")  # noqa: B023 - waited for at once
-                took.append(time.monotonic() - began)
+                durations.append(time.monotonic() - began)
             await process.wait()
             await loaded.bridge.start()
-        ledger = await loaded.close_ledger(f"{rounds} times SIGTERM while a sync hangs, ended within {max(took):.1f} s")
+        ledger = await loaded.close_ledger(
+            f"{rounds} times SIGTERM while a sync hangs, ended within {max(durations):.1f} s"
+        )
     assert ledger.wrong == {}
-    assert max(took) < STOP_SECONDS
+    assert max(durations) < STOP_SECONDS
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a process is no more; one whose thread strace still holds is a zombie until it lets go."""
+    """Return whether a process has ended; one that strace still holds is a zombie until strace detaches."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -10,7 +10,7 @@ from tests.support.dashboard import PATIENCE, Frame
 Reading = Literal["snapshot", "events_after", "oldest_offset"]
 
 
-class Gate:
+class JournalGate:
     """Holds the journal's next read of a kind, before it reads or after, until the test opens."""
 
     def __init__(self, front: MemoryFront, reading: Reading, *, after: bool) -> None:

@@ -1,4 +1,7 @@
-"""A front over a real journal, with dashboards that talk to it in memory."""
+"""A front over a real journal, with dashboards that talk to it in memory.
+
+For tests of the front without its web server, at exact moments; `tests/support/front_server.py` has real sockets.
+"""
 
 import asyncio
 import json
@@ -13,13 +16,16 @@ from pydantic import SecretStr
 
 from bridge.domain.envelope import position_event
 from bridge.domain.event_data import Andon, EventData, Job, LineStatus, Person, Status
-from bridge.domain.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
+from bridge.domain.events import Event, EventType, Priority, Standing
+from bridge.domain.place import Place
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
 from bridge.domain.records import CommandRecord, CommittedEvent, Input, JournalEntry
 from bridge.domain.reports import APPLIED
+from bridge.domain.utc_time import Millis, rfc3339
 from bridge.front.front import Front
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
+from bridge.ports.metrics import Metric
 from bridge.settings import TokenSettings, WebSettings
 from bridge.wiring.front_side import FrontSide
 from tests.support.brokers import until
@@ -42,7 +48,7 @@ PLANT = Plant(
 
 
 class ManualClock:
-    """Floor time stands at noon; real time runs, and a test may move it."""
+    """A floor clock that stands at noon, and a wall clock that runs and may be moved by a test."""
 
     def __init__(self) -> None:
         self.ahead_ms = 0
@@ -56,7 +62,7 @@ class ManualClock:
 
 @dataclass
 class MemoryFront:
-    """The front, its journal, and what was published for it."""
+    """The front, its journal, and its published messages."""
 
     side: FrontSide
     journal: SqliteJournal
@@ -72,8 +78,8 @@ class MemoryFront:
     def core(self) -> Front:
         return self.side.front
 
-    def metric(self, name: str) -> float:
-        return next(sample.value for sample in self.side.samples() if sample.name == name)
+    def metric(self, metric: Metric) -> float:
+        return next(sample.value for sample in self.side.samples() if sample.metric is metric)
 
     def connect(self, *, offered_token: str | None = None) -> MemoryDashboard:
         board = MemoryDashboard()

@@ -50,11 +50,11 @@ def test_the_event_cache_has_no_hole_and_is_bounded(start: int, count: int, keep
         latest = added[-4:]
         assert keep < 8 or offset + 1 not in latest or hole in range(latest[0], latest[-1])
         return
-    held = [committed.offset for committed in page.events]
-    assert offset + 1 in held
-    assert held == list(range(held[0], held[-1] + 1))
-    assert len(held) <= min(4, keep)
-    assert {(number - 1) // 4 for number in held} == {offset // 4}
+    offsets = [committed.offset for committed in page.events]
+    assert offset + 1 in offsets
+    assert offsets == list(range(offsets[0], offsets[-1] + 1))
+    assert len(offsets) <= min(4, keep)
+    assert {(number - 1) // 4 for number in offsets} == {offset // 4}
 
 
 def test_a_page_begins_behind_the_last_hole() -> None:
@@ -165,8 +165,8 @@ async def test_a_dashboard_stuck_in_a_snapshot_holds_few_events_and_receives_all
         assert front.core.position.offset == 1_000
         gc.collect()
         ids = {f"{front.core.position.stream}:{front.core.position.epoch}:{offset}" for offset in range(1, 501)}
-        held = {each.id for each in gc.get_objects() if isinstance(each, CommittedEvent)}
-        assert len(held & ids) <= 2 * SNAPSHOT_CHUNK
+        held_ids = {item.id for item in gc.get_objects() if isinstance(item, CommittedEvent)}
+        assert len(held_ids & ids) <= 2 * SNAPSHOT_CHUNK
         board.read_on()
         await board.receive("snapshot_end")
         begin = next(number for number, frame in enumerate(board.frames) if frame["type"] == "snapshot_begin")

@@ -107,10 +107,10 @@ async def test_a_rejection_carries_its_reason(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
 
         def rejected(topic: str, body: dict[str, Any]) -> CommandRecord:
-            given = applied(topic, body)
+            entry = applied(topic, body)
             return CommandRecord(
-                user=given.user,
-                command_id=given.command_id,
+                user=entry.user,
+                command_id=entry.command_id,
                 outcome="rejected",
                 reason="no such call",
                 event_ids=(),
@@ -193,14 +193,14 @@ async def test_snapshot_over_http_holds_what_is_current_and_granted(tmp_path: Pa
 
 async def _all_pages(front: MemoryFront, limit: int) -> list[int]:
     viewer = front.core.authenticate(token(roles=["operator"], lines=["L1"]))
-    found: list[int] = []
+    offsets: list[int] = []
     cursor: str | None = None
     while True:
         page = await front.core.read_history(viewer, None, cursor=cursor, limit=limit, since=NOON, until=NOON + 1)
-        found += [event["offset"] for event in json.loads(page.encode())["events"]]
+        offsets += [event["offset"] for event in json.loads(page.encode())["events"]]
         cursor = page.cursor
         if cursor is None:
-            return found
+            return offsets
 
 
 async def test_history_comes_in_pages_without_gap_or_double(tmp_path: Path) -> None:
@@ -222,12 +222,12 @@ async def test_history_reports_a_cursor_beyond_retention(tmp_path: Path) -> None
         viewer = front.core.authenticate(token())
         page = await front.core.read_history(viewer, None, limit=2)
         front.journal.commit(Batch(entries=[], checkpoints={"L1": b"state"}))
-        for published, kept in ((2, 7), (5, 4), (9, 0)):
+        for published, remaining in ((2, 7), (5, 4), (9, 0)):
             front.journal.mark_published(published, retained=[])
             front.journal.prune(NOON, RetentionLimits(max_bytes=1))
-            assert len((await front.core.read_history(viewer, None)).events) == kept
+            assert len((await front.core.read_history(viewer, None)).events) == remaining
             if published == 2:
-                assert len((await front.core.read_history(viewer, None, cursor=page.cursor)).events) == kept
+                assert len((await front.core.read_history(viewer, None, cursor=page.cursor)).events) == remaining
                 continue
             with pytest.raises(InvalidFrame, match="were deleted"):
                 await front.core.read_history(viewer, None, cursor=page.cursor)

@@ -31,9 +31,9 @@ async def test_auth_ok_states_the_user_and_the_grants(tmp_path: Path) -> None:
 @pytest.mark.parametrize("proof", ["", "x", "a.b.c"])
 async def test_an_invalid_token_is_refused_with_1008(tmp_path: Path, proof: str) -> None:
     async with memory_front(tmp_path) as front:
-        said, offered = front.connect(), front.connect(offered_token=proof or "none")
-        await said.send("auth", token=proof)
-        assert (await said.closed())[0] == 1008
+        authenticating, offered = front.connect(), front.connect(offered_token=proof or "none")
+        await authenticating.send("auth", token=proof)
+        assert (await authenticating.closed())[0] == 1008
         assert (await offered.closed())[0] == 1008
         assert offered.frames == []
 
@@ -136,7 +136,7 @@ async def test_a_refresh_revokes_and_widens_in_place(tmp_path: Path) -> None:
         await board.send("subscribe", id="all", subscription_type="andon")
         await board.receive("snapshot_end")
         assert board.offsets == [1, 2]
-        seen = len(board.frames)
+        before = len(board.frames)
         await board.send("auth", token=token(roles=["operator"], lines=["L2", "L3"]))
         widened = await board.receive("widened")
         revoked = await board.receive("revoked")
@@ -144,7 +144,7 @@ async def test_a_refresh_revokes_and_widens_in_place(tmp_path: Path) -> None:
         assert revoked["filters"] == ["+/+/L1/+/andon/#"]
         assert widened["filters"] == ["+/+/L3/+/andon/#"]
         assert widened["subscriptions"] == [{"id": "all", "effective": ["+/+/L2/+/andon/#", "+/+/L3/+/andon/#"]}]
-        assert [frame["offset"] for frame in board.frames[seen:] if "offset" in frame] == [2, 3]
+        assert [frame["offset"] for frame in board.frames[before:] if "offset" in frame] == [2, 3]
         front.commit(call("C4", line="L1"), call("C5", line="L2"), call("C6", line="L3"))
         await board.receive("andon_event", subject="C6")
         assert board.live_offsets == [5, 6]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.front import journal_reads as front_journal
-from tests.front.journal_gate import Gate, andon, let_the_front_run
+from tests.front.journal_gate import JournalGate, andon, let_the_front_run
 from tests.front.memory_front import MemoryFront, assignment, call, memory_front
 from tests.support.brokers import until
 from tests.support.dashboard import Frame
@@ -38,7 +38,7 @@ async def test_no_position_is_reported_while_the_snapshot_of_a_widened_subscript
     async with memory_front(tmp_path) as front:
         front.commit(call("C1", line="L2"))
         board = await granted(front, NARROW)
-        gate = Gate(front, "events_after", after=True)
+        gate = JournalGate(front, "events_after", after=True)
         since = {"main": {"epoch": front.journal.epoch, "offset": 0}}
         body = {"id": "a", "subscription_type": "andon"}
         await board.send("resume", subscriptions=[body], since=since)
@@ -56,7 +56,7 @@ async def test_a_snapshot_holds_what_is_granted_when_it_begins(tmp_path: Path) -
         board = await granted(front, NARROW)
         await board.send(andon("L1"), snapshot=False)
         await board.receive("position")
-        gate = Gate(front, "snapshot", after=False)
+        gate = JournalGate(front, "snapshot", after=False)
         await board.send("subscribe", id="all", subscription_type="andon")
         await gate.reached()
         front.commit(call("C1", line="L1"))
@@ -74,7 +74,7 @@ async def test_a_snapshot_holds_what_is_granted_when_it_begins(tmp_path: Path) -
 async def test_nothing_of_a_subscription_comes_before_its_confirmation(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         board = await front.join()
-        gate = Gate(front, "snapshot", after=False)
+        gate = JournalGate(front, "snapshot", after=False)
         await board.send(andon("L1"))
         await gate.reached()
         await board.send(andon("L2"), snapshot=False)
@@ -90,7 +90,7 @@ async def test_a_subscription_that_is_asked_again_gets_the_snapshot_of_what_it_i
     async with memory_front(tmp_path) as front:
         front.commit(call("C1", line="L1"), call("C2", line="L2"))
         board = await front.join()
-        gate = Gate(front, "snapshot", after=True)
+        gate = JournalGate(front, "snapshot", after=True)
         await board.send(andon("L3"), id="first")
         await gate.reached()
         await board.send(andon("L1"), id="a")
@@ -108,7 +108,7 @@ async def test_a_subscription_repeated_behind_a_resume_is_not_replayed(tmp_path:
     async with memory_front(tmp_path) as front:
         front.commit(call("C1", line="L1"), call("C2", line="L2"))
         board = await front.join()
-        gate = Gate(front, "oldest_offset", after=True)
+        gate = JournalGate(front, "oldest_offset", after=True)
         since = {"main": {"epoch": front.journal.epoch, "offset": 0}}
         await board.send("resume", subscriptions=[{**andon("L1"), "id": "a"}], since=since)
         await gate.reached()
@@ -125,7 +125,7 @@ async def test_no_snapshot_comes_after_the_end_of_its_subscription_was_confirmed
         board = await front.join()
         await board.send(andon("L2"), snapshot=False)
         await board.receive("position")
-        gate = Gate(front, "snapshot", after=False)
+        gate = JournalGate(front, "snapshot", after=False)
         await board.send(andon("L1"))
         await gate.reached()
         front.commit(call("C1", line="L2"))
@@ -147,7 +147,7 @@ async def test_a_snapshot_is_never_overtaken_by_what_it_stands_for(tmp_path: Pat
         board = await front.join(user="eva")
         await board.send(andon("L2"), snapshot=False)
         await board.receive("position")
-        gate = Gate(front, "snapshot", after=False)
+        gate = JournalGate(front, "snapshot", after=False)
         await board.send("subscribe", id="jobs", subscription_type="job", target_id="J2")
         await gate.reached()
         unoffered = front.commit(assignment("J1", to="eva"), offer=False)

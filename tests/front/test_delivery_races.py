@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bridge.front import journal_reads as front_journal
-from tests.front.journal_gate import Gate, andon, let_the_front_run
+from tests.front.journal_gate import JournalGate, andon, let_the_front_run
 from tests.front.memory_front import call, memory_front, status
 from tests.support.memory_dashboard import MemoryDashboard
 
@@ -19,14 +19,14 @@ def from_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def outline(board: MemoryDashboard) -> list[Any]:
     """Events by offset, snapshots by their frames' names."""
-    shown = ("snapshot_begin", "snapshot_end")
-    return [frame.get("offset", frame["type"]) for frame in board.frames if "offset" in frame or frame["type"] in shown]
+    types = ("snapshot_begin", "snapshot_end")
+    return [frame.get("offset", frame["type"]) for frame in board.frames if "offset" in frame or frame["type"] in types]
 
 
 async def test_events_committed_before_the_snapshot_is_read_are_only_in_it(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         board = await front.join()
-        gate = Gate(front, "snapshot", after=False)
+        gate = JournalGate(front, "snapshot", after=False)
         await board.send(andon("L1"))
         await gate.reached()
         front.commit(call("C1"))
@@ -43,7 +43,7 @@ async def test_events_committed_after_the_snapshot_was_read_follow_it(tmp_path: 
     async with memory_front(tmp_path) as front:
         front.commit(call("C1"))
         board = await front.join()
-        gate = Gate(front, "snapshot", after=True)
+        gate = JournalGate(front, "snapshot", after=True)
         await board.send(andon("L1"))
         await gate.reached()
         front.commit(call("C2"))
@@ -57,7 +57,7 @@ async def test_events_of_other_subscriptions_precede_a_newer_snapshot(tmp_path: 
         board = await front.join()
         await board.send(andon("L1"), snapshot=False)
         await board.receive("subscription_confirmed")
-        gate = Gate(front, "snapshot", after=False)
+        gate = JournalGate(front, "snapshot", after=False)
         await board.send("subscribe", id="all", subscription_type="andon")
         await gate.reached()
         front.commit(call("C1", line="L1"), call("C2", line="L2"))
@@ -71,7 +71,7 @@ async def test_events_of_other_subscriptions_precede_a_newer_snapshot(tmp_path: 
 async def test_a_subscription_whose_snapshot_is_to_come_gets_nothing_before_it(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         board = await front.join()
-        gate = Gate(front, "snapshot", after=False)
+        gate = JournalGate(front, "snapshot", after=False)
         await board.send(andon("L1"))
         await board.send(andon("L2"))
         await gate.reached()
@@ -104,7 +104,7 @@ async def test_events_committed_during_a_replay_follow_it(tmp_path: Path) -> Non
     async with memory_front(tmp_path) as front:
         front.commit(call("C1"))
         board = await front.join()
-        gate = Gate(front, "events_after", after=True)
+        gate = JournalGate(front, "events_after", after=True)
         since = {"main": {"epoch": front.journal.epoch, "offset": 0}}
         await board.send("resume", subscriptions=[andon("L1")], since=since)
         await gate.reached()
@@ -122,7 +122,7 @@ async def test_events_that_close_during_a_replay_are_not_sent_again(tmp_path: Pa
         await board.receive("snapshot_end")
         front.commit(call("C1"), call("C2", line="L2"))
         await board.receive("andon_event", subject="C1")
-        gate = Gate(front, "events_after", after=True)
+        gate = JournalGate(front, "events_after", after=True)
         since = {"main": {"epoch": front.journal.epoch, "offset": 0}}
         await board.send("resume", subscriptions=[{"subscription_type": "andon"}], since=since)
         await gate.reached()
@@ -188,7 +188,7 @@ async def test_no_position_is_reported_while_a_snapshot_is_to_come(tmp_path: Pat
     async with memory_front(tmp_path) as front:
         front.commit(call())
         board = await front.join()
-        gate = Gate(front, "events_after", after=True)
+        gate = JournalGate(front, "events_after", after=True)
         since = {"main": {"epoch": front.journal.epoch, "offset": 0}}
         await board.send("resume", subscriptions=[andon("L1")], since=since)
         await gate.reached()

@@ -75,8 +75,8 @@ async def test_a_dashboard_behind_the_retained_journal_is_asked_to_reconnect(
     monkeypatch.setattr(front_journal, "PAGES_BYTES", 0)
     async with memory_front(tmp_path) as front:
         front.commit(call("C1"), call("C2"), call("C3"))
-        held = front.journal.events_after
-        monkeypatch.setattr(front.journal, "events_after", lambda _offset, *, limit: held(1, limit=limit))
+        events_after = front.journal.events_after
+        monkeypatch.setattr(front.journal, "events_after", lambda _offset, *, limit: events_after(1, limit=limit))
         board = await front.join()
         since = {"main": {"epoch": front.journal.epoch, "offset": 0}}
         await board.send("resume", subscriptions=[andon("L1")], since=since)

@@ -144,8 +144,8 @@ async def test_position_follows_a_flush_and_link_follows_authentication(tmp_path
         position = await board.receive("position", streams={"main": {"epoch": front.journal.epoch, "offset": 1}})
         assert board.frames.index(position) > board.frames.index(board.first("andon_event"))
         front.core.set_link_state(broker_connected=False, stream_live=True, last_seen=None)
-        gone = await board.receive("link", broker=False)
-        assert gone["streams"]["main"]["live"] is False
+        offline = await board.receive("link", broker=False)
+        assert offline["streams"]["main"]["live"] is False
 
 
 async def test_readiness_names_the_missing_part(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from bridge.domain.records import CommandRecord
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
+from bridge.ports.metrics import Metric
 from tests.front.memory_front import NOON, MemoryFront, call, memory_front
 from tests.support import command_line
 from tests.support.brokers import until
@@ -37,7 +39,7 @@ async def test_events_announced_over_mqtt_are_delivered_in_order_and_once(tmp_pa
         await board.until(lambda: len(board.live_offsets) >= MANY)
         assert board.live_offsets == list(range(1, MANY + 1))
         assert len(front.link.acknowledged) == MANY
-        assert front.metric("replica_reads") < MANY // 2, "hints that come together are one look"
+        assert front.metric(Metric.REPLICA_READS) < MANY // 2, "hints that come together are one look"
 
 
 async def test_without_any_hint_it_is_found_all_the_same(tmp_path: Path) -> None:
@@ -66,22 +68,22 @@ async def test_forged_hints_change_nothing(tmp_path: Path, seed: int) -> None:
         assert board.live_offsets == list(range(1, end + 1))
         assert board.close_code is None
         assert front.core.position == front.journal.position()
-        assert front.metric("replica_journal_switches") == 1, "that of its start"
+        assert front.metric(Metric.REPLICA_JOURNAL_SWITCHES) == 1, "that of its start"
 
 
 async def test_a_stream_of_forged_hints_costs_few_reads(tmp_path: Path) -> None:
     async with memory_front(tmp_path, follows=True) as front:
-        reads = front.metric("replica_reads")
+        reads = front.metric(Metric.REPLICA_READS)
         for number in range(1, TRICKLE + 1):
             body = {"stream": "main", "epoch": front.journal.epoch, "offset": number + 10**6}
             front.link.deliver("event/S1/A1/L1/_/andon/andon_event/high/C1", json.dumps(body).encode())
             await until(lambda number=number: len(front.link.acknowledged) >= number, what="acknowledged")  # type: ignore[misc]
-        assert front.metric("replica_hints") == TRICKLE
-        assert front.metric("replica_reads") - reads < TRICKLE / 2
+        assert front.metric(Metric.REPLICA_HINTS) == TRICKLE
+        assert front.metric(Metric.REPLICA_READS) - reads < TRICKLE / 2
 
 
 def forged(chance: random.Random, epoch: str) -> tuple[str, bytes]:
-    """Say something a hint could be, with what is never true."""
+    """Publish a well-formed hint with a false content."""
     topic = chance.choice(["event/S1/A1/L1/_/andon/andon_event/high/C1", "event/x", "bridge/main", "bridge/other", "x"])
     body = {
         "type": "andon_event",
@@ -100,8 +102,15 @@ async def test_a_new_epoch_disconnects_dashboards_and_they_resume_as_not_recover
         board = await subscribed(front)
         front.commit(call("C1"))
         frames = await board.receive("position")
-        front.journal.commit(Batch(entries=[], retired_keys=()))
-        code, reason = await board.closed()
+        before = front.journal.position()
+        await until(lambda: front.core.position == before, what="delivered")
+        with capture_logs() as logs:
+            front.journal.commit(Batch(entries=[], retired_keys=()))
+            code, reason = await board.closed()
+        (switch,) = [entry for entry in logs if entry["event"] == "replica.journal_switched"]
+        now = front.journal.position()
+        assert (switch["previous_epoch"], switch["previous_offset"]) == (before.epoch, before.offset)
+        assert (switch["epoch"], switch["offset"]) == (now.epoch, now.offset)
         assert code == 1012
         assert json.loads(reason)["retry_after"] >= 0
         await until(lambda: front.core.position == front.journal.position(), what="turned")

@@ -1,4 +1,4 @@
-"""Payloads of every kind of report, and what the native decoder makes of them."""
+"""Payloads of every kind of report, and their decoded form."""
 
 import json
 from typing import Any

@@ -1,7 +1,8 @@
 """A second payload format: the state of a machine as one word, on `raw/{site}/{area}/{line}/{equipment}`."""
 
-from bridge.domain.events import Millis, Place
+from bridge.domain.place import Place
 from bridge.domain.reports import Disposition, Report, StateReport, quarantined
+from bridge.domain.utc_time import Millis
 
 FILTER = "raw/+/+/+/+"
 TOPIC = "raw/north/pack/L1/bagger"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from bridge.domain.events import Place
 from bridge.domain.line.equipment.packml import STATE_MEANING
 from bridge.domain.line.equipment.status import STATUS_OF_WORD
+from bridge.domain.place import Place
 from bridge.domain.report_fields import STATE_WORDS
 from bridge.domain.reports import (
     BODY_OF,
@@ -195,7 +195,7 @@ def test_a_field_that_is_null_is_absent(kind: str) -> None:
     for name in (field for field in BODY_OF[kind].__struct_fields__ if field not in MINIMAL[kind]):
         assert report(kind, {**MINIMAL[kind], name: None}) == least, name
     for name in MINIMAL[kind]:
-        without = {each: value for each, value in MINIMAL[kind].items() if each != name}
+        without = {key: value for key, value in MINIMAL[kind].items() if key != name}
         assert decoded(f"report/{HERE}/{kind}", {**without, name: None}) == decoded(f"report/{HERE}/{kind}", without)
 
 

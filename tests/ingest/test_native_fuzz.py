@@ -1,4 +1,4 @@
-"""Whatever bytes come, on whatever topic: a report or a reason, never an exception."""
+"""Fuzz tests of the decoder: any bytes on any topic give a report or a reason, never an exception."""
 
 import json
 import re

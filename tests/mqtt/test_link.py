@@ -111,7 +111,7 @@ async def test_a_killed_broker_is_noticed_and_the_link_heals(mosquitto: RunningB
 
 async def test_a_broker_that_freezes_is_noticed_by_its_silence(mosquitto: RunningBroker) -> None:
     async with linked(durable(mosquitto)) as link:
-        mosquitto.send(signal.SIGSTOP)  # its kernel goes on acknowledging: only the keepalive can tell
+        mosquitto.send(signal.SIGSTOP)  # its kernel still acknowledges: only the keepalive detects it
         await until(lambda: not link.status.connected, seconds=2 * 2 + 2, what="noticed within two keepalives")
         mosquitto.send(signal.SIGCONT)
         await until(lambda: link.status.connected, what="recovered")
@@ -179,7 +179,7 @@ async def test_a_stopped_link_disconnects_cleanly_without_its_will(mosquitto: Ru
 
 
 async def test_a_connect_that_is_cancelled_leaves_no_connection() -> None:
-    arrived, gone = asyncio.Event(), asyncio.Event()
+    arrived, disconnected = asyncio.Event(), asyncio.Event()
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         arrived.set()
@@ -187,7 +187,7 @@ async def test_a_connect_that_is_cancelled_leaves_no_connection() -> None:
             while await reader.read(100):
                 pass
         writer.close()
-        gone.set()
+        disconnected.set()
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -196,7 +196,7 @@ async def test_a_connect_that_is_cancelled_leaves_no_connection() -> None:
         async with started(link):
             await arrived.wait()
         async with asyncio.timeout(10):
-            await gone.wait()
+            await disconnected.wait()
 
 
 @pytest.mark.parametrize("answer", ["_on_connect", "_on_subscribe"])
@@ -213,7 +213,7 @@ async def test_a_cancel_that_meets_the_brokers_answer_ends_what_waits_for_it(
 
     monkeypatch.setattr(BrokerConnection, answer, meet)
     link = durable(mosquitto)
-    reader = RetainedReader(client_settings(mosquitto), client_id="two", username=None, password=None)
+    reader = RetainedReader(client_settings(mosquitto), client_id="two")
     waiting = asyncio.create_task(reader.read(["a/#"], lambda _: False, protocol="5") if reads_retained else link.run())
     ended, _ = await asyncio.wait([waiting], timeout=5)
     assert ended

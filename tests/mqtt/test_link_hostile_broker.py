@@ -22,10 +22,10 @@ def suback(packet: bytes, code: int) -> bytes:
     return bytes([0x90, 4]) + packet[:2] + bytes([0, code])
 
 
-def publish(topic: str, payload: bytes, *, mid: int = 0, dup: bool = False) -> bytes:
+def publish(topic: str, payload: bytes, *, packet_id: int = 0, dup: bool = False) -> bytes:
     name = topic.encode()
-    body = len(name).to_bytes(2, "big") + name + (mid.to_bytes(2, "big") if mid else b"") + b"\0" + payload
-    return bytes([0x30 | (2 if mid else 0) | (8 if dup else 0), len(body)]) + body
+    body = len(name).to_bytes(2, "big") + name + (packet_id.to_bytes(2, "big") if packet_id else b"") + b"\0" + payload
+    return bytes([0x30 | (2 if packet_id else 0) | (8 if dup else 0), len(body)]) + body
 
 
 @dataclass(slots=True)
@@ -112,7 +112,7 @@ async def test_a_refused_optional_subscription_is_done_without() -> None:
         bytes.fromhex("30 ff ff ff ff ff 00"),  # a length of five bytes
         bytes.fromhex("32 05 00 01 61 00 01"),  # no property length
         bytes.fromhex("30 06 00 01 61 02 7f 00"),  # an unknown property
-        bytes.fromhex("90 03 00 07 00"),  # a SUBACK nobody waits for
+        bytes.fromhex("90 03 00 07 00"),  # an unexpected SUBACK
     ],
     ids=lambda garbage: garbage.hex(),
 )
@@ -185,17 +185,19 @@ async def test_a_second_copy_within_the_session_is_settled_by_one_acknowledgemen
 
     async def repeat(peer: Peer) -> None:
         await peer.admit()
-        peer.writer.write(publish("a/b", b"1", mid=7) + publish("a/b", b"1", mid=7, dup=True))
+        peer.writer.write(publish("a/b", b"1", packet_id=7) + publish("a/b", b"1", packet_id=7, dup=True))
         while True:
             acknowledged.append(int.from_bytes((await peer.expect(PUBACK))[:2], "big"))
             if acknowledged == [7]:
-                peer.writer.write(publish("a/b", b"2", mid=7))
+                peer.writer.write(publish("a/b", b"2", packet_id=7))
 
     async with scripted(repeat) as link, linked(link):
         first, copy = await receive(link, 2)
         assert link.acknowledge([first]) == 1
         (new,) = await receive(link, 1)
-        assert link.acknowledge([copy]) == 0  # its receipt must not settle the new message that has its mid
+        assert (
+            link.acknowledge([copy]) == 0
+        )  # its acknowledgement must not count for the new message with the same packet_id
         assert link.acknowledge([new]) == 1
         await until(lambda: acknowledged == [7, 7], what="acknowledged")
 
@@ -209,18 +211,18 @@ async def test_the_brokers_receive_maximum_bounds_what_is_unconfirmed() -> None:
         await peer.expect(CONNECT)
         peer.writer.write(bytes.fromhex("20 06 00 00 03 21 00 05"))  # receive maximum 5
         peer.writer.write(suback(await peer.expect(SUBSCRIBE), 1))
-        mids: list[bytes] = []
+        packet_ids: list[bytes] = []
         while True:
             body = await peer.expect(PUBLISH)
             name = int.from_bytes(body[:2], "big")
-            mids.append(body[2 + name : 4 + name])
+            packet_ids.append(body[2 + name : 4 + name])
             unconfirmed += 1
             most = max(most, unconfirmed)
             if unconfirmed == 5:
                 unconfirmed = 0
-                for mid in mids:
-                    peer.writer.write(bytes([0x40, 2]) + mid)
-                mids.clear()
+                for packet_id in packet_ids:
+                    peer.writer.write(bytes([0x40, 2]) + packet_id)
+                packet_ids.clear()
 
     async with scripted(narrow) as link, linked(link):
         await link.publish_many([Publication(f"a/{number}", b"") for number in range(50)])

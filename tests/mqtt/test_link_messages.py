@@ -90,7 +90,7 @@ async def test_acknowledgements_go_out_in_the_order_of_arrival(mosquitto: Runnin
         assert link.acknowledge([first, second, third]) == 0
 
 
-async def test_a_receipt_of_an_earlier_connection_is_void(mosquitto: RunningBroker) -> None:
+async def test_an_acknowledgement_of_an_earlier_connection_is_void(mosquitto: RunningBroker) -> None:
     async with linked(consumer(mosquitto)) as link:
         await link.publish_many(numbered(2))
         old = await receive(link, 2)
@@ -114,7 +114,7 @@ async def test_waiting_publications_are_not_doubled_when_the_session_continues(m
         await link.publish("a/end", b"end")
         messages = await receive(link, 5)
         assert [message.payload for message in messages] == [*payloads(4), b"end"]
-        assert link.acknowledge(messages) == 5, "each has the receipt of the copy that came again"
+        assert link.acknowledge(messages) == 5, "each acknowledges the copy that came again"
 
 
 async def test_waiting_publications_are_kept_when_the_broker_forgot_the_session(mosquitto: RunningBroker) -> None:
@@ -176,10 +176,10 @@ async def test_a_retained_message_and_qos_0_are_distinguished(mosquitto: Running
     async with linked(producer(mosquitto)) as sender:
         await sender.publish("a/kept", b"old", retain=True)
     async with linked(consumer(mosquitto)) as link:
-        (kept,) = await receive(link, 1)
+        (retained,) = await receive(link, 1)
         await link.publish("a/fast", b"new", qos=0)
         (fast,) = await receive(link, 1)
-    assert (kept.retained, kept.qos) == (True, 1)
+    assert (retained.retained, retained.qos) == (True, 1)
     assert (fast.retained, fast.qos) == (False, 0)
     assert link.acknowledge([fast]) == 0
 
@@ -257,7 +257,7 @@ async def test_small_publications_do_not_wait_for_nagle(tmp_path: Path, mosquitt
 
 async def seconds_on_the_way(broker: RunningBroker) -> float:
     """Publish a few at once, now and then, to a consumer that takes a moment to acknowledge."""
-    device, took = BrokerLink(client_settings(broker), client_id="device", durable=False), 0.0
+    device, seconds = BrokerLink(client_settings(broker), client_id="device", durable=False), 0.0
     async with linked(device), linked(consumer(broker)) as link:
         for number in range(ROUNDS):
             began = time.perf_counter()
@@ -269,6 +269,6 @@ async def seconds_on_the_way(broker: RunningBroker) -> float:
                 await asyncio.sleep(MOMENT_SECONDS)
                 link.acknowledge(messages)
             await publishing
-            took += time.perf_counter() - began
+            seconds += time.perf_counter() - began
             await asyncio.sleep(MOMENT_SECONDS * (number % 5))
-    return took
+    return seconds

@@ -83,9 +83,9 @@ async def test_rules_that_let_the_bridge_write_commands_are_found_out(shipped: S
     assert "cannot publish commands" in failed[0]
 
 
-@pytest.mark.parametrize(("place", "what"), [("event", "events"), ("station", "lamp states")])
+@pytest.mark.parametrize(("place", "messages"), [("event", "events"), ("station", "lamp states")])
 async def test_rules_that_keep_the_bridge_from_reading_what_it_retains_are_found_out(
-    shipped: ShippedMosquitto, monkeypatch: pytest.MonkeyPatch, place: str, what: str
+    shipped: ShippedMosquitto, monkeypatch: pytest.MonkeyPatch, place: str, messages: str
 ) -> None:
     monkeypatch.setattr("bridge.mqtt.probe.DELIVERY_SECONDS", 0.5)
     rules = shipped.folder / "config" / "acl.services"
@@ -94,12 +94,12 @@ async def test_rules_that_keep_the_bridge_from_reading_what_it_retains_are_found
     shipped.broker.stop()
     shipped.broker.start()
     (failed,) = texts(await probe_broker(two_users(shipped), root=ROOT, reads=READS), False)
-    assert f"can publish {what} and receive them back" in failed
+    assert f"can publish {messages} and receive them back" in failed
 
 
-@pytest.mark.parametrize(("place", "what"), [("event", "events"), ("bridge", "status messages")])
+@pytest.mark.parametrize(("place", "messages"), [("event", "events"), ("bridge", "status messages")])
 async def test_rules_that_keep_a_front_from_hearing_the_pipeline_are_found_out(
-    shipped: ShippedMosquitto, monkeypatch: pytest.MonkeyPatch, place: str, what: str
+    shipped: ShippedMosquitto, monkeypatch: pytest.MonkeyPatch, place: str, messages: str
 ) -> None:
     monkeypatch.setattr("bridge.mqtt.probe.DELIVERY_SECONDS", 0.5)
     rules = shipped.folder / "config" / "acl.services"
@@ -107,7 +107,7 @@ async def test_rules_that_keep_a_front_from_hearing_the_pipeline_are_found_out(
     shipped.broker.stop()
     shipped.broker.start()
     (failed,) = texts(await probe_broker(two_users(shipped), root=ROOT, reads=READS), False)
-    assert f"the front receives the bridge's {what}" in failed
+    assert f"the front receives the bridge's {messages}" in failed
 
 
 async def test_a_wrong_password_of_the_front_is_named(

@@ -78,10 +78,10 @@ def test_the_copy_passes_unmutated(copy: Path) -> None:
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_a_mutation_turns_a_test_red(mutation: Mutation, copy: Path) -> None:
     file = copy / mutation.file
-    whole = file.read_text(encoding="utf-8")
-    file.write_text(whole.replace(mutation.before, mutation.after), encoding="utf-8")
+    original = file.read_text(encoding="utf-8")
+    file.write_text(original.replace(mutation.before, mutation.after), encoding="utf-8")
     try:
         finished = run(copy, mutation.tests)
     finally:
-        file.write_text(whole, encoding="utf-8")
+        file.write_text(original, encoding="utf-8")
     assert finished.returncode == TESTS_FAILED, finished.stdout[-3_000:]

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from bridge.domain import plant
-from bridge.domain.events import Millis
 from bridge.domain.line.device.state import MAX_PAST_BOOTS
 from bridge.domain.messages import IncomingMessage
 from bridge.domain.records import JournalEntry
 from bridge.domain.reports import APPLIED
+from bridge.domain.utc_time import Millis
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
@@ -46,9 +46,9 @@ PLANT = plant.Plant(
     ),
 )
 
-Way = Literal["sequence", "dated", "press", "bare"]
+MessageKind = Literal["sequence", "dated", "press", "bare"]
 
-TOPIC: dict[Way, str] = {
+TOPIC: dict[MessageKind, str] = {
     "sequence": "report/north/pack/L1/desk/andon",
     "dated": "report/north/pack/L1/bagger/measurement",
     "press": "report/north/pack/L1/button/andon",
@@ -57,33 +57,33 @@ TOPIC: dict[Way, str] = {
 
 
 @dataclass(eq=False)
-class Sent:
+class SentMessage:
     """One MQTT message; `action` is the sender's action: a resend and a copy belong to the same one."""
 
-    way: Way
+    kind: MessageKind
     payload: bytes
     action: int
-    mid: int | None = None  # once it was sent to the bridge
+    packet_id: int | None = None  # once it was sent to the bridge
     seen: int = 0  # the connection it was last sent on
 
 
 @dataclass
-class World:
+class LossyNetwork:
     folder: Path
     now: Millis = T0
     generation: int = 1
-    deaf: bool = False  # the connection is dead, and the broker does not know
-    queue: list[Sent] = field(default_factory=list)  # in the broker, not acknowledged
-    inbox: list[tuple[Sent, bool]] = field(default_factory=list)  # arrived, not taken: with the link
-    pending: list[tuple[JournalEntry, Sent, int]] = field(default_factory=list)
-    owed: list[tuple[Sent, int, int]] = field(default_factory=list)  # committed, not acknowledged
-    on_the_wire: list[Sent] = field(default_factory=list)
-    durable: list[tuple[JournalEntry, Sent]] = field(default_factory=list)
-    actions: dict[int, Way] = field(default_factory=dict)
-    said: dict[Way, list[Sent]] = field(default_factory=lambda: {"sequence": [], "dated": []})
+    dead_connection: bool = False  # the connection is dead, and the broker does not know
+    queue: list[SentMessage] = field(default_factory=list)  # in the broker, not acknowledged
+    inbox: list[tuple[SentMessage, bool]] = field(default_factory=list)  # arrived, not taken: with the link
+    pending: list[tuple[JournalEntry, SentMessage, int]] = field(default_factory=list)
+    unacknowledged: list[tuple[SentMessage, int, int]] = field(default_factory=list)  # committed, not acknowledged
+    acks_in_flight: list[SentMessage] = field(default_factory=list)
+    durable: list[tuple[JournalEntry, SentMessage]] = field(default_factory=list)
+    actions: dict[int, MessageKind] = field(default_factory=dict)
+    sent: dict[MessageKind, list[SentMessage]] = field(default_factory=lambda: {"sequence": [], "dated": []})
     boot: int = 1
     seq: int = 0
-    mids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    packet_ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
         self.open()
@@ -103,23 +103,23 @@ class World:
         self.intake = driven_intake(restored.floor, self.journal, doubt_ms=DOUBT_MS)
 
     def kill(self) -> None:
-        """Nothing of the process is left but the journal; what it had acknowledged may have left it, or not."""
+        """Kill the process: only the journal remains, and acknowledgements in flight may be lost."""
         self.journal.close()
         self.pending.clear()
-        self.owed.clear()
+        self.unacknowledged.clear()
         self.cut()
         self.generation = 1
         for message in self.queue:
             message.seen = 0  # on no connection of the next process
         self.open()
 
-    def take(self, message: Sent, *, redelivered: bool) -> None:
+    def take(self, message: SentMessage, *, redelivered: bool) -> None:
         incoming = IncomingMessage(
-            TOPIC[message.way],
+            TOPIC[message.kind],
             message.payload,
             redelivered=redelivered,
             generation=self.generation,
-            mid=message.mid,
+            packet_id=message.packet_id,
         )
         decoded = self.intake.receive(incoming, now=self.now)
         self.pending.append((self.intake.apply(decoded, earlier_result=None), message, self.generation))
@@ -135,32 +135,36 @@ class World:
             )
         )
         self.durable += [(entry, message) for entry, message, _ in self.pending]
-        self.owed += [(message, entry.input.number, generation) for entry, message, generation in self.pending]
+        self.unacknowledged += [
+            (message, entry.input.number, generation) for entry, message, generation in self.pending
+        ]
         self.pending.clear()
 
     def acknowledge(self) -> None:
         """Let acknowledgements leave; those of an earlier connection are void."""
         self.arrive()
-        if self.owed:
-            self.intake.dedup.record_acks(self.owed[-1][1], self.now)
-        self.on_the_wire += [message for message, _, generation in self.owed if generation == self.generation]
-        self.owed.clear()
+        if self.unacknowledged:
+            self.intake.dedup.record_acks(self.unacknowledged[-1][1], self.now)
+        self.acks_in_flight += [
+            message for message, _, generation in self.unacknowledged if generation == self.generation
+        ]
+        self.unacknowledged.clear()
 
     # -- the broker ---------------------------------------------------------------------------------------------------
 
     def arrive(self) -> None:
-        if self.deaf:
+        if self.dead_connection:
             return
-        self.queue = [message for message in self.queue if message not in self.on_the_wire]
-        self.on_the_wire.clear()
+        self.queue = [message for message in self.queue if message not in self.acks_in_flight]
+        self.acks_in_flight.clear()
 
     def send(self, most: int = WINDOW) -> None:
-        """Send what the window allows and this connection has not had; on a dead one it goes nowhere."""
+        """Send what the window allows and was not sent on this connection; on a dead one it is lost."""
         for message in [message for message in self.queue[:WINDOW] if message.seen != self.generation][:most]:
-            redelivered = message.mid is not None
-            message.mid = message.mid or next(self.mids)
+            redelivered = message.packet_id is not None
+            message.packet_id = message.packet_id or next(self.packet_ids)
             message.seen = self.generation
-            if not self.deaf:
+            if not self.dead_connection:
                 self.inbox.append((message, redelivered))
 
     def deliver(self) -> None:
@@ -172,46 +176,46 @@ class World:
             self.take(message, redelivered=redelivered)
 
     def miss(self) -> None:
-        """Lose what the broker sends from here on: the connection is dead."""
-        self.deaf = True
+        """Kill the connection unnoticed: all that the broker sends from now on is lost."""
+        self.dead_connection = True
         self.send(1)
 
     def cut(self) -> None:
-        """Lose the connection, and with it what was on the wire."""
-        self.on_the_wire.clear()
+        """Cut the connection and lose the messages in flight."""
+        self.acks_in_flight.clear()
         self.inbox.clear()
         self.generation += 1
-        self.deaf = False
+        self.dead_connection = False
 
     # -- the floor ----------------------------------------------------------------------------------------------------
 
-    def report(self, way: Way, copies: int) -> None:
+    def report(self, kind: MessageKind, copies: int) -> None:
         action = len(self.actions)
-        self.actions[action] = way
+        self.actions[action] = kind
         body: dict[str, object]
-        if way == "sequence":
+        if kind == "sequence":
             body = {"action": "raise", "andon_type": "safety", "boot_id": self.boot, "seq": self.seq}
             self.seq += 1
-        elif way == "press":
+        elif kind == "press":
             body = {"action": "raise", "andon_type": "material"}
         else:
             body = {"parameter": "weight", "value": 1, "unit": "g"} | (
-                {"ts": T0 + action + 1} if way == "dated" else {}
+                {"ts": T0 + action + 1} if kind == "dated" else {}
             )
         payload = json.dumps(body).encode()
-        self.publish([Sent(way, payload, action) for _ in range(copies)])
+        self.publish([SentMessage(kind, payload, action) for _ in range(copies)])
 
-    def publish(self, copies: list[Sent]) -> None:
+    def publish(self, copies: list[SentMessage]) -> None:
         self.queue += copies
-        if copies[0].way in self.said:
-            self.said[copies[0].way].append(copies[0])
+        if copies[0].kind in self.sent:
+            self.sent[copies[0].kind].append(copies[0])
 
-    def resend(self, way: Way, back: int) -> None:
+    def resend(self, kind: MessageKind, back: int) -> None:
         """Send content again as a new message, as a device does that had no acknowledgement."""
-        said = self.said[way]
-        if said:
-            earlier = said[-1 - back % len(said)]
-            self.publish([Sent(way, earlier.payload, earlier.action)])
+        sent = self.sent[kind]
+        if sent:
+            earlier = sent[-1 - back % len(sent)]
+            self.publish([SentMessage(kind, earlier.payload, earlier.action)])
 
     def restart_device(self) -> None:
         if self.boot <= MAX_PAST_BOOTS:  # reports of more boots than that are not distinguished
@@ -220,7 +224,7 @@ class World:
     def wait(self, ms: int) -> None:
         self.arrive()
         self.send()
-        if self.deaf and ms > KEEPALIVES_MS:
+        if self.dead_connection and ms > KEEPALIVES_MS:
             self.cut()  # noticed: an acknowledgement is not mistaken for settled on a connection that is dead
         self.now += ms
 
@@ -239,12 +243,12 @@ class World:
 
     def check(self, seed: int) -> None:
         effects = Counter(message.action for entry, message in self.durable if entry.disposition == APPLIED)
-        for action, way in self.actions.items():
-            if way != "press":
-                assert effects[action] == 1, (seed, action, way)
-        assert [entry.input.number for entry, message in self.durable if message.way == "press" and applied(entry)] == [
-            entry.input.number for entry in first_presses(self.durable)
-        ]
+        for action, kind in self.actions.items():
+            if kind != "press":
+                assert effects[action] == 1, (seed, action, kind)
+        assert [
+            entry.input.number for entry, message in self.durable if message.kind == "press" and applied(entry)
+        ] == [entry.input.number for entry in first_presses(self.durable)]
         assert self.intake.floor.gaps_by_line() == {}, "nothing was lost, so nothing is missing"
 
 
@@ -252,14 +256,14 @@ def applied(entry: JournalEntry) -> bool:
     return entry.disposition == APPLIED
 
 
-def first_presses(durable: Sequence[tuple[JournalEntry, Sent]]) -> list[JournalEntry]:
+def first_presses(durable: Sequence[tuple[JournalEntry, SentMessage]]) -> list[JournalEntry]:
     """The presses that count: each message once, and within 2 s of one that counted none."""
-    known: set[int] = set()
+    seen_ids: set[int] = set()
     counted: list[JournalEntry] = []
     for entry, message in durable:
-        if message.way != "press" or id(message) in known:
+        if message.kind != "press" or id(message) in seen_ids:
             continue
-        known.add(id(message))
+        seen_ids.add(id(message))
         if not counted or entry.input.received_at - counted[-1].input.received_at > DEBOUNCE_MS:
             counted.append(entry)
     return counted

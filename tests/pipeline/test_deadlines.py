@@ -11,14 +11,14 @@ from bridge.adapters.clock import FloorClock, wall_ms
 from bridge.domain.records import JournalEntry
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
-from bridge.pipeline import commit_queue, internal_inputs
+from bridge.pipeline import commit_queue, deadline_scheduler
 from bridge.pipeline.replay import restore_floor
 from bridge.ports.journal import RetentionLimits
-from bridge.settings import DAY_MS
+from tests.pipeline.pipeline_run import run_pipeline
 from tests.pipeline.test_slow_commits import counting
 from tests.support.brokers import until
 from tests.support.fake_link import FakeLink
-from tests.support.in_process import PIPELINE, PLANT, in_process
+from tests.support.in_process import PLANT
 from tests.support.journal_samples import forget_checkpoints
 
 HOUR_MS = 3_600_000
@@ -34,14 +34,14 @@ def clock(*, later: int) -> FloorClock:
 async def report_once(path: Path) -> None:
     """Have a pipeline take one report, so that the line lives."""
     link = counting(1)
-    async with in_process(link, path, parts=[PIPELINE], journal__checkpoint_seconds=0.05):
+    async with run_pipeline(link, path, checkpoint_seconds=0.05):
         await until(lambda: link.acknowledged == [1], what="a report")
 
 
 async def test_deadlines_of_several_days_are_caught_up_in_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(internal_inputs, "MAX_BLOCK_SECONDS", 0.0)  # on any machine, however fast
+    monkeypatch.setattr(deadline_scheduler, "MAX_BLOCK_SECONDS", 0.0)  # on any machine, however fast
     monkeypatch.setattr(commit_queue, "MAX_BATCH_EVENTS", MAX_BATCH_EVENTS)
     path = tmp_path / "journal.db"
     await report_once(path)
@@ -54,12 +54,12 @@ async def test_deadlines_of_several_days_are_caught_up_in_steps(
             await asyncio.sleep(0)
 
     link, batches = counting(1, after=1), list[Sequence[JournalEntry]]()
-    async with in_process(link, path, parts=[PIPELINE], clock=clock(later=ABSENT_MS)) as bridge:
-        bridge.core.add_listener(batches.append)
+    async with run_pipeline(link, path, clock=clock(later=ABSENT_MS)) as run:
+        run.pipeline.add_listener(batches.append)
         beside = asyncio.create_task(others())
         await until(lambda: link.acknowledged == [1], seconds=60, what="the report after all that was due")
         beside.cancel()
-        assert bridge.core.status().ready
+        assert run.pipeline.status().ready
     entries = [entry for batch in batches for entry in batch]
     ticks = [entry for entry in entries if not entry.input.topic]
     largest = max(len(entry.events) for entry in entries)  # the report revises the windows of all that time
@@ -78,26 +78,23 @@ async def test_a_clock_that_is_far_ahead_at_the_start_makes_no_history_old(tmp_p
     """Retention by age counts from what arrived last, and the time that has passed since the start."""
     path = tmp_path / "journal.db"
     await report_once(path)
-    asked: list[int] = []
+    times: list[int] = []
     with closing(SqliteJournal.open(path, stream="main")) as journal:
         prune = journal.prune
 
         def watch(now: int, keep: RetentionLimits) -> int:
-            asked.append(now)
+            times.append(now)
             return prune(now, keep)
 
         journal.prune = watch  # type: ignore[method-assign]
-        days = ABSENT_MS / DAY_MS
-        async with in_process(
+        async with run_pipeline(
             FakeLink(),
             path,
-            parts=[PIPELINE],
             journal=journal,
             clock=clock(later=10 * ABSENT_MS),
-            journal__checkpoint_seconds=0.05,
-            journal__keep_events_days=days,
-            journal__keep_inputs_days=days,
+            checkpoint_seconds=0.05,
+            keep=RetentionLimits(events_ms=ABSENT_MS, inputs_ms=ABSENT_MS),
         ):
-            await until(lambda: len(asked) > 3, what="retention is looked after")
+            await until(lambda: len(times) > 3, what="retention is looked after")
             assert journal.inputs_after(0, limit=1)[0].input.number == 1
-    assert max(asked) < wall_ms() + HOUR_MS
+    assert max(times) < wall_ms() + HOUR_MS

@@ -6,26 +6,27 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.pipeline import internal_inputs
-from tests.support.brokers import RunningBroker, until
-from tests.support.in_process import in_process
+from bridge.pipeline import link_outage_detector
+from tests.pipeline.pipeline_run import run_pipeline
+from tests.support.brokers import until
+from tests.support.fake_link import FakeLink
 
 
 def of(logs: list[Any], event: str) -> list[Any]:
     return [entry for entry in logs if entry["event"] == event]
 
 
-async def test_a_lost_link_is_logged_when_nobody_watches_and_when_somebody_does_again(
-    mosquitto: RunningBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_lost_link_is_logged_at_the_begin_and_the_end_of_the_absence(
+    link: FakeLink, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(internal_inputs, "OUTAGE_SECONDS", 0.2)
+    monkeypatch.setattr(link_outage_detector, "OUTAGE_SECONDS", 0.2)
     with capture_logs() as logs:
-        async with in_process(mosquitto.port, tmp_path / "journal.db"):
+        async with run_pipeline(link, path):
             for turn in (1, 2):
-                mosquitto.stop()
-                await until(lambda: len(of(logs, "floor.unobserved")) == turn, what="nobody watches")  # noqa: B023
+                link.disconnect()
+                await until(lambda: len(of(logs, "floor.unobserved")) == turn, what="the begin of the absence")  # noqa: B023
                 assert len(of(logs, "floor.observed")) == turn - 1
-                mosquitto.start()
+                link.reconnect()
                 await until(lambda: len(of(logs, "floor.observed")) == turn, what="somebody watches")  # noqa: B023
     assert {(event["log_level"], event["reason"]) for event in of(logs, "floor.unobserved")} == {("warning", "link")}
     for lost, back in zip(of(logs, "floor.unobserved"), of(logs, "floor.observed"), strict=True):

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from bridge.adapters import plant_file
-from bridge.domain.events import EventType, Millis
+from bridge.domain.events import EventType
 from bridge.domain.intake import Intake
 from bridge.domain.internal_inputs import plant_from_json, plant_to_json
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import orphaned_keys
 from bridge.domain.plant import Plant
 from bridge.domain.records import JournalEntry
+from bridge.domain.utc_time import Millis
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import CheckpointUnreadable, restore_floor
@@ -55,13 +56,13 @@ def restarted(
     restored = restore_floor(plant, journal, decode=read)
     assert restored.differences == 0, restored.first_differences
     assert was is None or states(was[0], restored.floor) == states(*was), "as it was, under the plant file of then"
-    taken = journal_plant(plant, restored, journal, decode=read, now=max(now, journal.last_input()[1]))
-    return driven_intake(taken.floor, journal, decode=read)
+    change = journal_plant(plant, restored, journal, decode=read, now=max(now, journal.last_input()[1]))
+    return driven_intake(change.floor, journal, decode=read)
 
 
 def states(plant: Plant, floor: Floor) -> dict[str, bytes]:
-    found = {spec.id: floor.line(spec.id) for spec in plant.lines}
-    return {line_id: line.checkpoint() for line_id, line in found.items() if line is not None}
+    lines = {spec.id: floor.line(spec.id) for spec in plant.lines}
+    return {line_id: line.checkpoint() for line_id, line in lines.items() if line is not None}
 
 
 def plants(plant: Plant) -> list[Plant]:
@@ -86,7 +87,7 @@ def test_replay_equals_the_journal_byte_for_byte_at_every_batch(tmp_path: Path, 
     journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
     intake = restarted(plant, journal)
     batch = list[JournalEntry]()
-    held: dict[str, bytes] = {}
+    expected: dict[str, bytes] = {}
     size = restarts = changes = 0
     for now, topic, payload in messages_until(T0 + round(hours * HOUR)):
         batch += take_with_ticks(intake, topic, payload, now=now)
@@ -97,14 +98,14 @@ def test_replay_equals_the_journal_byte_for_byte_at_every_batch(tmp_path: Path, 
         before, plant = plant, chance.choice(files) if chance.random() < CHANGES else plant
         intake = restarted(plant, journal, now=now, was=(before, intake.floor))  # as after a kill -9
         batch, size, restarts = [], chance.randint(1, INPUTS), restarts + 1
-        held = states(plant, intake.floor)
+        expected = states(plant, intake.floor)
         changes += plant is not before
         assert orphaned_keys((event.state_key for event in journal.snapshot().events), plant) == [], (
             "nothing frozen green"
         )
     assert changes >= 2
     forget_checkpoints(journal.path)
-    assert states(plant, restarted(plant, journal).floor) == held, "from the first input on"
+    assert states(plant, restarted(plant, journal).floor) == expected, "from the first input on"
     events = journal.events_after(0, limit=10_000_000)
     assert [event.offset for event in events] == list(range(1, journal.position().offset + 1))
     assert {event.type for event in events} <= set(EventType)

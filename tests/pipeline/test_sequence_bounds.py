@@ -24,8 +24,8 @@ PLACE = "report/north/pack/L1/bagger"
 MODULI = (2, 256, 2**32, 2**63, 2**63 + 1, LARGEST, 2**64)
 
 
-class Bridge:
-    """Takes payloads in, commits each with a checkpoint, and may start again from what it committed."""
+class RestartedIntake:
+    """Applies payloads, commits each with a checkpoint, and can restart from its commits."""
 
     def __init__(self, journal: SqliteJournal, modulus: int) -> None:
         self.plant = plant_file(line_spec(equipment=equipment(seq_modulus=modulus)))
@@ -57,10 +57,10 @@ class Bridge:
 
 
 @contextmanager
-def open_bridge(folder: Path, modulus: int) -> Iterator[Bridge]:
+def open_bridge(folder: Path, modulus: int) -> Iterator[RestartedIntake]:
     journal = SqliteJournal.open(folder / "journal.db", stream="main")
     try:
-        yield Bridge(journal, modulus)
+        yield RestartedIntake(journal, modulus)
     finally:
         journal.close()
 

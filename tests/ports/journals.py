@@ -96,7 +96,7 @@ class OwnedStore:
 
 
 class SqliteReaderStore(OwnedStore):
-    """A journal in SQLite that is read over connections of another object, as by a front in a process of its own."""
+    """A journal in SQLite that is read over another object's connections, as by a front in a separate process."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -35,7 +35,7 @@ from tests.support.brokers import (
 COUNT: Final = 50
 
 
-class Link(StatusChannel, QueuedMessageSource, Protocol):
+class BrokerPort(StatusChannel, QueuedMessageSource, Protocol):
     """All that the bridge uses of a link."""
 
 
@@ -43,7 +43,7 @@ class Link(StatusChannel, QueuedMessageSource, Protocol):
 class BrokerClients:
     """Clients of one broker: `link(id)` connects a durable one that subscribes to `a/#`."""
 
-    link: Callable[[str], AbstractAsyncContextManager[Link]]
+    link: Callable[[str], AbstractAsyncContextManager[BrokerPort]]
     offline: Callable[[], StatusChannel]
     reader: Callable[[], RetainedMessageReader]
 
@@ -55,7 +55,7 @@ def aiomqtt_clients(port: int) -> BrokerClients:
         return BrokerLink(settings, client_id=client_id, durable=True, subscriptions=[("a/#", 1)])
 
     def reader() -> RetainedReader:
-        return RetainedReader(settings, client_id="reader", username=None, password=None)
+        return RetainedReader(settings, client_id="reader")
 
     return BrokerClients(lambda client_id: linked(durable(client_id)), lambda: durable("offline"), reader)
 
@@ -184,17 +184,17 @@ async def test_retained_messages_are_read_until_the_reader_has_enough(clients: B
         await link.publish("a/cleared", b"cleared", retain=True)
         await link.publish("a/cleared", b"", retain=True)
         await link.publish("b/last", b"last", retain=True)
-        found: list[tuple[str, bytes, bool]] = []
+        received: list[tuple[str, bytes, bool]] = []
 
         def add(message: Message) -> bool:
-            found.append((message.topic, message.payload, message.retained))
+            received.append((message.topic, message.payload, message.retained))
             return message.topic == "b/last"
 
         protocol = link.status.protocol
         assert protocol is not None
         async with asyncio.timeout(DEADLINE_SECONDS):
             await clients.reader().read(["a/#", "b/#"], add, protocol=protocol)
-    assert found == [("a/kept", b"kept", True), ("b/last", b"last", True)]
+    assert received == [("a/kept", b"kept", True), ("b/last", b"last", True)]
 
 
 async def test_a_reader_without_a_broker_reports_it(make_clients: Callable[[int], BrokerClients]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from bridge.adapters.clock import Anchor, FloorClock
 from bridge.ports.clock import AdjustableClock, Clock, FrontClock
 from tests.front.memory_front import ManualClock
-from tests.front.simulation.resume_run import Clock as VirtualClock
+from tests.front.simulation.resume_run import VirtualClock
 from tests.front.simulation.virtual_loop import VirtualLoop
 
 HOUR = 3_600_000

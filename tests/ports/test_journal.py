@@ -47,9 +47,7 @@ def test_a_new_journal_is_empty(journal: Journal) -> None:
     assert journal.retained_topics() == {}
 
 
-def test_every_journal_has_an_epoch_of_its_own_and_keeps_it(
-    journal: Journal, store: JournalStore, tmp_path: Path
-) -> None:
+def test_every_journal_has_its_own_epoch_and_keeps_it(journal: Journal, store: JournalStore, tmp_path: Path) -> None:
     other = type(store)(tmp_path / "other").open()  # type: ignore[call-arg] # every entry of JOURNALS takes a folder
     other.close()
     assert other.epoch != journal.epoch
@@ -99,8 +97,8 @@ def test_retention_keeps_what_is_current_unpublished_or_replayed_at_a_start(jour
     journal.commit(Batch(entries=[], checkpoints={"bagger-1": b""}))
     while journal.prune(NOON, RetentionLimits(max_bytes=1)):
         pass
-    assert [found.offset for found in journal.events_after(0, limit=9)] == [4]
-    assert [found.offset for found in journal.snapshot().events] == [1, 3, 4]
+    assert [committed.offset for committed in journal.events_after(0, limit=9)] == [4]
+    assert [committed.offset for committed in journal.snapshot().events] == [1, 3, 4]
     journal.commit(follow(journal, [event("d")]))
     assert [entry.input.number for entry in journal.inputs_after(0, limit=9)][-1] == 5
 
@@ -143,7 +141,7 @@ def test_the_newest_configuration_of_a_topic_is_in_force(journal: Journal, store
 
 
 def test_digests_survive(journal: Journal, store: JournalStore) -> None:
-    digest = MessageDigest(b"digest", has_timestamp=True, mid=7)
+    digest = MessageDigest(b"digest", has_timestamp=True, packet_id=7)
     journal.commit(Batch(entries=[applied(1, resend=digest), applied(2)], acked_up_to=1, crash_digest=b"crash"))
     journal.commit(Batch(entries=[], crash_digest=b"crash"))
     again = reopen(journal, store)
@@ -166,7 +164,7 @@ def test_a_new_epoch_retires_keys_and_survives(journal: Journal, store: JournalS
     before = journal.epoch
     journal.commit(Batch(entries=[], retired_keys=[EventTopic.from_event(event("a")).state_key]))
     assert journal.epoch == journal.position().epoch != before
-    assert [found.offset for found in journal.snapshot().events] == [2]
+    assert [committed.offset for committed in journal.snapshot().events] == [2]
     again = reopen(journal, store)
     assert again.epoch == journal.epoch
     again.close()

@@ -65,7 +65,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule()
     def prune(self) -> None:
-        """Let go of all that may go: what is published, not current, and before the newest checkpoint."""
+        """Prune all that may go: published, not current, and before the newest checkpoint."""
         while self.journal.prune(NOON, RetentionLimits(max_bytes=1)):
             pass
         self.oldest = self.journal.oldest_offset()
@@ -98,14 +98,14 @@ class JournalMachine(RuleBasedStateMachine):
 
 
 def machine_of(store: Callable[[Path], JournalStore]) -> type[JournalMachine]:
-    class Machine(JournalMachine):
+    class StoreMachine(JournalMachine):
         def make_store(self, folder: Path) -> JournalStore:
             return store(folder)
 
-    Machine.TestCase.settings = settings(
+    StoreMachine.TestCase.settings = settings(
         max_examples=25, stateful_step_count=15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
-    return Machine
+    return StoreMachine
 
 
 for implementation in JOURNALS:

@@ -29,11 +29,11 @@ def test_a_new_journal_is_empty_at_offset_zero(store: ReadableStore) -> None:
 
 def test_events_are_read_as_they_were_committed_in_order_from_any_offset(store: ReadableStore) -> None:
     committed = store.append([event("a"), event("b")], [], [event("c")])
-    assert [found.offset for found in committed] == [1, 2, 3]
+    assert [stored.offset for stored in committed] == [1, 2, 3]
     for offset in range(4):
         assert list(store.journal.events_after(offset, limit=10)) == committed[offset:]
     assert list(store.journal.events_after(1, limit=1)) == committed[1:2]
-    assert [store.journal.event(found.offset) for found in committed] == committed
+    assert [store.journal.event(stored.offset) for stored in committed] == committed
     assert store.journal.event(4) is None
     assert store.journal.position().offset == 3
 
@@ -43,13 +43,13 @@ def test_a_snapshot_holds_the_newest_current_event_of_each_state_key_oldest_firs
     store.append([event("a", revision=2)], [closed("b")])
     store.append([event("c", standing=Standing.HISTORY), event("d", standing=Standing.HISTORY)])
     snapshot = store.journal.snapshot()
-    assert [found.offset for found in snapshot.events] == [3, 4]
+    assert [committed.offset for committed in snapshot.events] == [3, 4]
     assert snapshot.position == store.journal.position()
 
 
 def test_event_types_of_one_subject_share_a_state_key(store: ReadableStore) -> None:
     store.append([event("a")], [event("a", event_type=EventType.CHANGEOVER_COMPLETED)])
-    assert [found.type for found in store.journal.snapshot().events] == [EventType.CHANGEOVER_COMPLETED]
+    assert [committed.type for committed in store.journal.snapshot().events] == [EventType.CHANGEOVER_COMPLETED]
 
 
 def test_after_retention_events_begin_at_the_oldest_offset_and_current_ones_stay_readable(store: ReadableStore) -> None:
@@ -72,7 +72,7 @@ def test_offsets_continue_in_a_new_epoch(store: ReadableStore) -> None:
     assert store.journal.position().epoch != first.epoch
     (after,) = store.append([event("b")])
     assert store.journal.position() == Position(STREAM, store.journal.position().epoch, 2)
-    assert [found.offset for found in store.journal.events_after(0, limit=9)] == [1, 2]
+    assert [committed.offset for committed in store.journal.events_after(0, limit=9)] == [1, 2]
     assert before.id.split(":")[1] != after.id.split(":")[1]
 
 
@@ -81,7 +81,7 @@ def test_an_unknown_command_has_no_result(store: ReadableStore) -> None:
 
 
 def test_readers_see_complete_batches_while_the_owner_writes(store: ReadableStore) -> None:
-    seen: list[list[int]] = []
+    snapshots: list[list[int]] = []
     failures: list[BaseException] = []
     done = threading.Event()
 
@@ -89,9 +89,9 @@ def test_readers_see_complete_batches_while_the_owner_writes(store: ReadableStor
         try:
             while not done.is_set():
                 snapshot = store.journal.snapshot()
-                offsets = [found.offset for found in snapshot.events]
+                offsets = [event.offset for event in snapshot.events]
                 assert snapshot.position.offset == max(offsets, default=0)
-                seen.append(offsets)
+                snapshots.append(offsets)
         except BaseException as error:  # noqa: BLE001 - a thread's failure is the test's
             failures.append(error)
 
@@ -104,5 +104,5 @@ def test_readers_see_complete_batches_while_the_owner_writes(store: ReadableStor
     for reader in readers:
         reader.join()
     assert failures == []
-    assert {len(offsets) for offsets in seen} <= {0, 2}
-    assert all(not offsets or offsets[1] == offsets[0] + 1 for offsets in seen)
+    assert {len(offsets) for offsets in snapshots} <= {0, 2}
+    assert all(not offsets or offsets[1] == offsets[0] + 1 for offsets in snapshots)

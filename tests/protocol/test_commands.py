@@ -1,4 +1,4 @@
-"""Commands: what is well formed, what is authorized, and the message that comes of it."""
+"""Commands: validation, authorization, and the published message."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bridge.domain.access.topic_layout import ACTIONS
-from bridge.domain.events import Place
+from bridge.domain.place import Place
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
 from bridge.domain.reports import BODY_OF, COMMAND_KINDS, Report
 from bridge.ingest.native import decode
@@ -110,9 +110,9 @@ def test_line_and_equipment_must_exist() -> None:
 
 def test_only_granted_actions_at_granted_places_are_authorized() -> None:
     assert authorize(request_of(), viewer(role="operator", lines=["L1"]), DIRECTORY).line == "L1"
-    for who in (viewer(role="operator", lines=["L2"]), viewer(role="nobody")):
+    for user in (viewer(role="operator", lines=["L2"]), viewer(role="nobody")):
         with pytest.raises(InvalidFrame):
-            authorize(request_of(), who, DIRECTORY)
+            authorize(request_of(), user, DIRECTORY)
     acknowledging = parse_command(body("andon.acknowledge", call_id="C1"))
     with pytest.raises(InvalidFrame):
         authorize(acknowledging, viewer(role="operator", lines=["L1"]), DIRECTORY)

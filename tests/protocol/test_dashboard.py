@@ -109,9 +109,9 @@ def test_a_rejected_token_ends_an_unproven_connection_only(error: TokenError | A
     [close] = arrived().reject(error)
     assert isinstance(close, Close)
     assert close.code is code
-    proven = joined()
-    assert kinds(proven.reject(error)) == ["error"]
-    assert proven.phase is ConnectionPhase.AUTHENTICATED
+    authenticated = joined()
+    assert kinds(authenticated.reject(error)) == ["error"]
+    assert authenticated.phase is ConnectionPhase.AUTHENTICATED
 
 
 def test_every_phase_has_its_steps() -> None:

@@ -39,16 +39,16 @@ def offsets(events: list[CommittedEvent]) -> list[int]:
 
 
 @dataclass
-class Fate:
+class EventFate:
     event: CommittedEvent
     became: str = "pending"
 
 
 @dataclass
-class Oracle:
-    fates: list[Fate] = field(default_factory=list)
+class OutboxOracle:
+    fates: list[EventFate] = field(default_factory=list)
 
-    def waiting(self) -> list[Fate]:
+    def waiting(self) -> list[EventFate]:
         return [fate for fate in self.fates if fate.became == "pending"]
 
     def tally(self, became: str | None) -> Counter[EventType]:
@@ -59,8 +59,8 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.outbox = box()
-        self.oracle = Oracle()
-        self.flying: list[Fate] = []
+        self.oracle = OutboxOracle()
+        self.flying: list[EventFate] = []
         self.offset = 0
         self.spilled = Counter[EventType]()
         self.totals: dict[str, Counter[EventType]] = {}
@@ -76,7 +76,7 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
             same = fate.event.state_key == new.state_key and fate.event.type in CONFLATED_TYPES
             if same and new.type in CONFLATED_TYPES and fate not in self.flying:
                 fate.became = "conflated"
-        self.oracle.fates.append(Fate(new))
+        self.oracle.fates.append(EventFate(new))
         self.outbox.offer(new)
 
     @rule(
@@ -99,8 +99,8 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
             if self.flying and size > max_bytes:
                 break
             self.flying.append(fate)
-        taken = self.outbox.take(max_events=max_events, max_bytes=max_bytes, up_to=up_to, lossless_only=lossless_only)
-        assert offsets(taken) == [fate.event.offset for fate in self.flying]
+        batch = self.outbox.take(max_events=max_events, max_bytes=max_bytes, up_to=up_to, lossless_only=lossless_only)
+        assert offsets(batch) == [fate.event.offset for fate in self.flying]
 
     @rule()
     def confirm(self) -> None:
@@ -111,7 +111,7 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
 
     @rule(line=st.sampled_from(["L1", "L2"]))
     def revoke(self, line: str) -> None:
-        self.outbox.revoke(lambda each: each.state_key[2] != line)
+        self.outbox.revoke(lambda event: event.state_key[2] != line)
         for fate in self.oracle.waiting():
             if fate.event.state_key[2] == line and fate not in self.flying:
                 fate.became = "revoked"
@@ -130,7 +130,7 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
         for fate in again:
             self._offer(fate.event)
 
-    def waits_again(self, fate: Fate) -> bool:
+    def waits_again(self, fate: EventFate) -> bool:
         return fate not in self.flying and fate.became in ("pending", "conflated")
 
     @rule()
@@ -163,7 +163,7 @@ class OutboxAgainstOracle(RuleBasedStateMachine):
         self.totals = totals
 
     @invariant()
-    def what_waits_is_known(self) -> None:
+    def pending_events_are_accounted(self) -> None:
         waiting = [fate.event for fate in self.oracle.waiting() if fate not in self.flying]
         assert len(self.outbox) == len(waiting)
         charged = sum(event.memory_bytes for event in waiting)

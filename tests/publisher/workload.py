@@ -43,5 +43,5 @@ class Workload:
 
 
 async def assert_true(broker: RunningBroker, journal: SqliteJournal) -> None:
-    """Fail unless exactly what is current is retained, and lamps are lit for open calls only."""
+    """Fail unless exactly the current events are retained, and lamps are lit for open calls only."""
     assert lit(await retained(broker)) == expected(journal.snapshot().events)

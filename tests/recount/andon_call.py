@@ -10,7 +10,7 @@ STANDSTILL: Final = frozenset({"equipment", "maintenance", "stop"})
 
 
 @dataclass(slots=True, eq=False)
-class Call:
+class ExpectedCall:
     place: str
     type: str
     priority: str
@@ -49,7 +49,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DueCall:
     """An automatic call that is due for a downtime."""
 
     place: str

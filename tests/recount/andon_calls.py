@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from tests.recount.andon_call import Call, Relation, Wanted, same_family
+from tests.recount.andon_call import DueCall, ExpectedCall, Relation, same_family
 from tests.recount.fact import Fact
 from tests.recount.plant_facts import LADDER, MINUTE, PRIORITY, TOP, LineFacts
 
@@ -11,11 +11,11 @@ ORDER: Final = ("low", "medium", "high", "critical")
 DEBOUNCE: Final = 2_000
 
 
-class Calls:
+class CallTracker:
     def __init__(self, line: LineFacts, note: Callable[[Fact], None]) -> None:
         self._line = line
         self._note = note
-        self.open: dict[str, Call] = {}
+        self.open: dict[str, ExpectedCall] = {}
         self._level: dict[str, bool] = {}
         self._pressed: dict[str, int] = {}
         self.presses: list[tuple[int, int, bool]] = []  # (report's number, at, whether it had an effect)
@@ -71,15 +71,15 @@ class Calls:
         own = device in self._line.stations
         automatic = max(
             (
-                each
-                for each in self.open.values()
-                if each.automatic and not each.past and same_family(each.type, andon_type)
-                and (own or device == each.place)
+                open_call
+                for open_call in self.open.values()
+                if open_call.automatic and not open_call.past and same_family(open_call.type, andon_type)
+                and (own or device == open_call.place)
             ),
-            key=lambda each: each.raised_at,
+            key=lambda open_call: open_call.raised_at,
             default=None,
         )  # fmt: skip
-        call = Call(device, andon_type, PRIORITY[andon_type], at, answered_at=at)
+        call = ExpectedCall(device, andon_type, PRIORITY[andon_type], at, answered_at=at)
         self.open[call.key] = call
         call.begin_ladder(at)
         if automatic is not None:
@@ -89,7 +89,7 @@ class Calls:
             self._end(automatic, "cancelled", at)
             self._catch_up(call, at)
 
-    def _take_over(self, call: Call, other: Call) -> None:
+    def _take_over(self, call: ExpectedCall, other: ExpectedCall) -> None:
         """The person's call has the automatic one's trouble, its answers, and its place on the ladder."""
         call.priority = max(call.priority, other.priority, key=ORDER.index)
         call.begin_ladder(other.basis)
@@ -99,8 +99,8 @@ class Calls:
         call.downtime, call.culprit = other.downtime, other.culprit
         call.acknowledged, call.arrived = other.acknowledged, other.arrived
 
-    def _catch_up(self, call: Call, at: int) -> None:
-        """Take at the raise what is overdue by then: each level that nobody acknowledged for, else one step."""
+    def _catch_up(self, call: ExpectedCall, at: int) -> None:
+        """Apply overdue deadlines at the raise: each level without an acknowledgement, else one step."""
         overdue = [kind for due, kind in self._ahead(call) if due <= at]
         call.steps, call.passed = [step for step in call.steps if step[0] > at], at
         cause = "ack_timeout" if "ack_timeout" in overdue else "resolve_timeout"
@@ -131,7 +131,7 @@ class Calls:
             self._end(call, {"resolve": "resolved", "cancel": "cancelled"}[action], at)
         return True
 
-    def _meant(self, device: str, andon_type: str) -> Call | None:
+    def _meant(self, device: str, andon_type: str) -> ExpectedCall | None:
         """Find the call that an answer without an id is for; none where two could be meant."""
         own = self.open.get(f"{device}/{andon_type}")
         if own is not None:
@@ -144,58 +144,60 @@ class Calls:
             alike = exact
         return alike[0] if len(alike) == 1 else None
 
-    def _end(self, call: Call, status: str, at: int) -> None:
+    def _end(self, call: ExpectedCall, status: str, at: int) -> None:
         call.status = status
         del self.open[call.key]
         self._note(Fact("call", self._line.id, call.key, at, (status, call.repeat)))
 
     # The line itself
 
-    def call_for(self, wanted: Wanted, at: int) -> None:
+    def call_for(self, due_call: DueCall, at: int) -> None:
         """One trouble has one call: link the open one, call again where the trouble came back, or raise a new one."""
-        relation, call = self._closest(wanted)
+        relation, call = self._closest(due_call)
         if call is None:
-            call = Call(wanted.place, wanted.type, wanted.priority, at, automatic=True, downtime=wanted.downtime)
-            call.culprit = wanted.place
+            call = ExpectedCall(
+                due_call.place, due_call.type, due_call.priority, at, automatic=True, downtime=due_call.downtime
+            )
+            call.culprit = due_call.place
             self.open[call.key] = call
             call.begin_ladder(at)
             self._note(Fact("call", self._line.id, call.key, at, ("raised", call.priority, call.status, True)))
             return
         if relation is Relation.LINKED:
             return
-        call.culprit = wanted.place
+        call.culprit = due_call.place
         if relation is Relation.SAME:
-            call.downtime, call.past = wanted.downtime, False
+            call.downtime, call.past = due_call.downtime, False
         else:
-            self._call_again(call, at, downtime=wanted.downtime, answered=relation is Relation.ANSWERED)
+            self._call_again(call, at, downtime=due_call.downtime, answered=relation is Relation.ANSWERED)
             self._note(Fact("call", self._line.id, call.key, at, ("called again", call.repeat)))
 
-    def must_wait(self, wanted: Wanted) -> bool:
+    def must_wait(self, due_call: DueCall) -> bool:
         """Return whether people are still called to another machine of the same downtime."""
-        return self._closest(wanted)[0] is Relation.ELSEWHERE
+        return self._closest(due_call)[0] is Relation.ELSEWHERE
 
-    def _closest(self, wanted: Wanted) -> tuple[Relation, Call | None]:
-        found = sorted(
-            ((its, -call.raised_at, call) for call in self.open.values() if (its := self._relation(call, wanted))),
-            key=lambda each: each[:2],
+    def _closest(self, due_call: DueCall) -> tuple[Relation, ExpectedCall | None]:
+        candidates = sorted(
+            ((its, -call.raised_at, call) for call in self.open.values() if (its := self._relation(call, due_call))),
+            key=lambda candidate: candidate[:2],
         )
-        return (found[0][0], found[0][2]) if found else (Relation.OTHER, None)
+        return (candidates[0][0], candidates[0][2]) if candidates else (Relation.OTHER, None)
 
-    def _relation(self, call: Call, wanted: Wanted) -> Relation:
-        if not same_family(call.type, wanted.type):
+    def _relation(self, call: ExpectedCall, due_call: DueCall) -> Relation:
+        if not same_family(call.type, due_call.type):
             return Relation.OTHER
-        if call.downtime == wanted.downtime:
-            return Relation.LINKED if call.culprit == wanted.place else Relation.ELSEWHERE
-        near = call.place in self._line.stations or call.place in (wanted.place, wanted.stopped)
-        if call.downtime is None and call.raised_at >= wanted.since and near:
+        if call.downtime == due_call.downtime:
+            return Relation.LINKED if call.culprit == due_call.place else Relation.ELSEWHERE
+        near = call.place in self._line.stations or call.place in (due_call.place, due_call.stopped)
+        if call.downtime is None and call.raised_at >= due_call.since and near:
             return Relation.SAME
-        if wanted.place not in (call.place, call.culprit):
+        if due_call.place not in (call.place, call.culprit):
             return Relation.OTHER
         if call.status == "open" and any(self._ahead(call)):
             return Relation.SAME  # its ladder still calls people
-        return Relation.ANSWERED if call.answered_at >= wanted.since else Relation.RECURRED
+        return Relation.ANSWERED if call.answered_at >= due_call.since else Relation.RECURRED
 
-    def _call_again(self, call: Call, at: int, *, downtime: int | None, answered: bool) -> None:
+    def _call_again(self, call: ExpectedCall, at: int, *, downtime: int | None, answered: bool) -> None:
         call.repeat += 1
         call.past = call.past and call.downtime == downtime
         call.level, call.paused, call.downtime = 0, False, downtime
@@ -228,7 +230,7 @@ class Calls:
             elif kinds:
                 self._note(Fact("ladder", self._line.id, call.key, at, ("reminder", call.level)))
 
-    def _ahead(self, call: Call) -> Iterator[tuple[int, str]]:
+    def _ahead(self, call: ExpectedCall) -> Iterator[tuple[int, str]]:
         if call.paused:
             return
         for at, kind in call.steps:
@@ -238,7 +240,7 @@ class Calls:
                 continue
             yield at, kind
 
-    def _counts(self, call: Call, at: int) -> bool:
+    def _counts(self, call: ExpectedCall, at: int) -> bool:
         """A missed acknowledgement raises to a level that was reached already by another way: no event."""
         acknowledge, _, step = (minutes * MINUTE for minutes in LADDER[call.priority])
         return call.level >= TOP or (at - call.basis - acknowledge) // step >= call.level

@@ -1,4 +1,4 @@
-"""What the bridge reported beside what it must have: precision and recall of facts, and their differences."""
+"""Comparison of reported with expected facts: precision, recall and the differences."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -36,18 +36,18 @@ class Comparison:
 def compare(expected: Iterable[Fact], reported: Iterable[Fact]) -> Comparison:
     """Match each fact with at most one of the same content and nearly the same time."""
     waiting: dict[tuple[object, ...], list[Fact]] = defaultdict(list)
-    found = Comparison()
+    comparison = Comparison()
     for fact in reported:
         waiting[fact.key].append(fact)
-        found.reported += 1
+        comparison.reported += 1
     for fact in expected:
-        found.expected += 1
+        comparison.expected += 1
         candidates = waiting[fact.key]
         best = min(candidates, key=lambda candidate: abs(candidate.at - fact.at), default=None)
         if best is None or abs(best.at - fact.at) > TOLERANCE_MS + fact.slack:
-            found.missing.append(fact)
+            comparison.missing.append(fact)
         else:
             candidates.remove(best)
-            found.matched += 1
-    found.invented = [fact for facts in waiting.values() for fact in facts]
-    return found
+            comparison.matched += 1
+    comparison.invented = [fact for facts in waiting.values() for fact in facts]
+    return comparison

@@ -22,15 +22,15 @@ from device_sim.truth.truth import BridgeOutage
 
 ROOT: Final = Path(__file__).parents[2]
 DEMO: Final = ROOT / "bridge" / "demo" / "plant.toml"
-LINK_LOST_MS: Final = 5_000  # a link lost for this long means that nobody watches
+LINK_LOST_MS: Final = 5_000  # a link lost for this long is an absence
 UNWATCHED_MS: Final = 10_000  # and so does a restart that took this long
-WATCHED_MS: Final = 5_000  # between two notes in the journal that the floor is watched
+WATCHED_MS: Final = 5_000  # between two presence marks in the journal
 DOUBT_MS: Final = 15_000
 
 
 @dataclass(frozen=True, slots=True)
 class Unwatched:
-    """The bridge's own input that nobody watched from `since` on; entered at `at`."""
+    """The bridge's own input for its absence since `since`; entered at `at`."""
 
     at: int
     since: int
@@ -40,8 +40,8 @@ Fed = ReceivedPublish | Unwatched
 
 
 @dataclass(slots=True)
-class Driven:
-    """What went into the bridge, in order, and what came out: events and dispositions as JSON would have them."""
+class DrivenRun:
+    """Inputs of the bridge in order, and its events and dispositions in their JSON form."""
 
     fed: list[Fed] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -50,9 +50,9 @@ class Driven:
 
 def drive(
     happenings: Iterable[ReceivedPublish | BridgeOutage], *, start: int, until: int, plant: Plant | None = None
-) -> Driven:
+) -> DrivenRun:
     """Run the bridge over the happenings and let its time pass until the end; `plant`: else the demo's."""
-    bridge = _Bridge(plant_file.load(DEMO) if plant is None else plant, start)
+    bridge = _CoreDriver(plant_file.load(DEMO) if plant is None else plant, start)
     for happening in happenings:
         if isinstance(happening, BridgeOutage):
             bridge.leave(happening)
@@ -62,9 +62,9 @@ def drive(
     return bridge.driven
 
 
-class _Bridge:
+class _CoreDriver:
     def __init__(self, plant: Plant, start: int) -> None:
-        self.driven = Driven()
+        self.driven = DrivenRun()
         self._plant = plant
         self._generation = 1
         self._away: BridgeOutage | None = None
@@ -74,18 +74,18 @@ class _Bridge:
         self._keep(self._intake.enter_plant(plant_to_json(plant), start))
 
     def _start(self, floor: Floor, *, number: int, latest: int, offset: int, settled: int) -> Intake:
-        known = DedupWindow(tuple(self._resends), settled)
+        window = DedupWindow(tuple(self._resends), settled)
         return Intake(
             floor,
             decode=decode,
             position=Position("recount", "1", offset),
             last_input=(number, latest),
-            dedup=Deduplicator(known, doubt_ms=DOUBT_MS),
+            dedup=Deduplicator(window, doubt_ms=DOUBT_MS),
             crash_digests=(),
         )
 
     def take(self, arrival: ReceivedPublish) -> None:
-        """Take a message as the pipeline does: what fell due before it is an input of its own."""
+        """Apply a message as the pipeline does: deadlines before it are a separate input."""
         self.pass_time(arrival.at)
         self.driven.fed.append(arrival)
         message = IncomingMessage(
@@ -94,7 +94,7 @@ class _Bridge:
             retained=arrival.retained,
             redelivered=arrival.redelivered,
             generation=self._generation,
-            mid=arrival.mid or None,
+            packet_id=arrival.packet_id or None,
         )
         decoded = self._intake.receive(message, now=arrival.at)
         entry = self._intake.apply(decoded, earlier_result=None)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from tests.recount.machine_state import Face
+from tests.recount.machine_state import MachineState
 from tests.recount.plant_facts import LineFacts
 
 CAUSE: Final = {"internal": "internal", "starved": "upstream", "blocked": "downstream", "planned": "planned"}
 
 
 class Rank(IntEnum):
-    """How much a finding explains: internal, waiting with and without a culprit, planned, unknown."""
+    """Explanatory value of a finding, the least first."""
 
     UNKNOWN = 0
     PLANNED = 1
@@ -33,20 +33,20 @@ class Finding:
     reason: str | None
     rank: Rank
     broken: frozenset[str]  # machines whose own fault stops them
-    manned: frozenset[str] = frozenset()  # machines under maintenance or setup
+    attended: frozenset[str] = frozenset()  # machines under maintenance or setup
     unseen: frozenset[str] = frozenset()  # broken machines that are not observed
 
 
-def find(line: LineFacts, faces: dict[str, Face]) -> Finding:
+def find(line: LineFacts, states: dict[str, MachineState]) -> Finding:
     flow = list(line.machines)
     place = flow.index(line.constraint)
-    face = faces[line.constraint]
-    cause, culprit = _blame(flow, place, faces)
-    reason = (faces[culprit].reason if culprit else None) or face.reason
-    attended = culprit is not None and faces[culprit].status in ("setup", "maintenance")
-    broken = frozenset(name for name in flow if faces[name].broken)
-    manned = frozenset(name for name in flow if faces[name].status in ("setup", "maintenance"))
-    unseen = frozenset(name for name in broken if not faces[name].known)
+    state = states[line.constraint]
+    cause, culprit = _blame(flow, place, states)
+    reason = (states[culprit].reason if culprit else None) or state.reason
+    attended = culprit is not None and states[culprit].status in ("setup", "maintenance")
+    broken = frozenset(name for name in flow if states[name].broken)
+    manned = frozenset(name for name in flow if states[name].status in ("setup", "maintenance"))
+    unseen = frozenset(name for name in broken if not states[name].known)
     rank = _rank(cause, culprit, attended=attended)
     return Finding(line.constraint, cause, culprit, reason, rank, broken, manned, unseen)
 
@@ -59,43 +59,43 @@ def _rank(cause: str, culprit: str | None, *, attended: bool) -> Rank:
     return Rank.PLANNED if cause == "planned" else Rank.UNKNOWN
 
 
-def _blame(flow: list[str], place: int, faces: dict[str, Face]) -> tuple[str, str | None]:
-    face = faces[flow[place]]
-    cause = CAUSE.get(face.cause or "", "unknown")
-    if face.status in ("setup", "maintenance") or cause == "planned":
+def _blame(flow: list[str], place: int, states: dict[str, MachineState]) -> tuple[str, str | None]:
+    state = states[flow[place]]
+    cause = CAUSE.get(state.cause or "", "unknown")
+    if state.status in ("setup", "maintenance") or cause == "planned":
         return cause, None
     before, behind = flow[:place][::-1], flow[place + 1 :]
     if cause == "internal":
         return cause, flow[place]
     if cause == "upstream":
-        return cause, _walk(before, faces, "starved")[0] or _self_if_fault(flow[place], face)
+        return cause, _walk(before, states, "starved")[0] or _self_if_fault(flow[place], state)
     if cause == "downstream":
-        return cause, _walk(behind, faces, "blocked")[0] or _self_if_fault(flow[place], face)
-    up, up_far = _walk(before, faces, "starved")
-    down, down_far = _walk(behind, faces, "blocked")
+        return cause, _walk(behind, states, "blocked")[0] or _self_if_fault(flow[place], state)
+    up, up_far = _walk(before, states, "starved")
+    down, down_far = _walk(behind, states, "blocked")
     if up is None and down is None:
         return "unknown", None
     return ("upstream", up) if up_far <= down_far else ("downstream", down)
 
 
-def _self_if_fault(name: str, face: Face) -> str | None:
+def _self_if_fault(name: str, state: MachineState) -> str | None:
     """A fault that blames a neighbour which is not to blame is the machine's own."""
-    return name if face.status == "fault" else None
+    return name if state.status == "fault" else None
 
 
-def _walk(names: list[str], faces: dict[str, Face], waiting: str) -> tuple[str | None, float]:
+def _walk(names: list[str], states: dict[str, MachineState], waiting: str) -> tuple[str | None, float]:
     """Return the first machine that stopped by itself, and how far away it is."""
     accuser: tuple[str | None, float] = (None, float("inf"))
     for far, name in enumerate(names, start=1):
-        face = faces[name]
-        if face.status == "fault" and face.cause == waiting:
+        state = states[name]
+        if state.status == "fault" and state.cause == waiting:
             accuser = accuser if accuser[0] else (name, far)
             continue
-        if face.status in ("fault", "maintenance", "setup"):
+        if state.status in ("fault", "maintenance", "setup"):
             return name, far
-        if face.status in ("stopped", "idle") and face.cause == "internal":
+        if state.status in ("stopped", "idle") and state.cause == "internal":
             return name, far
-        waits = face.status == "offline" or (face.status != "running" and face.cause in (waiting, "unknown"))
+        waits = state.status == "offline" or (state.status != "running" and state.cause in (waiting, "unknown"))
         if not waits:
             break
     return accuser

@@ -11,9 +11,9 @@ class Fact:
     line: str
     subject: str
     at: int
-    what: tuple[object, ...] = ()
+    value: tuple[object, ...] = ()
     slack: int = 0  # milliseconds by which `at` may differ more than usual
 
     @property
     def key(self) -> tuple[object, ...]:
-        return (self.kind, self.line, self.subject, self.what)
+        return (self.kind, self.line, self.subject, self.value)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.recount.fact import Fact
-from tests.recount.pieces import Made
+from tests.recount.pieces import ReportedPieces
 
 NEXT: Final = {
     ("assigned", "accept"): "accepted",
@@ -20,14 +20,14 @@ FINAL: Final = ("completed", "cancelled")
 
 
 @dataclass(slots=True)
-class Job:
+class ExpectedJob:
     id: str
     product: str
     status: str = "assigned"
 
 
 @dataclass(slots=True)
-class Changeover:
+class ExpectedChangeover:
     before: str
     to: str
     started_at: int
@@ -35,16 +35,16 @@ class Changeover:
     reported_at: int  # its reported begin, until it ends
 
 
-class Work:
-    """What a line makes, by its orders and by what its machines say."""
+class OrderTracker:
+    """Tracks the product of a line, by its orders and its machines' reports."""
 
     def __init__(self, line: str, note: Callable[[Fact], None]) -> None:
         self._line = line
         self._note = note
-        self._jobs: dict[str, Job] = {}
-        self.running: Job | None = None
+        self._jobs: dict[str, ExpectedJob] = {}
+        self.running: ExpectedJob | None = None
         self.had_job = False
-        self.changeover: Changeover | None = None
+        self.changeover: ExpectedChangeover | None = None
         self.spans: list[tuple[str, int, int | None]] = []  # (job, since, until) in progress
         self._product: str | None = None  # what is made
         self._set_for: str | None = None  # by changeovers
@@ -64,7 +64,7 @@ class Work:
         if action == "assign":
             if job is not None:
                 return False
-            job = self._jobs[body["job_id"]] = Job(body["job_id"], body["product"])
+            job = self._jobs[body["job_id"]] = ExpectedJob(body["job_id"], body["product"])
             self._note_job(job, at)
             return True
         if job is None or job.status in FINAL:
@@ -73,7 +73,7 @@ class Work:
         if after is None:
             return False
         if after == "in_progress" and self.running is not None:
-            self._enter(self.running, "completed", at)  # the demo completes the one that nobody booked out
+            self._enter(self.running, "completed", at)  # the demo completes one that was not completed by hand
         self._enter(job, after, at)
         if action == "cancel" and self.changeover is not None and self.changeover.to == job.product:
             self._end_changeover("abandoned", at)
@@ -82,7 +82,7 @@ class Work:
             self._make(job.product, at, runs=runs)
         return True
 
-    def _enter(self, job: Job, status: str, at: int) -> None:
+    def _enter(self, job: ExpectedJob, status: str, at: int) -> None:
         job.status = status
         if status == "in_progress":
             self.running = job
@@ -92,13 +92,13 @@ class Work:
             self.spans[-1] = (job.id, self.spans[-1][1], at)
         self._note_job(job, at)
 
-    def _note_job(self, job: Job, at: int) -> None:
+    def _note_job(self, job: ExpectedJob, at: int) -> None:
         self._note(Fact("job", self._line, job.id, at, (job.status, job.product)))
 
     # What is made
 
     def reported(self, product: str | None, at: int, *, runs: bool) -> None:
-        """Hear what the machines say they make; while an order runs, the order says it."""
+        """Take over the product that machines report; while an order runs, the order decides."""
         if product is None or product == self._reported:
             return
         self._reported = product
@@ -126,7 +126,7 @@ class Work:
 
     # Changeovers
 
-    def asked(self, body: dict[str, Any], at: int) -> bool:
+    def request_changeover(self, body: dict[str, Any], at: int) -> bool:
         if body["action"] == "complete":
             if self.changeover is None:
                 return False
@@ -143,7 +143,7 @@ class Work:
             self._setup, self._setup_done = (at, self._last_piece), None
         self._in_setup = in_setup
 
-    def pieces(self, made: Made, at: int, *, runs: bool) -> None:
+    def pieces(self, made: ReportedPieces, at: int, *, runs: bool) -> None:
         if made.doubtful_at is not None:
             self._pieces(made.hidden_total, made.hidden_good, made.doubtful_at, runs=runs, hidden=True)
             made = made._replace(total=made.total - made.hidden_total, good=made.good - made.hidden_good)
@@ -173,9 +173,9 @@ class Work:
             assert self._setup is not None
             signalled, last_piece = self._setup
         signalled = max(signalled, self._ended)
-        started = max([each for each in (last_piece, self._ended or None) if each is not None], default=signalled)
+        started = max([moment for moment in (last_piece, self._ended or None) if moment is not None], default=signalled)
         started = min(started, signalled)
-        self.changeover = Changeover(before or "", to, started, signalled, started)
+        self.changeover = ExpectedChangeover(before or "", to, started, signalled, started)
         self._note(Fact("changeover", self._line, to, at, ("reported", before)))
         self._note(Fact("changeover", self._line, to, signalled, ("signalled", before)))
 
@@ -195,5 +195,5 @@ class Work:
         if self.changeover is not None:
             self._note_start(self.changeover, self.changeover.reported_at)
 
-    def _note_start(self, change: Changeover, at: int) -> None:
+    def _note_start(self, change: ExpectedChangeover, at: int) -> None:
         self._note(Fact("changeover", self._line, change.to, at, ("started", change.before)))

@@ -1,9 +1,9 @@
-"""What a machine's `state` report amounts to. Source: domain.md, «Status»; docs/devices.md, «state»."""
+"""State of a machine, from its `state` reports. Source: domain.md, «Status»; docs/devices.md, «state»."""
 
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.recount.plant_facts import Fault, Machine
+from tests.recount.plant_facts import FaultFacts, MachineFacts
 
 TR88: Final = (
     "Clearing", "Stopped", "Starting", "Idle", "Suspended", "Execute", "Stopping", "Aborting", "Aborted",
@@ -18,8 +18,8 @@ SIDE: Final = {"internal": "internal", "upstream": "starved", "downstream": "blo
 
 
 @dataclass(slots=True)
-class Face:
-    """A machine as one sees it. `known` is False from the start, after its death, and while nobody watched."""
+class MachineState:
+    """State of a machine. `known` is False at the start, after its death, and during an absence."""
 
     status: str = "offline"
     cause: str | None = None
@@ -34,30 +34,30 @@ class Face:
         return self.status != "offline"
 
 
-def face_of(body: dict[str, Any], machine: Machine, before: Face) -> Face:
+def machine_state_of(body: dict[str, Any], machine: MachineFacts, before: MachineState) -> MachineState:
     """Return what a state report makes of a machine."""
     word, word_cause = _word(body, machine)
     stopping = [fault for fault in _active(body, machine) if fault.kind == "fault" and fault.stops]
     codes = [fault.code for fault in stopping]
     first_out = before.first_out if before.first_out in codes else (codes[0] if codes else None)
     first = next((fault for fault in stopping if fault.code == first_out), None)
-    face = Face(
+    state = MachineState(
         reason=body.get("reason_code"),
         product=body.get("product", before.product),
         first_out=first_out,
         broken=first is not None or word == "fault",
     )
     if word in ("maintenance", "setup"):
-        face.status = word
+        state.status = word
     elif first is not None or word == "fault":
-        face.status, face.cause = "fault", SIDE["internal" if first is None else first.cause]
+        state.status, state.cause = "fault", SIDE["internal" if first is None else first.cause]
     elif word == "running" and not body.get("planned_stop") and _turns(body, machine):
-        face.status = "running"
+        state.status = "running"
     else:
-        face.status = "stopped" if word == "running" else word
-        face.cause = _standing_cause(body, word_cause)
-        face.broken = face.broken or face.cause == "internal"
-    return face
+        state.status = "stopped" if word == "running" else word
+        state.cause = _standing_cause(body, word_cause)
+        state.broken = state.broken or state.cause == "internal"
+    return state
 
 
 def _standing_cause(body: dict[str, Any], word_cause: str | None) -> str:
@@ -71,14 +71,14 @@ def _standing_cause(body: dict[str, Any], word_cause: str | None) -> str:
     return "planned" if body.get("planned_stop") else "unknown"
 
 
-def _word(body: dict[str, Any], machine: Machine) -> tuple[str, str | None]:
-    given = body.get("packml")
-    if given is None:
+def _word(body: dict[str, Any], machine: MachineFacts) -> tuple[str, str | None]:
+    packml = body.get("packml")
+    if packml is None:
         return body["state"], None
-    mode = machine.modes.get(given.get("mode", 1), "production")
+    mode = machine.modes.get(packml.get("mode", 1), "production")
     if mode in ("maintenance", "setup"):
         return mode, None
-    name = NAMES[given["dialect"]][given["state"]]
+    name = NAMES[packml["dialect"]][packml["state"]]
     if name == "Execute":
         return "running", None
     if name in ("Suspending", "Suspended", "Unsuspending"):
@@ -90,13 +90,13 @@ def _word(body: dict[str, Any], machine: Machine) -> tuple[str, str | None]:
     return ("stopped", None) if name in ("Stopped", "Stopping", "Unholding") else ("idle", None)
 
 
-def _active(body: dict[str, Any], machine: Machine) -> list[Fault]:
+def _active(body: dict[str, Any], machine: MachineFacts) -> list[FaultFacts]:
     word = int(body.get("fault_bits") or "0", 16)
     bits = [bit for bit in range(64) if word >> bit & 1]
-    found = [machine.faults.get(bit, Fault(f"bit{bit}")) for bit in bits]
-    return found + [machine.faults.get(code, Fault(code)) for code in body.get("fault_codes", ())]
+    faults = [machine.faults.get(bit, FaultFacts(f"bit{bit}")) for bit in bits]
+    return faults + [machine.faults.get(code, FaultFacts(code)) for code in body.get("fault_codes", ())]
 
 
-def _turns(body: dict[str, Any], machine: Machine) -> bool:
+def _turns(body: dict[str, Any], machine: MachineFacts) -> bool:
     speed = body.get("speed")
     return speed is None or machine.rated_speed is None or speed > 0.02 * machine.rated_speed

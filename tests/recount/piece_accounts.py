@@ -4,15 +4,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from device_sim.truth.truth import RegisterTruth, Truth
-from tests.recount.line_history import LineStory
-from tests.recount.pieces import SETS, Step
-from tests.recount.reported_facts import Event
+from tests.recount.line_history import LineHistory
+from tests.recount.pieces import SETS, CountsStep
+from tests.recount.reported_facts import EventBody
 
 FIELDS: Final = {"total": "total_count", "good": "good_count", "reject": "reject_count"}
 
 
 @dataclass(slots=True)
-class Account:
+class PieceAccount:
     """One counter of one machine over a run."""
 
     line: str
@@ -37,16 +37,16 @@ class Account:
 
     @property
     def is_explained(self) -> bool:
-        """Whether the pieces that were refused, or are held, may be those that are missing; the released, those beyond.
+        """Return whether refused or held pieces can explain a deficit, and released pieces a surplus.
 
-        What is left of a difference is known as an estimate only: a register that was reset unseen, or a reset that
-        looked like a climb.
+        Any further difference is declared as an estimate only: a register was reset unseen, or a reset looked like a
+        climb.
         """
         return -self.released <= self.difference <= self.held + self.refused
 
 
 @dataclass(slots=True)
-class _Counted:
+class _CountedPieces:
     shifts: dict[str, dict[str, int]] = field(default_factory=dict)
     held: int = 0
     released: int = 0
@@ -54,30 +54,30 @@ class _Counted:
     estimated: bool = False
 
 
-def accounts(truth: Truth, story: LineStory, events: list[Event]) -> list[Account]:
-    counted = _counted(story.line.id, events)
-    found = []
-    for name, counters in story.counters.items():
-        shown = _fields_of(truth, name)
-        mine = counted.get(name, _Counted())
-        for counter in shown:
+def accounts(truth: Truth, line_history: LineHistory, events: list[EventBody]) -> list[PieceAccount]:
+    counted = _counted(line_history.line.id, events)
+    collected = []
+    for name, counters in line_history.counters.items():
+        field_names = _fields_of(truth, name)
+        counted_pieces = counted.get(name, _CountedPieces())
+        for counter in field_names:
             sets = [register for register in truth.registers if register.device == name and register.what in SETS]
-            found.append(
-                Account(
-                    line=story.line.id,
+            collected.append(
+                PieceAccount(
+                    line=line_history.line.id,
                     machine=name,
                     counter=counter,
                     made=sum(step.after[counter] - step.before[counter] for step in counters.steps),
                     lost=sum(_lost(step, sets, counter) for step in counters.steps)
                     + _not_shown(truth, name, counters.last_at, counter),
-                    counted=sum(shift.get(counter, 0) for shift in mine.shifts.values()),
-                    held=mine.held,
-                    released=mine.released,
-                    refused=mine.refused,
-                    estimated=mine.estimated,
+                    counted=sum(shift.get(counter, 0) for shift in counted_pieces.shifts.values()),
+                    held=counted_pieces.held,
+                    released=counted_pieces.released,
+                    refused=counted_pieces.refused,
+                    estimated=counted_pieces.estimated,
                 )
             )
-    return found
+    return collected
 
 
 def _fields_of(truth: Truth, name: str) -> list[str]:
@@ -85,14 +85,14 @@ def _fields_of(truth: Truth, name: str) -> list[str]:
     return [] if first is None else [field_name for field_name in FIELDS if field_name in first.body]
 
 
-def _lost(step: Step, sets: list[RegisterTruth], counter: str) -> int:
-    """Return what was made between two reports and forgotten by the register before the later one."""
+def _lost(step: CountsStep, sets: list[RegisterTruth], counter: str) -> int:
+    """Return the pieces made between two reports that the register lost before the later one."""
     between = [setting for setting in sets if step.since < setting.at <= step.until]
     return between[-1].made[counter] - step.before[counter] if between else 0
 
 
 def _not_shown(truth: Truth, name: str, last_at: int | None, counter: str) -> int:
-    """Return what the last reading was low by: nothing came after it that could show the rest."""
+    """Return the deficit of the last reading: no later report can show the rest."""
     dips = [
         register
         for register in truth.registers
@@ -101,16 +101,16 @@ def _not_shown(truth: Truth, name: str, last_at: int | None, counter: str) -> in
     return dips[-1].real[counter] - dips[-1].shown[counter] if dips else 0
 
 
-def _counted(line: str, events: list[Event]) -> dict[str, _Counted]:
-    found: dict[str, _Counted] = {}
+def _counted(line: str, events: list[EventBody]) -> dict[str, _CountedPieces]:
+    counts: dict[str, _CountedPieces] = {}
     for event in events:
         if event["type"] != "production_update" or event["line_id"] != line:
             continue
-        mine = found.setdefault(event["equipment_code"] or "_", _Counted())
+        counted_pieces = counts.setdefault(event["equipment_code"] or "_", _CountedPieces())
         data, quality = event["data"], event["data_quality"]
-        mine.shifts[data["window_start"]] = {counter: data[name] for counter, name in FIELDS.items()}
-        mine.held = quality.get("pieces_held") or 0
-        mine.released += quality.get("pieces_released") or 0
-        mine.refused += quality.get("pieces_refused") or 0
-        mine.estimated = mine.estimated or bool(quality.get("estimated"))
-    return found
+        counted_pieces.shifts[data["window_start"]] = {counter: data[name] for counter, name in FIELDS.items()}
+        counted_pieces.held = quality.get("pieces_held") or 0
+        counted_pieces.released += quality.get("pieces_released") or 0
+        counted_pieces.refused += quality.get("pieces_refused") or 0
+        counted_pieces.estimated = counted_pieces.estimated or bool(quality.get("estimated"))
+    return counts

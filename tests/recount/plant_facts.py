@@ -21,7 +21,7 @@ PRODUCTION_MODE, MAINTENANCE_MODE, MANUAL_MODE = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class FaultFacts:
     code: str
     kind: str = "fault"
     stops: bool = True
@@ -29,11 +29,11 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class MachineFacts:
     id: str
     rated_speed: float | None
     modes: dict[int, str]
-    faults: dict[str | int, Fault]  # by code, and by bit
+    faults: dict[str | int, FaultFacts]  # by code, and by bit
     heartbeat_ms: int | None
     ideal_cycle: float | None
     modulus: int | None
@@ -41,14 +41,14 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Station:
+class StationFacts:
     id: str
     input: str
     types: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class ReasonFacts:
     code: str
     category: str
     call_ms: int | None
@@ -60,8 +60,8 @@ class Reason:
 class LineFacts:
     id: str
     area: str
-    machines: dict[str, Machine]  # in the order of the flow
-    stations: dict[str, Station]
+    machines: dict[str, MachineFacts]  # in the order of the flow
+    stations: dict[str, StationFacts]
     constraint: str
     counts_of: str  # whose counters are the line's
     ideal_cycle: float | None
@@ -70,7 +70,7 @@ class LineFacts:
 @dataclass(frozen=True, slots=True)
 class PlantFacts:
     lines: dict[str, LineFacts]
-    reasons: dict[str, Reason]
+    reasons: dict[str, ReasonFacts]
     cycles: dict[str, float]  # by product
     rules: dict[str, Any] = field(default_factory=dict)
 
@@ -106,7 +106,9 @@ def _line(tree: dict[str, Any]) -> LineFacts:
         area=tree["area"],
         machines={machine["id"]: _machine(machine) for machine in machines},
         stations={
-            station["id"]: Station(station["id"], station.get("input", "action"), tuple(station.get("andon_types", ())))
+            station["id"]: StationFacts(
+                station["id"], station.get("input", "action"), tuple(station.get("andon_types", ()))
+            )
             for station in stations
         },
         constraint=tree["constraint"],
@@ -115,12 +117,12 @@ def _line(tree: dict[str, Any]) -> LineFacts:
     )
 
 
-def _machine(tree: dict[str, Any]) -> Machine:
+def _machine(tree: dict[str, Any]) -> MachineFacts:
     modes = {PRODUCTION_MODE: "production", MAINTENANCE_MODE: "maintenance", MANUAL_MODE: "manual"}
     modes |= {int(number): name for number, name in tree.get("packml_modes", {}).items()}
     counters = tree.get("counters", {})
     heartbeat = tree.get("heartbeat_seconds")
-    return Machine(
+    return MachineFacts(
         id=tree["id"],
         rated_speed=tree.get("rated_speed"),
         modes=modes,
@@ -132,24 +134,24 @@ def _machine(tree: dict[str, Any]) -> Machine:
     )
 
 
-def _faults(tree: dict[str, Any]) -> dict[str | int, Fault]:
-    found: dict[str | int, Fault] = {
-        each["code"]: Fault(
-            each["code"], each.get("kind", "fault"), each.get("stops", True), each.get("cause", "internal")
+def _faults(tree: dict[str, Any]) -> dict[str | int, FaultFacts]:
+    faults: dict[str | int, FaultFacts] = {
+        entry["code"]: FaultFacts(
+            entry["code"], entry.get("kind", "fault"), entry.get("stops", True), entry.get("cause", "internal")
         )
-        for each in tree.get("faults", ())
+        for entry in tree.get("faults", ())
     }
     if "faults_file" in tree:
         rows = (row for row in (DEMO / tree["faults_file"]).read_text().splitlines() if not row.startswith("#"))
         for row in csv.DictReader(rows):
-            fault = Fault(row["code"], row["kind"], row["stops"] == "yes", row["cause"])
-            found[row["code"]] = found[int(row["bit"])] = fault
-    return found
+            fault = FaultFacts(row["code"], row["kind"], row["stops"] == "yes", row["cause"])
+            faults[row["code"]] = faults[int(row["bit"])] = fault
+    return faults
 
 
-def _reason(tree: dict[str, Any]) -> Reason:
+def _reason(tree: dict[str, Any]) -> ReasonFacts:
     minutes = tree.get("call_after_minutes")
-    return Reason(
+    return ReasonFacts(
         code=tree["code"],
         category=tree.get("category", "unplanned"),
         call_ms=None if minutes is None else round(minutes * MINUTE),

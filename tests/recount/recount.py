@@ -1,4 +1,4 @@
-"""One recount: a rehearsal, the bridge over it, and what the bridge must have made of it."""
+"""One recount: a rehearsal, the bridge's events of it, and the expected ones."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,17 @@ from device_sim.rehearsal import rehearse
 from device_sim.truth.truth import Truth
 from tests.recount import plant_facts
 from tests.recount.comparison import Comparison, compare
-from tests.recount.core_driver import Driven, drive
-from tests.recount.line_history import LineStory
-from tests.recount.listener import Listener
-from tests.recount.oee_windows import Window, WindowComparison, compare_windows, expected_windows, reported_windows
-from tests.recount.piece_accounts import Account, accounts
+from tests.recount.core_driver import DrivenRun, drive
+from tests.recount.line_history import LineHistory
+from tests.recount.listener import IdealReceiver
+from tests.recount.oee_windows import (
+    WindowComparison,
+    WindowTimes,
+    compare_windows,
+    expected_windows,
+    reported_windows,
+)
+from tests.recount.piece_accounts import PieceAccount, accounts
 from tests.recount.reported_facts import facts_of
 
 HOUR = 3_600_000
@@ -24,27 +30,29 @@ SIMULATED = plant_file.load(plant_file.SHIPPED)
 @dataclass(slots=True)
 class Recount:
     truth: Truth
-    driven: Driven
-    stories: dict[str, LineStory]
+    driven: DrivenRun
+    line_histories: dict[str, LineHistory]
     facts: Comparison
     windows: WindowComparison
-    accounts: list[Account]
+    accounts: list[PieceAccount]
 
 
 def recount(name: str, *, seed: int, hours: float) -> Recount:
     run = rehearse(SIMULATED, profile.load(name), seed=seed, start=START, duration=round(hours * HOUR))
     driven = drive(run, start=START, until=START + round(hours * HOUR))
-    stories = build_stories(run.truth, driven)
-    expected = [fact for story in stories.values() for fact in story.facts]
-    windows: list[Window] = []
-    pieces: list[Account] = []
-    for story in stories.values():
-        windows += expected_windows(story, start=START, until=run.truth.until, shift_ends=shift_ends(run.truth.until))
-        pieces += accounts(run.truth, story, driven.events)
+    line_histories = build_line_histories(run.truth, driven)
+    expected = [fact for line_history in line_histories.values() for fact in line_history.facts]
+    windows: list[WindowTimes] = []
+    pieces: list[PieceAccount] = []
+    for line_history in line_histories.values():
+        windows += expected_windows(
+            line_history, start=START, until=run.truth.until, shift_ends=shift_ends(run.truth.until)
+        )
+        pieces += accounts(run.truth, line_history, driven.events)
     return Recount(
         truth=run.truth,
         driven=driven,
-        stories=stories,
+        line_histories=line_histories,
         facts=compare(expected, facts_of(driven.events)),
         windows=compare_windows(windows, list(reported_windows(driven.events))),
         accounts=pieces,
@@ -56,12 +64,12 @@ def shift_ends(until: int) -> tuple[int, ...]:
     return tuple(end for end in (FIRST_SHIFT_END, FIRST_SHIFT_END + 8 * HOUR) if end <= until)
 
 
-def build_stories(truth: Truth, driven: Driven) -> dict[str, LineStory]:
-    stories = {name: LineStory(PLANT, line, truth) for name, line in PLANT.lines.items()}
-    for received in Listener(PLANT, truth).listen(driven.fed):
-        stories[received.line].receive(received)
-    for story in stories.values():
-        story.pass_time(truth.until)
-        story.troubles.facts()
-        story.work.facts()
-    return stories
+def build_line_histories(truth: Truth, driven: DrivenRun) -> dict[str, LineHistory]:
+    line_histories = {name: LineHistory(PLANT, line, truth) for name, line in PLANT.lines.items()}
+    for received in IdealReceiver(PLANT, truth).receive(driven.fed):
+        line_histories[received.line].receive(received)
+    for line_history in line_histories.values():
+        line_history.pass_time(truth.until)
+        line_history.downtime_tracker.facts()
+        line_history.orders.facts()
+    return line_histories

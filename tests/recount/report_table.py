@@ -6,8 +6,8 @@ from typing import Final
 from device_sim.truth.truth import TrueReport
 from tests.recount.comparison import Comparison
 from tests.recount.fact import Fact
-from tests.recount.oee_windows import Window
-from tests.recount.piece_accounts import Account
+from tests.recount.oee_windows import WindowTimes
+from tests.recount.piece_accounts import PieceAccount
 from tests.recount.plant_facts import TOP
 from tests.recount.recount import START, Recount
 from tests.recount.true_downtimes import Disagreement
@@ -19,7 +19,7 @@ SHOWN: Final = 40  # differences in a failure
 
 
 @dataclass(slots=True)
-class Row:
+class ResultRow:
     name: str
     facts: Comparison = field(default_factory=Comparison)
     windows: int = 0
@@ -34,29 +34,31 @@ class Row:
     lost: list[str] = field(default_factory=list)
     undeclared: list[str] = field(default_factory=list)
     hindsight: list[Disagreement] = field(default_factory=list)
-    found: list[str] = field(default_factory=list)
+    deviations: list[str] = field(default_factory=list)
 
     def add(self, run: Recount, *, seed: int) -> None:
         self.facts.add(run.facts)
         self.windows += run.windows.expected
         self.windows_same += run.windows.same
-        self.found += [f"seed {seed} expected  {_fact(fact)}" for fact in run.facts.missing]
-        self.found += [f"seed {seed} reported  {_fact(fact)}" for fact in run.facts.invented]
-        self.found += [f"seed {seed} window    {_window(*window)}" for window in run.windows.different]
+        self.deviations += [f"seed {seed} expected  {_fact(fact)}" for fact in run.facts.missing]
+        self.deviations += [f"seed {seed} reported  {_fact(fact)}" for fact in run.facts.invented]
+        self.deviations += [f"seed {seed} window    {_window(*window)}" for window in run.windows.different]
         for account in run.accounts:
             self._add_account(account, seed)
         self._add_actions(run, seed)
-        facts = [fact for story in run.stories.values() for fact in story.facts if fact.kind == "ladder"]
-        self.tops += sum(fact.what[:2] == ("level", TOP) for fact in facts)
+        facts = [
+            fact for line_history in run.line_histories.values() for fact in line_history.facts if fact.kind == "ladder"
+        ]
+        self.tops += sum(fact.value[:2] == ("level", TOP) for fact in facts)
 
-    def _add_account(self, account: Account, seed: int) -> None:
+    def _add_account(self, account: PieceAccount, seed: int) -> None:
         self.made += account.made
         self.forgotten += account.lost
         self.counted += account.counted
         if account.difference == 0:
             return
         text = f"seed {seed} pieces    {account}"
-        self.found.append(text)
+        self.deviations.append(text)
         if account.is_declared:
             self.declared += abs(account.difference)
             self.estimated += 0 if account.is_explained else abs(account.difference)
@@ -69,8 +71,8 @@ class Row:
             for index, effect, _ in run.driven.outcomes
             if effect == "applied"
         }
-        for story in run.stories.values():
-            for number, effect in story.actions.items():
+        for line_history in run.line_histories.values():
+            for number, effect in line_history.actions.items():
                 report = run.truth.said[number]
                 if report.standing:
                     continue
@@ -97,16 +99,16 @@ class Row:
         )
 
     def differences(self) -> str:
-        lines = [*self.lost, *self.undeclared, *map(str, self.hindsight), *sorted(self.found)]
+        lines = [*self.lost, *self.undeclared, *map(str, self.hindsight), *sorted(self.deviations)]
         more = [] if len(lines) <= SHOWN else [f"and {len(lines) - SHOWN} more"]
         return "\n".join([*lines[:SHOWN], *more])
 
 
 def _fact(fact: Fact) -> str:
-    return f"{_clock(fact.at)} {fact.kind} {fact.line} {fact.subject} {fact.what}"
+    return f"{_clock(fact.at)} {fact.kind} {fact.line} {fact.subject} {fact.value}"
 
 
-def _window(expected: Window, reported: Window | None) -> str:
+def _window(expected: WindowTimes, reported: WindowTimes | None) -> str:
     return f"{_clock(expected.since)} expected {expected}, reported {reported}"
 
 

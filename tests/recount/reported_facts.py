@@ -5,14 +5,14 @@ from typing import Any
 
 from tests.recount.fact import Fact
 
-Event = dict[str, Any]
+EventBody = dict[str, Any]
 
 
 def millis(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
-def facts_of(events: list[Event]) -> list[Fact]:
+def facts_of(events: list[EventBody]) -> list[Fact]:
     return [
         *_statuses(events),
         *_downtimes(events),
@@ -23,19 +23,19 @@ def facts_of(events: list[Event]) -> list[Fact]:
     ]
 
 
-def _statuses(events: list[Event]) -> list[Fact]:
-    shown: dict[tuple[str, str], tuple[object, ...]] = {}
+def _statuses(events: list[EventBody]) -> list[Fact]:
+    statuses: dict[tuple[str, str], tuple[object, ...]] = {}
     facts = []
     for event in _of(events, "line_status_update"):
         place = (event["line_id"], event["equipment_code"] or "_")
         now = (event["data"]["status"], event["data"].get("cause"))
-        if now != shown.get(place, ("offline", None)):
-            shown[place] = now
+        if now != statuses.get(place, ("offline", None)):
+            statuses[place] = now
             facts.append(Fact("status", *place, millis(event["timestamp"]), now))
     return facts
 
 
-def _downtimes(events: list[Event]) -> list[Fact]:
+def _downtimes(events: list[EventBody]) -> list[Fact]:
     latest = {(event["line_id"], event["subject"]): event for event in _of(events, "downtime_event")}
     facts = []
     for (line, _), event in latest.items():
@@ -52,7 +52,7 @@ def _downtimes(events: list[Event]) -> list[Fact]:
     return facts
 
 
-def _calls(events: list[Event]) -> list[Fact]:
+def _calls(events: list[EventBody]) -> list[Fact]:
     before: dict[str, dict[str, Any]] = {}
     facts = []
     for event in _of(events, "andon_event"):
@@ -60,25 +60,25 @@ def _calls(events: list[Event]) -> list[Fact]:
         key = f"{event['equipment_code'] or '_'}/{data['andon_type']}"
         old = before.get(data["call_id"])
         before[data["call_id"]] = data
-        facts += [Fact("call", event["line_id"], key, at, what) for what in _changes(old, data)]
+        facts += [Fact("call", event["line_id"], key, at, change) for change in _changes(old, data)]
     return facts
 
 
 def _changes(old: dict[str, Any] | None, new: dict[str, Any]) -> list[tuple[object, ...]]:
     if old is None:
         return [("raised", new["priority"], new["status"], new["auto_generated"])]
-    found: list[tuple[object, ...]] = []
+    changes: list[tuple[object, ...]] = []
     if new["repeat"] != old["repeat"]:
         again = new.get("called_again_at") != old.get("called_again_at")
-        found.append(("called again" if again else "repeat", new["repeat"]))
+        changes.append(("called again" if again else "repeat", new["repeat"]))
     if new.get("arrived_at") and not old.get("arrived_at"):
-        found.append(("arrived", new["repeat"]))
+        changes.append(("arrived", new["repeat"]))
     if new["status"] != old["status"] and new["status"] != "open":
-        found.append((new["status"], new["repeat"]))
-    return found
+        changes.append((new["status"], new["repeat"]))
+    return changes
 
 
-def _ladders(events: list[Event]) -> list[Fact]:
+def _ladders(events: list[EventBody]) -> list[Fact]:
     facts = []
     for event in _of(events, "escalation_update"):
         data, at = event["data"], millis(event["timestamp"])
@@ -90,7 +90,7 @@ def _ladders(events: list[Event]) -> list[Fact]:
     return facts
 
 
-def _jobs(events: list[Event]) -> list[Fact]:
+def _jobs(events: list[EventBody]) -> list[Fact]:
     kinds = ("job_assigned", "job_started", "job_completed", "job_cancelled")
     before: dict[str, str] = {}
     facts = []
@@ -98,20 +98,20 @@ def _jobs(events: list[Event]) -> list[Fact]:
         data = event["data"]
         if before.get(data["job_id"]) != data["status"]:
             before[data["job_id"]] = data["status"]
-            what = (data["status"], data["product"])
-            facts.append(Fact("job", event["line_id"], data["job_id"], millis(event["timestamp"]), what))
+            value = (data["status"], data["product"])
+            facts.append(Fact("job", event["line_id"], data["job_id"], millis(event["timestamp"]), value))
     return facts
 
 
-def _changeovers(events: list[Event]) -> list[Fact]:
+def _changeovers(events: list[EventBody]) -> list[Fact]:
     facts = []
     latest = {}  # which piece was the last one of the old run may be known only afterwards
     for event in _of(events, "changeover_started", "changeover_completed"):
         data, line, at = event["data"], event["line_id"], millis(event["timestamp"])
         latest[data["changeover_id"]] = (line, data)
         if event["type"] == "changeover_started":
-            for when, what in ((at, "reported"), (millis(data["signalled_at"]), "signalled")):
-                facts.append(Fact("changeover", line, data["to_product"], when, (what, data.get("from_product"))))
+            for when, kind in ((at, "reported"), (millis(data["signalled_at"]), "signalled")):
+                facts.append(Fact("changeover", line, data["to_product"], when, (kind, data.get("from_product"))))
         else:
             ended = (data["outcome"], data.get("from_product"))
             facts.append(Fact("changeover", line, data["to_product"], millis(data["completed_at"]), ended))
@@ -121,5 +121,5 @@ def _changeovers(events: list[Event]) -> list[Fact]:
     return facts
 
 
-def _of(events: list[Event], *types: str) -> list[Event]:
+def _of(events: list[EventBody], *types: str) -> list[EventBody]:
     return [event for event in events if event["type"] in types]

@@ -10,8 +10,8 @@ from tests.recount.culprits import Finding, Rank
 
 
 @dataclass(slots=True)
-class Trouble:
-    """What is known of a stop so far."""
+class KnownCause:
+    """Cause of a stop, as far as it is known."""
 
     stopped: str | None = None
     cause: str = "unknown"
@@ -24,7 +24,7 @@ class Trouble:
     calls_from: int | None = None  # since when it is something to call for; None: from the stop on
     successor: str | None = None  # it keeps the line standing since the culprit was repaired
     successor_reason: str | None = None
-    manned: bool = False  # somebody is there, at this moment
+    attended: bool = False  # somebody is there, at this moment
     awaited: bool = False  # at this moment it is starved, blocked, planned or without an order, and no machine's fault
     changeover: bool = False  # a changeover is in progress
 
@@ -33,41 +33,41 @@ class Trouble:
         """The machine of the line that people have to see to."""
         return self.successor or self.culprit
 
-    def learn(self, found: Finding, *, status: str, no_order: bool, changeover: bool) -> None:
-        if self.stopped is None or found.rank > self.rank:
-            self.stopped, self.cause, self.culprit = found.stopped, found.cause, found.culprit
-            self.reason, self.rank = found.reason, found.rank
+    def learn(self, finding: Finding, *, status: str, no_order: bool, changeover: bool) -> None:
+        if self.stopped is None or finding.rank > self.rank:
+            self.stopped, self.cause, self.culprit = finding.stopped, finding.cause, finding.culprit
+            self.reason, self.rank = finding.reason, finding.rank
             self.successor = self.successor_reason = None
-        elif (found.cause, found.culprit) == (self.cause, self.culprit) or found.rank is Rank.UNKNOWN:
-            self.reason = found.reason or self.reason
-        if found.rank in (Rank.CULPRIT, Rank.INTERNAL):
+        elif (finding.cause, finding.culprit) == (self.cause, self.culprit) or finding.rank is Rank.UNKNOWN:
+            self.reason = finding.reason or self.reason
+        if finding.rank in (Rank.CULPRIT, Rank.INTERNAL):
             self.maintenance = False
-            self._succeed(found.culprit, found)
+            self._succeed(finding.culprit, finding)
         self.maintenance = self.maintenance or status == "maintenance"
         self.setup = self.setup or status == "setup"
         self.no_order = self.no_order or no_order
-        self._look_around(found, status=status, no_order=no_order)
+        self._look_around(finding, status=status, no_order=no_order)
         self.changeover = changeover
 
-    def _look_around(self, found: Finding, *, status: str, no_order: bool) -> None:
+    def _look_around(self, finding: Finding, *, status: str, no_order: bool) -> None:
         """Take in what holds at this moment only."""
-        people_there = found.rank is Rank.ATTENDED or status in ("setup", "maintenance")
-        self.awaited = no_order or found.rank in (Rank.WAITS, Rank.PLANNED)
-        unexplained = found.rank is Rank.UNKNOWN and not people_there and not no_order
-        if unexplained and self.place is not None and self.place not in found.broken:
-            self._succeed(found.stopped, found)
+        people_there = finding.rank is Rank.ATTENDED or status in ("setup", "maintenance")
+        self.awaited = no_order or finding.rank in (Rank.WAITS, Rank.PLANNED)
+        unexplained = finding.rank is Rank.UNKNOWN and not people_there and not no_order
+        if unexplained and self.place is not None and self.place not in finding.broken:
+            self._succeed(finding.stopped, finding)
         place = self.place or self.stopped
-        self.manned = place in found.manned or (people_there and place not in found.broken)
+        self.attended = place in finding.attended or (people_there and place not in finding.broken)
 
-    def _succeed(self, machine: str | None, found: Finding) -> None:
+    def _succeed(self, machine: str | None, finding: Finding) -> None:
         """Blame another machine, once nothing is wrong with the one before."""
         if machine == self.culprit:
             self.successor = self.successor_reason = None
             return
         if machine == self.place:
-            self.successor_reason = found.reason or self.successor_reason
-        elif self.place not in found.broken:
-            self.successor, self.successor_reason = machine, found.reason
+            self.successor_reason = finding.reason or self.successor_reason
+        elif self.place not in finding.broken:
+            self.successor, self.successor_reason = machine, finding.reason
 
     @property
     def shown_cause(self) -> str:

@@ -10,8 +10,8 @@ RUN, STOP, LOST = "run", "stop", "lost"
 
 
 @dataclass(slots=True)
-class Watch:
-    """Follows one line or machine, and keeps what it was at every time."""
+class StopDetector:
+    """Follows one line or machine, and records its signal over time."""
 
     threshold: int
     restart: int
@@ -22,7 +22,7 @@ class Watch:
     signals: list[tuple[int, str]] = field(default_factory=list)
     downtimes: list[tuple[int, int | None]] = field(default_factory=list)
 
-    def see(self, signal: str, at: int) -> None:
+    def observe(self, signal: str, at: int) -> None:
         if not self.signals or self.signals[-1][1] != signal:
             self.signals.append((at, signal))
         self.signal = signal
@@ -56,18 +56,18 @@ class Watch:
 
     def times(self, since: int, until: int) -> dict[str, int]:
         """Return how many milliseconds of a window it was busy, down and unseen."""
-        found = {"busy": 0, "down": 0, "unknown": 0}
+        totals = {"busy": 0, "down": 0, "unknown": 0}
         ends = [at for at, _ in self.signals[1:]] + [until]
         for (begin, signal), end in zip(self.signals, ends, strict=True):
             low, high = max(begin, since), min(max(end, begin), until)
             if high <= low:
                 continue
             if signal == LOST:
-                found["unknown"] += high - low
+                totals["unknown"] += high - low
                 continue
             down = sum(max(0, min(high, stop or until) - max(low, start)) for start, stop in self.downtimes)
-            found["down"] += down
-            found["busy"] += high - low - down
+            totals["down"] += down
+            totals["busy"] += high - low - down
         first = self.signals[0][0] if self.signals else until
-        found["unknown"] += max(0, min(first, until) - since)
-        return found
+        totals["unknown"] += max(0, min(first, until) - since)
+        return totals

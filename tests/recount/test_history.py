@@ -1,4 +1,4 @@
-"""What trusted device clocks tell of absences is the history that one who was there all the time would have.
+"""Absences with trusted device clocks: the history equals that of a bridge that was never absent.
 
 The reports of a rehearsal are read in the order in which devices made them, as if they came at once and nobody was ever
 away; the bridge got them as they came. Downtimes and closed windows are compared, and pieces. What people did and calls
@@ -16,10 +16,10 @@ from device_sim.profile import Profile
 from device_sim.rehearsal import ReceivedPublish, rehearse
 from device_sim.truth.truth import Truth
 from tests.recount.comparison import Comparison, compare
-from tests.recount.core_driver import DEMO, Driven, Unwatched, drive
-from tests.recount.line_history import LineStory
-from tests.recount.listener import Listener
-from tests.recount.oee_windows import Window, expected_windows, reported_windows
+from tests.recount.core_driver import DEMO, DrivenRun, Unwatched, drive
+from tests.recount.line_history import LineHistory
+from tests.recount.listener import IdealReceiver
+from tests.recount.oee_windows import WindowTimes, expected_windows, reported_windows
 from tests.recount.piece_accounts import accounts
 from tests.recount.recount import HOUR, PLANT, SIMULATED, START, shift_ends
 from tests.recount.reported_facts import facts_of
@@ -45,16 +45,16 @@ OTHERWISE = 0.01  # of all time may be busy in one and down in the other, for th
 
 
 @dataclass
-class History:
+class HistoryTotals:
     facts: Comparison = field(default_factory=Comparison)
     windows: int = 0
     time: int = 0  # ms of them
     unknown: int = 0  # ms that only the bridge does not know
     otherwise: int = 0  # ms that are busy in one and down in the other
     pieces_off: list[str] = field(default_factory=list)
-    found: list[str] = field(default_factory=list)
+    deviations: list[str] = field(default_factory=list)
 
-    def add(self, expected: Window, reported: Window | None) -> None:
+    def add(self, expected: WindowTimes, reported: WindowTimes | None) -> None:
         assert reported is not None, expected
         self.windows += 1
         self.time += expected.until - expected.since
@@ -63,7 +63,7 @@ class History:
         self.unknown += unknown
         self.otherwise += max(off - unknown, 0)
         if off > FIRST_REPORT_MS:
-            self.found.append(f"{expected}, reported {reported}")
+            self.deviations.append(f"{expected}, reported {reported}")
 
     def text(self) -> str:
         return (
@@ -75,40 +75,40 @@ class History:
 
 @pytest.mark.parametrize("runs", [SHORT, pytest.param(LONG, marks=pytest.mark.proof)], ids=["short", "long"])
 def test_an_absence_of_the_bridge_loses_no_report(runs: list[tuple[int, float]]) -> None:
-    found = _compared(runs, (*TROUBLE, *BRIDGE_AWAY), name="the bridge away")
-    assert not found.found, "busy and down time are what they were"
-    assert min(found.facts.precision, found.facts.recall) >= SPLIT, found.facts
-    assert not found.pieces_off
+    result = _compared(runs, (*TROUBLE, *BRIDGE_AWAY), name="the bridge away")
+    assert not result.deviations, "busy and down time are what they were"
+    assert min(result.facts.precision, result.facts.recall) >= SPLIT, result.facts
+    assert not result.pieces_off
 
 
 @pytest.mark.parametrize("runs", [SHORT, pytest.param(LONG, marks=pytest.mark.proof)], ids=["short", "long"])
 def test_absences_of_devices_that_keep_their_reports_cost_what_was_lost(runs: list[tuple[int, float]]) -> None:
-    found = _compared(runs, (*TROUBLE, *BRIDGE_AWAY, *DEVICES_AWAY), name="bridge and devices away")
-    assert min(found.facts.precision, found.facts.recall) >= SURE, found.facts
-    assert found.otherwise <= OTHERWISE * found.time, found.found
-    assert not found.pieces_off
+    result = _compared(runs, (*TROUBLE, *BRIDGE_AWAY, *DEVICES_AWAY), name="bridge and devices away")
+    assert min(result.facts.precision, result.facts.recall) >= SURE, result.facts
+    assert result.otherwise <= OTHERWISE * result.time, result.deviations
+    assert not result.pieces_off
 
 
-def _compared(runs: list[tuple[int, float]], disturbances: tuple[object, ...], *, name: str) -> History:
+def _compared(runs: list[tuple[int, float]], disturbances: tuple[object, ...], *, name: str) -> HistoryTotals:
     profile = Profile.model_validate({"name": "outages", "disturbances": disturbances})
-    found = History()
+    result = HistoryTotals()
     for seed, hours in runs:
         until = START + round(hours * HOUR)
         run = rehearse(SIMULATED, profile, seed=seed, start=START, duration=until - START)
         driven = drive(run, start=START, until=until, plant=_trusted(plant_file.load(DEMO)))
-        stories = _as_watched(run.truth, driven)
-        expected = [fact for story in stories for fact in story.facts if fact.kind == "downtime"]
-        found.facts.add(compare(expected, [fact for fact in facts_of(driven.events) if fact.kind == "downtime"]))
+        line_histories = _as_watched(run.truth, driven)
+        expected = [fact for line_history in line_histories for fact in line_history.facts if fact.kind == "downtime"]
+        result.facts.add(compare(expected, [fact for fact in facts_of(driven.events) if fact.kind == "downtime"]))
         reported = {window.key: window for window in reported_windows(driven.events)}
-        for story in stories:
-            for window in expected_windows(story, start=START, until=until, shift_ends=shift_ends(until)):
-                if window.kind != "job":  # it begins and ends when somebody says so
-                    found.add(window, reported.get(window.key))
-            found.pieces_off += [
-                str(account) for account in accounts(run.truth, story, driven.events) if account.difference
+        for line_history in line_histories:
+            for window in expected_windows(line_history, start=START, until=until, shift_ends=shift_ends(until)):
+                if window.kind != "job":  # it begins and ends by report
+                    result.add(window, reported.get(window.key))
+            result.pieces_off += [
+                str(account) for account in accounts(run.truth, line_history, driven.events) if account.difference
             ]
-    run_record.note(f"history by trusted clocks, {name}, {len(runs)} runs of {runs[0][1]:g} h", found.text())
-    return found
+    run_record.note(f"history by trusted clocks, {name}, {len(runs)} runs of {runs[0][1]:g} h", result.text())
+    return result
 
 
 def _trusted(plant: Plant) -> Plant:
@@ -122,22 +122,22 @@ def _trusted(plant: Plant) -> Plant:
     return plant.model_copy(update={"lines": tuple(lines)})
 
 
-def _as_watched(truth: Truth, driven: Driven) -> list[LineStory]:
+def _as_watched(truth: Truth, driven: DrivenRun) -> list[LineHistory]:
     """Return the lines as if each report arrived when it was made."""
-    stories = {name: LineStory(PLANT, line, truth) for name, line in PLANT.lines.items()}
-    for received in Listener(PLANT, truth).listen(_in_order(truth, driven)):
-        stories[received.line].receive(received)
-    for story in stories.values():
-        story.pass_time(truth.until)
-        story.troubles.facts()
-    return list(stories.values())
+    line_histories = {name: LineHistory(PLANT, line, truth) for name, line in PLANT.lines.items()}
+    for received in IdealReceiver(PLANT, truth).receive(_in_order(truth, driven)):
+        line_histories[received.line].receive(received)
+    for line_history in line_histories.values():
+        line_history.pass_time(truth.until)
+        line_history.downtime_tracker.facts()
+    return list(line_histories.values())
 
 
-def _in_order(truth: Truth, driven: Driven) -> Iterator[ReceivedPublish]:
-    """Yield each report that came, once, when it was made; no Will and nothing that nobody watched."""
-    came: dict[int, ReceivedPublish] = {}
+def _in_order(truth: Truth, driven: DrivenRun) -> Iterator[ReceivedPublish]:
+    """Yield each received report once, at the time it was made; without Wills and absences."""
+    received: dict[int, ReceivedPublish] = {}
     for arrival in driven.fed:
         if not isinstance(arrival, Unwatched) and arrival.number is not None:
-            came.setdefault(arrival.number, arrival)
-    for number in sorted(came, key=lambda number: (truth.said[number].at, number)):
-        yield replace(came[number], at=truth.said[number].at, retained=False)
+            received.setdefault(arrival.number, arrival)
+    for number in sorted(received, key=lambda number: (truth.said[number].at, number)):
+        yield replace(received[number], at=truth.said[number].at, retained=False)

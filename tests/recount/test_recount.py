@@ -1,4 +1,4 @@
-"""What the bridge makes of a disturbed plant is what an independent recount of the truth makes of it.
+"""Events of a disturbed plant against an independent recount of the truth.
 
 Discrete facts have precision and recall of 1 where nothing goes wrong, and of 0.999 elsewhere; pieces are exact, or the
 difference is declared; no press, order or changeover is lost. `make test` has a short form, `make proof` all of it.
@@ -8,7 +8,7 @@ import pytest
 
 from device_sim import profile
 from tests.recount.recount import PLANT, recount
-from tests.recount.report_table import HEAD, Row
+from tests.recount.report_table import HEAD, ResultRow
 from tests.recount.true_downtimes import disagreements
 from tests.support import run_record
 
@@ -36,12 +36,12 @@ def test_the_bridge_agrees_with_an_independent_recount_over_many_shifts(name: st
 
 
 def _check(name: str, runs: list[tuple[int, float]]) -> None:
-    row = Row(name)
+    row = ResultRow(name)
     for seed, hours in runs:
-        found = recount(name, seed=seed, hours=hours)
-        row.add(found, seed=seed)
+        recounted = recount(name, seed=seed, hours=hours)
+        row.add(recounted, seed=seed)
         if name == "clean":
-            row.hindsight += disagreements(found.truth, PLANT, found.driven.events)
+            row.hindsight += disagreements(recounted.truth, PLANT, recounted.driven.events)
     run_record.note(f"recount, {name}, {len(runs)} runs of {runs[0][1]:g} h", row.text())
     goal = 1.0 if name == "clean" else GOAL
     report = f"{HEAD}\n{row.line()}\n{row.differences()}"

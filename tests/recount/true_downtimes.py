@@ -1,4 +1,4 @@
-"""Downtimes and culprits from the truth alone: what the machines really did, not what they reported.
+"""Downtimes and culprits from the truth alone: the machines' real states, not their reports.
 
 Holds where nothing is lost on the way. Times differ by what a report takes, so a stop that lasts about as long as the
 threshold may be a downtime or not: such ones are left out.
@@ -9,8 +9,8 @@ from typing import Final
 
 from device_sim.truth.truth import ConditionStretch, Truth
 from tests.recount.plant_facts import LineFacts, PlantFacts
-from tests.recount.reported_facts import Event, millis
-from tests.recount.stops import RUN, STOP, Watch
+from tests.recount.reported_facts import EventBody, millis
+from tests.recount.stops import RUN, STOP, StopDetector
 
 ON_THE_WAY_MS: Final = 2_000
 WAITING: Final = ("starved", "blocked")
@@ -21,51 +21,57 @@ SIDES: Final = {"starved": "upstream", "blocked": "downstream"}
 class Disagreement:
     line: str
     at: int
-    what: str
+    text: str
 
 
-def disagreements(truth: Truth, plant: PlantFacts, events: list[Event]) -> list[Disagreement]:
-    found: list[Disagreement] = []
+def disagreements(truth: Truth, plant: PlantFacts, events: list[EventBody]) -> list[Disagreement]:
+    result: list[Disagreement] = []
     for line in plant.lines.values():
-        mine = [stretch for stretch in truth.stretches if stretch.device == line.constraint]
+        stretches = [stretch for stretch in truth.stretches if stretch.device == line.constraint]
         latest = {e["subject"]: e for e in events if e["type"] == "downtime_event" and e["line_id"] == line.id}
         reported = [event["data"] for event in latest.values()]
-        found += _stops(truth, plant, line, mine, reported)
-        found += [_culprit(line, mine, data, truth.until) for data in reported if data.get("cause_equipment")]
-    return [stop for stop in found if stop.what]
+        result += _stops(truth, plant, line, stretches, reported)
+        result += [_culprit(line, stretches, data, truth.until) for data in reported if data.get("cause_equipment")]
+    return [stop for stop in result if stop.text]
 
 
 def _stops(
-    truth: Truth, plant: PlantFacts, line: LineFacts, mine: list[ConditionStretch], reported: list[dict[str, object]]
+    truth: Truth,
+    plant: PlantFacts,
+    line: LineFacts,
+    stretches: list[ConditionStretch],
+    reported: list[dict[str, object]],
 ) -> list[Disagreement]:
     """Every true downtime is covered by reported ones from its beginning to its end, and no other is reported."""
     threshold, restart = plant.seconds("micro_stop_seconds", 60), plant.seconds("restart_seconds", 10)
-    least = _downtimes(mine, threshold + ON_THE_WAY_MS, restart - ON_THE_WAY_MS, truth.until)
-    most = _downtimes(mine, threshold - ON_THE_WAY_MS, restart + ON_THE_WAY_MS, truth.until, shortest_run=ON_THE_WAY_MS)
-    seen = [(millis(str(downtime["started_at"])), _end(downtime, truth.until)) for downtime in reported]
-    found = [
+    least = _downtimes(stretches, threshold + ON_THE_WAY_MS, restart - ON_THE_WAY_MS, truth.until)
+    most = _downtimes(
+        stretches, threshold - ON_THE_WAY_MS, restart + ON_THE_WAY_MS, truth.until, shortest_run=ON_THE_WAY_MS
+    )
+    reported_spans = [(millis(str(downtime["started_at"])), _end(downtime, truth.until)) for downtime in reported]
+    result = [
         Disagreement(line.id, since, f"a stop until {until} that was no downtime")
         for since, until in least
-        if not any(low <= since + ON_THE_WAY_MS and since <= high for low, high in seen)
+        if not any(low <= since + ON_THE_WAY_MS and since <= high for low, high in reported_spans)
     ]
-    found += [
+    result += [
         Disagreement(line.id, low, f"a downtime until {high} where no stop was")
-        for low, high in seen
+        for low, high in reported_spans
         if not any(since - ON_THE_WAY_MS <= low and high <= until + ON_THE_WAY_MS for since, until in most)
     ]
-    return found
+    return result
 
 
 def _downtimes(
-    mine: list[ConditionStretch], threshold: int, restart: int, until: int, *, shortest_run: int = 0
+    stretches: list[ConditionStretch], threshold: int, restart: int, until: int, *, shortest_run: int = 0
 ) -> list[tuple[int, int]]:
-    watch = Watch(threshold, restart)
-    for stretch in mine:
+    watch = StopDetector(threshold, restart)
+    for stretch in stretches:
         while (due := watch.due()) is not None and due <= stretch.since:
             watch.fire(due)
         lasts = (stretch.until or until) - stretch.since
         runs = stretch.condition == "running" and lasts >= shortest_run
-        watch.see(RUN if runs else STOP, stretch.since)
+        watch.observe(RUN if runs else STOP, stretch.since)
     while (due := watch.due()) is not None and due <= until:
         watch.fire(due)
     return [(since, until if end is None else end) for since, end in watch.downtimes]
@@ -76,10 +82,10 @@ def _end(data: dict[str, object], until: int) -> int:
     return until if ended is None else millis(str(ended))
 
 
-def _culprit(line: LineFacts, mine: list[ConditionStretch], data: dict[str, object], until: int) -> Disagreement:
+def _culprit(line: LineFacts, stretches: list[ConditionStretch], data: dict[str, object], until: int) -> Disagreement:
     """The machine that is blamed really was the culprit for a while, on the side that is named."""
     low, high = millis(str(data["started_at"])), _end(data, until)
-    during = [stop for stop in mine if stop.since < high and (stop.until or until) > low - ON_THE_WAY_MS]
+    during = [stop for stop in stretches if stop.since < high and (stop.until or until) > low - ON_THE_WAY_MS]
     blamed, cause = data["cause_equipment"], data["cause"]
     if cause == "internal":
         good = blamed == line.constraint and any(stop.culprit == blamed for stop in during)

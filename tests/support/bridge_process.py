@@ -1,4 +1,7 @@
-"""A whole bridge as its own process: `floor run` on a broker of the test's, as an operator starts it."""
+"""A whole bridge as its own process: `floor run` on a broker of the test's, as an operator starts it.
+
+For tests of what only a process has: signals, exit codes, kills. `in_process.py` is faster, where these do not matter.
+"""
 
 import asyncio
 import os
@@ -38,7 +41,7 @@ port = {port}
 
 
 class Process(Protocol):
-    """What is asked of a bridge's process: as asyncio has it."""
+    """Process of a bridge; a subset of asyncio's."""
 
     pid: int
 
@@ -64,7 +67,7 @@ class Launcher(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Run(Launcher):
+class ProgramLauncher(Launcher):
     """`floor run`; `wrapper` is a command that runs it under the same process id."""
 
     wrapper: tuple[str, ...] = ()
@@ -81,7 +84,7 @@ class Run(Launcher):
             )
 
 
-RUN = Run()
+RUN = ProgramLauncher()
 
 
 @dataclass
@@ -102,7 +105,7 @@ class BridgeProcess:
         return self.fronts[0]
 
     def add_front(self, environment: Mapping[str, str] | None = None) -> "BridgeProcess":
-        """Describe a front beside this process: the same settings, a port of its own. It is stopped with this one."""
+        """Describe a front beside this process, with its settings and another port. It is stopped with this one."""
         port = free_port()
         settings = {**self.environment, **(environment or {}), "FLOOR_WEB__PORT": str(port)}
         self.fronts.append(BridgeProcess(self.config, port, self.broker, settings, role="front"))

@@ -55,9 +55,9 @@ def free_port() -> int:
 
 
 def find_mosquitto() -> Path:
-    found = shutil.which("mosquitto", path=None) or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
-    assert found is not None, "no mosquitto found: install the package `mosquitto`"
-    return Path(found)
+    executable = shutil.which("mosquitto", path=None) or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    assert executable is not None, "no mosquitto found: install the package `mosquitto`"
+    return Path(executable)
 
 
 def find_nats() -> Path:
@@ -132,7 +132,7 @@ def running(broker: RunningBroker) -> Iterator[RunningBroker]:
 
 
 async def until(condition: Callable[[], bool], *, seconds: float = DEADLINE_SECONDS, what: str = "condition") -> None:
-    """Wait until `condition()` holds; fails after `seconds`, naming what was waited for."""
+    """Wait until `condition()` holds; fails after `seconds`, naming `what`."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"

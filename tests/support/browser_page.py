@@ -1,4 +1,4 @@
-"""A page in a real browser, for whatever is to be looked at there."""
+"""A page in a real browser."""
 
 import contextlib
 import shutil

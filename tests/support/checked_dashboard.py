@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from tests.support.delivery_checker import DeliveryChecker
 from tests.support.memory_journal import MemoryJournal
-from tests.support.random_histories import Asked
+from tests.support.random_histories import RequestedSubscription
 from tests.support.reference_dashboard import ReferenceDashboard
 from tests.support.reference_subscription import Frame
 
@@ -26,16 +26,16 @@ class CheckedDashboard:
         """Begin a connection; returns what to send on it."""
         self.connections += 1
         self.checker.connect()
-        return self.send(*self.client.returns(token))
+        return self.send(*self.client.reconnect(token))
 
     def send(self, *frames: Frame) -> list[str]:
         for frame in frames:
             self.checker.send(frame)
         return [json.dumps(frame) for frame in frames]
 
-    def subscribe(self, asked: Asked) -> list[str]:
-        self.checker.expect(asked)
-        return self.send(self.client.subscribes(asked.body))
+    def subscribe(self, request: RequestedSubscription) -> list[str]:
+        self.checker.expect(request)
+        return self.send(self.client.subscribe(request.body))
 
     def receive(self, text: str) -> list[str]:
         """Take one message; returns what to send in reply."""
@@ -47,5 +47,5 @@ class CheckedDashboard:
         """Return whether all was answered, and the position is the end of the journal."""
         if not self.client.settled:
             return False
-        has_subscription = any(held.confirmed for held in self.client.held.values())
+        has_subscription = any(subscription.confirmed for subscription in self.client.subscriptions.values())
         return not has_subscription or self.client.position.get("main") == {"epoch": epoch, "offset": self._journal.end}

@@ -1,4 +1,4 @@
-"""Runs the commands as a user does: real processes, with what they print and their exit codes."""
+"""Runs the commands as a user does: real processes, with their output and exit codes."""
 
 import os
 import subprocess

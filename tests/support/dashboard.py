@@ -1,6 +1,7 @@
 """Frames that a dashboard sends and awaits, over any transport. Source: protocol.md; uses no code of the bridge.
 
 `MemoryDashboard`, `SocketDashboard` and `BytesDashboard` carry them, so a test changes its transport and nothing else.
+They check nothing by themselves: `CheckedDashboard` does, with `ReferenceDashboard` as its memory.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ class Dashboard(ABC):
 
     @abstractmethod
     async def read(self) -> None:
-        """Wait for what comes next, and keep it."""
+        """Wait for the next frames, and record them."""
 
     @abstractmethod
     async def closed(self, *, seconds: float = PATIENCE) -> tuple[int, str]:
@@ -45,8 +46,8 @@ class Dashboard(ABC):
 
     async def send(self, frame: str | Frame, /, **fields: object) -> None:
         """Send a frame, named by its type or given as a whole; `fields` add to it."""
-        whole = {"type": frame} if isinstance(frame, str) else frame
-        await self.send_text(json.dumps({**whole, **fields}))
+        message = {"type": frame} if isinstance(frame, str) else frame
+        await self.send_text(json.dumps({**message, **fields}))
 
     async def receive(self, kind: str, *, seconds: float = PATIENCE, **fields: object) -> Frame:
         """Wait for the next frame of this type with these fields; `data__status` looks inside."""
@@ -126,7 +127,7 @@ class Dashboard(ABC):
         self.on_text(text)
         return frames
 
-    async def _next(self, is_wanted: Callable[[Frame], bool], what: str, seconds: float) -> Frame:
+    async def _next(self, is_wanted: Callable[[Frame], bool], expected: str, seconds: float) -> Frame:
         try:
             async with asyncio.timeout(seconds):
                 while True:
@@ -137,7 +138,7 @@ class Dashboard(ABC):
                     await self.read()
         except TimeoutError:
             latest = [(frame["type"], frame.get("subject") or frame.get("id")) for frame in self.frames[-30:]]
-            raise AssertionError(f"no {what} within {seconds} s; the latest frames: {latest}") from None
+            raise AssertionError(f"no {expected} within {seconds} s; the latest frames: {latest}") from None
 
 
 def is_event(frame: Frame) -> bool:
@@ -146,7 +147,7 @@ def is_event(frame: Frame) -> bool:
 
 def has(frame: Frame, fields: dict[str, object]) -> bool:
     """Return whether a frame has these fields; the name `data__status` looks inside."""
-    return all(_field(frame, path) == wanted for path, wanted in fields.items())
+    return all(_field(frame, path) == expected for path, expected in fields.items())
 
 
 def _field(frame: Frame, path: str) -> object:

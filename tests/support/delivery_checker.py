@@ -1,4 +1,4 @@
-"""Holds a dashboard's log and state against the journal alone: nothing missing, doubled, invented, or shown unasked."""
+"""Check of a dashboard's log and state against the journal: nothing missing, doubled, invented or unrequested."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from bridge.domain.events import CONFLATED_TYPES
 from bridge.domain.records import CommittedEvent
 from tests.support.memory_journal import MemoryJournal
-from tests.support.random_histories import Asked, granted
+from tests.support.random_histories import RequestedSubscription, granted
 from tests.support.reference_dashboard import ReferenceDashboard
-from tests.support.reference_subscription import Frame, Held, Key
+from tests.support.reference_subscription import ClientSubscription, Frame, Key
 
 ASSIGNED = "what is assigned to me"  # needs no subscription
 
@@ -23,19 +23,19 @@ class TokenUse:
     """A token that was sent; offsets are the journal's ends at those moments."""
 
     grants: tuple[str, ...]
-    sent: int
-    known: int | None = None  # answered
+    sent_at: int
+    answered: int | None = None  # answered
     lost: bool = False  # no answer will come: the connection is over
 
 
 @dataclass
 class Obligation:
-    """What a dashboard is owed of one subscription: all it selects after `begin`, and nothing that is above `end`.
+    """Events that a dashboard must receive for one subscription: all that it selects after `begin`, up to `end`.
 
     `begin` None: its snapshot has not come yet. `state_at`: where its last snapshot was true.
     """
 
-    asked: Asked | None
+    requested: RequestedSubscription | None
     begin: int | None = None
     end: int | None = None
     state_at: int | None = None
@@ -46,7 +46,7 @@ class Obligation:
 
 @dataclass
 class DeliveryChecker:
-    """Checks one user: `send` before a frame is sent, `receive` with what comes; raises PromiseBroken or Breach."""
+    """Checks one user: `send` before a frame is sent, `receive` with each message; raises PromiseBroken or Breach."""
 
     journal: MemoryJournal
     client: ReferenceDashboard
@@ -54,7 +54,7 @@ class DeliveryChecker:
     tokens: list[TokenUse] = field(default_factory=list)
     obligations: dict[str, Obligation] = field(default_factory=dict)
     ended: list[Obligation] = field(default_factory=list)
-    _asked: dict[str, Asked] = field(default_factory=dict)
+    _requested: dict[str, RequestedSubscription] = field(default_factory=dict)
     _checked: int = 0  # positions up to here were held against the journal
     _ranks: dict[str, int] = field(default_factory=dict)  # id -> its place in the log
     _last_rank: int = -1
@@ -62,15 +62,15 @@ class DeliveryChecker:
     _in_place: list[bool] = field(default_factory=list)  # of each resume that is not answered yet
     _known: int = 0  # the last token that was answered when the snapshot began
 
-    def expect(self, asked: Asked) -> None:
-        self._asked[json.dumps(asked.body)] = asked
+    def expect(self, request: RequestedSubscription) -> None:
+        self._requested[json.dumps(request.body)] = request
 
     def connect(self) -> None:
         """A new connection begins; without a position nothing of the past is owed."""
         self._in_place.clear()
         for use in self.tokens:
             use.lost = True
-        if self._here() is None:
+        if self._position() is None:
             self._end(ASSIGNED)
 
     def send(self, frame: Frame) -> None:
@@ -80,7 +80,7 @@ class DeliveryChecker:
             case "subscribe":
                 self._begin({name: value for name, value in frame.items() if name != "type"})
             case "resume":
-                self._in_place.append(self.client.proven)
+                self._in_place.append(self.client.authenticated)
             case "unsubscribe":
                 self._end(frame["id"])
             case _:
@@ -97,9 +97,11 @@ class DeliveryChecker:
         if "offset" in frame:
             self._check_body(frame)
         elif frame["type"] in ("subscription_confirmed", "snapshot_begin", "snapshot_end"):
-            self._receive_of(frame, self.client.held[frame["id"]], self.obligations.get(frame["id"]))
+            self._receive_of(frame, self.client.subscriptions[frame["id"]], self.obligations.get(frame["id"]))
         elif frame["type"] == "auth_ok":
-            next(token for token in self.tokens if token.known is None and not token.lost).known = self.journal.end
+            next(
+                token for token in self.tokens if token.answered is None and not token.lost
+            ).answered = self.journal.end
             self.obligations.setdefault(ASSIGNED, Obligation(None, begin=self.journal.end))
         elif frame["type"] == "resumed":
             if self._in_place.pop(0):
@@ -111,90 +113,90 @@ class DeliveryChecker:
         elif frame["type"] == "position":
             self._check_position(frame["streams"]["main"]["offset"])
 
-    def _receive_of(self, frame: Frame, held: Held, obligation: Obligation | None) -> None:
+    def _receive_of(self, frame: Frame, subscription: ClientSubscription, obligation: Obligation | None) -> None:
         if frame["type"] == "snapshot_begin":
-            self._known = max((at for at, token in enumerate(self.tokens) if token.known is not None), default=0)
-        if obligation is None or held.asked:
-            return  # it is another one's, which has been asked for again since
+            self._known = max((at for at, token in enumerate(self.tokens) if token.answered is not None), default=0)
+        if obligation is None or subscription.unanswered_requests:
+            return  # it answers an earlier request of the same id
         match frame["type"]:
-            case "subscription_confirmed" if held.body.get("snapshot") is False:
+            case "subscription_confirmed" if subscription.body.get("snapshot") is False:
                 obligation.begin = self.journal.end
             case "snapshot_begin":
                 [position] = frame["positions"].values()
                 obligation.state_at = position["offset"]
             case "snapshot_end" if obligation.state_at is not None:
-                self._take_snapshot(frame["id"], obligation, obligation.state_at, held)
+                self._take_snapshot(frame["id"], obligation, obligation.state_at, subscription)
             case _:
                 pass
 
-    def _here(self) -> int | None:
+    def _position(self) -> int | None:
         position = self.client.position.get("main")
         return None if position is None else position["offset"]
 
     def _begin(self, body: Frame) -> None:
         self._end(body["id"])
-        self.obligations[body["id"]] = Obligation(self._asked[json.dumps(body)])
+        self.obligations[body["id"]] = Obligation(self._requested[json.dumps(body)])
 
     def _end(self, name: str) -> None:
-        """Owe no more than what the last position covers: whatever was on its way may be dropped."""
+        """Limit the obligation to the last position: events in flight may be dropped."""
         obligation = self.obligations.pop(name, None)
         if obligation is not None:
-            obligation.end = self._here() or 0
+            obligation.end = self._position() or 0
             self.ended.append(obligation)
 
     def _restart(self) -> None:
-        self.obligations = {name: Obligation(obligation.asked) for name, obligation in self.obligations.items()}
+        self.obligations = {name: Obligation(obligation.requested) for name, obligation in self.obligations.items()}
         self.obligations[ASSIGNED] = Obligation(None, begin=self.journal.end)
         self.ended.clear()
         self._checked, self._last_rank = 0, -1
 
-    # What must be so.
+    # Checks.
 
     def finish(self) -> None:
         """Check, when all was delivered, that the state is the journal's."""
-        for name, held in self.client.held.items():
-            if held.confirmed and name in self.obligations:
-                self._check_state(name, self.obligations[name], held)
+        for name, subscription in self.client.subscriptions.items():
+            if subscription.confirmed and name in self.obligations:
+                self._check_state(name, self.obligations[name], subscription)
 
-    def _check_state(self, name: str, obligation: Obligation, held: Held) -> None:
-        assert obligation.asked is not None
+    def _check_state(self, name: str, obligation: Obligation, subscription: ClientSubscription) -> None:
+        assert obligation.requested is not None
         grants = self.tokens[-1].grants
-        seen = [
+        candidates = [
             event
             for event in self.journal.history
-            if obligation.asked.selects(event) and granted(grants, event.topic.text)
+            if obligation.requested.selects(event) and granted(grants, event.topic.text)
         ]
-        newest = {_key(event): event.offset for event in seen}
+        newest = {_key(event): event.offset for event in candidates}
         expected: dict[Key, int] = {}
         if obligation.state_at is not None:
             current = self.journal.current_at(obligation.state_at).values()
-            expected = {_key(event): event.offset for event in current if event in seen}
+            expected = {_key(event): event.offset for event in current if event in candidates}
         begin = obligation.begin if obligation.state_at is None else obligation.state_at
-        expected |= {_key(event): event.offset for event in seen if begin is not None and event.offset > begin}
-        found = {key: event["offset"] for key, event in held.events.items()}
-        for key in expected.keys() | found.keys():
-            # What it got beside its snapshot, from a replay that began before it, must be the newest of its key.
-            right = expected.get(key, newest.get(key) if obligation.state_at is not None else found.get(key))
-            if found.get(key) != right:
+        expected |= {_key(event): event.offset for event in candidates if begin is not None and event.offset > begin}
+        actual = {key: event["offset"] for key, event in subscription.events.items()}
+        for key in expected.keys() | actual.keys():
+            # An event beside the snapshot, from a replay that began before it, must be the newest of its key.
+            right = expected.get(key, newest.get(key) if obligation.state_at is not None else actual.get(key))
+            if actual.get(key) != right:
                 raise PromiseBroken(
-                    f"{name} of {self.client.user}: {key} is {found.get(key)}, not {right}; {obligation}"
+                    f"{name} of {self.client.user}: {key} is {actual.get(key)}, not {right}; {obligation}"
                 )
 
-    def _take_snapshot(self, name: str, obligation: Obligation, at: int, held: Held) -> None:
-        assert obligation.asked is not None
+    def _take_snapshot(self, name: str, obligation: Obligation, at: int, subscription: ClientSubscription) -> None:
+        assert obligation.requested is not None
         if obligation.begin is None:
             obligation.begin = at
-        current = [event for event in self.journal.current_at(at).values() if obligation.asked.selects(event)]
-        # While a new token is on its way, either may hold; what ended meanwhile the dashboard has let go.
+        current = [event for event in self.journal.current_at(at).values() if obligation.requested.selects(event)]
+        # While a new token is unanswered, either may apply; the dashboard has dropped events that neither grants.
         possible = self.tokens[self._known :]
         certain = {event.offset for event in current if all(granted(use.grants, event.topic.text) for use in possible)}
         allowed = {event.offset for event in current if any(granted(use.grants, event.topic.text) for use in possible)}
-        found = {event["offset"] for event in held.events.values()}
-        if not certain <= found <= allowed:
-            raise PromiseBroken(f"snapshot of {name} at {at}: missing {certain - found}, invented {found - allowed}")
+        actual = {event["offset"] for event in subscription.events.values()}
+        if not certain <= actual <= allowed:
+            raise PromiseBroken(f"snapshot of {name} at {at}: missing {certain - actual}, invented {actual - allowed}")
 
     def _check_position(self, offset: int) -> None:
-        """All that may be seen up to here was sent or conflated; lossless events in order, each once."""
+        """Check that all visible events up to here were sent or conflated; lossless ones in order, each once."""
         for number in range(len(self._ranks), len(self.client.log)):
             event = self.client.log[number]
             if event["id"] in self._ranks:
@@ -203,7 +205,7 @@ class DeliveryChecker:
         if offset > self.journal.end:
             raise PromiseBroken(f"position {offset} is not committed, {self.journal.end} is")
         for committed in self.journal.history[self._checked : offset]:
-            obligations = list(self._owing(committed))
+            obligations = list(self._obligations_for(committed))
             if committed.type in CONFLATED_TYPES:
                 self._check_latest(committed, obligations)
             elif obligations:
@@ -219,12 +221,12 @@ class DeliveryChecker:
         rank = self._ranks.get(event.id)
         if rank is None:
             raise PromiseBroken(
-                f"{event.id} {event.topic} never reached {self.client.user}; {list(self._owing(event))}"
+                f"{event.id} {event.topic} never reached {self.client.user}; {list(self._obligations_for(event))}"
             )
         if self._assigned(event):
             return  # it may come unasked before a resume is answered
-        # What is resumed in place waits for its turn, while the others go on: it comes later, and they don't again.
-        in_place = any(rank < each <= self._last_rank for each in self._resumed_at)
+        # Events resumed in place are queued while other subscriptions continue: they come later, the others not again.
+        in_place = any(rank < boundary <= self._last_rank for boundary in self._resumed_at)
         if rank < self._last_rank and not in_place:
             raise PromiseBroken(f"{event.id} is out of order in the log of {self.client.user}")
         self._last_rank = rank
@@ -234,24 +236,24 @@ class DeliveryChecker:
         if any(committed.state_key == event.state_key for committed in later):
             return  # conflated, or to come
         for name, obligation in obligations:
-            held = self.client.held.get(name)
-            if held is None or obligation.end is not None or event.offset <= (obligation.state_at or 0):
+            subscription = self.client.subscriptions.get(name)
+            if subscription is None or obligation.end is not None or event.offset <= (obligation.state_at or 0):
                 continue
-            found = held.events.get(_key(event))
-            if found is None or found["offset"] < event.offset:
+            current = subscription.events.get(_key(event))
+            if current is None or current["offset"] < event.offset:
                 raise PromiseBroken(f"{event.id} {event.topic} never reached {name} of {self.client.user}")
 
-    def _owing(self, event: CommittedEvent) -> Iterator[tuple[str, Obligation]]:
-        # A token that was not yet superseded when the event was committed may have hidden it, as any later one.
+    def _obligations_for(self, event: CommittedEvent) -> Iterator[tuple[str, Obligation]]:
+        # Every token in use at the commit or later may have hidden the event.
         superseded = max(
-            (at for at, token in enumerate(self.tokens) if token.known and token.known < event.offset), default=0
+            (at for at, token in enumerate(self.tokens) if token.answered and token.answered < event.offset), default=0
         )
         if not all(granted(token.grants, event.topic.text) for token in self.tokens[superseded:]):
             return
         for name, obligation in [*self.obligations.items(), *(("ended", obligation) for obligation in self.ended)]:
             if not obligation.owes(event.offset):
                 continue
-            if obligation.asked.selects(event) if obligation.asked is not None else self._assigned(event):
+            if obligation.requested.selects(event) if obligation.requested is not None else self._assigned(event):
                 yield name, obligation
 
     def _assigned(self, event: CommittedEvent) -> bool:

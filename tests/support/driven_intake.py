@@ -1,11 +1,11 @@
 """The core without IO: an intake on a floor, over a journal or over none."""
 
 from bridge.domain.dedup import Deduplicator
-from bridge.domain.events import Millis
 from bridge.domain.intake import Decoder, Intake
 from bridge.domain.line.floor import Floor
 from bridge.domain.messages import IncomingMessage
 from bridge.domain.records import DedupWindow, JournalEntry, Position
+from bridge.domain.utc_time import Millis
 from bridge.ingest import native
 from bridge.ports.journal import Journal
 
@@ -33,7 +33,7 @@ def take(
 
 
 def take_with_ticks(intake: Intake, topic: str, payload: bytes, *, now: Millis) -> list[JournalEntry]:
-    """Take a message as the pipeline does: what fell due before it is an input of its own."""
+    """Apply a message as the pipeline does: deadlines before it are a separate input."""
     deadline = intake.floor.next_deadline()
     tick = intake.tick(now) if deadline is not None and deadline <= now else None
     return [*([] if tick is None else [tick]), take(intake, topic, payload, now=now)]

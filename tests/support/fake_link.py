@@ -1,12 +1,13 @@
-"""A broker client without a broker: it receives what the test delivers, and keeps what it is given."""
+"""A broker client without a broker: it receives the test's messages, and records acknowledgements and publications."""
 
 import asyncio
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 
-from bridge.domain.events import rfc3339
 from bridge.domain.messages import Message, PendingAck, Publication
+from bridge.domain.utc_time import rfc3339
 from bridge.ports.broker import LinkStatus, PublishRefused
 from tests.support.journal_samples import NOON
 
@@ -19,7 +20,7 @@ async def ignore(_topic: str, _payload: bytes) -> None:
 
 
 class FakeLink:
-    """Connected for ever. Topics are those below the root."""
+    """Connected until the test disconnects it. Topics are those below the root."""
 
     def __init__(self, publish: Publish = ignore) -> None:
         self.status = LinkStatus(
@@ -27,6 +28,7 @@ class FakeLink:
         )
         self.acknowledged: list[int] = []  # the numbers of messages, from 1 in the order of their delivery
         self.most_held = 0  # handed over and not acknowledged, at once
+        self._held: dict[int, Message] = {}  # these, by their numbers
         self._delivered = 0
         self._waiting = deque[Message]()
         self._arrived = asyncio.Event()
@@ -34,7 +36,8 @@ class FakeLink:
 
     def deliver(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
         self._delivered += 1
-        ack = PendingAck(generation=1, serial=self._delivered, mid=self._delivered, qos=1)
+        generation, number = self.status.generation, self._delivered
+        ack = PendingAck(generation=generation, serial=number, packet_id=number, qos=1)
         self._waiting.append(
             Message(f"{ROOT}/{topic}", payload, qos=1, retained=retained, redelivered=False, pending_ack=ack)
         )
@@ -45,6 +48,22 @@ class FakeLink:
     ) -> None:
         status = {"online": online, "epoch": epoch, "offset": offset, "ready": ready, "time": rfc3339(NOON)}
         self.deliver("bridge/main", json.dumps(status).encode(), retained=retained)
+
+    def disconnect(self) -> None:
+        since = asyncio.get_running_loop().time()
+        self.status = replace(self.status, connected=False, since=since, session_present=True, reason="lost")
+
+    def reconnect(self) -> None:
+        """Connect again to the session: what was received and not acknowledged is delivered again, and first."""
+        since, generation = asyncio.get_running_loop().time(), self.status.generation + 1
+        self.status = replace(
+            self.status, connected=True, since=since, session_present=True, generation=generation, reason=None
+        )
+        held, self._held = self._held.values(), {}
+        for message in reversed(held):
+            pending_ack = replace(message.pending_ack, generation=generation)
+            self._waiting.appendleft(replace(message, redelivered=True, pending_ack=pending_ack))
+        self._arrived.set()
 
     # What a broker client does.
 
@@ -60,13 +79,15 @@ class FakeLink:
             self._arrived.clear()
             await self._arrived.wait()
         taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
-        held = self._delivered - len(self._waiting) - len(self.acknowledged)
-        self.most_held = max(self.most_held, held)
+        self._held |= {message.pending_ack.serial: message for message in taken}
+        self.most_held = max(self.most_held, len(self._held))
         return taken
 
     def acknowledge(self, messages: Iterable[Message]) -> int:
         serials = [message.pending_ack.serial for message in messages]
         self.acknowledged += serials
+        for serial in serials:
+            del self._held[serial]
         return len(serials)
 
     async def wait_status_change(self, seen: LinkStatus) -> LinkStatus:

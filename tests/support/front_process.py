@@ -1,6 +1,6 @@
-"""A served front in a process of its own, so that its memory, descriptors and processor time are its alone.
+"""A served front in a separate process, so that its memory, descriptors and processor time can be measured.
 
-It is reported what to do on its standard input, a line of JSON each, and answers each with a line.
+Reads one JSON command per line on stdin, answers each with a line.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from bridge.domain.events import Event
 from bridge.ports.journal import Batch, JournalUnavailable
 from bridge.settings import WebSettings
 from bridge.wiring import runtime
-from tests.support.front_server import Served, call, served_front, status
+from tests.support.front_server import ServedFront, call, served_front, status
 from tests.support.journal_samples import follow
 
 ROOT = Path(__file__).parents[2]
@@ -47,12 +47,12 @@ class FrontProcess:
 
     async def commit(self, count: int, *, lines: int = 1, pause_ms: float = 0.0) -> list[tuple[int, int]]:
         """Commit and offer `count` events, a call and a state on each line in turn; returns (offset, when in ns)."""
-        found: list[tuple[int, int]] = await self.ask("commit", count=count, lines=lines, pause_ms=pause_ms)
-        return found
+        committed: list[tuple[int, int]] = await self.ask("commit", count=count, lines=lines, pause_ms=pause_ms)
+        return committed
 
     async def statistics(self) -> dict[str, Any]:
-        found: dict[str, Any] = await self.ask("statistics")
-        return found
+        statistics: dict[str, Any] = await self.ask("statistics")
+        return statistics
 
     @property
     def resident_bytes(self) -> int:
@@ -111,14 +111,14 @@ async def front_process(
 
 
 def _event(number: int, lines: int) -> Event:
-    """As many subjects as lines, each with a call and a state: what is current does not grow."""
+    """Return an event of one of a fixed number of subjects, so that the current state does not grow."""
     name = f"L{number // 2 % lines + 1}"
     if number % 2:
         return status(name, product=f"P{number}", revision=number)
     return call(f"{name}.call.1", line=name, description=f"film torn for the {number}th time", revision=number)
 
 
-async def _commit(served: Served, *, count: int, lines: int, pause_ms: float) -> list[tuple[int, int]]:
+async def _commit(served: ServedFront, *, count: int, lines: int, pause_ms: float) -> list[tuple[int, int]]:
     """As the pipeline does: the commit on a thread, the offer on the loop. Without a pause, many at a time."""
     done = []
     due = time.monotonic()
@@ -135,7 +135,7 @@ async def _commit(served: Served, *, count: int, lines: int, pause_ms: float) ->
     return done
 
 
-async def _next_batch(served: Served, events: list[Event]) -> Batch:
+async def _next_batch(served: ServedFront, events: list[Event]) -> Batch:
     while True:
         try:
             return follow(served.journal, events)
@@ -143,7 +143,7 @@ async def _next_batch(served: Served, events: list[Event]) -> Batch:
             await asyncio.sleep(0.01)
 
 
-async def _obey(served: Served) -> None:
+async def _obey(served: ServedFront) -> None:
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     _tell(served.port)

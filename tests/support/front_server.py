@@ -1,4 +1,7 @@
-"""A front served over real sockets: a real journal, real tokens, the shipped policy. Commands are all applied."""
+"""A front served over real sockets: a real journal, real tokens, the shipped policy. Commands are all applied.
+
+`tests/front/memory_front.py` has neither sockets nor HTTP; `front_process.py` serves this front in another process.
+"""
 
 import asyncio
 import contextlib
@@ -13,13 +16,16 @@ from pydantic import SecretStr
 
 from bridge.adapters.clock import FloorClock
 from bridge.domain.event_data import Andon, LineStatus
-from bridge.domain.events import DEFAULT_QUALITY, DataQuality, Event, EventType, Place, Priority, Standing, rfc3339
+from bridge.domain.events import DEFAULT_QUALITY, DataQuality, Event, EventType, Priority, Standing
+from bridge.domain.place import Place
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
 from bridge.domain.records import CommandRecord, CommittedEvent
 from bridge.domain.reports import Report
+from bridge.domain.utc_time import rfc3339
 from bridge.front.front import Front
 from bridge.front.web.app import make_front_app
-from bridge.front.web.server import listen, serve
+from bridge.front.web.server import serve
+from bridge.http.listener import listen
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
@@ -66,7 +72,7 @@ def status(
 
 
 @dataclass
-class Served:
+class ServedFront:
     front: Front
     journal: SqliteJournal
     clock: FloorClock
@@ -88,7 +94,7 @@ class Served:
         return batch.entries[0].events
 
     async def publish(self, topic: str, payload: bytes) -> None:
-        """Stand for broker and pipeline: the command is applied, without events."""
+        """Replace broker and pipeline: apply the command, without events."""
         self.published.append(topic)
         report = decode(topic, payload, received_at=NOON, cause="", retained=False)
         assert isinstance(report, Report), report
@@ -121,7 +127,7 @@ async def served_front(
     port: int = 0,
     send_buffer: int = 0,
     trust_grants: bool = False,
-) -> AsyncIterator[Served]:
+) -> AsyncIterator[ServedFront]:
     """Serve a front, on a free port unless one is given, until the end of the block.
 
     `send_buffer`: of the kernel, in bytes; small, a client that does not read is felt soon. 0: as the kernel likes.
@@ -147,7 +153,7 @@ async def served_front(
             web=settings,
             time__scale=2 if simulated else 1,
         )
-        served = Served(side.front, journal, clock, listener.getsockname()[1])
+        served = ServedFront(side.front, journal, clock, listener.getsockname()[1])
         side.front.set_link_state(broker_connected=True, stream_live=True, last_seen=NOON)
         app = make_front_app(side.front, settings, root=ROOT, samples=lambda: numbers)
         started = asyncio.Event()

@@ -1,4 +1,4 @@
-"""A journal that has something in every table, and what it holds."""
+"""A journal with rows in every table, and its content."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ TOPIC = "report/plant/packing/bagger-1/plc/counts"
 
 
 def fill(journal: Journal, *, rounds: int = 10) -> None:
-    """Commit what every kind of input leaves behind, some rounds of it, and what the publisher notes."""
+    """Commit every kind of input in some rounds, and the publisher's marks."""
     for index in range(rounds):
         journal.commit(follow(journal, [event(f"s{index}"), event("same")], []))
         number, _ = journal.last_input()
@@ -54,7 +54,7 @@ def _entries(journal: Journal, index: int, number: int) -> Sequence[JournalEntry
     ]
 
 
-def whole_journal(path: Path, *, rounds: int = 10) -> None:
+def full_journal(path: Path, *, rounds: int = 10) -> None:
     """Make a closed journal with something in every table, and two epochs."""
     journal = SqliteJournal.open(path, stream="main")
     fill(journal, rounds=rounds)
@@ -86,13 +86,13 @@ TABLES = (
 )
 
 
-def held(path: Path) -> Mapping[str, list[tuple[Any, ...]] | str]:
+def journal_rows(path: Path) -> Mapping[str, list[tuple[Any, ...]] | str]:
     """Return the content of a journal, table by table; SQLite's error where it is unreadable."""
-    found: dict[str, list[tuple[Any, ...]] | str] = {}
+    rows: dict[str, list[tuple[Any, ...]] | str] = {}
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as connection:
         for name in TABLES:
             try:
-                found[name] = sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr)
+                rows[name] = sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr)
             except (sqlite3.Error, UnicodeDecodeError) as error:
-                found[name] = str(error)
-    return found
+                rows[name] = str(error)
+    return rows

@@ -1,4 +1,8 @@
-"""Parts of a bridge in the test's own process, built by the composition root of `floor run`."""
+"""Parts of a bridge in the test's own process, built by the composition root of `floor run`.
+
+For tests that change a part or look into it. `tests/pipeline/pipeline_run.py` and `tests/publisher/publisher_run.py`
+run one part without the wiring; `bridge_process.py` starts the whole as a process.
+"""
 
 import asyncio
 import contextlib
@@ -10,12 +14,10 @@ from typing import Any, Final
 
 import aiomqtt
 
-from bridge.adapters.authenticator import Authenticator
+from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.adapters.clock import FloorClock
-from bridge.domain.events import Event
 from bridge.domain.line.floor import Floor
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, MeasurementLimit, Plant
-from bridge.domain.records import JournalEntry
 from bridge.ingest.decoders import DecoderTable, build_decoders
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
@@ -28,9 +30,8 @@ from bridge.publisher.publisher import Publisher
 from bridge.settings import Settings
 from bridge.wiring.front_side import FrontSide
 from bridge.wiring.pipeline_side import PipelineSide
-from tests.support.brokers import until
+from tests.support.committed_entries import CommittedEntries
 from tests.support.fake_link import FakeLink
-from tests.support.journal_samples import follow
 from tests.support.tokens import SECRET
 
 ROOT = "floor/v1"
@@ -83,7 +84,7 @@ def front_side(
     plant: Plant,
     clock: FrontClock,
     link: FakeLink,
-    authenticator: Authenticator | None = None,
+    authenticator: TokenAuthenticator | None = None,
     **settings: object,
 ) -> FrontSide:
     """Return a front, not started, whose link to the broker is `link`; without a `journal` it follows that at `path`.
@@ -95,23 +96,21 @@ def front_side(
         checked,
         journal=journal,
         plant=plant,
-        authenticator=authenticator or Authenticator.from_settings(checked),
+        authenticator=authenticator or TokenAuthenticator.from_settings(checked),
         clock=clock,
         make_client=lambda *_, **__: link,
     )
 
 
-@dataclass(slots=True)
-class RunningPipeline:
+@dataclass(slots=True, kw_only=True)
+class RunningPipeline(CommittedEntries):
     """A pipeline, a publisher or both, and what the pipeline committed since it started."""
 
-    journal: SqliteJournal
     restored: RestoredFloor
     core: Pipeline
     publisher: Publisher
     clients: dict[str, BrokerClient]  # by their client ids
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # by the part that they run
-    entries: list[JournalEntry] = field(default_factory=list)
 
     @property
     def link(self) -> BrokerClient:
@@ -134,25 +133,6 @@ class RunningPipeline:
     @property
     def publishing(self) -> asyncio.Task[None]:
         return self.tasks["publisher"]
-
-    def events(self, event_type: str) -> list[dict[str, Any]]:
-        bodies = [json.loads(event.body) for event in self.journal.events_after(0, limit=100_000)]
-        return [body for body in bodies if body["type"] == event_type]
-
-    def dispositions(self) -> list[tuple[str, str | None]]:
-        """Return what became of the messages since the start, ticks left out."""
-        return [(e.disposition.effect.value, e.disposition.reason) for e in self.entries if e.input.topic]
-
-    def commit(self, events: Sequence[Event]) -> int:
-        """Commit them in the place of a pipeline that does not run, an input for each; return the last offset."""
-        batch = follow(self.journal, *([event] for event in events))
-        self.journal.commit(batch)
-        self.publisher.on_committed(batch.entries)
-        return self.journal.position().offset
-
-    async def marked(self, offset: int) -> None:
-        """Wait until the journal has it that events up to this one are published."""
-        await until(lambda: self.journal.published_offset() == offset, seconds=60, what=f"marked up to {offset}")
 
 
 @contextlib.asynccontextmanager
@@ -195,7 +175,9 @@ async def in_process(
             clock=clock or FloorClock(not_before=journal.last_input()[1]),
             make_client=keep_client,
         )
-        pipeline = RunningPipeline(journal, restored, side.pipeline, side.publisher, clients)
+        pipeline = RunningPipeline(
+            journal=journal, restored=restored, core=side.pipeline, publisher=side.publisher, clients=clients
+        )
         side.pipeline.add_listener(pipeline.entries.extend)
         async with _running(pipeline, parts):
             yield pipeline

@@ -14,16 +14,18 @@ import pytest
 
 from bridge.domain.envelope import position_event
 from bridge.domain.event_data import Changeover
-from bridge.domain.events import Event, EventType, Millis, Place, Priority, Standing, rfc3339
+from bridge.domain.events import Event, EventType, Priority, Standing
 from bridge.domain.line.line import Line
+from bridge.domain.place import Place
 from bridge.domain.plant import Plant
 from bridge.domain.records import CommandRecord, CommittedEvent, Input, JournalEntry, MessageDigest
 from bridge.domain.reports import APPLIED, CountsReport, Disposition, Report
+from bridge.domain.utc_time import Millis, rfc3339
 from bridge.journal.sqlite import file
 from bridge.journal.sqlite.lock_file import CommitMarker, JournalLock
 from bridge.journal.sqlite.schema import read_meta, row_checksum, write_meta
 from bridge.journal.sqlite.writer import SqliteJournal
-from bridge.ports.journal import Batch, Journal, RetentionLimits
+from bridge.ports.journal import Batch, CommitFailed, Journal, RetentionLimits
 
 JOURNALS = Path(__file__).parent / "journals"
 NOON = 1_767_700_800_000
@@ -201,6 +203,18 @@ def prune_until_killed(path: Path) -> None:
             )
         sys.stdout.write(f"{offset}\n")
         sys.stdout.flush()
+
+
+def break_disk(journal: SqliteJournal, *, broken: bool = True) -> None:
+    """Let every commit fail, as on a file system that remounts itself read-only after an error."""
+
+    def fail(_: Batch) -> None:
+        raise CommitFailed("attempt to write a readonly database")
+
+    if broken:
+        journal.commit = fail  # type: ignore[assignment, method-assign]
+    else:
+        del journal.commit
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A dashboard in memory: it reads all that the front sends unless it is reported to stop."""
+"""A dashboard in memory: reads every frame until `stop_reading`."""
 
 import asyncio
 
@@ -18,10 +18,10 @@ class MemoryDashboard(Dashboard):
         self._close_reason = ""
         self._is_reading = True
         self._last = ""  # the type of the last frame that it reads
-        self._news = asyncio.Event()
+        self._frame_arrived = asyncio.Event()
 
     def stop_reading(self, *, after: str | None = None) -> None:
-        """From now on, or `after` a frame of this type."""
+        """Stop reading now, or `after` a frame of this type."""
         self._last = after or ""
         self._is_reading = after is not None
 
@@ -35,8 +35,8 @@ class MemoryDashboard(Dashboard):
 
     @override
     async def read(self) -> None:
-        self._news.clear()
-        await self._news.wait()
+        self._frame_arrived.clear()
+        await self._frame_arrived.wait()
 
     @override
     async def closed(self, *, seconds: float = PATIENCE) -> tuple[int, str]:
@@ -56,8 +56,8 @@ class MemoryDashboard(Dashboard):
     def take(self, _socket: MemorySocket, text: str) -> None:
         if self.keep(text)[-1]["type"] == self._last:
             self.stop_reading()
-        self._news.set()
+        self._frame_arrived.set()
 
     def end(self, _socket: MemorySocket, code: int | None, reason: str) -> None:
         self.close_code, self._close_reason = code, reason
-        self._news.set()
+        self._frame_arrived.set()

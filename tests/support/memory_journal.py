@@ -11,7 +11,7 @@ STREAM = "main"
 
 
 class MemoryJournal:
-    """What a front reads of a journal. `history` holds all that was ever committed: the truth to judge by."""
+    """The journal that a front reads. `history` holds every event ever committed, for checks."""
 
     def __init__(self) -> None:
         self.stream = STREAM
@@ -32,7 +32,7 @@ class MemoryJournal:
         return new
 
     def retain(self, oldest: int) -> None:
-        """Forget the events below `oldest`; what is current stays known."""
+        """Prune the events below `oldest`; current ones stay."""
         self.oldest = max(self.oldest, min(oldest, self.end + 1))
 
     def renew(self, *, back_to: int | None = None) -> None:

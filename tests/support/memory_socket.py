@@ -12,7 +12,7 @@ TRAVEL: Final = 0.004  # seconds at most that what a client sends is on its way,
 Listener = Callable[[str], None]
 
 
-class Reader(Protocol):
+class FrameReader(Protocol):
     """The dashboard's end."""
 
     def pace(self) -> float | None:
@@ -33,7 +33,7 @@ class MemorySocket:
     """
 
     def __init__(
-        self, reader: Reader, *, window: int = 0, chance: Random | None = None, cut_after: int | None = None
+        self, reader: FrameReader, *, window: int = 0, chance: Random | None = None, cut_after: int | None = None
     ) -> None:
         self.cut_after = cut_after
         self.frame_ends: list[int] = []  # where each frame that was taken ended, in bytes

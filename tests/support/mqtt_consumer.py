@@ -1,4 +1,4 @@
-"""A plain MQTT client that keeps what it receives, and connects again whenever it is cut off."""
+"""A plain MQTT client that records messages, and reconnects whenever it is cut off."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ ROOT = "floor/v1"
 
 
 class MqttConsumer:
-    """What came, in the order in which it came."""
+    """Received messages, in order of arrival."""
 
     def __init__(self) -> None:
         self.messages: list[tuple[str, bytes]] = []  # topics are relative to the root

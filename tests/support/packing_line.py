@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 import msgspec
 
 from bridge.domain import event_data, plant
-from bridge.domain.events import Event, EventType, Millis, Place
+from bridge.domain.events import Event, EventType
 from bridge.domain.line.line import Line
 from bridge.domain.line.line_state import LineState
+from bridge.domain.place import Place
 from bridge.domain.reports import Actor, Outcome, Report, ReportBody
 from bridge.domain.shifts import ShiftConfig
+from bridge.domain.utc_time import Millis
 
 T0: Millis = 1_767_603_600_000
 """Monday 2026-01-05 10:00 in Berlin, in the early shift of `plant_file`."""
@@ -23,7 +25,7 @@ BAGGER_FAULTS = (
 
 
 def equipment(**bagger: object) -> tuple[plant.EquipmentConfig, ...]:
-    """Three machines and a station; `bagger` changes what the second is."""
+    """Return three machines and a station; `bagger` changes the second."""
     fields: dict[str, object] = {"id": "bagger", "faults": BAGGER_FAULTS, "ideal_cycle_seconds": 1.0}
     return (
         plant.EquipmentConfig(id="feeder", rated_speed=100.0),
@@ -86,12 +88,12 @@ class PackingLine:
         self.core = Line(self.plant_file, self.plant_file.lines[0])
 
     def restart(self) -> None:
-        """Go on from a checkpoint, as after a restart of the bridge."""
+        """Continue from a checkpoint, as after a restart of the bridge."""
         self.core = Line.restore(self.plant_file, self.plant_file.lines[0], self.core.checkpoint())
 
     def report(
         self,
-        who: str | None,
+        equipment_id: str | None,
         body: ReportBody,
         *,
         at: float,
@@ -101,7 +103,7 @@ class PackingLine:
         self.inputs += 1
         received_at = T0 + round(at * 1000)
         report = Report(
-            place=Place("north", "pack", "L1", who),
+            place=Place("north", "pack", "L1", equipment_id),
             body=body,
             received_at=received_at,
             cause=f"input:{self.inputs}",
@@ -121,20 +123,20 @@ class PackingLine:
         return [event for event in self.events if event.type is event_type and event.place.equipment == equipment]
 
     def statuses(self, equipment: str | None = None) -> list[event_data.LineStatus]:
-        found = [event.data for event in self.of(EventType.LINE_STATUS_UPDATE, equipment)]
-        return [data for data in found if isinstance(data, event_data.LineStatus)]
+        updates = [event.data for event in self.of(EventType.LINE_STATUS_UPDATE, equipment)]
+        return [data for data in updates if isinstance(data, event_data.LineStatus)]
 
     def downtimes(self) -> list[event_data.Downtime]:
-        found = [event.data for event in self.of(EventType.DOWNTIME_EVENT)]
-        return [data for data in found if isinstance(data, event_data.Downtime)]
+        updates = [event.data for event in self.of(EventType.DOWNTIME_EVENT)]
+        return [data for data in updates if isinstance(data, event_data.Downtime)]
 
     def oee(self, window: str, equipment: str | None = None) -> list[event_data.Oee]:
-        found = [event.data for event in self.of(EventType.OEE_UPDATE, equipment)]
-        return [data for data in found if isinstance(data, event_data.Oee) and data.window == window]
+        updates = [event.data for event in self.of(EventType.OEE_UPDATE, equipment)]
+        return [data for data in updates if isinstance(data, event_data.Oee) and data.window == window]
 
     def production(self, equipment: str | None = None) -> list[event_data.Production]:
-        found = [event.data for event in self.of(EventType.PRODUCTION_UPDATE, equipment)]
-        return [data for data in found if isinstance(data, event_data.Production)]
+        updates = [event.data for event in self.of(EventType.PRODUCTION_UPDATE, equipment)]
+        return [data for data in updates if isinstance(data, event_data.Production)]
 
 
 def seconds(at: Millis) -> float:
@@ -143,5 +145,5 @@ def seconds(at: Millis) -> float:
 
 
 def state_of(line: Line) -> LineState:
-    """Return what the line knows, as its checkpoint has it."""
+    """Return the line's state, as in its checkpoint."""
     return msgspec.msgpack.decode(line.checkpoint(), type=LineState)

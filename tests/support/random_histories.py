@@ -1,17 +1,18 @@
-"""Random floors: events of all 13 types, what dashboards ask for, and what they are granted."""
+"""Random events of all 13 types, subscriptions of dashboards, and their grants."""
 
 import json
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
-from bridge.domain.access.claims import Claims
+from bridge.domain.access.claims import Claims, TokenExpired, TokenMalformed
 from bridge.domain.access.policy import Policy
 from bridge.domain.access.viewer import Viewer, admit
 from bridge.domain.event_data import Changeover, Escalation, EventData, Job, Person
 from bridge.domain.event_topic import StateKey
-from bridge.domain.events import CATEGORY_OF, Event, EventType, Millis, Place, Priority, Standing, rfc3339
+from bridge.domain.events import CATEGORY_OF, Event, EventType, Priority, Standing
+from bridge.domain.place import Place
 from bridge.domain.records import CommittedEvent
+from bridge.domain.utc_time import Millis, rfc3339
 from tests.support.reference_subscription import Frame, matches
 
 NOON = 1_767_700_800_000
@@ -25,8 +26,8 @@ GRANTS = (
     ("#",), ("+/+/L1/#",), ("+/+/L1/#", "+/+/L2/#"), ("S1/#",), ("+/+/+/E1/#",), ("+/+/+/+/andon/#", "S2/#"),
     ("+/+/+/+/job/#", "+/+/+/+/line/#", "+/+/L1/+/oee/#"), ("+/+/+/+/+/+/high/+", "+/+/L2/#"),
 )  # fmt: skip
-# What is asked, and design.md filter for it; `me` is decided by whom an event is about.
-ASKED: tuple[tuple[Frame, str], ...] = (
+# Subscription bodies and their filters by design.md; `me` is decided by the addressees of an event.
+REQUESTS: tuple[tuple[Frame, str], ...] = (
     ({"subscription_type": "line", "target_id": "all"}, "#"),
     ({"subscription_type": "line", "target": "L1"}, "+/+/L1/#"),
     ({"subscription_type": "line", "target_id": "S1/A2/L2"}, "S1/A2/L2/#"),
@@ -47,26 +48,26 @@ MASKS: tuple[Frame, ...] = (
     {"priorities": ["high"]},
     {"event_types": ["job_assigned", "oee_update"], "priorities": ["high", "low"]},
 )
-WHOLE_LINE = (EventType.LINE_STATUS_UPDATE, EventType.PRODUCTION_UPDATE)  # ordered: the seed alone decides a history
+LINE_TYPES = (EventType.LINE_STATUS_UPDATE, EventType.PRODUCTION_UPDATE)  # ordered: the seed alone decides a history
 
 
-class Floor:
-    """Makes events whose keys live as those of a floor do: current again and again, closed, amended afterwards."""
+class EventGenerator:
+    """Generates events whose keys change as on a floor: current repeatedly, closed, amended afterwards."""
 
     def __init__(self, chance: Random) -> None:
         self._chance = chance
         self._revisions: dict[StateKey, int] = {}
         self._open: set[StateKey] = set()
 
-    def happens(self, most: int) -> list[Event]:
+    def events(self, most: int) -> list[Event]:
         return [self._event() for _ in range(self._chance.randint(1, most))]
 
     def _event(self) -> Event:
         chance = self._chance
         # as many of those that are conflated as of the others
-        kind = chance.choice([*EventType, *WHOLE_LINE, *WHOLE_LINE, EventType.OEE_UPDATE, EventType.OEE_UPDATE])
+        kind = chance.choice([*EventType, *LINE_TYPES, *LINE_TYPES, EventType.OEE_UPDATE, EventType.OEE_UPDATE])
         place = chance.choice(PLACES)
-        subject = "_" if kind in WHOLE_LINE else chance.choice(("s1", "s2"))
+        subject = "_" if kind in LINE_TYPES else chance.choice(("s1", "s2"))
         key = (*place.levels(), CATEGORY_OF[kind].value, subject)
         standing = self._standing(kind, key)
         self._revisions[key] = self._revisions.get(key, 0) + 1
@@ -82,7 +83,7 @@ class Floor:
         )
 
     def _standing(self, kind: EventType, key: StateKey) -> Standing:
-        if kind in WHOLE_LINE:
+        if kind in LINE_TYPES:
             return Standing.CURRENT
         if key in self._open and self._chance.random() < 0.4:
             self._open.discard(key)
@@ -106,8 +107,8 @@ class Floor:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A subscription's body, and what it selects."""
+class RequestedSubscription:
+    """A subscription's body, and the events that it selects."""
 
     body: Frame
     filter: str
@@ -124,28 +125,34 @@ class Asked:
         return matches(self.filter, event.topic.text)
 
 
-def ask(chance: Random, name: str, user: str) -> Asked:
-    body, topic_filter = chance.choice(ASKED)
+def random_subscription(chance: Random, name: str, user: str) -> RequestedSubscription:
+    body, topic_filter = chance.choice(REQUESTS)
     more: Frame = {"id": name}
     if chance.random() < 0.25:
         more["filters"] = chance.choice(MASKS)
     if chance.random() < 0.15:
         more["snapshot"] = False
-    return Asked({**body, **more}, topic_filter, user)
+    return RequestedSubscription({**body, **more}, topic_filter, user)
 
 
 def token(user: str, grants: tuple[str, ...]) -> str:
-    """Roles that grant nothing: what the token's own grants say is all."""
+    """Return a token whose roles grant nothing: only its own grants count."""
     return json.dumps({"sub": user, "roles": [ROLES[0]], "grants": {"read": list(grants)}})
 
 
 class UnsignedTokens:
-    """Stands for an issuer whose every word is true, under a policy without rules."""
+    """Admits unsigned tokens, under a policy without rules."""
 
     def admit(self, token: str, *, now: Millis) -> Viewer:
-        del now
-        statements: dict[str, Any] = json.loads(token)
-        return admit(Claims(statements["sub"], "floor", NEVER, None, statements), Policy(roles={}), trust_grants=True)
+        try:
+            claims = json.loads(token)
+        except (ValueError, RecursionError) as error:
+            raise TokenMalformed("not JSON") from error
+        if not isinstance(claims, dict) or not isinstance(claims.get("sub"), str):
+            raise TokenMalformed("no object with a sub")
+        if now >= NEVER:
+            raise TokenExpired(NEVER)
+        return admit(Claims(claims["sub"], "floor", NEVER, None, claims), Policy(roles={}), trust_grants=True)
 
 
 def grants_of(token: str) -> tuple[str, ...]:

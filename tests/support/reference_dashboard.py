@@ -1,4 +1,4 @@
-"""A dashboard's memory as protocol.md demands it, without IO: frames in, state and log out, and what to ask on return.
+"""A dashboard's memory as protocol.md demands it, without IO: frames in; state, log and requests to send out.
 
 Written from the documents alone: it knows no code of the bridge. It is strict: a frame that protocol.md does not allow
 at this place raises Breach. Where protocol.md leaves it to the client, it does the careful thing:
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.support.reference_subscription import Frame, Held, addressees, key_of, topic_of
+from tests.support.reference_subscription import ClientSubscription, Frame, addressees, key_of, topic_of
 
 LATEST_WINS = frozenset({"line_status_update", "production_update", "oee_update"})
 EVENTS = LATEST_WINS | {
@@ -22,13 +22,13 @@ EVENTS = LATEST_WINS | {
 UNREMARKABLE = frozenset({"pong", "expiring", "command_result", "explained"})
 
 
-class Breach(AssertionError):
+class ProtocolViolation(AssertionError):
     """The server sent a frame that protocol.md does not allow here."""
 
 
 @dataclass
-class Reading:
-    """A snapshot on its way."""
+class SnapshotProgress:
+    """A snapshot in progress."""
 
     id: str
     offset: int
@@ -41,68 +41,68 @@ class ReferenceDashboard:
     def __init__(self, user: str) -> None:
         self.user = user
         self.me = frozenset((user,))  # with the roles that the server sees
-        self.held: dict[str, Held] = {}
+        self.subscriptions: dict[str, ClientSubscription] = {}
         self.position: dict[str, Frame] = {}
         self.log: list[Frame] = []  # events outside snapshots, repeats dropped, as they came
         self.gaps = 0  # how often a stream was not recovered
         self.conflated: Counter[str] = Counter()
         self.link: Frame | None = None
         self.replies: list[Frame] = []  # sent as soon as possible
-        self.proven = False  # on this connection
+        self.authenticated = False  # on this connection
         self._recent: dict[str, int] = {}  # ids after the position
         self._resuming: list[int] = []  # offsets that it resumes from in place, unanswered: what follows may come again
-        self._snapshot: Reading | None = None
-        self._told: dict[str, frozenset[str]] = {}  # id -> what it was for, on this connection
+        self._snapshot: SnapshotProgress | None = None
+        self._delivered_to: dict[str, frozenset[str]] = {}  # event id -> subscriptions, on this connection
         self._snapshot_at = 0  # of this connection's newest snapshot: what comes after it is newer
         self._last: dict[object, int] = {}  # the newest offset on this connection, of a state key and of the lossless
-        self._proofs = 0  # auth frames unanswered
+        self._unanswered_auths = 0  # auth frames unanswered
 
     # Frames that it sends.
 
-    def returns(self, token: str) -> list[Frame]:
-        """Say this on a new connection."""
-        if self._proofs > 1 or (self._proofs and self.proven):
-            for held in self.held.values():
-                held.whole = False  # perhaps it was served under other grants than it knows of
-        self.proven, self._proofs, self._snapshot, self.replies = False, 1, None, []
-        self._told, self._last, self._snapshot_at, self._resuming = {}, {}, 0, []
+    def reconnect(self, token: str) -> list[Frame]:
+        """Return the frames to send on a new connection."""
+        if self._unanswered_auths > 1 or (self._unanswered_auths and self.authenticated):
+            for subscription in self.subscriptions.values():
+                subscription.snapshot_complete = False  # it may have been served under grants of an unanswered token
+        self.authenticated, self._unanswered_auths, self._snapshot, self.replies = False, 1, None, []
+        self._delivered_to, self._last, self._snapshot_at, self._resuming = {}, {}, 0, []
         frames = [{"type": "auth", "token": token}]
-        for held in self.held.values():
-            held.former.clear()
-        again = [subscription for subscription in self.held.values() if subscription.settled and self.position]
+        for subscription in self.subscriptions.values():
+            subscription.earlier_requests.clear()
+        again = [subscription for subscription in self.subscriptions.values() if subscription.settled and self.position]
         anew = [
-            subscription.asked[-1] if subscription.asked else subscription.body
-            for subscription in self.held.values()
+            subscription.unanswered_requests[-1] if subscription.unanswered_requests else subscription.body
+            for subscription in self.subscriptions.values()
             if subscription not in again
         ]
-        self.held = {subscription.body["id"]: subscription for subscription in again}
+        self.subscriptions = {subscription.body["id"]: subscription for subscription in again}
         if self.position:
             frames.append(self._resume(again))
-        return frames + [self.subscribes(body) for body in anew if body is not None]
+        return frames + [self.subscribe(body) for body in anew if body is not None]
 
-    def subscribes(self, body: Frame) -> Frame:
-        self.held.setdefault(body["id"], Held(body)).asked.append(body)
+    def subscribe(self, body: Frame) -> Frame:
+        self.subscriptions.setdefault(body["id"], ClientSubscription(body)).unanswered_requests.append(body)
         return {"type": "subscribe", **body}
 
-    def unsubscribes(self, name: str) -> Frame:
-        self.held[name].asked.append(None)
+    def unsubscribe(self, name: str) -> Frame:
+        self.subscriptions[name].unanswered_requests.append(None)
         return {"type": "unsubscribe", "id": name}
 
-    def resumes(self, name: str) -> Frame:
-        """Say this to hear again, in place, what came after the position; only of one that is settled."""
-        self.held[name].asked.append(self.held[name].body)
+    def resume(self, name: str) -> Frame:
+        """Return the frame that replays, in place, the events after the position; only for a settled subscription."""
+        self.subscriptions[name].unanswered_requests.append(self.subscriptions[name].body)
         self._resuming += [mark["offset"] for mark in self.position.values()]
-        return {"type": "resume", "subscriptions": [self.held[name].body], "since": self.position}
+        return {"type": "resume", "subscriptions": [self.subscriptions[name].body], "since": self.position}
 
-    def proves(self, token: str) -> Frame:
-        """Say this to refresh a token in place."""
-        self._proofs += 1
+    def refresh_token(self, token: str) -> Frame:
+        """Return the frame that refreshes a token in place."""
+        self._unanswered_auths += 1
         return {"type": "auth", "token": token}
 
-    def _resume(self, again: list[Held]) -> Frame:
-        for held in again:
-            held.confirmed = False
-            held.asked.append(held.body)
+    def _resume(self, again: list[ClientSubscription]) -> Frame:
+        for subscription in again:
+            subscription.confirmed = False
+            subscription.unanswered_requests.append(subscription.body)
         return {
             "type": "resume",
             "subscriptions": [subscription.body for subscription in again],
@@ -113,9 +113,9 @@ class ReferenceDashboard:
 
     @property
     def settled(self) -> bool:
-        """Whether all it asked for was answered, and every snapshot has ended."""
-        whole = all(subscription.settled for subscription in self.held.values())
-        return self.proven and not self._proofs and self._snapshot is None and whole
+        """True once every request is answered and every snapshot has ended."""
+        complete = all(subscription.settled for subscription in self.subscriptions.values())
+        return self.authenticated and not self._unanswered_auths and self._snapshot is None and complete
 
     def take(self, frame: Frame) -> None:
         """Take one frame; raises Breach."""
@@ -130,98 +130,106 @@ class ReferenceDashboard:
             self._take_current(self._snapshot, event)
             return
         lane = "lossless" if event["type"] not in LATEST_WINS else key_of(event)
-        for each in (lane, key_of(event)):
-            if event["offset"] < self._last.get(each, 0):
-                raise Breach(f"{event['id']} {event['type']} after {self._last[each]} of {each}")
+        for sequence in (lane, key_of(event)):
+            if event["offset"] < self._last.get(sequence, 0):
+                raise ProtocolViolation(f"{event['id']} {event['type']} after {self._last[sequence]} of {sequence}")
         self._last[lane] = self._last[key_of(event)] = event["offset"]
-        if event["id"] in self._told:
-            raise Breach(f"{event['id']} twice on a connection")
+        if event["id"] in self._delivered_to:
+            raise ProtocolViolation(f"{event['id']} twice on a connection")
         if event["offset"] <= self._snapshot_at:
-            raise Breach(f"{event['id']} after a snapshot at {self._snapshot_at}")
+            raise ProtocolViolation(f"{event['id']} after a snapshot at {self._snapshot_at}")
         ready = [
-            subscription for subscription in self.held.values() if subscription.confirmed and not subscription.awaits
+            subscription
+            for subscription in self.subscriptions.values()
+            if subscription.confirmed and not subscription.awaits_snapshot
         ]
-        takers = [subscription for subscription in ready if subscription.wants(event, self.me)]
-        self._told[event["id"]] = frozenset(subscription.body["id"] for subscription in takers)
+        takers = [subscription for subscription in ready if subscription.selects(event, self.me)]
+        self._delivered_to[event["id"]] = frozenset(subscription.body["id"] for subscription in takers)
         if not takers and not self._expects(event):
-            effective = {name: held.effective for name, held in self.held.items()}
-            raise Breach(f"{event['id']} {topic_of(event)} is for none of {effective}")
-        for held in takers:
-            held.take(event)
+            effective = {name: subscription.effective for name, subscription in self.subscriptions.items()}
+            raise ProtocolViolation(f"{event['id']} {topic_of(event)} is for none of {effective}")
+        for subscription in takers:
+            subscription.take(event)
         if event["id"] not in self._recent:
             self.log.append(event)
         self._recent[event["id"]] = event["offset"]
 
     def _expects(self, event: Frame) -> bool:
-        """Whether an event that no subscription takes is none the less in its place."""
+        """Return whether an event that no subscription selects is allowed here."""
         if event["type"] == "job_assigned" and self.user in addressees(event):
             return True
-        if any(subscription.wanted(event, self.me) for subscription in self.held.values()):
+        if any(subscription.was_selected(event, self.me) for subscription in self.subscriptions.values()):
             return True
         # One that needs no snapshot begins, and a new token is in force, when it was read: before it is answered.
-        return self._proofs > 0 or any(
-            body.get("snapshot") is False for h in self.held.values() for body in h.asked if body
+        return self._unanswered_auths > 0 or any(
+            body.get("snapshot") is False for h in self.subscriptions.values() for body in h.unanswered_requests if body
         )
 
-    def _take_current(self, snapshot: Reading, event: Frame) -> None:
-        held = self.held[snapshot.id]
+    def _take_current(self, snapshot: SnapshotProgress, event: Frame) -> None:
+        subscription = self.subscriptions[snapshot.id]
         if event["offset"] > snapshot.offset:
-            raise Breach(f"{event['id']} in a snapshot at {snapshot.offset}")
-        if key_of(event) in held.events:
-            raise Breach(f"{key_of(event)} twice in a snapshot")
+            raise ProtocolViolation(f"{event['id']} in a snapshot at {snapshot.offset}")
+        if key_of(event) in subscription.events:
+            raise ProtocolViolation(f"{key_of(event)} twice in a snapshot")
         snapshot.count += 1
-        held.take(event)
+        subscription.take(event)
 
     def _take_snapshot_begin(self, frame: Frame) -> None:
-        if self._snapshot is not None or frame["id"] not in self.held or not self.held[frame["id"]].confirmed:
-            raise Breach(f"snapshot of {frame['id']} within {self._snapshot}, holding {list(self.held)}")
+        if (
+            self._snapshot is not None
+            or frame["id"] not in self.subscriptions
+            or not self.subscriptions[frame["id"]].confirmed
+        ):
+            raise ProtocolViolation(
+                f"snapshot of {frame['id']} within {self._snapshot}, holding {list(self.subscriptions)}"
+            )
         [position] = frame["positions"].values()
-        self._snapshot = Reading(frame["id"], position["offset"])
+        self._snapshot = SnapshotProgress(frame["id"], position["offset"])
         self._snapshot_at = max(self._snapshot_at, position["offset"])
-        self.held[frame["id"]].events = {}
-        self.held[frame["id"]].whole = self.held[frame["id"]].awaits = False
+        self.subscriptions[frame["id"]].events = {}
+        self.subscriptions[frame["id"]].snapshot_complete = self.subscriptions[frame["id"]].awaits_snapshot = False
 
     def _take_snapshot_end(self, frame: Frame) -> None:
         if self._snapshot is None or (self._snapshot.id, self._snapshot.count) != (frame["id"], frame["count"]):
-            raise Breach(f"{frame} ends {self._snapshot}")
-        self.held[frame["id"]].whole = True
+            raise ProtocolViolation(f"{frame} ends {self._snapshot}")
+        self.subscriptions[frame["id"]].snapshot_complete = True
         self._snapshot = None
 
     def _take_subscription_confirmed(self, frame: Frame) -> None:
-        held = self.held.get(frame["id"])
-        if held is None or not held.asked:
-            raise Breach(f"confirmed unasked: {frame}")
-        if held.confirmed:
-            held.former.append((held.body, held.effective))
-        body = held.asked.popleft()
+        subscription = self.subscriptions.get(frame["id"])
+        if subscription is None or not subscription.unanswered_requests:
+            raise ProtocolViolation(f"confirmed unasked: {frame}")
+        if subscription.confirmed:
+            subscription.earlier_requests.append((subscription.body, subscription.effective))
+        body = subscription.unanswered_requests.popleft()
         if body is None:
-            raise Breach(f"confirmed what was to end: {frame}")
-        held.body = body
-        held.confirmed = True
-        held.effective = frame["effective"]
-        held.whole = held.body.get("snapshot") is False
-        held.awaits = not held.whole
-        held.sift(self.me)
+            raise ProtocolViolation(f"confirmed what was to end: {frame}")
+        subscription.body = body
+        subscription.confirmed = True
+        subscription.effective = frame["effective"]
+        subscription.snapshot_complete = subscription.body.get("snapshot") is False
+        subscription.awaits_snapshot = not subscription.snapshot_complete
+        subscription.drop_unselected(self.me)
 
     def _take_unsubscription_confirmed(self, frame: Frame) -> None:
-        held = self.held[frame["id"]]
-        if held.asked.popleft() is not None:
-            raise Breach(f"ended what was asked for: {frame}")
-        held.confirmed, held.whole, held.events = False, False, {}
-        if not held.asked:
-            del self.held[frame["id"]]
+        subscription = self.subscriptions[frame["id"]]
+        if subscription.unanswered_requests.popleft() is not None:
+            raise ProtocolViolation(f"ended what was asked for: {frame}")
+        subscription.confirmed, subscription.snapshot_complete, subscription.events = False, False, {}
+        if not subscription.unanswered_requests:
+            del self.subscriptions[frame["id"]]
 
     def _take_auth_ok(self, frame: Frame) -> None:
-        if self._proofs < 1:
-            raise Breach("auth_ok unasked")
-        self.proven = True
+        if self._unanswered_auths < 1:
+            raise ProtocolViolation("auth_ok unasked")
+        self.authenticated = True
         self.me = frozenset((frame["user_id"], *frame["roles"]))
-        self._proofs -= 1
+        self._unanswered_auths -= 1
 
     def _take_resumed(self, frame: Frame) -> None:
         # Only what is resumed may be reported again; and what comes again is older than what came.
         resumed = {subscription["id"] for subscription in frame["subscriptions"]}
-        self._told = {name: takers for name, takers in self._told.items() if not takers & resumed}
+        self._delivered_to = {name: takers for name, takers in self._delivered_to.items() if not takers & resumed}
         self._last, self._snapshot_at = {}, 0
         del self._resuming[:1]
         [stream] = frame["streams"]
@@ -230,58 +238,60 @@ class ReferenceDashboard:
             self.gaps += 1
             self.position, self._recent = {}, {}
         for confirmation in frame["subscriptions"]:
-            held = self.held[confirmation["id"]]
-            held.confirmed = True
-            held.asked.popleft()
-            wider = not set(confirmation["effective"]) <= set(held.effective)
+            subscription = self.subscriptions[confirmation["id"]]
+            subscription.confirmed = True
+            subscription.unanswered_requests.popleft()
+            wider = not set(confirmation["effective"]) <= set(subscription.effective)
             if wider or not recovered:
-                held.whole = False
-            held.awaits = not recovered
+                subscription.snapshot_complete = False
+            subscription.awaits_snapshot = not recovered
             if wider and recovered:
-                self.replies.append(self.subscribes(held.body))
-            held.effective = confirmation["effective"]
-            held.sift(self.me)
+                self.replies.append(self.subscribe(subscription.body))
+            subscription.effective = confirmation["effective"]
+            subscription.drop_unselected(self.me)
 
     def _take_position(self, frame: Frame) -> None:
         if self._snapshot is not None:
-            raise Breach("position within a snapshot")
+            raise ProtocolViolation("position within a snapshot")
         if any(
-            subscription.confirmed and not subscription.whole and not subscription.asked
-            for subscription in self.held.values()
+            subscription.confirmed and not subscription.snapshot_complete and not subscription.unanswered_requests
+            for subscription in self.subscriptions.values()
         ):
-            raise Breach(f"position before the snapshots: {[(n, h.whole) for n, h in self.held.items()]}")
+            raise ProtocolViolation(
+                f"position before the snapshots: {[(n, h.snapshot_complete) for n, h in self.subscriptions.items()]}"
+            )
         self.position = frame["streams"]
         [position] = self.position.values()
         past = min((position["offset"], *self._resuming))
-        self._recent = {each: offset for each, offset in self._recent.items() if offset > past}
+        self._recent = {key: offset for key, offset in self._recent.items() if offset > past}
 
     def _take_conflated(self, frame: Frame) -> None:
         if not frame["counts"] or any(count < 1 or kind not in LATEST_WINS for kind, count in frame["counts"].items()):
-            raise Breach(f"conflated {frame['counts']}")
+            raise ProtocolViolation(f"conflated {frame['counts']}")
         self.conflated.update(frame["counts"])
 
     def _take_revoked(self, frame: Frame) -> None:
         for change in self._regranted(frame):
-            change.sift(self.me)
+            change.drop_unselected(self.me)
 
     def _take_widened(self, frame: Frame) -> None:
         for change in self._regranted(frame):
-            change.whole = False  # a snapshot of it follows
+            change.snapshot_complete = False  # a snapshot of it follows
 
-    def _regranted(self, frame: Frame) -> Iterator[Held]:
+    def _regranted(self, frame: Frame) -> Iterator[ClientSubscription]:
         for subscription in frame["subscriptions"]:
-            if subscription["id"] in self.held:
-                self.held[subscription["id"]].effective = subscription["effective"]
-                yield self.held[subscription["id"]]
+            if subscription["id"] in self.subscriptions:
+                self.subscriptions[subscription["id"]].effective = subscription["effective"]
+                yield self.subscriptions[subscription["id"]]
 
     def _take_error(self, frame: Frame) -> None:
-        held = self.held.get(frame.get("id", ""))
-        if held is None:
+        subscription = self.subscriptions.get(frame.get("id", ""))
+        if subscription is None:
             return
-        if held.asked:
-            held.asked.popleft()
-        if not held.asked and not held.confirmed:
-            del self.held[frame["id"]]
+        if subscription.unanswered_requests:
+            subscription.unanswered_requests.popleft()
+        if not subscription.unanswered_requests and not subscription.confirmed:
+            del self.subscriptions[frame["id"]]
 
     def _take_link(self, frame: Frame) -> None:
         self.link = frame

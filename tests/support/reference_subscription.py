@@ -1,4 +1,4 @@
-"""A subscription as a dashboard knows it, and the events it is for: written from protocol.md alone."""
+"""A client's subscription and the events that it selects; written from protocol.md alone."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -9,37 +9,37 @@ Key = tuple[str, str | None, str, str]
 
 
 @dataclass
-class Held:
+class ClientSubscription:
     """A subscription as the dashboard knows it."""
 
     body: Frame
     effective: list[str] = field(default_factory=list)
     confirmed: bool = False
-    whole: bool = False  # its snapshot has ended
-    awaits: bool = False  # its first snapshot, before which nothing of it comes
-    asked: deque[Frame | None] = field(default_factory=deque)  # not answered yet: bodies, None to unsubscribe
+    snapshot_complete: bool = False  # its snapshot has ended
+    awaits_snapshot: bool = False  # no event may come before its first snapshot
+    unanswered_requests: deque[Frame | None] = field(default_factory=deque)  # bodies; None: unsubscribe
     events: dict[Key, Frame] = field(default_factory=dict)
-    former: list[tuple[Frame, list[str]]] = field(default_factory=list)  # what it was before it was asked for again
+    earlier_requests: list[tuple[Frame, list[str]]] = field(default_factory=list)  # (body, effective)
 
     @property
     def settled(self) -> bool:
-        return self.whole and not self.asked
+        return self.snapshot_complete and not self.unanswered_requests
 
-    def wants(self, event: Frame, me: frozenset[str]) -> bool:
+    def selects(self, event: Frame, me: frozenset[str]) -> bool:
         return selects(self.body, self.effective, event, me)
 
-    def wanted(self, event: Frame, me: frozenset[str]) -> bool:
-        """Whether it may still be owed: asking again loses nothing of what was on its way."""
-        return any(selects(body, effective, event, me) for body, effective in self.former)
+    def was_selected(self, event: Frame, me: frozenset[str]) -> bool:
+        """Return whether an earlier request selects it: subscribing again loses no event in flight."""
+        return any(selects(body, effective, event, me) for body, effective in self.earlier_requests)
 
     def take(self, event: Frame) -> None:
-        held = self.events.get(key_of(event))
-        if held is None or held["offset"] < event["offset"]:
+        current = self.events.get(key_of(event))
+        if current is None or current["offset"] < event["offset"]:
             self.events[key_of(event)] = event
 
-    def sift(self, me: frozenset[str]) -> None:
-        """Let go of what it does not want any more, or may not have."""
-        self.events = {key: event for key, event in self.events.items() if self.wants(event, me)}
+    def drop_unselected(self, me: frozenset[str]) -> None:
+        """Drop events that it no longer selects, or is not granted."""
+        self.events = {key: event for key, event in self.events.items() if self.selects(event, me)}
 
 
 def key_of(event: Frame) -> Key:
@@ -53,7 +53,7 @@ def topic_of(event: Frame) -> str:
 
 
 def selects(body: Frame, effective: list[str], event: Frame, me: frozenset[str]) -> bool:
-    """Whether a subscription of which `effective` is granted selects an event for the one with these names."""
+    """Return whether a subscription with these effective filters selects an event for a user with these names."""
     masks = body.get("filters") or {}
     if event["type"] not in masks.get("event_types", (event["type"],)):
         return False
@@ -65,17 +65,17 @@ def selects(body: Frame, effective: list[str], event: Frame, me: frozenset[str])
 
 
 def addressees(event: Frame) -> frozenset[str]:
-    """Whom the event is about: the assignee of a job, the roles that an escalation calls."""
+    """Return the addressees of an event: the assignee of a job, the roles that an escalation calls."""
     data = event["data"]
     return frozenset(((data.get("assigned_to") or {}).get("id", ""), *data.get("recipients", ())))
 
 
 def matches(topic_filter: str, topic: str) -> bool:
-    """Whether an MQTT filter matches a topic without `$` (MQTT 5 4.7)."""
-    wanted, levels = topic_filter.split("/"), topic.split("/")
-    for at, frame in enumerate(wanted):
-        if frame == "#":
+    """Return whether an MQTT filter matches a topic without `$` (MQTT 5 4.7)."""
+    filter_levels, levels = topic_filter.split("/"), topic.split("/")
+    for at, level in enumerate(filter_levels):
+        if level == "#":
             return True
-        if at >= len(levels) or frame not in ("+", levels[at]):
+        if at >= len(levels) or level not in ("+", levels[at]):
             return False
-    return len(wanted) == len(levels)
+    return len(filter_levels) == len(levels)

@@ -11,27 +11,28 @@ from bridge.mqtt.link import BrokerLink
 from tests.support.brokers import RunningBroker, client_settings, linked
 
 MARK: Final = "a-mark/of-the-test"
+LAMP: Final = "station/north/pack/L1/desk/material"  # of the plant in `in_process`
 
 
 async def retained(broker: RunningBroker) -> dict[str, bytes]:
-    """Return what is retained below `event/` and `station/`, by topic relative to the root."""
+    """Return the messages retained below `event/` and `station/`, by topic relative to the root."""
     link = BrokerLink(
         client_settings(broker),
         client_id="a-newcomer",
         durable=False,
         subscriptions=[("floor/v1/event/#", 1), ("floor/v1/station/#", 1), (MARK, 1)],
     )
-    found: dict[str, bytes] = {}
+    payloads: dict[str, bytes] = {}
     async with linked(link):
         await link.publish(MARK, b"!")  # comes behind all that the subscriptions brought
         while True:
             messages = await link.receive(most=100)
-            found |= {
+            payloads |= {
                 message.topic.removeprefix("floor/v1/"): message.payload for message in messages if message.retained
             }
             link.acknowledge(messages)
             if any(message.topic == MARK for message in messages):
-                return found
+                return payloads
 
 
 async def until_retained(
@@ -39,13 +40,13 @@ async def until_retained(
 ) -> dict[str, bytes]:
     """Wait until what a new subscriber finds is as wanted, and return it."""
     async with asyncio.timeout(seconds):
-        while not holds(found := await retained(broker)):
+        while not holds(payloads := await retained(broker)):
             pass
-    return found
+    return payloads
 
 
-def event_topics(found: Mapping[str, bytes]) -> set[str]:
-    return {topic for topic in found if topic.startswith("event/")}
+def event_topics(payloads: Mapping[str, bytes]) -> set[str]:
+    return {topic for topic in payloads if topic.startswith("event/")}
 
 
 def expected(current: Sequence[CommittedEvent]) -> dict[str, bytes]:
@@ -54,9 +55,9 @@ def expected(current: Sequence[CommittedEvent]) -> dict[str, bytes]:
     return events | {topic: word for event in current for topic, word in _lamp(event).items()}
 
 
-def lit(found: Mapping[str, bytes]) -> dict[str, bytes]:
+def lit(payloads: Mapping[str, bytes]) -> dict[str, bytes]:
     """Leave out the lamps that are off: they need not have been published."""
-    return {topic: payload for topic, payload in found.items() if payload != b"off"}
+    return {topic: payload for topic, payload in payloads.items() if payload != b"off"}
 
 
 def _lamp(event: CommittedEvent) -> dict[str, bytes]:

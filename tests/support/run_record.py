@@ -26,7 +26,21 @@ HEAD: Final = """\
 
 Written by the runs themselves: the last `make faults` and the last `make proof`, each with its date and machine. The
 tests are in `tests/faults`. A ledger compares what devices sent, what the broker acknowledged to them, what the journal
-holds, and what MQTT consumers and dashboards had; «wrong» names what is missing, doubled or invented.
+holds, and what MQTT consumers and dashboards had.
+
+| words | meaning |
+| --- | --- |
+| sent | reports that were published, and foreign messages; one that was sent again is counted once |
+| acknowledged by the broker | those of QoS 1 that the broker acknowledged to the device |
+| journalled, of them repeats | messages in the journal; those suppressed as duplicates |
+| published, again | events that an MQTT consumer received; further copies, as after a reconnect |
+| lossless up to the dashboard's position | events that a dashboard had to receive, each once |
+| resumed | resumes of that dashboard |
+| retained | events and lit lamps that the broker retains at the end |
+| wrong | what is missing, doubled or invented; `explained`: mismatches that devices without identity cause |
+| made, counted | pieces that machines made; those that the bridge counted |
+| forgotten by registers | of those made, how many no report shows, because a register was reset |
+| difference declared | pieces counted too many or too few, which the bridge marked as in doubt |
 
 A recount (`tests/recount`) computes from the simulator's truth what the bridge must have produced, with no code of the
 bridge, and compares: discrete facts (statuses, downtimes with their culprits, calls, ladders, orders, changeovers), the
@@ -86,7 +100,7 @@ def _section(began: float, *, failed: int, tests: int) -> str:
 
 
 def machine() -> str:
-    """Say what the figures were measured on."""
+    """Describe the machine of the measurement."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     answer = subprocess.run([find_mosquitto(), "-h"], capture_output=True, text=True, check=False).stdout
     mosquitto = answer.splitlines()[0].removeprefix("mosquitto version ")

@@ -56,7 +56,7 @@ def make_secrets(folder: Path) -> None:
 
 @cache
 def made_secrets() -> TemporaryDirectory[str]:
-    """Run the scripts once for all that only read what they make."""
+    """Run the scripts once for all tests that only read their output."""
     folder = TemporaryDirectory(prefix="secrets-")
     make_secrets(Path(folder.name))
     return folder

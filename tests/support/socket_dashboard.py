@@ -89,7 +89,7 @@ def _narrow_socket(port: int) -> socket.socket:
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -99,19 +99,19 @@ class Answer:
         return json.loads(self.body)
 
 
-async def http(port: int, path: str, proof: str | None = None, body: object = None, **headers: str) -> Answer:
+async def http(port: int, path: str, proof: str | None = None, body: object = None, **headers: str) -> HttpResponse:
     """Ask over HTTP: a POST where there is a body."""
     content = None if body is None else json.dumps(body).encode()
     request = Request(f"http://127.0.0.1:{port}{path}", data=content, headers=headers)
     if proof is not None:
         request.add_header("Authorization", f"Bearer {proof}")
 
-    def ask() -> Answer:
+    def ask() -> HttpResponse:
         try:
             with urlopen(request, timeout=PATIENCE) as answer:
-                return Answer(answer.status, dict(answer.headers), answer.read())
+                return HttpResponse(answer.status, dict(answer.headers), answer.read())
         except HTTPError as error:
             with error:
-                return Answer(error.code, dict(error.headers), error.read())
+                return HttpResponse(error.code, dict(error.headers), error.read())
 
     return await asyncio.to_thread(ask)

@@ -5,9 +5,9 @@ async with tcp_proxy(server_port) as network:
     network.to_client.bytes_per_second = 10_000  # for every connection, from now on
     network.plan_cut(Cut(after=1_234, end=End.RESET))  # the next connection ends within this byte of the answer
     network.cut(End.CLOSE)  # all connections end now
-    network.freeze()  # half-open: both ends stay connected and hear nothing; `thaw` lets go on
+    network.freeze()  # half-open: both ends stay connected and receive nothing; `thaw` ends it
     network.freeze(network.to_client)  # the same in one direction
-    network.freeze_passages()  # the connections that are there are dead, and nobody says so; new ones work
+    network.freeze_passages()  # existing connections are dead without notice; new ones work
 """
 
 import asyncio
@@ -25,8 +25,8 @@ PIECE: Final = 65_536  # bytes of one read
 SLICE_SECONDS: Final = 0.05  # of a throttled stream: so much of its rate goes in one piece
 
 
-class End(Enum):
-    """How both sides of a connection see its end."""
+class ConnectionEnd(Enum):
+    """TCP flag by which both sides see a connection end."""
 
     CLOSE = "FIN"
     RESET = "RST"
@@ -37,7 +37,7 @@ class Cut:
     """Ends a connection as soon as `after` bytes went one way: at 0 before the first of them."""
 
     after: int
-    end: End = End.RESET
+    end: ConnectionEnd = ConnectionEnd.RESET
     from_client: bool = False
 
 
@@ -48,8 +48,8 @@ def _set() -> asyncio.Event:
 
 
 @dataclass(slots=True)
-class Way:
-    """What holds for one direction of every connection; may be changed at any time."""
+class Direction:
+    """Conditions of one direction of every connection; may be changed at any time."""
 
     delay_seconds: float = 0.0
     jitter_seconds: float = 0.0  # up to so much more, of each piece
@@ -64,11 +64,11 @@ class TcpProxy:
     def __init__(self, target_port: int) -> None:
         self.target_port = target_port  # of new connections
         self.port = 0
-        self.to_server = Way()
-        self.to_client = Way()
+        self.to_server = Direction()
+        self.to_client = Direction()
         self.refusing = False  # whether new connections are reset at once
         self.connections = 0  # so many were accepted
-        self.passages: set[Passage] = set()
+        self.proxied: set[ProxiedConnection] = set()
         self._cuts: deque[Cut] = deque()
 
     def plan_cut(self, cut: Cut) -> None:
@@ -78,26 +78,26 @@ class TcpProxy:
     def forget_cuts(self) -> None:
         """Let every connection live whose cut is still to come."""
         self._cuts.clear()
-        for passage in self.passages:
+        for passage in self.proxied:
             passage.cut = None
 
-    def cut(self, end: End = End.RESET) -> None:
+    def cut(self, end: ConnectionEnd = ConnectionEnd.RESET) -> None:
         """End every connection now."""
-        for passage in list(self.passages):
+        for passage in list(self.proxied):
             passage.end(end)
 
-    def freeze(self, *ways: Way) -> None:
-        """Let nothing pass, and end nothing: no side can tell it from a peer that is silent. None named: both ways."""
-        for way in ways or (self.to_server, self.to_client):
-            way.flowing.clear()
+    def freeze(self, *directions: Direction) -> None:
+        """Let nothing pass, and end nothing: a peer looks silent. By default in both directions."""
+        for direction in directions or (self.to_server, self.to_client):
+            direction.flowing.clear()
 
     def freeze_passages(self) -> None:
         """Let nothing more pass on the connections that are there; others may be made."""
-        for passage in self.passages:
+        for passage in self.proxied:
             passage.flowing.clear()
 
     def thaw(self) -> None:
-        flows = [self.to_server.flowing, self.to_client.flowing, *(passage.flowing for passage in self.passages)]
+        flows = [self.to_server.flowing, self.to_client.flowing, *(passage.flowing for passage in self.proxied)]
         for flow in flows:
             flow.set()
 
@@ -105,36 +105,36 @@ class TcpProxy:
         """Carry one connection to its end."""
         self.connections += 1
         if self.refusing:
-            close(writer, End.RESET)
+            close(writer, ConnectionEnd.RESET)
             return
         try:
-            for way in (self.to_server, self.to_client):
-                await way.flowing.wait()  # a frozen network opens no connection either
+            for direction in (self.to_server, self.to_client):
+                await direction.flowing.wait()  # a frozen network opens no connection either
             upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
         except OSError:
-            close(writer, End.RESET)
+            close(writer, ConnectionEnd.RESET)
             return
         if self.refusing:
-            close(upstream_writer, End.RESET)
-            close(writer, End.RESET)
+            close(upstream_writer, ConnectionEnd.RESET)
+            close(writer, ConnectionEnd.RESET)
             return
-        passage = Passage(
+        passage = ProxiedConnection(
             client=writer,
             server=upstream_writer,
             cut=self._cuts.popleft() if self._cuts else None,
         )
-        self.passages.add(passage)
+        self.proxied.add(passage)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(passage.carry(reader, upstream_writer, self.to_server, from_client=True))
                 group.create_task(passage.carry(upstream_reader, writer, self.to_client, from_client=False))
         finally:
-            passage.end(End.CLOSE)
-            self.passages.discard(passage)
+            passage.end(ConnectionEnd.CLOSE)
+            self.proxied.discard(passage)
 
 
 @dataclass(eq=False, slots=True)
-class Passage:
+class ProxiedConnection:
     """One connection on its way through."""
 
     client: asyncio.StreamWriter
@@ -142,52 +142,54 @@ class Passage:
     cut: Cut | None
     flowing: asyncio.Event = field(default_factory=_set)
     over: bool = field(default=False)
-    _went: dict[bool, int] = field(default_factory=lambda: {False: 0, True: 0})
+    _passed: dict[bool, int] = field(default_factory=lambda: {False: 0, True: 0})
 
-    def end(self, end: End) -> None:
+    def end(self, end: ConnectionEnd) -> None:
         if not self.over:
             self.over = True
             close(self.client, end)
             close(self.server, end)
 
     async def carry(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way, *, from_client: bool
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, direction: Direction, *, from_client: bool
     ) -> None:
         """Carry one direction until either side has ended it."""
         with contextlib.suppress(OSError):
-            while not self.over and (piece := await reader.read(self._most(way))):
-                await way.flowing.wait()
+            while not self.over and (piece := await reader.read(self._most(direction))):
+                await direction.flowing.wait()
                 await self.flowing.wait()
-                if way.delay_seconds or way.jitter_seconds:
-                    await asyncio.sleep(way.delay_seconds + random.uniform(0, way.jitter_seconds))
-                if way.bytes_per_second is not None:
-                    await asyncio.sleep(len(piece) / way.bytes_per_second)
-                await self._pass(piece, writer, way, from_client=from_client)
-        self.end(End.CLOSE)
+                if direction.delay_seconds or direction.jitter_seconds:
+                    await asyncio.sleep(direction.delay_seconds + random.uniform(0, direction.jitter_seconds))
+                if direction.bytes_per_second is not None:
+                    await asyncio.sleep(len(piece) / direction.bytes_per_second)
+                await self._pass(piece, writer, direction, from_client=from_client)
+        self.end(ConnectionEnd.CLOSE)
 
-    def _most(self, way: Way) -> int:
-        if way.bytes_per_second is None:
+    def _most(self, direction: Direction) -> int:
+        if direction.bytes_per_second is None:
             return PIECE
-        return max(1, min(PIECE, int(way.bytes_per_second * SLICE_SECONDS)))
+        return max(1, min(PIECE, int(direction.bytes_per_second * SLICE_SECONDS)))
 
-    async def _pass(self, piece: bytes, writer: asyncio.StreamWriter, way: Way, *, from_client: bool) -> None:
+    async def _pass(
+        self, piece: bytes, writer: asyncio.StreamWriter, direction: Direction, *, from_client: bool
+    ) -> None:
         cut = self.cut if self.cut is not None and self.cut.from_client == from_client else None
         if cut is not None:
-            piece = piece[: max(0, cut.after - self._went[from_client])]
+            piece = piece[: max(0, cut.after - self._passed[from_client])]
         if self.over:
             return
         writer.write(piece)
-        self._went[from_client] += len(piece)
-        way.passed += len(piece)
+        self._passed[from_client] += len(piece)
+        direction.passed += len(piece)
         # A writer that can't get rid of it waits here, so a reader that doesn't read is felt at the other end.
         await writer.drain()
-        if cut is not None and self._went[from_client] >= cut.after:
+        if cut is not None and self._passed[from_client] >= cut.after:
             self.end(cut.end)
 
 
-def close(writer: asyncio.StreamWriter, end: End) -> None:
+def close(writer: asyncio.StreamWriter, end: ConnectionEnd) -> None:
     """Close one side: all that was written is sent before a FIN, a RST throws it away."""
-    if end is End.RESET:
+    if end is ConnectionEnd.RESET:
         plug: socket.socket | None = writer.get_extra_info("socket")
         if plug is not None and plug.fileno() >= 0:
             # Lingering for no time is what makes a close a reset (socket(7), SO_LINGER).
@@ -224,7 +226,7 @@ async def tcp_proxy(target_port: int) -> AsyncIterator[TcpProxy]:
         server.close()
         proxy.refusing = True
         proxy.thaw()
-        proxy.to_client, proxy.to_server = Way(), Way()
+        proxy.to_client, proxy.to_server = Direction(), Direction()
         while serving:
-            proxy.cut(End.RESET)
+            proxy.cut(ConnectionEnd.RESET)
             await asyncio.wait(list(serving), timeout=0.1)

@@ -14,8 +14,8 @@ def order(seed: int) -> list[tuple[str, int]]:
 def test_each_seed_has_an_order_of_its_own() -> None:
     orders = [order(seed) for seed in range(5)]
     assert orders == [order(seed) for seed in range(5)]
-    assert len({tuple(each) for each in [TESTS, *orders]}) == len(orders) + 1
-    assert all(sorted(each) == TESTS for each in orders)
+    assert len({tuple(sequence) for sequence in [TESTS, *orders]}) == len(orders) + 1
+    assert all(sorted(sequence) == TESTS for sequence in orders)
 
 
 def test_the_tests_of_a_module_follow_each_other_in_another_order() -> None:

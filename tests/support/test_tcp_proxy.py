@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.brokers import until
-from tests.support.tcp_proxy import Cut, End, TcpProxy, tcp_proxy
+from tests.support.tcp_proxy import ConnectionEnd, Cut, TcpProxy, tcp_proxy
 
 PATIENCE = 5.0
 
 
-class Talk:
+class ProxyTalk:
     """A client behind the proxy, and a server that records its input and sends on request."""
 
     def __init__(self, network: TcpProxy) -> None:
@@ -41,21 +41,21 @@ class Talk:
         writer.write(b"hello")
         return reader
 
-    def says(self, words: bytes) -> None:
+    def send(self, data: bytes) -> None:
         assert self.server is not None
-        self.server.write(words)
+        self.server.write(data)
 
 
 @contextlib.asynccontextmanager
-async def talking() -> AsyncIterator[Talk]:
-    talks: list[Talk] = []
+async def talking() -> AsyncIterator[ProxyTalk]:
+    talks: list[ProxyTalk] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await talks[0].serve(reader, writer)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with tcp_proxy(server.sockets[0].getsockname()[1]) as network:
-        talks.append(Talk(network))
+        talks.append(ProxyTalk(network))
         yield talks[0]
         for writer in talks[0].writers:
             writer.close()
@@ -78,33 +78,33 @@ async def test_it_passes_bytes_and_their_end_both_ways() -> None:
     async with talking() as talk:
         reader = await talk.connect()
         await until(lambda: talk.received == b"hello")
-        talk.says(b"good day")
+        talk.send(b"good day")
         assert await reader.readexactly(8) == b"good day"
         talk.writers[0].close()
         await until(lambda: talk.ended == ["FIN"])
         assert (talk.network.to_server.passed, talk.network.to_client.passed) == (5, 8)
 
 
-@pytest.mark.parametrize("end", End)
-async def test_a_planned_cut_ends_the_next_connection_within_a_byte(end: End) -> None:
+@pytest.mark.parametrize("end", ConnectionEnd)
+async def test_a_planned_cut_ends_the_next_connection_within_a_byte(end: ConnectionEnd) -> None:
     async with talking() as talk:
         talk.network.plan_cut(Cut(after=3, end=end))
         reader = await talk.connect()
         await until(lambda: talk.received == b"hello")
-        talk.says(b"good day")
+        talk.send(b"good day")
         received, ending = await how_it_ends(reader)
         assert ending == end.value
-        assert received == b"goo" if end is End.CLOSE else b"goo".startswith(received)
+        assert received == b"goo" if end is ConnectionEnd.CLOSE else b"goo".startswith(received)
         await until(lambda: talk.ended == [end.value])
         again = await talk.connect()
         await until(lambda: talk.received == b"hellohello")
-        talk.says(b"good day")
+        talk.send(b"good day")
         assert await again.readexactly(8) == b"good day"
 
 
 async def test_a_cut_of_the_client_stream_passes_exactly_its_bytes() -> None:
     async with talking() as talk:
-        talk.network.plan_cut(Cut(after=2, end=End.CLOSE, from_client=True))
+        talk.network.plan_cut(Cut(after=2, end=ConnectionEnd.CLOSE, from_client=True))
         reader = await talk.connect()
         assert await how_it_ends(reader) == (b"", "FIN")
         await until(lambda: talk.ended == ["FIN"])
@@ -116,7 +116,7 @@ async def test_frozen_it_ends_nothing_and_passes_nothing_until_it_thaws() -> Non
         reader = await talk.connect()
         await until(lambda: talk.received == b"hello")
         talk.network.freeze()
-        talk.says(b"good day")
+        talk.send(b"good day")
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reader.read(1), 0.1)
         talk.network.thaw()
@@ -134,7 +134,7 @@ async def test_a_narrow_way_takes_its_time_and_a_long_one_too() -> None:
             talk.network.to_client.bytes_per_second = weather.get("bytes_per_second")
             talk.network.to_client.delay_seconds = weather.get("delay_seconds", 0.0)
             began = loop.time()
-            talk.says(b"x" * 5_000)
+            talk.send(b"x" * 5_000)
             await reader.readexactly(5_000)
             times.append(loop.time() - began)
         plain, narrow, long = times

@@ -5,7 +5,7 @@ from typing import Any
 from bridge.domain.access.claims import Claims
 from bridge.domain.access.policy import Policy
 from bridge.domain.access.viewer import Viewer, admit
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 
 HOUR_MS = 3_600_000
 POLICY = Policy.parse(
@@ -27,5 +27,5 @@ def viewer(
     *, user: str = "eva", role: str = "admin", name: str | None = None, expires_at: Millis = HOUR_MS, **claims: Any
 ) -> Viewer:
     statements = {"roles": [role], **({} if name is None else {"name": name}), **claims}
-    given = Claims(subject=user, issuer="floor", expires_at=expires_at, token_id="t", claim_set=statements)
-    return admit(given, POLICY, trust_grants=False)
+    viewer_claims = Claims(subject=user, issuer="floor", expires_at=expires_at, token_id="t", claim_set=statements)
+    return admit(viewer_claims, POLICY, trust_grants=False)

@@ -29,34 +29,34 @@ class Demo:
         assert self.process.stdout is not None
         async with asyncio.timeout(seconds):
             while True:
-                found = re.search(pattern, self.output, re.DOTALL)
-                if found is not None:
-                    return found
+                match = re.search(pattern, self.output, re.DOTALL)
+                if match is not None:
+                    return match
                 line = await self.process.stdout.readline()
                 assert line, f"the demo ended without {pattern!r}:\n{self.output}"
                 self.output += line.decode()
 
     @property
     def token(self) -> str:
-        found = re.search(r"^\s*token\s+(\S+)$", self.output, re.MULTILINE)
-        assert found is not None, self.output
-        return found.group(1)
+        match = re.search(r"^\s*token\s+(\S+)$", self.output, re.MULTILINE)
+        assert match is not None, self.output
+        return match.group(1)
 
     @property
     def bridge_pid(self) -> int:
         pids = re.findall(r"bridge(?: runs again:)?\s+pid (\d+)", self.output)
         return int(pids[-1])
 
-    async def child(self, words: str) -> int:
+    async def child(self, command: str) -> int:
         """Return the id of the demo's own process whose command line holds these words; waits until there is one."""
-        found: list[int] = []
+        pids: list[int] = []
 
         def look() -> bool:
-            found[:] = [pid for pid in self._children() if words in _command_line(pid)]
-            return len(found) == 1
+            pids[:] = [pid for pid in self._children() if command in _command_line(pid)]
+            return len(pids) == 1
 
-        await until(look, what=f"a process with {words!r}")
-        return found[0]
+        await until(look, what=f"a process with {command!r}")
+        return pids[0]
 
     def _children(self) -> list[int]:
         pid = self.process.pid
@@ -70,8 +70,8 @@ class Demo:
 
     async def end(self) -> int:
         """Wait until it ends by itself; returns its exit code."""
-        rest, _ = await asyncio.wait_for(self.process.communicate(), 60)
-        self.output += rest.decode()
+        output, _ = await asyncio.wait_for(self.process.communicate(), 60)
+        self.output += output.decode()
         return self.process.returncode or 0
 
 

@@ -35,11 +35,11 @@ async def snapshot(running: Demo) -> list[Frame]:
 async def test_all_thirteen_event_types_reach_a_dashboard_and_survive_kill_9(tmp_path: Path) -> None:
     async with demo(tmp_path, "--scale", "120") as running:  # a shift is over sooner; the rest as a newcomer starts it
         await running.until(r"ready.*stop\s+Ctrl-C")
-        seen: set[str] = set()
+        received_types: set[str] = set()
 
         def complete(frame: Frame) -> bool:
-            seen.update({frame["type"]} & set(EventType))
-            return len(seen) == len(EventType)
+            received_types.update({frame["type"]} & set(EventType))
+            return len(received_types) == len(EventType)
 
         began = asyncio.get_running_loop().time()
         frames = await watch(running.port, running.token, complete, seconds=DELIVERY_SECONDS)
@@ -55,16 +55,16 @@ async def test_all_thirteen_event_types_reach_a_dashboard_and_survive_kill_9(tmp
 
         epoch = {frame["epoch"] for frame in (*before, *after)}
         assert len(epoch) == 1, "the same journal"
-        held = {
+        current = {
             tuple(frame[name] for name in ("line_id", "equipment_code", "category", "subject")): frame
             for frame in after
         }
         for frame in before:
             key = tuple(frame[name] for name in ("line_id", "equipment_code", "category", "subject"))
             if frame["category"] in ("line", "production", "oee"):
-                assert held[key]["offset"] >= frame["offset"], f"{key} went back"
+                assert current[key]["offset"] >= frame["offset"], f"{key} went back"
             else:
-                later = held.get(key)
+                later = current.get(key)
                 assert later is None or later["revision"] >= frame["revision"], f"{key} went back"
         assert await running.stop() == 0
     assert "Traceback" not in running.output
@@ -113,8 +113,8 @@ async def test_a_token_made_in_the_same_folder_is_accepted(undisturbed: Demo) ->
 
 def test_the_brokers_port_has_the_name_that_people_try_too(tmp_path: Path) -> None:
     """As an unknown option it got `--port` as a suggestion: the port of the dashboards."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         ended = floor(tmp_path, "demo", "--port", str(free_port()), "--mqtt-port", str(port))
     assert ended.returncode == 1
     assert f"port {port} is in use" in ended.stderr
@@ -123,8 +123,8 @@ def test_the_brokers_port_has_the_name_that_people_try_too(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("option", ["--port", "--broker-port"])
 def test_a_taken_port_is_named_with_the_way_out(tmp_path: Path, option: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         ended = subprocess.run(
             [sys.executable, "-m", "bridge", "demo", option, str(port)],
             cwd=tmp_path,
@@ -175,7 +175,7 @@ async def test_the_bridge_may_be_killed_again_and_again_also_while_it_starts(tmp
 
 
 async def test_a_killed_bridge_takes_the_absence_for_as_long_as_it_was_on_the_floor(tmp_path: Path) -> None:
-    """What queued in the broker is judged over it: with time that stood still, no machine could have made it."""
+    """Queued pieces are judged against the absence: with a clock that stood still, they would exceed any rate."""
     of_maker = 0
 
     def counted(frame: Frame) -> bool:

@@ -1,4 +1,4 @@
-"""`device-sim` against real brokers: it publishes as long as reported, says goodbye, heals, and shows its lamps."""
+"""`device-sim` against real brokers: it publishes for its duration, disconnects, reconnects, and shows its lamps."""
 
 import asyncio
 import contextlib
@@ -24,22 +24,22 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(slots=True)
 class ReceivedReports:
-    """What came over the broker, by device and kind."""
+    """Reports received from the broker, by device and kind."""
 
     messages: list[tuple[str, str, Any]] = field(default_factory=list)
 
     def devices(self, kind: str) -> set[str]:
-        return {device for device, said, _ in self.messages if said == kind}
+        return {device for device, reported_kind, _ in self.messages if reported_kind == kind}
 
     def of(self, device: str, kind: str) -> list[Any]:
-        return [body for who, said, body in self.messages if (who, said) == (device, kind)]
+        return [body for sender, reported_kind, body in self.messages if (sender, reported_kind) == (device, kind)]
 
 
 @contextlib.asynccontextmanager
 async def listening(
     broker: RunningBroker, root: str = "floor/v1", session: str | None = None
 ) -> AsyncIterator[ReceivedReports]:
-    """Collect every report; in a named session also those that came while nobody listened."""
+    """Collect every report; in a named session also those sent while it was disconnected."""
     received = ReceivedReports()
     client = aiomqtt.Client(
         "127.0.0.1",
@@ -90,7 +90,7 @@ def broker(request: pytest.FixtureRequest) -> RunningBroker:
 
 
 async def test_it_publishes_for_the_duration_and_disconnects_cleanly(broker: RunningBroker) -> None:
-    """Both a broker that speaks MQTT 5 and one that speaks 3.1.1 only."""
+    """A broker with MQTT 5, and one with 3.1.1 only."""
     async with listening(broker) as received, device_sim(broker, "run", "--scale", "60", "--duration", "3") as process:
         out, errors = await asyncio.wait_for(process.communicate(), 30)
         assert (process.returncode, errors) == (0, b"")
@@ -99,9 +99,9 @@ async def test_it_publishes_for_the_duration_and_disconnects_cleanly(broker: Run
     assert received.devices("birth") == DEVICES
     assert {"state", "counts", "job"} <= {kind for _, kind, _ in received.messages}
     for device in DEVICES:
-        said = [body for who, _, body in received.messages if who == device]
-        assert [body["seq"] for body in said] == list(range(len(said)))
-        assert len({body["boot_id"] for body in said}) == 1
+        bodies = [body for sender, _, body in received.messages if sender == device]
+        assert [body["seq"] for body in bodies] == list(range(len(bodies)))
+        assert len({body["boot_id"] for body in bodies}) == 1
 
 
 async def test_a_stop_signal_ends_it_cleanly(mosquitto: RunningBroker) -> None:
@@ -136,8 +136,8 @@ async def test_the_simulator_reconnects_with_the_broker_and_logs_it_once(mosquit
         async with listening(mosquitto, session="ear") as after:
             # a broker that comes back may first hand out the births it had retained
             await until(lambda: all(map(newer, DEVICES)), seconds=20, what="births again")
-            told = await lines_until(process, "the broker is back")
-    assert sum("connection to the broker lost" in line for line in told) == 1
+            lines = await lines_until(process, "the broker is back")
+    assert sum("connection to the broker lost" in line for line in lines) == 1
 
 
 async def test_lamps_are_shown(mosquitto: RunningBroker) -> None:
@@ -147,11 +147,11 @@ async def test_lamps_are_shown(mosquitto: RunningBroker) -> None:
         await bridge.publish(f"{lamps}/quality", "open", qos=1, retain=True)
         await lines_until(process, "lamp Andon-L1 quality: open")
         await bridge.publish(f"{lamps}/quality", "acknowledged", qos=1, retain=True)
-        told = await lines_until(process, "lamp Andon-L1 quality: acknowledged")
-    assert not any("sideways" in line for line in told)
+        lines = await lines_until(process, "lamp Andon-L1 quality: acknowledged")
+    assert not any("sideways" in line for line in lines)
 
 
-async def test_a_press_by_hand_is_one_report_and_pushes_nobody_out(broker: RunningBroker) -> None:
+async def test_a_manual_press_is_one_report_and_disconnects_no_device(broker: RunningBroker) -> None:
     async with listening(broker, "plant/x") as received, device_sim(broker, "run", "--root", "plant/x", "--quiet"):
         await until(lambda: "Andon-L1" in received.devices("birth"), what="the station")
         options = ("--action", "acknowledge", "--operator", "ann", "--description", "film", "--root", "plant/x")
@@ -165,7 +165,7 @@ async def test_a_press_by_hand_is_one_report_and_pushes_nobody_out(broker: Runni
 
 
 async def lines_until(process: asyncio.subprocess.Process, wanted: str) -> list[str]:
-    """Read what is printed until a line holds `wanted`."""
+    """Read the output until a line holds `wanted`."""
     assert process.stdout is not None
     lines: list[str] = []
     async with asyncio.timeout(20):
@@ -180,7 +180,7 @@ def stations() -> set[str]:
     return {station.id for _, station in SHIPPED.stations()}
 
 
-async def test_a_second_run_beside_the_first_refuses_and_disturbs_nobody(broker: RunningBroker) -> None:
+async def test_a_second_run_refuses_to_start_and_leaves_the_first_undisturbed(broker: RunningBroker) -> None:
     async with listening(broker) as received, device_sim(broker, "run", "--quiet") as first:
         await until(lambda: received.devices("birth") == DEVICES, what="births")
         for _ in range(3):

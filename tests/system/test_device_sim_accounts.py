@@ -73,7 +73,7 @@ async def test_each_device_comes_in_with_its_own_account_over_tls(shipped: Shipp
 
 
 async def test_a_gateway_comes_in_with_the_account_of_its_line(shipped: ShippedMosquitto, tmp_path: Path) -> None:
-    """It needs no account of a device: the broker's rules let it speak for all machines of its line."""
+    """It needs no account of a device: the broker's rules let it publish for all machines of its line."""
     behind = {identity for identity in IDENTITIES if identity.startswith(f"{GATEWAY}/")}
     passwords = tmp_path / "passwords"
     passwords.write_text(

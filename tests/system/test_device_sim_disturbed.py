@@ -63,16 +63,16 @@ def reports_of(device: str, consumer: MqttConsumer) -> list[bytes]:
 
 
 def records(path: Path) -> Truth:
-    found: Truth = {}
+    by_truth: Truth = {}
     for line in path.read_text().splitlines():
         record = json.loads(line)
-        found.setdefault(record["truth"], []).append(record)
-    return found
+        by_truth.setdefault(record["truth"], []).append(record)
+    return by_truth
 
 
 @pytest.fixture
 async def disturbed(mosquitto: RunningBroker, tmp_path: Path) -> Run:
-    """Run ten simulated minutes under a rough profile; return what was seen, the truth, and what was printed."""
+    """Run ten simulated minutes under a rough profile; return the received messages, the truth, and the output."""
     rough, truth = tmp_path / "rough.toml", tmp_path / "truth.jsonl"
     rough.write_text(ROUGH)
     options = ("--disturb", str(rough), "--truth", str(truth), "--scale", "60", "--duration", "10", "--seed", "5")
@@ -87,16 +87,16 @@ async def test_the_truth_equals_the_messages_of_a_subscriber(disturbed: Run) -> 
     received, truth, printed = disturbed
     (run,) = truth["run"]
     assert set(run["devices"]) == DEVICES
-    known: Counter[tuple[str, bytes]] = Counter()
-    for said in truth["said"]:
-        if said["payload"]:
-            known[said["payload"].encode().decode(), b""] += 1
-    published = [said for said in truth["said"] if said["fate"] == "published"]
+    expected: Counter[tuple[str, bytes]] = Counter()
+    for row in truth["said"]:
+        if row["payload"]:
+            expected[row["payload"].encode().decode(), b""] += 1
+    published = [row for row in truth["said"] if row["fate"] == "published"]
     payloads = {payload for _, payload in received.messages}
     assert published
-    assert [said for said in published if said["payload"].encode() not in payloads] == []
+    assert [row for row in published if row["payload"].encode() not in payloads] == []
     # nothing but reports, extras and the Wills of connections was seen
-    mine = {said["payload"].encode() for said in truth["said"]} | {
+    mine = {row["payload"].encode() for row in truth["said"]} | {
         extra["payload"].encode(errors="replace") for extra in truth["extras"]
     }
     foreign = [(topic, body) for topic, body in received.messages if body not in mine and not topic.endswith("/death")]
@@ -111,10 +111,10 @@ async def test_the_truth_equals_the_messages_of_a_subscriber(disturbed: Run) -> 
 
 
 async def test_connections_that_die_leave_their_will(disturbed: Run) -> None:
-    """A death that the device did not say: with the boot_id of the connection, before the next birth."""
+    """A Will, not published by the device: with the boot_id of the connection, before the next birth."""
     received, truth, _ = disturbed
-    said = {each["payload"].encode() for each in truth["said"] if each["kind"] == "death"}
-    wills = [(topic, body) for topic, body in received.messages if topic.endswith("/death") and body not in said]
+    deaths = {record["payload"].encode() for record in truth["said"] if record["kind"] == "death"}
+    wills = [(topic, body) for topic, body in received.messages if topic.endswith("/death") and body not in deaths]
     assert wills
     born: dict[str, int] = {}
     for topic, body in received.messages:

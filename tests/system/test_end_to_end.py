@@ -82,7 +82,7 @@ async def test_kill_9_loses_no_open_call_no_job_and_no_count(tmp_path: Path, mos
             await device.publish(STATION, json.dumps(PRESS).encode())
             call = await board.receive("andon_event", data__status="open")
             await bridge.stop(signal.SIGKILL)
-            # while the bridge is down the broker keeps what the floor says
+            # while the bridge is down the broker queues the reports
             await device.publish(counts, b'{"total": 107, "good": 107, "reject": 0}')
             await device.publish(STATION, json.dumps({**PRESS, "andon_type": "quality"}).encode())
         await bridge.start()

@@ -1,4 +1,4 @@
-"""The tools on the journal of a bridge that runs: they disturb nobody, and what they ask for is done."""
+"""The tools on the journal of a running bridge: they do not disturb it, and their requests are done."""
 
 import asyncio
 import json
@@ -22,8 +22,8 @@ async def tool(running: BridgeProcess, *arguments: str, code: int = 0) -> str:
 
 
 async def stats(running: BridgeProcess) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(await tool(running, "journal", "stats", "--json"))
-    return found
+    statistics: dict[str, Any] = json.loads(await tool(running, "journal", "stats", "--json"))
+    return statistics
 
 
 OFTEN = {"FLOOR_JOURNAL__CHECKPOINT_SECONDS": "0.2"}  # when a replay that was asked for is looked for
@@ -72,8 +72,8 @@ async def test_inputs_that_a_corrected_plant_file_explains_are_replayed_once(
             await device.publish(STATION, PRESS)
         await until(lambda: any(QuarantineReader(running.journal).list_inputs()), what="the press is set aside")
         await running.stop()
-        asked = await tool(running, "quarantine", "replay", "--all", "--wait", "0")
-        assert "1 requested" in asked
+        output = await tool(running, "quarantine", "replay", "--all", "--wait", "0")
+        assert "1 requested" in output
         plant.write_text(DEMO_PLANT.read_text())
         await running.start()
         async with running.dashboard() as board:

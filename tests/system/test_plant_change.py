@@ -28,11 +28,11 @@ from tests.support.retained_messages import retained
 from tests.support.tokens import token
 
 SITE = "floor/v1/report/north/pack"
-WHOLE = {"subscription_type": "line", "target_id": "all"}
+ALL_LINES = {"subscription_type": "line", "target_id": "all"}
 BEFORE = {"L1": ("bagger", "packer", "desk"), "L2": ("bagger", "packer", "desk")}
 AFTER = {"L1": ("bagger",)}
 HEAD = 'name = "test"\n[[areas]]\nid = "pack"\nsite = "north"\n'
-GONE = re.compile("/L2/|/packer/|/desk/")
+REMOVED = re.compile("/L2/|/packer/|/desk/")
 RUNNING = b'{"state": "running"}'
 
 
@@ -72,7 +72,7 @@ async def test_equipment_removed_from_the_plant_file_leaves_every_board(
         await report(bridge)
         await until(lambda: 'floor_pipeline_applied_total{kind="andon"} 2.0' in read(bridge, "/metrics"), what="taken")
         async with bridge.dashboard() as board:
-            before = await board.snapshot(**WHOLE)
+            before = await board.snapshot(**ALL_LINES)
         assert {("L1", "bagger"), ("L1", "packer"), ("L1", "desk"), ("L2", None)} <= places(before)
         _, epoch, offset = before[-1]["id"].split(":")
         await bridge.stop()
@@ -80,16 +80,16 @@ async def test_equipment_removed_from_the_plant_file_leaves_every_board(
         await bridge.start()
         async with bridge.dashboard() as board:
             since = {"main": {"epoch": epoch, "offset": int(offset)}}
-            await board.send({"type": "resume", "subscriptions": [{**WHOLE, "id": "w"}], "since": since})
+            await board.send({"type": "resume", "subscriptions": [{**ALL_LINES, "id": "w"}], "since": since})
             resumed = await board.receive("resumed")
             assert resumed["streams"]["main"] == {"recovered": False}
             await board.receive("snapshot_end", id="w")
-            shown = [frame for frame in board.frames if "offset" in frame]
-        assert {("L1", "bagger"), ("L1", None)} == places(shown)
-        (line,) = (e for e in shown if e["type"] == "line_status_update" and e["equipment_code"] is None)
+            frames = [frame for frame in board.frames if "offset" in frame]
+        assert {("L1", "bagger"), ("L1", None)} == places(frames)
+        (line,) = (e for e in frames if e["type"] == "line_status_update" and e["equipment_code"] is None)
         assert list(line["data"]["equipment"]) == ["bagger"], "running, or unknown where the start took 10 s"
         async with asyncio.timeout(20):  # the publisher reads what is retained once it is connected
-            while any(GONE.search(topic) and word != b"off" for topic, word in (await retained(mosquitto)).items()):
+            while any(REMOVED.search(topic) and word != b"off" for topic, word in (await retained(mosquitto)).items()):
                 pass
         assert any("/north/pack/L1/bagger/" in topic for topic in await retained(mosquitto))
         await report(bridge)
@@ -105,14 +105,14 @@ def start(plant: Plant, journal: SqliteJournal) -> PlantChange:
     return journal_plant(plant, restore_floor(plant, journal, decode=decode), journal, decode=decode, now=T0 + 60_000)
 
 
-def report_through_core(taken: PlantChange, journal: SqliteJournal) -> None:
-    """Let the packer say something, and commit it."""
-    entry = take(driven_intake(taken.floor, journal), "report/north/pack/L1/packer/state", RUNNING, now=T0)
+def report_through_core(adopted: PlantChange, journal: SqliteJournal) -> None:
+    """Apply and commit a report of the packer."""
+    entry = take(driven_intake(adopted.floor, journal), "report/north/pack/L1/packer/state", RUNNING, now=T0)
     journal.commit(Batch(entries=[entry]))
 
 
 def test_a_plant_file_is_taken_with_what_it_retires_or_not_at_all(tmp_path: Path) -> None:
-    """Taken by half, and the old file put back, what was retired would be current for ever: nothing could close it."""
+    """Half adopted, and the old file restored, retired events would stay current for ever."""
     before, after = (plant_file.load(write_plant(tmp_path / f"{len(lines)}.toml", lines)) for lines in (BEFORE, AFTER))
     journal = SqliteJournal.open(tmp_path / "journal.db", stream="main")
     try:
@@ -124,8 +124,8 @@ def test_a_plant_file_is_taken_with_what_it_retires_or_not_at_all(tmp_path: Path
         assert (journal.position(), journal.snapshot().events) == (position, current)
         assert not start(before, journal).changed
         change(journal.path, "DROP TRIGGER killed")
-        taken = start(after, journal)
-        assert (taken.changed, taken.retired > 0) == (True, True)
+        adopted = start(after, journal)
+        assert (adopted.changed, adopted.retired > 0) == (True, True)
         assert orphaned_keys((event.state_key for event in journal.snapshot().events), after) == []
         assert journal.epoch == journal.position().epoch != position.epoch
         again = start(after, journal)
@@ -145,9 +145,9 @@ def test_an_equal_plant_file_is_no_input_and_an_added_line_no_epoch(tmp_path: Pa
         more = plant_file.load(write_plant(path, {"L1": ("packer", "bagger"), "L2": ("bagger",)}))
         assert start(more, journal).changed
         assert (journal.position().epoch, journal.last_input()[0]) == (epoch, number + 1)
-        held = journal.config(PLANT_TOPIC)
-        assert held is not None
-        assert held.payload == plant_to_json(more)
+        config = journal.config(PLANT_TOPIC)
+        assert config is not None
+        assert config.payload == plant_to_json(more)
         assert journal.counters()["config", "applied", ""] == 2
     finally:
         journal.close()

@@ -34,7 +34,7 @@ async def test_dashboards_are_notified_of_a_restore_and_confuse_no_offsets(
     async with bridge_process(tmp_path, mosquitto) as running:
         async with running.dashboard() as board:
             await board.snapshot(subscription_type="andon", target_id="all")
-            kept = await press(running, board, b"equipment")
+            before_backup = await press(running, board, b"equipment")
             await tool(running, "journal", "backup", "backup.db")
             lost = await press(running, board, b"material")
             position = await board.receive("position")
@@ -49,8 +49,8 @@ async def test_dashboards_are_notified_of_a_restore_and_confuse_no_offsets(
             resumed = await board.ask("resume", "resumed", subscriptions=[ANDON], since=since)
             assert resumed["streams"] == {"main": {"recovered": False}}
             await board.receive("snapshot_end", id="a")
-            seen = [frame for frame in board.frames if frame["type"] == "andon_event"]
-            assert [frame["id"] for frame in seen] == [kept["id"]], "as it was at the backup"
+            calls = [frame for frame in board.frames if frame["type"] == "andon_event"]
+            assert [frame["id"] for frame in calls] == [before_backup["id"]], "as it was at the backup"
             again = await press(running, board, b"quality")
             assert again["epoch"] != lost["epoch"]
             epochs = json.loads(await tool(running, "journal", "stats", "--json"))["epochs"]
@@ -73,7 +73,7 @@ async def test_a_separate_front_stays_through_a_restore_and_notifies_its_dashboa
     async with bridge_process(tmp_path, mosquitto, fronts=1) as pipeline:
         async with pipeline.front.dashboard() as board:
             await board.snapshot(subscription_type="andon", target_id="all")
-            kept = await press(pipeline, board, b"equipment")
+            before_backup = await press(pipeline, board, b"equipment")
             await tool(pipeline, "journal", "backup", "backup.db")
             lost = await press(pipeline, board, b"material")
             since = {"main": {"epoch": lost["epoch"], "offset": lost["offset"]}}
@@ -86,7 +86,7 @@ async def test_a_separate_front_stays_through_a_restore_and_notifies_its_dashboa
             await board.send({"type": "resume", "subscriptions": [ANDON], "since": since})
             assert (await board.receive("resumed"))["streams"] == {"main": {"recovered": False}}
             await board.receive("snapshot_end", id="a")
-            seen = [frame for frame in board.frames if frame["type"] == "andon_event"]
-            assert [frame["id"] for frame in seen] == [kept["id"]]
+            calls = [frame for frame in board.frames if frame["type"] == "andon_event"]
+            assert [frame["id"] for frame in calls] == [before_backup["id"]]
             new = await press(pipeline, board, b"quality")
             assert new["epoch"] != lost["epoch"]

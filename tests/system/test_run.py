@@ -1,4 +1,4 @@
-"""`floor run` as an operator meets it: how it starts, what it refuses, how it ends, what the broker is left with."""
+"""`floor run` as an operator sees it: start, refusals, stop, and messages left on the broker."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ def write(journal: Path, statement: str) -> None:
 
 
 async def refused(bridge: BridgeProcess) -> str:
-    """Start a bridge that cannot; return what it says on the way out."""
+    """Start a bridge that cannot start; return its output."""
     before = len(bridge.log())
     await bridge.launch()
     assert bridge.process is not None
@@ -185,7 +185,7 @@ async def test_a_deadline_that_passed_while_it_was_down_is_dated_when_it_was_due
             call = await board.receive("escalation_update", data__level=0)
         await bridge.stop(signal.SIGKILL)
         due = datetime.fromisoformat(call["data"]["deadline"])
-        await until(lambda: datetime.now(UTC) > due, what="the deadline passes, with nobody there")
+        await until(lambda: datetime.now(UTC) > due, what="the deadline passes during the absence")
         await bridge.start()
         async with bridge.dashboard() as board:
             (late,) = await board.snapshot(subscription_type="escalation")
@@ -203,7 +203,7 @@ async def test_a_wall_behind_the_journal_is_flagged_and_time_never_goes_back(
         forge_meta(bridge.journal, latest_arrival=AHEAD)
         await bridge.launch()
         reason = "behind the journal"
-        await until(lambda: reason in bridge.readiness(), seconds=30, what="it is not ready, and says why")
+        await until(lambda: reason in bridge.readiness(), seconds=30, what="not ready, with the reason")
         assert b"floor_clock_held 1.0" in get(bridge, "/metrics")
         async with bridge.dashboard() as board, bridge.device() as device:
             await board.snapshot(subscription_type="andon")

@@ -1,4 +1,4 @@
-"""A stream has one process: a second one refuses, whichever way it comes, and the first goes on."""
+"""A stream has one process: a second one refuses to start, and the first continues."""
 
 import asyncio
 import contextlib
@@ -27,14 +27,14 @@ REPORTED_SECONDS = 5.0  # promise P5
 def rival(
     folder: Path, broker: RunningBroker, *, port: int | None = None, journal: Path | None = None
 ) -> BridgeProcess:
-    """Describe a second bridge for the same stream: with a journal of its own, unless one is named."""
+    """Describe a second bridge for the same stream, by default with another journal."""
     folder.mkdir()
     settings = {"FLOOR_BROKER__PORT": str(port or broker.port)}
     return configured(folder, broker, environment=settings | ({"FLOOR_JOURNAL__PATH": str(journal)} if journal else {}))
 
 
 async def ended(bridge: BridgeProcess) -> str:
-    """Wait until it has ended by itself; returns what it said."""
+    """Wait until it has ended by itself; return its output."""
     assert bridge.process is not None
     try:
         assert await asyncio.wait_for(bridge.process.wait(), 30) == 1, bridge.log()
@@ -46,7 +46,7 @@ async def ended(bridge: BridgeProcess) -> str:
 
 @pytest.mark.parametrize("which", ["mosquitto", pytest.param("nats", marks=pytest.mark.faults)])
 async def test_second_process_refuses_to_start(tmp_path: Path, which: str, request: pytest.FixtureRequest) -> None:
-    """With a journal of its own, and on the same one."""
+    """With another journal, and on the same one."""
     broker: RunningBroker = request.getfixturevalue(which)
     async with bridge_process(tmp_path, broker) as first, mqtt_consumer(broker, "bridge") as consumer:
         await until(lambda: len(consumer.statuses) > 0)
@@ -79,7 +79,9 @@ async def test_next_process_starts_without_waiting(
         assert "stream.owner_check" not in bridge.log()
 
 
-async def test_status_left_online_by_nobody_delays_the_start_only(tmp_path: Path, mosquitto: RunningBroker) -> None:
+async def test_status_left_online_by_a_dead_process_delays_the_start_only(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
     """A killed broker can come back with the status of an owner who ended meanwhile."""
     stale = {
         "online": True,
@@ -111,19 +113,19 @@ async def test_broker_that_is_offline_does_not_stop_the_start(tmp_path: Path) ->
 
 
 async def test_of_two_that_meet_the_later_one_ends(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    """Both started while the second one's way to the broker was cut, so that it could ask nobody."""
+    """Both started while the second one was cut off from the broker, so that it could not detect the first."""
     async with (
         bridge_process(tmp_path, mosquitto) as first,
         mqtt_consumer(mosquitto, "bridge") as consumer,
-        network(mosquitto) as way,
+        network(mosquitto) as proxy,
     ):
         await until(lambda: len(consumer.statuses) > 0)
         (owner,) = consumer.owners
-        second = rival(tmp_path / "second", mosquitto, port=way.port)
-        way.refusing = True
+        second = rival(tmp_path / "second", mosquitto, port=proxy.port)
+        proxy.refusing = True
         await second.launch()
         await until(lambda: "stream.unclaimed" in second.log() and "bridge.started" in second.log(), seconds=30)
-        way.refusing = False
+        proxy.refusing = False
         assert "another process publishes stream main" in await ended(second)
         count = len(consumer.statuses)
         await until(lambda: len(consumer.statuses) >= count + 3, what="the first goes on")
@@ -134,12 +136,12 @@ async def test_of_two_that_meet_the_later_one_ends(tmp_path: Path, mosquitto: Ru
 
 @contextlib.asynccontextmanager
 async def network(broker: RunningBroker) -> AsyncIterator[TcpProxy]:
-    async with tcp_proxy(broker.port) as way:
-        yield way
+    async with tcp_proxy(broker.port) as proxy:
+        yield proxy
 
 
 async def test_a_retained_status_of_an_older_owner_stops_no_bridge(mosquitto: RunningBroker) -> None:
-    """A killed broker comes back with what it remembers; taking that for life would end the only process there is."""
+    """A killed broker restores an old status; a bridge that trusts it would end the only process."""
     older = status_publication(
         Position("main", "old", 5),
         root=ROOT,
@@ -183,8 +185,8 @@ async def test_of_two_that_start_at_once_one_ends(tmp_path: Path, mosquitto: Run
                 for contender in both
                 if contender.process is not None and contender.process.returncode is None
             )
-            (gone,) = (contender for contender in both if contender is not stays)
-            assert "another process publishes stream main" in await ended(gone)
+            (refused,) = (contender for contender in both if contender is not stays)
+            assert "another process publishes stream main" in await ended(refused)
             async with mqtt_consumer(mosquitto, "bridge") as consumer:
                 await until(lambda consumer=consumer: consumer.status.get("ready") is True, seconds=20)  # type: ignore[misc]
             await stays.ready()

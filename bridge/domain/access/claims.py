@@ -7,11 +7,10 @@ from typing import Any, ClassVar, Final
 
 from typing_extensions import override
 
-from bridge.domain.events import Millis
 from bridge.domain.strict_json import NotStrictJson, parse_json
+from bridge.domain.utc_time import Millis
 
 MAX_SUBJECT: Final = 255  # OpenID Connect's bound; a subject is repeated in audit, logs and replies
-MAX_DEPTH: Final = 16  # of nesting; bounds the recursion of code that walks the claims
 MAX_DIGITS: Final = 20  # of an integer; no date or count needs more
 MAX_DATE: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second in Python and RFC 3339
 ACCESS_TOKEN_TYPES: Final = frozenset({"access", "access_token", "bearer", "jwt", "at+jwt"})
@@ -32,6 +31,8 @@ class TokenError(ValueError):
 
 @dataclass(eq=False)
 class TokenTooLarge(TokenError):
+    """A token of more bytes than the settings accept; it is not parsed."""
+
     size: int
     limit: int
     public_message: ClassVar[str] = "the token is too large"
@@ -39,6 +40,8 @@ class TokenTooLarge(TokenError):
 
 @dataclass(eq=False)
 class TokenMalformed(TokenError):
+    """A text that is no JSON Web Token, or whose claims are no acceptable JSON object."""
+
     fact: str
 
 
@@ -70,6 +73,8 @@ class TokenNotYetValid(TokenError):
 
 @dataclass(eq=False)
 class TokenOfWrongKind(TokenError):
+    """A valid token that is not for access, such as a refresh, logout or id token; `claim` says so."""
+
     claim: str
     public_message: ClassVar[str] = "the token is not an access token"
 
@@ -188,9 +193,7 @@ def _read_numeric_date(claim_set: dict[str, Any], claim: str) -> Millis | None:
 def _parse(payload: bytes) -> dict[str, Any]:
     try:
         # Claims that are shown are checked where they are read, so control characters in others do no harm.
-        claim_set = parse_json(
-            payload, max_depth=MAX_DEPTH, max_integer_digits=MAX_DIGITS, allow_control_characters=True
-        )
+        claim_set = parse_json(payload, max_integer_digits=MAX_DIGITS, allow_control_characters=True)
     except NotStrictJson as error:
         raise TokenMalformed(f"claims: {error.reason}") from error
     if not isinstance(claim_set, dict):

@@ -24,6 +24,8 @@ MAX_TEMPLATES: Final = 100  # per role; every admission expands them all
 
 
 class Role(StrEnum):
+    """Roles of the `roles` claim. A policy gives each its grants; a role without a section has none."""
+
     ADMIN = "admin"
     PRODUCTION_MANAGER = "production_manager"
     SHIFT_MANAGER = "shift_manager"

@@ -34,6 +34,8 @@ Targets = Target | Annotated[list[Target], Meta(min_length=1, max_length=MAX_TAR
 
 
 class EventMasks(Struct, frozen=True):
+    """The `filters` of a subscription: the only event types and priorities that it receives; absent: all."""
+
     event_types: Annotated[list[EventType], Meta(min_length=1)] | None = None
     priorities: Annotated[list[Priority], Meta(min_length=1)] | None = None
 
@@ -94,7 +96,7 @@ def parse_subscription(body: Mapping[str, object]) -> SubscriptionRequest:
 def parse_unsubscription(body: Mapping[str, object]) -> str | SubscriptionRequest:
     """Return what an unsubscribe body names: the id of a subscription, or without an id a request.
 
-    A request stands for every subscription with `is_same_selection`.
+    A request stands for every subscription of the same type and targets (`selects_same`).
     """
     try:
         subscription_id = msgspec.convert(body, _BodyId).id
@@ -103,7 +105,7 @@ def parse_unsubscription(body: Mapping[str, object]) -> str | SubscriptionReques
     return subscription_id or parse_subscription(body)
 
 
-def is_same_selection(one: SubscriptionRequest, other: SubscriptionRequest) -> bool:
+def selects_same(one: SubscriptionRequest, other: SubscriptionRequest) -> bool:
     """Return whether two requests have the same type and targets, however written; ids and masks may differ."""
     return (one.subscription_type, one.addressee, set(one.filters)) == (
         other.subscription_type,

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 from bridge.domain.event_topic import EVENT_WORDS
-from bridge.domain.events import LINE_LEVEL, EventType, Priority
+from bridge.domain.events import EventType, Priority
 from bridge.domain.ids import is_id
+from bridge.domain.place import LINE_LEVEL
 from bridge.domain.topics import TopicFilter, TopicName
 
 ANY: Final = "+"

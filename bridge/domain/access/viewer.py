@@ -10,9 +10,10 @@ from bridge.domain.access.claims import Claims
 from bridge.domain.access.grants import MAX_GRANTS, Grant, Grants
 from bridge.domain.access.policy import SCOPES, Policy, Role, expand_template
 from bridge.domain.access.topic_layout import COMMANDS, EVENTS, TopicLayout
-from bridge.domain.events import Millis, Place
 from bridge.domain.ids import is_id
+from bridge.domain.place import LINE_LEVEL, Place
 from bridge.domain.topics import TopicError, TopicFilter, TopicName
+from bridge.domain.utc_time import Millis
 
 MAX_CLAIM_VALUES: Final = 256  # per list claim; a longer one would only expand past MAX_GRANTS, at our cost
 MAX_NAME: Final = 200  # of a person's name, which logs and boards show
@@ -71,7 +72,7 @@ class Viewer:
         """Return the grant that allows this action at this place, None when there is none."""
         levels = (*place.levels(), action.partition(".")[0])
         # An id with a slash would make it another topic, so each must be exactly one level.
-        if not all(is_id(level) or level == "_" for level in levels):
+        if not all(is_id(level) or level == LINE_LEVEL for level in levels):
             return None
         return self.command_grants.find(TopicName("/".join(levels), levels), action=action)
 

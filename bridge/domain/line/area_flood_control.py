@@ -5,9 +5,10 @@ from functools import partial
 from typing import Final
 
 from bridge.domain.escalation_policy import FloodRule
-from bridge.domain.events import Event, Millis
+from bridge.domain.events import Event
 from bridge.domain.line.flood_tracker import FloodTracker
 from bridge.domain.line.line import Line
+from bridge.domain.utc_time import Millis
 
 MAX_LISTED: Final = 20  # held calls that a summary names; bounds its description
 

@@ -12,9 +12,11 @@ from msgspec import Struct
 
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import Changeover
-from bridge.domain.events import EventType, Millis, Place, Priority, Standing, rfc3339, rfc3339_or_none
+from bridge.domain.events import EventType, Priority, Standing
+from bridge.domain.place import Place
 from bridge.domain.plant import LineConfig, Plant
 from bridge.domain.reports import APPLIED, ChangeoverReport, Disposition, Moment, rejected, suppressed
+from bridge.domain.utc_time import Millis, rfc3339, rfc3339_or_none
 
 COUNTS_INTERVAL_MS: Final = 10_000
 """Interval at which changing counts are due; `registers.MAX_REPORT_DELAY_MS`, by when they arrive, adds half of it."""
@@ -29,6 +31,8 @@ class HiddenPieces(NamedTuple):
 
 
 class ChangeoverRecord(Struct, kw_only=True):
+    """A running changeover, and the pieces made since it started."""
+
     changeover_id: str
     from_product: str | None
     to_product: str

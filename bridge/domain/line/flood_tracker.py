@@ -14,13 +14,15 @@ from typing import Final
 from msgspec import Struct, field
 
 from bridge.domain.escalation_policy import MAX_CALLS, FloodRule
-from bridge.domain.events import Millis
 from bridge.domain.line.andon.call_matching import CallRequest
+from bridge.domain.utc_time import Millis
 
 MAX_INSTANTS: Final = MAX_CALLS  # instants kept of one line: no decision looks further back
 
 
 class HeldCall(Struct, kw_only=True, rename={"request": "help"}):
+    """An automatic call that is held back during a flood, and when it was requested."""
+
     request: CallRequest
     at: Millis
     listed: bool = False  # in the summary call

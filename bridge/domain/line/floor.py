@@ -5,12 +5,14 @@ from heapq import heapify, heappop, heappush
 from typing import Final, Self
 
 from bridge.domain import plant
-from bridge.domain.events import LINE_LEVEL, Event, LinePlace, Millis, Place
+from bridge.domain.events import Event
 from bridge.domain.line.area_flood_control import AreaFloodControl, LineEvents
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.device.state import SequenceGaps
 from bridge.domain.line.line import Line
+from bridge.domain.place import LINE_LEVEL, LinePlace, Place
 from bridge.domain.reports import Disposition, Outcome, Report, quarantined
+from bridge.domain.utc_time import Millis
 
 HEAP_ENTRIES_PER_LINE: Final = 8  # heap entries per line: bounds what deadlines that keep moving leave in it
 

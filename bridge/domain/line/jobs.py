@@ -8,12 +8,14 @@ from typing import Final, Literal
 
 from msgspec import Struct, field
 
+from bridge.domain.bounded_dict import drop_oldest
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import Job, JobStatus, Person
-from bridge.domain.events import EventType, Millis, Place, Priority, Standing, rfc3339_or_none
-from bridge.domain.eviction import drop_oldest
+from bridge.domain.events import EventType, Priority, Standing
+from bridge.domain.place import Place
 from bridge.domain.plant import LineConfig, Plant
 from bridge.domain.reports import APPLIED, Disposition, JobReport, Moment, rejected, suppressed
+from bridge.domain.utc_time import Millis, rfc3339_or_none
 
 MAX_OPEN_JOBS: Final = 500  # bounds the checkpoint if a planner never completes a job
 MAX_FINAL_JOBS: Final = 500  # ids still answered with `already_final`; bounds the checkpoint of an old line

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from bridge.domain.events import Millis
 from bridge.domain.line.device.admission import (
     affected_machines,
     apply_birth_or_death,
@@ -31,6 +30,7 @@ from bridge.domain.reports import (
     StateReport,
     quarantined,
 )
+from bridge.domain.utc_time import Millis
 
 
 class Line(TimedLine):

@@ -5,7 +5,6 @@ from typing import Self
 from msgspec import Struct, field, msgpack
 
 from bridge.domain.emitter import Subjects
-from bridge.domain.events import Millis
 from bridge.domain.line.absence.record import AbsenceState
 from bridge.domain.line.andon.call_registry import AndonState
 from bridge.domain.line.changeover import ChangeoverState
@@ -18,9 +17,12 @@ from bridge.domain.line.output.oee_state import OeeState
 from bridge.domain.line.output.piece_counter import ProductionState
 from bridge.domain.line.quality.alerts import QualityState
 from bridge.domain.shifts import ShiftWindow
+from bridge.domain.utc_time import Millis
 
 
 class OperationsState(Struct):
+    """A line's calls, jobs, changeover, alerts and product; checkpointed."""
+
     andon: AndonState = field(default_factory=AndonState)
     jobs: JobsState = field(default_factory=JobsState)
     changeover: ChangeoverState = field(default_factory=ChangeoverState)

@@ -4,7 +4,6 @@ from typing import assert_never
 
 from bridge.domain import plant
 from bridge.domain.emitter import Emitter
-from bridge.domain.events import Millis, Place
 from bridge.domain.line.andon.automatic_calls import AutomaticCalls
 from bridge.domain.line.andon.call_registry import CallRegistry
 from bridge.domain.line.andon.calls import AndonActions
@@ -14,6 +13,7 @@ from bridge.domain.line.jobs import JobRecord, Jobs
 from bridge.domain.line.line_state import OperationsState
 from bridge.domain.line.output.line_output import Pieces
 from bridge.domain.line.quality.alerts import QualityChecks
+from bridge.domain.place import Place
 from bridge.domain.reports import (
     APPLIED,
     AndonReport,
@@ -25,6 +25,7 @@ from bridge.domain.reports import (
     Moment,
     QualityReport,
 )
+from bridge.domain.utc_time import Millis
 
 OperationsReport = AndonReport | JobReport | ChangeoverReport | MeasurementReport | InspectionReport | QualityReport
 

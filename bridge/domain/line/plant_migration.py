@@ -11,13 +11,17 @@ from collections.abc import Set as AbstractSet
 from msgspec.structs import replace
 
 from bridge.domain import plant
+from bridge.domain.emitter import SubjectKey
 from bridge.domain.event_topic import StateKey
-from bridge.domain.events import LINE_LEVEL, Category, Event, Millis
+from bridge.domain.events import Category, Event
+from bridge.domain.line.andon.call import AndonCall
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.downtime.findings import DowntimeFindings
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.line_state import LineState
 from bridge.domain.line.output.line_output import counter_sources, tracked_machines
+from bridge.domain.place import LINE_LEVEL
+from bridge.domain.utc_time import Millis
 
 
 def migrate_floor(
@@ -69,14 +73,15 @@ def remove_orphans(state: LineState, spec: plant.LineConfig) -> None:
         if any(name in state.equipment[source].registers for source in sources if source in state.equipment)
     }
     output.counters_seen = [name for name in output.counters_seen if name in counted]
-    operations.andon.open = {key: call for key, call in operations.andon.open.items() if _owner_of(key) in equipment}
-    operations.andon.contacts = {
-        key: contact for key, contact in operations.andon.contacts.items() if _owner_of(key) in equipment
-    }
-    flood = operations.andon.flood
+    andon = operations.andon
+    andon.open = {key: call for key, call in andon.open.items() if AndonCall.owner_of(key) in equipment}
+    andon.contacts = {key: contact for key, contact in andon.contacts.items() if AndonCall.owner_of(key) in equipment}
+    flood = andon.flood
     if flood.held is not None and flood.held.request.equipment not in {None, *equipment}:
         flood.held = None
-    quality.active = {key: alert for key, alert in quality.active.items() if _owner_of(key) in equipment}
+    quality.active = {
+        key: alert for key, alert in quality.active.items() if (alert.equipment or LINE_LEVEL) in equipment
+    }
     quality.windows = {name: windows for name, windows in quality.windows.items() if name in equipment}
     for oee_state in output.oee.values():
         oee_state.unwatched = oee_state.device_offline = False
@@ -92,7 +97,9 @@ def remove_orphans(state: LineState, spec: plant.LineConfig) -> None:
         _remove_equipment(state.downtimes.split.findings, equipment)
     subjects = state.subjects
     subjects.current = {
-        key: subject for key, subject in subjects.current.items() if owners.is_owner(*key.split("/")[:2])
+        text: revision
+        for text, revision in subjects.current.items()
+        if owners.is_owner((key := SubjectKey.parse(text)).equipment, key.category)
     }
 
 
@@ -116,10 +123,6 @@ class _StateOwners:
 
     def is_owner(self, equipment: str, category: str) -> bool:
         return equipment in (self.oee_scopes if category == Category.OEE else self.equipment)
-
-
-def _owner_of(key: str) -> str:
-    return key.split("/", 1)[0]
 
 
 def _remove_equipment(findings: DowntimeFindings, equipment: AbstractSet[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Final, Self
 from bridge.domain import plant
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import Status
-from bridge.domain.events import LINE_LEVEL, Event, Millis
+from bridge.domain.events import Event
 from bridge.domain.line.absence.device_absence import DeviceAbsences
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.device.device import Device
@@ -27,8 +27,10 @@ from bridge.domain.line.equipment.status_emitter import StatusEmitter
 from bridge.domain.line.line_state import LineState
 from bridge.domain.line.operations import Operations
 from bridge.domain.line.output.line_output import Output, signal_of
+from bridge.domain.place import LINE_LEVEL
 from bridge.domain.reports import Moment
 from bridge.domain.shifts import ShiftWindow
+from bridge.domain.utc_time import Millis
 
 MAX_ROUNDS: Final = 100  # of deadlines at one instant that fire others at it: stops an endless loop
 

@@ -6,14 +6,13 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from bridge.domain.access.policy import Role
 from bridge.domain.access.viewer import Viewer
-from bridge.domain.events import UNIX_EPOCH, Millis
 from bridge.domain.topic_tree import TopicBranch
+from bridge.domain.utc_time import UNIX_EPOCH, Millis
 from bridge.front.front import Front
 from bridge.front.journal_queries import DEFAULT_PAGE, MAX_CURSOR, MAX_PAGE
-from bridge.front.web.responses import json_response, read_body
-from bridge.front.web.websocket import bearer_token
+from bridge.front.web.responses import read_body, respond_json
+from bridge.http.access import require_admin, require_viewer
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
 
@@ -25,26 +24,17 @@ FilterParameter = Annotated[
 Texts = Annotated[list[str] | None, Query(max_length=100)]
 
 
-def require_viewer(request: Request) -> Viewer:
-    """Return the viewer of the bearer token.
-
-    Raise InvalidFrame without a token, TokenError or AdmissionError for a rejected one.
-    """
-    token = bearer_token(request.headers.get("authorization"))
-    if token is None:
-        raise InvalidFrame(ErrorCode.UNAUTHENTICATED, "missing token: send Authorization: Bearer …")
-    viewer: Viewer = request.app.state.authenticate(token)
-    return viewer
+def request_viewer(request: Request) -> Viewer:
+    """Return the viewer of the bearer token; raise as `require_viewer`."""
+    return require_viewer(request.headers.get("authorization"), request.app.state.authenticate)
 
 
-def require_admin(request: Request) -> Viewer:
-    viewer = require_viewer(request)
-    if Role.ADMIN not in viewer.roles:
-        raise InvalidFrame(ErrorCode.FORBIDDEN, "for admins only")
-    return viewer
+def admins_only(request: Request) -> None:
+    """Raise as `require_admin`."""
+    require_admin(request.headers.get("authorization"), request.app.state.authenticate)
 
 
-RequestViewer = Annotated[Viewer, Depends(require_viewer)]
+RequestViewer = Annotated[Viewer, Depends(request_viewer)]
 
 
 def _to_millis(name: str, value: datetime | None) -> Millis | None:
@@ -111,15 +101,15 @@ def api_router(front: Front, *, root: str) -> APIRouter:
             "filters": {name: value for name, value in masks.items() if value} or None,
             "strict": strict or None,
         }
-        return json_response(front.explain(viewer, {name: value for name, value in body.items() if value}))
+        return respond_json(front.explain(viewer, {name: value for name, value in body.items() if value}))
 
     @router.post("/explain", summary="Explain a subscribe body", openapi_extra=_BODY)
     async def explain_body(viewer: RequestViewer, request: Request) -> Response:
-        return json_response(front.explain(viewer, await read_body(request)))
+        return respond_json(front.explain(viewer, await read_body(request)))
 
     @router.post("/commands", summary="Run a command and wait for its result", openapi_extra=_BODY)
     async def commands(viewer: RequestViewer, request: Request) -> Response:
-        return json_response(await front.run_command(viewer, await read_body(request)))
+        return respond_json(await front.run_command(viewer, await read_body(request)))
 
     return router
 

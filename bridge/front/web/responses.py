@@ -1,11 +1,8 @@
-"""Common parts of all HTTP responses: errors as protocol.md names them, JSON, and bounded request bodies."""
+"""HTTP of the front on Starlette: responses, error handlers, and bounded request bodies."""
 
 import asyncio
-from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any, Final
 
-import msgspec
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,6 +12,7 @@ from starlette.responses import Response
 from bridge.domain.access.claims import TokenError
 from bridge.domain.access.viewer import AdmissionError
 from bridge.domain.strict_json import NotStrictJson, parse_json
+from bridge.http.responses import HttpResponse, error_response, failure_response, json_response, status_response
 from bridge.ports.journal import JournalError
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
@@ -24,36 +22,13 @@ BODY_SECONDS: Final = 10.0  # for a body to arrive: stops one sent byte by byte
 
 log = structlog.get_logger(__name__)
 
-STATUS_OF: Final[Mapping[ErrorCode, HTTPStatus]] = {
-    ErrorCode.INVALID_JSON: HTTPStatus.BAD_REQUEST,
-    ErrorCode.UNKNOWN_TYPE: HTTPStatus.NOT_FOUND,
-    ErrorCode.INVALID_MESSAGE: HTTPStatus.BAD_REQUEST,
-    ErrorCode.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
-    ErrorCode.FORBIDDEN: HTTPStatus.FORBIDDEN,
-    ErrorCode.UNKNOWN_SUBSCRIPTION_TYPE: HTTPStatus.BAD_REQUEST,
-    ErrorCode.MISSING_TARGET_ID: HTTPStatus.BAD_REQUEST,
-    ErrorCode.LIMIT_EXCEEDED: HTTPStatus.BAD_REQUEST,
-    ErrorCode.RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
-    ErrorCode.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
-}
+
+def to_starlette(response: HttpResponse) -> Response:
+    return Response(response.body, response.status, headers=dict(response.headers), media_type=response.content_type)
 
 
-def json_response(data: object, *, status: int = HTTPStatus.OK) -> Response:
-    return Response(msgspec.json.encode(data), status_code=status, media_type="application/json")
-
-
-def error_response(
-    code: ErrorCode, message: str, *, status: int | None = None, request_id: str | None = None, detail: object = None
-) -> Response:
-    """Return an error in the format of an `error` frame; `request_id` is the id of the request."""
-    body = {"type": "error", "code": code.value, "message": message, "id": request_id, "detail": detail}
-    answer = json_response(
-        {key: value for key, value in body.items() if value is not None},
-        status=STATUS_OF[code] if status is None else status,
-    )
-    if answer.status_code == HTTPStatus.UNAUTHORIZED:
-        answer.headers["www-authenticate"] = "Bearer"  # RFC 9110 11.6.1
-    return answer
+def respond_json(data: object) -> Response:
+    return to_starlette(json_response(data))
 
 
 async def read_body(request: Request) -> dict[str, Any]:
@@ -78,45 +53,28 @@ async def read_body(request: Request) -> dict[str, Any]:
 
 def add_error_handlers(app: FastAPI) -> None:
     """Add handlers whose responses name the client's mistake, and never an internal cause."""
-    app.add_exception_handler(InvalidFrame, _on_invalid_frame)
-    app.add_exception_handler(TokenError, _on_unauthenticated)
-    app.add_exception_handler(AdmissionError, _on_unauthenticated)
+    for error in (InvalidFrame, TokenError, AdmissionError, Exception):  # the server logs an Exception itself
+        app.add_exception_handler(error, _on_failure)
     app.add_exception_handler(JournalError, _on_journal_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_parameters)
     app.add_exception_handler(HTTPException, _on_http_error)
-    app.add_exception_handler(Exception, _on_internal_error)
 
 
-async def _on_invalid_frame(_: Request, error: Exception) -> Response:
-    assert isinstance(error, InvalidFrame)
-    return error_response(error.code, error.message, request_id=error.id, detail=error.detail)
-
-
-async def _on_unauthenticated(_: Request, error: Exception) -> Response:
-    message = error.public_message if isinstance(error, TokenError) else "the token cannot be admitted"
-    return error_response(ErrorCode.UNAUTHENTICATED, message)
+async def _on_failure(_: Request, error: Exception) -> Response:
+    return to_starlette(failure_response(error))
 
 
 async def _on_journal_error(_: Request, error: Exception) -> Response:
     log.warning("web.journal_failed", error=str(error))
-    return error_response(ErrorCode.UNAVAILABLE, "the journal cannot be read now")
+    return to_starlette(failure_response(error))
 
 
 async def _on_invalid_parameters(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     fields = sorted({f"`{fault['loc'][-1]}`" for fault in error.errors()})
-    return error_response(ErrorCode.INVALID_MESSAGE, f"invalid value for {', '.join(fields)}")
+    return to_starlette(error_response(ErrorCode.INVALID_MESSAGE, f"invalid value for {', '.join(fields)}"))
 
 
 async def _on_http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    answer = error_response(
-        ErrorCode.INVALID_MESSAGE, HTTPStatus(error.status_code).phrase.lower(), status=error.status_code
-    )
-    answer.headers.update(error.headers or {})
-    return answer
-
-
-async def _on_internal_error(_: Request, __: Exception) -> Response:
-    # The server logs the exception itself.
-    return error_response(ErrorCode.UNAVAILABLE, "internal error", status=HTTPStatus.INTERNAL_SERVER_ERROR)
+    return to_starlette(status_response(error.status_code, headers=error.headers))

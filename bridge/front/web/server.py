@@ -1,12 +1,9 @@
-"""uvicorn on the bridge's event loop: listening socket, server without signal handlers, and bounds that it lacks."""
+"""uvicorn on the bridge's event loop: a server without signal handlers, and bounds that uvicorn lacks."""
 
 import asyncio
 import contextlib
-import errno
 import logging
-import os
 import socket
-import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -17,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
+from bridge.http.listener import BACKLOG
 from bridge.settings import WebSettings
 
 if TYPE_CHECKING:
@@ -28,7 +26,6 @@ MAX_PENDING_HEADS: Final = (
     6_000  # connections without a request, as in a mass reconnect; above it the oldest is aborted
 )
 MAX_FRAGMENTS: Final = 1_000  # of one WebSocket message: empty fragments never reach the limit in bytes
-BACKLOG: Final = 2_048  # 5,000 dashboards reconnect at once
 STOP_SECONDS: Final = 4  # for responses in progress, after the front's 5 s; the whole process has 10 s
 WRITE_BUFFER_BYTES: Final = 32_768  # of a WebSocket, plus one frame; of a stalled dashboard's 256 KiB; default 64 KiB
 LINGER_SECONDS: Final = 60.0  # for a client to read why it was closed; then unread data is discarded
@@ -41,15 +38,6 @@ HEAD_TOO_LARGE_RESPONSE: Final = (
 )
 
 
-class WebPortInUse(Exception):
-    """Another process listens on the port: change `web.port`, or stop that process."""
-
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(f"port {port} on {host} is in use: stop the other process, or set web.port (FLOOR_WEB__PORT)")
-        self.host = host
-        self.port = port
-
-
 class ServerStopped(Exception):
     """The web server stopped by itself. The process must not continue: without it no dashboard is served."""
 
@@ -57,61 +45,15 @@ class ServerStopped(Exception):
         super().__init__("the web server ended unexpectedly")
 
 
-class ListenError(Exception):
-    """The address cannot be listened on; `reason` is the operating system's."""
-
-    def __init__(self, host: str, port: int, reason: str) -> None:
-        super().__init__(f"cannot listen on {host} port {port}: {reason}")
-        self.host = host
-        self.port = port
-        self.reason = reason
-
-
-class CertificateError(Exception):
-    """HTTPS is configured with files that cannot be used."""
-
-    def __init__(self, web: WebSettings, reason: str) -> None:
-        key_file = f", web.tls_key_file {web.tls_key_file}" if web.tls_key_file else ""
-        super().__init__(f"web.tls_cert_file {web.tls_cert_file}{key_file}: {reason}")
-
-
-def check_certificate(web: WebSettings) -> None:
-    """Raise CertificateError if HTTPS is configured and cannot be served."""
-    if web.tls_cert_file is None:
-        return
-    try:
-        for path in filter(None, (web.tls_cert_file, web.tls_key_file)):
-            path.open("rb").close()  # OpenSSL's error does not name the file
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(web.tls_cert_file, web.tls_key_file)
-    except ssl.SSLError as error:
-        reason = f" ({error.reason.replace('_', ' ').lower()})" if error.reason else ""
-        raise CertificateError(web, f"not a certificate and its private key, both in PEM{reason}") from error
-    except OSError as error:
-        raise CertificateError(web, f"cannot read {error.filename}: {error.strerror}") from error
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Bind and listen; port 0 takes any free one. Raise WebPortInUse or ListenError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise WebPortInUse(host, port) from error
-        raise ListenError(host, port, os.strerror(error.errno) if error.errno else str(error)) from error
-
-
 async def serve(
-    app: ASGIApp, web: WebSettings, *, listener: socket.socket | None = None, started: asyncio.Event | None = None
+    app: ASGIApp, web: WebSettings, *, listener: socket.socket, started: asyncio.Event | None = None
 ) -> None:
     """Serve until cancelled; then refuse new connections, finish responses within `STOP_SECONDS`, and close.
 
-    Without a `listener`, listens as configured. `started` is set once connections are accepted.
-    Raise ServerStopped when the server ends by itself.
+    `started` is set once connections are accepted. Raise ServerStopped when the server ends by itself.
     """
     server = _Server(_config(app, web), started)
-    sockets = [listener or listen(web.host, web.port)]
-    serving = asyncio.create_task(server.serve(sockets=sockets), name="uvicorn")
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="uvicorn")
     try:
         await asyncio.shield(serving)
         raise ServerStopped

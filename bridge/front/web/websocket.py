@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
 from bridge.front.frame_writer import Disconnected
+from bridge.http.access import bearer_token
 
 SUBPROTOCOL: Final = "floor.v1"
 BEARER_PREFIX: Final = "bearer."
@@ -41,12 +42,6 @@ def _parse_origin(origin: str) -> tuple[str, str, int] | None:
     if url.path or url.query or url.fragment or origin != f"{url.scheme}://{url.netloc}":
         return None
     return url.scheme, url.hostname, DEFAULT_PORTS[url.scheme] if port is None else port
-
-
-def bearer_token(authorization: str | None) -> str | None:
-    """Return the token of an Authorization header (RFC 6750 2.1); None if it is absent or of another scheme."""
-    scheme, _, token = (authorization or "").partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 def handshake_token(websocket: WebSocket, *, in_query: bool) -> str | None:

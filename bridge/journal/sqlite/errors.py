@@ -18,6 +18,8 @@ class JournalDamaged(JournalError):
 
 
 class JournalTooNew(JournalError):
+    """A newer version wrote or migrated the journal; this one changes nothing."""
+
     def __init__(self, path: Path, *, found: int, known: int) -> None:
         super().__init__(
             f"{path}: schema {found} is newer than {known}, which this version knows; run the newer version"
@@ -28,11 +30,12 @@ class JournalTooNew(JournalError):
 
 
 class JournalTooOld(JournalError):
-    """The journal has an older schema. Only its owner may migrate it, so a reader refuses it."""
+    """The journal has an older schema. Only its owner may migrate it; every reader refuses it."""
 
     def __init__(self, path: Path, *, found: int, known: int) -> None:
         super().__init__(
-            f"{path}: schema {found} is older than {known}; start the bridge once, which brings it up to date"
+            f"{path}: schema {found}, but this version needs schema {known}. Start the bridge once (`floor run`): that "
+            "migrates its journal; `floor journal restore` migrates a backup. Or use the version that wrote it"
         )
         self.path = path
         self.found = found
@@ -40,6 +43,8 @@ class JournalTooOld(JournalError):
 
 
 class NoRoomToMigrate(JournalError):
+    """The disk filled up during a migration, which was rolled back."""
+
     def __init__(self, path: Path, *, found: int, known: int) -> None:
         super().__init__(
             f"{path}: no room on the disk to migrate from schema {found} to {known}: while it does, the -wal needs as "
@@ -49,12 +54,16 @@ class NoRoomToMigrate(JournalError):
 
 
 class JournalInUse(JournalError):
+    """Another process has locked the journal: a running bridge, or a restore."""
+
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path}: another process has this journal: stop it first, a stream has one owner")
         self.path = path
 
 
 class StreamMismatch(JournalError):
+    """The journal belongs to another stream than the one of the settings."""
+
     def __init__(self, path: Path, *, expected: str, found: str) -> None:
         super().__init__(f"{path}: holds stream {found!r}, the settings say {expected!r}")
         self.path = path

@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 from bridge.journal.sqlite.rows import require_checksum
 from bridge.journal.sqlite.schema import row_checksum
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from bridge.domain.event_topic import EventTopic, StateKey
-from bridge.domain.events import Millis
 from bridge.domain.records import CommandRecord, CommittedEvent, DedupWindow, Input, JournalEntry, Position, Snapshot
+from bridge.domain.utc_time import Millis
 from bridge.journal.sqlite.errors import JournalTooOld
 from bridge.journal.sqlite.file import connect, open_connection, read_schema_version, translate_errors
 from bridge.journal.sqlite.lock_file import read_marker

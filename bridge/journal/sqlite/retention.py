@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 from bridge.journal.sqlite.rows import read_hourly_position
 from bridge.journal.sqlite.schema import Meta
 from bridge.ports.journal import RetentionLimits

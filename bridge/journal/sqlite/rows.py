@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.domain.event_topic import EventTopic, NotAnEventTopic, format_state_key
-from bridge.domain.events import Millis, Standing
+from bridge.domain.events import Standing
 from bridge.domain.records import (
     CONFIG_PREFIX,
     DEDUP_INPUTS,
@@ -21,6 +21,7 @@ from bridge.domain.records import (
     count_key,
 )
 from bridge.domain.reports import Disposition, Effect
+from bridge.domain.utc_time import Millis
 from bridge.journal.sqlite.errors import JournalDamaged
 from bridge.journal.sqlite.schema import ROW_TYPES, row_checksum
 from bridge.ports.journal import Batch, Checkpoint
@@ -134,7 +135,7 @@ def _write_digests(writer: sqlite3.Connection, batch: Batch, last_number: int) -
     digests = [
         (entry.input.number, entry.message_digest) for entry in batch.entries if entry.message_digest is not None
     ]
-    rows = [(number, digest.digest, int(digest.has_timestamp), digest.mid) for number, digest in digests]
+    rows = [(number, digest.digest, int(digest.has_timestamp), digest.packet_id) for number, digest in digests]
     if rows:
         writer.executemany(
             "INSERT INTO dedup_digests VALUES (?, ?, ?, ?, ?)", [(*row, row_checksum(*row)) for row in rows]
@@ -261,11 +262,11 @@ def read_counter(row: tuple[Any, ...], path: Path) -> tuple[tuple[str, str, str]
 
 
 def read_digest(row: tuple[Any, ...], path: Path) -> tuple[int, MessageDigest]:
-    number, digest, has_timestamp, mid, checksum = row
+    number, digest, has_timestamp, packet_id, checksum = row
     require_checksum(
-        path, "dedup_digests", f"the digest of input {number}", (number, digest, has_timestamp, mid), checksum
+        path, "dedup_digests", f"the digest of input {number}", (number, digest, has_timestamp, packet_id), checksum
     )
-    return number, MessageDigest(digest, bool(has_timestamp), mid)
+    return number, MessageDigest(digest, bool(has_timestamp), packet_id)
 
 
 def read_crash_digest(row: tuple[Any, ...], path: Path) -> bytes:

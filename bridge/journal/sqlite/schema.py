@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Any, Final
 
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 from bridge.journal.sqlite.errors import JournalDamaged
 
 SCHEMA: Final = 4

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final, Self
 
 from bridge.domain.event_topic import EventTopic, StateKey, format_state_key
-from bridge.domain.events import Millis
 from bridge.domain.records import EpochReason, JournalEntry
+from bridge.domain.utc_time import Millis
 from bridge.journal.sqlite.epochs import Epoch, write_epoch
-from bridge.journal.sqlite.errors import JournalDamaged, JournalInUse, JournalTooNew, JournalTooOld, StreamMismatch
+from bridge.journal.sqlite.errors import JournalDamaged
 from bridge.journal.sqlite.file import (
     BUSY_SECONDS,
     create_journal,
@@ -31,18 +31,6 @@ from bridge.journal.sqlite.schema import MARKED_SINCE, Meta, read_meta, row_chec
 from bridge.journal.sqlite.start_checks import check_consistency, check_marker, check_structure
 from bridge.journal.sqlite.wal import WalTruncator
 from bridge.ports.journal import Batch, CommitFailed, JournalError, RetentionLimits
-
-__all__ = [
-    "CommitFailed",
-    "JournalDamaged",
-    "JournalError",
-    "JournalInUse",
-    "JournalTooNew",
-    "JournalTooOld",
-    "SqliteJournal",
-    "SqliteReader",
-    "StreamMismatch",
-]
 
 HOUR_MS: Final = 3_600_000  # the granularity of retention
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from bridge.journal.sqlite.file import sync_directory
 from bridge.journal.tools.read_only import (
+    check_schema,
     has_been_run,
     is_journal_file,
     journal_beside,
@@ -62,6 +63,8 @@ def back_up(
         raise BackupRefused(
             f"{target}: already exists" + (" and cannot be overwritten" if replace else "; --force overwrites it")
         )
+    with closing(open_read_only(path)) as source, translate_read_errors(path):
+        check_schema(source, path)  # the verification below would name the copy
     with lock_partial_file(unfinished) as partial:
         copy_journal(path, partial, progress=progress)
         verdict = verify_journal(partial, progress=progress)

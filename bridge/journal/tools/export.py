@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.domain.events import Millis, rfc3339
+from bridge.domain.utc_time import Millis, rfc3339
 from bridge.journal.sqlite.errors import JournalDamaged
 from bridge.journal.sqlite.rows import INPUT_COLUMNS, read_event, read_input
 from bridge.journal.tools.read_only import READ_ERRORS, open_read_only, read_checked_meta

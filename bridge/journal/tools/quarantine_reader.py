@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from bridge.domain.events import Millis
 from bridge.domain.topics import TopicError, TopicFilter, TopicName
+from bridge.domain.utc_time import Millis
 from bridge.journal.sqlite.quarantine_decisions import DECISION_COLUMNS, check_decisions, read_decision
 from bridge.journal.sqlite.rows import INPUT_COLUMNS, QUARANTINE_BYTES, read_input
 from bridge.journal.tools.read_only import open_read_only, read_summary, translate_read_errors
@@ -27,6 +27,8 @@ WHERE effect = 'quarantined'
 
 
 class NotQuarantined(JournalError):
+    """No quarantined input has this number, or retention removed it."""
+
     def __init__(self, path: Path, number: int) -> None:
         super().__init__(f"{path}: no quarantined input {number} is held")
         self.number = number

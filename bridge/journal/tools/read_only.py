@@ -115,13 +115,14 @@ def read_checked_meta(connection: sqlite3.Connection, path: Path) -> Meta:
     with translate_read_errors(path):
         connection.execute("PRAGMA schema_version").fetchone()
     try:
-        _check_schema(connection, path)
+        check_schema(connection, path)
         return read_meta(connection, path)
     except READ_ERRORS as error:
         raise JournalDamaged(path, str(error)) from error
 
 
-def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
+def check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise `JournalTooOld`, `JournalTooNew` or `JournalDamaged` unless this is a journal of this version's schema."""
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise JournalDamaged(path, "not a journal")
     schema = int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bridge.domain.events import Millis
 from bridge.domain.reports import Effect
+from bridge.domain.utc_time import Millis
 from bridge.journal.sqlite.quarantine_decisions import check_decisions
 from bridge.journal.sqlite.retention import PruneLimit, find_prune_limit, measure_used_bytes
 from bridge.journal.sqlite.rows import read_counter
@@ -34,7 +34,7 @@ WHERE aggregate = TRUE GROUP BY 1 ORDER BY 2 DESC
 
 @dataclass(frozen=True, slots=True)
 class HeldRange:
-    """Keys `first` to `last`, all of them (none if `last` is before `first`), and the times of both."""
+    """A range of keys without holes, with the times of its ends; empty if `last` is before `first`."""
 
     first: int
     last: int
@@ -72,9 +72,9 @@ class JournalStats:
     inputs: HeldRange
     current: int
     older_current: int  # held although retention has passed them
-    resends: int
+    dedup_digests: int
     checkpoints: int
-    checkpoint: int  # the input after which the newest round was taken
+    checkpoint_number: int  # the input after which the newest round was taken
     checkpoint_arrival: Millis | None
     input_counts: Mapping[str, InputCounts]
     quarantine: Mapping[QuarantineState, int]
@@ -129,9 +129,9 @@ def _stats(
         ),
         current=current,
         older_current=older,
-        resends=_one(connection, "SELECT count(*) FROM dedup_digests WHERE number > ?", 0) or 0,
+        dedup_digests=_one(connection, "SELECT count(*) FROM dedup_digests WHERE number > ?", 0) or 0,
         checkpoints=lines,
-        checkpoint=newest,
+        checkpoint_number=newest,
         checkpoint_arrival=_one(connection, ARRIVAL_QUERY, newest),
         input_counts=_input_counts(connection, path),
         quarantine=_quarantine(connection, path),

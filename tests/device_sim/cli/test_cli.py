@@ -46,7 +46,7 @@ def test_a_wrong_plant_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixtu
     path.write_text("lines = []\n")
     assert main(["list", "--plant", str(path)]) == 1
     errors = capsys.readouterr().err
-    assert f"{path}: site: Field required" in errors
+    assert f"{path}: site: missing" in errors
     assert f"{path}: lines:" in errors
 
 
@@ -84,7 +84,7 @@ def test_credentials_are_read_as_lines_or_from_a_folder(tmp_path: Path) -> None:
     assert read_credentials(tmp_path) == {"s/a/L1/Bagger-1": "secret"}
 
 
-def test_a_command_ends_quietly_when_nobody_reads_on() -> None:
+def test_a_command_ends_quietly_when_its_output_is_closed() -> None:
     """`device-sim list --tags | head -1`, also where the pipe is closed before all of it is written."""
     for command in ("list --tags", "disturbances chaos --hours 24", "disturbances", "run --help"):
         ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""Connections keep what people did while they are away, and owe what was not acknowledged."""
+"""Uplinks buffer people's actions while offline, and resend what was not acknowledged."""
 
 from typing import Any
 
@@ -72,10 +72,10 @@ def test_what_a_device_kept_comes_before_how_things_are(truth: Truth, keeps: Any
         (sender.record_report(report, START + 5), report)
         for report in (message("birth"), message("state"), message("inspection"))
     ]
-    kept = ["andon", "measurement", "job"] if keeps == "all" else ["andon", "job"]
-    assert kinds(uplink.connect(sender, first)) == ["birth", *kept, "state", "inspection"]
+    buffered = ["andon", "measurement", "job"] if keeps == "all" else ["andon", "job"]
+    assert kinds(uplink.connect(sender, first)) == ["birth", *buffered, "state", "inspection"]
     assert [report.seq for report in sorted(truth.said, key=lambda report: report.seq or 0)] == list(
-        range(len(kept) + 3)
+        range(len(buffered) + 3)
     )
 
 

@@ -59,10 +59,10 @@ def test_unacknowledged_messages_are_redelivered_first_with_their_identifiers() 
     repeated = 0
     for arrival in arrivals:
         if arrival.redelivered and arrival.number in identifiers:
-            assert identifiers[arrival.number or 0] == arrival.mid
+            assert identifiers[arrival.number or 0] == arrival.packet_id
             repeated += 1
         if arrival.number is not None:
-            identifiers[arrival.number] = arrival.mid
+            identifiers[arrival.number] = arrival.packet_id
     assert repeated
     assert {report.fate for report in rehearsal.truth.actions} == {"arrived"}
 

@@ -31,7 +31,7 @@ def test_a_skewed_clock_is_off_and_drifts() -> None:
     assert {report.ts == report.at for report in rehearsal.truth.said if report.device == "Andon-L1"} == {True}
 
 
-def test_a_standing_clock_says_the_same_for_ever() -> None:
+def test_a_stopped_clock_repeats_one_timestamp() -> None:
     _, arrivals = run({"kind": "clock-stands", "devices": ["Bagger-1"]})
     assert {body["ts"] for body in of(arrivals, "Bagger-1")} == {0}
 

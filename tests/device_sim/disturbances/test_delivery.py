@@ -62,5 +62,5 @@ def test_qos_0_is_lost_with_the_connection_and_has_no_packet_identifier() -> Non
     lost = [report for report in rehearsal.truth.said if report.fate == "qos 0"]
     assert {report.kind for report in lost} <= {"state", "counts", "measurement", "inspection"}
     assert len(lost) > 5
-    assert {arrival.mid == 0 for arrival in arrivals if arrival.topic.endswith("/counts")} == {True}
-    assert {arrival.mid == 0 for arrival in arrivals if arrival.topic.endswith("/andon")} == {False}
+    assert {arrival.packet_id == 0 for arrival in arrivals if arrival.topic.endswith("/counts")} == {True}
+    assert {arrival.packet_id == 0 for arrival in arrivals if arrival.topic.endswith("/andon")} == {False}

@@ -18,15 +18,15 @@ def test_a_power_cut_stands_the_machine_begins_a_boot_and_may_lose_the_counters(
     assert lost.real["total"] == lost.made["total"] > 0
     totals = [body["total"] for body in of(arrivals, "Bagger-1", "counts")]
     assert [after < before for before, after in pairwise(totals)].count(True) == 1
-    assert [what for *_, what in truth.extras] == ["will"]
+    assert [kind for *_, kind in truth.extras] == ["will"]
 
-    kept, arrivals = run(cut)
-    assert "power" not in {record.what for record in kept.truth.registers}
+    cut_power, arrivals = run(cut)
+    assert "power" not in {record.what for record in cut_power.truth.registers}
     totals = [body["total"] for body in of(arrivals, "Bagger-1", "counts")]
     assert totals == sorted(totals)
 
 
-def test_an_orderly_shutdown_says_goodbye_and_leaves_no_will() -> None:
+def test_an_orderly_shutdown_publishes_deaths_and_leaves_no_will() -> None:
     cut = {"kind": "power-cut", "devices": ["Bagger-1"], "first_minutes": 20, "seconds": [120, 120], "orderly": True}
     rehearsal, arrivals = run(cut)
     assert len(of(arrivals, "Bagger-1", "death")) == 1
@@ -44,10 +44,10 @@ def test_a_lost_link_keeps_presses_supersedes_states_and_the_machine_runs_on() -
     assert all(arrival.at > START + 30 * MINUTE for arrival in arrivals if arrival.number in numbers)
     made = rehearsal.truth.made["Bagger-1"]
     assert any(21 * MINUTE < at - START < 29 * MINUTE for at in made.at)
-    assert [what for *_, what in rehearsal.truth.extras] == ["will"] * len(L1)
+    assert [kind for *_, kind in rehearsal.truth.extras] == ["will"] * len(L1)
 
 
-def test_a_gateway_keeps_numbers_and_order_and_speaks_for_its_line() -> None:
+def test_a_gateway_keeps_numbers_and_order_and_reports_for_its_line() -> None:
     rehearsal, arrivals = run({"kind": "gateway", "lines": ["L1"], "first_minutes": 20, "seconds": [600, 600]})
     assert {report.fate for report in rehearsal.truth.said} <= {"arrived", "superseded"}
     assert [arrival.topic.split("/")[-1] for arrival in arrivals if "/L1/_/" in arrival.topic] == [
@@ -79,4 +79,4 @@ def test_a_gateway_that_is_offline_keeps_the_death_of_a_device_that_is_switched_
     cut = {"kind": "power-cut", "devices": ["Bagger-1"], "first_minutes": 22, "seconds": [60, 60], "orderly": True}
     rehearsal, arrivals = run(loss, cut)
     assert len(of(arrivals, "Bagger-1", "death")) == 1
-    assert "death by gateway" not in {what for *_, what in rehearsal.truth.extras}
+    assert "death by gateway" not in {kind for *_, kind in rehearsal.truth.extras}

@@ -26,6 +26,6 @@ def test_malformed_payloads_are_extras_and_take_no_number() -> None:
     rehearsal, arrivals = run({"kind": "malformed", "devices": ["Bagger-1"], "mean_minutes_between": 2})
     garbage = [arrival for arrival in arrivals if arrival.number is None]
     assert len(garbage) > 10
-    assert {what for *_, what in rehearsal.truth.extras} == {"malformed"}
+    assert {kind for *_, kind in rehearsal.truth.extras} == {"malformed"}
     seqs = [report.seq for report in rehearsal.truth.said if report.device == "Bagger-1"]
     assert seqs == list(range(len(seqs)))

@@ -16,8 +16,8 @@ def test_patterns_and_shares_choose_devices() -> None:
     assert {name for name, traits in chosen.items() if not traits.ts} == {
         *("Basket-Loader-1", "Bagger-1", "Case-Packer-1", "Andon-L2")
     }
-    some = profile({"kind": "no-ts", "share": 0.5}).traits(SHIPPED, seed=1)
-    assert 0 < sum(not traits.ts for traits in some.values()) < len(everybody)
+    affected = profile({"kind": "no-ts", "share": 0.5}).traits(SHIPPED, seed=1)
+    assert 0 < sum(not traits.ts for traits in affected.values()) < len(everybody)
 
 
 def test_adding_a_disturbance_changes_no_other_ones_luck() -> None:
@@ -46,7 +46,7 @@ def test_by_the_clock_it_comes_first_and_then_again() -> None:
 
 
 @pytest.mark.parametrize("fields", [{}, {"mean_minutes_between": 1, "first_minutes": 1}])
-def test_when_it_comes_is_said_once(fields: Disturbed) -> None:
+def test_an_incident_has_an_interval_or_a_first_minute_not_both(fields: Disturbed) -> None:
     with pytest.raises(ValueError, match="either mean_minutes_between or first_minutes"):
         profile({"kind": "bridge-cut", **fields})
 

@@ -10,7 +10,7 @@ import pytest
 
 from device_sim.mqtt.broker_access import BrokerAccess, BrokerUnreachable, publish_once
 from tests.support.brokers import RunningBroker, until
-from tests.support.tcp_proxy import Cut, End, tcp_proxy
+from tests.support.tcp_proxy import ConnectionEnd, Cut, tcp_proxy
 
 
 async def test_a_socket_closed_before_the_loop_watches_it_is_not_watched(mosquitto: RunningBroker) -> None:
@@ -28,7 +28,7 @@ async def test_a_socket_closed_before_the_loop_watches_it_is_not_watched(mosquit
     assert complaints == []
 
 
-async def test_a_connection_that_breaks_while_nobody_uses_it_leaves_no_complaint(mosquitto: RunningBroker) -> None:
+async def test_an_idle_connection_that_breaks_logs_no_error(mosquitto: RunningBroker) -> None:
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     client = BrokerAccess(host="127.0.0.1", port=mosquitto.port).build_client(
@@ -43,17 +43,17 @@ async def test_a_connection_that_breaks_while_nobody_uses_it_leaves_no_complaint
     assert complaints == []
 
 
-async def test_a_connection_that_is_reset_is_logged_by_nobody_else(
+async def test_a_connection_that_is_reset_is_not_logged_by_the_library(
     mosquitto: RunningBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The run says itself that a device lost its connection; the library's line would stand between, without a name."""
+    """The simulator logs the lost connection with the device's name; the library's line would only repeat it."""
     async with tcp_proxy(mosquitto.port) as proxy:
         client = BrokerAccess(host="127.0.0.1", port=proxy.port).build_client(
             "a", aiomqtt.ProtocolVersion.V5, will=None
         )
         with contextlib.suppress(aiomqtt.MqttError):
             async with client:
-                proxy.cut(End.RESET)
+                proxy.cut(ConnectionEnd.RESET)
                 await until(client.has_ended, what="the end of the connection")
     assert [record.getMessage() for record in caplog.records] == []
 

@@ -23,15 +23,15 @@ JOB_EVENTS = {
 
 
 def first_causes(messages: Sequence[ReportMessage]) -> dict[str, int]:
-    """Return event type -> when it is first due by domain.md default rules, from messages in order."""
-    floor = Floor()
+    """Return event type -> when it is first due by the default rules of domain.md, from messages in order."""
+    floor = EventObserver()
     for message in messages:
-        floor.hear(message)
+        floor.observe(message)
     return floor.first_seen
 
 
-class Floor:
-    """What an observer has to remember to see a cause."""
+class EventObserver:
+    """State that is needed to recognise the cause of an event."""
 
     def __init__(self) -> None:
         self.first_seen: dict[str, int] = {}
@@ -39,7 +39,7 @@ class Floor:
         self._calls: dict[tuple[str, str], int] = {}
         self._changing: set[str] = set()
 
-    def hear(self, message: ReportMessage) -> None:
+    def observe(self, message: ReportMessage) -> None:
         body: Any = message.body
         match message.kind:
             case "state":

@@ -1,4 +1,4 @@
-"""A controller says its state on change and every minute, its counts while they change, and PackML by the tables."""
+"""A controller reports its state on change and every minute, its counts while they change, and PackML by the tables."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ class Bench:
         return [body for kind, body in self.run(seconds, demand, supply, room) if kind == "state"][-1]
 
 
-def test_a_steady_state_is_said_once_a_minute_and_counts_every_ten_seconds() -> None:
+def test_a_steady_state_is_reported_once_a_minute_and_counts_every_ten_seconds() -> None:
     bench = Bench()
     bench.run(60)
     kinds = [kind for kind, _ in bench.run(120)]
@@ -41,14 +41,14 @@ def test_a_steady_state_is_said_once_a_minute_and_counts_every_ten_seconds() -> 
     assert kinds.count("counts") == 12
 
 
-def test_counts_that_stand_still_are_said_once_a_minute() -> None:
+def test_unchanged_counts_are_reported_once_a_minute() -> None:
     bench = Bench()
     bench.run(60)
     bench.run(15, Demand.NOTHING)
     assert [kind for kind, _ in bench.run(120, Demand.NOTHING)].count("counts") == 2
 
 
-def test_waiting_is_told_by_its_side_and_a_break_as_planned() -> None:
+def test_waiting_is_reported_with_its_side_and_a_break_as_planned() -> None:
     bench = Bench()
     bench.run(5)
     assert bench.state(7, supply=0)["upstream_stop"] is True

@@ -118,10 +118,10 @@ def test_what_stands_between_the_machines_leaves_with_the_old_product() -> None:
 @given(st.integers(0, 2**40), st.sampled_from(("int16", "uint16", "int32", "uint32")))
 def test_a_register_shows_the_count_modulo_its_width(count: int, width: str) -> None:
     bits = int(width.removeprefix("u").removeprefix("int"))
-    shown = wrap_count(count, width)  # type: ignore[arg-type]  # hypothesis widens the literals
-    assert (shown - count) % 2**bits == 0
+    register = wrap_count(count, width)  # type: ignore[arg-type]  # hypothesis widens the literals
+    assert (register - count) % 2**bits == 0
     low = 0 if width.startswith("u") else -(2 ** (bits - 1))
-    assert low <= shown < low + 2**bits
+    assert low <= register < low + 2**bits
 
 
 def test_a_signed_word_goes_from_its_highest_to_its_lowest() -> None:

@@ -84,7 +84,7 @@ def test_people_press_at_the_station_near_the_machine_that_can_call_it() -> None
     assert {station for _, station, _ in actions} - {"M"} == {"NEAR"}
 
 
-def test_after_its_birth_a_station_with_inputs_says_each_of_them() -> None:
+def test_after_its_birth_a_station_reports_each_of_its_inputs() -> None:
     station = Station(StationSpec(id="S", form="latching", andon_types=("stop", "quality")))
     station.press("quality", "ann", "scratches")
     assert [body for _, body in station.current_reports()] == [

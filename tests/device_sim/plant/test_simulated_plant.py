@@ -18,11 +18,11 @@ EVENT_TYPES = {
 }  # fmt: skip
 
 
-def test_the_same_seed_says_the_same_bytes() -> None:
+def test_the_same_seed_gives_the_same_bytes() -> None:
     assert encoded(live(4, 12)) == encoded(live(4, 12))
 
 
-def test_another_seed_says_something_else() -> None:
+def test_another_seed_gives_other_reports() -> None:
     assert encoded(live(4, 12)) != encoded(live(5, 12))
 
 
@@ -31,8 +31,8 @@ def test_another_seed_says_something_else() -> None:
 def test_how_it_is_stepped_makes_no_difference(steps: list[int]) -> None:
     plant = SimulatedPlant(SHIPPED, seed=2, start=START)
     stepped = [message for end in _sums(steps) for message in plant.step(START + end)]
-    whole = SimulatedPlant(SHIPPED, seed=2, start=START).step(START + sum(steps))
-    assert stepped == whole
+    at_once = SimulatedPlant(SHIPPED, seed=2, start=START).step(START + sum(steps))
+    assert stepped == at_once
 
 
 def _sums(steps: list[int]) -> list[int]:
@@ -66,15 +66,15 @@ def test_messages_come_in_order_of_time_and_name_their_device() -> None:
         assert (root, site, device, kind) == ("report", "plant1", message.device, message.kind)
 
 
-def test_every_device_speaks_and_has_a_birth_and_a_death() -> None:
+def test_every_device_reports_and_has_a_birth_and_a_death() -> None:
     plant = SimulatedPlant(SHIPPED, seed=1, start=START)
     devices = {message.device for message in plant.step(START + 45 * MINUTE)}
     assert len(plant.devices) == 15
     assert devices == set(plant.devices)
     for device in plant.devices:
-        first, *rest = plant.birth_messages(device)
+        first, *others = plant.birth_messages(device)
         assert first.kind == "birth"
-        assert {message.kind for message in rest} <= {"state", "counts", "andon"}
+        assert {message.kind for message in others} <= {"state", "counts", "andon"}
         assert plant.death_message(device).topic == first.topic.replace("/birth", "/death")
 
 
@@ -99,6 +99,6 @@ def test_faults_and_information_of_the_bagger_are_bits_of_a_64_bit_word() -> Non
         if (message.device, message.kind) == ("Bagger-1", "state")
     }
     assert {len(word) for word in words} == {16}
-    seen = {bit for word in words for bit in range(64) if int(word, 16) >> bit & 1}
-    assert seen & {29, 43, 47, 48, 57, 58, 59}
-    assert seen & {0, 3, 5, 8, 12, 33, 40}
+    set_bits = {bit for word in words for bit in range(64) if int(word, 16) >> bit & 1}
+    assert set_bits & {29, 43, 47, 48, 57, 58, 59}
+    assert set_bits & {0, 3, 5, 8, 12, 33, 40}

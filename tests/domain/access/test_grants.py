@@ -59,13 +59,13 @@ def refused(decision: Decision) -> NotGranted:
 @given(event_filters(), st.lists(event_filters(), max_size=5))
 def test_delivery_is_exactly_the_requested_and_granted(requested: TopicFilter, granted: list[TopicFilter]) -> None:
     decision = decide(requested, grants_of(*granted))
-    asked, permitted = matched([requested]), matched(granted)
+    requested_topics, permitted = matched([requested]), matched(granted)
     witness = decision.witness
     if isinstance(decision, Allowed):
-        assert matched(decision.effective) == asked & permitted
-        assert (witness is None) == (asked <= permitted)
+        assert matched(decision.effective) == requested_topics & permitted
+        assert (witness is None) == (requested_topics <= permitted)
     else:
-        assert not asked & permitted
+        assert not requested_topics & permitted
         assert witness is not None
     if witness is not None:
         assert requested.matches(witness)
@@ -91,8 +91,8 @@ def test_no_effective_filter_is_covered_by_another(requested: TopicFilter, grant
 
 def test_several_grants_together_can_cover_a_request_that_none_covers_alone() -> None:
     kinds = ("job_assigned", "job_started", "job_completed", "job_cancelled")
-    whole = grants_of(*(f"+/+/+/+/job/{kind}/#" for kind in kinds))
-    assert not allowed(decide(TopicFilter.parse("+/+/L1/+/job/#"), whole)).narrowed
+    all_kinds = grants_of(*(f"+/+/+/+/job/{kind}/#" for kind in kinds))
+    assert not allowed(decide(TopicFilter.parse("+/+/L1/+/job/#"), all_kinds)).narrowed
     without_one = grants_of(*(f"+/+/+/+/job/{kind}/#" for kind in kinds[1:]))
     decision = allowed(decide(TopicFilter.parse("+/+/L1/+/job/#"), without_one))
     assert str(decision.witness) == "any/any/L1/any/job/job_assigned/critical/any"

@@ -12,7 +12,7 @@ from bridge.domain.access.grants import MAX_GRANTS
 from bridge.domain.access.policy import Policy, PolicyError, Role
 from bridge.domain.access.topic_layout import ACTIONS
 from bridge.domain.access.viewer import TooManyClaimValues, TooManyGrants, Viewer, admit
-from bridge.domain.events import Place
+from bridge.domain.place import Place
 from bridge.domain.topics import TopicFilter, TopicName
 
 SHIPPED = Path(__file__).parents[3] / "bridge" / "policy.toml"
@@ -31,16 +31,16 @@ def admitted(
     return admit(claims, policy, trust_grants=trust_grants)
 
 
-def reads(who: Viewer) -> list[str]:
-    return sorted(str(grant.filter) for grant in who.read_grants.all)
+def reads(user: Viewer) -> list[str]:
+    return sorted(str(grant.filter) for grant in user.read_grants.all)
 
 
-def sees(who: Viewer, line: str) -> bool:
-    return who.may_read(TopicName.parse(f"{line}/E1/{EVENT}"))
+def sees(user: Viewer, line: str) -> bool:
+    return user.may_read(TopicName.parse(f"{line}/E1/{EVENT}"))
 
 
-def commands(who: Viewer, place: Place) -> list[str]:
-    return [action for action in ACTIONS if who.find_command_grant(action, place)]
+def commands(user: Viewer, place: Place) -> list[str]:
+    return [action for action in ACTIONS if user.find_command_grant(action, place)]
 
 
 def test_the_shipped_policy_has_a_rule_for_every_role() -> None:
@@ -56,18 +56,18 @@ def test_an_admin_sees_and_does_everything_despite_other_claims() -> None:
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.ADMIN])
 def test_every_other_role_sees_its_lines_and_no_more(role: Role) -> None:
-    who = viewer(roles=[role.value], lines=["L1"])
-    assert reads(who) == ["+/+/L1/#"]
+    user = viewer(roles=[role.value], lines=["L1"])
+    assert reads(user) == ["+/+/L1/#"]
     assert reads(viewer(roles=[role.value])) == []
     assert not viewer(roles=[role.value]).command_grants.all
 
 
 def test_claims_narrow_each_other_and_their_values_add_up() -> None:
-    who = viewer(roles=["viewer"], sites=["S1", "S2"], lines=["L1", "L2"])
-    assert reads(who) == ["S1/+/L1/#", "S1/+/L2/#", "S2/+/L1/#", "S2/+/L2/#"]
-    assert sees(who, "S1/A1/L1")
-    assert not sees(who, "S1/A1/L3")
-    assert not sees(who, "S3/A1/L1")
+    user = viewer(roles=["viewer"], sites=["S1", "S2"], lines=["L1", "L2"])
+    assert reads(user) == ["S1/+/L1/#", "S1/+/L2/#", "S2/+/L1/#", "S2/+/L2/#"]
+    assert sees(user, "S1/A1/L1")
+    assert not sees(user, "S1/A1/L3")
+    assert not sees(user, "S3/A1/L1")
 
 
 @pytest.mark.parametrize("value", [[], None, "S1", {"S1": 1}, 7, True, [None], [["S1"]], ["+"], ["#"], ["S1/A1"], [""]])
@@ -84,8 +84,8 @@ def test_a_value_that_is_no_id_is_dropped_and_the_others_count(bad: str) -> None
 
 @pytest.mark.parametrize("roles", [None, "admin", {"admin": True}, [["admin"]], ["ADMIN"], ["root"], ["admin "], [], 7])
 def test_roles_of_the_wrong_type_or_unknown_are_no_roles(roles: object) -> None:
-    who = viewer(roles=roles, sites=["S1"])
-    assert (who.roles, reads(who), who.command_grants.all) == ((), [], ())
+    user = viewer(roles=roles, sites=["S1"])
+    assert (user.roles, reads(user), user.command_grants.all) == ((), [], ())
 
 
 def test_operators_do_their_jobs_and_maintenance_answers_calls() -> None:
@@ -116,14 +116,14 @@ def test_two_roles_keep_their_actions_apart() -> None:
         command = ["+/+/+/+/downtime"]
         """
     )
-    who = viewer(policy=policy, roles=["operator", "engineer"], lines=["L1"])
-    assert commands(who, Place("S1", "A1", "L1", "E1")) == [
+    user = viewer(policy=policy, roles=["operator", "engineer"], lines=["L1"])
+    assert commands(user, Place("S1", "A1", "L1", "E1")) == [
         "andon.raise",
         "downtime.classify",
         "downtime.confirm",
         "downtime.unconfirm",
     ]
-    assert commands(who, Place("S1", "A1", "L2")) == ["downtime.classify", "downtime.confirm", "downtime.unconfirm"]
+    assert commands(user, Place("S1", "A1", "L2")) == ["downtime.classify", "downtime.confirm", "downtime.unconfirm"]
 
 
 def test_a_place_or_action_that_is_no_id_is_never_commanded() -> None:
@@ -145,10 +145,10 @@ GRANTS = {"read": ["S1/#", "S2/+/L2/#"], "command": ["S1/+/+/+/andon"]}
 
 def test_a_tokens_own_grants_count_only_where_the_issuer_is_trusted() -> None:
     assert reads(viewer(grants=GRANTS)) == []
-    who = viewer(grants=GRANTS, trust_grants=True)
-    assert reads(who) == ["S1/#", "S2/+/L2/#"]
-    assert {grant.reason for grant in who.read_grants.all} == {"grants claim of the token"}
-    assert commands(who, Place("S1", "A", "L")) == [action for action in ACTIONS if action.startswith("andon.")]
+    user = viewer(grants=GRANTS, trust_grants=True)
+    assert reads(user) == ["S1/#", "S2/+/L2/#"]
+    assert {grant.reason for grant in user.read_grants.all} == {"grants claim of the token"}
+    assert commands(user, Place("S1", "A", "L")) == [action for action in ACTIONS if action.startswith("andon.")]
 
 
 def test_scope_claims_narrow_a_tokens_own_grants_too() -> None:
@@ -167,8 +167,8 @@ def test_a_tokens_own_grants_are_filters_and_no_templates() -> None:
     [
         *(None, [], "#", 7, ["#"], {"read": None}, {"read": "#"}, {"read": {"#": 1}}, {"read": [None, 7, ["#"]]}),
         *(
-            {"read": [each]}
-            for each in ("", "a#", "$share/g/x", "$SYS/#", "{site}/#", "a/b", "+/+/+/+/weather/#", "\0")
+            {"read": [grant]}
+            for grant in ("", "a#", "$share/g/x", "$SYS/#", "{site}/#", "a/b", "+/+/+/+/weather/#", "\0")
         ),
     ],
 )
@@ -201,25 +201,25 @@ scopes = st.fixed_dictionaries(
     scopes, st.lists(st.sampled_from([role.value for role in Role if role is not Role.ADMIN]), min_size=1, max_size=3)
 )
 def test_every_claim_of_an_event_is_required_to_see_it(scope: dict[str, list[str]], roles: list[str]) -> None:
-    who = admitted({"roles": roles, **scope})
+    user = admitted({"roles": roles, **scope})
     for site in ("S1", "S2"):
         for area in ("S1", "S2"):
             for line in ("S1", "S2"):
                 place = {"sites": site, "areas": area, "lines": line}
                 holds = bool(scope) and all(place[claim] in values for claim, values in scope.items())
                 named = "lines" in scope or roles != ["operator"] * len(roles)
-                assert sees(who, f"{site}/{area}/{line}") == (holds and named)
+                assert sees(user, f"{site}/{area}/{line}") == (holds and named)
 
 
 def test_only_admit_makes_a_viewer() -> None:
-    who = viewer()
+    user = viewer()
     with pytest.raises(TypeError, match="only admit"):
         Viewer(
             user_id="u",
             name=None,
             roles=("admin",),
-            read_grants=who.read_grants,
-            command_grants=who.command_grants,
+            read_grants=user.read_grants,
+            command_grants=user.command_grants,
             expires_at=1,
             token_id=None,
             issuer="i",

@@ -28,16 +28,16 @@ def viewer(*roles: str, trust_grants: bool = False, **statements: object) -> Vie
     return admit(claims, POLICY, trust_grants=trust_grants)
 
 
-def admitted(who: Viewer, **body: object) -> Subscription:
-    found = admit_subscription(parse_subscription(body), who)
-    assert isinstance(found, Subscription), found
-    return found
+def admitted(user: Viewer, **body: object) -> Subscription:
+    subscription = admit_subscription(parse_subscription(body), user)
+    assert isinstance(subscription, Subscription), subscription
+    return subscription
 
 
-def refused(who: Viewer, **body: object) -> NotGranted:
-    found = admit_subscription(parse_subscription(body), who)
-    assert isinstance(found, NotGranted), found
-    return found
+def refused(user: Viewer, **body: object) -> NotGranted:
+    refusal = admit_subscription(parse_subscription(body), user)
+    assert isinstance(refusal, NotGranted), refusal
+    return refusal
 
 
 def topic(place: str, kind: str, priority: str = "medium", subject: str = "x1") -> TopicName:
@@ -45,34 +45,40 @@ def topic(place: str, kind: str, priority: str = "medium", subject: str = "x1") 
 
 
 def test_a_subscription_within_the_grants_is_admitted_as_requested() -> None:
-    found = admitted(viewer("viewer", lines=["L1"]), subscription_type="andon", target_id="L1", strict=True)
-    assert ([str(topic_filter) for topic_filter in found.effective], found.narrowed) == (["+/+/L1/+/andon/#"], False)
-    assert found.matches(topic("S1/A1/L1/E1", "andon_event"))
-    assert not found.matches(topic("S1/A1/L2/E1", "andon_event"))
-    assert not found.matches(topic("S1/A1/L1/E1", "oee_update"))
-    assert not found.matches(TopicName.parse("S1/A1/L1/E1/andon/andon_event/medium"))
+    subscription = admitted(viewer("viewer", lines=["L1"]), subscription_type="andon", target_id="L1", strict=True)
+    assert ([str(topic_filter) for topic_filter in subscription.effective], subscription.narrowed) == (
+        ["+/+/L1/+/andon/#"],
+        False,
+    )
+    assert subscription.matches(topic("S1/A1/L1/E1", "andon_event"))
+    assert not subscription.matches(topic("S1/A1/L2/E1", "andon_event"))
+    assert not subscription.matches(topic("S1/A1/L1/E1", "oee_update"))
+    assert not subscription.matches(TopicName.parse("S1/A1/L1/E1/andon/andon_event/medium"))
 
 
 def test_a_wider_subscription_is_narrowed_to_the_grants_and_marked() -> None:
-    found = admitted(viewer("viewer", lines=["L1", "L2"]), subscription_type="andon")
-    assert [str(topic_filter) for topic_filter in found.effective] == ["+/+/L1/+/andon/#", "+/+/L2/+/andon/#"]
-    assert found.narrowed
-    assert str(found.witness) == "any/any/any/any/andon/andon_event/critical/any"
-    assert found.matches(topic("S1/A1/L2/_", "andon_event"))
-    assert not found.matches(topic("S1/A1/L3/_", "andon_event"))
+    subscription = admitted(viewer("viewer", lines=["L1", "L2"]), subscription_type="andon")
+    assert [str(topic_filter) for topic_filter in subscription.effective] == ["+/+/L1/+/andon/#", "+/+/L2/+/andon/#"]
+    assert subscription.narrowed
+    assert str(subscription.witness) == "any/any/any/any/andon/andon_event/critical/any"
+    assert subscription.matches(topic("S1/A1/L2/_", "andon_event"))
+    assert not subscription.matches(topic("S1/A1/L3/_", "andon_event"))
 
 
 def test_a_strict_one_is_refused_where_it_would_be_narrowed() -> None:
-    who = viewer("viewer", lines=["L1"])
-    assert refused(who, subscription_type="andon", strict=True).witness is not None
-    assert refused(who, subscription_type="line", target_id=["L1", "L2"], strict=True).witness == TopicName.parse(
+    user = viewer("viewer", lines=["L1"])
+    assert refused(user, subscription_type="andon", strict=True).witness is not None
+    assert refused(user, subscription_type="line", target_id=["L1", "L2"], strict=True).witness == TopicName.parse(
         "any/any/L2/any/line/line_status_update/critical/any"
     )
 
 
 def test_one_target_that_is_not_granted_narrows_the_others() -> None:
-    found = admitted(viewer("viewer", lines=["L1"]), subscription_type="line", target_id=["L2", "L1"])
-    assert ([str(topic_filter) for topic_filter in found.effective], found.narrowed) == (["+/+/L1/#"], True)
+    subscription = admitted(viewer("viewer", lines=["L1"]), subscription_type="line", target_id=["L2", "L1"])
+    assert ([str(topic_filter) for topic_filter in subscription.effective], subscription.narrowed) == (
+        ["+/+/L1/#"],
+        True,
+    )
 
 
 def test_nothing_granted_is_refused_with_a_witness() -> None:
@@ -86,10 +92,10 @@ def test_nothing_granted_is_refused_with_a_witness() -> None:
 
 def test_masks_narrow_what_is_shown_and_what_is_asked() -> None:
     mask = {"event_types": ["andon_event", "job_started"], "priorities": ["critical", "high"]}
-    found = admitted(viewer("admin"), subscription_type="line", target_id="L1", filters=mask)
-    assert found.matches(topic("S/A/L1/_", "andon_event", "high"))
-    assert not found.matches(topic("S/A/L1/_", "andon_event", "low"))
-    assert not found.matches(topic("S/A/L1/_", "job_completed", "high"))
+    subscription = admitted(viewer("admin"), subscription_type="line", target_id="L1", filters=mask)
+    assert subscription.matches(topic("S/A/L1/_", "andon_event", "high"))
+    assert not subscription.matches(topic("S/A/L1/_", "andon_event", "low"))
+    assert not subscription.matches(topic("S/A/L1/_", "job_completed", "high"))
     granted = viewer(grants={"read": ["+/+/+/+/andon/#"]}, trust_grants=True)
     only = admitted(granted, subscription_type="line", filters={"event_types": ["andon_event"]}, strict=True)
     assert ([str(topic_filter) for topic_filter in only.effective], only.narrowed) == (["+/+/+/+/andon/#"], False)
@@ -97,32 +103,32 @@ def test_masks_narrow_what_is_shown_and_what_is_asked() -> None:
 
 
 def test_my_jobs_are_those_assigned_to_me_as_far_as_grants_allow() -> None:
-    found = admitted(viewer("viewer", lines=["L1"]), subscription_type="job", target_id="me")
-    assert found.matches(topic("S/A/L1/_", "job_assigned"), audience=("u1",))
-    assert not found.matches(topic("S/A/L1/_", "job_assigned"), audience=("u2",))
-    assert not found.matches(topic("S/A/L1/_", "job_assigned"))
-    assert not found.matches(topic("S/A/L2/_", "job_assigned"), audience=("u1",))
-    assert not found.matches(topic("S/A/L1/_", "job_assigned"), audience=("viewer",))
+    subscription = admitted(viewer("viewer", lines=["L1"]), subscription_type="job", target_id="me")
+    assert subscription.matches(topic("S/A/L1/_", "job_assigned"), audience=("u1",))
+    assert not subscription.matches(topic("S/A/L1/_", "job_assigned"), audience=("u2",))
+    assert not subscription.matches(topic("S/A/L1/_", "job_assigned"))
+    assert not subscription.matches(topic("S/A/L2/_", "job_assigned"), audience=("u1",))
+    assert not subscription.matches(topic("S/A/L1/_", "job_assigned"), audience=("viewer",))
 
 
 def test_my_escalations_are_those_that_call_one_of_my_roles() -> None:
-    found = admitted(viewer("viewer", "maintenance", lines=["L1"]), subscription_type="escalation", target="me")
-    assert found.matches(topic("S/A/L1/_", "escalation_update"), audience=("team_leader", "maintenance"))
-    assert not found.matches(topic("S/A/L1/_", "escalation_update"), audience=("team_leader", "u1"))
+    subscription = admitted(viewer("viewer", "maintenance", lines=["L1"]), subscription_type="escalation", target="me")
+    assert subscription.matches(topic("S/A/L1/_", "escalation_update"), audience=("team_leader", "maintenance"))
+    assert not subscription.matches(topic("S/A/L1/_", "escalation_update"), audience=("team_leader", "u1"))
 
 
 def test_a_line_that_is_named_me_is_still_within_reach() -> None:
-    found = admitted(viewer("admin"), subscription_type="job", target_id="line:me")
-    assert found.matches(topic("S/A/me/_", "job_assigned"), audience=("u2",))
+    subscription = admitted(viewer("admin"), subscription_type="job", target_id="line:me")
+    assert subscription.matches(topic("S/A/me/_", "job_assigned"), audience=("u2",))
 
 
 def test_every_target_of_a_long_list_is_decided_and_the_number_of_filters_is_bounded() -> None:
     half = MAX_GRANTS // 2
     reads = [f"S{number}/#" for number in range(half)]
-    who = viewer(grants={"read": reads}, trust_grants=True)
+    user = viewer(grants={"read": reads}, trust_grants=True)
     lines = [f"L{number}" for number in range(MAX_TARGETS)]
-    assert len(admitted(who, subscription_type="line", target_id=lines[:2]).effective) == 2 * half
-    assert "filters" in refused(who, subscription_type="line", target_id=lines).reason
+    assert len(admitted(user, subscription_type="line", target_id=lines[:2]).effective) == 2 * half
+    assert "filters" in refused(user, subscription_type="line", target_id=lines).reason
 
 
 def test_a_selection_keeps_what_was_sent() -> None:

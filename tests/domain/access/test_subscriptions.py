@@ -4,9 +4,9 @@ import pytest
 
 from bridge.domain.access.subscription_request import (
     MAX_TARGETS,
-    is_same_selection,
     parse_subscription,
     parse_unsubscription,
+    selects_same,
 )
 from bridge.domain.access.subscription_types import SubscriptionError, SubscriptionType
 
@@ -92,14 +92,14 @@ LINE: dict[str, object] = {"subscription_type": "line"}
     ("code", "body"),
     [
         ("INVALID_MESSAGE", {}),
-        *(("INVALID_MESSAGE", {"subscription_type": each}) for each in (None, 7, True, ["line"])),
-        *(("UNKNOWN_SUBSCRIPTION_TYPE", {"subscription_type": each}) for each in ("Line", "", "weather", "x" * 999)),
-        *(("MISSING_TARGET_ID", {**LINE, "target_id": each}) for each in (None, "", [], [""], ["L1", None])),
+        *(("INVALID_MESSAGE", {"subscription_type": value}) for value in (None, 7, True, ["line"])),
+        *(("UNKNOWN_SUBSCRIPTION_TYPE", {"subscription_type": value}) for value in ("Line", "", "weather", "x" * 999)),
+        *(("MISSING_TARGET_ID", {**LINE, "target_id": value}) for value in (None, "", [], [""], ["L1", None])),
         ("MISSING_TARGET_ID", {**LINE, "target": ""}),
-        *(("INVALID_MESSAGE", {**LINE, "target_id": each}) for each in (7, True, {}, {"L1": 1}, ["L1", 7], [["L1"]])),
+        *(("INVALID_MESSAGE", {**LINE, "target_id": value}) for value in (7, True, {}, {"L1": 1}, ["L1", 7], [["L1"]])),
         *(
-            ("INVALID_MESSAGE", {**LINE, "target_id": each})
-            for each in (
+            ("INVALID_MESSAGE", {**LINE, "target_id": value})
+            for value in (
                 "+",
                 "#",
                 "$SYS",
@@ -119,21 +119,24 @@ LINE: dict[str, object] = {"subscription_type": "line"}
                 "line:S1/A1/L1",
             )
         ),
-        *(("INVALID_MESSAGE", {"subscription_type": "escalation", "target_id": each}) for each in ("L1", "priority:x")),
+        *(
+            ("INVALID_MESSAGE", {"subscription_type": "escalation", "target_id": value})
+            for value in ("L1", "priority:x")
+        ),
         ("INVALID_MESSAGE", {"subscription_type": "job", "target_id": ["me", "J1"]}),
         ("INVALID_MESSAGE", {"subscription_type": "andon", "target_id": "me"}),
         ("INVALID_MESSAGE", {**LINE, "target_id": "L1", "target": "L2"}),
         ("LIMIT_EXCEEDED", {**LINE, "target_id": [f"L{number}" for number in range(MAX_TARGETS + 1)]}),
-        *(("INVALID_MESSAGE", {**LINE, "strict": each}) for each in (1, "true")),
+        *(("INVALID_MESSAGE", {**LINE, "strict": value}) for value in (1, "true")),
         ("INVALID_MESSAGE", {**LINE, "snapshot": 0}),
-        *(("INVALID_MESSAGE", {**LINE, "filters": each}) for each in (7, "high", ["high"])),
+        *(("INVALID_MESSAGE", {**LINE, "filters": value}) for value in (7, "high", ["high"])),
         *(
-            ("INVALID_MESSAGE", {**LINE, "filters": {"event_types": each}})
-            for each in ([], "andon_event", ["andon"], [7], [None], [["andon_event"]])
+            ("INVALID_MESSAGE", {**LINE, "filters": {"event_types": value}})
+            for value in ([], "andon_event", ["andon"], [7], [None], [["andon_event"]])
         ),
         ("INVALID_MESSAGE", {**LINE, "filters": {"priorities": ["urgent"]}}),
-        *(("INVALID_MESSAGE", {**LINE, "id": each}) for each in (7, "", "x" * 129)),
-        *(("INVALID_MESSAGE", {"mqtt_filter": each}) for each in (7, "", "a#", "$share/g/x", "a/\0", "/" * 200)),
+        *(("INVALID_MESSAGE", {**LINE, "id": value}) for value in (7, "", "x" * 129)),
+        *(("INVALID_MESSAGE", {"mqtt_filter": value}) for value in (7, "", "a#", "$share/g/x", "a/\0", "/" * 200)),
         ("INVALID_MESSAGE", {"mqtt_filter": "#", "target_id": "L1"}),
         ("INVALID_MESSAGE", {"subscription_type": "andon", "mqtt_filter": "+/+/+/+/job/#"}),
     ],
@@ -167,14 +170,14 @@ def test_unsubscribing_names_the_id_or_the_same_type_and_target() -> None:
 
     def means(body: dict[str, object]) -> bool:
         unsubscription = parse_unsubscription(body)
-        return unsubscription == made.id if isinstance(unsubscription, str) else is_same_selection(made, unsubscription)
+        return unsubscription == made.id if isinstance(unsubscription, str) else selects_same(made, unsubscription)
 
     assert means({"id": "mine"})
     assert means({"subscription_type": "andon", "target_id": ["L1", "line:L2"]})
     assert not means({"id": "yours", "subscription_type": "andon", "target_id": ["L1", "L2"]})
     assert not means({"subscription_type": "andon", "target_id": "L1"})
     assert not means({"subscription_type": "quality", "target_id": ["L1", "L2"]})
-    assert not is_same_selection(
+    assert not selects_same(
         parse_subscription({"subscription_type": "job"}),
         parse_subscription({"subscription_type": "job", "target": "me"}),
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from bridge.domain.reports import CountsReport, ReportBody, StateReport
-from tests.domain.line.test_absence import absent
+from tests.domain.line.absence.test_absence import absent
 from tests.support.packing_line import T0, PackingLine, equipment, line_spec, plant_file
 
 
@@ -15,8 +15,8 @@ def line_of(clock: str = "device", **rules: object) -> PackingLine:
 
 
 @dataclass
-class Bagger:
-    """A device with a clock and a sequence, whose reports wait in the broker while nobody watches."""
+class BufferedBagger:
+    """A device with a clock and a sequence; its reports wait in the broker while the bridge is absent."""
 
     line: PackingLine
     boot: int = 1
@@ -42,11 +42,11 @@ class Bagger:
         self.report(CountsReport(total=self.total), at)
 
     def lose(self, *numbers: int) -> None:
-        """The broker loses these of what waits."""
+        """Lose these of the waiting reports."""
         self.waiting = [body for index, body in enumerate(self.waiting) if index not in numbers]
 
     def reconnect(self) -> None:
-        """The bridge is back, and the broker sends what waits."""
+        """End the absence: the broker sends the waiting reports."""
         assert self.absence is not None
         since, until = self.absence
         absent(self.line, since, until)
@@ -55,17 +55,17 @@ class Bagger:
         self.absence, self.waiting = None, []
 
 
-def store(bagger: Bagger, absence: tuple[float, float], *said: tuple[float, str]) -> list[ReportBody]:
+def store(bagger: BufferedBagger, absence: tuple[float, float], *reported: tuple[float, str]) -> list[ReportBody]:
     """Return the reports made in an absence of the bridge that arrive later than those made after it."""
     bagger.absence = absence
-    for at, state in said:
+    for at, state in reported:
         bagger.state(state, at)
     stored, bagger.waiting = bagger.waiting, []
     bagger.reconnect()
     return stored
 
 
-def send(bagger: Bagger, stored: list[ReportBody], at: float) -> None:
+def send(bagger: BufferedBagger, stored: list[ReportBody], at: float) -> None:
     for index, body in enumerate(stored):
         bagger.line.report("bagger", replace_seq(body, bagger.seq + index), at=at + index * 0.01)
     bagger.seq += len(stored)

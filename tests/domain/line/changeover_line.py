@@ -4,9 +4,10 @@ from typing import Final
 
 from bridge.domain.emitter import Emitter, Subjects
 from bridge.domain.event_data import Changeover
-from bridge.domain.events import Event, Millis, rfc3339
+from bridge.domain.events import Event
 from bridge.domain.line.changeover import Changeovers, ChangeoverState
 from bridge.domain.reports import ChangeoverReport, Disposition, Moment
+from bridge.domain.utc_time import Millis, rfc3339
 from tests.support.one_line_plant import from_checkpoint, one_line_plant
 
 START: Final[Millis] = 1_750_000_000_000

@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from bridge.domain.events import Event, Millis, Place
+from bridge.domain.events import Event
 from bridge.domain.line.line import Line
+from bridge.domain.place import Place
 from bridge.domain.reports import (
     Actor,
     AndonReport,
@@ -24,6 +25,7 @@ from bridge.domain.reports import (
     ReportBody,
     StateReport,
 )
+from bridge.domain.utc_time import Millis
 from tests.support.packing_line import LEADER, T0, equipment, line_spec, plant_file
 
 WORDS = ("running", "running", "running", "stopped", "idle", "fault", "maintenance", "setup", "dancing")
@@ -40,7 +42,7 @@ class Chaos:
         self.total = dict.fromkeys(("feeder", "bagger", "packer"), 0)
         self.seq = 0
         self.boot = 0
-        self.said: list[tuple[str | None, ReportBody]] = []
+        self.sent: list[tuple[str | None, ReportBody]] = []
 
     def reports(self, count: int) -> list[Report]:
         return [self.report(number) for number in range(count)]
@@ -48,17 +50,17 @@ class Chaos:
     def report(self, number: int) -> Report:
         rnd = self.random
         self.at += rnd.choice((0, 1, 40, 900, 3_000, 9_000, 61_000, 61_000, 900_000))
-        who = rnd.choice(("feeder", "bagger", "bagger", "bagger", "packer", "desk", None, "stranger"))
-        body = self.kind()(who or "bagger")
+        equipment_id = rnd.choice(("feeder", "bagger", "bagger", "bagger", "packer", "desk", None, "stranger"))
+        body = self.kind()(equipment_id or "bagger")
         actor: Actor | None = None
         if isinstance(body, DowntimeReport | JobReport | QualityReport) and rnd.random() < 0.6:
             actor = LEADER
         body = msgspec.structs.replace(body, **self.common())
-        if self.said and rnd.random() < 0.15:
-            who, body = rnd.choice(self.said[-30:])
-        self.said.append((who, body))
+        if self.sent and rnd.random() < 0.15:
+            equipment_id, body = rnd.choice(self.sent[-30:])
+        self.sent.append((equipment_id, body))
         return Report(
-            place=Place("north", "pack", "L1", who),
+            place=Place("north", "pack", "L1", equipment_id),
             body=body,
             received_at=self.at,
             cause=f"input:{number}",
@@ -69,24 +71,24 @@ class Chaos:
 
     def common(self) -> dict[str, object]:
         rnd = self.random
-        found: dict[str, object] = {}
+        fields: dict[str, object] = {}
         if rnd.random() < 0.3:
             if rnd.random() < 0.1:
                 self.boot = rnd.choice((self.boot + 1, self.boot + 1, max(self.boot - 1, 0)))
             self.seq += rnd.choice((1, 1, 1, 1, 3, 0, -2, 100))
-            found = {"boot_id": f"boot{self.boot}", "seq": max(self.seq, 0)}
+            fields = {"boot_id": f"boot{self.boot}", "seq": max(self.seq, 0)}
         if rnd.random() < 0.4:
-            found["ts"] = self.at + rnd.choice((0, -300, -40_000, 2_000, 4_900, 9_000))
+            fields["ts"] = self.at + rnd.choice((0, -300, -40_000, 2_000, 4_900, 9_000))
         if rnd.random() < 0.05:
-            found["source_quality"] = "bad"
-        return found
+            fields["source_quality"] = "bad"
+        return fields
 
     def kind(self) -> Callable[[str], ReportBody]:
         return self.random.choice((self.state, self.state, self.counts, self.counts, self.action))
 
-    def state(self, who: str) -> ReportBody:
+    def state(self, equipment_id: str) -> ReportBody:
         rnd = self.random
-        del who
+        del equipment_id
         return StateReport(
             state=rnd.choice(WORDS),
             packml=PackmlState("tr88", rnd.randrange(19), rnd.randrange(5)) if rnd.random() < 0.2 else None,
@@ -98,15 +100,15 @@ class Chaos:
             product=rnd.choice((None, *PRODUCTS)),
         )
 
-    def counts(self, who: str) -> ReportBody:
+    def counts(self, equipment_id: str) -> ReportBody:
         rnd = self.random
-        total = self.total.get(who, 0) + rnd.choice((0, 1, 7, 60, -3, 9_000))
-        self.total[who] = total = total if total > 0 and rnd.random() > 0.03 else 0
+        total = self.total.get(equipment_id, 0) + rnd.choice((0, 1, 7, 60, -3, 9_000))
+        self.total[equipment_id] = total = total if total > 0 and rnd.random() > 0.03 else 0
         return CountsReport(total=total, good=rnd.choice((None, total - total // 50)))
 
-    def action(self, who: str) -> ReportBody:
+    def action(self, equipment_id: str) -> ReportBody:
         rnd = self.random
-        del who
+        del equipment_id
         job, call, down = f"J{rnd.randrange(4)}", f"L1.call.{rnd.randrange(9)}", f"L1.down.{rnd.randrange(9)}"
         actions: tuple[ReportBody, ...] = (
             AndonReport(andon_type=rnd.choice(("safety", "material")), action="raise"),
@@ -143,8 +145,8 @@ PLANTS = (
 )
 
 
-class Keeping(Chaos):
-    """Machines that are lost again and again, and send what they kept; some reports of it go missing."""
+class BufferingChaos(Chaos):
+    """Machines that disconnect repeatedly and send their buffers later, with some reports missing."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
@@ -156,29 +158,31 @@ class Keeping(Chaos):
         rnd = self.random
         if self.queue and rnd.random() < 0.9:
             self.at += rnd.choice((0, 1, 40))
-            who, body = self.queue.pop(0)
+            equipment_id, body = self.queue.pop(0)
         else:
             self.at += rnd.choice((0, 1, 900, 3_000, 9_000, 61_000, 61_000, 900_000))
-            who = rnd.choice(tuple(self.numbers))
-            body = self.turn(who)
+            equipment_id = rnd.choice(tuple(self.numbers))
+            body = self.turn(equipment_id)
         if not isinstance(body, DeathReport):
-            self.numbers[who] += rnd.choice((1, 1, 1, 1, 1, 1, 1, 2))
+            self.numbers[equipment_id] += rnd.choice((1, 1, 1, 1, 1, 1, 1, 2))
             boot = 2 if rnd.random() < 0.02 else 1
-            body = msgspec.structs.replace(body, boot_id=boot, seq=self.numbers[who], ts=body.ts or self.at)
-        return Report(place=Place("north", "pack", "L1", who), body=body, received_at=self.at, cause=f"input:{number}")
+            body = msgspec.structs.replace(body, boot_id=boot, seq=self.numbers[equipment_id], ts=body.ts or self.at)
+        return Report(
+            place=Place("north", "pack", "L1", equipment_id), body=body, received_at=self.at, cause=f"input:{number}"
+        )
 
-    def turn(self, who: str) -> ReportBody:
-        rnd, since = self.random, self.away.pop(who, None)
+    def turn(self, equipment_id: str) -> ReportBody:
+        rnd, since = self.random, self.away.pop(equipment_id, None)
         if since is not None:
             span = max(self.at - since, 1)
             dated = sorted(since + rnd.randrange(span) for _ in range(rnd.randrange(6)))
-            kept = [(who, msgspec.structs.replace(self.kind()(who), ts=at)) for at in dated]
-            self.queue += [step for step in kept if isinstance(step[1], StateReport | CountsReport)]
-            return rnd.choice((BirthReport(), self.state(who), self.counts(who)))
+            repeats = [(equipment_id, msgspec.structs.replace(self.kind()(equipment_id), ts=at)) for at in dated]
+            self.queue += [step for step in repeats if isinstance(step[1], StateReport | CountsReport)]
+            return rnd.choice((BirthReport(), self.state(equipment_id), self.counts(equipment_id)))
         if rnd.random() < 0.3:
-            self.away[who] = self.at
+            self.away[equipment_id] = self.at
             return DeathReport()
-        return rnd.choice((self.state, self.state, self.counts))(who)
+        return rnd.choice((self.state, self.state, self.counts))(equipment_id)
 
 
 def new_line(number: int) -> Line:
@@ -194,7 +198,7 @@ def play(
 ) -> list[Event]:
     """Apply the reports, ticking at the given shares of the time between them.
 
-    Before some of them nobody watched, and nothing was ticked; before others the link was lost.
+    The bridge is absent before some of them, without ticks; the link is lost before others.
     """
     events: list[Event] = []
     for report in reports:

@@ -4,9 +4,10 @@ from typing import Final, Literal
 
 from bridge.domain.emitter import Emitter, Subjects
 from bridge.domain.event_data import Job
-from bridge.domain.events import Event, EventType, Millis
+from bridge.domain.events import Event, EventType
 from bridge.domain.line.jobs import Jobs, JobsState
 from bridge.domain.reports import APPLIED, Actor, Disposition, JobReport, Moment
+from bridge.domain.utc_time import Millis
 from tests.support.one_line_plant import from_checkpoint, one_line_plant
 
 START: Final[Millis] = 1_750_000_000_000

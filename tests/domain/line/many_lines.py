@@ -6,9 +6,11 @@ from typing import Final, NamedTuple
 from bridge.domain import plant
 from bridge.domain.escalation_policy import FloodRule
 from bridge.domain.event_data import Andon, Escalation
-from bridge.domain.events import Event, Millis, Place
+from bridge.domain.events import Event
 from bridge.domain.line.floor import Floor
+from bridge.domain.place import Place
 from bridge.domain.reports import Actor, AndonReport, Report, ReportBody, StateReport
+from bridge.domain.utc_time import Millis
 from tests.support.packing_line import T0
 
 LINES: Final = 16
@@ -39,7 +41,7 @@ def plant_of(*areas: str, lines: int = LINES, flood: FloodRule | None = None) ->
     )
 
 
-class Raised(NamedTuple):
+class RaisedCall(NamedTuple):
     """An automatic call that calls people, for the first time or again."""
 
     at: float
@@ -75,8 +77,8 @@ class ManyLines:
             self.events += events
 
     def restart(self) -> None:
-        held = {spec.id: self.floor.checkpoint(spec.id) for spec in self.plant.lines}
-        self.floor = Floor.restore(self.plant, held)
+        checkpoints = {spec.id: self.floor.checkpoint(spec.id) for spec in self.plant.lines}
+        self.floor = Floor.restore(self.plant, checkpoints)
 
     def resolve(self, second: float, call: Andon) -> None:
         line = call.call_id.split(".")[0]
@@ -88,7 +90,7 @@ class ManyLines:
     def summaries(self) -> list[tuple[float, Andon]]:
         return [(at, data) for at, data in self.calls() if is_summary(data)]
 
-    def raised(self, area: str = "pack") -> list[Raised]:
+    def raised(self, area: str = "pack") -> list[RaisedCall]:
         return list(raised_in(self.events, area))
 
 
@@ -96,7 +98,7 @@ def is_summary(call: Andon) -> bool:
     return call.auto_generated and call.downtime_id is None
 
 
-def raised_in(events: Iterable[Event], area: str) -> Iterable[Raised]:
+def raised_in(events: Iterable[Event], area: str) -> Iterable[RaisedCall]:
     """Yield the instants at which an automatic, non-critical call went out: its ladder was at its beginning."""
     calls = {event.data.call_id: event.data for event in events if isinstance(event.data, Andon)}
     for event in events:
@@ -105,7 +107,7 @@ def raised_in(events: Iterable[Event], area: str) -> Iterable[Raised]:
             continue
         call = calls[data.call_id]
         if call.auto_generated and call.priority != "critical" and data.status == "active" and not data.paused:
-            yield Raised(seconds_of(event.timestamp), event.place.line, is_summary(call), call.repeat)
+            yield RaisedCall(seconds_of(event.timestamp), event.place.line, is_summary(call), call.repeat)
 
 
 def seconds_of(at: Millis) -> float:

@@ -17,24 +17,24 @@ CANCEL: Final = AndonReport(action="cancel", andon_type="equipment")
 RESOLVE: Final = AndonReport(action="resolve", andon_type="equipment")
 HOUR: Final = 3_600
 
-Step = tuple[float, str | None, ReportBody]
+StopStep = tuple[float, str | None, ReportBody]
 
-FEEDER_CALLED: Final[list[Step]] = [(10, "feeder", FAULT), (11, "bagger", STARVED)]
-BAGGER_CALLED: Final[list[Step]] = [(11, "bagger", FAULT)]
+FEEDER_CALLED: Final[list[StopStep]] = [(10, "feeder", FAULT), (11, "bagger", STARVED)]
+BAGGER_CALLED: Final[list[StopStep]] = [(11, "bagger", FAULT)]
 
 
-def play(*steps: Step, until: float, restarts: bool = False, tick_every: int | None = None) -> PackingLine:
+def play(*steps: StopStep, until: float, restarts: bool = False, tick_every: int | None = None) -> PackingLine:
     """Let the bagger run, which decides the line's status, and its neighbours with it; then the steps."""
     line = PackingLine(plant_file())
     for machine in ("feeder", "bagger", "packer"):
         line.report(machine, RUNNING, at=0)
-    begun = 0.0
-    for at, who, body in steps:
-        for tick_at in range(round(begun), round(at), tick_every or round(at) + 1):
+    previous = 0.0
+    for at, equipment_id, body in steps:
+        for tick_at in range(round(previous), round(at), tick_every or round(at) + 1):
             line.wait(tick_at)
-        begun = at
+        previous = at
         line.wait(at)
-        line.report(who, body, at=at)
+        line.report(equipment_id, body, at=at)
         if restarts:
             line.restart()
     line.wait(until)

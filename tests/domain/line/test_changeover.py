@@ -80,7 +80,7 @@ def test_the_same_product_is_no_changeover() -> None:
     line.new_changeovers()
     assert line.start("B", second=3) == suppressed("same_product")
     line.changed("B", "B", second=4)
-    line.changed("A", "B", second=5)  # the machine tells late what it was set up for
+    line.changed("A", "B", second=5)  # the machine reports late what it was set up for
     assert line.new_changeovers() == []
 
 
@@ -232,7 +232,7 @@ def play(line: ChangeoverLine, actions: list[Action]) -> None:
 
 @given(actions=ACTIONS, good_pieces=st.integers(1, 3))
 def test_changeovers_never_overlap(actions: list[Action], good_pieces: int) -> None:
-    """Whatever signals them, in whatever order: each begins where the one before has ended, or later."""
+    """Signals of any kind in any order: each begins at the end of the one before, or later."""
     line = ChangeoverLine(good_pieces=good_pieces)
     play(line, actions)
     ended: str | None = None

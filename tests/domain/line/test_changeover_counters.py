@@ -40,9 +40,9 @@ def ran_crisps(last: CountsReport) -> PackingLine:
 
 def reported(line: PackingLine) -> list[tuple[str, str, str | None]]:
     """Return (outcome or begun, started_at, completed_at) of each event of a changeover, times as minute:second."""
-    found = (EventType.CHANGEOVER_STARTED, EventType.CHANGEOVER_COMPLETED)
+    types = (EventType.CHANGEOVER_STARTED, EventType.CHANGEOVER_COMPLETED)
     data = [
-        event.data for event in line.events if event.type in found and isinstance(event.data, event_data.Changeover)
+        event.data for event in line.events if event.type in types and isinstance(event.data, event_data.Changeover)
     ]
     return [
         (change.outcome or "begun", change.started_at[14:19], change.completed_at and change.completed_at[14:19])
@@ -56,21 +56,25 @@ def reported(line: PackingLine) -> list[tuple[str, str, str | None]]:
 def test_pieces_that_the_last_report_of_the_old_run_hid_belong_to_it(
     reading: str, signal: str, *, restart: bool
 ) -> None:
-    """Counts that change are reported each ten seconds: what the report a minute later shows was there already."""
+    """Changing counts are reported each ten seconds: pieces in the report a minute later existed already."""
     line = ran_crisps(HIDING[reading])
     if signal == "command":
         line.report(None, COMMAND, at=90)
     elif signal != "after":
         line.report("bagger", SETUP if signal == "mode" else StateReport(state="setup"), at=90)
-    line.report("bagger", shown := SHOWING.get(reading, SHOWN), at=110)
+    line.report("bagger", last_report := SHOWING.get(reading, SHOWN), at=110)
     if restart:
         line.core = Line.restore(plant_file(), plant_file().lines[0], line.core.checkpoint())
     if signal == "after":
         line.report(None, COMMAND, at=120)
     line.report("bagger", NUTS, at=200)
-    assert shown.total is not None
-    assert shown.good is not None
-    line.report("bagger", CountsReport(total=shown.total + 2, good=shown.good + 2, reject=shown.reject), at=210)
+    assert last_report.total is not None
+    assert last_report.good is not None
+    line.report(
+        "bagger",
+        CountsReport(total=last_report.total + 2, good=last_report.good + 2, reject=last_report.reject),
+        at=210,
+    )
     assert reported(line)[-1] == ("completed", "00:50", "03:30")
     assert len(reported(line)) == 2
 
@@ -100,7 +104,7 @@ def test_a_machine_that_ran_on_behind_a_report_in_doubt_made_its_pieces_later() 
 def test_the_first_pieces_of_the_new_run_in_doubt_complete_it_when_they_were_surely_made(
     first: CountsReport, completed_at: str
 ) -> None:
-    """A misread register says nothing of the time of its report; one that was set back and goes on says what it had."""
+    """A misread register does not date its report; one that was set back and counts on shows its earlier pieces."""
     line = ran_crisps(CountsReport(total=103, good=99, reject=4))
     line.report(None, COMMAND, at=60)
     line.report("bagger", NUTS, at=100)

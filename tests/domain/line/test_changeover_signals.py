@@ -22,16 +22,16 @@ def ran_crisps() -> PackingLine:
 
 
 def changeovers(line: PackingLine) -> list[tuple[float, event_data.Changeover]]:
-    found = (EventType.CHANGEOVER_STARTED, EventType.CHANGEOVER_COMPLETED)
+    types = (EventType.CHANGEOVER_STARTED, EventType.CHANGEOVER_COMPLETED)
     return [
         (seconds(event.timestamp), event.data)
         for event in line.events
-        if event.type in found and isinstance(event.data, event_data.Changeover)
+        if event.type in types and isinstance(event.data, event_data.Changeover)
     ]
 
 
 def test_a_mode_signals_a_changeover_that_is_reported_once_its_product_is_known() -> None:
-    """The machine says what it makes only when it runs again: without the mode that would be no changeover."""
+    """The machine reports its product only when it runs again: without the mode there would be no changeover."""
     line = ran_crisps()
     line.report("bagger", StateReport(state="setup"), at=100)
     line.report("bagger", StateReport(state="running", product="nuts"), at=400)
@@ -70,7 +70,7 @@ STANDING_WITH_NUTS: Final = StateReport(state="setup", product="nuts")
 def test_the_first_good_piece_completes_the_changeover_though_the_machine_is_stopped(
     signal: str, product_at: int
 ) -> None:
-    """The last old piece at 50, the first new one 380 s after it: whatever is reported in between, and afterwards."""
+    """The last old piece at 50, the first new one 380 s after it, with any reports in between and afterwards."""
     line = ran_crisps()
     if signal == "command":
         line.report(None, ChangeoverReport(action="start", to_product="nuts"), at=60)
@@ -87,7 +87,7 @@ def test_the_first_good_piece_completes_the_changeover_though_the_machine_is_sto
 
 
 def test_a_mode_that_was_answered_does_not_date_the_next_changeover() -> None:
-    """The piece that completed the first arrived in its mode, while stopped; the second has a time of its own."""
+    """The piece that completed the first arrived in its mode, while stopped; the second has its own time."""
     line = ran_crisps()
     line.report("bagger", STANDING_WITH_NUTS, at=100)
     line.report("bagger", CountsReport(total=11, good=11), at=430)
@@ -95,8 +95,8 @@ def test_a_mode_that_was_answered_does_not_date_the_next_changeover() -> None:
     line.report("bagger", StateReport(state="stopped"), at=1_000)
     line.report("bagger", StateReport(state="stopped", product="crisps"), at=1_010)
     line.report("bagger", CountsReport(total=12, good=12), at=1_200)
-    found = [(data.started_at[14:19], data.duration_seconds) for _, data in changeovers(line) if data.outcome]
-    assert found == [("00:50", 380), ("07:10", 770)]
+    completed = [(data.started_at[14:19], data.duration_seconds) for _, data in changeovers(line) if data.outcome]
+    assert completed == [("00:50", 380), ("07:10", 770)]
 
 
 def test_a_setup_after_which_the_same_is_made_is_none() -> None:

@@ -6,10 +6,10 @@ from bridge.domain import event_data
 from bridge.domain.events import EventType
 from bridge.domain.line.line import Line
 from bridge.domain.reports import AndonReport, CountsReport, StateReport
+from tests.domain.line.absence.test_absence import absent
 from tests.domain.line.many_lines import FAULT, MIA, ManyLines, plant_of
 from tests.domain.line.many_lines import RUNNING as RUNS
-from tests.domain.line.test_absence import absent
-from tests.domain.line.test_oee_base import closed
+from tests.domain.line.output.test_oee_base import closed
 from tests.support.packing_line import T0, PackingLine, equipment, line_spec, plant_file
 
 RUNNING = StateReport(state="running", speed=90.0)
@@ -80,7 +80,7 @@ def troubles(by: float, stepped_at: float) -> list[tuple[object, ...]]:
     steps = [(100 + 20 * index, f"pack-{index + 1}", FAULT) for index in range(14)]
     steps += [(700 + 50 * index, f"pack-{index + 1}", RUNS) for index in range(6)]
     steps += [(1_000 + 10 * index, f"pack-{index + 1}", FAULT) for index in range(3)]
-    steps += [(second, "pack-14", FAULT) for second in range(400, 1_200, 60)]  # a machine says again what it does
+    steps += [(second, "pack-14", FAULT) for second in range(400, 1_200, 60)]  # a machine repeats its state
     steps += [(second, "pack-15", SETUP) for second in (110, 600)]
     steps += [(second, "pack-15", FAULT) for second in (180, 360)]  # within the changeover
     floor, late = ManyLines(plant_of("pack")), 0.0
@@ -119,7 +119,7 @@ def step_all(floor: ManyLines, at: float, by: float) -> None:
 def test_calls_ladders_downtimes_and_floods_continue_as_if_the_clock_had_been_right(
     by: float, stepped_at: float
 ) -> None:
-    """The kind: whatever is pending has the time left that it had, at whatever instant the clock is set."""
+    """Every pending deadline keeps its remaining time, at any instant of the clock step."""
     assert troubles(by, stepped_at) == troubles(0, stepped_at)
 
 
@@ -154,11 +154,11 @@ def test_a_corrected_clock_stays_right_and_a_device_that_was_right_all_along_bec
         step(line, 20, HOUR)
         for at, state in ((30, "fault"), (40, "running")):
             line.report("bagger", StateReport(state=state, ts=T0 + (at + error) * 1000), at=at + HOUR + 2)
-        found = line.of(EventType.LINE_STATUS_UPDATE, "bagger")[-2:]
-        assert [event.quality.clock for event in found] == [rule, rule]
+        statuses = line.of(EventType.LINE_STATUS_UPDATE, "bagger")[-2:]
+        assert [event.quality.clock for event in statuses] == [rule, rule]
         late = 2_000 if rule == "corrected" else 0
         assert all(
-            abs(event.timestamp - T0 - (at + HOUR) * 1000) <= late for event, at in zip(found, (30, 40), strict=True)
+            abs(event.timestamp - T0 - (at + HOUR) * 1000) <= late for event, at in zip(statuses, (30, 40), strict=True)
         )
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from bridge.domain.events import EventType, rfc3339
+from bridge.domain.events import EventType
 from bridge.domain.line.line import Line
 from bridge.domain.reports import StateReport
+from bridge.domain.utc_time import rfc3339
 from tests.domain.line.test_clock_step import HOUR, step
 from tests.support.packing_line import T0, PackingLine
 
@@ -13,7 +14,7 @@ MACHINES = ("feeder", "bagger", "packer")
 
 
 def stopped(since: float, until: float, *, stepped_at: float | None = None, by: float = HOUR) -> PackingLine:
-    """The bagger stands for a while; the clock is set forward at an instant of that or of the restart."""
+    """Stop the bagger for a while; set the clock forward during the stop or the restart."""
     line, late = PackingLine(), 0.0
     for machine in MACHINES:
         line.report(machine, StateReport(state="running"), at=since - 500)

@@ -35,8 +35,8 @@ def test_fourteen_lines_that_break_down_in_five_minutes_are_ten_calls_and_one_su
     (summary,) = [call for call in raised if call.summary]
     assert (summary.at, summary.line) == (100 + 10 * 20 + CALL_AFTER, "pack-11")
     data = floor.summaries()
-    assert {each.call_id for _, each in data} == {"pack-11.call.1"}
-    assert [each.description for _, each in data][-1] == (
+    assert {update.call_id for _, update in data} == {"pack-11.call.1"}
+    assert [update.description for _, update in data][-1] == (
         "Area pack: more stops than calls in 10 min. Held: pack-11 m, pack-12 m, pack-13 m, pack-14 m"
     )
     assert (data[0][1].andon_type, data[0][1].priority, data[0][1].auto_generated) == ("equipment", "high", True)
@@ -45,7 +45,7 @@ def test_fourteen_lines_that_break_down_in_five_minutes_are_ten_calls_and_one_su
 def test_lines_that_break_down_at_one_instant_are_listed_by_one_event() -> None:
     floor = broken(apart=0)
     floor.wait(500)
-    assert [len((each.description or "").split(",")) for _, each in floor.summaries()] == [4]
+    assert [len((summary.description or "").split(",")) for _, summary in floor.summaries()] == [4]
 
 
 def test_no_more_than_the_limit_is_no_flood() -> None:
@@ -117,12 +117,12 @@ def test_a_held_breakdown_for_which_a_person_has_called_is_linked_when_the_flood
     floor.wait(650)
     floor.report(650, "pack-12", AndonReport(action="raise", andon_type="maintenance"))
     floor.wait(1_300)
-    found = [data for _, data in floor.calls() if data.call_id.startswith("pack-12")]
-    assert {data.call_id for data in found} == {"pack-12.call.1"}
-    assert found[-1].downtime_id == "pack-12.down.1"
+    updates = [data for _, data in floor.calls() if data.call_id.startswith("pack-12")]
+    assert {data.call_id for data in updates} == {"pack-12.call.1"}
+    assert updates[-1].downtime_id == "pack-12.down.1"
 
 
-def test_a_held_breakdown_that_turned_out_to_be_planned_calls_nobody() -> None:
+def test_a_held_breakdown_that_turned_out_to_be_planned_makes_no_call() -> None:
     planned = plant.DowntimeReason(code="CLEAN", text="Cleaning", category="planned")
     floor = broken(ONE.model_copy(update={"reasons": (planned,)}))
     floor.wait(650)
@@ -134,7 +134,7 @@ def test_a_held_breakdown_that_turned_out_to_be_planned_calls_nobody() -> None:
 
 @pytest.mark.parametrize("left_at", [900, 2_000])
 def test_a_held_breakdown_on_which_somebody_works_calls_once_it_is_left_stopped(left_at: float) -> None:
-    """Whether that is before the flood ends or after it."""
+    """It may be left before or after the flood ends."""
     floor = broken(lines=12)
     floor.wait(650)
     floor.report(700, "pack-12", StateReport(state="maintenance"))

@@ -16,7 +16,7 @@ from tests.support.packing_line import T0, state_of
 
 SMALL: Final = plant_of(*AREAS, lines=6, flood=FloodRule(calls=3, minutes=10, below=2))
 
-Step = tuple[int, str, int, str]
+FloodStep = tuple[int, str, int, str]
 
 STEPS: Final = st.lists(
     st.tuples(
@@ -30,7 +30,7 @@ STEPS: Final = st.lists(
 )
 
 
-def play(floor: ManyLines, steps: list[Step], *, ticks: set[int], restarts: set[int]) -> None:
+def play(floor: ManyLines, steps: list[FloodStep], *, ticks: set[int], restarts: set[int]) -> None:
     """`ticks` and `restarts`: before which steps, the former twice on the way."""
     second = 10.0
     for number, (wait, area, line, action) in enumerate(steps):
@@ -60,7 +60,7 @@ def play(floor: ManyLines, steps: list[Step], *, ticks: set[int], restarts: set[
 
 @given(steps=STEPS, ticks=st.sets(st.integers(0, 70)), restarts=st.sets(st.integers(0, 70), max_size=4))
 @settings(max_examples=40, deadline=None)
-def test_ticks_and_restarts_change_nothing(steps: list[Step], ticks: set[int], restarts: set[int]) -> None:
+def test_ticks_and_restarts_change_nothing(steps: list[FloodStep], ticks: set[int], restarts: set[int]) -> None:
     plain, other = ManyLines(SMALL), ManyLines(SMALL)
     play(plain, steps, ticks=set(), restarts=set())
     play(other, steps, ticks=ticks, restarts=restarts)
@@ -69,7 +69,7 @@ def test_ticks_and_restarts_change_nothing(steps: list[Step], ticks: set[int], r
 
 @given(steps=STEPS)
 @settings(max_examples=80, deadline=None)
-def test_an_area_never_calls_more_than_its_limit_and_forgets_nothing_it_held(steps: list[Step]) -> None:
+def test_an_area_never_calls_more_than_its_limit_and_forgets_nothing_it_held(steps: list[FloodStep]) -> None:
     """Long after the last report nothing is held, no summary is open, and whatever still stands has called."""
     floor = ManyLines(SMALL)
     play(floor, steps, ticks=set(), restarts=set())

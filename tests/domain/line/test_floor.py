@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.domain import plant
-from bridge.domain.events import Place
 from bridge.domain.line.floor import HEAP_ENTRIES_PER_LINE, Floor
+from bridge.domain.place import Place
 from bridge.domain.reports import Report, StateReport, quarantined
 from tests.support.packing_line import T0, line_spec, plant_file
 
@@ -68,9 +68,9 @@ def test_deadlines_fire_in_order_of_time_whatever_line_they_are_of() -> None:
 def test_a_report_to_one_line_lets_time_pass_on_all_of_them_first() -> None:
     """Else it would make a difference to lines that share a flood limit whether the floor was ticked before."""
     floor, ticked = Floor(TWO), Floor(TWO)
-    for each in (floor, ticked):
-        each.apply(report(FIRST), T0)
-        each.apply(report(SECOND, at=1, state="stopped"), T0 + 1)
+    for target in (floor, ticked):
+        target.apply(report(FIRST), T0)
+        target.apply(report(SECOND, at=1, state="stopped"), T0 + 1)
     before = [event for _, events in ticked.tick(T0 + 80_000) for event in events]
     expected = ticked.apply(report(FIRST, at=80_000), T0 + 80_000)
     outcome = floor.apply(report(FIRST, at=80_000), T0 + 80_000)
@@ -111,11 +111,11 @@ def test_only_changed_lines_need_a_checkpoint_and_a_floor_restores_from_them() -
     assert floor.changed_lines() == frozenset()
     floor.apply(report(FIRST), T0)
     assert floor.changed_lines() == {"L1"}
-    held = {"L1": floor.checkpoint("L1")}
+    checkpoints = {"L1": floor.checkpoint("L1")}
     assert floor.changed_lines() == frozenset()
     floor.tick(T0 + 5_000)
     assert floor.changed_lines() == frozenset()  # nothing was due
-    twin = Floor.restore(TWO, {**held, "gone": b""})
+    twin = Floor.restore(TWO, {**checkpoints, "gone": b""})
     assert twin.next_deadline() == floor.next_deadline()
     assert twin.tick(T0 + 90_000) == floor.tick(T0 + 90_000)
     assert floor.changed_lines() == {"L1"}

@@ -154,7 +154,7 @@ def test_an_assignment_names_product_and_quantity(body: JobReport) -> None:
 
 
 @pytest.mark.parametrize("action", ["accept", "start", "pause", "complete", "cancel"])
-def test_a_job_nobody_assigned_is_unknown(action: Action) -> None:
+def test_a_job_that_was_never_assigned_is_unknown(action: Action) -> None:
     assert JobLine().act(action) == rejected("unknown_job")
 
 

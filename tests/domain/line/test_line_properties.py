@@ -1,4 +1,4 @@
-"""Whatever is reported, in whatever rhythm it is ticked: the same events, and a checkpoint that forgets nothing."""
+"""Properties of a line: events do not depend on the ticks, and a restored checkpoint continues alike."""
 
 import msgspec
 from hypothesis import given, settings
@@ -6,14 +6,15 @@ from hypothesis import strategies as st
 
 from bridge.domain.envelope import encode_event
 from bridge.domain.event_topic import EventTopic
-from bridge.domain.events import Event, Place, Standing
+from bridge.domain.events import Event, Standing
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.line import Line
+from bridge.domain.place import Place
 from bridge.domain.reports import (
     Effect,
     Report,
 )
-from tests.domain.line.chaos import PLANTS, Chaos, Keeping, new_line, play
+from tests.domain.line.chaos import PLANTS, BufferingChaos, Chaos, new_line, play
 from tests.support.packing_line import line_spec, state_of
 
 
@@ -32,10 +33,10 @@ def test_a_restored_line_continues_as_if_nothing_had_happened(seed: int, which: 
     one = new_line(which)
     expected = play(one, reports, [])
     other = new_line(which)
-    found = play(other, reports[:cut], [])
+    actual = play(other, reports[:cut], [])
     other = Line.restore(PLANTS[which], PLANTS[which].lines[0], other.checkpoint())
-    found += play(other, reports[cut:], [], before=reports[cut - 1].received_at if cut else None)
-    assert found == expected
+    actual += play(other, reports[cut:], [], before=reports[cut - 1].received_at if cut else None)
+    assert actual == expected
     assert other.next_deadline() == one.next_deadline()
 
 
@@ -49,21 +50,21 @@ def test_a_restored_line_continues_as_if_nothing_had_happened(seed: int, which: 
 def test_absences_of_devices_are_the_same_however_often_it_is_ticked_or_restored(
     seed: int, which: int, ticks: list[float], cut: int
 ) -> None:
-    reports = Keeping(seed).reports(80)
+    reports = BufferingChaos(seed).reports(80)
     plain = new_line(which)
     expected = play(plain, reports, [])
     line = new_line(which)
-    found = play(line, reports[:cut], ticks)
+    actual = play(line, reports[:cut], ticks)
     line = Line.restore(PLANTS[which], PLANTS[which].lines[0], line.checkpoint())
-    found += play(line, reports[cut:], ticks, before=reports[cut - 1].received_at if cut else None)
-    assert found == expected
+    actual += play(line, reports[cut:], ticks, before=reports[cut - 1].received_at if cut else None)
+    assert actual == expected
     assert line.next_deadline() == plain.next_deadline()
-    assert sum(record.end is None for record in state_of(line).absences.records) <= len(Keeping(0).numbers) + 2
+    assert sum(record.end is None for record in state_of(line).absences.records) <= len(BufferingChaos(0).numbers) + 2
 
 
 def test_the_state_of_a_line_whose_devices_are_lost_again_and_again_is_bounded() -> None:
     line = new_line(2)
-    play(line, Keeping(5).reports(3_000), [])
+    play(line, BufferingChaos(5).reports(3_000), [])
     assert state_of(line).absences.records
     assert largest(msgspec.msgpack.decode(line.checkpoint())) <= 500
     assert len(line.checkpoint()) < 250_000
@@ -90,13 +91,13 @@ def test_every_event_is_sound(seed: int, which: int) -> None:
             assert event.received_at == (None if of_deadline else report.received_at)
         if outcome.disposition.effect is Effect.QUARANTINED:
             assert len(outcome.events) == outcome.deadline_events
-    line.tick(report.received_at)  # a report that tells of the past may leave something due at once
+    line.tick(report.received_at)  # a report about the past may leave something due at once
     deadline = line.next_deadline()
     assert deadline is None or deadline > report.received_at
 
 
 def largest(state: object) -> int:
-    """The length of the largest container in a state."""
+    """Return the length of the largest container in a state."""
     inner = list(state.values()) if isinstance(state, dict) else state
     if not isinstance(inner, list):
         return 0
@@ -111,17 +112,17 @@ def test_the_state_of_a_line_is_bounded() -> None:
 
 
 def test_a_closed_subject_is_never_current_again_without_a_new_event() -> None:
-    """What the emitter believes to be current is what a follower of standings holds."""
+    """The current subjects of the emitter are those that a consumer of the standings derives."""
     line = new_line(0)
-    held: set[tuple[str, ...]] = set()
+    current: set[tuple[str, ...]] = set()
     for event in play(line, Chaos(11).reports(800), []):
         key = EventTopic.from_event(event).state_key
         if event.standing is Standing.CURRENT:
-            held.add(key)
+            current.add(key)
         elif event.standing is Standing.CLOSED:
-            held.discard(key)
+            current.discard(key)
     subjects = state_of(line).subjects.current
-    assert {"/".join(key[3:]) for key in held} == set(subjects)
+    assert {"/".join(key[3:]) for key in current} == set(subjects)
 
 
 def test_a_floor_gives_each_line_what_it_would_get_alone() -> None:
@@ -129,17 +130,17 @@ def test_a_floor_gives_each_line_what_it_would_get_alone() -> None:
     both = PLANTS[0].model_copy(update={"lines": tuple(specs)})
     floor, alone = Floor(both), Line(both, specs[0])
     mine = Chaos(3).reports(200)
-    found: list[Event] = []
+    collected: list[Event] = []
     for report in mine:
         for _, events in floor.tick(report.received_at):
-            found += events
-        found += floor.apply(report, report.received_at).events
+            collected += events
+        collected += floor.apply(report, report.received_at).events
         twin = Report(
             place=Place("north", "pack", "L2", report.place.equipment),
             body=report.body,
             received_at=report.received_at,
             cause=report.cause,
         )
-        found += floor.apply(twin, report.received_at).events
-    alone_told = play(alone, mine, [], always_watched=True)
-    assert [event for event in found if event.place.line == "L1"] == alone_told
+        collected += floor.apply(twin, report.received_at).events
+    alone_events = play(alone, mine, [], always_watched=True)
+    assert [event for event in collected if event.place.line == "L1"] == alone_events

@@ -10,10 +10,11 @@ from bridge.domain import plant
 from bridge.domain.escalation_policy import EscalationPolicy
 from bridge.domain.event_data import LineStatus
 from bridge.domain.event_topic import StateKey
-from bridge.domain.events import Event, EventType, Place
+from bridge.domain.events import Event, EventType
 from bridge.domain.internal_inputs import plant_from_json, plant_to_json
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import migrate_floor, orphaned_keys
+from bridge.domain.place import Place
 from bridge.domain.reports import (
     AndonReport,
     CountsReport,
@@ -48,8 +49,8 @@ class MigratedFloor:
         self.floor = Floor(BEFORE)
         self.events: list[Event] = []
 
-    def report(self, who: str | None, body: ReportBody, at: int) -> Any:
-        place = Place("north", "pack", "L1", who)
+    def report(self, equipment_id: str | None, body: ReportBody, at: int) -> Any:
+        place = Place("north", "pack", "L1", equipment_id)
         outcome = self.floor.apply(Report(place=place, body=body, received_at=T0 + at, cause="input:1"), T0 + at)
         self.events += outcome.events
         return outcome.disposition
@@ -137,7 +138,7 @@ def test_a_line_is_no_longer_what_a_machine_that_is_gone_made_it() -> None:
     )
 
 
-def test_the_open_downtime_stays_and_calls_nobody_for_a_machine_that_is_gone() -> None:
+def test_the_open_downtime_stays_and_makes_no_call_for_a_removed_machine() -> None:
     migrated = MigratedFloor()
     migrated.report("bagger", StateReport(state="running"), 0)
     migrated.report("bagger", StateReport(state="fault"), 1_000)
@@ -165,8 +166,8 @@ def test_pieces_are_counted_by_the_machines_that_count_now() -> None:
 
 def test_alerts_and_windows_of_removed_equipment_are_dropped() -> None:
     migrated = MigratedFloor()
-    for who in ("bagger", "packer"):
-        migrated.report(who, MeasurementReport(parameter="weight", value=11.0, unit="g"), 0)
+    for equipment_id in ("bagger", "packer"):
+        migrated.report(equipment_id, MeasurementReport(parameter="weight", value=11.0, unit="g"), 0)
     migrated.adopt(WITHOUT_BAGGER, 1)
     line = migrated.floor.line("L1")
     assert line is not None
@@ -223,7 +224,7 @@ SHORT = BEFORE.model_copy(
 FILES = (BEFORE, WITHOUT_DESK, WITHOUT_BAGGER, SHORT)
 REPORTS = st.one_of(
     st.tuples(st.sampled_from(["feeder", "bagger", "packer"]), st.sampled_from(["running", "fault", "stopped"])).map(
-        lambda each: (each[0], StateReport(state=each[1]))
+        lambda pair: (pair[0], StateReport(state=pair[1]))
     ),
     st.tuples(st.sampled_from(["bagger", "packer"]), st.integers(0, 50).map(lambda n: CountsReport(total=n))),
     st.tuples(st.sampled_from(["desk", "packer"]), st.just(CALL)),
@@ -241,9 +242,9 @@ def test_any_history_of_plant_files_reports_only_of_what_is_there_and_replays_th
     file, at = BEFORE, 0
     for wait, report in steps:
         at += wait
-        held = migrated.floor.line("L1")
-        assert held is not None
-        other.floor = Floor(plant_from_json(plant_to_json(file)), {"L1": held.checkpoint()})
+        migrated_line = migrated.floor.line("L1")
+        assert migrated_line is not None
+        other.floor = Floor(plant_from_json(plant_to_json(file)), {"L1": migrated_line.checkpoint()})
         assert migrated.wait(at) == other.wait(at)
         if isinstance(report, plant.Plant):
             file = report

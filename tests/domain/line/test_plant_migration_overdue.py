@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from bridge.domain import event_data, plant
 from bridge.domain.escalation_policy import EscalationPolicy
-from bridge.domain.events import Event, EventType, Place
+from bridge.domain.events import Event, EventType
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import migrate_floor
+from bridge.domain.place import Place
 from bridge.domain.reports import (
     Actor,
     AndonReport,
@@ -23,8 +24,8 @@ from bridge.domain.reports import (
     ReportBody,
     StateReport,
 )
-from tests.domain.line.test_absence_lost_time import inside, lost, second, spans
-from tests.domain.line.test_oee_base import closed
+from tests.domain.line.absence.test_absence_lost_time import inside, lost, second, spans
+from tests.domain.line.output.test_oee_base import closed
 from tests.support.packing_line import T0, PackingLine, equipment, line_spec, plant_file, seconds
 
 RUNNING = StateReport(state="running")
@@ -43,10 +44,16 @@ class MigratedLine(PackingLine):
         self.floor = Floor(self.plant_file)
 
     def report(
-        self, who: str | None, body: ReportBody, *, at: float, retained: bool = False, actor: Actor | None = None
+        self,
+        equipment_id: str | None,
+        body: ReportBody,
+        *,
+        at: float,
+        retained: bool = False,
+        actor: Actor | None = None,
     ) -> Outcome:
         now = T0 + round(at * 1000)
-        place = Place("north", "pack", "L1", who)
+        place = Place("north", "pack", "L1", equipment_id)
         report = Report(place=place, body=body, received_at=now, cause="input:1", retained=retained, actor=actor)
         outcome = self.floor.apply(report, now)
         self.events += outcome.events
@@ -100,7 +107,7 @@ def test_a_shorter_threshold_makes_a_downtime_of_the_stop_that_lasts(shortened_a
 @pytest.mark.parametrize("threshold", [30, 60])
 @pytest.mark.parametrize("restart", [0, 3, 20])
 def test_a_shorter_restart_ends_the_downtime_when_the_line_ran_again(restart: int, threshold: int) -> None:
-    """What was running since is not lost, whenever the restart is believed."""
+    """The running time since the restart is not lost, however late the restart is confirmed."""
     line = MigratedLine(plant_file(restart_seconds=60))
     line.report("bagger", RUNNING, at=LATE_SHIFT - 1_000)
     line.report("bagger", FAULT, at=LATE_SHIFT - 900)
@@ -164,12 +171,12 @@ def test_a_shorter_ladder_is_climbed_from_now_on(
     line.report("desk", AndonReport(action="raise", andon_type="equipment"), at=0)
     if answered:
         line.report("desk", AndonReport(action="acknowledge", andon_type="equipment"), at=10)
-    begun = len(line.events)
+    before = len(line.events)
     line.adopt(rung(*deadlines), at=150)
     line.wait(660)
     rises = [
         (seconds(event.timestamp), event.data.level)
-        for event in line.events[begun:]
+        for event in line.events[before:]
         if event.type is EventType.ESCALATION_UPDATE
         and isinstance(event.data, event_data.Escalation)
         and event.data.level > event.data.previous_level
@@ -200,7 +207,7 @@ def test_a_shorter_period_of_figures_reports_nothing_of_before(period: int) -> N
     assert all(one <= two for one, two in pairwise(instants(line.events, EventType.OEE_UPDATE)))
 
 
-class AnyPlant:
+class PlantFileChanges:
     """A seeded course of reports and of plant files that differ in what they allow to last."""
 
     def __init__(self, seed: int) -> None:
@@ -232,8 +239,8 @@ class AnyPlant:
         if chance < 0.2:
             line.adopt(self.file(), at=self.at)
         elif chance < 0.7:
-            word = rnd.choice(("running", "running", "stopped", "idle", "fault"))
-            body = StateReport(state=word, upstream_stop=rnd.random() < 0.3, planned_stop=rnd.random() < 0.1)
+            state = rnd.choice(("running", "running", "stopped", "idle", "fault"))
+            body = StateReport(state=state, upstream_stop=rnd.random() < 0.3, planned_stop=rnd.random() < 0.1)
             line.report(rnd.choice(("bagger", "bagger", "feeder", "packer")), body, at=self.at)
         elif chance < 0.8:
             line.report("desk", rnd.choice(CALLS), at=self.at)
@@ -248,7 +255,7 @@ class AnyPlant:
 @settings(max_examples=150)
 def test_no_change_of_the_plant_file_dates_anything_back(seed: int) -> None:
     """No event before an earlier one, no negative duration, and the lost time is that of the downtimes."""
-    course = AnyPlant(seed)
+    course = PlantFileChanges(seed)
     for _ in range(course.random.randrange(5, 60)):
         course.step()
     line = course.line
@@ -258,9 +265,9 @@ def test_no_change_of_the_plant_file_dates_anything_back(seed: int) -> None:
     for downtime in line.downtimes():
         assert downtime.ended_at is None or second(downtime.ended_at) >= second(downtime.started_at)
         assert downtime.duration_seconds is None or downtime.duration_seconds >= 0
-    found = spans(line, LATE_SHIFT + 10_000)
-    assert all(one[1] <= two[0] for one, two in pairwise(found))
+    downtimes = spans(line, LATE_SHIFT + 10_000)
+    assert all(one[1] <= two[0] for one, two in pairwise(downtimes))
     for window in closed(line, "shift"):
-        known = not any(status.status == "offline" for status in line.statuses())
-        within = inside(window, found)
-        assert lost(window) == pytest.approx(within) if known else lost(window) <= within + 0.001
+        always_online = not any(status.status == "offline" for status in line.statuses())
+        within = inside(window, downtimes)
+        assert lost(window) == pytest.approx(within) if always_online else lost(window) <= within + 0.001

@@ -1,4 +1,4 @@
-"""One seeded run: a front over a journal in memory, dashboards that come and go, and a judge for each of them."""
+"""One seeded run: a front over a journal in memory, and dashboards that reconnect, each with a delivery checker."""
 
 import asyncio
 import contextlib
@@ -11,14 +11,14 @@ from random import Random
 
 import pytest
 
-from bridge.adapters.authenticator import Authenticator
+from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenVerifier
 from bridge.domain.access.policy import Policy
 from bridge.domain.access.viewer import Viewer
-from bridge.domain.events import Millis
 from bridge.domain.records import CommittedEvent, Input, JournalEntry
 from bridge.domain.reports import APPLIED
+from bridge.domain.utc_time import Millis
 from bridge.front import connection, journal_reads
 from bridge.front.front import Front
 from bridge.settings import WebSettings
@@ -31,7 +31,7 @@ from tests.support.in_process import PLANT, front_side, settings_with
 from tests.support.memory_journal import MemoryJournal
 from tests.support.memory_socket import MemorySocket
 from tests.support.random_histories import NOON
-from tests.support.reference_dashboard import Breach
+from tests.support.reference_dashboard import ProtocolViolation
 from tests.support.reference_subscription import topic_of
 
 STEPS = 24
@@ -40,7 +40,7 @@ INPUT = Input(number=1, topic="report/S1/A1/L1/E1/state", payload=b"{}", receive
 PAUSES = (0.0, 0.0, 0.001, 0.01, 0.1, 0.7, 2.0)
 
 
-class Clock:
+class VirtualClock:
     def now(self) -> Millis:
         return NOON
 
@@ -48,8 +48,8 @@ class Clock:
         return NOON + int(asyncio.get_running_loop().time() * 1_000)
 
 
-class PlainAuthenticator(Authenticator):
-    """Trusts what a token of random_histories says."""
+class PlainAuthenticator(TokenAuthenticator):
+    """Accepts the unsigned tokens of random_histories."""
 
     def __init__(self) -> None:
         tokens, revocations = TokenVerifier(settings_with().token), RevocationFile(None)
@@ -66,7 +66,7 @@ class ResumeRun:
         self.chance = Random(seed)
         self.loop = VirtualLoop(Random(seed + 1))  # type: ignore[abstract] # as much of a loop as it takes
         self.journal = MemoryJournal()
-        self.floor = random_histories.Floor(Random(seed + 2))
+        self.floor = random_histories.EventGenerator(Random(seed + 2))
         self.front: Front | None = None
         self.boards: list[SimulatedDashboard] = []
         self.spilled = 0  # events, by outboxes that were full
@@ -91,7 +91,7 @@ class ResumeRun:
 
     @property
     def frame_ends(self) -> list[int]:
-        """Where the frames of the first connection ended, in bytes."""
+        """End of each frame of the first connection, in bytes."""
         first = self.boards[0].first
         return [] if first is None else first.frame_ends
 
@@ -111,7 +111,7 @@ class ResumeRun:
             raise failure.get("exception") or PromiseBroken(str(failure))
 
     async def _main(self) -> None:
-        self.journal.append(self.floor.happens(30))
+        self.journal.append(self.floor.events(30))
         seed = self.chance.random()
         self.boards = [SimulatedDashboard(self, "eva", Random(seed), self._cut_after)]
         if self.chance.random() < 0.3:
@@ -141,13 +141,13 @@ class ResumeRun:
                 self.chance.choice(self.boards).act()
 
     def _commit(self, most: int) -> None:
-        self._offers.append(self.journal.append(self.floor.happens(most)))
+        self._offers.append(self.journal.append(self.floor.events(most)))
         late = 0.0 if self.chance.random() < 0.4 else self.chance.random() * 0.02
         self._offered_until = max(self._offered_until, self.loop.time() + late)
         self.loop.call_at(self._offered_until, self._offer)
 
     def _offer(self) -> None:
-        """Hand over what was committed a moment ago."""
+        """Pass the oldest committed batch to the front."""
         if self._offers and self.front is not None:
             self.front.on_committed(
                 [JournalEntry(input=INPUT, disposition=APPLIED, events=tuple(self._offers.popleft()))]
@@ -161,7 +161,7 @@ class ResumeRun:
         try:
             yield
         finally:
-            self._hand.cancel()
+            self._front_task.cancel()
 
     def _start(self) -> None:
         async def publish(topic: str, payload: bytes) -> None:
@@ -171,13 +171,13 @@ class ResumeRun:
             Path(),
             journal=self.journal,
             plant=PLANT,
-            clock=Clock(),
+            clock=VirtualClock(),
             link=FakeLink(publish),
             authenticator=PlainAuthenticator(),
             web=self._settings,
         ).front
         self.front.set_link_state(broker_connected=True, stream_live=True, last_seen=NOON)
-        self._hand = self.loop.create_task(self.front.run())
+        self._front_task = self.loop.create_task(self.front.run())
 
     async def _restart(self) -> None:
         """Stop the bridge, or let it crash; perhaps restore a backup meanwhile."""
@@ -197,7 +197,7 @@ class ResumeRun:
         front, self.front = self.front, None
         assert front is not None
         self._offers.clear()
-        self._hand.cancel()
+        self._front_task.cancel()
         if crash:
             for board in self.boards:
                 if board.socket is not None:
@@ -227,7 +227,7 @@ class ResumeRun:
             self._check_front(front)
             for frame in json.loads(text) if text.startswith("[") else [json.loads(text)]:
                 if "offset" in frame and not random_histories.granted(grants[0], topic_of(frame)):
-                    raise PromiseBroken(f"{frame['id']} {topic_of(frame)} was shown to who may read {grants[0]}")
+                    raise PromiseBroken(f"{frame['id']} {topic_of(frame)} was shown to a user with grants {grants[0]}")
 
         socket.on_read, socket.on_write = on_read, on_write
         task = self.loop.create_task(front.serve(socket, handshake_token=None, peer="test"))
@@ -259,10 +259,12 @@ class ResumeRun:
                 board.read("fast")
             await asyncio.sleep(0.2)
             self._check()
-            if not self._offers and all(each.is_current for each in self.boards):
+            if not self._offers and all(dashboard.is_current for dashboard in self.boards):
                 break
         else:
-            raise PromiseBroken(f"never done: {[(b.client.held, b.client.position, b.socket) for b in self.boards]}")
+            raise PromiseBroken(
+                f"never done: {[(b.client.subscriptions, b.client.position, b.socket) for b in self.boards]}"
+            )
         for board in self.boards:
             board.checked.checker.finish()
             board.is_stopped = True
@@ -270,12 +272,12 @@ class ResumeRun:
                 board.socket.cut(noticed_in=0.0)
 
 
-def lives(seed: int, cut_after: int | None = None) -> ResumeRun:
-    """Live through the run of this seed; what is wrong names it."""
+def run_seed(seed: int, cut_after: int | None = None) -> ResumeRun:
+    """Run this seed; raises AssertionError with the seed if a promise is broken."""
     run = ResumeRun(seed, cut_after=cut_after)
     try:
         run.run()
-    except (PromiseBroken, Breach, TimeoutError) as error:
+    except (PromiseBroken, ProtocolViolation, TimeoutError) as error:
         again = f"RESUME_RUN={seed}:{'' if cut_after is None else cut_after}"
         raise AssertionError(f"{again}: {type(error).__name__}: {error}") from error
     return run

@@ -17,8 +17,8 @@ STEADY_FRAMES = 60  # a second
 WINDOW: Final = 3  # frames on their way
 
 
-class Server(Protocol):
-    """What it connects to."""
+class DashboardServer(Protocol):
+    """Server that a simulated dashboard connects to."""
 
     journal: MemoryJournal
 
@@ -32,7 +32,7 @@ class Server(Protocol):
 class SimulatedDashboard:
     """A user who comes back whenever the connection is lost."""
 
-    server: Server
+    server: DashboardServer
     user: str
     chance: Random
     cut_after: int | None = None  # bytes, of the first connection
@@ -101,10 +101,10 @@ class SimulatedDashboard:
 
     def subscribe(self, name: str) -> None:
         if self.socket is not None:
-            self._send_texts(self.checked.subscribe(random_histories.ask(self.chance, name, self.user)))
+            self._send_texts(self.checked.subscribe(random_histories.random_subscription(self.chance, name, self.user)))
 
     def subscribe_to(self, body: Frame, topic_filter: str) -> None:
-        self._send_texts(self.checked.subscribe(random_histories.Asked(body, topic_filter, self.user)))
+        self._send_texts(self.checked.subscribe(random_histories.RequestedSubscription(body, topic_filter, self.user)))
 
     def act(self) -> None:
         if self.socket is None:
@@ -112,11 +112,11 @@ class SimulatedDashboard:
         match self.chance.randrange(13):
             case 0 | 1:
                 self.subscribe(self.chance.choice("abcd"))
-            case 2 if self.client.held:
-                self.send(self.client.unsubscribes(self.chance.choice(list(self.client.held))))
+            case 2 if self.client.subscriptions:
+                self.send(self.client.unsubscribe(self.chance.choice(list(self.client.subscriptions))))
             case 3 | 4:
                 self.granted = self.chance.choice(random_histories.GRANTS)
-                self.send(self.client.proves(random_histories.token(self.user, self.granted)))
+                self.send(self.client.refresh_token(random_histories.token(self.user, self.granted)))
             case 5:
                 options = {"batch": self.chance.random() < 0.6, "batch_ms": self.chance.choice((0, 50, 1_000))}
                 self.send({"type": "options", **options})
@@ -124,8 +124,8 @@ class SimulatedDashboard:
                 self.send({"type": "ping"})
             case 7:
                 self.socket.cut()
-            case 8 if self.client.settled and self.client.position and self.client.held:
-                self.send(self.client.resumes(self.chance.choice(list(self.client.held))))
+            case 8 if self.client.settled and self.client.position and self.client.subscriptions:
+                self.send(self.client.resume(self.chance.choice(list(self.client.subscriptions))))
             case _:
                 self.read(self.chance.choice(("fast", "fast", "slow", "slow", "stuck")))
 

@@ -15,14 +15,14 @@ STALL_SECONDS = 30.0
 
 
 class BehindRun(ResumeRun):
-    """One dashboard that follows everything, while commits go on."""
+    """One dashboard that follows all events, while commits continue."""
 
     async def play(self, board: SimulatedDashboard) -> None:
-        """What this run is about."""
+        """Play the scenario of this run."""
 
     @override
     async def _main(self) -> None:
-        self.journal.append(self.floor.happens(30))
+        self.journal.append(self.floor.events(30))
         board = SimulatedDashboard(self, "eva", Random(self.chance.random()))
         self.boards = [board]
         with self._open():
@@ -43,8 +43,8 @@ class BehindRun(ResumeRun):
 
     @property
     def behind(self) -> int:
-        here = self.boards[0].client.position.get("main", {"offset": 0})["offset"]
-        return self.journal.end - int(here)
+        offset = self.boards[0].client.position.get("main", {"offset": 0})["offset"]
+        return self.journal.end - int(offset)
 
     @property
     def catching_up(self) -> bool:

@@ -1,7 +1,7 @@
-"""Whatever happens, a dashboard has every alarm once and the true state, or was counts: promises P2, P3 and P4.
+"""Seeded runs: a dashboard has every alarm once and the true state, or receives counts (promises P2, P3, P4).
 
-Each run is decided by a seed, and by the byte of the first dashboard's first connection after which it is cut. One that
-fails says how it is run again alone: `RESUME_RUN=seed:bytes pytest tests/front/simulation/test_resume.py`.
+Each run is determined by a seed, and by the byte after which the first dashboard's first connection is cut. A failure
+prints how to repeat its run alone: `RESUME_RUN=seed:bytes pytest tests/front/simulation/test_resume.py`.
 """
 
 import os
@@ -15,7 +15,7 @@ from random import Random
 
 import pytest
 
-from tests.front.simulation.resume_run import ResumeRun, lives
+from tests.front.simulation.resume_run import ResumeRun, run_seed
 
 AGAIN = "RESUME_RUN"
 ROOT = Path(__file__).parents[3]
@@ -24,25 +24,25 @@ ROOT = Path(__file__).parents[3]
 def every_cut(first_seed: int) -> Iterator[ResumeRun]:
     """Runs without end: each seed's own, then the same cut after every frame and somewhere within it."""
     for seed in count(first_seed):
-        whole = lives(seed)
-        yield whole
+        complete_run = run_seed(seed)
+        yield complete_run
         chance = Random(seed)
         start = 0
-        for end in whole.frame_ends:
-            yield lives(seed, cut_after=end)
-            yield lives(seed, cut_after=chance.randint(start, end - 1))
+        for end in complete_run.frame_ends:
+            yield run_seed(seed, cut_after=end)
+            yield run_seed(seed, cut_after=chance.randint(start, end - 1))
             start = end
 
 
-def whole_runs(first_seed: int) -> Iterator[ResumeRun]:
-    return (lives(seed) for seed in count(first_seed))
+def uncut_runs(first_seed: int) -> Iterator[ResumeRun]:
+    return (run_seed(seed) for seed in count(first_seed))
 
 
-def live_through(runs: Iterator[ResumeRun]) -> Counter[str]:
-    """Live through these runs, or through the one that the environment names; return how much happened in them."""
+def run_all(runs: Iterator[ResumeRun]) -> Counter[str]:
+    """Run these, or the one that the environment names; return counts of connections, events and gaps."""
     if again := os.environ.get(AGAIN):
         seed, _, cut = again.partition(":")
-        runs = iter([lives(int(seed), cut_after=int(cut) if cut else None)])
+        runs = iter([run_seed(int(seed), cut_after=int(cut) if cut else None)])
     counts: Counter[str] = Counter()
     for run in runs:
         counts["runs"] += 1
@@ -56,20 +56,21 @@ def live_through(runs: Iterator[ResumeRun]) -> Counter[str]:
 
 
 def test_every_alarm_comes_once_and_the_state_is_true_whatever_happens() -> None:
-    counts = live_through(islice(whole_runs(0), 150))
+    counts = run_all(islice(uncut_runs(0), 150))
     if AGAIN not in os.environ:
         # The runs are about these: without them they would prove nothing.
         assert min(counts[name] for name in ("gaps reported", "conflated", "spilled")) > 25, counts
 
 
 def test_it_does_so_too_when_the_connection_is_cut_at_every_frame_and_within() -> None:
-    live_through(islice(every_cut(1_000), 150))
+    run_all(islice(every_cut(1_000), 150))
 
 
 def test_a_seed_decides_a_run_in_every_process() -> None:
     """Python orders a set of texts differently in each process, unless PYTHONHASHSEED fixes it."""
     script = (
-        "from tests.front.simulation.resume_run import lives; print([lives(seed).fingerprint for seed in range(3)])"
+        "from tests.front.simulation.resume_run import run_seed; "
+        "print([run_seed(seed).fingerprint for seed in range(3)])"
     )
     processes = [
         subprocess.Popen(
@@ -88,5 +89,5 @@ def test_a_seed_decides_a_run_in_every_process() -> None:
 @pytest.mark.proof
 def test_it_does_so_ten_thousand_times() -> None:
     first_seed = 100_000
-    counts = live_through(islice(every_cut(first_seed), 10_000))
+    counts = run_all(islice(every_cut(first_seed), 10_000))
     print(f"\nseeds from {first_seed}: {dict(counts)}")  # noqa: T201 - a proof says what it proved

@@ -1,4 +1,4 @@
-"""An event loop without threads and without waiting: time jumps to what is due next, and a seed decides the rest."""
+"""An event loop without threads or waiting: time jumps to the next deadline, and a seed decides the order."""
 
 import asyncio
 import heapq
@@ -45,11 +45,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             asyncio._set_running_loop(None)  # noqa: SLF001 - as above
 
     def _end(self) -> None:
-        """Cancel what is left, as `asyncio.run` does."""
-        left = [each for each in self._tasks if not each.done()]
-        for task in left:
+        """Cancel the remaining tasks, as `asyncio.run` does."""
+        remaining = [pending for pending in self._tasks if not pending.done()]
+        for task in remaining:
             task.cancel()
-        while not all(each.done() for each in left):
+        while not all(pending.done() for pending in remaining):
             self._step(math.inf)
 
     def _step(self, until: float) -> None:

@@ -1,4 +1,4 @@
-"""The same front over HTTP: health, metrics, contracts, history, commands; errors that tell nothing of ours."""
+"""The same front over HTTP: health, metrics, contracts, history, commands; errors without internals."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.device.state import SequenceGaps
 from bridge.pipeline.status import PipelineStatus
-from bridge.ports.metrics import MetricSample
+from bridge.ports.metrics import Metric, MetricSample
 from bridge.settings import WebSettings
 from bridge.wiring.pipeline_samples import counter_samples, gap_samples, ineffective_samples, pipeline_samples
 from tests.support.front_server import call, served_front, status
@@ -55,7 +55,7 @@ async def test_metrics_are_in_the_text_format_and_count_the_pipeline_too(tmp_pat
         *gap_samples({"L1": SequenceGaps(4, 3, 2)}),
         *ineffective_samples({"L1": 1}),
     ]
-    numbers += [MetricSample("clock_held", 1.0)]
+    numbers += [MetricSample(Metric.CLOCK_HELD, 1.0)]
     fit = CounterFit(held=5, released=6, refused=7, proven_rate=90.0, max_rate=60.0)
     numbers += counter_samples({("L1", "bagger"): fit})
     async with served_front(tmp_path, numbers=numbers) as served:
@@ -137,16 +137,16 @@ async def test_explain_answers_a_query_and_a_body_equally(tmp_path: Path) -> Non
     async with served_front(tmp_path) as served:
         viewer = bearer(roles=("viewer",), lines=["L1"])
         query = "subscription_type=andon&target_id=L1&target_id=L2&priorities=high"
-        asked = await served.get(f"/api/explain?{query}", viewer)
+        response = await served.get(f"/api/explain?{query}", viewer)
         body = {"subscription_type": "andon", "target_id": ["L1", "L2"], "filters": {"priorities": ["high"]}}
         posted = await served.post("/api/explain", content=json.dumps(body).encode(), headers=viewer)
-        assert asked.status_code == 200
-        assert asked.json()["allowed"] is True
-        assert asked.json()["narrowed"] is True
-        for answer in (asked.json(), posted.json()):
-            answer.pop("id")  # of a subscription that nobody named
-        assert asked.json().keys() == posted.json().keys()
-        assert asked.json()["effective"] == posted.json()["effective"]
+        assert response.status_code == 200
+        assert response.json()["allowed"] is True
+        assert response.json()["narrowed"] is True
+        for answer in (response.json(), posted.json()):
+            answer.pop("id")  # of an unnamed subscription
+        assert response.json().keys() == posted.json().keys()
+        assert response.json()["effective"] == posted.json()["effective"]
 
 
 async def test_a_command_is_done_once(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ async def test_an_internal_error_is_reported_without_its_text(tmp_path: Path, ca
 
 
 def _broken() -> MetricSample:
-    return MetricSample("SECRET", float("nan"), {"SECRET": 1})  # type: ignore[dict-item]
+    return MetricSample(Metric.CLOCK_HELD, "SECRET")  # type: ignore[arg-type]
 
 
 async def test_the_contracts_are_served(tmp_path: Path) -> None:

@@ -1,31 +1,27 @@
-"""The front's WebSocket over real sockets: where a token may stand, whose page may connect, what ends a connection."""
+"""The front's WebSocket over real sockets: places of a token, allowed origins, ends of a connection."""
 
 import json
 import logging
 import ssl
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 import websockets
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from websockets import Subprotocol
 
 from bridge.settings import WebSettings
-from tests.support.front_server import Served, call, served_front
+from tests.support.certificates import self_signed
+from tests.support.front_server import ServedFront, call, served_front
 from tests.support.socket_dashboard import SocketDashboard, connected
 from tests.support.tokens import bearer, token
 
 SUBSCRIBE = {"type": "subscribe", "id": "a", "subscription_type": "line", "target_id": "all"}
 
 
-def authenticated(served: Served) -> AbstractAsyncContextManager[SocketDashboard]:
+def authenticated(served: ServedFront) -> AbstractAsyncContextManager[SocketDashboard]:
     return connected(served.ws, additional_headers=bearer())
 
 
@@ -173,24 +169,3 @@ async def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
             await websockets.connect(
                 url, ssl=trust, additional_headers={"Origin": f"http://localhost:{served.port}", **bearer()}
             )
-
-
-def self_signed(folder: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    paths = folder / "cert.pem", folder / "key.pem"
-    paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))
-    paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return paths

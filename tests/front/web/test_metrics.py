@@ -7,14 +7,14 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.brokers import until
-from tests.support.front_server import Served, call, served_front, status
+from tests.support.front_server import ServedFront, call, served_front, status
 from tests.support.socket_dashboard import connected
 from tests.support.tokens import bearer
 
 Series = tuple[str, frozenset[tuple[str, str]]]
 
 
-async def read_counters(served: Served) -> Mapping[Series, float]:
+async def read_counters(served: ServedFront) -> Mapping[Series, float]:
     families = text_string_to_metric_families((await served.get("/metrics")).text)
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
@@ -31,21 +31,21 @@ def events(counters: Mapping[Series, float], outcome: str) -> float:
 
 async def test_counters_never_fall(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served:
-        seen: list[Mapping[Series, float]] = []
+        readings: list[Mapping[Series, float]] = []
         for number in range(1, 4):
             async with connected(served.ws, additional_headers=bearer()) as client:
                 await client.send({"type": "subscribe", "subscription_type": "line"})
                 await client.receive("snapshot_end")
                 served.commit(call(f"L1.call.{number}"), status(revision=number))
                 await client.receive("andon_event")
-                seen.append(await read_counters(served))
+                readings.append(await read_counters(served))
             await until(lambda: served.front.statistics()["connections"] == 0, what="closed")
-            seen.append(await read_counters(served))
+            readings.append(await read_counters(served))
             served.front.switch_journal(served.journal, served.front.position)
-            seen.append(await read_counters(served))
-        for former, latter in itertools.pairwise(seen):
+            readings.append(await read_counters(served))
+        for former, latter in itertools.pairwise(readings):
             assert all(value <= latter[series] for series, value in former.items())
-        first, last = seen[0], seen[-1]
+        first, last = readings[0], readings[-1]
         assert (
             events(last, "matched") == events(last, "sent") + events(last, "abandoned") > events(first, "matched") > 0
         )

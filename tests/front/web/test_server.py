@@ -18,7 +18,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from bridge.front.web import server
-from bridge.front.web.server import ListenError, WebPortInUse, listen, serve
+from bridge.front.web.server import serve
+from bridge.http.listener import listen
 from bridge.settings import WebSettings
 
 DEADLINE = 10.0
@@ -87,19 +88,6 @@ async def test_stopping_closes_the_port_and_the_connections() -> None:
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1012
     listen("127.0.0.1", port).close()
-
-
-def test_a_taken_port_is_named() -> None:
-    with listen("127.0.0.1", 0) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(WebPortInUse, match=f"port {port} on 127.0.0.1 is in use") as caught:
-            listen("127.0.0.1", port)
-    assert caught.value.port == port
-
-
-def test_an_address_that_is_not_ours_is_named() -> None:
-    with pytest.raises(ListenError, match=r"cannot listen on 192\.0\.2\.1 port"):
-        listen("192.0.2.1", 0)
 
 
 async def test_a_forged_forwarded_for_changes_nothing() -> None:
@@ -200,14 +188,14 @@ async def test_an_endless_head_is_refused() -> None:
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 
-async def test_many_silent_connections_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_silent_connections_lock_no_client_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "MAX_PENDING_HEADS", 20)
     async with served() as port:
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(40)]
         assert (await get(port)).status_code == 200
         ended = [asyncio.create_task(reader.read()) for reader, _ in silent]
         await asyncio.wait_for(asyncio.gather(*ended[:20]), DEADLINE)
-        assert sum(task.done() for task in ended) == 21, "the oldest, and one for who came with a request"
+        assert sum(task.done() for task in ended) == 21, "the oldest, and one for the request itself"
         for _, writer in silent:
             writer.close()
 

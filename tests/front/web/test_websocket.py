@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.front.web.websocket import bearer_token, is_origin_allowed, select_subprotocol
+from bridge.front.web.websocket import is_origin_allowed, select_subprotocol
 
 HOST = "floor.example:8080"
 
@@ -64,14 +64,6 @@ def test_default_ports_are_the_same_origin() -> None:
     assert is_origin_allowed("https://floor.example", host="floor.example:443", secure=True, allowed=())
     assert is_origin_allowed("http://floor.example", host="floor.example:80", secure=False, allowed=())
     assert not is_origin_allowed("http://floor.example", host="floor.example:443", secure=False, allowed=())
-
-
-@pytest.mark.parametrize(
-    ("header", "token"),
-    [(None, None), ("Bearer a.b.c", "a.b.c"), ("bearer  x ", "x"), ("Basic eDp5", None), ("Bearer", None), ("", None)],
-)
-def test_a_bearer_token_is_read_from_its_header_only(header: str | None, token: str | None) -> None:
-    assert bearer_token(header) == token
 
 
 @pytest.mark.parametrize(

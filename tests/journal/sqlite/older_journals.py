@@ -1,4 +1,4 @@
-"""Journals of older schemas, and what they hold."""
+"""Journals of older schemas, and their content."""
 
 import sqlite3
 from contextlib import closing
@@ -30,7 +30,7 @@ def schema_3_journal(path: Path, *statements: str) -> Path:
     return path
 
 
-def goes_on(path: Path) -> None:
+def require_continues(path: Path) -> None:
     """Require that the journal opens, keeps its epoch and takes new events."""
     journal = SqliteJournal.open(path, stream="main")
     epoch, offset = journal.epoch, journal.position().offset
@@ -38,7 +38,7 @@ def goes_on(path: Path) -> None:
     journal.close()
     again = SqliteJournal.open(path, stream="main")
     assert again.epoch == epoch
-    assert [found.offset for found in again.events_after(offset, limit=9)] == [offset + 1, offset + 2]
+    assert [committed.offset for committed in again.events_after(offset, limit=9)] == [offset + 1, offset + 2]
     again.close()
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from bridge.domain.dedup import digest_message
-from bridge.journal.sqlite.writer import JournalDamaged, SqliteJournal, SqliteReader
+from bridge.journal.sqlite.errors import JournalDamaged
+from bridge.journal.sqlite.reader import SqliteReader
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.backup import VerificationFailed, back_up
 from bridge.journal.tools.export import ExportGap, ExportRange, export_inputs
 from bridge.journal.tools.quarantine_reader import QuarantineReader
@@ -18,7 +20,7 @@ from bridge.journal.tools.restore import restore_journal
 from bridge.journal.tools.stats import read_stats
 from bridge.journal.tools.verify import verify_journal
 from bridge.ports.journal import Batch
-from tests.support.full_journal import whole_journal
+from tests.support.full_journal import full_journal
 from tests.support.journal_samples import applied
 
 LEAF_TABLE, LEAF_INDEX = 0x0D, 0x0A  # the one page of a small table, and of one WITHOUT ROWID
@@ -33,7 +35,7 @@ FAULT_MESSAGES = {
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A closed journal with two epochs, inputs 6 (asked), 7 (replayed) and 15 (dropped), and two crashing messages."""
     path = tmp_path_factory.mktemp("sample") / "journal.db"
-    whole_journal(path, rounds=2)
+    full_journal(path, rounds=2)
     journal = SqliteJournal.open(path, stream="main")
     desk = SqliteQuarantineWriter.open(path, stream="main")
     assert desk.request_replays([7]) == [7]
@@ -67,15 +69,15 @@ def cells(path: Path, table: str) -> list[range]:
         (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
     data, page = path.read_bytes(), (root - 1) * size
     assert data[page] in {LEAF_TABLE, LEAF_INDEX}
-    found = []
+    ranges = []
     for number in range(int.from_bytes(data[page + 3 : page + 5])):
         pointer = page + 8 + 2 * number
         begin = page + int.from_bytes(data[pointer : pointer + 2])
         length, content = varint(data, begin)
         if data[page] == LEAF_TABLE:
             _, content = varint(data, content)  # the rowid
-        found.append(range(begin, content + length))
-    return found
+        ranges.append(range(begin, content + length))
+    return ranges
 
 
 def opened(path: Path) -> None:
@@ -87,21 +89,21 @@ def read(path: Path) -> None:
 
 
 def verified(path: Path) -> None:
-    found = "; ".join(fault for part in verify_journal(path).parts for fault in part.faults)
-    if found:
-        raise JournalDamaged(path, found)
+    faults = "; ".join(fault for part in verify_journal(path).parts for fault in part.faults)
+    if faults:
+        raise JournalDamaged(path, faults)
 
 
 @pytest.mark.parametrize("look", [opened, read, verified])
 @pytest.mark.parametrize("table", FAULT_MESSAGES)
 def test_flip_of_any_byte_is_found(path: Path, table: str, look: Callable[[Path], None]) -> None:
-    whole = path.read_bytes()
+    intact = path.read_bytes()
     rows = cells(path, table)
     assert len(rows) >= 2
     missed = []
     for at in (at for row in rows for at in row):
         for flip in (0x01, 0x10, 0x80, 0xFF):
-            data = bytearray(whole)
+            data = bytearray(intact)
             data[at] ^= flip
             path.write_bytes(data)
             try:
@@ -213,7 +215,7 @@ def test_crashing_message_is_noted_once(running: SqliteJournal) -> None:
 
 
 def test_export_names_what_is_missing_beside_a_damaged_epoch(path: Path) -> None:
-    """Where a journal begins does not depend on when an epoch did."""
+    """The first input of a journal does not depend on the beginning of an epoch."""
     change(path, "DELETE FROM inputs WHERE number = 1")
     change(path, CHANGES["an epoch's beginning"][1])
     assert next(export_inputs(path, ExportRange())) == ExportGap("input", 1, 1, "missing")

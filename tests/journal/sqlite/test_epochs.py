@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bridge.domain.events import Standing
-from bridge.journal.sqlite.writer import SqliteJournal, SqliteReader
+from bridge.journal.sqlite.reader import SqliteReader
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch, CommitFailed
 from tests.support.journal_samples import change, event, follow, open_connected, query
 

@@ -1,4 +1,4 @@
-"""Committed rows never become fewer without a word: what the owner's mark and the checksums find at the next start."""
+"""Lost rows are detected at the next start, by the lock file and the checksums."""
 
 import shutil
 import sqlite3
@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from bridge.domain.records import CommandRecord, MessageDigest
 from bridge.domain.reports import quarantined
+from bridge.journal.sqlite.errors import JournalDamaged, JournalTooNew
 from bridge.journal.sqlite.lock_file import MARKER_BYTES, CommitMarker, JournalLock, read_marker
-from bridge.journal.sqlite.writer import JournalDamaged, JournalTooNew, SqliteJournal, SqliteReader
+from bridge.journal.sqlite.reader import SqliteReader
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
 from bridge.ports.journal import Batch
 from tests.support.journal_samples import NOON, applied, change, event, follow, query
@@ -22,7 +24,7 @@ from tests.support.journal_samples import NOON, applied, change, event, follow, 
 FILES = ("journal.db", "journal.db-wal", "journal.db.lock")
 
 
-class Left(dict[str, bytes]):
+class LeftFiles(dict[str, bytes]):
     """Files by name, as a killed process leaves them; too much to print."""
 
     def __repr__(self) -> str:
@@ -30,16 +32,16 @@ class Left(dict[str, bytes]):
 
 
 @dataclass(frozen=True)
-class Flip:
+class FlippedByte:
     name: str
     place: float  # of its length
     by: int
 
 
-FLIPS = st.builds(Flip, st.sampled_from(FILES[:2]), st.floats(0, 1, exclude_max=True), st.integers(1, 255))
+FLIPS = st.builds(FlippedByte, st.sampled_from(FILES[:2]), st.floats(0, 1, exclude_max=True), st.integers(1, 255))
 
 
-def filled(folder: Path, *, written_back: bool) -> Left:
+def filled(folder: Path, *, written_back: bool) -> LeftFiles:
     """Fill every table, and return the files as a killed process leaves them; `written_back`: with an empty -wal."""
     journal = SqliteJournal.open(folder / "journal.db", stream="main")
     for number in range(10):
@@ -73,22 +75,22 @@ def filled(folder: Path, *, written_back: bool) -> Left:
     journal.mark_published(1, retained=[(first.state_key, first.topic)])
     if written_back:
         change(journal.path, "PRAGMA wal_checkpoint(TRUNCATE)")
-    left = Left({name: (folder / name).read_bytes() for name in FILES})
+    files = LeftFiles({name: (folder / name).read_bytes() for name in FILES})
     journal.close()
-    return left
+    return files
 
 
-class Survey(list[object]):
+class JournalSurvey(list[object]):
     """Everything that a journal answers; too much to print."""
 
     def __repr__(self) -> str:
         return f"Survey of {len(self)} answers"
 
 
-def survey(path: Path) -> Survey:
+def survey(path: Path) -> JournalSurvey:
     journal = SqliteJournal.open(path, stream="main")
     try:
-        return Survey(
+        return JournalSurvey(
             [
                 journal.position(),
                 journal.last_input(),
@@ -114,16 +116,16 @@ def survey(path: Path) -> Survey:
         journal.close()
 
 
-def put(left: Left, folder: Path) -> Path:
+def put(files: LeftFiles, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    for name, content in left.items():
+    for name, content in files.items():
         (folder / name).write_bytes(content)
     return folder / "journal.db"
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["in the -wal", "written back"])
-def left(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Left:
+def left(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LeftFiles:
     return filled(tmp_path_factory.mktemp("filled"), written_back=request.param)
 
 
@@ -133,29 +135,31 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(left: Left, folder: Path) -> Survey:
-    return survey(put(left, folder))
+def intact_survey(files: LeftFiles, folder: Path) -> JournalSurvey:
+    return survey(put(files, folder))
 
 
 @settings(max_examples=400)
 @given(flip=FLIPS)
-def test_flipped_byte_is_found_or_changes_nothing(left: Left, folder: Path, whole: Survey, flip: Flip) -> None:
-    """Anywhere in the file or its -wal. SQLite alone would go on without the commits behind a bad frame."""
-    name = flip.name if left[flip.name] else FILES[0]
-    content = bytearray(left[name])
+def test_flipped_byte_is_found_or_changes_nothing(
+    files: LeftFiles, folder: Path, intact_survey: JournalSurvey, flip: FlippedByte
+) -> None:
+    """Anywhere in the file or its -wal. SQLite alone would continue without the commits behind a bad frame."""
+    name = flip.name if files[flip.name] else FILES[0]
+    content = bytearray(files[name])
     content[int(flip.place * len(content))] ^= flip.by
-    path = put(Left(left | {name: bytes(content)}), folder)
+    path = put(LeftFiles(files | {name: bytes(content)}), folder)
     try:
-        found = survey(path)
+        surveyed = survey(path)
     except (JournalDamaged, JournalTooNew):  # the schema number is a byte as others are
         assert (folder / name).read_bytes() == bytes(content), "a refused file is left as it was"
     else:
-        assert found == whole
+        assert surveyed == intact_survey
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """The files of a killed process, most commits of which stand in the -wal only."""
+    """Return the files of a killed process, with most commits in the -wal only."""
     filled(tmp_path / "filled", written_back=False)
     return put(filled(tmp_path / "again", written_back=False), tmp_path / "journal")
 
@@ -203,9 +207,9 @@ def test_damaged_schema_is_refused_and_the_wal_beside_it_left(path: Path) -> Non
             connection.execute(f"CREATE TABLE more_{number} (more INTEGER NOT NULL) STRICT")
     journal = SqliteJournal.open(path, stream="main")
     journal.commit(follow(journal, [event("later")]))
-    kept = {name: path.with_name(name).read_bytes() for name in FILES}
+    files = {name: path.with_name(name).read_bytes() for name in FILES}
     journal.close()
-    put(Left(kept | {FILES[0]: kept[FILES[0]].replace(b"(more INTEGER", b"(more INTEGES")}), path.parent)
+    put(LeftFiles(files | {FILES[0]: files[FILES[0]].replace(b"(more INTEGER", b"(more INTEGES")}), path.parent)
     before = path.read_bytes()
     with pytest.raises(JournalDamaged, match="malformed database schema"):
         SqliteJournal.open(path, stream="main")
@@ -248,7 +252,7 @@ def test_mark_that_a_power_loss_took_back_is_no_alarm(path: Path, mark: bytes) -
 
 
 def test_without_its_mark_a_journal_is_whole_and_begins_a_new_epoch(path: Path) -> None:
-    """As docs/journal.md says for an image of the machine: the `.lock` is deleted before the start."""
+    """As docs/journal.md describes for an image of the machine: the `.lock` is deleted before the start."""
     before = SqliteReader.open(path, stream="main")
     position = before.position()
     before.close()

@@ -1,4 +1,4 @@
-"""Migrations: a journal of an older version opens, holds what it held and goes on. That version wrote the samples."""
+"""Migrations: a journal of an older version keeps its content and continues. That version wrote the samples."""
 
 import gzip
 import sqlite3
@@ -16,15 +16,17 @@ from bridge.domain.records import CommandRecord, MessageDigest
 from bridge.domain.reports import quarantined
 from bridge.ingest.native import decode
 from bridge.journal.sqlite import start_checks
+from bridge.journal.sqlite.errors import JournalTooOld
 from bridge.journal.sqlite.migrations import INPUT_FIELDS
+from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.schema import SCHEMA, TABLES, row_checksum
-from bridge.journal.sqlite.writer import JournalTooOld, SqliteJournal, SqliteReader
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.quarantine_reader import QuarantineReader
 from bridge.journal.tools.stats import read_stats
 from bridge.journal.tools.verify import verify_journal
 from bridge.pipeline.replay import restore_floor
 from bridge.ports.journal import Batch, Checkpoint
-from tests.journal.sqlite.older_journals import goes_on
+from tests.journal.sqlite.older_journals import require_continues
 from tests.support.bridge_process import DEMO_PLANT
 from tests.support.journal_samples import (
     JOURNALS,
@@ -109,7 +111,7 @@ def test_journal_of_schema_2_holds_what_it_held(second: Path) -> None:
     assert [entry.input.number for entry in journal.inputs_after(0, limit=99)] == list(range(1, 12))
     assert [replay.payload for replay in journal.requested_replays(9)] == [b"not json"]
     (resend,) = journal.dedup_window().digests
-    assert (resend[0], resend[1].mid) == (4, 7)
+    assert (resend[0], resend[1].packet_id) == (4, 7)
     assert len(journal.crash_digests()) == 1
     assert (
         query(journal.path, "SELECT epoch, first_offset, began_at, reason FROM epochs ORDER BY first_offset") == EPOCHS
@@ -198,11 +200,11 @@ def test_copy_of_schema_2_continues_in_a_new_epoch(second: Path) -> None:
 
 def test_migrated_journal_has_the_tables_of_a_new_one(older: Path, tmp_path: Path) -> None:
     new = tmp_path / "new.db"
-    for each in (older, new):
-        SqliteJournal.open(each, stream="main").close()
+    for path in (older, new):
+        SqliteJournal.open(path, stream="main").close()
     tables = []
-    for each in (older, new):
-        with closing(sqlite3.connect(each)) as connection:
+    for path in (older, new):
+        with closing(sqlite3.connect(path)) as connection:
             query = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name"
             tables.append(connection.execute(query).fetchall())
             assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
@@ -249,9 +251,11 @@ def test_row_without_checksum_is_accepted_where_schema_1_left_it(tmp_path: Path)
 def test_readers_ask_for_the_bridge_to_bring_an_older_journal_up_to_date(older: Path) -> None:
     with closing(sqlite3.connect(older)) as connection:
         (schema,) = connection.execute("PRAGMA user_version").fetchone()
-    for look in (lambda path: SqliteReader.open(path, stream="main"), verify_journal, QuarantineReader, read_stats):
-        with pytest.raises(JournalTooOld, match="start the bridge once") as refusal:
-            look(older)
+    for read in (lambda path: SqliteReader.open(path, stream="main"), verify_journal, QuarantineReader, read_stats):
+        with pytest.raises(
+            JournalTooOld, match=rf"schema {schema}, .* schema {SCHEMA}\. Start the bridge once"
+        ) as refusal:
+            read(older)
         assert (refusal.value.found, refusal.value.known) == (schema, SCHEMA)
     SqliteJournal.open(older, stream="main").close()
     SqliteReader.open(older, stream="main").close()
@@ -260,4 +264,4 @@ def test_readers_ask_for_the_bridge_to_bring_an_older_journal_up_to_date(older: 
 def test_large_journal_of_an_older_schema_continues(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its small tables are checked before; their names differ between schemas."""
     monkeypatch.setattr(start_checks, "FULL_CHECK_BYTES", 0)
-    goes_on(older)
+    require_continues(older)

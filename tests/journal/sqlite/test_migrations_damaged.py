@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from bridge.journal.sqlite import start_checks
+from bridge.journal.sqlite.errors import JournalDamaged
 from bridge.journal.sqlite.lock_file import CommitMarker, JournalLock
-from bridge.journal.sqlite.writer import JournalDamaged, SqliteJournal
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.restore import restore_journal
 from bridge.journal.tools.verify import verify_journal
 from tests.journal.sqlite.older_journals import content, schema_3_journal
@@ -52,7 +53,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("statement", DAMAGE.values(), ids=DAMAGE)
 def test_damaged_row_stays_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str) -> None:
-    """Beyond what a start checks, the migration goes on, and the row does not match its new checksum either."""
+    """Beyond the rows that a start checks the migration continues, and the row fails its new checksum too."""
     monkeypatch.setattr(start_checks, "END_ROWS", 1)
     path = schema_3_journal(tmp_path / "journal.db", statement)
     SqliteJournal.open(path, stream="main").close()

@@ -11,29 +11,43 @@ import pytest
 
 from bridge.journal.tools.verify import verify_journal
 from tests.faults.failing_disk import cannot_trace
-from tests.journal.sqlite.older_journals import ROOT, content, goes_on, schema_3_journal
+from tests.journal.sqlite.older_journals import ROOT, content, require_continues, schema_3_journal
 from tests.support.journal_samples import (
     NOON,
 )
 
+KILLED_BEFORE_STATEMENT = """
+import os, signal, sys
+from pathlib import Path
+from bridge.journal.sqlite import writer
 
-@pytest.mark.parametrize(
-    "killed_at",
-    ["migrations.row_checksum", "migrations._repr_checksum", "writer.check_consistency", "writer.read_meta"],
-)
+def kill_before_statement(connection, path, schema):
+    left = int(sys.argv[2])
+    def count(statement):
+        nonlocal left
+        left -= 1
+        if left == 0 or statement == "COMMIT":
+            os.kill(os.getpid(), signal.SIGKILL)
+    connection.set_trace_callback(count)
+    migrate(connection, path, schema)
+
+migrate, writer.migrate = writer.migrate, kill_before_statement
+writer.SqliteJournal.open(Path(sys.argv[1]), stream="main")
+"""
+NEVER = 0  # but before COMMIT
+
+
+@pytest.mark.parametrize("statement", [1, 2, 40, 80, NEVER])
 def test_journal_killed_in_the_middle_of_its_migration_is_migrated_at_the_next_start(
-    older: Path, killed_at: str
+    older: Path, statement: int
 ) -> None:
     before = content(older)
-    program = (
-        "import os, signal, sys; from pathlib import Path; from bridge.journal.sqlite import migrations, writer\n"
-        f"def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)\n{killed_at} = die\n"
-        "writer.SqliteJournal.open(Path(sys.argv[1]), stream='main')"
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED_BEFORE_STATEMENT, str(older), str(statement)], cwd=ROOT, check=False
     )
-    ended = subprocess.run([sys.executable, "-c", program, str(older)], cwd=ROOT, check=False)
     assert ended.returncode == -signal.SIGKILL
     assert content(older) == before
-    goes_on(older)
+    require_continues(older)
 
 
 MANY = 40_000  # inputs; more than SQLite's cache holds, so that the -wal has pages of the open transaction
@@ -68,7 +82,7 @@ def test_journal_killed_with_a_half_written_wal_is_migrated_at_the_next_start(tm
             time.sleep(0.001)
         migrating.kill()
     assert content(path) == before
-    goes_on(path)
+    require_continues(path)
     assert verify_journal(path).is_intact
 
 
@@ -92,4 +106,4 @@ def test_migration_without_space_is_refused_and_leaves_nothing(tmp_path: Path) -
     wal = path.with_name("journal.db-wal")
     assert not wal.exists() or wal.stat().st_size == 0, "the disk has its room back"
     assert content(path) == before
-    goes_on(path)
+    require_continues(path)

@@ -1,7 +1,8 @@
-"""A reader beside the owner: what another process asks of a journal that goes on without it."""
+"""A reader beside the owner: another process reads the journal while the owner writes."""
 
 import os
 import resource
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from bridge.domain.records import CommittedEvent, Snapshot
+from bridge.journal.sqlite import reader as reader_module
+from bridge.journal.sqlite.errors import JournalDamaged, JournalTooNew, StreamMismatch
 from bridge.journal.sqlite.reader import SqliteReader
-from bridge.journal.sqlite.writer import JournalDamaged, JournalTooNew, SqliteJournal, StreamMismatch
+from bridge.journal.sqlite.rows import read_current
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import JournalError, JournalUnavailable
 from tests.support.journal_samples import change, event, follow
 
@@ -54,22 +59,29 @@ def test_topic_retained_for_another_state_key_is_damage(owner: SqliteJournal) ->
         owner.retained_topics()
 
 
-def test_reader_stays_with_no_file_that_was_replaced(tmp_path: Path) -> None:
+def test_reader_stays_with_no_file_that_was_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "journal.db"
     former = SqliteJournal.open(path, stream="main")
     former.commit(follow(former, [event("a")]))
     reader = SqliteReader.open(path, stream="main")
-    # while somebody reads, another file comes in its place
-    with reader._read_transaction() as lent:  # noqa: SLF001 - no public read lasts so long
-        assert lent.execute("SELECT last_offset FROM meta").fetchone() == (1,)
-        assert reader.position() == former.position()
+    before, events = former.position(), former.snapshot().events
+
+    def read_while_it_is_replaced(connection: sqlite3.Connection, file: Path) -> tuple[CommittedEvent, ...]:
+        assert reader.position() == before
         former.close()
-        for file in sorted(tmp_path.glob("journal.db*")):
-            file.rename(file.with_name(f"aside.{file.name}"))
+        for moved in sorted(tmp_path.glob("journal.db*")):
+            moved.rename(moved.with_name(f"aside.{moved.name}"))
         with pytest.raises(JournalUnavailable):
             reader.position()
-        present = SqliteJournal.open(path, stream="main")
-        assert reader.position() == present.position()
+        opened.append(SqliteJournal.open(path, stream="main"))
+        assert reader.position() == opened[0].position()
+        return read_current(connection, file)
+
+    opened: list[SqliteJournal] = []
+    with monkeypatch.context() as reading:
+        reading.setattr(reader_module, "read_current", read_while_it_is_replaced)
+        assert reader.snapshot() == Snapshot(before, events)
+    (present,) = opened
     assert reader.position() == present.position()
     assert reader.position().epoch != former.epoch
     present.commit(follow(present, [event("b")], [event("c")]))
@@ -96,11 +108,11 @@ def test_the_last_reader_to_leave_changes_nothing(tmp_path: Path) -> None:
 @contextmanager
 def no_file_descriptors() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with ExitStack() as taken:
+    with ExitStack() as stack:
         highest = os.open(os.devnull, os.O_RDONLY)
-        taken.callback(os.close, highest)
+        stack.callback(os.close, highest)
         resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
-        taken.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         yield
 
 

@@ -37,7 +37,7 @@ def arrive(journal: SqliteJournal, at: int, *inputs: Sequence[Event]) -> None:
 
 
 def settle(journal: SqliteJournal) -> None:
-    """Publish everything, and take a checkpoint: nobody needs the past any more but to look at it."""
+    """Publish everything and take a checkpoint, so that all past rows may be pruned."""
     journal.mark_published(journal.position().offset, retained=[])
     journal.commit(Batch(entries=[], checkpoints={"bagger-1": b"state"}))
 

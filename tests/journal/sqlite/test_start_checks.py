@@ -10,14 +10,9 @@ from pathlib import Path
 import pytest
 
 from bridge.journal.sqlite import start_checks
-from bridge.journal.sqlite.writer import (
-    JournalDamaged,
-    JournalInUse,
-    JournalTooNew,
-    SqliteJournal,
-    SqliteReader,
-    StreamMismatch,
-)
+from bridge.journal.sqlite.errors import JournalDamaged, JournalInUse, JournalTooNew, StreamMismatch
+from bridge.journal.sqlite.reader import SqliteReader
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch, JournalError, JournalUnavailable
 from tests.support.journal_samples import event, follow
 
@@ -162,8 +157,8 @@ def test_flipped_bit_never_becomes_an_event(path: Path, monkeypatch: pytest.Monk
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM current_events")
     content = path.read_bytes()
-    found = content.index(b'"changeover_id":"s50"')
-    damage(path, found + 17, b"z")
+    index = content.index(b'"changeover_id":"s50"')
+    damage(path, index + 17, b"z")
     journal = SqliteJournal.open(path, stream="main")
     with pytest.raises(JournalDamaged, match="event 51"):
         journal.events_after(0, limit=1_000)

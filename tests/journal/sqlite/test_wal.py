@@ -66,12 +66,12 @@ def test_the_wal_is_bounded_under_readers_who_take_turns(journal: SqliteJournal)
     done = threading.Event()
 
     def read() -> None:
-        with ExitStack() as held:
+        with ExitStack() as stack:
             while not done.is_set():
                 following = ExitStack()
                 following.enter_context(long_reader(journal.path))
-                held.close()
-                held.push(following)
+                stack.close()
+                stack.push(following)
 
     reading = threading.Thread(target=read)
     reading.start()

@@ -1,4 +1,4 @@
-"""The journal in SQLite: what it bounds, and damage that its reads find."""
+"""The journal in SQLite: its bounds, and damage found by reads."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,7 +9,8 @@ import pytest
 from bridge.domain.records import CommandRecord, MessageDigest
 from bridge.domain.reports import quarantined
 from bridge.journal.sqlite import rows
-from bridge.journal.sqlite.writer import JournalDamaged, SqliteJournal
+from bridge.journal.sqlite.errors import JournalDamaged
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
 from tests.support.journal_samples import NOON, applied, change, query
 
@@ -29,14 +30,14 @@ def test_quarantine_keeps_the_newest_payloads_only(journal: SqliteJournal, monke
     for number in range(1, 5):
         bad = applied(number, payload=b"bad-%d" % number, disposition=quarantined("not_json"), reached_core=False)
         journal.commit(Batch(entries=[bad]))
-    kept = journal.inputs_after(0, limit=9)
-    assert [each.input.payload for each in kept] == [b"", b"", b"bad-", b"bad-"]
-    assert {each.disposition for each in kept} == {quarantined("not_json")}
-    assert not any(each.reached_core for each in kept)
+    inputs = journal.inputs_after(0, limit=9)
+    assert [entry.input.payload for entry in inputs] == [b"", b"", b"bad-", b"bad-"]
+    assert {entry.disposition for entry in inputs} == {quarantined("not_json")}
+    assert not any(entry.reached_core for entry in inputs)
 
 
 def test_payload_that_reached_the_core_is_kept_whole(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A replay needs it, whatever the core made of it."""
+    """A replay needs it, with any disposition."""
     monkeypatch.setattr(rows, "QUARANTINE_BYTES", 4)
     journal.commit(Batch(entries=[applied(1, payload=b"whole payload", disposition=quarantined("unknown_place"))]))
     assert journal.inputs_after(0, limit=1)[0].input.payload == b"whole payload"
@@ -55,12 +56,12 @@ def test_resends_are_known_within_their_window(journal: SqliteJournal, monkeypat
         resend = MessageDigest(b"%d" % number, has_timestamp=number % 2 == 0)
         journal.commit(Batch(entries=[applied(number, resend=resend)], acked_up_to=number - 1))
     journal.commit(Batch(entries=[]))
-    known = journal.dedup_window()
-    assert known.digests == (
+    window = journal.dedup_window()
+    assert window.digests == (
         (3, MessageDigest(b"3", has_timestamp=False)),
         (4, MessageDigest(b"4", has_timestamp=True)),
     )
-    assert known.acked_up_to == 3
+    assert window.acked_up_to == 3
 
 
 def test_suspects_are_known_again(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ def test_commits_survive_sigkill_at_any_moment(tmp_path: Path, rounds: int) -> N
 
 @rounds(5, faults=20)
 def test_everything_an_owner_does_survives_sigkill_at_any_moment(tmp_path: Path, rounds: int) -> None:
-    """Retention and new epochs too: what is there follows on what is there, and no loss is suspected."""
+    """Retention and new epochs too: rows stay contiguous, and no loss is suspected."""
     path = tmp_path / "journal.db"
     chance = random.Random(8)
     committed = 0

@@ -6,20 +6,20 @@ from pathlib import Path
 import pytest
 
 from bridge.journal.sqlite.writer import SqliteJournal
-from tests.support.full_journal import fill, whole_journal
+from tests.support.full_journal import fill, full_journal
 
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sample") / "journal.db"
-    whole_journal(path)
+    full_journal(path)
     return path
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "journal.db"
-    whole_journal(path)
+    full_journal(path)
     return path
 
 

@@ -13,7 +13,7 @@ from bridge.journal.tools.backup import BackupRefused, VerificationFailed, back_
 from bridge.journal.tools.read_only import NoJournal
 from bridge.journal.tools.restore import restore_journal
 from bridge.journal.tools.verify import verify_journal
-from tests.support.full_journal import held
+from tests.support.full_journal import journal_rows
 from tests.support.journal_samples import event, follow
 
 
@@ -57,7 +57,7 @@ def test_a_backup_replaces_only_when_forced(path: Path, tmp_path: Path) -> None:
         back_up(path, target)
     assert target.read_text() == "something else"
     back_up(path, target, replace=True)
-    assert held(target) == held(path)
+    assert journal_rows(target) == journal_rows(path)
     with pytest.raises(BackupRefused):
         back_up(path, path, replace=True)
     with pytest.raises(BackupRefused, match="no such folder"):
@@ -136,12 +136,12 @@ def room(size: int) -> Iterator[None]:
 def test_a_full_disk_leaves_what_was_there(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     back_up(path, copy)
-    before = held(path)
+    before = journal_rows(path)
     with room(50_000), pytest.raises(BackupRefused, match="cannot be copied"):
         back_up(path, tmp_path / "backup.db")
     with room(50_000), pytest.raises(BackupRefused, match="cannot be copied"):
         restore_journal(copy, path, replace=True)
-    assert held(path) == before
+    assert journal_rows(path) == before
     SqliteJournal.open(path, stream="main").close()
     assert sorted(file.name for file in tmp_path.iterdir()) == ["copy.db", "journal.db", "journal.db.lock"]
 
@@ -158,4 +158,4 @@ def test_two_backups_to_one_name_do_not_mix(path: Path, tmp_path: Path) -> None:
 
     back_up(path, target, progress=progress)
     assert refusals
-    assert held(target) == held(path)
+    assert journal_rows(target) == journal_rows(path)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bridge.journal.sqlite.writer import JournalDamaged, SqliteJournal
+from bridge.journal.sqlite.errors import JournalDamaged
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.backup import back_up
 from bridge.journal.tools.restore import restore_journal
 from bridge.journal.tools.verify import verify_journal
-from tests.support.full_journal import held, whole_journal
+from tests.support.full_journal import full_journal, journal_rows
 from tests.support.journal_samples import event, follow
 
 STEPS = frozenset({"open", "os.chmod", "os.link", "os.remove", "os.rename", "os.truncate", "sqlite3.connect"})
@@ -22,7 +23,7 @@ STEPS = frozenset({"open", "os.chmod", "os.link", "os.remove", "os.rename", "os.
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "journal.db"
-    whole_journal(path)
+    full_journal(path)
     return path
 
 
@@ -74,16 +75,16 @@ def old_ones(path: Path) -> list[Path]:
 @pytest.mark.parametrize("replace", [False, True])
 def test_a_killed_backup_leaves_nothing_half_under_its_name(path: Path, tmp_path: Path, *, replace: bool) -> None:
     target = tmp_path / "backup.db"
-    before = held(path)
+    before = journal_rows(path)
     if replace:
         target.write_bytes(b"the last one")
     for survived in kills(lambda step: back_up(path, target, replace=replace, progress=step)):
         if target.exists() and target.read_bytes() != b"the last one":
-            assert held(target) == before, survived
+            assert journal_rows(target) == before, survived
             assert verify_journal(target).is_intact
             target.unlink()
         assert target.exists() == replace or not target.exists()
-    assert held(path) == before
+    assert journal_rows(path) == before
     back_up(path, target, replace=True)
     assert not target.with_name("backup.db.partial").exists()
 
@@ -94,31 +95,31 @@ def test_a_killed_restore_keeps_the_old_journal_and_can_be_done_again(path: Path
     journal = SqliteJournal.open(path, stream="main")
     journal.commit(follow(journal, [event("later")]))
     journal.close()
-    old = held(path)
-    inputs = held(target)["inputs"]
+    old = journal_rows(path)
+    inputs = journal_rows(target)["inputs"]
     refused = 0
     for survived in kills(lambda step: restore_journal(target, path, replace=True, progress=step)):
-        assert any(held(file) == old for file in old_ones(path)), survived
+        assert any(journal_rows(file) == old for file in old_ones(path)), survived
         try:
             SqliteJournal.open(path, stream="main").close()
         except JournalDamaged:
             refused += 1
         else:
-            assert held(path) == old or held(path)["inputs"] == inputs
+            assert journal_rows(path) == old or journal_rows(path)["inputs"] == inputs
             assert verify_journal(path).is_intact
-        if held(path) != old:  # done, or half done: the same command finishes it
+        if journal_rows(path) != old:  # done, or half done: the same command finishes it
             restore_journal(target, path, replace=True)
             assert verify_journal(path).is_intact
-            assert held(path)["inputs"] == inputs
-            assert any(held(file) == old for file in old_ones(path)), survived
+            assert journal_rows(path)["inputs"] == inputs
+            assert any(journal_rows(file) == old for file in old_ones(path)), survived
             for file in path.parent.glob("journal.db*"):
                 file.unlink()
-            whole_again(path, old_from=target)
-            old = held(path)
+            restore_and_extend(path, old_from=target)
+            old = journal_rows(path)
     assert refused, "some kills are between the mark and the last rename"
 
 
-def whole_again(path: Path, *, old_from: Path) -> None:
+def restore_and_extend(path: Path, *, old_from: Path) -> None:
     restore_journal(old_from, path)
     journal = SqliteJournal.open(path, stream="main")
     journal.commit(follow(journal, [event("later")]))

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.journal.sqlite.writer import JournalDamaged
+from bridge.journal.sqlite.errors import JournalDamaged
 from bridge.journal.tools.export import ExportGap, ExportRange, add_gap, export_events, export_inputs
-from tests.support.full_journal import held, whole_journal
+from tests.support.full_journal import full_journal, journal_rows
 
 PAGE_BYTES = 4_096
 
@@ -18,7 +18,7 @@ PAGE_BYTES = 4_096
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sample") / "journal.db"
-    whole_journal(path, rounds=100)
+    full_journal(path, rounds=100)
     return path
 
 
@@ -48,12 +48,12 @@ def test_every_event_is_exported_or_listed_as_left_out(sample: Path, path: Path,
     path.write_bytes(data)
     try:
         reported, left_out = keys(path)
-    except JournalDamaged:  # where the tables begin is lost: all is, and it is said
+    except JournalDamaged:  # the page with the tables' roots is lost, and reported
         return
     assert not reported & left_out
     assert (reported | left_out) >= set(range(1, max(reported | left_out, default=0) + 1))
-    if held(path)["meta"] == held(sample)["meta"]:
-        assert (reported | left_out) == set(range(1, len(held(sample)["events"]) + 1))
+    if journal_rows(path)["meta"] == journal_rows(sample)["meta"]:
+        assert (reported | left_out) == set(range(1, len(journal_rows(sample)["events"]) + 1))
 
 
 def test_readable_rows_are_read_though_others_are_lost(sample: Path, path: Path) -> None:
@@ -63,7 +63,7 @@ def test_readable_rows_are_read_though_others_are_lost(sample: Path, path: Path)
     path.write_bytes(data)
     reported, left_out = keys(path)
     assert 0 < len(left_out) < 20
-    assert reported == set(range(1, len(held(sample)["events"]) + 1)) - left_out
+    assert reported == set(range(1, len(journal_rows(sample)["events"]) + 1)) - left_out
 
 
 def test_inputs_are_read_without_the_quarantine_where_that_is_lost(sample: Path, path: Path) -> None:
@@ -73,7 +73,7 @@ def test_inputs_are_read_without_the_quarantine_where_that_is_lost(sample: Path,
     path.write_bytes(data)
     lines = list(export_inputs(path, ExportRange()))
     assert not [line for line in lines if isinstance(line, ExportGap)]
-    assert len(lines) == len(held(sample)["inputs"])
+    assert len(lines) == len(journal_rows(sample)["inputs"])
 
 
 def test_neighbours_left_out_for_one_reason_are_one_note() -> None:

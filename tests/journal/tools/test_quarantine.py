@@ -66,9 +66,9 @@ def test_dropped_payload_is_gone_and_its_account_stays(journal: SqliteJournal, d
     assert desk.drop_payloads([1, 2, 3, 4]) == [2, 3]
     assert asked(journal) == []
     assert desk.drop_payloads([2]) == desk.request_replays([2]) == []
-    dropped, kept = journal.inputs_after(1, limit=9)
+    dropped, remaining = journal.inputs_after(1, limit=9)
     assert dropped.input.payload == b""
-    assert kept.input.payload == b"no place", "a restart may have to apply it again"
+    assert remaining.input.payload == b"no place", "a restart may have to apply it again"
     assert sum(journal.counters().values()) == 3
 
 

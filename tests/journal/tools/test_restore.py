@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from bridge.domain.dedup import digest_message
+from bridge.journal.sqlite.errors import JournalDamaged, JournalInUse, JournalTooOld, StreamMismatch
 from bridge.journal.sqlite.lock_file import lock_path
-from bridge.journal.sqlite.writer import JournalDamaged, JournalInUse, JournalTooOld, SqliteJournal, StreamMismatch
+from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.backup import VerificationFailed, back_up
 from bridge.journal.tools.read_only import NoJournal
 from bridge.journal.tools.restore import RestoreRefused, restore_journal
 from bridge.journal.tools.verify import verify_journal
 from tests.journal.tools.test_backup import damage
-from tests.support.full_journal import held
+from tests.support.full_journal import journal_rows
 from tests.support.journal_samples import JOURNALS, event, follow, make_schema_2, query
 
 ROOT = Path(__file__).parents[3]
@@ -31,12 +32,12 @@ def test_a_restored_journal_continues_in_a_new_epoch(path: Path, tmp_path: Path)
     journal.commit(follow(journal, [event("lost")]))
     old = journal.position()
     journal.close()
-    later = held(path)
+    later = journal_rows(path)
     restored = restore_journal(target, path, replace=True)
     assert target.read_bytes() == before
-    kept = next(file for file in restored.replaced_files if ".replaced-" in file.name and "-wal" not in file.name)
-    assert held(kept) == later
-    assert verify_journal(kept).is_intact
+    replaced = next(file for file in restored.replaced_files if ".replaced-" in file.name and "-wal" not in file.name)
+    assert journal_rows(replaced) == later
+    assert verify_journal(replaced).is_intact
     assert verify_journal(path).is_intact
     assert restored.summary.epochs[-1].reason == "restored"
     assert restored.summary.epochs[-1].first_offset == old.offset
@@ -92,13 +93,13 @@ def test_a_restore_needs_no_journal_before_it(sample: Path, tmp_path: Path) -> N
 def test_an_administrators_restore_is_of_the_bridges_user(
     path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or the bridge could not open what it must run on."""
-    given = {}
+    """Otherwise the bridge could not open its own journal."""
+    owners = {}
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    monkeypatch.setattr("os.chown", lambda file, user, group: given.update({Path(file).name: (user, group)}))
+    monkeypatch.setattr("os.chown", lambda file, user, group: owners.update({Path(file).name: (user, group)}))
     restore_journal(sample, path, replace=True)
     like = path.stat()
-    assert given == dict.fromkeys(("journal.db.restoring", "journal.db.lock"), (like.st_uid, like.st_gid))
+    assert owners == dict.fromkeys(("journal.db.restoring", "journal.db.lock"), (like.st_uid, like.st_gid))
 
 
 def test_a_copy_of_an_older_version_is_restored_as_one_of_this(tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def test_a_copy_of_schema_2_is_restored_in_one_new_epoch(tmp_path: Path) -> None
 
 
 def test_a_lost_journal_is_restored_over_what_is_left_of_it(path: Path, sample: Path) -> None:
-    """The lock file still knows of the lost one's commits."""
+    """The lock file still records the commits of the lost journal."""
     path.unlink()
     with pytest.raises(JournalDamaged, match="missing"):
         SqliteJournal.open(path, stream="main")
@@ -154,13 +155,13 @@ def test_a_wal_that_was_not_written_back_is_kept_with_its_file(owner: SqliteJour
     back_up(crashed, target)
     restored = restore_journal(target, crashed, replace=True)
     assert sorted(file.name.rpartition("Z")[2] for file in restored.replaced_files) == ["", "-shm", "-wal"]
-    kept = crashed.with_name("kept.db")
+    copy = crashed.with_name("kept.db")
     for file in restored.replaced_files:
-        file.rename(kept.with_name("kept.db" + file.name.rpartition("Z")[2]))
-    assert verify_journal(kept).is_intact
-    shutil.copy(owner.path.with_name("journal.db.lock"), kept.with_name("kept.db.lock"))
-    SqliteJournal.open(kept, stream="main").close()
-    assert held(kept) == held(target)
+        file.rename(copy.with_name("kept.db" + file.name.rpartition("Z")[2]))
+    assert verify_journal(copy).is_intact
+    shutil.copy(owner.path.with_name("journal.db.lock"), copy.with_name("kept.db.lock"))
+    SqliteJournal.open(copy, stream="main").close()
+    assert journal_rows(copy) == journal_rows(target)
 
 
 @pytest.mark.parametrize("replace", [False, True])
@@ -191,7 +192,7 @@ def test_a_restore_does_not_overwrite_its_backup(sample: Path, tmp_path: Path) -
 
 
 def test_a_restore_waits_for_no_reader(path: Path, sample: Path) -> None:
-    """When its last reader leaves the old file, SQLite deletes the -wal by its name: the new file's."""
+    """SQLite deletes the -wal by its name when the last reader closes the old file: it would be the new file's."""
     program = (
         "import sys; from pathlib import Path; from bridge.journal.sqlite.reader import SqliteReader\n"
         "reader = SqliteReader.open(Path(sys.argv[1]), stream='main'); reader.position()\n"
@@ -210,7 +211,7 @@ def test_a_restore_waits_for_no_reader(path: Path, sample: Path) -> None:
 
 
 def test_a_damaged_or_foreign_backup_is_refused(path: Path, sample: Path, tmp_path: Path) -> None:
-    before = held(path)
+    before = journal_rows(path)
     copy = Path(shutil.copy(sample, tmp_path / "backup.db"))
     with pytest.raises(StreamMismatch):
         restore_journal(copy, path, stream="other", replace=True)
@@ -224,7 +225,7 @@ def test_a_damaged_or_foreign_backup_is_refused(path: Path, sample: Path, tmp_pa
         restore_journal(tmp_path / "none.db", path, replace=True)
     with pytest.raises(RestoreRefused, match="itself"):
         restore_journal(path, path, replace=True)
-    assert held(path) == before
+    assert journal_rows(path) == before
     SqliteJournal.open(path, stream="main").close()
     assert sorted(file.name for file in tmp_path.iterdir()) == ["backup.db", "journal.db", "journal.db.lock"]
 
@@ -232,7 +233,7 @@ def test_a_damaged_or_foreign_backup_is_refused(path: Path, sample: Path, tmp_pa
 def test_a_journal_that_cannot_be_renamed_stays_in_place(
     path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = held(path)
+    before = journal_rows(path)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -242,4 +243,4 @@ def test_a_journal_that_cannot_be_renamed_stays_in_place(
     with pytest.raises(RestoreRefused, match="No space left"):
         restore_journal(sample, path, replace=True)
     SqliteJournal.open(path, stream="main").close()
-    assert held(path) == before
+    assert journal_rows(path) == before

@@ -11,21 +11,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bridge.journal.sqlite.errors import JournalTooNew, JournalTooOld
 from bridge.journal.sqlite.lock_file import lock_path
-from bridge.journal.sqlite.writer import HOUR_MS, JournalTooNew, JournalTooOld, SqliteJournal
+from bridge.journal.sqlite.writer import HOUR_MS, SqliteJournal
 from bridge.journal.tools import row_reader
 from bridge.journal.tools.read_only import NoJournal, open_read_only
 from bridge.journal.tools.verify import verify_journal
 from bridge.journal.tools.verify_sequences import MAX_LISTED_FAULTS
 from bridge.ports.journal import Batch, RetentionLimits
 from tests.journal.tools.verification import change, faults
-from tests.support.full_journal import fill, held
+from tests.support.full_journal import fill, journal_rows
 from tests.support.journal_samples import NOON, applied, event, follow, forge_meta
 
 
 @pytest.fixture(scope="module")
 def crashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a killed bridge leaves: all of it in its -wal."""
+    """Return the journal of a killed bridge, all of it in the -wal."""
     path = tmp_path_factory.mktemp("running") / "journal.db"
     crashed = tmp_path_factory.mktemp("crashed") / "journal.db"
     journal = SqliteJournal.open(path, stream="main")
@@ -68,10 +69,10 @@ def test_a_flipped_byte_is_found_or_changes_nothing(sample: Path, path: Path, wh
     data[at] ^= bits
     path.write_bytes(data)
     try:
-        found = not verify_journal(path).is_intact
+        is_damaged = not verify_journal(path).is_intact
     except (NoJournal, JournalTooNew, JournalTooOld):
-        found = True
-    assert found or held(path) == held(sample), f"byte {at}"
+        is_damaged = True
+    assert is_damaged or journal_rows(path) == journal_rows(sample), f"byte {at}"
 
 
 def test_a_lost_page_is_reported_in_bounded_lines(sample: Path, path: Path) -> None:
@@ -142,9 +143,9 @@ def test_a_flipped_byte_of_a_wal_is_found_or_changes_nothing(
     data = bytearray(wal.read_bytes())
     data[int(where * len(data))] ^= bits
     wal.write_bytes(data)
-    found = not verify_journal(path).is_intact
+    is_damaged = not verify_journal(path).is_intact
     with closing(open_read_only(path)) as connection:
-        assert found or connection.execute("SELECT max(offset) FROM events").fetchone() == (31,)
+        assert is_damaged or connection.execute("SELECT max(offset) FROM events").fetchone() == (31,)
 
 
 def test_a_lost_wal_is_found_by_the_mark(tmp_path: Path, sample: Path) -> None:

@@ -140,15 +140,15 @@ async def test_a_stop_states_when_to_reconnect_and_a_resume_has_no_gap(
             code, reason = await board.closed()
             assert code == 1012
             assert json.loads(reason)["retry_after"] >= 0
-        seen = {committed["subject"] for committed in board.events}
+        subjects = {committed["subject"] for committed in board.events}
         await bridge.start()
         await assign("after")
         async with dashboard(bridge.port) as board:
             resumed = await board.ask("resume", "resumed", subscriptions=[body], since=position["streams"])
             assert resumed["streams"] == {"main": {"recovered": True}}
-            while "after" not in seen:
+            while "after" not in subjects:
                 event = await board.receive_event()
-                seen.add(event["subject"])
-            assert seen == {"before", "unseen", "after"}
+                subjects.add(event["subject"])
+            assert subjects == {"before", "unseen", "after"}
             offsets = [committed["offset"] for committed in board.events]
             assert offsets == sorted(set(offsets))

@@ -1,4 +1,4 @@
-"""protocol.md frame by frame: what every question is answered by, and what comes unasked."""
+"""protocol.md frame by frame: answers to every request, and unsolicited frames."""
 
 import asyncio
 import json
@@ -119,11 +119,11 @@ async def test_a_batch_is_an_array_and_an_alarm_does_not_wait_for_it(busy_bridge
         await board.ask("ping", "pong")
         began = len(board.texts)
         loop = asyncio.get_running_loop()
-        asked = loop.time()
+        published_at = loop.time()
         result = await commanded(board, "batched", **RAISE, andon_type="quality")
         while result["event_ids"][0] not in [frame.get("id") for frame in board.frames]:
             await board.read()
-        assert loop.time() - asked < 0.9, "an alarm does not wait for batch_ms"
+        assert loop.time() - published_at < 0.9, "an alarm does not wait for batch_ms"
         assert all(isinstance(json.loads(text), list) for text in board.texts[began:])
         assert not (await board.ask("options", "options", batch=False))["batch"]
         await board.ask("ping", "pong")

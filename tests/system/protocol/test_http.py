@@ -66,8 +66,8 @@ async def test_statistics_count_and_their_books_add_up(busy_bridge: BridgeProces
 
 async def test_history_comes_in_pages_without_hole_or_double(busy_bridge: BridgeProcess) -> None:
     filter_text = "%2B/%2B/%2B/%2B/job/%23"
-    whole = (await http(busy_bridge.port, f"/api/events?filter={filter_text}&limit=1000", token())).data["events"]
-    assert whole
+    all_events = (await http(busy_bridge.port, f"/api/events?filter={filter_text}&limit=1000", token())).data["events"]
+    assert all_events
     pages, cursor = [], ""
     while True:
         path = f"/api/events?filter={filter_text}&limit=1{cursor}"
@@ -76,12 +76,12 @@ async def test_history_comes_in_pages_without_hole_or_double(busy_bridge: Bridge
         if page["cursor"] is None:
             break
         cursor = f"&cursor={page['cursor']}"
-    assert pages == whole
-    first = whole[0]["timestamp"]
+    assert pages == all_events
+    first = all_events[0]["timestamp"]
     cut = (await http(busy_bridge.port, f"/api/events?filter={filter_text}&to={first}", token())).data
     assert cut["events"] == []
     since = (await http(busy_bridge.port, f"/api/events?filter={filter_text}&from={first}&limit=1000", token())).data
-    assert since["events"] == whole
+    assert since["events"] == all_events
 
 
 async def test_a_snapshot_over_http_is_that_of_a_subscription(busy_bridge: BridgeProcess) -> None:

@@ -15,7 +15,7 @@ REPORTED_WITHIN = 5.0  # protocol.md and promise P5
 
 
 @contextmanager
-def held(bridge: BridgeProcess) -> Iterator[None]:
+def blocked_journal(bridge: BridgeProcess) -> Iterator[None]:
     """Keep the journal's writer waiting, as a disk does that has stopped to answer."""
     path = bridge.config.parent / ".floor" / "journal.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -61,13 +61,13 @@ async def test_a_journal_that_does_not_answer_is_reported_and_loses_nothing(
     quick = {"FLOOR_WEB__COMMAND_TIMEOUT_SECONDS": "1"}
     async with bridge_process(tmp_path, mosquitto, environment=quick) as bridge, dashboard(bridge.port) as board:
         await board.snapshot(id="s", subscription_type="andon", target_id="L1")
-        with held(bridge):
-            asked = asyncio.get_running_loop().time()
+        with blocked_journal(bridge):
+            began = asyncio.get_running_loop().time()
             await board.send("command", id="c", **RAISE)
             assert (await board.receive("command_result", id="c"))["outcome"] == "unknown"
             link = await board.receive("link", seconds=2 * REPORTED_WITHIN)
             assert (link["broker"], link["streams"]["main"]["live"]) == (True, False)
-            assert asyncio.get_running_loop().time() - asked < REPORTED_WITHIN
+            assert asyncio.get_running_loop().time() - began < REPORTED_WITHIN
             assert (await http(bridge.port, "/health/ready")).status == 503
         link = await board.receive("link")
         assert link["streams"]["main"]["live"]

@@ -56,10 +56,12 @@ def topic(event: Frame) -> list[str]:
 
 def matches(text: str, levels: list[str]) -> bool:
     """MQTT 5 4.7, for filters of these tests."""
-    asked = text.split("/")
-    if asked[-1] == "#":
-        asked, levels = asked[:-1], levels[: len(asked) - 1]
-    return len(asked) == len(levels) and all(one in ("+", other) for one, other in zip(asked, levels, strict=True))
+    filter_levels = text.split("/")
+    if filter_levels[-1] == "#":
+        filter_levels, levels = filter_levels[:-1], levels[: len(filter_levels) - 1]
+    return len(filter_levels) == len(levels) and all(
+        one in ("+", other) for one, other in zip(filter_levels, levels, strict=True)
+    )
 
 
 def is_mine(event: Frame) -> bool:
@@ -83,9 +85,9 @@ async def beside_all(board: SocketDashboard, **body: object) -> tuple[list[Frame
 async def test_a_subscription_is_a_filter(
     busy_bridge: BridgeProcess, kind: str, target: Any, filters: list[str]
 ) -> None:
-    asked = {"subscription_type": kind} | ({} if target is None else {"target_id": target})
+    request = {"subscription_type": kind} | ({} if target is None else {"target_id": target})
     async with dashboard(busy_bridge.port, EVA) as board:
-        everything, received, confirmed = await beside_all(board, **asked)
+        everything, received, confirmed = await beside_all(board, **request)
         assert confirmed["effective"] == filters
         assert not confirmed["narrowed"]
         assert (confirmed["subscription_type"], confirmed["target_id"]) == (kind, target)
@@ -119,11 +121,11 @@ async def test_an_unsubscription_ends_all_of_that_type_and_target_and_nothing_el
 @pytest.mark.parametrize(
     ("mask", "allowed"),
     [
-        ({"event_types": ["andon_event", "quality_alert"]}, lambda each: each["category"] in ("andon", "quality")),
-        ({"priorities": ["high", "critical"]}, lambda each: each["priority"] == "high"),
+        ({"event_types": ["andon_event", "quality_alert"]}, lambda frame: frame["category"] in ("andon", "quality")),
+        ({"priorities": ["high", "critical"]}, lambda frame: frame["priority"] == "high"),
         (
             {"event_types": ["andon_event"], "priorities": ["medium"]},
-            lambda each: (each["category"], each["priority"]) == ("andon", "medium"),
+            lambda frame: (frame["category"], frame["priority"]) == ("andon", "medium"),
         ),
     ],
 )
@@ -144,15 +146,15 @@ async def test_a_narrowed_viewer_is_notified_and_sees_no_more_anywhere(busy_brid
         assert confirmed["narrowed"]
         assert confirmed["effective"] == ["+/+/L3/#"]
         assert {event["line_id"] for event in await board.receive_snapshot("s")} == {"L3"}
-        mine = await board.snapshot(id="m", subscription_type="job", target_id="me")
-        assert {event["data"]["assigned_to"]["id"] for event in mine} == {"olga"}
+        own_jobs = await board.snapshot(id="m", subscription_type="job", target_id="me")
+        assert {event["data"]["assigned_to"]["id"] for event in own_jobs} == {"olga"}
         strict = await board.ask("subscribe", "error", id="t", subscription_type="line", strict=True)
         assert (strict["code"], strict["id"]) == ("FORBIDDEN", "t")
         foreign = await board.ask("subscribe", "error", id="f", subscription_type="andon", target_id="L1")
         assert foreign["code"] == "FORBIDDEN"
         assert matches("+/+/L1/+/andon/#", foreign["detail"]["witness"].split("/"))
 
-        since = {"main": {"epoch": mine[0]["epoch"], "offset": 0}}
+        since = {"main": {"epoch": own_jobs[0]["epoch"], "offset": 0}}
         await board.send("resume", subscriptions=[{"id": "r", "subscription_type": "line"}], since=since)
         assert (await board.receive("resumed"))["streams"] == {"main": {"recovered": True}}
         await board.receive("position")

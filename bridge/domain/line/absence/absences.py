@@ -12,7 +12,6 @@ from typing import Final
 from msgspec.structs import replace
 
 from bridge.domain.event_data import Status
-from bridge.domain.events import LINE_LEVEL, Millis
 from bridge.domain.line.absence.record import (
     MAX_UNSEQUENCED_GAP_MS,
     AbsenceRecord,
@@ -30,8 +29,10 @@ from bridge.domain.line.equipment.equipment_group import EquipmentGroup
 from bridge.domain.line.equipment.machine import Machine
 from bridge.domain.line.equipment.status import diagnose, with_no_order_cause
 from bridge.domain.line.output.line_output import Output, signal_of
+from bridge.domain.place import LINE_LEVEL
 from bridge.domain.reports import BirthReport, DeathReport, Moment, Report, StateReport
 from bridge.domain.shifts import ShiftPlan
+from bridge.domain.utc_time import Millis
 
 BACKLOG_SETTLE_MS: Final = 5_000  # without further backlog for this long, the history is complete
 SILENT_MACHINE_WAIT_MS: Final = 90_000  # for machines that do not report; a live one reports once a minute

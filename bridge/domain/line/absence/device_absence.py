@@ -6,14 +6,15 @@ is rebuilt once all deciding machines have reported, or once the line is known t
 
 from collections.abc import Sequence
 
-from bridge.domain.events import LINE_LEVEL, Millis
 from bridge.domain.line.absence.absences import BACKLOG_SETTLE_MS, Absences
 from bridge.domain.line.absence.record import AbsenceRecord
 from bridge.domain.line.downtime.stop_cause import MachineView
 from bridge.domain.line.equipment.machine import Machine
 from bridge.domain.line.equipment.status import Diagnosis
 from bridge.domain.line.output.line_output import Output
+from bridge.domain.place import LINE_LEVEL
 from bridge.domain.reports import Moment
+from bridge.domain.utc_time import Millis
 
 
 class DeviceAbsences(Absences):

@@ -13,10 +13,11 @@ from typing import Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from bridge.domain.events import LINE_LEVEL, Millis
 from bridge.domain.line.downtime.stop_cause import MachineView
 from bridge.domain.line.downtime.stop_tracker import StopState
 from bridge.domain.line.output.oee_state import TimeStretch
+from bridge.domain.place import LINE_LEVEL
+from bridge.domain.utc_time import Millis
 
 MAX_ABSENCES: Final = 8  # per kind (bridge, devices), open to late reports; bounds the checkpoint
 MAX_POINTS: Final = 400  # status changes in one absence; bounds the checkpoint, the rest stays unknown
@@ -243,6 +244,8 @@ class AbsenceRecord(
 
 
 class AbsenceState(Struct):
+    """The latest absences of the bridge and of devices; checkpointed."""
+
     records: list[AbsenceRecord] = field(default_factory=list)  # the latest, oldest first
 
     def add(self, record: AbsenceRecord) -> None:

@@ -10,8 +10,10 @@ from typing import Final, Literal, get_args
 from msgspec import Struct
 
 from bridge.domain.event_data import Andon, AndonType, CallPriority, CallStatus, EscalationCause, Person
-from bridge.domain.events import LINE_LEVEL, Millis, Standing, rfc3339, rfc3339_or_none
+from bridge.domain.events import Standing
+from bridge.domain.place import LINE_LEVEL
 from bridge.domain.reports import Disposition, Moment, rejected, suppressed
+from bridge.domain.utc_time import Millis, rfc3339, rfc3339_or_none
 
 CallAction = Literal["acknowledge", "arrive", "resolve", "cancel", "escalate"]
 """Actions on a call that was raised."""
@@ -95,6 +97,11 @@ class AndonCall(Struct, kw_only=True, rename={"handled_until": "passed", "line_r
     def key_of(equipment: str | None, andon_type: AndonType) -> str:
         """Return the key under which at most one call is open."""
         return f"{equipment or LINE_LEVEL}/{andon_type}"
+
+    @staticmethod
+    def owner_of(key: str) -> str:
+        """Return the equipment in the key of a call, `_` for the line."""
+        return key.split("/", 1)[0]
 
     @property
     def key(self) -> str:

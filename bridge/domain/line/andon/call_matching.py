@@ -12,8 +12,8 @@ from typing import Final
 from msgspec import Struct
 
 from bridge.domain.event_data import AndonType, CallPriority
-from bridge.domain.events import Millis
 from bridge.domain.line.andon.call import AndonCall
+from bridge.domain.utc_time import Millis
 
 STANDSTILL_TYPES: Final[frozenset[AndonType]] = frozenset({"equipment", "maintenance", "stop"})
 """Types that people use interchangeably for a stopped machine."""

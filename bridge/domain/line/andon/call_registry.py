@@ -8,16 +8,18 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from bridge.domain.bounded_dict import drop_oldest
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import AndonType, CallPriority, CallStatus, EscalationCause
-from bridge.domain.events import EventType, Millis, Place, Priority
-from bridge.domain.eviction import drop_oldest
+from bridge.domain.events import EventType, Priority
 from bridge.domain.line.andon.call import FINAL_STATUSES, AndonCall, andon_data, standing_of
 from bridge.domain.line.andon.contacts import Contact
 from bridge.domain.line.andon.escalation import EscalationStep, build_ladders, escalation_data, is_level_rise, next_step
 from bridge.domain.line.flood_tracker import FloodState
+from bridge.domain.place import Place
 from bridge.domain.plant import EquipmentConfig, LineConfig, Plant
 from bridge.domain.reports import Moment
+from bridge.domain.utc_time import Millis
 
 MAX_FINAL_CALLS: Final = 200  # ids still answered with `already_final`; bounds the checkpoint of an old line
 

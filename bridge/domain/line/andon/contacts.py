@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 
 PACE_MS: Final = 2_000  # most by which the lags of successive reports differ, unless one was delayed for long
 CLOCK_SET_MS: Final = 60_000  # after this long at one pace, levels are not late: the clock was set back

@@ -20,10 +20,10 @@ from typing import Final
 
 from bridge.domain.escalation_policy import EscalationPolicy
 from bridge.domain.event_data import AndonType, CallPriority, CallStatus, Escalation, EscalationCause, EscalationStatus
-from bridge.domain.events import Millis, rfc3339_or_none
 from bridge.domain.line.andon.call import AndonCall
 from bridge.domain.plant import Plant, Rules
 from bridge.domain.shifts import ShiftPlan
+from bridge.domain.utc_time import Millis, rfc3339_or_none
 
 MINUTE_MS: Final = 60_000
 RESPONDERS: Final = "responders"

@@ -12,7 +12,6 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from bridge.domain.events import Millis
 from bridge.domain.line.counters.counter_table import CounterTable, RegisterChange, RegisterLimits
 from bridge.domain.line.counters.registers import (
     MIN_SPELLS,
@@ -30,6 +29,7 @@ from bridge.domain.line.counters.registers import (
     production_interval,
     rate_of,
 )
+from bridge.domain.utc_time import Millis
 
 MAX_UNCONFIRMED_SAMPLES: Final = 3  # samples in a row, none of which confirms another
 

@@ -8,11 +8,11 @@ from msgspec.structs import replace
 
 from bridge.domain import plant
 from bridge.domain.emitter import NO_DOUBTFUL_PIECES, DoubtfulPieces
-from bridge.domain.events import Millis
 from bridge.domain.line.counters.counter_delta import CounterDelta, judge_sample
 from bridge.domain.line.counters.counter_table import RegisterLimits
 from bridge.domain.line.counters.registers import Register, RegisterSample, mark_interrupted, set_register_forward
 from bridge.domain.reports import CountsReport, Moment
+from bridge.domain.utc_time import Millis
 
 CounterName = Literal["total", "good", "reject"]
 Registers = dict[CounterName, Register]

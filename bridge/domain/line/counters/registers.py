@@ -11,7 +11,7 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 
 DRAIN: Final = 10  # a queue empties at least so many times faster than it fills
 SUSTAINED_MS: Final = 10_000  # a rate over less time than this is jitter

@@ -7,7 +7,6 @@ domain.md, «Reports».
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from bridge.domain.events import Millis
 from bridge.domain.line.device.device import Device
 from bridge.domain.line.device.sequence import Placement, SequenceRun
 from bridge.domain.line.device.timestamps import TRUSTED_CLOCKS, ClockUsed
@@ -25,6 +24,7 @@ from bridge.domain.reports import (
     quarantined,
     suppressed,
 )
+from bridge.domain.utc_time import Millis
 
 RETAINABLE_KINDS = (StateReport, CountsReport, BirthReport, DeathReport)
 """Kinds that report a state, not an action: a retained one may still be true."""

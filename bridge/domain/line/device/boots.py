@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from bridge.domain.events import Millis
 from bridge.domain.line.device import sequence
 from bridge.domain.line.device.sequence import checksum_of
 from bridge.domain.line.device.state import DeviceState, PastBoot, is_newer_boot
 from bridge.domain.reports import BirthReport, DeathReport, Report
+from bridge.domain.utc_time import Millis
 
 SILENT_BOOT_MS: Final[Millis] = 60_000  # a boot silent for so long may be over, with nothing received of the next
 

@@ -12,7 +12,6 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from bridge.domain import plant
-from bridge.domain.events import Millis
 from bridge.domain.line.device import boots, sequence
 from bridge.domain.line.device.sequence import Placement, SequenceRun, checksum_of
 from bridge.domain.line.device.state import MAX_PAST_BOOTS, BootId, DeviceState, PastBoot, is_newer_boot, migrate_run
@@ -28,6 +27,7 @@ from bridge.domain.reports import (
     StateReport,
     suppressed,
 )
+from bridge.domain.utc_time import Millis
 
 MAX_BIRTH_RESEND_REPORTS: Final = 20  # an equal birth within this many reports is a resend, not the next start
 

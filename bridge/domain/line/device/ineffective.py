@@ -7,8 +7,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from bridge.domain.events import Millis
 from bridge.domain.reports import Disposition, Effect
+from bridge.domain.utc_time import Millis
 
 INEFFECTIVE_MS: Final = 60_000
 SPREAD_MS: Final = 5_000  # arrivals within less are one burst: a broker that redelivers after a reconnect

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from bridge.domain.events import LINE_LEVEL
 from bridge.domain.line.device.device import Device
 from bridge.domain.line.device.state import SequenceGaps
+from bridge.domain.place import LINE_LEVEL
 from bridge.domain.reports import Report
 
 

@@ -10,8 +10,8 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 from msgspec import Struct, field
 
-from bridge.domain.events import Millis
 from bridge.domain.reports import ReportBody
+from bridge.domain.utc_time import Millis
 
 MAX_HOLES: Final = 64  # missing ranges kept: bounds what jumps of the sequence can store
 MAX_CHECKSUMS: Final = 128  # latest positions whose content is known; bounds a device's checkpoint

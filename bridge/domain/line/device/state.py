@@ -4,12 +4,12 @@ from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct, field
 
-from bridge.domain.events import Millis
 from bridge.domain.line.device import sequence
 from bridge.domain.line.device.ineffective import IneffectiveRun
 from bridge.domain.line.device.sequence import SequenceRun
 from bridge.domain.line.device.timestamp_trail import TimestampTrail
 from bridge.domain.line.device.timestamps import ClockState
+from bridge.domain.utc_time import Millis
 
 MAX_PAST_BOOTS: Final = 8  # past boots kept, to recognize their late reports
 MAX_MISSED: Final = 2**53 - 1  # where counting stops: jumps of a wild sequence add up, and JSON readers use doubles
@@ -26,7 +26,7 @@ class PastBoot(Struct):
 
 class DeviceState(
     Struct,
-    rename={
+    rename={  # names in checkpoints, kept from earlier versions
         "last_live_at": "spoke_at",
         "timestamp_trail": "stamp",
         "ineffective_run": "futile",
@@ -47,7 +47,7 @@ class DeviceState(
     last_seen_at: Millis | None = None
     offline: Literal["silence", "death"] | None = None
     missed: int = 0  # reports that were missing when a later one arrived, ever
-    filled: int = 0  # those of them that arrived late after all
+    filled: int = 0  # of these, how many arrived late
     unplaced: int = 0  # reports that were applied although their place in the sequence is unknown, ever
     unreported_missing: int = 0  # missing reports that no event has reported yet
     seq: int | None = None  # the newest number; only in checkpoints of an earlier version

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 
 TICKS: Final = 2  # successive advances with a fraction of a second: the clock separates two presses
 STANDING_MS: Final = 60_000  # after this long at one instant the clock may have stopped

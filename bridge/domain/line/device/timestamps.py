@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct, field
 
-from bridge.domain.events import UNIX_EPOCH, Millis
+from bridge.domain.utc_time import UNIX_EPOCH, Millis
 
 ClockRule = Literal["receive", "device", "corrected"]
 ClockUsed = Literal["receive", "device", "corrected", "skewed"]

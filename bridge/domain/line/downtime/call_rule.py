@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bridge.domain import plant
-from bridge.domain.events import Millis
 from bridge.domain.line.andon.call_matching import CallRequest
 from bridge.domain.line.downtime.record import DowntimeRecord, ScheduledCall, call_reason_of
+from bridge.domain.utc_time import Millis
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,19 @@
 from collections.abc import Callable
 
 from bridge.domain.emitter import Emitter
-from bridge.domain.events import Millis, Priority
+from bridge.domain.events import Priority
 from bridge.domain.line.andon.call_matching import CallRequest
 from bridge.domain.line.downtime.call_rule import AutoCallRule
 from bridge.domain.line.downtime.findings import DowntimeFindings
 from bridge.domain.line.downtime.record import DowntimeRecord, PlannedTimeChange, categorize, is_breakdown, reason_of
 from bridge.domain.line.downtime.registry import DowntimeRegistry, DowntimesState
 from bridge.domain.line.downtime.split import SplitState
+from bridge.domain.line.downtime.stop_analysis import StopAnalysis
 from bridge.domain.line.downtime.stop_tracker import Signal, StopChange, StopChangeKind
 from bridge.domain.line.equipment.status import Diagnosis
 from bridge.domain.plant import LineConfig, Plant
 from bridge.domain.reports import APPLIED, Disposition, DowntimeReport, Moment, rejected, suppressed
+from bridge.domain.utc_time import Millis
 
 
 class Downtimes:
@@ -122,69 +124,39 @@ class Downtimes:
     def _observe_stop(self, diagnosis: Diagnosis, *, changeover: bool, at: Millis, moment: Moment) -> None:
         """Process a diagnosis of the stop that holds from `at` and became known at `moment`."""
         state = self._state
-        changing = changeover or diagnosis.status == "setup"
-        record = state.open
-        if record is None and state.pending is None:
-            state.pending, state.split = DowntimeFindings(), SplitState.begin(diagnosis, changing=changing)
-        split = state.split
-        split.observe(diagnosis, changing=changing)
-        if record is not None and split.carried_machine is None:
+        if state.open is None and state.pending is None:
+            begun = StopAnalysis.begin(diagnosis, changeover=changeover, call_rule=self._call_rule)
+            state.pending, state.split = begun.findings, begun.split
+        analysis, record = self._analysis, state.open
+        begins_changeover = analysis.update_split(diagnosis, changeover=changeover)
+        if record is not None and state.split.carried_machine is None:
             record.interrupted_call = None
-        if split.is_changeover_start:
-            still_broken = self._findings.current_culprit in diagnosis.broken
+        if begins_changeover:
+            still_broken = analysis.is_still_broken(diagnosis)
             self._begin_changeover(still_broken=still_broken, changeover=changeover, at=at, moment=moment)
-        if not split.is_splitting(diagnosis, current_culprit=self._findings.current_culprit):
-            self._drop_split()
-            self._add_findings(self._findings, diagnosis, record=state.open, changing=changeover, at=at)
-            return
-        if split.since is None or split.findings is None:
-            split.since, split.findings = at, DowntimeFindings()
-        self._add_findings(split.findings, diagnosis, record=None, changing=changeover, at=at)
-
-    def _add_findings(
-        self,
-        findings: DowntimeFindings,
-        diagnosis: Diagnosis,
-        *,
-        record: DowntimeRecord | None,
-        changing: bool,
-        at: Millis,
-    ) -> None:
-        """Add a diagnosis; if it makes a call necessary, the call's wait begins now."""
-        downtime = DowntimeRecord(downtime_id="", started_at=at, findings=findings) if record is None else record
-        has_findings = findings.equipment is not None or findings.changing
-        previous_culprit = findings.current_culprit
-        needed_no_call = has_findings and self._call_rule.wait_ms(downtime) is None
-        findings.add_diagnosis(diagnosis, changing=changing)
-        # Responders at the first machine are not at the second, and people who worked here have left.
-        known_culprits = (None, previous_culprit, downtime.called_for)
-        is_new_culprit = downtime.called and findings.current_culprit not in known_culprits
-        if is_new_culprit or (needed_no_call and self._call_rule.wait_ms(downtime) is not None):
-            downtime.called, findings.since = False, at
+        # A changeover may have split the downtime, so its findings are new.
+        self._analysis.add_diagnosis(diagnosis, record=state.open, changeover=changeover, at=at)
 
     @property
-    def _findings(self) -> DowntimeFindings:
+    def _analysis(self) -> StopAnalysis:
+        """The analysis of the current stop."""
         findings = self._state.pending if self._state.open is None else self._state.open.findings
         assert findings is not None, "a stop has findings from its first instant on"
-        return findings
+        return StopAnalysis(findings, self._state.split, self._call_rule)
 
     def _drop_split(self) -> None:
-        """Discard a pending switch that did not last; keep its faults, which did happen."""
-        split = self._state.split
-        if split.findings is not None:
-            self._findings.add_faults(split.findings.faults)
-        split.since, split.findings = None, None
+        """Discard a pending switch, if any."""
+        if self._state.split.since is not None:
+            self._analysis.drop_split()
 
     def _begin_changeover(self, *, still_broken: bool, changeover: bool, at: Millis, moment: Moment) -> None:
         """Make the stop a changeover: all of it if no breakdown is known, else from `at` on."""
-        split, record, findings = self._state.split, self._state.open, self._findings
-        carried_machine = findings.current_culprit if findings.is_breakdown and still_broken else None
-        self._drop_split()
-        split.changeover, split.carried_machine = True, carried_machine
+        record = self._state.open
+        self._analysis.begin_changeover(still_broken=still_broken)
         if record is None:
             return
         interrupted_call = None
-        if carried_machine is not None and record.call_at is not None:
+        if self._state.split.carried_machine is not None and record.call_at is not None:
             interrupted_call = self._call_rule.scheduled_call(record, due=record.call_at)
         if is_breakdown(record, reason_of(record, self._plant_config)) and record.started_at < at:
             record = self._split(

@@ -11,8 +11,8 @@ from typing import Final
 from msgspec import Struct, field
 
 from bridge.domain.event_data import DowntimeCause, FaultNote
-from bridge.domain.events import Millis
 from bridge.domain.line.equipment.status import Diagnosis
+from bridge.domain.utc_time import Millis
 
 MAX_FAULTS: Final = 32  # fault notes of one downtime: bounds what a chattering machine can put into one event
 
@@ -44,6 +44,8 @@ class FurtherCulprit(Struct):
 
 
 class DowntimeFindings(Struct):
+    """Findings about a stop: its culprit, cause and reason, and whether it requires a call."""
+
     equipment: str | None = None  # what stopped
     cause: DowntimeCause = "unknown"
     cause_equipment: str | None = None

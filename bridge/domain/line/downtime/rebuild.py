@@ -6,19 +6,14 @@ true start; the wait for its call counts from there.
 
 from collections.abc import Sequence
 
-from bridge.domain import plant
-from bridge.domain.emitter import Emitter
-from bridge.domain.events import Millis
 from bridge.domain.line.downtime.downtimes import Downtimes
-from bridge.domain.line.downtime.findings import DowntimeFindings
 from bridge.domain.line.downtime.record import DowntimeRecord
-from bridge.domain.line.downtime.registry import DowntimesState
 from bridge.domain.line.downtime.split import SplitState
+from bridge.domain.line.downtime.stop_analysis import StopAnalysis, analyze_stop
 from bridge.domain.line.downtime.stop_tracker import StopChange, StopChangeKind
 from bridge.domain.line.downtime.timeline import (
     DOWN_PHASES,
     Observation,
-    ReplayedStop,
     Timeline,
     find_downtime_end,
     find_next_downtime,
@@ -26,17 +21,11 @@ from bridge.domain.line.downtime.timeline import (
 from bridge.domain.line.output.oee_state import TimeStretch
 from bridge.domain.line.output.oee_window import TimeClass
 from bridge.domain.reports import Moment
+from bridge.domain.utc_time import Millis
 
 
 class RebuildableDowntimes(Downtimes):
     """The downtimes of one line, including those of stops that were not observed."""
-
-    def __init__(
-        self, state: DowntimesState, *, plant_config: plant.Plant, spec: plant.LineConfig, emitter: Emitter
-    ) -> None:
-        super().__init__(state, plant_config=plant_config, spec=spec, emitter=emitter)
-        self._spec = spec
-        self._emitter = emitter
 
     @property
     def open_id(self) -> str | None:
@@ -55,48 +44,25 @@ class RebuildableDowntimes(Downtimes):
 
         Returns the end of the downtime that was open until now, if it proves to be over.
         """
-        stops, end_of_open = timeline.changes, None
-        for index, stop in enumerate(stops):
-            match stop.change.kind:
-                case StopChangeKind.MINOR:
-                    if not self._opened_within(stop.change.start, stop.change.end):
-                        self._state.pending = self._judge_stop(stop.observations, changeover_since=changeover_since)[0]
-                        self._add_minor_stop(stop.change, moment, estimated=True)
-                    end_of_open = (
-                        self._retract_parts(stop.change, before=find_next_downtime(stops[index:]), moment=moment)
-                        or end_of_open
-                    )
-                case StopChangeKind.CROSSED:
-                    fully_known = timeline.is_known_since(stop.change.start)
-                    ended = find_downtime_end(stops[index:])
-                    end_of_open = (
-                        self._apply_crossed(
-                            stop, ended, fully_known=fully_known, changeover_since=changeover_since, moment=moment
-                        )
-                        or end_of_open
-                    )
-                case StopChangeKind.ENDED if not any(
-                    earlier.change.kind is StopChangeKind.CROSSED for earlier in stops[:index]
-                ):
-                    has_ended = self._end_downtime(
-                        stop.observations, stop.change, open_before, changeover_since=changeover_since, moment=moment
-                    )
-                    end_of_open = stop.change if has_ended else None
-                case StopChangeKind.ENDED:
-                    pass  # reported with its CROSSED change
+        stops = timeline.changes
+        ends = [
+            self._apply_past_change(
+                timeline, index, open_before=open_before, changeover_since=changeover_since, moment=moment
+            )
+            for index in range(len(stops))
+        ]
         current_stop = timeline.observations
         if not stops:  # the downtime open before the absence lasts
             self._replay_findings(current_stop, until=moment.at, changeover_since=changeover_since, moment=moment)
-        end_of_open = self._retract_unfounded(timeline, moment) or end_of_open
+        ends.append(self._retract_unfounded(timeline, moment))
         if self._state.open is not None and timeline.stops.state.phase not in DOWN_PHASES:
-            end_of_open = self._retract(self._state.open, self._state.open.started_at, moment) or end_of_open
-        if self._state.open is None:
-            self._state.pending, self._state.split = (
-                self._judge_stop(current_stop, changeover_since=changeover_since)
-                if current_stop
-                else (None, SplitState())
-            )
-        return end_of_open
+            ends.append(self._retract(self._state.open, self._state.open.started_at, moment))
+        if self._state.open is None and current_stop:
+            analysis = self._analyze(current_stop, changeover_since)
+            self._state.pending, self._state.split = analysis.findings, analysis.split
+        elif self._state.open is None:
+            self._state.pending, self._state.split = None, SplitState()
+        return next((end for end in reversed(ends) if end is not None), None)
 
     def add_lost_time(
         self, timeline: Timeline, moved: Sequence[TimeStretch], *, changeover_since: Millis | None, moment: Moment
@@ -109,8 +75,7 @@ class RebuildableDowntimes(Downtimes):
                 (stop.observations for stop in timeline.changes if stop.change.end > start and stop.observations),
                 timeline.observations,
             )
-            findings, split = self._judge_stop(observations, changeover_since=changeover_since)
-            self._add(start, end, findings, changeover=changeover_since is not None and split.changeover, moment=moment)
+            self._add(start, end, observations, changeover_since=changeover_since, moment=moment)
 
     def _uncovered_spans(self, lost: Sequence[TimeStretch]) -> list[tuple[Millis, Millis]]:
         """Return the spans that no downtime covers."""
@@ -127,22 +92,48 @@ class RebuildableDowntimes(Downtimes):
             parts = sorted({(start, end) for start, end in parts if start < end})
         return parts
 
-    def _apply_crossed(
+    def _apply_past_change(
         self,
-        stop: ReplayedStop,
-        ended: StopChange | None,
+        timeline: Timeline,
+        index: int,
         *,
-        fully_known: bool,
+        open_before: str | None,
         changeover_since: Millis | None,
         moment: Moment,
     ) -> StopChange | None:
-        """Report a downtime that is over, or open the one that lasts.
+        """Apply a stop change of the past. Returns the end of a downtime that was assumed to last."""
+        stop = timeline.changes[index]
+        match stop.change.kind:
+            case StopChangeKind.MINOR:
+                return self._apply_minor(timeline, index, changeover_since=changeover_since, moment=moment)
+            case StopChangeKind.CROSSED:
+                return self._apply_crossed(timeline, index, changeover_since=changeover_since, moment=moment)
+            case StopChangeKind.ENDED if index > 0:
+                return None  # applied with its CROSSED change
+            case StopChangeKind.ENDED:  # the downtime was open before
+                return self._end_downtime(
+                    stop.observations, stop.change, open_before, changeover_since=changeover_since, moment=moment
+                )
 
-        `fully_known`: no time since its start is unknown.
+    def _apply_minor(
+        self, timeline: Timeline, index: int, *, changeover_since: Millis | None, moment: Moment
+    ) -> StopChange | None:
+        """Report a minor stop, or the downtimes that were opened during it as minor stops."""
+        stops, stop = timeline.changes, timeline.changes[index]
+        if not self._opened_within(stop.change.start, stop.change.end):
+            self._state.pending = self._analyze(stop.observations, changeover_since).findings
+            self._add_minor_stop(stop.change, moment, estimated=True)
+        return self._retract_parts(stop.change, before=find_next_downtime(stops[index:]), moment=moment)
+
+    def _apply_crossed(
+        self, timeline: Timeline, index: int, *, changeover_since: Millis | None, moment: Moment
+    ) -> StopChange | None:
+        """Report a downtime that is over, or open the one that lasts.
 
         Returns the end of the one that was opened meanwhile because the line was assumed stopped.
         """
-        state, start = self._state, stop.change.start
+        state, stop = self._state, timeline.changes[index]
+        start, ended = stop.change.start, find_downtime_end(timeline.changes[index:])
         parts = self._opened_within(start, None if ended is None else ended.start)
         if parts:
             opened = parts[0]
@@ -152,25 +143,19 @@ class RebuildableDowntimes(Downtimes):
                     stop.observations, until=moment.at, changeover_since=changeover_since, moment=moment
                 )
                 return None
-            has_ended = self._end_downtime(
+            return self._end_downtime(
                 stop.observations, ended, opened.downtime_id, changeover_since=changeover_since, moment=moment
             )
-            return ended if has_ended else None
-        findings, split = self._judge_stop(stop.observations, changeover_since=changeover_since)
         if ended is not None:
-            self._add(
-                start,
-                ended.start,
-                findings,
-                changeover=changeover_since is not None and split.changeover,
-                moment=moment,
-            )
+            self._add(start, ended.start, stop.observations, changeover_since=changeover_since, moment=moment)
             return None
         mistaken = state.open  # opened before this stop began: the line has run since
         end_of_open = None if mistaken is None else self._retract(mistaken, mistaken.started_at, moment)
         if state.open is None:
-            state.pending, state.split = findings, split
-            self._open(stop.change, changeover=changeover_since is not None, moment=moment, unwatched=not fully_known)
+            analysis = self._analyze(stop.observations, changeover_since)
+            state.pending, state.split = analysis.findings, analysis.split
+            unwatched = not timeline.is_known_since(start)
+            self._open(stop.change, changeover=changeover_since is not None, moment=moment, unwatched=unwatched)
             self._complete_due(moment.at, moment)
         return end_of_open
 
@@ -213,12 +198,22 @@ class RebuildableDowntimes(Downtimes):
         self._registry.amend(record, moment, estimated=True)
         return None
 
-    def _add(self, start: Millis, end: Millis, findings: DowntimeFindings, *, changeover: bool, moment: Moment) -> None:
+    def _add(
+        self,
+        start: Millis,
+        end: Millis,
+        observations: Sequence[Observation],
+        *,
+        changeover_since: Millis | None,
+        moment: Moment,
+    ) -> None:
+        """Report a downtime that is over."""
+        analysis = self._analyze(observations, changeover_since)
         record = DowntimeRecord(
             downtime_id=self._registry.next_id(),
             started_at=start,
-            findings=findings,
-            changeover=changeover,
+            findings=analysis.findings,
+            changeover=changeover_since is not None and analysis.split.changeover,
             status="closed",
             ended_at=end,
         )
@@ -232,18 +227,18 @@ class RebuildableDowntimes(Downtimes):
         *,
         changeover_since: Millis | None,
         moment: Moment,
-    ) -> bool:
-        """End the downtime of a stop, and its split parts; return False if the shift already ended it."""
+    ) -> StopChange | None:
+        """End the downtime of a stop, and its split parts. Returns `ended`; None if the shift already ended it."""
         ended_at, open_before = ended.start, self._state.open
         self._replay_findings(observations, until=ended_at, changeover_since=changeover_since, moment=moment)
         if self._state.open is not None and self._state.open.started_at < ended_at:
             self._close(ended_at, moment, estimated=True)
-            return True
+            return ended
         if self._state.open is not None:  # a changeover began in unobserved time, and the line was running then
             self._retract(self._state.open, self._state.open.started_at, moment)
         if downtime_id is not None:
             self._registry.correct_end(downtime_id, ended_at, moment)
-        return open_before is not None
+        return None if open_before is None else ended
 
     def _replay_findings(
         self, observations: Sequence[Observation], *, until: Millis, changeover_since: Millis | None, moment: Moment
@@ -270,21 +265,5 @@ class RebuildableDowntimes(Downtimes):
         if record is not None and split.since is not None and split.since + self._micro_ms <= until:
             self._complete_split(record, split, moment, unwatched=record.unwatched)
 
-    def _judge_stop(
-        self, observations: Sequence[Observation], *, changeover_since: Millis | None
-    ) -> tuple[DowntimeFindings, SplitState]:
-        """Return the findings and the split state that follow from a stop's observations."""
-        scratch = RebuildableDowntimes(
-            DowntimesState(), plant_config=self._plant_config, spec=self._spec, emitter=self._emitter
-        )
-        changeover = False
-        for observation in observations:
-            if observation.diagnosis is not None and observation.diagnosis.status != "offline":
-                if changeover_since is not None:
-                    changeover = (
-                        changeover or observation.at > changeover_since or observation.diagnosis.status == "setup"
-                    )
-                scratch._observe_stop(
-                    observation.diagnosis, changeover=changeover, at=observation.at, moment=Moment(at=observation.at)
-                )
-        return scratch._state.pending or DowntimeFindings(), scratch._state.split
+    def _analyze(self, observations: Sequence[Observation], changeover_since: Millis | None) -> StopAnalysis:
+        return analyze_stop(observations, changeover_since=changeover_since, call_rule=self._call_rule)

@@ -6,8 +6,9 @@ from msgspec import Struct
 
 from bridge.domain import plant
 from bridge.domain.event_data import Downtime, DowntimeCategory, LossKind, Person
-from bridge.domain.events import Millis, Priority, rfc3339, rfc3339_or_none
+from bridge.domain.events import Priority
 from bridge.domain.line.downtime.findings import DowntimeFindings
+from bridge.domain.utc_time import Millis, rfc3339, rfc3339_or_none
 
 
 class ScheduledCall(Struct, kw_only=True):
@@ -23,6 +24,8 @@ class ScheduledCall(Struct, kw_only=True):
 class DowntimeRecord(
     Struct, kw_only=True, rename={"findings": "found", "interrupted_call": "owed", "deferred": "put_off"}
 ):
+    """One downtime with its findings, its classification by people, and its automatic call."""
+
     downtime_id: str
     started_at: Millis
     findings: DowntimeFindings

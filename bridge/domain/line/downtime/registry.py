@@ -3,19 +3,22 @@
 from msgspec import Struct, field
 
 from bridge.domain import plant
+from bridge.domain.bounded_dict import drop_oldest
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import Downtime
-from bridge.domain.events import EventType, Millis, Priority, Standing
-from bridge.domain.eviction import drop_oldest
+from bridge.domain.events import EventType, Priority, Standing
 from bridge.domain.line.downtime.findings import DowntimeFindings
 from bridge.domain.line.downtime.record import DowntimeRecord, categorize, downtime_data, reason_of
 from bridge.domain.line.downtime.split import SplitState
 from bridge.domain.reports import Moment
+from bridge.domain.utc_time import Millis
 
 MAX_CLOSED_DOWNTIMES = 100  # the latest that may still be classified and confirmed; bounds the checkpoint
 
 
 class DowntimesState(Struct, rename={"last_emitted": "told", "split": "turn"}):
+    """A line's downtimes; checkpointed."""
+
     next_number: int = 1
     pending: DowntimeFindings | None = None  # of a stop that is not a downtime yet
     open: DowntimeRecord | None = None

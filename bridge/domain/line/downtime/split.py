@@ -8,9 +8,9 @@ whether the deciding machine failed or a neighbour that it waits for.
 
 from msgspec import Struct
 
-from bridge.domain.events import Millis
 from bridge.domain.line.downtime.findings import DowntimeFindings, FindingRank, rank_of
 from bridge.domain.line.equipment.status import Diagnosis
+from bridge.domain.utc_time import Millis
 
 
 class SplitState(Struct, rename={"findings": "found", "carried_machine": "carried"}):

@@ -11,10 +11,12 @@ from typing import Final
 
 from msgspec import Struct
 
-from bridge.domain.events import Millis
+from bridge.domain.utc_time import Millis
 
 
 class Signal(StrEnum):
+    """The state of a line or machine, as far as stops are concerned."""
+
     RUN = "run"
     STOP = "stop"
     OFF = "off"  # not running, outside scheduled time
@@ -22,6 +24,8 @@ class Signal(StrEnum):
 
 
 class StopPhase(StrEnum):
+    """States of the table `NEXT`: the progress of a stop or a restart."""
+
     CLEAR = "clear"  # nothing to track
     RUNNING = "running"
     STOPPING = "stopping"  # stopped, not yet for the threshold
@@ -67,6 +71,8 @@ NEXT: Final[dict[tuple[StopPhase, Signal], tuple[StopPhase, StopAction]]] = {
 
 
 class StopState(Struct):
+    """State of one tracker; checkpointed."""
+
     phase: StopPhase = StopPhase.CLEAR
     signal: Signal = Signal.LOST
     mark: Millis | None = None  # start of the stop (STOPPING) or of the restart (RESTARTING)
@@ -86,6 +92,8 @@ class StopChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StopChange:
+    """A stop that became a downtime or was minor, or a downtime that ended; of the time [start, end)."""
+
     kind: StopChangeKind
     start: Millis
     end: Millis

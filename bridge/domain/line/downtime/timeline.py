@@ -10,7 +10,6 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from bridge.domain.events import Millis
 from bridge.domain.line.downtime.stop_tracker import (
     Signal,
     StopChange,
@@ -21,6 +20,7 @@ from bridge.domain.line.downtime.stop_tracker import (
 )
 from bridge.domain.line.equipment.status import Diagnosis
 from bridge.domain.line.output.oee_window import TimeClass
+from bridge.domain.utc_time import Millis
 
 DOWN_PHASES: Final = frozenset({StopPhase.DOWN, StopPhase.RESTARTING})
 

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 from bridge.domain import plant
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import Status
-from bridge.domain.events import Millis
 from bridge.domain.line.counters import machine_counters
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.device.device import Device
@@ -18,6 +17,7 @@ from bridge.domain.line.equipment.state import EquipmentState
 from bridge.domain.line.equipment.status import Diagnosis, diagnose
 from bridge.domain.line.equipment.status_emitter import Speed, StatusKey
 from bridge.domain.reports import Moment
+from bridge.domain.utc_time import Millis
 
 
 class EquipmentGroup:

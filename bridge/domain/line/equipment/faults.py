@@ -7,8 +7,8 @@ from msgspec import Struct, field
 
 from bridge.domain import plant
 from bridge.domain.event_data import FaultNote, StatusCause
-from bridge.domain.events import Millis, rfc3339
 from bridge.domain.reports import StateReport
+from bridge.domain.utc_time import Millis, rfc3339
 
 MAX_ACTIVE: Final = 64  # bounds what a device that reports every bit can put into an event
 
@@ -24,6 +24,8 @@ class UnreadableFaultBits(Exception):
 
 
 class ActiveFault(Struct):
+    """A fault that a machine reports as active. `stops`: whether it stops the machine."""
+
     code: str
     text: str
     since: Millis

@@ -7,7 +7,6 @@ from msgspec import msgpack
 from bridge.domain import plant
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import Status, StatusCause
-from bridge.domain.events import Millis
 from bridge.domain.line.counters import machine_counters
 from bridge.domain.line.counters.machine_counters import CountedPieces, CounterFit
 from bridge.domain.line.device.device import Device
@@ -27,6 +26,7 @@ from bridge.domain.reports import (
     StateReport,
     quarantined,
 )
+from bridge.domain.utc_time import Millis
 
 MIN_UNQUEUED_GAP_MS: Final = 2_000  # reports that follow each other within this time may have waited in a queue
 MAX_DOUBTFUL_PIECES: Final = 2**53  # of pieces in doubt: every JSON reader reads it exactly, and it fits a checkpoint

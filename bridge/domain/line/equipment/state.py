@@ -4,11 +4,11 @@ from msgspec import Struct
 from msgspec import field as member
 
 from bridge.domain.event_data import Status, StatusCause
-from bridge.domain.events import Millis
 from bridge.domain.line.counters.machine_counters import Registers
 from bridge.domain.line.device.state import DeviceState
 from bridge.domain.line.equipment.faults import Faults
 from bridge.domain.line.equipment.status_emitter import StatusEmitterState
+from bridge.domain.utc_time import Millis
 
 
 class ReportedState(Struct, kw_only=True):
@@ -42,6 +42,8 @@ class EquipmentState(
         "status_emitter": "shown",
     },
 ):
+    """State of one machine or station; checkpointed."""
+
     device: DeviceState = member(default_factory=DeviceState)
     reported: ReportedState | None = None  # None: nothing is known since it came online
     lost_while_stopped: bool = False  # it was lost while known to be stopped, and nothing else is known since

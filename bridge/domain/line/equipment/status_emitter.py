@@ -10,8 +10,10 @@ from msgspec import Struct
 
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import LineStatus, Status, StatusCause
-from bridge.domain.events import LINE_LEVEL, EventType, Millis, Priority, Standing, rfc3339
+from bridge.domain.events import EventType, Priority, Standing
+from bridge.domain.place import LINE_LEVEL
 from bridge.domain.reports import Moment
+from bridge.domain.utc_time import Millis, rfc3339
 
 SPEED_PERIOD_MS: Final = 1_000
 
@@ -40,6 +42,8 @@ class Speed(Struct, frozen=True, kw_only=True):
 
 
 class StatusEmitterState(Struct, rename={"status_key": "face"}):
+    """The last emitted status, and when a changed speed is due; checkpointed."""
+
     status_key: StatusKey | None = None
     speed: Speed | None = None
     since: Millis = 0

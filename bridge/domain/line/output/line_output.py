@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from bridge.domain import plant
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import Status
-from bridge.domain.events import LINE_LEVEL, Millis
 from bridge.domain.line.absence.record import StateBeforeLoss
 from bridge.domain.line.changeover import HiddenPieces
 from bridge.domain.line.counters.machine_counters import CountedPieces, CounterName
@@ -24,8 +23,10 @@ from bridge.domain.line.line_state import OutputState
 from bridge.domain.line.output.oee import OeeTracker
 from bridge.domain.line.output.oee_state import OeeState, TimeStretch
 from bridge.domain.line.output.piece_counter import PieceCounter, ProductionState
+from bridge.domain.place import LINE_LEVEL
 from bridge.domain.reports import Moment
 from bridge.domain.shifts import ShiftPlan, ShiftWindow
+from bridge.domain.utc_time import Millis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from bridge.domain.bounded_dict import drop_oldest
 from bridge.domain.emitter import Emitter
-from bridge.domain.events import Millis
-from bridge.domain.eviction import drop_oldest
 from bridge.domain.line.downtime.stop_tracker import Signal, StopChange, StopChangeKind, StopTracker
 from bridge.domain.line.downtime.timeline import Timeline, time_class_of
 from bridge.domain.line.output.oee_emitter import OeeEmitter
@@ -27,6 +26,7 @@ from bridge.domain.line.output.oee_window import OeeWindow, TimeClass, WindowKin
 from bridge.domain.line.output.piece_shares import PieceShare, distribute_pieces
 from bridge.domain.reports import Moment
 from bridge.domain.shifts import ShiftPlan, ShiftWindow
+from bridge.domain.utc_time import Millis
 
 CLOSED_WINDOWS_KEPT: Final[dict[WindowKind, int]] = {"shift": 4, "hour": 26}  # for amendments: a day and a bit of each
 MAX_PAST_JOBS = 8  # paused or ended jobs whose window may resume or be amended; bounds the checkpoint

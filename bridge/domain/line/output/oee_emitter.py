@@ -1,10 +1,11 @@
 """Emission of oee_update for one scope, when a window has moved far enough."""
 
 from bridge.domain.emitter import Emitter
-from bridge.domain.events import EventType, Millis, Priority, Standing
+from bridge.domain.events import EventType, Priority, Standing
 from bridge.domain.line.output.oee_state import LastEmitted, OeeState
 from bridge.domain.line.output.oee_window import OeeWindow, compute_ratios, oee_data
 from bridge.domain.reports import Moment
+from bridge.domain.utc_time import Millis
 
 UNKNOWN_STEP_MS = 60_000  # of unknown time, then twice as much: it moves no ratio, but dashboards must see it
 

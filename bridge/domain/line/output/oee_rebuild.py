@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from bridge.domain.events import Millis
 from bridge.domain.line.downtime.timeline import Segment
 from bridge.domain.line.output.oee_state import OeeState, TimeStretch, UnattributedPieces
 from bridge.domain.line.output.oee_window import TimeClass
 from bridge.domain.line.output.piece_shares import distribute_pieces
+from bridge.domain.utc_time import Millis
 
 
 def fill_unknown_time(state: OeeState, segments: Sequence[Segment]) -> list[TimeStretch]:

@@ -5,9 +5,9 @@ from typing import Final, Self
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from bridge.domain.events import Millis
 from bridge.domain.line.downtime.stop_tracker import StopState
 from bridge.domain.line.output.oee_window import OeeWindow, Ratios, TimeClass, WindowKind, oee_flags
+from bridge.domain.utc_time import Millis
 
 MAX_UNKNOWN_STRETCHES: Final = 64  # kept to set pieces apart and to fill in later; bounds the checkpoint
 MAX_UNATTRIBUTED: Final = 64  # stretches of unknown time whose pieces may count later
@@ -77,6 +77,8 @@ class LastEmitted(Struct):
 
 
 class OeeState(Struct, rename={"last_emitted": "told", "device_offline": "away", "unattributed": "apart"}):
+    """OEE windows of a line or machine, and the times that later reports may still change; checkpointed."""
+
     stops: StopState = field(default_factory=StopState)
     at: Millis = 0  # time is accumulated up to here
     shift_id: str | None = None

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from msgspec import Struct, field
 
 from bridge.domain.event_data import NullReason, Oee, OeeFlag
-from bridge.domain.events import Millis, rfc3339, rfc3339_or_none
+from bridge.domain.utc_time import Millis, rfc3339, rfc3339_or_none
 
 WindowKind = Literal["shift", "job", "hour"]
 
@@ -20,6 +20,8 @@ MAX_PAUSES: Final = 16  # kept of one job; bounds the checkpoint
 
 
 class TimeClass(StrEnum):
+    """Classes of time in OEE: each moment belongs to exactly one. APT: production time; PBT: planned busy time."""
+
     BUSY = "busy"  # in APT and PBT: running, and stops not (yet) a downtime
     DOWN = "down"  # in PBT only
     OFF = "off"  # outside the plan, or a confirmed planned stop

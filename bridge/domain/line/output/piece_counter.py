@@ -12,11 +12,13 @@ from msgspec import Struct, field
 
 from bridge.domain.emitter import DoubtfulPieces, Emitter
 from bridge.domain.event_data import PlannedHour, Production
-from bridge.domain.events import LINE_LEVEL, EventType, Millis, Priority, Standing, rfc3339
+from bridge.domain.events import EventType, Priority, Standing
 from bridge.domain.line.jobs import JobRecord
 from bridge.domain.line.output.piece_shares import PieceShare
+from bridge.domain.place import LINE_LEVEL
 from bridge.domain.reports import Moment
 from bridge.domain.shifts import ShiftPlan, ShiftWindow
+from bridge.domain.utc_time import Millis, rfc3339
 
 RATE_WINDOW_MS: Final = 60_000
 RATE_BUCKET_MS: Final = 5_000  # 12 buckets: what the sliding rate stores
@@ -26,11 +28,15 @@ MAX_DOUBTFUL_PIECES: Final = 2**64 - 1  # differences of misread registers; a ch
 
 
 class HourCount(Struct):
+    """Good pieces of one clock hour of a shift, which begins at `start`."""
+
     start: Millis
     count: int = 0  # of good pieces, which is what plans count
 
 
 class ProductionState(Struct, rename={"last_emitted_rate": "told_rate", "changed": "touched"}):
+    """Pieces counted in the current shift, by hour and for the sliding rate; checkpointed."""
+
     total: int = 0
     good: int = 0
     reject: int = 0

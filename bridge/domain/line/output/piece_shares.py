@@ -1,4 +1,4 @@
-"""Distribution of pieces over the time in which they can have been made: one base for time and quantity (ISO 22400-2).
+"""Shares of counted pieces by time: pieces and time get the same windows and classes (ISO 22400-2).
 
 A counter sample shows how many pieces were made since the one before it, not when. If a part of that time is unknown or
 lies in another window, pieces are distributed by the length of each part, as if made evenly.
@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from bridge.domain.events import Millis
 from bridge.domain.line.output.oee_state import TimeStretch
+from bridge.domain.utc_time import Millis
 
 
 @dataclass(frozen=True, slots=True)
 class PieceShare:
-    """Pieces of [start, end); `unknown`: the class of that time is unknown."""
+    """Pieces of [start, end); `unknown`: nobody knows whether the line ran then."""
 
     start: Millis
     end: Millis

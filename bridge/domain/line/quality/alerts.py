@@ -8,11 +8,12 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from bridge.domain.bounded_dict import drop_oldest
 from bridge.domain.emitter import Emitter
 from bridge.domain.event_data import CallPriority, Person, Quality, QualityRule
-from bridge.domain.events import LINE_LEVEL, EventType, Place, Priority, Standing
-from bridge.domain.eviction import drop_oldest
+from bridge.domain.events import EventType, Priority, Standing
 from bridge.domain.line.quality.rules import InspectionWindow, RuleVerdict, Side, judge_limit, judge_window
+from bridge.domain.place import LINE_LEVEL, Place
 from bridge.domain.plant import LineConfig, MeasurementLimit
 from bridge.domain.reports import (
     APPLIED,

@@ -12,11 +12,15 @@ CLEAR_SHARE: Final = 0.5  # of the rate limit: at the limit, one piece in and on
 
 
 class Side(StrEnum):
+    """The limit of a measurement that a value is compared with."""
+
     LOWER = "lower"
     UPPER = "upper"
 
 
 class RuleVerdict(StrEnum):
+    """Result of a rule on a sample: decides whether its alert is raised, kept or cleared."""
+
     VIOLATED = "broken"
     IN_HYSTERESIS = "between"  # inside the hysteresis: an active alert stays, no new one is raised
     SATISFIED = "kept"

@@ -10,7 +10,7 @@ from itertools import pairwise
 MICRO_MS = 60_000
 RESTART_MS = 10_000
 
-Span = tuple[int, int]
+Interval = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class Piece:
     total: int
     good: int
     ideal_seconds: float  # per piece, of the product made then
-    since: int = 0  # when its counter was read before: they were made in [since, at), nobody knows when
+    since: int = 0  # when its counter was read before: they were made in [since, at), at an unknown time
 
 
 @dataclass(frozen=True)
-class Result:
+class OeeResult:
     busy_ms: int
     down_ms: int
     unknown_ms: int
@@ -47,28 +47,28 @@ class Result:
 
 
 @dataclass(frozen=True)
-class History:
+class LineTimeline:
     """`said`: (since, run | stop | lost), in order, each valid until the next and the last until `until`."""
 
-    said: Sequence[tuple[int, str]]
+    states: Sequence[tuple[int, str]]
     until: int
-    scheduled: Sequence[Span]
+    scheduled: Sequence[Interval]
     pieces: Sequence[Piece]
 
     def signals(self) -> list[tuple[int, int, str]]:
         """Maximal stretches of run, stop, lost and (not running, outside the plan) off."""
-        cuts = sorted({at for at, _ in self.said} | {edge for span in self.scheduled for edge in span} | {self.until})
-        cuts = [at for at in cuts if self.said[0][0] <= at <= self.until]
-        found: list[tuple[int, int, str]] = []
+        cuts = sorted({at for at, _ in self.states} | {edge for span in self.scheduled for edge in span} | {self.until})
+        cuts = [at for at in cuts if self.states[0][0] <= at <= self.until]
+        spans: list[tuple[int, int, str]] = []
         for start, end in pairwise(cuts):
-            word = [word for at, word in self.said if at <= start][-1]
-            if word != "run" and not self.is_scheduled(start):
-                word = "off"
-            if found and found[-1][2] == word and not (word == "run" and self.plan_ends(start)):
-                found[-1] = (found[-1][0], end, word)
+            signal = [signal for at, signal in self.states if at <= start][-1]
+            if signal != "run" and not self.is_scheduled(start):
+                signal = "off"
+            if spans and spans[-1][2] == signal and not (signal == "run" and self.plan_ends(start)):
+                spans[-1] = (spans[-1][0], end, signal)
             else:
-                found.append((start, end, word))
-        return found
+                spans.append((start, end, signal))
+        return spans
 
     def is_scheduled(self, at: int) -> bool:
         return any(start <= at < end for start, end in self.scheduled)
@@ -76,41 +76,41 @@ class History:
     def plan_ends(self, at: int) -> bool:
         return any(end == at for _, end in self.scheduled) and not self.is_scheduled(at)
 
-    def downtimes(self) -> list[Span]:
+    def downtimes(self) -> list[Interval]:
         signals = self.signals()
-        found: list[Span] = []
-        for index, (start, end, word) in enumerate(signals):
-            if word == "stop" and end - start >= MICRO_MS and not (found and start < found[-1][1]):
-                found.append((start, self.end_of_downtime(signals[index + 1 :])))
-        return found
+        spans: list[Interval] = []
+        for index, (start, end, signal) in enumerate(signals):
+            if signal == "stop" and end - start >= MICRO_MS and not (spans and start < spans[-1][1]):
+                spans.append((start, self.end_of_downtime(signals[index + 1 :])))
+        return spans
 
     def end_of_downtime(self, later: Sequence[tuple[int, int, str]]) -> int:
-        for start, end, word in later:
-            if word == "off":
+        for start, end, signal in later:
+            if signal == "off":
                 return start
-            if word == "run" and (end - start >= RESTART_MS or self.plan_ends(end)):
+            if signal == "run" and (end - start >= RESTART_MS or self.plan_ends(end)):
                 return start
         return self.until
 
-    def within(self, start: int, end: int, *, only: Sequence[Span] | None = None) -> Result:
-        """What [start, end) amounts to; of a job, only while it ran."""
+    def within(self, start: int, end: int, *, only: Sequence[Interval] | None = None) -> OeeResult:
+        """Return the figures of [start, end); for a job, of the spans in `only`."""
         spans = [(start, end)] if only is None else [(max(start, a), min(end, b)) for a, b in only]
         downtimes = self.downtimes()
         busy = down = unknown = 0
         for lower, upper in spans:
-            for since, till, word in self.signals():
+            for since, till, signal in self.signals():
                 a, b = max(since, lower), min(till, upper)
-                if a >= b or word == "off":
+                if a >= b or signal == "off":
                     continue
-                if word == "lost":
+                if signal == "lost":
                     unknown += b - a
                     continue
                 lost = sum(max(0, min(b, y) - max(a, x)) for x, y in downtimes)
                 down += lost
                 busy += b - a - lost
-            unknown += max(0, min(upper, self.said[0][0]) - lower)
+            unknown += max(0, min(upper, self.states[0][0]) - lower)
         made = [self.pieces_of(piece, spans) for piece in self.pieces]
-        return Result(
+        return OeeResult(
             busy_ms=busy,
             down_ms=down,
             unknown_ms=unknown,
@@ -122,10 +122,10 @@ class History:
             apart=sum(apart for _, _, apart in made),
         )
 
-    def pieces_of(self, piece: Piece, spans: Sequence[Span]) -> tuple[int, int, int]:
-        """What one reading adds to these spans: pieces, good ones, and pieces of unknown time."""
+    def pieces_of(self, piece: Piece, spans: Sequence[Interval]) -> tuple[int, int, int]:
+        """Return what one reading adds to these spans: (total, good, pieces of unknown time)."""
         since = min(piece.since, piece.at - 1)
-        lost = [(a, b) for a, b, word in self.signals() if word == "lost" and a < piece.at and b > since]
+        lost = [(a, b) for a, b, signal in self.signals() if signal == "lost" and a < piece.at and b > since]
         if not lost:  # all of that time is known: it counts when it is read
             inside = any(a <= piece.at < b for a, b in spans)
             return inside * piece.total, inside * piece.good, 0
@@ -143,7 +143,7 @@ class History:
 
 
 def made_by(piece: Piece, at: int) -> tuple[int, int]:
-    """How many of a reading's pieces, and of them good ones, were made by then, had they been made evenly."""
+    """Return (total, good) pieces of a reading made until `at`, if they were made at a constant rate."""
     since = min(piece.since, piece.at - 1)
     total = piece.total * (at - since) // (piece.at - since)
     return total, piece.good * total // piece.total if piece.total else 0

@@ -1,0 +1,38 @@
+"""Places on the floor, and their levels in a topic."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+LINE_LEVEL: Final = "_"
+"""The equipment level and the subject of everything that concerns the whole line."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A place on the floor: ids of site, area, line, and equipment (None for the whole line)."""
+
+    site: str
+    area: str
+    line: str
+    equipment: str | None = None
+
+    def whole_line(self) -> "Place":
+        return Place(self.site, self.area, self.line)
+
+    def with_equipment(self, equipment: str | None) -> "Place":
+        return Place(self.site, self.area, self.line, equipment)
+
+    def levels(self) -> tuple[str, str, str, str]:
+        """Return the four levels of the place in a topic."""
+        return (self.site, self.area, self.line, self.equipment or LINE_LEVEL)
+
+    @classmethod
+    def from_levels(cls, levels: Sequence[str]) -> "Place":
+        """Return the place with these four levels."""
+        site, area, line, equipment = levels
+        return cls(site, area, line, None if equipment == LINE_LEVEL else equipment)
+
+
+LinePlace = tuple[str, str, str]
+"""Site, area, line."""

@@ -1,0 +1,34 @@
+"""Metric samples of the front."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from bridge.front.front import Front
+from bridge.ports.metrics import Metric, MetricSample
+
+
+def front_samples(front: Front) -> Iterator[MetricSample]:
+    """Yield the front's statistics as samples, which name no user and no topic."""
+    statistics, ledger = front.statistics(), front.ledger()
+    for metric, name in _STATISTICS.items():
+        yield MetricSample(metric, float(statistics[name]))
+    for subscription_type, count in statistics["subscriptions"].items():
+        yield MetricSample(Metric.DASHBOARD_SUBSCRIPTIONS, count, {"subscription_type": subscription_type})
+    for outcome, counts in ledger.totals().items():
+        for event_type, count in sorted(counts.items()):
+            yield MetricSample(Metric.DASHBOARD_EVENTS, count, {"outcome": outcome, "type": event_type.value})
+    for event_type, count in sorted(ledger.pending.items()):
+        yield MetricSample(Metric.DASHBOARD_EVENTS_PENDING, count, {"type": event_type.value})
+
+
+_STATISTICS: Final = {
+    Metric.DASHBOARD_CONNECTIONS: "connections",
+    Metric.DASHBOARD_AUTHENTICATED: "authenticated",
+    Metric.DASHBOARD_USERS: "users",
+    Metric.DASHBOARD_ROUTES: "routes",
+    Metric.DASHBOARD_WAITING_EVENTS: "waiting_events",
+    Metric.DASHBOARD_WAITING_BYTES: "waiting_bytes",
+    Metric.DASHBOARD_CATCHING_UP: "catching_up",
+    Metric.DASHBOARD_BALANCED: "balanced",
+    Metric.DASHBOARD_SNAPSHOT_BUILDS: "snapshot_builds",
+}

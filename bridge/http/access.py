@@ -1,0 +1,50 @@
+"""Access to HTTP routes: bearer tokens, the check for admins, and the exception for clients on this machine."""
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from bridge.domain.access.policy import Role
+from bridge.domain.access.viewer import Viewer
+from bridge.protocol.client_frames import InvalidFrame
+from bridge.protocol.error_codes import ErrorCode
+
+FORWARDING_HEADERS: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+
+Authenticate = Callable[[str], Viewer]
+"""Returns the viewer of a token; raises TokenError or AdmissionError."""
+
+
+def bearer_token(authorization: str | None) -> str | None:
+    """Return the token of an Authorization header (RFC 6750 2.1); None if it is absent or of another scheme."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def require_viewer(authorization: str | None, authenticate: Authenticate) -> Viewer:
+    """Return the viewer of the header's bearer token.
+
+    Raise InvalidFrame without a token, TokenError or AdmissionError for a rejected one.
+    """
+    token = bearer_token(authorization)
+    if token is None:
+        raise InvalidFrame(ErrorCode.UNAUTHENTICATED, "missing token: send Authorization: Bearer …")
+    return authenticate(token)
+
+
+def require_admin(authorization: str | None, authenticate: Authenticate) -> None:
+    """Raise what `require_viewer` raises, and InvalidFrame for a viewer who is no admin."""
+    if Role.ADMIN not in require_viewer(authorization, authenticate).roles:
+        raise InvalidFrame(ErrorCode.FORBIDDEN, "for admins only")
+
+
+def is_loopback(host: str | None, headers: Mapping[str, str], *, behind_proxy: bool) -> bool:
+    """Return whether the client is on this machine; always False behind a proxy, where every client seems to be."""
+    if behind_proxy or host is None or any(name in headers for name in FORWARDING_HEADERS):
+        return False
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback

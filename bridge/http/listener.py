@@ -1,0 +1,71 @@
+"""The listening socket of a process's web server, and the certificate of HTTPS."""
+
+import errno
+import os
+import socket
+import ssl
+from typing import Final
+
+from bridge.settings import WebSettings
+
+BACKLOG: Final = 2_048  # 5,000 dashboards reconnect at once
+
+
+class WebPortInUse(Exception):
+    """Another process listens on the port: change `web.port`, or stop that process."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(f"port {port} on {host} is in use: stop the other process, or set web.port (FLOOR_WEB__PORT)")
+        self.host = host
+        self.port = port
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; `reason` is the operating system's."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(f"cannot listen on {host} port {port}: {reason}")
+        self.host = host
+        self.port = port
+        self.reason = reason
+
+
+class CertificateError(Exception):
+    """HTTPS is configured with files that cannot be used."""
+
+    def __init__(self, web: WebSettings, reason: str) -> None:
+        key_file = f", web.tls_key_file {web.tls_key_file}" if web.tls_key_file else ""
+        super().__init__(f"web.tls_cert_file {web.tls_cert_file}{key_file}: {reason}")
+
+
+def check_certificate(web: WebSettings) -> None:
+    """Raise CertificateError if HTTPS is configured and cannot be served."""
+    tls_context(web)
+
+
+def tls_context(web: WebSettings) -> ssl.SSLContext | None:
+    """Return the context of HTTPS, None for HTTP; raise CertificateError."""
+    if web.tls_cert_file is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        for path in filter(None, (web.tls_cert_file, web.tls_key_file)):
+            path.open("rb").close()  # OpenSSL's error does not name the file
+        context.load_cert_chain(web.tls_cert_file, web.tls_key_file)
+    except ssl.SSLError as error:
+        reason = f" ({error.reason.replace('_', ' ').lower()})" if error.reason else ""
+        raise CertificateError(web, f"not a certificate and its private key, both in PEM{reason}") from error
+    except OSError as error:
+        raise CertificateError(web, f"cannot read {error.filename}: {error.strerror}") from error
+    return context
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind and listen; port 0 takes any free one. Raise WebPortInUse or ListenError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise WebPortInUse(host, port) from error
+        raise ListenError(host, port, os.strerror(error.errno) if error.errno else str(error)) from error

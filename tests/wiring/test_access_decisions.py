@@ -1,0 +1,44 @@
+"""`floor token` and `floor explain-access` decide as the running bridge does: tokens, revocations, policy."""
+
+from pathlib import Path
+
+import pytest
+
+from bridge.adapters.clock import wall_ms
+from bridge.adapters.tokens import TokenIssuer
+from bridge.settings import Settings
+from bridge.wiring.access_decisions import DecisionError, explain_empty_access, explain_subscription
+from tests.support.in_process import settings_with
+
+
+def settings_revoking(folder: Path, text: str) -> Settings:
+    path = folder / "revoked.txt"
+    path.write_text(text)
+    return settings_with(token__revoked_file=path)
+
+
+def token(settings: Settings, user: str) -> str:
+    return TokenIssuer(settings.token).issue(subject=user, now=wall_ms(), roles=["admin"], ttl_seconds=60)
+
+
+def test_explain_access_refuses_a_revoked_token(tmp_path: Path) -> None:
+    settings = settings_revoking(tmp_path, "user eva")
+    with pytest.raises(
+        DecisionError,
+        match=r"access was revoked: token\.revoked_file names the user or the token",
+    ):
+        explain_subscription(settings, token(settings, "eva"), {"subscription_type": "line"})
+    assert explain_subscription(settings, token(settings, "otto"), {"subscription_type": "line"})["allowed"]
+
+
+def test_no_token_is_made_for_a_revoked_user(tmp_path: Path) -> None:
+    settings = settings_revoking(tmp_path, "user eva")
+    with pytest.raises(DecisionError, match="access was revoked"):
+        explain_empty_access(settings, token(settings, "eva"), ["admin"])
+    assert explain_empty_access(settings, token(settings, "otto"), ["admin"]) is None
+
+
+def test_explain_access_names_an_invalid_line_of_the_revocations(tmp_path: Path) -> None:
+    settings = settings_revoking(tmp_path, "usr eva")
+    with pytest.raises(DecisionError, match=r"revoked.txt:1: expected `user ID` or `token JTI`"):
+        explain_subscription(settings, token(settings, "otto"), {"subscription_type": "line"})

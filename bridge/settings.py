@@ -17,8 +17,20 @@ from bridge.domain.ids import Id
 from bridge.domain.validation_errors import Location, describe_faults, dotted
 from bridge.ports.journal import RetentionLimits
 
+
+def _check_path(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("a path must not contain a NUL character")
+    return path
+
+
+SettingsPath = Annotated[Path, AfterValidator(_check_path)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Instant = Annotated[int, Field(ge=0, le=253_402_300_799_999)]  # in ms since 1970, to the year 9999
 DAY_MS = 86_400_000
+MAX_DAYS = 36_500
+MAX_SECONDS = 86_400
+MAX_LIMIT = 10**9  # more than any machine has memory for
 MIN_SECRET_BYTES = 32  # RFC 7518 3.2: an HS256 key is at least as long as its hash
 
 
@@ -55,14 +67,14 @@ class BrokerSettings(Section):
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     username: str | None = None  # the pipeline's and the publisher's identity
     password: SecretStr | None = None
-    password_file: Path | None = None  # read into `password` by `load`
+    password_file: SettingsPath | None = None  # read into `password` by `load`
     front_username: str | None = None  # the only identity that may write under command/; None: `username`
     front_password: SecretStr | None = None
-    front_password_file: Path | None = None  # read into `front_password`
+    front_password_file: SettingsPath | None = None  # read into `front_password`
     tls: bool = False
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
+    ca_file: SettingsPath | None = None
+    cert_file: SettingsPath | None = None
+    key_file: SettingsPath | None = None
     keepalive_seconds: int = Field(2, ge=2, le=300)  # a half-open connection is detected after two of them
     session_expiry_seconds: int = Field(7 * 86_400, ge=0, le=2**32 - 1)
     receive_maximum: int = Field(1_000, ge=1, le=65_535)
@@ -79,13 +91,13 @@ class BrokerSettings(Section):
 class JournalSettings(Section):
     """`[journal]`: file, commits, checkpoints and retention."""
 
-    path: Path = Path(".floor/journal.db")
+    path: SettingsPath = Path(".floor/journal.db")
     commit_max_inputs: int = Field(500, ge=1, le=10_000)
     commit_max_ms: int = Field(5, ge=0, le=1_000)  # how long a batch waits for more inputs
     checkpoint_seconds: float = Field(5.0, gt=0, le=3_600)
-    keep_events_days: float = Field(90.0, ge=0)  # 0: no limit, as for the next two
-    keep_inputs_days: float = Field(14.0, ge=0)
-    max_bytes: int = Field(20 * 1024**3, ge=0)
+    keep_events_days: float = Field(90.0, ge=0, le=MAX_DAYS)  # 0: no limit, as for the next two
+    keep_inputs_days: float = Field(14.0, ge=0, le=MAX_DAYS)
+    max_bytes: int = Field(20 * 1024**3, ge=0, lt=2**63)
 
     @property
     def keep(self) -> RetentionLimits:
@@ -102,13 +114,13 @@ class TokenSettings(Section):
 
     algorithm: Literal["HS256", "RS256", "ES256", "EdDSA"] = "HS256"
     secret: SecretStr | None = None
-    secret_file: Path | None = None
-    public_key_file: Path | None = None
+    secret_file: SettingsPath | None = None
+    public_key_file: SettingsPath | None = None
     issuer: str = "floor"
     audience: str = "floor"
     leeway_seconds: int = Field(0, ge=0, le=60)
     trust_grants_claim: bool = False
-    revoked_file: Path | None = None  # checked twice a second
+    revoked_file: SettingsPath | None = None  # checked twice a second
     max_bytes: int = Field(8_192, ge=512, le=65_536)
 
     @model_validator(mode="after")
@@ -132,25 +144,25 @@ class WebSettings(Section):
     trusted_proxies: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()  # besides the server's own; `*` allows any
     token_in_query: bool = False
-    tls_cert_file: Path | None = None
-    tls_key_file: Path | None = None
-    max_connections: int = Field(5_000, ge=1)
-    max_connections_per_user: int = Field(50, ge=1)
-    max_subscriptions: int = Field(100, ge=1)  # per connection
-    max_frame_bytes: int = Field(65_536, ge=1_024)
-    max_frames_per_second: int = Field(50, ge=1)  # from one client, with a burst of twice that
+    tls_cert_file: SettingsPath | None = None
+    tls_key_file: SettingsPath | None = None
+    max_connections: int = Field(5_000, ge=1, le=MAX_LIMIT)
+    max_connections_per_user: int = Field(50, ge=1, le=MAX_LIMIT)
+    max_subscriptions: int = Field(100, ge=1, le=MAX_LIMIT)  # per connection
+    max_frame_bytes: int = Field(65_536, ge=1_024, le=16 * 1024 * 1024)
+    max_frames_per_second: int = Field(50, ge=1, le=MAX_LIMIT)  # from one client, with a burst of twice that
     auth_timeout_seconds: float = Field(5.0, gt=0, le=60)
-    outbox_events: int = Field(1_000, ge=10)  # lossless events one slow dashboard may have waiting
-    stall_seconds: float = Field(30.0, gt=0)  # without progress this long: 4008
-    command_timeout_seconds: float = Field(5.0, gt=0)
+    outbox_events: int = Field(1_000, ge=10, le=MAX_LIMIT)  # lossless events one slow dashboard may have waiting
+    stall_seconds: float = Field(30.0, gt=0, le=MAX_SECONDS)  # without progress this long: 4008
+    command_timeout_seconds: float = Field(5.0, gt=0, le=MAX_SECONDS)
 
 
 class TimeSettings(Section):
     """`[time]`: the scale of floor time, for simulations."""
 
-    scale: float = Field(1.0, gt=0, le=3_600)  # other than 1: a simulation, and the board shows it
-    anchor_floor: int | None = None  # floor time when the host's clock was `anchor_wall`; both in ms
-    anchor_wall: int | None = None
+    scale: float = Field(1.0, ge=0.001, le=3_600)  # other than 1: a simulation, and the board shows it
+    anchor_floor: Instant | None = None  # floor time when the host's clock was `anchor_wall`; both in ms
+    anchor_wall: Instant | None = None
 
     @model_validator(mode="after")
     def _has_a_whole_anchor(self) -> Self:
@@ -173,8 +185,8 @@ class Settings(Section):
 
     root: Annotated[str, AfterValidator(_check_root)] = "floor/v1"
     stream: Id = "main"
-    plant_file: Path = Path("plant.toml")
-    policy_file: Path | None = None  # None: the shipped policy
+    plant_file: SettingsPath = Path("plant.toml")
+    policy_file: SettingsPath | None = None  # None: the shipped policy
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     broker: BrokerSettings = BrokerSettings()
@@ -244,10 +256,13 @@ def _read_passwords(broker: object) -> None:
     for name in ("password", "front_password"):
         if not isinstance(broker, dict) or f"{name}_file" not in broker:
             continue
+        path = broker[f"{name}_file"]
+        if not isinstance(path, str) or "\0" in path:
+            continue  # the model reports it
         if name in broker:
             raise SettingsError(f"broker: give {name} or {name}_file, not both")
         try:
-            broker[name] = Path(broker[f"{name}_file"]).read_text(encoding="utf-8").rstrip("\r\n")
+            broker[name] = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"broker.{name}_file: {file_error_reason(error)}") from error
 

@@ -1,5 +1,7 @@
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, SecretStr
@@ -93,6 +95,49 @@ def test_an_error_names_file_and_setting(tmp_path: Path, text: str, expected: st
         settings.load(write(tmp_path, text), {})
     assert expected in str(caught.value)
     assert "floor.toml" in str(caught.value)
+
+
+PATHS = (
+    "plant_file", "policy_file", "broker.password_file", "broker.front_password_file", "broker.ca_file",
+    "broker.cert_file", "broker.key_file", "journal.path", "token.secret_file", "token.public_key_file",
+    "token.revoked_file", "web.tls_cert_file", "web.tls_key_file",
+)  # fmt: skip
+
+
+def test_the_paths_are_all_that_there_are() -> None:
+    assert sorted(PATHS) == sorted(name for name in names(Settings) if name.endswith(("_file", ".path")))
+
+
+@pytest.mark.parametrize("value", ["5", '"a\\u0000b"'])
+@pytest.mark.parametrize("name", PATHS)
+def test_a_path_that_no_system_can_open_is_an_error(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(f"{name}: ")):
+        settings.load(write(tmp_path, f"{name} = {value}\n"), {"FLOOR_TOKEN__SECRET": SECRET})
+
+
+def numbers(schema: dict[str, Any], model: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the schema of each number in a model, its sections included."""
+    for field in model["properties"].values():
+        for form in field.get("anyOf", [field]):
+            if "$ref" in form:
+                section = schema["$defs"][form["$ref"].removeprefix("#/$defs/")]
+                yield from numbers(schema, section) if "properties" in section else ()
+            elif form.get("type") in ("number", "integer"):
+                yield form
+
+
+def test_every_number_has_bounds() -> None:
+    schema = Settings.model_json_schema()
+    found = list(numbers(schema, schema))
+    assert len(found) > 20
+    for form in found:
+        assert {"minimum", "exclusiveMinimum"} & set(form), form
+        assert {"maximum", "exclusiveMaximum"} & set(form), form
+
+
+def test_the_longest_retention_can_be_computed() -> None:
+    longest = settings.JournalSettings(keep_events_days=settings.MAX_DAYS, keep_inputs_days=settings.MAX_DAYS).keep
+    assert longest.events_ms == longest.inputs_ms == settings.MAX_DAYS * settings.DAY_MS
 
 
 def test_an_unknown_environment_setting_is_an_error(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def _read_fault_catalogue(path: Path) -> list[dict[str, Any]]:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(row for row in file if not row.startswith("#"))
             return [{name: value for name, value in row.items() if value not in (None, "")} for row in rows]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:  # ValueError: not UTF-8, or a NUL in the name
         raise PlantFileError(f"{path}: {file_error_reason(error)}") from error
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli.journal_output import (
+    MAX_NUMBER,
     NOT_DONE,
     NOT_WHOLE,
     PathOption,
@@ -42,9 +43,12 @@ def export(
     If entries are unreadable, stderr lists them and the exit code is 1.
     """
     from bridge.journal.tools import export as journal_export  # noqa: PLC0415
+    from bridge.journal.tools.read_only import is_journal_file  # noqa: PLC0415
 
     span = _parse_range(since, until, only)
     journal = journal_path(path, config)
+    if out is not None and is_journal_file(out, journal):
+        fail(f"{out}: is a file of the journal {journal}", code=NOT_DONE)
     kinds = {ExportKind.EVENTS: journal_export.export_events, ExportKind.INPUTS: journal_export.export_inputs}
     with exit_on_journal_error(), _open_output(out) as write:
         written = 0
@@ -74,18 +78,24 @@ def _parse_range(since: str | None, until: str | None, only: ExportKind | None) 
         if text.isdecimal():
             if only is None:
                 fail("an offset or a number in --from or --to needs --only events or --only inputs", code=NOT_DONE)
-            bounds[key] = int(text)
+            bounds[key] = _parse_position(text)
         else:
             bounds[instant] = _parse_time(text)
     return ExportRange(**bounds)
 
 
+def _parse_position(text: str) -> int:
+    if len(text) > len(str(MAX_NUMBER)) or int(text) > MAX_NUMBER:
+        fail(f"a number is at most {MAX_NUMBER}", code=NOT_DONE)
+    return int(text)
+
+
 def _parse_time(text: str) -> int:
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return round((at if at.tzinfo else at.astimezone()).timestamp() * 1_000)
+    except (ValueError, OverflowError):  # OverflowError: a local time at an end of the calendar
         fail(f"{escape_unprintable(text)} is neither a number nor a time such as 2026-01-05T06:00:00Z", code=NOT_DONE)
-    return round((at if at.tzinfo else at.astimezone()).timestamp() * 1_000)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from bridge.journal.sqlite.errors import JournalDamaged
 from bridge.ports.journal import JournalError
 
 NOT_WHOLE, NOT_DONE = 1, 2
+MAX_NUMBER = 2**63 - 1  # of an input or an offset: SQLite's integers
 
 PathOption = Annotated[
     Path | None,

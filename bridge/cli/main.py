@@ -1,12 +1,16 @@
 """The `floor` command. Each command only reads its options and calls the package that does the work."""
 
+import errno
+import os
+import sys
 from importlib.metadata import version as installed_version
 from typing import Annotated
 
 import typer
 
 from bridge.cli import access, check, demo, journal, quarantine, run, schema, watch
-from bridge.cli.settings_options import console
+from bridge.cli.journal_output import NOT_DONE
+from bridge.cli.settings_options import console, error_console
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,4 +49,23 @@ app.add_typer(quarantine.app, name="quarantine")
 
 def main() -> None:
     """Run the command line: entry point of the `floor` script and of `python -m bridge`."""
-    app()
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        _fail_if_stdout_fails(error)
+        raise
+
+
+def _fail_if_stdout_fails(error: OSError) -> None:
+    """End the process with one sentence if stdout cannot be written, such as a file on a full disk."""
+    try:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
+        if error.errno != errno.EPIPE:  # its reader has ended, which is no failure to report
+            error_console.print(f"stdout: {error.strerror}", style="red", markup=False, highlight=False)
+        sys.exit(NOT_DONE)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli.journal_output import (
+    MAX_NUMBER,
     NOT_DONE,
     NOT_WHOLE,
     JsonOption,
@@ -28,6 +29,7 @@ from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
 SHOWN_BYTES = 2_048
 POLL_SECONDS = 0.2
 ROW_BYTES = 16  # of a hex dump
+MAX_LISTED = 1_000_000
 NOTHING_WAITING = "no waiting input matches"
 
 app = typer.Typer(
@@ -39,7 +41,8 @@ app = typer.Typer(
 )
 
 NumbersArgument = Annotated[
-    list[int] | None, typer.Argument(help="Numbers of inputs, from `list`.", show_default=False)
+    list[int] | None,
+    typer.Argument(help="Numbers of inputs, from `list`.", min=1, max=MAX_NUMBER, show_default=False),
 ]
 ReasonOption = Annotated[
     str | None, typer.Option("--reason", help="All waiting inputs with this reason, or kind of reason: `bad_format`.")
@@ -55,7 +58,7 @@ def list_(
         typer.Option("--reason", help="Only with this reason, or kind of reason: `bad_format`, `bad_format:state`."),
     ] = None,
     topic: Annotated[str | None, typer.Option("--topic", help="Only on topics that match this MQTT filter.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Number of inputs to list.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=MAX_LISTED, help="Number of inputs to list.")] = 50,
     as_json: JsonOption = False,
     path: PathOption = None,
     config: ConfigOption = None,
@@ -87,7 +90,7 @@ def list_(
 
 @app.command()
 def show(
-    number: Annotated[int, typer.Argument(help="Number of the input, from `list`.")],
+    number: Annotated[int, typer.Argument(help="Number of the input, from `list`.", min=1, max=MAX_NUMBER)],
     *,
     as_hex: Annotated[
         bool, typer.Option("--hex", help="Show in hexadecimal; default for payloads that are not text.")

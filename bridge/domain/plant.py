@@ -20,7 +20,11 @@ from bridge.domain.place import Place
 from bridge.domain.shifts import ShiftConfig, ShiftPlan
 
 LineId = Annotated[Id, Field(max_length=40)]  # leaves room for `{line}.call.{n}`
-Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
+Seconds = Annotated[float, Field(ge=0.001, le=7 * 86_400)]  # timers count in ms
+# Only what no plant has is outside these bounds: the journal may hold any plant file that has run
+Positive = Annotated[float, Field(ge=1e-6, le=1e12)]  # cycles, rates and speeds
+Measured = Annotated[float, Field(ge=-1e30, le=1e30)]
+MAX_COUNT = 10**12  # far from 64 bits, in which a checkpoint and an event hold counts
 
 
 class PlantModel(BaseModel):
@@ -36,16 +40,16 @@ class Rules(PlantModel):
     restart_seconds: float = Field(10.0, ge=0, le=600)  # running for this long ends a downtime
     report_minor_stops: bool = False
     auto_call_unclassified_seconds: Seconds = 300.0
-    counter_slack: int = Field(10, ge=0)
-    max_dip: int = Field(5, ge=0)
+    counter_slack: int = Field(10, ge=0, le=MAX_COUNT)
+    max_dip: int = Field(5, ge=0, le=MAX_COUNT)
     debounce_seconds: float = Field(2.0, ge=0, le=60)  # presses of one station within this time count as one
     running_speed_ratio: float = Field(0.02, ge=0, lt=1)  # a machine runs above this share of its rated speed
     production_period_seconds: Seconds = 1.0
-    oee_period_seconds: Seconds = 10.0
+    oee_period_seconds: float = Field(10.0, ge=0.1, le=7 * 86_400)  # a timer that never rests
     oee_step: float = Field(0.005, gt=0, lt=1)
     reminder_before_acknowledge_seconds: Seconds = 300.0
     reminder_before_resolve_seconds: Seconds = 600.0
-    changeover_good_pieces: int = Field(1, ge=1)
+    changeover_good_pieces: int = Field(1, ge=1, le=MAX_COUNT)
     auto_complete_jobs: bool = False  # a second start on the line completes the running job
     complete_at_target: bool = False  # a job completes when its good pieces reach the target
 
@@ -65,7 +69,7 @@ class CounterRule(PlantModel):
     """Modulus and highest rate of a device's counters."""
 
     modulus: int | None = Field(None, ge=2, le=2**64)
-    max_rate_per_minute: float = Field(6_000.0, gt=0)
+    max_rate_per_minute: Positive = 6_000.0
 
 
 class MeasurementLimit(PlantModel):
@@ -74,9 +78,9 @@ class MeasurementLimit(PlantModel):
     parameter: Id
     equipment: Id | None = None  # None: from any equipment of the line
     unit: str
-    lower: float | None = None
-    upper: float | None = None
-    hysteresis: float = Field(0.0, ge=0)
+    lower: Measured | None = None
+    upper: Measured | None = None
+    hysteresis: float = Field(0.0, ge=0, le=1e30)
     severity: CallPriority = "medium"
 
     @model_validator(mode="after")
@@ -88,19 +92,22 @@ class MeasurementLimit(PlantModel):
         return self
 
 
+PackmlMode = Annotated[int, Field(ge=-(2**31), lt=2**31)]  # PackML: UnitModeCurrent is a 32-bit integer
+
+
 class EquipmentConfig(PlantModel):
     """A machine (`plc`) or an Andon station."""
 
     id: Id
     name: str = ""
     kind: Literal["plc", "station"] = "plc"
-    rated_speed: float | None = Field(None, gt=0)
+    rated_speed: Positive | None = None
     speed_unit: str | None = None
-    ideal_cycle_seconds: float | None = Field(None, gt=0)
+    ideal_cycle_seconds: Positive | None = None
     counters: CounterRule = CounterRule()
     faults: tuple[FaultDefinition, ...] = ()
     packml_dialect: Literal["tr88", "tmc"] | None = None
-    packml_modes: dict[int, Literal["production", "maintenance", "manual", "setup"]] = {}  # beside the standard's three
+    packml_modes: dict[PackmlMode, Literal["production", "maintenance", "manual", "setup"]] = {}  # more than PackML's
     heartbeat_seconds: Seconds | None = None  # silence longer than this means offline
     clock: Literal["receive", "device", "corrected"] = "receive"
     seq_modulus: int = Field(2**32, ge=2, le=2**64)
@@ -116,8 +123,8 @@ class Product(PlantModel):
     """A product with its own ideal cycle and planned changeover, instead of the line's; both in seconds."""
 
     id: Id
-    ideal_cycle_seconds: float | None = Field(None, gt=0)
-    changeover_seconds: float | None = Field(None, gt=0)
+    ideal_cycle_seconds: Positive | None = None
+    changeover_seconds: Positive | None = None
 
 
 class LineConfig(PlantModel):
@@ -132,12 +139,12 @@ class LineConfig(PlantModel):
     total_from: tuple[Id, ...] = ()
     good_from: tuple[Id, ...] = ()
     reject_from: tuple[Id, ...] = ()
-    pieces_per_count: int = Field(1, ge=1)
-    ideal_cycle_seconds: float | None = Field(None, gt=0)  # a product's own takes precedence
-    target_rate_per_minute: float | None = Field(None, gt=0)
+    pieces_per_count: int = Field(1, ge=1, le=1_000_000)
+    ideal_cycle_seconds: Positive | None = None  # a product's own takes precedence
+    target_rate_per_minute: Positive | None = None
     limits: tuple[MeasurementLimit, ...] = ()
     defect_rate_limit: float = Field(0.05, gt=0, le=1)  # attribute alert, of the last 50 inspected
-    defect_count_limit: int = Field(5, ge=1)
+    defect_count_limit: int = Field(5, ge=1, le=MAX_COUNT)
     rules: Rules | None = None  # omitted fields are the plant's
 
     @model_validator(mode="after")
@@ -172,7 +179,7 @@ class DowntimeReason(PlantModel):
     text: str
     category: DowntimeCategory = "unplanned"
     loss: LossKind = "breakdown"
-    call_after_minutes: float | None = Field(None, gt=0)  # None: no automatic Andon call
+    call_after_minutes: float | None = Field(None, gt=0, le=10_000_000)  # None: no automatic Andon call
     andon_type: AndonType = "equipment"
     priority: CallPriority = "high"
 

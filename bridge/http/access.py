@@ -1,8 +1,11 @@
 """Access to HTTP routes: bearer tokens, the check for admins, and the exception for clients on this machine."""
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
+
+from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from bridge.domain.access.policy import Role
 from bridge.domain.access.viewer import Viewer
@@ -21,29 +24,30 @@ def bearer_token(authorization: str | None) -> str | None:
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-def require_viewer(authorization: str | None, authenticate: Authenticate) -> Viewer:
-    """Return the viewer of the header's bearer token.
+def require_viewer(request: Request) -> Viewer:
+    """Return the viewer of the bearer token.
 
     Raise InvalidFrame without a token, TokenError or AdmissionError for a rejected one.
     """
-    token = bearer_token(authorization)
+    token = bearer_token(request.headers.get("authorization"))
     if token is None:
         raise InvalidFrame(ErrorCode.UNAUTHENTICATED, "missing token: send Authorization: Bearer …")
+    authenticate: Authenticate = request.app.state.authenticate
     return authenticate(token)
 
 
-def require_admin(authorization: str | None, authenticate: Authenticate) -> None:
+def require_admin(request: Request) -> None:
     """Raise what `require_viewer` raises, and InvalidFrame for a viewer who is no admin."""
-    if Role.ADMIN not in require_viewer(authorization, authenticate).roles:
+    if Role.ADMIN not in require_viewer(request).roles:
         raise InvalidFrame(ErrorCode.FORBIDDEN, "for admins only")
 
 
-def is_loopback(host: str | None, headers: Mapping[str, str], *, behind_proxy: bool) -> bool:
+def is_loopback(connection: HTTPConnection, *, behind_proxy: bool) -> bool:
     """Return whether the client is on this machine; always False behind a proxy, where every client seems to be."""
-    if behind_proxy or host is None or any(name in headers for name in FORWARDING_HEADERS):
+    if behind_proxy or connection.client is None or any(name in connection.headers for name in FORWARDING_HEADERS):
         return False
     try:
-        address = ipaddress.ip_address(host)
+        address = ipaddress.ip_address(connection.client.host)
     except ValueError:
         return False
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None

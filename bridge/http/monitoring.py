@@ -1,54 +1,70 @@
-"""Health checks and metrics of a process, the same on every web server of the bridge."""
+"""FastAPI app of every process: health and metrics. A front adds its routes; a pipeline alone has no others."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from http import HTTPStatus
+from collections.abc import Callable, Iterator
 
+from fastapi import FastAPI, Request
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.responses import Response
 
 from bridge.http.access import Authenticate, is_loopback, require_admin
 from bridge.http.prometheus import PrometheusExporter
-from bridge.http.responses import HttpResponse, json_response
+from bridge.http.responses import SecurityHeaders, add_error_handlers, json_response
 from bridge.ports.metrics import Metric, MetricSample, SampleSource
+from bridge.settings import WebSettings
 
 ReadinessCheck = Callable[[], tuple[bool, str]]
 """Returns whether the process is ready, and a short reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class MonitoringRequest:
-    """What decides about a request: its header, with names in lower case, and the address of its client."""
+def make_monitoring_app(
+    web: WebSettings,
+    *,
+    authenticate: Authenticate,
+    ready: ReadinessCheck,
+    samples: SampleSource,
+    api_version: str | None = None,
+) -> FastAPI:
+    """Return an app with health and metrics.
 
-    headers: Mapping[str, str]
-    client_host: str | None
+    `api_version`: of the API that the caller adds, which `/openapi.json` then describes; None: there is none.
+    """
+    app = FastAPI(
+        title="floor-bridge",
+        version=api_version or "0",
+        description="HTTP interface for dashboards. /asyncapi.json describes the WebSocket at /ws.",
+        openapi_url="/openapi.json" if api_version else None,
+        docs_url=None,  # FastAPI's pages load scripts from a CDN: they need a network, and our CSP forbids them
+        redoc_url=None,
+        root_path_in_servers=False,
+    )
+    app.state.authenticate = authenticate
+    add_error_handlers(app)
+    app.add_middleware(SecurityHeaders)
+    _add_health(app, ready)
+    _add_metrics(app, web, ready, samples)
+    return app
 
 
-class Monitoring:
-    """The monitoring of one process. `behind_proxy`: its clients connect through a reverse proxy."""
-
-    def __init__(
-        self, *, ready: ReadinessCheck, samples: SampleSource, authenticate: Authenticate, behind_proxy: bool
-    ) -> None:
-        self._ready = ready
-        self._samples = samples
-        self._authenticate = authenticate
-        self._behind_proxy = behind_proxy
-        self._exporter = PrometheusExporter(self._all_samples)
-
-    def live(self, _: MonitoringRequest) -> HttpResponse:
+def _add_health(app: FastAPI, ready: ReadinessCheck) -> None:
+    @app.get("/health/live", summary="Report that the process responds")
+    async def live() -> Response:
         return json_response({"live": True})
 
-    def readiness(self, _: MonitoringRequest) -> HttpResponse:
-        is_ready, reason = self._ready()
-        status = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
-        return json_response({"ready": is_ready, "reason": reason}, status=status)
+    @app.get("/health/ready", summary="Report whether data is live; 503 with the reason if not")
+    async def readiness() -> Response:
+        is_ready, reason = ready()
+        return json_response({"ready": is_ready, "reason": reason}, status=200 if is_ready else 503)
 
-    def metrics(self, request: MonitoringRequest) -> HttpResponse:
-        """Return the metrics for Prometheus; raise as `require_admin`, unless the client is on this machine."""
-        if not is_loopback(request.client_host, request.headers, behind_proxy=self._behind_proxy):
-            require_admin(request.headers.get("authorization"), self._authenticate)
-        return HttpResponse(HTTPStatus.OK, self._exporter.render(), CONTENT_TYPE_LATEST)
 
-    def _all_samples(self) -> Iterator[MetricSample]:
-        yield MetricSample(Metric.READY, float(self._ready()[0]))
-        yield from self._samples()
+def _add_metrics(app: FastAPI, web: WebSettings, ready: ReadinessCheck, samples: SampleSource) -> None:
+    def all_samples() -> Iterator[MetricSample]:
+        yield MetricSample(Metric.READY, float(ready()[0]))
+        yield from samples()
+
+    exporter = PrometheusExporter(all_samples)
+
+    @app.get("/metrics", summary="Export Prometheus metrics; admins only, except from this machine")
+    async def prometheus(request: Request) -> Response:
+        if not is_loopback(request, behind_proxy=bool(web.trusted_proxies)):
+            require_admin(request)
+        return Response(exporter.render(), media_type=CONTENT_TYPE_LATEST)

@@ -1,30 +1,29 @@
-"""HTTP responses of every web server of the bridge: errors as protocol.md names them, JSON, security headers."""
+"""Common parts of all HTTP responses: errors as protocol.md names them, JSON, bounded bodies, security headers."""
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.domain.access.claims import TokenError
 from bridge.domain.access.viewer import AdmissionError
+from bridge.domain.strict_json import NotStrictJson, parse_json
 from bridge.ports.journal import JournalError
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
 
-STATUS_OF: Final[Mapping[ErrorCode, HTTPStatus]] = {
-    ErrorCode.INVALID_JSON: HTTPStatus.BAD_REQUEST,
-    ErrorCode.UNKNOWN_TYPE: HTTPStatus.NOT_FOUND,
-    ErrorCode.INVALID_MESSAGE: HTTPStatus.BAD_REQUEST,
-    ErrorCode.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
-    ErrorCode.FORBIDDEN: HTTPStatus.FORBIDDEN,
-    ErrorCode.UNKNOWN_SUBSCRIPTION_TYPE: HTTPStatus.BAD_REQUEST,
-    ErrorCode.MISSING_TARGET_ID: HTTPStatus.BAD_REQUEST,
-    ErrorCode.LIMIT_EXCEEDED: HTTPStatus.BAD_REQUEST,
-    ErrorCode.RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
-    ErrorCode.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
-}
+MAX_BODY_BYTES: Final = 65_536  # as of a WebSocket frame: stops a body from filling memory
+BODY_SECONDS: Final = 10.0  # for a body to arrive: stops one sent byte by byte
+
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; "  # CSP 3: covers ws and wss of the same host
@@ -40,53 +39,122 @@ SECURITY_HEADERS: Final = {
     "cache-control": "no-store",  # responses belong to one user, and a board must not be outdated
 }
 
+log = structlog.get_logger(__name__)
 
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
-    """A response that no framework has seen yet. Each server adds `SECURITY_HEADERS` and the content's length."""
+STATUS_OF: Final[Mapping[ErrorCode, HTTPStatus]] = {
+    ErrorCode.INVALID_JSON: HTTPStatus.BAD_REQUEST,
+    ErrorCode.UNKNOWN_TYPE: HTTPStatus.NOT_FOUND,
+    ErrorCode.INVALID_MESSAGE: HTTPStatus.BAD_REQUEST,
+    ErrorCode.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    ErrorCode.FORBIDDEN: HTTPStatus.FORBIDDEN,
+    ErrorCode.UNKNOWN_SUBSCRIPTION_TYPE: HTTPStatus.BAD_REQUEST,
+    ErrorCode.MISSING_TARGET_ID: HTTPStatus.BAD_REQUEST,
+    ErrorCode.LIMIT_EXCEEDED: HTTPStatus.BAD_REQUEST,
+    ErrorCode.RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
+    ErrorCode.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+}
 
-    status: int
-    body: bytes
-    content_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
 
-
-def json_response(data: object, *, status: int = HTTPStatus.OK) -> HttpResponse:
-    return HttpResponse(status, msgspec.json.encode(data))
+def json_response(data: object, *, status: int = HTTPStatus.OK) -> Response:
+    return Response(msgspec.json.encode(data), status_code=status, media_type="application/json")
 
 
 def error_response(
-    code: ErrorCode,
-    message: str,
-    *,
-    status: int | None = None,
-    request_id: str | None = None,
-    detail: object = None,
-    headers: Mapping[str, str] | None = None,
-) -> HttpResponse:
+    code: ErrorCode, message: str, *, status: int | None = None, request_id: str | None = None, detail: object = None
+) -> Response:
     """Return an error in the format of an `error` frame; `request_id` is the id of the request."""
     body = {"type": "error", "code": code.value, "message": message, "id": request_id, "detail": detail}
-    status = STATUS_OF[code] if status is None else status
-    challenge = {"www-authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}  # RFC 9110 11.6.1
-    present = {key: value for key, value in body.items() if value is not None}
-    return HttpResponse(status, msgspec.json.encode(present), headers={**challenge, **(headers or {})})
+    answer = json_response(
+        {key: value for key, value in body.items() if value is not None},
+        status=STATUS_OF[code] if status is None else status,
+    )
+    if answer.status_code == HTTPStatus.UNAUTHORIZED:
+        answer.headers["www-authenticate"] = "Bearer"  # RFC 9110 11.6.1
+    return answer
 
 
-def status_response(status: int, *, headers: Mapping[str, str] | None = None) -> HttpResponse:
-    """Return the error of a request that no route serves: `not found`, `method not allowed`."""
-    return error_response(ErrorCode.INVALID_MESSAGE, HTTPStatus(status).phrase.lower(), status=status, headers=headers)
+async def read_body(request: Request) -> dict[str, Any]:
+    """Return the JSON object in a request's body; raise InvalidFrame."""
+    received = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for piece in request.stream():
+                received += piece
+                if len(received) > MAX_BODY_BYTES:
+                    raise InvalidFrame(ErrorCode.LIMIT_EXCEEDED, f"a body has at most {MAX_BODY_BYTES} bytes")
+    except TimeoutError:
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the body did not arrive in time") from None
+    try:
+        tree = parse_json(bytes(received), max_bytes=MAX_BODY_BYTES)
+    except NotStrictJson as error:
+        raise InvalidFrame(ErrorCode.INVALID_JSON, f"not acceptable JSON: {error.reason}") from None
+    if not isinstance(tree, dict):
+        raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the body is one JSON object")
+    return tree
 
 
-def failure_response(error: Exception) -> HttpResponse:
-    """Return the response to a request that raised: it names the client's mistake, and never an internal cause."""
-    match error:
-        case InvalidFrame():
-            return error_response(error.code, error.message, request_id=error.id, detail=error.detail)
-        case TokenError():
-            return error_response(ErrorCode.UNAUTHENTICATED, error.public_message)
-        case AdmissionError():
-            return error_response(ErrorCode.UNAUTHENTICATED, "the token cannot be admitted")
-        case JournalError():
-            return error_response(ErrorCode.UNAVAILABLE, "the journal cannot be read now")
-        case _:
-            return error_response(ErrorCode.UNAVAILABLE, "internal error", status=HTTPStatus.INTERNAL_SERVER_ERROR)
+def add_error_handlers(app: FastAPI) -> None:
+    """Add handlers whose responses name the client's mistake, and never an internal cause."""
+    app.add_exception_handler(InvalidFrame, _on_invalid_frame)
+    app.add_exception_handler(TokenError, _on_unauthenticated)
+    app.add_exception_handler(AdmissionError, _on_unauthenticated)
+    app.add_exception_handler(JournalError, _on_journal_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_parameters)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(Exception, _on_internal_error)
+
+
+async def _on_invalid_frame(_: Request, error: Exception) -> Response:
+    assert isinstance(error, InvalidFrame)
+    return error_response(error.code, error.message, request_id=error.id, detail=error.detail)
+
+
+async def _on_unauthenticated(_: Request, error: Exception) -> Response:
+    message = error.public_message if isinstance(error, TokenError) else "the token cannot be admitted"
+    return error_response(ErrorCode.UNAUTHENTICATED, message)
+
+
+async def _on_journal_error(_: Request, error: Exception) -> Response:
+    log.warning("web.journal_failed", error=str(error))
+    return error_response(ErrorCode.UNAVAILABLE, "the journal cannot be read now")
+
+
+async def _on_invalid_parameters(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    fields = sorted({f"`{fault['loc'][-1]}`" for fault in error.errors()})
+    return error_response(ErrorCode.INVALID_MESSAGE, f"invalid value for {', '.join(fields)}")
+
+
+async def _on_http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    answer = error_response(
+        ErrorCode.INVALID_MESSAGE, HTTPStatus(error.status_code).phrase.lower(), status=error.status_code
+    )
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _on_internal_error(_: Request, __: Exception) -> Response:
+    # The server logs the exception itself.
+    return error_response(ErrorCode.UNAVAILABLE, "internal error", status=HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+class SecurityHeaders:
+    """Middleware that sets `SECURITY_HEADERS` on every HTTP response, errors included."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_safely)

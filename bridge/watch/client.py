@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import websockets
 
@@ -27,6 +28,7 @@ REFUSAL_CODES: Final = {
     ErrorCode.MISSING_TARGET_ID,
     ErrorCode.INVALID_MESSAGE,
 }
+URL_EXAMPLE: Final = "example: ws://127.0.0.1:8080/ws"
 Frame = dict[str, Any]
 
 
@@ -53,6 +55,7 @@ class WatchClient:
 
     async def run(self) -> None:
         """Watch until the limit; raise `WatchEnded` when another attempt would not help."""
+        self._check_url()
         pause = 0.5
         while True:
             connected = False
@@ -68,13 +71,20 @@ class WatchClient:
             except ServerSilent:
                 pass  # already reported
             except websockets.InvalidURI as error:
-                raise WatchEnded(f"{error}; example: ws://127.0.0.1:8080/ws") from error
+                raise WatchEnded(f"{error}; {URL_EXAMPLE}") from error
             except (OSError, websockets.InvalidHandshake) as error:  # also from a front that is being stopped
                 if connected:
                     raise
                 self.on_frame({"type": "link_lost", **self._describe_failure(error)})
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
             pause = min(pause * 2, 30.0)
+
+    def _check_url(self) -> None:
+        """Raise `WatchEnded` for an address that cannot be parsed: `websockets` raises the parser's ValueError."""
+        try:
+            _ = urlsplit(self.url).port
+        except ValueError as error:
+            raise WatchEnded(f"{self.url} isn't a valid URI: {error}; {URL_EXAMPLE}") from error
 
     def _describe_failure(self, error: Exception) -> dict[str, str]:
         """Return the `reason`, and an `advice` if the server that answers is not a front."""

@@ -6,12 +6,13 @@ A side and its web server are imported only by a process that has them: a pipeli
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from fastapi import FastAPI
 
 from bridge.adapters import logs, plant_file
 from bridge.adapters.authenticator import TokenAuthenticator
@@ -22,8 +23,10 @@ from bridge.domain.access.policy import PolicyError
 from bridge.domain.access.revocations import RevocationsError
 from bridge.domain.plant import Plant
 from bridge.domain.stream_liveness import LINK_POLL_SECONDS
+from bridge.http import server
 from bridge.http.access import Authenticate
 from bridge.http.listener import CertificateError, ListenError, WebPortInUse, check_certificate, listen
+from bridge.http.monitoring import make_monitoring_app
 from bridge.ports.journal import JournalError, ReadableJournal
 from bridge.ports.metrics import MetricSample
 from bridge.settings import ProcessRole, Settings
@@ -136,9 +139,8 @@ class Bridge:
         if self._pipeline is not None and self._front is not None:
             self._pipeline.pipeline.add_listener(self._front.front.on_committed)
         self._address = prepared.listener.getsockname()[:2]
-        self._serve_web = self._web_server(
-            settings, prepared.listener, lambda token: prepared.authenticator.admit(token, now=clock.wall_now())
-        )
+        app = self._make_app(settings, lambda token: prepared.authenticator.admit(token, now=clock.wall_now()))
+        self._serve_web = partial(server.serve, app, settings.web, listener=prepared.listener)
 
     @staticmethod
     def _make_pipeline(settings: Settings, resources: "PipelineResources") -> "PipelineSide":
@@ -162,29 +164,18 @@ class Bridge:
             settings, journal=journal, plant=prepared.plant, authenticator=prepared.authenticator, clock=clock
         )
 
-    def _web_server(
-        self, settings: Settings, listener: socket.socket, authenticate: Authenticate
-    ) -> Callable[[], Coroutine[None, None, None]]:
-        """Return what serves dashboards, or else the monitoring only."""
-        web = settings.web
+    def _make_app(self, settings: Settings, authenticate: Authenticate) -> FastAPI:
+        """Return the app of the front, or of a pipeline alone: health and metrics."""
         if self._front is not None:
-            from bridge.front.web import app, server  # noqa: PLC0415
+            from bridge.front.web.app import make_front_app  # noqa: PLC0415 - as of this module
 
-            front_app = app.make_front_app(
-                self._front.front, web, root=settings.root, samples=self._samples, ready=self._ready
+            return make_front_app(
+                self._front.front, settings.web, root=settings.root, samples=self._samples, ready=self._ready
             )
-            return partial(server.serve, front_app, web, listener=listener)
-        from bridge.http import monitoring_server  # noqa: PLC0415
-        from bridge.http.monitoring import Monitoring  # noqa: PLC0415
-
         assert self._pipeline is not None, "a process has at least one side"
-        monitoring = Monitoring(
-            ready=self._pipeline.readiness,
-            samples=self._samples,
-            authenticate=authenticate,
-            behind_proxy=bool(web.trusted_proxies),
+        return make_monitoring_app(
+            settings.web, authenticate=authenticate, ready=self._pipeline.readiness, samples=self._samples
         )
-        return partial(monitoring_server.serve, monitoring, web, listener=listener)
 
     def explains(self, error: Exception) -> bool:
         """Return whether the text of an error that ends the bridge needs no traceback."""

@@ -50,6 +50,7 @@ def test_reads_a_plant_with_its_fault_catalogue(folder: Path) -> None:
         ('area = "A1"', 'area = "A1"\nconstraint = "M7"', "names equipment it does not have: M7"),
         ('name = "Test"', "name = ", "line 2"),
         ("faults.csv", "missing.csv", "missing.csv"),
+        ("faults.csv", "fau\\u0000lts.csv", "null byte"),
     ],
 )
 def test_an_error_names_the_place(folder: Path, was: str, becomes: str, expected: str) -> None:

@@ -1,7 +1,10 @@
 """Commands of `floor` that return a verdict: their output and exit codes."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -243,3 +246,22 @@ def test_schema_names_a_folder_it_cannot_write(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert "file/schemas" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [("schema",), ("--version",), ("token", "--user", "ann", "--role", "admin")])
+def test_a_full_disk_behind_stdout_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    write_config(tmp_path)
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "bridge", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 2
+    assert ended.stderr.endswith("stdout: No space left on device\n")
+    assert "Traceback" not in ended.stderr
+    assert "Exception ignored" not in ended.stderr

@@ -142,6 +142,9 @@ def test_an_export_is_what_the_journal_holds(folder: Path) -> None:
     [
         (("--from", "5"), "an offset or a number in --from or --to needs --only"),
         (("--from", "noon"), "noon is neither a number nor a time such as"),
+        (("--from", "0001-01-01T00:00:00"), "0001-01-01T00:00:00 is neither a number nor a time such as"),
+        (("--only", "events", "--from", "9" * 5_000), "a number is at most 9223372036854775807"),
+        (("--out", "journal.db-wal"), "is a file of the journal"),
     ],
 )
 def test_an_export_of_no_bounds_is_refused(folder: Path, options: tuple[str, ...], message: str) -> None:

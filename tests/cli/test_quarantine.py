@@ -132,3 +132,11 @@ def test_inputs_are_chosen_in_one_way(folder: Path, command: str, arguments: tup
     ended = floor(folder, "quarantine", command, *arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "either numbers, --reason or --all" in ended.stderr
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999999", "0", "9" * 5_000])
+@pytest.mark.parametrize("command", [("show",), ("replay",), ("drop",), ("list", "--limit")])
+def test_a_number_that_no_input_has_is_refused(folder: Path, command: tuple[str, ...], number: str) -> None:
+    ended = floor(folder, "quarantine", *command, number)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "Traceback" not in ended.stderr

@@ -1,5 +1,6 @@
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -40,6 +41,31 @@ def test_every_field_is_documented_with_its_default(section: str) -> None:
         if isinstance(field.default, (bool, int, float)) or cell.startswith("`"):
             text = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
             assert cell.strip() == f"`{text}`", name
+
+
+def test_the_bounds_of_every_number_are_documented() -> None:
+    (section,) = re.findall(r"^## Bounds of numbers\n(.*?)(?=^## )", DOCUMENT, re.MULTILINE | re.DOTALL)
+    rows = re.findall(r"^\| (`.+) \| (.+) \| (.+) \|$", section, re.MULTILINE)
+    documented = {(name, *bounds) for names, *bounds in rows for name in re.findall(r"`(\w+)`", names)}
+    assert documented == {
+        (name, lower_bound(form), upper_bound(form))
+        for model in MODELS.values()
+        for name, field in model.model_json_schema()["properties"].items()
+        for form in field.get("anyOf", [field])
+        if form.get("type") in ("number", "integer")
+    }
+
+
+def lower_bound(form: dict[str, Any]) -> str:
+    return number(form["minimum"]) if "minimum" in form else f"above {number(form['exclusiveMinimum'])}"
+
+
+def upper_bound(form: dict[str, Any]) -> str:
+    return number(form["maximum"]) if "maximum" in form else f"below {number(form['exclusiveMaximum'])}"
+
+
+def number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.15g}"
 
 
 def table(section: str, first: str) -> list[list[str]]:

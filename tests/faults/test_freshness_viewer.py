@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from bridge.front.web import server
+from bridge.http import server
 from bridge.watch.client import WatchClient
 from tests.support.brokers import until
 from tests.support.browser_page import DEADLINE_MS, browser_page

@@ -24,8 +24,8 @@ from bridge.domain.reports import Report
 from bridge.domain.utc_time import rfc3339
 from bridge.front.front import Front
 from bridge.front.web.app import make_front_app
-from bridge.front.web.server import serve
 from bridge.http.listener import listen
+from bridge.http.server import serve
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch

@@ -1,4 +1,4 @@
-"""HTTP API under `/api`: journal queries and commands, authorized as over WebSocket, and the check for admins."""
+"""HTTP API under `/api`: journal queries and commands, authorized as over WebSocket."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -11,8 +11,8 @@ from bridge.domain.topic_tree import TopicBranch
 from bridge.domain.utc_time import UNIX_EPOCH, Millis
 from bridge.front.front import Front
 from bridge.front.journal_queries import DEFAULT_PAGE, MAX_CURSOR, MAX_PAGE
-from bridge.front.web.responses import read_body, respond_json
-from bridge.http.access import require_admin, require_viewer
+from bridge.http.access import require_viewer
+from bridge.http.responses import json_response, read_body
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
 
@@ -24,17 +24,7 @@ FilterParameter = Annotated[
 Texts = Annotated[list[str] | None, Query(max_length=100)]
 
 
-def request_viewer(request: Request) -> Viewer:
-    """Return the viewer of the bearer token; raise as `require_viewer`."""
-    return require_viewer(request.headers.get("authorization"), request.app.state.authenticate)
-
-
-def admins_only(request: Request) -> None:
-    """Raise as `require_admin`."""
-    require_admin(request.headers.get("authorization"), request.app.state.authenticate)
-
-
-RequestViewer = Annotated[Viewer, Depends(request_viewer)]
+RequestViewer = Annotated[Viewer, Depends(require_viewer)]
 
 
 def _to_millis(name: str, value: datetime | None) -> Millis | None:
@@ -101,15 +91,15 @@ def api_router(front: Front, *, root: str) -> APIRouter:
             "filters": {name: value for name, value in masks.items() if value} or None,
             "strict": strict or None,
         }
-        return respond_json(front.explain(viewer, {name: value for name, value in body.items() if value}))
+        return json_response(front.explain(viewer, {name: value for name, value in body.items() if value}))
 
     @router.post("/explain", summary="Explain a subscribe body", openapi_extra=_BODY)
     async def explain_body(viewer: RequestViewer, request: Request) -> Response:
-        return respond_json(front.explain(viewer, await read_body(request)))
+        return json_response(front.explain(viewer, await read_body(request)))
 
     @router.post("/commands", summary="Run a command and wait for its result", openapi_extra=_BODY)
     async def commands(viewer: RequestViewer, request: Request) -> Response:
-        return respond_json(await front.run_command(viewer, await read_body(request)))
+        return json_response(await front.run_command(viewer, await read_body(request)))
 
     return router
 

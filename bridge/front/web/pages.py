@@ -1,14 +1,10 @@
-"""Andon board files and security headers for browsers."""
+"""Andon board files."""
 
 from importlib.resources import files
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from bridge.http.responses import SECURITY_HEADERS
 
 MEDIA_TYPES: Final = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
 
@@ -30,24 +26,3 @@ def _page(path: str, content: bytes, media_type: str) -> Route:
         return Response(content, media_type=media_type)
 
     return Route(path, page, include_in_schema=False)
-
-
-class SecurityHeaders:
-    """Middleware that sets `SECURITY_HEADERS` on every HTTP response, errors included."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def send_safely(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self._app(scope, receive, send_safely)

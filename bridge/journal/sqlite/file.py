@@ -78,12 +78,17 @@ TRANSIENT_CODES: Final = frozenset({
 """Errors of the disk, of exhausted file descriptors or of another process's lock; they may pass."""
 
 
+def primary_code(error: Exception) -> int:
+    """Return SQLite's primary result code; SQLITE_ERROR for an error that has none, such as of undecodable text."""
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
+
+
 def is_transient(error: Exception) -> bool:
     """Return whether the machine caused the error and it may pass.
 
-    A damaged file raises other errors: missing tables (SQLITE_ERROR), or undecodable text, which has no code.
+    A damaged file raises other errors: missing tables or undecodable text (SQLITE_ERROR).
     """
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in TRANSIENT_CODES
+    return primary_code(error) in TRANSIENT_CODES
 
 
 @contextmanager

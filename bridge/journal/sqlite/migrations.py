@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from bridge.journal.sqlite.errors import JournalDamaged, NoRoomToMigrate
-from bridge.journal.sqlite.schema import INDEXES, SCHEMA, TABLES, row_checksum
+from bridge.journal.sqlite.file import primary_code
+from bridge.journal.sqlite.schema import INDEXES, SCHEMA, TABLES, require_meta_row, row_checksum
 
 PAGE: Final = 5_000  # inputs held in memory at a time
 DAMAGED: Final = -1  # no row has this checksum: a row that was damaged before the migration stays damaged
@@ -113,7 +114,7 @@ def require_room(connection: sqlite3.Connection, path: Path, schema: int) -> Ite
     try:
         yield
     except sqlite3.OperationalError as error:
-        if schema == SCHEMA or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+        if schema == SCHEMA or primary_code(error) != sqlite3.SQLITE_FULL:
             raise
         with suppress(sqlite3.Error):
             if connection.in_transaction:  # SQLite may have rolled back already
@@ -122,7 +123,7 @@ def require_room(connection: sqlite3.Connection, path: Path, schema: int) -> Ite
         raise NoRoomToMigrate(path, found=schema, known=SCHEMA) from error
 
 
-def _migrate_to_2(connection: sqlite3.Connection, _path: Path) -> None:
+def _migrate_to_2(connection: sqlite3.Connection, path: Path) -> None:
     """Add the tables and columns of retention, epochs and the quarantine tools.
 
     Inputs from before the migration have no hourly positions: the first row covers all of them, so they are kept longer
@@ -130,7 +131,7 @@ def _migrate_to_2(connection: sqlite3.Connection, _path: Path) -> None:
     """
     for statement in SECOND_TABLES.split(";"):
         connection.execute(statement)  # not executescript, which would commit the open transaction
-    *fields, _ = connection.execute("SELECT * FROM meta").fetchone()
+    *fields, _ = require_meta_row(connection.execute("SELECT * FROM meta").fetchone(), path)
     connection.execute("UPDATE meta SET seal = ?", (_repr_checksum(fields),))
 
 
@@ -170,11 +171,12 @@ def _migrate_to_4(connection: sqlite3.Connection, path: Path) -> None:
 
 def _move_meta(connection: sqlite3.Connection, path: Path) -> int:
     """Create `meta` anew; return the last input of schema 1, 0 if there is none."""
-    *fields, checksum = connection.execute(
+    row = connection.execute(
         "SELECT one, epoch, stream, created, last_offset, last_number, latest_arrival, published, settled, "
         "oldest_offset, oldest_number, whole_after, commits, seal FROM meta"
-    ).fetchone() or (None,)
-    if not fields or checksum != _repr_checksum(fields):
+    ).fetchone()
+    *fields, checksum = require_meta_row(row, path)
+    if checksum != _repr_checksum(fields):
         raise JournalDamaged(path, "its meta row does not match its checksum")
     whole_after = fields.pop(11)
     connection.execute("DROP TABLE meta")
@@ -200,10 +202,21 @@ def _move_table(connection: sqlite3.Connection, table: MovedTable, whole_after: 
                 (row_checksum(*fields), *fields[: len(table.keys)])
                 for *fields, checksum in page
                 if checksum == _repr_checksum(fields)
-                or (checksum is None and (fields[0] if table.numbered else 1) <= whole_after)
+                or (checksum is None and (fields[0] if table.numbered else 1) <= whole_after and _is_encodable(fields))
             ],
         )
     connection.execute("DROP TABLE migrating")
+
+
+def _is_encodable(fields: list[Any]) -> bool:
+    """Return whether all text of a row was valid UTF-8: other text can be read, but not be bound to a statement."""
+    try:
+        for value in fields:
+            if isinstance(value, str):
+                value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _rewrite_input_checksums(connection: sqlite3.Connection, whole_after: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass, fields
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType, NoneType
-from typing import Final
+from typing import Any, Final
 
 from bridge.domain.utc_time import Millis
 from bridge.journal.sqlite.errors import JournalDamaged
@@ -211,9 +211,17 @@ class Meta:
 META_COLUMNS: Final = ", ".join(field.name for field in fields(Meta))
 
 
+def require_meta_row(row: tuple[Any, ...] | None, path: Path) -> tuple[Any, ...]:
+    """Return the row that was read from `meta`; raise `JournalDamaged` if the table is empty."""
+    if row is None:
+        raise JournalDamaged(path, "its meta row is missing")
+    return row
+
+
 def read_meta(connection: sqlite3.Connection, path: Path) -> Meta:
-    row = connection.execute(f"SELECT {META_COLUMNS}, checksum FROM meta").fetchone()  # noqa: S608 - our own constant
-    if row is None or tuple(map(type, row[:-1])) not in ROW_TYPES["meta"] or row_checksum(*row[:-1]) != row[-1]:
+    found = connection.execute(f"SELECT {META_COLUMNS}, checksum FROM meta").fetchone()  # noqa: S608 - our own constant
+    row = require_meta_row(found, path)
+    if tuple(map(type, row[:-1])) not in ROW_TYPES["meta"] or row_checksum(*row[:-1]) != row[-1]:
         raise JournalDamaged(path, "its meta row does not match its checksum")
     return Meta(*row[:-1])
 

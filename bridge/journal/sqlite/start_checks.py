@@ -23,7 +23,7 @@ from bridge.journal.sqlite.rows import (
     read_event,
     read_input,
 )
-from bridge.journal.sqlite.schema import SCHEMA, Meta, create_tables, read_meta
+from bridge.journal.sqlite.schema import SCHEMA, Meta, create_tables, read_meta, require_meta_row
 
 FULL_CHECK_BYTES: Final = 64 * 1024**2  # checked whole up to here: 0.1 s; 10 GB take a minute, more on a cold disk
 END_ROWS: Final = 1_000  # events and inputs checked at each end
@@ -82,7 +82,7 @@ def check_consistency(connection: sqlite3.Connection, path: Path, *, stream: str
 
 def check_marker(connection: sqlite3.Connection, path: Path, marker: CommitMarker) -> None:
     """Raise `JournalDamaged` if the journal, of schema 2 or newer, lacks commits that its owner's marker counts."""
-    epoch, commits = connection.execute("SELECT epoch, commits FROM meta").fetchone()
+    epoch, commits = require_meta_row(connection.execute("SELECT epoch, commits FROM meta").fetchone(), path)
     epochs = {row[0] for row in connection.execute("SELECT epoch FROM epochs")}
     if marker.commits > commits or not {epoch, marker.epoch} <= epochs:
         raise JournalDamaged(

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Final
 
 from bridge.journal.sqlite.file import sync_directory
-from bridge.journal.tools.read_only import check_schema, open_read_only, translate_read_errors
+from bridge.journal.tools.read_only import (
+    check_schema,
+    has_been_run,
+    is_journal_file,
+    journal_beside,
+    open_read_only,
+    sidecar_path,
+    translate_read_errors,
+)
 from bridge.journal.tools.verify import ProgressCallback, VerificationResult, verify_journal
 from bridge.ports.journal import JournalError
 
@@ -43,15 +51,21 @@ def back_up(
     """Copy the journal at `path` to `target`, verified and durable; safe while the bridge runs.
 
     The target is replaced atomically at the very end, or not at all. Raise `VerificationFailed`, `NoJournal` and
-    `BackupRefused` (the target exists and `replace` is not given, no room, no access).
+    `BackupRefused` (the target exists and `replace` is not given, or it belongs to a journal; no room, no access).
     """
-    if target.exists() and (not replace or target.samefile(path) or not target.is_file()):
+    unfinished = sidecar_path(target, ".partial")
+    beside = journal_beside(target)
+    if beside is not None or is_journal_file(target, path) or is_journal_file(unfinished, path):
+        raise BackupRefused(f"{target}: is a file of the journal {beside or path}; choose another name")
+    if has_been_run(target):  # perhaps it runs now; and SQLite would apply the old -wal to the copy
+        raise BackupRefused(f"{target}: is a journal in use, with a -wal or .lock; choose another name")
+    if target.exists() and (not replace or not target.is_file()):
         raise BackupRefused(
             f"{target}: already exists" + (" and cannot be overwritten" if replace else "; --force overwrites it")
         )
     with closing(open_read_only(path)) as source, translate_read_errors(path):
         check_schema(source, path)  # the verification below would name the copy
-    with lock_partial_file(target.with_name(target.name + ".partial")) as partial:
+    with lock_partial_file(unfinished) as partial:
         copy_journal(path, partial, progress=progress)
         verdict = verify_journal(partial, progress=progress)
         verdict = VerificationResult(path, verdict.summary, verdict.parts)

@@ -17,6 +17,9 @@ from bridge.ports.journal import JournalError
 READ_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
 """Errors of SQLite for a damaged file: its message may quote flipped bytes that do not decode."""
 
+JOURNAL_SUFFIXES: Final = ("", "-wal", "-shm", "-journal", ".lock", ".new", ".restoring")
+"""Of the files that SQLite, the owner and a restore open by name beside a journal."""
+
 
 class NoJournal(JournalError):
     """There is no readable journal under this name."""
@@ -45,6 +48,29 @@ def sidecar_path(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
+def journal_beside(file: Path) -> Path | None:
+    """Return the existing journal that opens `file` by its name, as its -wal or the like; None if there is none."""
+    suffixes = (suffix for suffix in JOURNAL_SUFFIXES[1:] if file.name.endswith(suffix) and file.name != suffix)
+    bases = (file.with_name(file.name.removesuffix(suffix)) for suffix in suffixes)
+    return next((base for base in bases if base.is_file()), None)
+
+
+def is_journal_file(file: Path, journal: Path) -> bool:
+    """Return whether `file`, existing or not, is one of the journal's files, also by a link to it."""
+    names = {journal.absolute(), journal.resolve()}  # SQLite keeps its files beside the target of a link
+    return any(is_same_file(file, sidecar_path(name, suffix)) for name in names for suffix in JOURNAL_SUFFIXES)
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Return whether two names, of existing files or not, are of one file."""
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
+
+
+def has_been_run(path: Path) -> bool:
+    """Return whether a bridge has run on this journal: a copy has neither a -wal nor a lock file."""
+    return sidecar_path(path, "-wal").exists() or lock_path(path).exists()
+
+
 def open_read_only(path: Path) -> sqlite3.Connection:
     """Return a connection that cannot write and accepts invalid text; raise `NoJournal`.
 
@@ -54,8 +80,7 @@ def open_read_only(path: Path) -> sqlite3.Connection:
         raise NoJournal(path, "is not a file" if path.exists() else "no such file")
     # a copy that no bridge has run is opened as immutable: no -wal appears beside it, and its folder need not be
     # writable. Otherwise mode=ro: a close then never checkpoints the -wal into a file that may be damaged
-    copied = not sidecar_path(path, "-wal").exists() and not lock_path(path).exists()
-    name = f"{path.absolute().as_uri()}?{'immutable=1' if copied else 'mode=ro'}"
+    name = f"{path.absolute().as_uri()}?{'mode=ro' if has_been_run(path) else 'immutable=1'}"
     try:
         connection = sqlite3.connect(name, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
     except sqlite3.Error as error:

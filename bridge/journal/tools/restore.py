@@ -22,6 +22,7 @@ from bridge.journal.sqlite.errors import JournalTooOld, StreamMismatch
 from bridge.journal.sqlite.file import SHARED_FIRST, SHARED_SIZE, open_connection, read_schema_version, sync_directory
 from bridge.journal.sqlite.lock_file import CommitMarker, JournalLock, lock_path, read_marker
 from bridge.journal.sqlite.migrations import migrate, require_room
+from bridge.journal.sqlite.schema import require_meta_row
 from bridge.journal.sqlite.start_checks import check_consistency, check_structure
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.backup import (
@@ -31,7 +32,14 @@ from bridge.journal.tools.backup import (
     lock_partial_file,
     move_into_place,
 )
-from bridge.journal.tools.read_only import JournalSummary, open_read_only, read_summary, sidecar_path
+from bridge.journal.tools.read_only import (
+    JournalSummary,
+    is_same_file,
+    journal_beside,
+    open_read_only,
+    read_summary,
+    sidecar_path,
+)
 from bridge.journal.tools.verify import ProgressCallback, VerificationResult, verify_journal
 from bridge.ports.journal import JournalError
 
@@ -68,22 +76,30 @@ def restore_journal(
     old = [sidecar_path(path, part) for part in FILE_SUFFIXES if sidecar_path(path, part).exists()]
     if old and not replace:
         raise RestoreRefused(f"{old[0]}: there is a journal; --replace moves it aside and keeps it")
-    if path.exists() and backup.exists() and backup.samefile(path):
+    if (beside := journal_beside(path)) is not None:
+        raise RestoreRefused(f"{path}: is a file of the journal {beside}")
+    if is_same_file(backup, path):
         raise RestoreRefused(f"{backup}: is the journal itself")
+    unfinished = sidecar_path(path, ".restoring")
+    if is_same_file(backup, unfinished):
+        raise RestoreRefused(f"{backup}: a restore overwrites this file; rename it first")
     with (
         closing(JournalLock.acquire(path)) as ownership,
         _exclude_readers(path),
-        lock_partial_file(sidecar_path(path, ".restoring")) as partial,
+        lock_partial_file(unfinished) as partial,
     ):
         _remove_leftovers(partial)
-        copy_journal(backup, partial, progress=progress)
-        _require_intact(backup, partial, stream=stream, progress=progress)
-        facts = _open_in_new_epoch(partial)
-        partial.chmod((path if path.exists() else backup).stat().st_mode & 0o777)
-        _copy_file_owner(path, partial)
-        return RestoredJournal(
-            facts, _replace_journal(partial, path, ownership, CommitMarker(facts.meta.epoch, facts.meta.commits))
-        )
+        try:
+            copy_journal(backup, partial, progress=progress)
+            _require_intact(backup, partial, stream=stream, progress=progress)
+            facts = _open_in_new_epoch(partial)
+            partial.chmod((path if path.exists() else backup).stat().st_mode & 0o777)
+            _copy_file_owner(path, partial)
+            replaced = _replace_journal(partial, path, ownership, CommitMarker(facts.meta.epoch, facts.meta.commits))
+        except BaseException:
+            _remove_leftovers(partial)
+            raise
+        return RestoredJournal(facts, replaced)
 
 
 def _replace_journal(partial: Path, path: Path, lock: JournalLock, marker: CommitMarker) -> Sequence[Path]:
@@ -156,7 +172,7 @@ def _require_intact(backup: Path, partial: Path, *, stream: str | None, progress
 def _migrate(partial: Path) -> None:
     """Migrate the copy to this version's schema in its old epoch: a restore begins one new epoch, not two."""
     with open_connection(partial, writer=True) as writer:
-        (stream,) = writer.execute("SELECT stream FROM meta").fetchone()
+        (stream,) = require_meta_row(writer.execute("SELECT stream FROM meta").fetchone(), partial)
         schema = read_schema_version(writer, partial)
         check_structure(writer, partial)
         with require_room(writer, partial, schema):

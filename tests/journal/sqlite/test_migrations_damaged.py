@@ -10,6 +10,7 @@ from bridge.journal.sqlite import start_checks
 from bridge.journal.sqlite.errors import JournalDamaged
 from bridge.journal.sqlite.lock_file import CommitMarker, JournalLock
 from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.journal.tools.restore import restore_journal
 from bridge.journal.tools.verify import verify_journal
 from tests.journal.sqlite.older_journals import content, schema_3_journal
 from tests.support.journal_samples import (
@@ -81,6 +82,41 @@ def test_journal_whose_start_would_be_refused_is_not_migrated(tmp_path: Path, st
     with pytest.raises(JournalDamaged):
         SqliteJournal.open(path, stream="main")
     assert path.read_bytes() == before
+
+
+FLIPPED_TEXT = "UPDATE events SET topic = CAST(x'ff' || topic AS TEXT) WHERE offset = (SELECT max(offset) FROM events)"
+
+
+@pytest.mark.parametrize("statement", [FLIPPED_TEXT, "DELETE FROM meta"])
+def test_damage_of_any_older_schema_is_reported_as_damage(older: Path, tmp_path: Path, statement: str) -> None:
+    """Also by a restore of that journal's copy."""
+    with closing(sqlite3.connect(older)) as connection, connection:
+        connection.execute(statement)
+    before = older.read_bytes()
+    with pytest.raises(JournalDamaged):
+        SqliteJournal.open(older, stream="main")
+    with pytest.raises(JournalDamaged):
+        restore_journal(older, tmp_path / "restored.db")
+    assert [file.name for file in tmp_path.glob("restored.db*")] == ["restored.db.lock"]
+    assert older.read_bytes() == before
+
+
+@pytest.mark.parametrize("table", ["counters", "commands", "retained", "current"])
+def test_row_of_schema_1_with_damaged_text_in_its_key_stays_damaged(tmp_path: Path, table: str) -> None:
+    """Rows of schema 1 have no checksum that would show the damage."""
+    path = tmp_path / "journal.db"
+    make_older_journal(path, "schema_1.sql")
+    key = {"counters": "kind", "commands": "command_id"}.get(table, "key")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        changed = connection.execute(f"UPDATE {table} SET {key} = CAST({key} || x'ff' AS TEXT)").rowcount
+    assert changed
+    if table == "current":
+        with pytest.raises(JournalDamaged):
+            SqliteJournal.open(path, stream="main")
+        return
+    SqliteJournal.open(path, stream="main").close()
+    faults = [fault for part in verify_journal(path).parts for fault in part.faults]
+    assert sum("does not match its checksum" in fault for fault in faults) >= changed, faults
 
 
 def test_damaged_journal_of_an_older_schema_is_not_migrated(older: Path) -> None:

@@ -67,6 +67,51 @@ def test_a_backup_replaces_only_when_forced(path: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.partial"))
 
 
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal", ".lock", ".new", ".restoring"])
+@pytest.mark.parametrize("link", [None, "hardlink_to", "symlink_to"])
+def test_a_backup_never_replaces_a_file_of_the_journal(
+    owner: SqliteJournal, tmp_path: Path, suffix: str, link: str | None
+) -> None:
+    """SQLite and the owner open them by name: a replaced -wal loses acknowledged commits."""
+    own = owner.path.with_name(owner.path.name + suffix)
+    target = own
+    if link is not None:
+        own.touch()
+        target = tmp_path / "backup.db"
+        getattr(target, link)(own)
+    before = own.read_bytes() if own.exists() else None
+    with pytest.raises(BackupRefused, match="a file of the journal"):
+        back_up(owner.path, target, replace=True)
+    assert (own.read_bytes() if own.exists() else None) == before
+    assert verify_journal(owner.path).is_intact
+
+
+def test_a_backup_through_a_link_does_not_replace_the_files_beside_its_target(
+    owner: SqliteJournal, tmp_path: Path
+) -> None:
+    link = tmp_path / "elsewhere.db"
+    link.symlink_to(owner.path)
+    for name in ("elsewhere.db-wal", "journal.db-wal", "journal.db.lock"):
+        with pytest.raises(BackupRefused, match="a file of the journal"):
+            back_up(link, tmp_path / name, replace=True)
+
+
+def test_a_backup_writes_its_unfinished_copy_over_no_journal(path: Path) -> None:
+    journal = path.rename(path.with_name("copy.db.partial"))
+    before = journal.read_bytes()
+    with pytest.raises(BackupRefused, match="a file of the journal"):
+        back_up(journal, path.with_name("copy.db"))
+    assert journal.read_bytes() == before
+
+
+def test_a_backup_does_not_replace_another_journal_in_use(owner: SqliteJournal, sample: Path) -> None:
+    with pytest.raises(BackupRefused, match="in use"):
+        back_up(sample, owner.path, replace=True)
+    with pytest.raises(BackupRefused, match="a file of the journal"):
+        back_up(sample, owner.path.with_name("journal.db-wal"), replace=True)
+    assert verify_journal(owner.path).is_intact
+
+
 def test_a_damaged_journal_makes_no_backup(path: Path, tmp_path: Path) -> None:
     damage(path)
     target = tmp_path / "backup.db"

@@ -176,6 +176,21 @@ def test_a_restore_refuses_what_it_must_not_touch(
     assert not list(tmp_path.glob("*.re*"))
 
 
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", ".lock"])
+def test_a_restore_replaces_no_file_of_another_journal(owner: SqliteJournal, sample: Path, suffix: str) -> None:
+    with pytest.raises(RestoreRefused, match="a file of the journal"):
+        restore_journal(sample, owner.path.with_name("journal.db" + suffix), replace=True)
+    assert verify_journal(owner.path).is_intact
+
+
+def test_a_restore_does_not_overwrite_its_backup(sample: Path, tmp_path: Path) -> None:
+    backup = Path(shutil.copy(sample, tmp_path / "journal.db.restoring"))
+    before = backup.read_bytes()
+    with pytest.raises(RestoreRefused, match="rename it"):
+        restore_journal(backup, tmp_path / "journal.db")
+    assert backup.read_bytes() == before
+
+
 def test_a_restore_waits_for_no_reader(path: Path, sample: Path) -> None:
     """SQLite deletes the -wal by its name when the last reader closes the old file: it would be the new file's."""
     program = (

@@ -24,6 +24,8 @@ RATE_WINDOW_MS: Final = 60_000
 RATE_BUCKET_MS: Final = 5_000  # 12 buckets: what the sliding rate stores
 MAX_HOURS: Final = 26  # a shift has at most 25 clock hours, on a day of a clock change; one more if it starts between
 
+MAX_DOUBTFUL_PIECES: Final = 2**64 - 1  # differences of misread registers; a checkpoint and an event hold no more
+
 
 class HourCount(Struct):
     """Good pieces of one clock hour of a shift, which begins at `start`."""
@@ -103,9 +105,9 @@ class PieceCounter:
         state = self.state
         held = state.held.pop(source, 0)
         if doubtful.held:
-            state.held[source] = doubtful.held
-        state.released += doubtful.released
-        state.refused += doubtful.refused
+            state.held[source] = min(doubtful.held, MAX_DOUBTFUL_PIECES)
+        state.released = min(state.released + doubtful.released, MAX_DOUBTFUL_PIECES)
+        state.refused = min(state.refused + doubtful.refused, MAX_DOUBTFUL_PIECES)
         if doubtful.held != held or doubtful.released or doubtful.refused:
             self.mark_changed(at)
 
@@ -180,7 +182,7 @@ class PieceCounter:
             priority=Priority.LOW,
             standing=Standing.CURRENT,
             estimated=state.estimated or self._is_contradictory,
-            doubtful=DoubtfulPieces(sum(state.held.values()), state.released, state.refused),
+            doubtful=DoubtfulPieces(min(sum(state.held.values()), MAX_DOUBTFUL_PIECES), state.released, state.refused),
         )
         state.released = state.refused = 0
 

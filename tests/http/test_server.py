@@ -17,9 +17,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from bridge.front.web import server
-from bridge.front.web.server import serve
+from bridge.http import server
 from bridge.http.listener import listen
+from bridge.http.server import serve
 from bridge.settings import WebSettings
 
 DEADLINE = 10.0

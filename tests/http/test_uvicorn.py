@@ -1,4 +1,4 @@
-"""The parts of uvicorn that front/web/server.py overrides and uses, though they are not public: they are there."""
+"""The parts of uvicorn that http/server.py overrides and uses, though they are not public: they are there."""
 
 import ast
 import asyncio
@@ -11,8 +11,8 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.server import ServerState
 
-from bridge.front.web import server
-from bridge.front.web.server import BoundedHttp, BoundedWebSocket
+from bridge.http import server
+from bridge.http.server import BoundedHttp, BoundedWebSocket
 from tests.support.command_line import ROOT
 
 PROTOCOLS: list[type[asyncio.Protocol]] = [BoundedHttp, BoundedWebSocket]

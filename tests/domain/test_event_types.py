@@ -15,14 +15,20 @@ from tests.support.command_line import ROOT
 
 EVENTS: Final = "bridge/domain/events.py"
 DATA: Final = "bridge/domain/event_data.py"
+IMPORTED: Final = (
+    "bridge/__init__.py",
+    "bridge/domain/__init__.py",
+    "bridge/domain/place.py",
+    "bridge/domain/utc_time.py",
+)
 ERROR: Final = re.compile(r"^(\S+):(\d+): error: ", re.MULTILINE)
 
 
 @pytest.fixture
 def definition(tmp_path: Path) -> Path:
-    """Return a copy of the two files that define events, which import nothing else of the bridge."""
+    """Return a copy of the two files that define events, and of all that they import of the bridge."""
     (tmp_path / "bridge/domain").mkdir(parents=True)
-    for name in ("bridge/__init__.py", "bridge/domain/__init__.py", EVENTS, DATA):
+    for name in (*IMPORTED, EVENTS, DATA):
         (tmp_path / name).write_text((ROOT / name).read_text())
     return tmp_path
 

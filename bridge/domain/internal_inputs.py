@@ -3,9 +3,11 @@
 They are journalled like messages, so a replay applies them at the same position. No message has such a topic.
 """
 
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import msgspec
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from bridge.domain.plant import Plant
 from bridge.domain.records import CONFIG_PREFIX, PRESENCE_PREFIX
@@ -61,5 +63,25 @@ def plant_to_json(plant: Plant) -> bytes:
 
 
 def plant_from_json(payload: bytes) -> Plant:
-    """Parse what `plant_to_json` returned; raise pydantic.ValidationError for an incompatible version's text."""
-    return Plant.model_validate_json(payload)
+    """Parse what `plant_to_json` returned; raise pydantic.ValidationError for an incompatible version's text.
+
+    A number outside its bounds, which an earlier version accepted, becomes the nearest one within: the journal opens.
+    """
+    try:
+        return Plant.model_validate_json(payload)
+    except ValidationError as error:
+        tree = msgspec.json.decode(payload)
+        for fault in error.errors():
+            _move_into_bounds(tree, fault)
+        return Plant.model_validate_json(msgspec.json.encode(tree))
+
+
+def _move_into_bounds(tree: Any, fault: ErrorDetails) -> None:
+    """Replace the number that a fault names by the bound in the fault, if it is one of a bound."""
+    bound = {"greater_than_equal": "ge", "less_than_equal": "le"}.get(fault["type"])
+    if bound is None:
+        return
+    *path, name = fault["loc"]
+    for key in path:
+        tree = tree[key]  # the plant file has no union, of which the location would name a case
+    tree[name] = fault["ctx"][bound]

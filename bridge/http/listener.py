@@ -40,24 +40,17 @@ class CertificateError(Exception):
 
 def check_certificate(web: WebSettings) -> None:
     """Raise CertificateError if HTTPS is configured and cannot be served."""
-    tls_context(web)
-
-
-def tls_context(web: WebSettings) -> ssl.SSLContext | None:
-    """Return the context of HTTPS, None for HTTP; raise CertificateError."""
     if web.tls_cert_file is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        return
     try:
         for path in filter(None, (web.tls_cert_file, web.tls_key_file)):
             path.open("rb").close()  # OpenSSL's error does not name the file
-        context.load_cert_chain(web.tls_cert_file, web.tls_key_file)
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(web.tls_cert_file, web.tls_key_file)
     except ssl.SSLError as error:
         reason = f" ({error.reason.replace('_', ' ').lower()})" if error.reason else ""
         raise CertificateError(web, f"not a certificate and its private key, both in PEM{reason}") from error
     except OSError as error:
         raise CertificateError(web, f"cannot read {error.filename}: {error.strerror}") from error
-    return context
 
 
 def listen(host: str, port: int) -> socket.socket:

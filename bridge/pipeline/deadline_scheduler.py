@@ -1,4 +1,4 @@
-"""When to advance the floor's time, so that deadlines fire without a message."""
+"""Schedule for advancing the floor's time, so that deadlines fire without a message."""
 
 import asyncio
 import math

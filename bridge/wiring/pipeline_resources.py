@@ -1,4 +1,4 @@
-"""What a pipeline needs before any of its tasks starts: the journal, and the floor restored from it."""
+"""Resources of a pipeline before any of its tasks starts: the journal, and the floor restored from it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a pipeline under test committed."""
+"""Entries that a pipeline under test committed."""
 
 import json
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a broker keeps for us while nothing can be committed."""
+"""Messages that a broker keeps for us while nothing can be committed."""
 
 import asyncio
 from pathlib import Path

@@ -58,8 +58,8 @@ async def test_a_bridge_that_dies_among_disturbed_devices_loses_and_invents_noth
     actions = [action for action in truth.truth.actions if truth.is_acknowledged(action)]
     presses = [truth.report(action) for action in actions] + disturbed.load.acknowledged
     lost = silenced(journalled.entries, presses, truth)
-    unwatched = absences_of(journalled, disturbed.away)
-    unknown = sum(absence.until - absence.since for absence in unwatched) / 60_000
+    unobserved = absences_of(journalled, disturbed.away)
+    unknown = sum(absence.until - absence.since for absence in unobserved) / 60_000
     made, forgotten, counted = (sum(getattr(piece, key) for piece in pieces) for key in ("made", "lost", "counted"))
     declared = sum(abs(piece.difference) for piece in pieces)
     wrong = without_explained(ledger.wrong, truth, journalled)
@@ -70,12 +70,12 @@ async def test_a_bridge_that_dies_among_disturbed_devices_loses_and_invents_noth
         f"{replace(ledger, wrong=wrong)}, explained: {explained or 'nothing'}; "
         f"of presses and commands {len(presses):,}, lost {len(lost)}; "
         f"pieces made {made:,}, forgotten by registers {forgotten:,}, counted {counted:,}, "
-        f"difference declared {declared:,}; {len(unwatched)} absences of {unknown:.0f} minutes",
+        f"difference declared {declared:,}; {len(unobserved)} absences of {unknown:.0f} minutes",
     )
     assert wrong == {}
     assert lost == []
     assert [piece for piece in pieces if not piece.is_declared] == []
-    assert carried_over(journalled, unwatched) == []
+    assert carried_over(journalled, unobserved) == []
 
 
 async def restart(disturbed: DisturbedBridge, number: signal.Signals, *, away: float) -> None:
@@ -159,14 +159,14 @@ def absences_of(journalled: Journalled, away: Sequence[AbsenceSpan]) -> list[Abs
     return [AbsenceSpan(since, absence.until) for since, absence in zip(begins, away, strict=True)]
 
 
-def carried_over(journalled: Journalled, unwatched: Sequence[AbsenceSpan]) -> list[Any]:
+def carried_over(journalled: Journalled, unobserved: Sequence[AbsenceSpan]) -> list[Any]:
     """Return machines reported as running during an absence because they ran before."""
     reported: dict[tuple[str, str], list[tuple[int, str]]] = {}
     for event in (json.loads(event.body) for event in journalled.events if event.type.value == "line_status_update"):
         place = (event["line_id"], event["equipment_code"] or "_")
         reported.setdefault(place, []).append((millis(event["timestamp"]), event["data"]["status"]))
     wrong = []
-    for absence in unwatched:
+    for absence in unobserved:
         for place, statuses in reported.items():
             before = [status for status in statuses if status[0] < absence.until]
             at, status = max(before, key=itemgetter(0), default=(0, "offline"))

@@ -96,7 +96,7 @@ def _compared(runs: list[tuple[int, float]], disturbances: tuple[object, ...], *
         until = START + round(hours * HOUR)
         run = rehearse(SIMULATED, profile, seed=seed, start=START, duration=until - START)
         driven = drive(run, start=START, until=until, plant=_trusted(plant_file.load(DEMO)))
-        line_histories = _as_watched(run.truth, driven)
+        line_histories = _as_observed(run.truth, driven)
         expected = [fact for line_history in line_histories for fact in line_history.facts if fact.kind == "downtime"]
         result.facts.add(compare(expected, [fact for fact in facts_of(driven.events) if fact.kind == "downtime"]))
         reported = {window.key: window for window in reported_windows(driven.events)}
@@ -122,7 +122,7 @@ def _trusted(plant: Plant) -> Plant:
     return plant.model_copy(update={"lines": tuple(lines)})
 
 
-def _as_watched(truth: Truth, driven: DrivenRun) -> list[LineHistory]:
+def _as_observed(truth: Truth, driven: DrivenRun) -> list[LineHistory]:
     """Return the lines as if each report arrived when it was made."""
     line_histories = {name: LineHistory(PLANT, line, truth) for name, line in PLANT.lines.items()}
     for received in IdealReceiver(PLANT, truth).receive(_in_order(truth, driven)):

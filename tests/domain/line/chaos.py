@@ -205,11 +205,11 @@ def play(
         number = int(report.cause.removeprefix("input:"))
         away = 0 if before is None or always_watched else report.received_at - before
         lost = number % 5 == 0 and away >= 9_000
-        unwatched = lost and number % 10 == 0
-        if before is not None and not unwatched:
+        unobserved = lost and number % 10 == 0
+        if before is not None and not unobserved:
             events += tick_at(line, before, report.received_at, ticks)
         if lost:
-            since = before if unwatched and before is not None else report.received_at
+            since = before if unobserved and before is not None else report.received_at
             events += line.apply_absence(since, report.received_at, cause=f"away:{number}")
         events += line.apply(report, report.received_at).events
         before = report.received_at

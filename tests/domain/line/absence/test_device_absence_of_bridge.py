@@ -62,7 +62,7 @@ def test_a_machine_lost_again_before_it_reports_keeps_its_state_from_before_the_
     assert closed(line)[-1].unknown_seconds == 100, "from when no machine was waited for any more to its death"
 
 
-def test_a_machine_never_seen_after_an_absence_of_the_bridge_was_watched_until_then() -> None:
+def test_a_machine_never_seen_after_an_absence_of_the_bridge_was_observed_until_then() -> None:
     line, bagger, packer = two_that_decide()
     for machine in (bagger, packer):
         machine.state("running", 290)

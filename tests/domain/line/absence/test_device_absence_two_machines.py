@@ -103,7 +103,7 @@ def test_the_line_is_lost_only_when_the_other_machine_runs_again() -> None:
     assert (hour.unknown_seconds, hour.planned_busy_seconds - hour.actual_production_seconds) == (0, 310)
 
 
-def test_the_culprit_is_the_machine_that_was_watched_meanwhile() -> None:
+def test_the_culprit_is_the_machine_that_was_observed_meanwhile() -> None:
     line, bagger = running()
     line.report("feeder", StateReport(state="running"), at=1)
     bagger.disconnect(300)

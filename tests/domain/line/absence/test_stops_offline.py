@@ -71,7 +71,7 @@ def test_a_machine_that_ran_is_unknown_when_it_is_lost(lose: Callable[[PackingLi
     assert closed(line)[-1].unknown_seconds > HOUR - 30
 
 
-def test_an_unwatched_stop_is_unknown() -> None:
+def test_an_unobserved_stop_is_unknown() -> None:
     """The bridge was absent itself: unlike one lost machine, the line may have been repaired and have run since."""
     line = line_with_heartbeat()
     line.report("bagger", StateReport(state="fault"), at=15)

@@ -9,10 +9,10 @@ import structlog
 from bridge.domain.access.claims import TokenError
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.access.viewer import AdmissionError, Viewer
-from bridge.domain.utc_time import Millis
 from bridge.front.context import OUTBOX_BYTES, FrontContext
 from bridge.front.delivery import Delivery
 from bridge.front.frame_writer import ConnectionEnded, Disconnected, FrameWriter, SocketWriter
+from bridge.ports.clock import monotonic_ms
 from bridge.ports.journal import JournalError
 from bridge.protocol.actions import (
     AcknowledgeEvent,
@@ -63,7 +63,7 @@ class DashboardConnection:
         self._socket = socket
         self._context = context
         self._loop = asyncio.get_running_loop()
-        self.protocol = DashboardProtocol(context.limits, elapsed=self._elapsed())
+        self.protocol = DashboardProtocol(context.limits, elapsed=monotonic_ms())
         self._writer = FrameWriter(socket, require_open=self._check_expiry)
         self.delivery = Delivery(
             writer=self._writer,
@@ -110,9 +110,9 @@ class DashboardConnection:
         if self._ended.done():
             return
         self._perform(
-            self.protocol.tick(elapsed=self._elapsed(), wall_now=self._context.clock.wall_now()), immediately=True
+            self.protocol.tick(elapsed=monotonic_ms(), wall_now=self._context.clock.wall_now()), immediately=True
         )
-        self.delivery.tick(self._elapsed())
+        self.delivery.tick(monotonic_ms())
         since = self._writer.sending_since
         if since is not None and self._loop.time() - since >= self._context.settings.stall_seconds:
             self.end(Close(CloseCode.STALLED, "no progress, resume"))
@@ -123,7 +123,7 @@ class DashboardConnection:
                 text = await self._socket.receive()
                 self._check_expiry()
                 self._perform(
-                    self.protocol.receive(text, elapsed=self._elapsed(), server_time=self._context.clock.now())
+                    self.protocol.receive(text, elapsed=monotonic_ms(), server_time=self._context.clock.now())
                 )
                 # A client that does not read its answers is not read either.
                 await self.delivery.queue_not_full.wait()
@@ -241,9 +241,6 @@ class DashboardConnection:
     def _check_expiry(self) -> None:
         if self.protocol.is_expired(self._context.clock.wall_now()):
             raise ConnectionEnded(Close(CloseCode.EXPIRED, "token expired"))
-
-    def _elapsed(self) -> Millis:
-        return int(self._loop.time() * 1_000)
 
     def _release(self) -> None:
         self.protocol.mark_closed()

@@ -21,6 +21,7 @@ from bridge.front.frame_writer import (
 )
 from bridge.front.journal_reads import FrontJournal
 from bridge.front.snapshot_writer import write_snapshot
+from bridge.ports.clock import monotonic_ms
 from bridge.protocol.actions import EnablePush, ResumeFrom, SetBatching
 from bridge.protocol.active_subscriptions import NO_OFFSET_YET, ActiveSubscription, SubscriptionSet
 from bridge.protocol.close_codes import CloseCode
@@ -42,7 +43,6 @@ class Delivery:
         writer.take_urgent = self._take_link_frame
         self._journal = journal
         self._link_frame = link
-        self._loop = asyncio.get_running_loop()
         self._queue = WriteQueue()
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -67,7 +67,7 @@ class Delivery:
         elif event.is_lossless or not self._batch_ms:
             self.wake()
         elif self._timer is None:
-            self._timer = self._loop.call_later(self._batch_ms / 1_000, self.wake)
+            self._timer = asyncio.get_running_loop().call_later(self._batch_ms / 1_000, self.wake)
 
     def enqueue(self, item: WriteRequest) -> None:
         """Queue an answer or a task for the writer. An answer comes encoded: it is charged by its bytes."""
@@ -291,7 +291,7 @@ class Delivery:
         )
 
     async def _send_position(self) -> None:
-        if not self._is_position_due(now := int(self._loop.time() * 1_000)):
+        if not self._is_position_due(now := monotonic_ms()):
             return
         here = self._journal.position
         # Not beyond the front's own position: it could not yet recover a resume from there.

@@ -19,9 +19,9 @@ from bridge.domain.records import CommandRecord, CommittedEvent, Position
 from bridge.domain.stream_liveness import LINK_POLL_SECONDS, SILENT_MS, StreamLiveness, read_hint
 from bridge.domain.stream_status import read_status, status_topic
 from bridge.domain.topic_tree import TopicBranch
-from bridge.domain.utc_time import Millis
 from bridge.front.front import Front
 from bridge.ports.broker import MessageSource
+from bridge.ports.clock import monotonic_ms
 from bridge.ports.journal import JournalError, ReplicatedJournal
 
 READ_EVENTS: Final = 500  # of one read
@@ -101,7 +101,7 @@ class Replica:
             if status is None:
                 return
             self._liveness = self._liveness.with_status(
-                status, retained=message.retained, now=self._now(), read_offset=self._front.position.offset
+                status, retained=message.retained, now=monotonic_ms(), read_offset=self._front.position.offset
             )
             epoch, offset = status.epoch, status.offset or 0
         elif message.topic.startswith(self._events_prefix) and not message.retained:  # retained ones are not new
@@ -226,10 +226,7 @@ class Replica:
         if self._read_error is not None:
             return self._read_error
         here = self._front.position
-        return self._liveness.not_live_reason(epoch=here.epoch, now=self._now(), read_offset=here.offset)
-
-    def _now(self) -> Millis:
-        return int(asyncio.get_running_loop().time() * 1_000)
+        return self._liveness.not_live_reason(epoch=here.epoch, now=monotonic_ms(), read_offset=here.offset)
 
 
 def _is_continuous(poll: JournalPoll, here: Position) -> bool:

@@ -17,10 +17,9 @@ from bridge.domain.records import JournalEntry
 from bridge.domain.utc_time import Millis
 from bridge.pipeline.commit_queue import CommitQueue, PendingInput, wait_until_set
 from bridge.pipeline.journal_thread import JournalThread
-from bridge.pipeline.monotonic_clock import monotonic_ms
 from bridge.pipeline.status import PipelineStatus
 from bridge.ports.broker import QueuedMessageSource
-from bridge.ports.clock import Clock
+from bridge.ports.clock import Clock, monotonic_ms
 from bridge.ports.journal import Batch, CommitFailed, Journal, RetentionLimits
 
 FIRST_RETRY_SECONDS = 0.1

@@ -8,9 +8,8 @@ from typing import Final
 
 from bridge.domain.intake import Intake
 from bridge.domain.utc_time import Millis
-from bridge.pipeline.monotonic_clock import monotonic_ms
 from bridge.pipeline.status import COMMIT_SILENCE_MS, PipelineStatus
-from bridge.ports.clock import Clock
+from bridge.ports.clock import Clock, monotonic_ms
 
 FIRST_SLICE_MS: Final = 60_000  # of floor time, at first: for 1,000 lines about 0.1 s of work, which blocks the loop
 MAX_BLOCK_SECONDS: Final = 0.01  # of such work, before other tasks have their turn

@@ -28,10 +28,9 @@ from bridge.pipeline.deadline_scheduler import DeadlineScheduler
 from bridge.pipeline.device_monitor import DeviceMonitor
 from bridge.pipeline.internal_input_source import InternalInputSource
 from bridge.pipeline.journal_lookups import REPLAYS, RETRY_SECONDS, JournalLookups, LookupsStopped
-from bridge.pipeline.monotonic_clock import monotonic_ms
 from bridge.pipeline.status import PipelineStatus, ReceivedCounts
 from bridge.ports.broker import QueuedMessageSource
-from bridge.ports.clock import AdjustableClock
+from bridge.ports.clock import AdjustableClock, monotonic_ms
 from bridge.ports.journal import Journal, RetentionLimits
 
 KEEP_ALL: Final = RetentionLimits()

@@ -6,6 +6,7 @@ Threads: a clock belongs to one thread. No method blocks or raises.
 `tests/ports/test_clock.py` tests every implementation against this.
 """
 
+import asyncio
 import time
 from typing import Protocol
 
@@ -15,6 +16,11 @@ from bridge.domain.utc_time import Millis
 def wall_ms() -> Millis:
     """Return the time of the host's wall clock, which may be set. Events carry floor time instead."""
     return time.time_ns() // 1_000_000
+
+
+def monotonic_ms() -> Millis:
+    """Return the event loop's time: real time from any start, which no clock of the host or the floor affects."""
+    return int(asyncio.get_running_loop().time() * 1_000)
 
 
 class Clock(Protocol):

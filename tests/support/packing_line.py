@@ -110,9 +110,12 @@ class PackingLine:
             retained=retained,
             actor=actor,
         )
-        outcome = self.core.apply(report, received_at)
+        outcome = self.apply(report)
         self.events += outcome.events
         return outcome
+
+    def apply(self, report: Report) -> Outcome:
+        return self.core.apply(report, report.received_at)
 
     def wait(self, until: float) -> list[Event]:
         fired = list(self.core.tick(T0 + round(until * 1000)))

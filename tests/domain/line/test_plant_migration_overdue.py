@@ -7,21 +7,19 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from bridge.domain import event_data, plant
 from bridge.domain.escalation_policy import EscalationPolicy
 from bridge.domain.events import Event, EventType
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import migrate_floor
-from bridge.domain.place import Place
 from bridge.domain.reports import (
-    Actor,
     AndonReport,
     ChangeoverReport,
     CountsReport,
     Outcome,
     Report,
-    ReportBody,
     StateReport,
 )
 from tests.domain.line.absence.test_absence_lost_time import inside, lost, second, spans
@@ -43,21 +41,9 @@ class MigratedLine(PackingLine):
     def __post_init__(self) -> None:
         self.floor = Floor(self.plant_config)
 
-    def report(
-        self,
-        equipment_id: str | None,
-        body: ReportBody,
-        *,
-        at: float,
-        retained: bool = False,
-        actor: Actor | None = None,
-    ) -> Outcome:
-        now = T0 + round(at * 1000)
-        place = Place("north", "pack", "L1", equipment_id)
-        report = Report(place=place, body=body, received_at=now, cause="input:1", retained=retained, actor=actor)
-        outcome = self.floor.apply(report, now)
-        self.events += outcome.events
-        return outcome
+    @override
+    def apply(self, report: Report) -> Outcome:
+        return self.floor.apply(report, report.received_at)
 
     def wait(self, until: float) -> list[Event]:
         fired = [event for _, events in self.floor.tick(T0 + round(until * 1000)) for event in events]

@@ -17,6 +17,7 @@ from tests.support.brokers import (
     client_settings,
     linked,
     mosquitto_broker,
+    mosquitto_with_acl,
     receive,
     running,
     until,
@@ -26,16 +27,6 @@ ROUNDS = 100
 TOGETHER = 3
 BODY = b"x" * 600
 MOMENT_SECONDS = 0.002
-
-ACL_CONF = """\
-listener {port} 127.0.0.1
-allow_anonymous true
-acl_file {folder}/acl
-max_packet_size 20000
-max_queued_messages 100000
-user root
-log_dest stderr
-"""
 
 
 def consumer(broker: RunningBroker, *, queue_bound: int | None = None) -> BrokerLink:
@@ -192,8 +183,8 @@ async def test_many_publishers_share_a_connection(mosquitto: RunningBroker) -> N
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[RunningBroker]:
-    (tmp_path / "acl").write_text("topic readwrite a/#\n")
-    with running(mosquitto_broker(tmp_path, conf=ACL_CONF)) as broker:
+    options = "max_packet_size 20000\nmax_queued_messages 100000\n"
+    with running(mosquitto_with_acl(tmp_path, "topic readwrite a/#", options=options)) as broker:
         yield broker
 
 

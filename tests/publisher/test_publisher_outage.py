@@ -17,7 +17,7 @@ from bridge.publisher import publisher as publisher_module
 from bridge.wiring.pipeline_side import DRAIN_SECONDS
 from tests.publisher.publisher_run import run_publisher
 from tests.publisher.workload import Workload, assert_true
-from tests.support.brokers import RunningBroker, free_port, mosquitto_broker, running, until
+from tests.support.brokers import RunningBroker, free_port, mosquitto_broker, mosquitto_with_acl, running, until
 from tests.support.mqtt_consumer import mqtt_consumer
 from tests.support.tcp_proxy import ConnectionEnd, Cut, tcp_proxy
 
@@ -25,14 +25,6 @@ CUTS = 8
 FROM_US = 0.7  # of the cuts are of what we send
 P = ParamSpec("P")
 T = TypeVar("T")
-WITH_RULES = """\
-listener {port} 127.0.0.1
-allow_anonymous true
-user root
-acl_file {folder}/acl
-max_queued_messages 100000
-log_dest stderr
-"""
 
 
 async def test_cut_at_any_byte_nothing_is_missing_and_the_order_holds(mosquitto: RunningBroker, path: Path) -> None:
@@ -78,14 +70,12 @@ async def test_backlog_of_any_length_takes_the_same_memory(mosquitto: RunningBro
 
 
 async def test_refused_topics_are_left_out_and_the_others_come_once_in_order(tmp_path: Path, path: Path) -> None:
-    folder = tmp_path / "mosquitto"
-    folder.mkdir()
     rules = [
         f"topic {rule}" for rule in ("read #", "write floor/v1/bridge/#", "write floor/v1/station/#", "write a-mark/#")
     ]
     rules.append("topic write floor/v1/event/+/+/+/+/+/changeover_started/#")
-    (folder / "acl").write_text("\n".join(rules) + "\n")
-    with running(mosquitto_broker(folder, conf=WITH_RULES)) as broker:
+    broker = mosquitto_with_acl(tmp_path / "mosquitto", *rules, options="max_queued_messages 100000\n")
+    with running(broker):
         async with mqtt_consumer(broker) as consumer, run_publisher(broker.port, path) as run:
             last = run.commit(Workload(seed=9).next(400))
             await run.marked(last)

@@ -31,6 +31,14 @@ max_queued_messages 100000
 log_dest stderr
 """
 
+ACL_CONF = """\
+listener {port} 127.0.0.1
+allow_anonymous true
+user root
+acl_file {folder}/acl
+log_dest stderr
+"""
+
 NATS_CONF = """\
 server_name: "tests"
 listen: "127.0.0.1:-1"
@@ -113,6 +121,13 @@ def mosquitto_broker(folder: Path, *, conf: str = MOSQUITTO_CONF) -> RunningBrok
     path = folder / "mosquitto.conf"
     path.write_text(conf.format(port=port, folder=folder))
     return RunningBroker([str(find_mosquitto()), "-c", str(path)], port, folder / "mosquitto.log")
+
+
+def mosquitto_with_acl(folder: Path, *rules: str, options: str = "") -> RunningBroker:
+    """Describe a Mosquitto in `folder`, made if it is missing, with these lines of its ACL and further `options`."""
+    folder.mkdir(exist_ok=True)
+    (folder / "acl").write_text("".join(f"{rule}\n" for rule in rules))
+    return mosquitto_broker(folder, conf=ACL_CONF + options)
 
 
 def nats_broker(folder: Path) -> RunningBroker:

@@ -11,19 +11,11 @@ import aiomqtt
 
 from bridge.mqtt.link import BrokerLink
 from bridge.settings import BrokerSettings
-from tests.support.brokers import RunningBroker, mosquitto_broker, running, until
+from tests.support.brokers import RunningBroker, mosquitto_broker, mosquitto_with_acl, running, until
 from tests.support.in_process import CLIENT_IDS, PUBLISHER, ROOT, RunningPipeline, device, in_process, publish_report
 from tests.support.mqtt_consumer import MqttConsumer, mqtt_consumer
 from tests.support.retained_messages import LAMP, MARK, retained
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
-
-NO_EVENTS_CONF = """\
-listener {port} 127.0.0.1
-allow_anonymous true
-user root
-acl_file {folder}/acl
-log_dest stderr
-"""
 
 
 async def published(pipeline: RunningPipeline, ready: Callable[[], bool]) -> None:
@@ -161,12 +153,9 @@ async def test_status_is_reported_and_retained(mosquitto: RunningBroker, path: P
 
 
 async def test_refused_publication_is_counted_and_blocks_nothing(tmp_path: Path, path: Path) -> None:
-    folder = tmp_path / "mosquitto"
-    folder.mkdir()
-    broker = mosquitto_broker(folder, conf=NO_EVENTS_CONF)
-    acl = f"topic read #\ntopic write {ROOT}/report/#\ntopic write {ROOT}/station/#\ntopic write {MARK}\n"
-    (folder / "acl").write_text(acl)
-    with running(broker):
+    writable = (f"{ROOT}/report/#", f"{ROOT}/station/#", MARK)
+    rules = ["topic read #", *(f"topic write {topic_filter}" for topic_filter in writable)]
+    with running(mosquitto_with_acl(tmp_path / "mosquitto", *rules)) as broker:
         async with in_process(broker.port, path) as pipeline, device(broker.port) as client:
             await until(lambda: pipeline.connected)
             await raise_call(client)

@@ -9,18 +9,10 @@ import pytest
 
 from bridge.mqtt.retained_reader import RetainedReader
 from tests.publisher.audit_conditions import STALE, OldMemory, looked, of, retain, right
-from tests.support.brokers import RunningBroker, mosquitto_broker, running, until
+from tests.support.brokers import RunningBroker, mosquitto_with_acl, running, until
 from tests.support.in_process import ROOT, RunningPipeline, device, in_process, publish_report
 from tests.support.retained_messages import LAMP, event_topics, retained, until_retained
 from tests.wiring.test_publishing import raise_call
-
-NO_READING = """\
-listener {port} 127.0.0.1
-allow_anonymous true
-user root
-acl_file {folder}/acl
-log_dest stderr
-"""
 
 
 async def resolve(client: aiomqtt.Client, pipeline: RunningPipeline) -> None:
@@ -71,12 +63,8 @@ async def test_lamp_goes_out_though_both_bridge_and_broker_had_stopped(tmp_path:
 async def test_an_acl_that_forbids_the_audit_is_logged_and_the_rest_works(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "mosquitto"
-    folder.mkdir()
-    broker = mosquitto_broker(folder, conf=NO_READING)
-    own = f"topic read {ROOT}/report/#\ntopic write {ROOT}/#\ntopic readwrite {ROOT}/bridge/#\n"
-    (folder / "acl").write_text(own)
-    with running(broker):
+    rules = (f"topic read {ROOT}/report/#", f"topic write {ROOT}/#", f"topic readwrite {ROOT}/bridge/#")
+    with running(mosquitto_with_acl(tmp_path / "mosquitto", *rules)) as broker:
         async with device(broker.port) as client:
             async with in_process(broker.port, tmp_path / "journal.db") as pipeline:
                 await until(lambda: pipeline.connected)

@@ -40,9 +40,18 @@ class Subscription:
         if point is None:
             return False
         ids, mask = point
-        if not any(covering_mask & mask for covering_mask, _ in self._table.covering(ids)):
+        is_covered = any(covering_mask & mask for covering_mask, _ in self._table.covering(ids))
+        return is_covered and self.accepts(mask, audience=audience)
+
+    def accepts(self, word_mask: int, *, audience: tuple[str, ...]) -> bool:
+        """Return whether an event is for this subscription whose topic is known to match one of `effective`.
+
+        `word_mask`: that of its topic.
+        """
+        if not self.request.mask & word_mask:
             return False
-        return self._addressees is None or not self._addressees.isdisjoint(audience)
+        addressees = self._addressees
+        return addressees is None or not addressees.isdisjoint(audience)
 
     @property
     def _addressees(self) -> frozenset[str] | None:

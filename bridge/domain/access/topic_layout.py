@@ -68,8 +68,11 @@ class TopicLayout:
     combinations: tuple[tuple[str, ...], ...]
     _bits: dict[tuple[str, ...], int] = field(init=False, repr=False, compare=False, default_factory=dict)
     _bits_with: dict[tuple[int, str], int] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _word_levels: slice = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        word_levels = slice(self.first_enum_level, self.first_enum_level + len(self.combinations[0]))
+        object.__setattr__(self, "_word_levels", word_levels)
         for bit, words in enumerate(self.combinations):
             self._bits[words] = self._bits.get(words, 0) | 1 << bit
             for index, word in enumerate(words):
@@ -89,20 +92,20 @@ class TopicLayout:
             text = levels[level]
             if not (text == ANY or is_id(text) or (text == LINE_LEVEL and level in self.optional_levels)):
                 return None
-        words = levels[self.first_enum_level : self.first_enum_level + len(self.combinations[0])]
         mask &= (1 << len(self.combinations)) - 1
-        for index, word in enumerate(words):
+        for index, word in enumerate(levels[self._word_levels]):
             if word != ANY:
                 mask &= self._bits_with.get((index, word), 0)
         return Region(tuple(levels[level] for level in self.id_levels), mask) if mask else None
 
+    def word_mask(self, name: TopicName) -> int:
+        """Return the mask of a topic's words; 0 for words or a depth of another layout."""
+        return self._bits.get(name.levels[self._word_levels], 0) if len(name.levels) == self.depth else 0
+
     def locate(self, name: TopicName) -> tuple[tuple[str, ...], int] | None:
         """Return the ids of a topic and the mask of its words; None for words or a depth of another layout."""
-        levels = name.levels
-        if len(levels) != self.depth:
-            return None
-        mask = self._bits.get(levels[self.first_enum_level : self.first_enum_level + len(self.combinations[0])])
-        return None if mask is None else (tuple(levels[level] for level in self.id_levels), mask)
+        mask = self.word_mask(name)
+        return (tuple(name.levels[level] for level in self.id_levels), mask) if mask else None
 
     def make_topic(self, ids: Iterable[str], bit: int) -> TopicName:
         levels = list(ids)

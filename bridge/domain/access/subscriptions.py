@@ -17,6 +17,20 @@ MAX_EFFECTIVE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Decision on events whose topic matches a filter of a subscription: by the words of the topic and the audience."""
+
+    mask: int  # event types and priorities, in the layout `EVENTS`
+    addressees: frozenset[str] | None  # one of them must be in the audience; None: the audience does not matter
+
+    def accepts(self, word_mask: int, *, audience: tuple[str, ...]) -> bool:
+        """Return whether an event is for the subscription; `word_mask` is that of its topic."""
+        if not self.mask & word_mask:
+            return False
+        return self.addressees is None or not self.addressees.isdisjoint(audience)
+
+
+@dataclass(frozen=True, slots=True)
 class Subscription:
     """An admitted subscription. A topic matches iff it was requested, is within the mask and is granted."""
 
@@ -25,14 +39,13 @@ class Subscription:
     narrowed: bool
     witness: TopicName | None
     grants: tuple[Grant, ...]
-    user_id: str
-    roles: frozenset[str]
+    acceptance: Acceptance
     _table: RegionTable[None] = field(repr=False, compare=False)
 
     @property
     def cache_key(self) -> Hashable:
         """Return a key that is equal for subscriptions that match the same events, of whatever viewer and request."""
-        return frozenset(self.effective), self.request.mask, self._addressees
+        return frozenset(self.effective), self.acceptance
 
     def matches(self, name: TopicName, *, audience: tuple[str, ...] = ()) -> bool:
         """Return whether an event is for this subscription; its topic contains type and priority."""
@@ -41,30 +54,7 @@ class Subscription:
             return False
         ids, mask = point
         is_covered = any(covering_mask & mask for covering_mask, _ in self._table.covering(ids))
-        return is_covered and self.accepts(mask, audience=audience)
-
-    def accepts(self, word_mask: int, *, audience: tuple[str, ...]) -> bool:
-        """Return whether an event is for this subscription whose topic is known to match one of `effective`.
-
-        `word_mask`: that of its topic.
-        """
-        if not self.request.mask & word_mask:
-            return False
-        addressees = self._addressees
-        return addressees is None or not addressees.isdisjoint(audience)
-
-    @property
-    def _addressees(self) -> frozenset[str] | None:
-        """Return the names of which one must be in an event's audience; None if the audience does not matter."""
-        match self.request.addressee:
-            case None:
-                return None
-            case Addressee.USER:
-                return frozenset({self.user_id})
-            case Addressee.ROLE:
-                return self.roles
-            case _:
-                assert_never(self.request.addressee)
+        return is_covered and self.acceptance.accepts(mask, audience=audience)
 
 
 def admit_subscription(request: SubscriptionRequest, viewer: Viewer) -> Subscription | NotGranted:
@@ -102,7 +92,18 @@ def admit_subscription(request: SubscriptionRequest, viewer: Viewer) -> Subscrip
         narrowed=narrowed,
         witness=witness,
         grants=tuple(grants),
-        user_id=viewer.user_id,
-        roles=frozenset(viewer.roles),
+        acceptance=Acceptance(request.mask, _addressees(request, viewer)),
         _table=RegionTable((region, None) for region in kept),
     )
+
+
+def _addressees(request: SubscriptionRequest, viewer: Viewer) -> frozenset[str] | None:
+    match request.addressee:
+        case None:
+            return None
+        case Addressee.USER:
+            return frozenset({viewer.user_id})
+        case Addressee.ROLE:
+            return frozenset(viewer.roles)
+        case _:
+            assert_never(request.addressee)

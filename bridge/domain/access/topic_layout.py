@@ -7,6 +7,7 @@ filter becomes an id or `+` for every id level, and a bit mask of the combinatio
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Generic, TypeVar
 
 from bridge.domain.event_topic import EVENT_WORDS
@@ -134,8 +135,15 @@ COMMANDS: Final = TopicLayout(
 
 def event_mask(types: Iterable[EventType] | None, priorities: Iterable[Priority] | None) -> int:
     """Return the bits of those event types and priorities; None: of all."""
-    kinds = frozenset(EventType if types is None else types)
-    ranks = frozenset(Priority if priorities is None else priorities)
+    return _event_mask(
+        None if types is None else frozenset(types), None if priorities is None else frozenset(priorities)
+    )
+
+
+@lru_cache(maxsize=1_000)  # few are in use, and equal ones are the same object; clients may ask for any
+def _event_mask(types: frozenset[EventType] | None, priorities: frozenset[Priority] | None) -> int:
+    kinds = frozenset(EventType) if types is None else types
+    ranks = frozenset(Priority) if priorities is None else priorities
     bits = (1 << bit for bit, (_, kind, rank) in enumerate(EVENTS.combinations) if kind in kinds and rank in ranks)
     return sum(bits)
 

@@ -1,4 +1,4 @@
-"""An index over the effective filters, and `accepts` for what it finds, select exactly what `matches` does."""
+"""An index over the effective filters, and the acceptance of what it finds, select exactly what `matches` does."""
 
 import itertools
 
@@ -61,7 +61,9 @@ def test_what_the_index_finds_and_a_subscription_accepts_is_what_it_matches(
             index.add(topic_filter, number)
     for topic in TOPICS:
         words = EVENTS.word_mask(topic)
-        accepting = {number for number in index.match(topic) if admitted[number].accepts(words, audience=audience)}
+        accepting = {
+            number for number in index.match(topic) if admitted[number].acceptance.accepts(words, audience=audience)
+        }
         matching = {
             number for number, subscription in enumerate(admitted) if subscription.matches(topic, audience=audience)
         }

@@ -3,6 +3,8 @@
 Validated by pydantic, because a person reads the errors; frozen, because the core depends on it.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -150,8 +152,7 @@ class LineConfig(PlantModel):
     @model_validator(mode="after")
     def _names_its_own_equipment(self) -> Self:
         ids = [equipment.id for equipment in self.equipment]
-        duplicates = sorted({name for name in ids if ids.count(name) > 1})
-        if duplicates:
+        if duplicates := _duplicates(ids):
             raise ValueError(f"line {self.id}: equipment named twice: {', '.join(duplicates)}")
         references = {*self.critical, *self.total_from, *self.good_from, *self.reject_from}
         if self.constraint is not None:
@@ -203,7 +204,7 @@ class Plant(PlantModel):
     shifts: tuple[ShiftConfig, ...] = ()  # none: one shift a day, from midnight
     rules: Rules = Rules()
     areas: tuple[AreaConfig, ...] = Field(min_length=1)
-    lines: tuple[LineConfig, ...] = Field(min_length=1, max_length=5_000)
+    lines: tuple[LineConfig, ...] = Field(min_length=1, max_length=10_000)
     products: tuple[Product, ...] = ()
     reasons: tuple[DowntimeReason, ...] = DEFAULT_REASONS
     ladder: dict[CallPriority, EscalationPolicy] = Field(default=DEFAULT_POLICIES)
@@ -234,8 +235,7 @@ class Plant(PlantModel):
             ("product", [product.id for product in self.products]),
             ("reason", [reason.code for reason in self.reasons]),
         ):
-            duplicates = sorted({name for name in ids if ids.count(name) > 1})
-            if duplicates:
+            if duplicates := _duplicates(ids):
                 raise ValueError(f"{kind} ids named twice: {', '.join(duplicates)}")
         areas = {area.id for area in self.areas}
         for line in self.lines:
@@ -261,3 +261,7 @@ class Plant(PlantModel):
 
     def find_reason(self, code: str | None) -> DowntimeReason | None:
         return next((reason for reason in self.reasons if reason.code == code), None)
+
+
+def _duplicates(ids: Iterable[str]) -> list[str]:
+    return sorted(name for name, count in Counter(ids).items() if count > 1)

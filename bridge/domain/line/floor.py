@@ -34,9 +34,14 @@ class Floor:
             spec.id: Line.restore(plant_config, spec, saved[spec.id]) if spec.id in saved else Line(plant_config, spec)
             for spec in plant_config.lines
         }
+        lines_by_area: dict[tuple[str, str], dict[str, Line]] = {
+            (spec.site, spec.id): {} for spec in plant_config.areas
+        }
+        for line_id, line in self._lines.items():
+            lines_by_area[line.place.site, line.place.area][line_id] = line
         self._areas = {
-            (spec.site, spec.id): AreaFloodControl(spec.id, plant_config.flood, self._lines_in(spec.site, spec.id))
-            for spec in plant_config.areas
+            (site, area): AreaFloodControl(area, plant_config.flood, lines)
+            for (site, area), lines in lines_by_area.items()
         }
         self._area_deadlines: dict[tuple[str, str], Millis] = {}
         for area_key in self._areas:
@@ -144,11 +149,6 @@ class Floor:
             self._area_deadlines.pop(area_key, None)
         else:
             self._area_deadlines[area_key] = at
-
-    def _lines_in(self, site: str, area: str) -> dict[str, Line]:
-        return {
-            line_id: line for line_id, line in self._lines.items() if (line.place.site, line.place.area) == (site, area)
-        }
 
     def _update_deadline(self, line_id: str, line: Line) -> None:
         area_key = (line.place.site, line.place.area)

@@ -1,50 +1,40 @@
-"""A journal as a plant of 1,000 lines leaves it after many events, made quickly.
+"""A journal as a plant of many lines leaves it after many events, made quickly and intact in every row.
 
-The past is written by SQL, with bodies as long as real ones, and with checksums where a start looks at it; the last
-inputs go through the core and `SqliteJournal`, so that checkpoints, current events and the tail to replay are real.
+The past is written by SQL, with bodies as long as real ones: each input has the events of four reports, ten seconds
+apart on each line. The last inputs go through the core and `SqliteJournal`, so that checkpoints, current events and the
+tail to replay are real.
 """
 
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from bridge.domain.dedup import digest_message
 from bridge.domain.intake import Intake
 from bridge.domain.line.floor import Floor
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, MeasurementLimit, Plant
 from bridge.domain.records import DEDUP_INPUTS, JournalEntry
 from bridge.ingest.native import decode
-from bridge.journal.sqlite.schema import row_checksum
-from bridge.journal.sqlite.start_checks import END_ROWS
-from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.journal.sqlite.schema import Meta, read_meta, row_checksum
+from bridge.journal.sqlite.writer import HOUR_MS, SqliteJournal
 from bridge.ports.journal import Batch
 from tests.support.driven_intake import driven_intake, take_with_ticks
 from tests.support.journal_samples import NOON, forge_meta
 
 LINES: Final = 1_000
+LINES_OF_AN_AREA: Final = 20
 TAIL: Final = 1_000  # inputs after the newest checkpoint: 5 s at 200 a second
-STEP_MS: Final = 5  # between two inputs
+STEP_MS: Final = 5  # between two inputs of the tail
+EVENTS_OF_AN_INPUT: Final = 4
+PAST_STEP_MS: Final = 400  # between two inputs of the past: ten million events in twelve days
+BODY: Final = bytes(420)
+PAYLOAD: Final = bytes(80)
 DECODE: Final = partial(decode, max_bytes=65_536)
-
-PAST: Final = """
-PRAGMA synchronous = OFF;
-BEGIN;
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {events})
-INSERT INTO events SELECT i, printf('main:0123456789abcdef:%d', i),
-    printf('S1/A1/L%d/_/production/production_update/low/_', i % 1000), 'history', {noon} + i, '[]', zeroblob(420), 0
-    FROM n;
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {events})
-INSERT INTO inputs SELECT i, printf('report/S1/A1/L%d/M1/counts', i % 1000), zeroblob(80), {noon} + i, 0, 0,
-    'applied', NULL, 0, 1, i, 1, 0 FROM n;
-INSERT INTO dedup_digests SELECT number, randomblob(16), 1, NULL, 0 FROM inputs ORDER BY number DESC LIMIT {resends};
-UPDATE dedup_digests SET checksum = checksum(number, digest, has_timestamp, packet_id);
-INSERT INTO counters VALUES ('counts', 'applied', '', {events}, checksum('counts', 'applied', '', {events}));
-COMMIT;
-PRAGMA wal_checkpoint(TRUNCATE);
-"""
 
 
 def plant(lines: int = LINES) -> Plant:
@@ -53,11 +43,11 @@ def plant(lines: int = LINES) -> Plant:
     limit = MeasurementLimit(parameter="weight", unit="g", upper=100.0)
     return Plant(
         name="large",
-        areas=(AreaConfig(id="A1", site="S1"),),
+        areas=tuple(AreaConfig(id=f"A{number}", site="S1") for number in range(-(-lines // LINES_OF_AN_AREA))),
         lines=tuple(
             LineConfig(
                 id=f"L{number}",
-                area="A1",
+                area=f"A{number // LINES_OF_AN_AREA}",
                 equipment=(machine, station),
                 total_from=("M1",),
                 ideal_cycle_seconds=1.0,
@@ -71,33 +61,93 @@ def plant(lines: int = LINES) -> Plant:
 def make(path: Path, *, events: int, lines: int = LINES) -> None:
     """Make a journal with so many events in its past, and close it."""
     SqliteJournal.open(path, stream="main").close()
+    inputs = events // EVENTS_OF_AN_INPUT
+    last_offset = inputs * EVENTS_OF_AN_INPUT
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.create_function("checksum", -1, row_checksum)
-        connection.executescript(PAST.format(events=events, noon=NOON, resends=DEDUP_INPUTS))
-        _write_end_checksums(connection, events)
-    forge_meta(path, last_offset=events, last_number=events, latest_arrival=NOON + events, published_offset=events)
+        meta = read_meta(connection, path)
+        connection.execute("PRAGMA journal_mode = OFF")  # a -wal would need the room a second time
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("BEGIN")
+        connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _past_events(last_offset, meta))
+        connection.executemany(
+            "INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _past_inputs(inputs)
+        )
+        connection.executemany("INSERT INTO dedup_digests VALUES (?, ?, ?, ?, ?)", map(_checked, _digests(inputs)))
+        connection.executemany("INSERT INTO hourly_positions VALUES (?, ?, ?, ?)", map(_checked, _hours(inputs)))
+        counts = ("counts", "applied", "", inputs)
+        connection.execute("INSERT INTO counters VALUES (?, ?, ?, ?, ?)", _checked(counts))
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode = WAL")
+    forge_meta(
+        path,
+        last_offset=last_offset,
+        last_number=inputs,
+        latest_arrival=_arrival(inputs),
+        published_offset=last_offset,
+    )
     _live(path, lines=lines)
 
 
-def _write_end_checksums(connection: sqlite3.Connection, events: int) -> None:
-    ends = (END_ROWS, events - END_ROWS)
-    connection.execute(
-        "UPDATE events SET checksum = checksum(offset, id, topic, standing, timestamp, audience, body)"
-        " WHERE offset <= ? OR offset > ?",
-        ends,
-    )
-    connection.execute(
-        "UPDATE inputs SET checksum = checksum(number, topic, payload, received_at, retained, redelivered, effect,"
-        " reason, rejected, reached_core, first_offset, event_count) WHERE number <= ? OR number > ?",
-        ends,
-    )
+def _checked(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (*row, row_checksum(*row))
+
+
+def _arrival(number: int) -> int:
+    return NOON + number * PAST_STEP_MS
+
+
+def _encode(value: bytes) -> bytes:
+    """Return a column as `row_checksum` encodes it."""
+    return len(value).to_bytes(8) + value
+
+
+def _past_events(last: int, meta: Meta) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows with their checksums, for which `row_checksum` would need most of the time."""
+    prefix = f"{meta.stream}:{meta.epoch}:"
+    topics = [f"S1/A{line // LINES_OF_AN_AREA}/L{line}/_/production/production_update/low/_" for line in range(LINES)]
+    encoded = [_encode(topic.encode()) + _encode(b"history") for topic in topics]
+    end = _encode(b"[]") + _encode(BODY)
+    sizes = [size.to_bytes(8) for size in range(80)]
+    for offset in range(1, last + 1):
+        at = _arrival((offset - 1) // EVENTS_OF_AN_INPUT + 1)
+        event_id, line = f"{prefix}{offset}", offset % LINES
+        key, name, time = b"%d" % offset, event_id.encode(), b"%d" % at
+        data = sizes[len(key)] + key + sizes[len(name)] + name + encoded[line] + sizes[len(time)] + time + end
+        row = (offset, event_id, topics[line], "history", at, "[]", BODY, zlib.crc32(data))
+        assert offset % 100_000 or row[-1] == row_checksum(*row[:-1])
+        yield row
+
+
+def _past_inputs(last: int) -> Iterator[tuple[Any, ...]]:
+    for number in range(1, last + 1):
+        first = (number - 1) * EVENTS_OF_AN_INPUT + 1
+        topic = _past_topic(number)
+        row = (number, topic, PAYLOAD, _arrival(number), 0, 0, "applied", None, 0, 1, first, EVENTS_OF_AN_INPUT)
+        yield _checked(row)
+
+
+def _past_topic(number: int) -> str:
+    line = number % LINES
+    return f"report/S1/A{line // LINES_OF_AN_AREA}/L{line}/M1/counts"
+
+
+def _digests(last: int) -> Iterator[tuple[Any, ...]]:
+    for number in range(max(1, last - DEDUP_INPUTS + 1), last + 1):
+        yield number, digest_message(_past_topic(number), PAYLOAD), 1, None
+
+
+def _hours(last: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the end of each hour that ended in the past, with the last input and the last event before it."""
+    for end in range((NOON // HOUR_MS + 1) * HOUR_MS, _arrival(last), HOUR_MS):
+        number = (end - 1 - NOON) // PAST_STEP_MS
+        yield end, number, number * EVENTS_OF_AN_INPUT
 
 
 def _live(path: Path, *, lines: int) -> None:
     """Let every line report, take a round of checkpoints, and report once more."""
     journal = SqliteJournal.open(path, stream="main")
     intake = driven_intake(Floor(plant(lines)), journal, decode=DECODE)
-    messages = _messages(lines)
+    messages = reports(lines)
     entries = _entries(intake, messages, count=6 * lines)
     checkpoints = {line: intake.floor.checkpoint(line) for line in intake.floor.changed_lines()}
     journal.commit(Batch(entries=entries, checkpoints=checkpoints))
@@ -108,12 +158,12 @@ def _live(path: Path, *, lines: int) -> None:
     journal.close()
 
 
-def _messages(lines: int) -> Iterator[tuple[str, bytes]]:
-    """Yield the reports of the devices of every line, line after line."""
+def reports(lines: int) -> Iterator[tuple[str, bytes]]:
+    """Yield the reports of the devices of every line, line after line, without end."""
     seq = 0
     while True:
         for number in range(lines):
-            place = f"report/S1/A1/L{number}"
+            place = f"report/S1/A{number // LINES_OF_AN_AREA}/L{number}"
             yield f"{place}/M1/state", b'{"state":"running","boot_id":7,"seq":%d}' % seq
             yield f"{place}/M1/counts", b'{"total":%d,"boot_id":7,"seq":%d}' % (seq, seq + 1)
             if seq == 0:

@@ -14,10 +14,10 @@ from bridge.journal.sqlite.rows import read_hourly_position
 from bridge.journal.sqlite.schema import Meta
 from bridge.ports.journal import RetentionLimits
 
-PRUNE_CHUNK: Final = 1_000  # events and inputs each, removed in one transaction: a commit may have to wait for it
+PRUNE_CHUNK: Final = 2_500  # events and inputs each, removed in one transaction: a commit may wait 20 ms for it
 NEVER: Final = 2**63 - 1  # later than any time
 
-HELD_EVENTS: Final = "SELECT offset FROM current_events"
+HELD_EVENTS: Final = "SELECT offset FROM current_events WHERE offset <= ?"
 HELD_INPUTS: Final = (
     "SELECT number FROM quarantine UNION SELECT number FROM quarantine_decisions WHERE decision = 'asked'"
 )
@@ -44,7 +44,7 @@ def prune(writer: sqlite3.Connection, path: Path, meta: Meta, keep: RetentionLim
     # from the first row on: one that was held when its neighbours were removed may be free now
     if offset >= meta.oldest_offset:
         statement = f"DELETE FROM events WHERE offset <= ? AND offset NOT IN ({HELD_EVENTS})"  # noqa: S608 - ours
-        writer.execute(statement, (offset,))
+        writer.execute(statement, (offset, offset))
         meta = replace(meta, oldest_offset=offset + 1)
     if number >= meta.oldest_number:
         statement = f"DELETE FROM inputs WHERE number <= ? AND number NOT IN ({HELD_INPUTS})"  # noqa: S608 - ours

@@ -13,8 +13,8 @@ T = TypeVar("T", bound=Hashable)
 _Literals = Callable[[tuple[str, ...]], Any]
 """Returns the literals of a filter or name of one shape: a key of its table."""
 
-_Find = Callable[[Any], dict[T, None] | None]
-"""Returns the subscribers under a key of a table."""
+_Find = Callable[[Any], dict[T, int] | None]
+"""Returns the subscribers under a key of a table, each with its mask."""
 
 _NO_LITERALS: Final = itemgetter(slice(0, 0))  # always ()
 
@@ -57,12 +57,12 @@ class FilterIndex(Generic[T]):
     __slots__ = ("_pairs", "_probes", "_tables")
 
     def __init__(self) -> None:
-        self._tables: dict[_Shape, tuple[_Literals, dict[Any, dict[T, None]]]] = {}
+        self._tables: dict[_Shape, tuple[_Literals, dict[Any, dict[T, int]]]] = {}
         self._probes: dict[tuple[int, bool], _Probes[T]] = {}  # by depth, and whether the topic begins with `$`
         self._pairs = 0
 
-    def add(self, topic_filter: TopicFilter, subscriber: T) -> None:
-        """Add the pair; adding it again changes nothing."""
+    def add(self, topic_filter: TopicFilter, subscriber: T, *, mask: int = -1) -> None:
+        """Add the pair; adding it again changes nothing. A subscriber has the same mask under all its filters."""
         levels = tuple(map(intern, topic_filter.levels))  # a plant's ids are in thousands of filters
         shape = _Shape.of(levels)
         if shape not in self._tables:
@@ -71,7 +71,7 @@ class FilterIndex(Generic[T]):
         literals, table = self._tables[shape]
         subscribers = table.setdefault(literals(levels), {})
         if subscriber not in subscribers:
-            subscribers[subscriber] = None
+            subscribers[subscriber] = mask
             self._pairs += 1
 
     def discard(self, topic_filter: TopicFilter, subscriber: T) -> None:
@@ -98,19 +98,26 @@ class FilterIndex(Generic[T]):
 
         Their order depends on the filters and the order in which they were added, so that equal runs deliver equally.
         """
+        return self._masks(name).keys()
+
+    def match_masked(self, name: TopicName, bits: int) -> list[T]:
+        """Return those of `match` whose mask has one of these bits, without looking at the others."""
+        return [subscriber for subscriber, mask in self._masks(name).items() if mask & bits]
+
+    def _masks(self, name: TopicName) -> dict[T, int]:
         levels = name.levels
         kind = (len(levels), levels[0][:1] == "$")
         probes = self._probes.get(kind)
         if probes is None:
             probes = self._probes[kind] = self._find_probes(*kind)
-        matches: dict[T, None] = {}
+        matches: dict[T, int] = {}
         for level, find in probes.one_literal:
             if subscribers := find(levels[level]):
                 matches |= subscribers
         for literals, find in probes.others:
             if subscribers := find(literals(levels)):
                 matches |= subscribers
-        return matches.keys()
+        return matches
 
     def _find_probes(self, depth: int, system: bool) -> _Probes[T]:  # noqa: FBT001 - the parts of a key
         probes: _Probes[T] = _Probes([], [])

@@ -25,8 +25,10 @@ class Acceptance:
 
     def accepts(self, word_mask: int, *, audience: tuple[str, ...]) -> bool:
         """Return whether an event is for the subscription; `word_mask` is that of its topic."""
-        if not self.mask & word_mask:
-            return False
+        return bool(self.mask & word_mask) and self.is_for(audience)
+
+    def is_for(self, audience: tuple[str, ...]) -> bool:
+        """Return whether the audience of an event is the subscription's."""
         return self.addressees is None or not self.addressees.isdisjoint(audience)
 
 

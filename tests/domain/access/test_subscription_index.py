@@ -1,4 +1,4 @@
-"""An index over the effective filters, and the acceptance of what it finds, select exactly what `matches` does."""
+"""An index over effective filters and masks, with the audiences of what it finds, selects what `matches` does."""
 
 import itertools
 
@@ -51,18 +51,18 @@ subscriptions = st.builds(
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(subscriptions, max_size=6), st.sampled_from(AUDIENCES))
-def test_what_the_index_finds_and_a_subscription_accepts_is_what_it_matches(
+def test_what_the_index_finds_for_an_audience_is_what_the_subscriptions_match(
     admissions: list[object], audience: tuple[str, ...]
 ) -> None:
     admitted = [subscription for subscription in admissions if isinstance(subscription, Subscription)]
     index: FilterIndex[int] = FilterIndex()
     for number, subscription in enumerate(admitted):
         for topic_filter in subscription.effective:
-            index.add(topic_filter, number)
+            index.add(topic_filter, number, mask=subscription.acceptance.mask)
     for topic in TOPICS:
         words = EVENTS.word_mask(topic)
         accepting = {
-            number for number in index.match(topic) if admitted[number].acceptance.accepts(words, audience=audience)
+            number for number in index.match_masked(topic, words) if admitted[number].acceptance.is_for(audience)
         }
         matching = {
             number for number, subscription in enumerate(admitted) if subscription.matches(topic, audience=audience)

@@ -11,7 +11,7 @@ from tests.bench.scale.journal import forget_pages, start
 pytestmark = pytest.mark.bench
 
 FEW = 1_000
-MANY = int(os.environ.get("EVENTS", "1_000_000"))  # EVENTS=10_000_000 needs 8 GB of disk and some minutes
+MANY = int(os.environ.get("EVENTS", "1_000_000"))  # EVENTS=10_000_000 needs 7 GB of disk and some minutes
 AT_MOST = 3  # times as long: what it takes is the lines' state, whatever is behind it
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Hashable, Iterator
 from collections.abc import Set as AbstractSet
 from operator import itemgetter
-from sys import intern
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from bridge.domain.topics import TopicFilter, TopicName
@@ -63,7 +62,7 @@ class FilterIndex(Generic[T]):
 
     def add(self, topic_filter: TopicFilter, subscriber: T, *, mask: int = -1) -> None:
         """Add the pair; adding it again changes nothing. A subscriber has the same mask under all its filters."""
-        levels = tuple(map(intern, topic_filter.levels))  # a plant's ids are in thousands of filters
+        levels = topic_filter.levels
         shape = _Shape.of(levels)
         if shape not in self._tables:
             self._tables[shape] = (itemgetter(*shape.literals) if shape.literals else _NO_LITERALS, {})

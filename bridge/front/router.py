@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from bridge.domain.access.subscriptions import Acceptance
+from bridge.domain.access.topic_layout import EVENTS
 from bridge.domain.filter_index import FilterIndex
 from bridge.domain.records import CommittedEvent
 from bridge.protocol.active_subscriptions import ActiveSubscription, AssignmentSubscription
@@ -20,9 +22,10 @@ class Recipient(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RouterEntry:
-    """A subscription in the index, and the recipient of what it selects."""
+    """A subscription in the index, what decides beside its filters, and the recipient of what it selects."""
 
     subscription: ActiveSubscription
+    acceptance: Acceptance
     recipient: Recipient
 
 
@@ -36,9 +39,13 @@ class Router:
         self._routes: dict[tuple[str, tuple[str, ...]], tuple[RouterEntry, ...]] = {}
 
     def add(self, subscription: ActiveSubscription, recipient: Recipient) -> None:
-        entry = self._entries.setdefault(subscription, RouterEntry(subscription, recipient))
-        for topic_filter in subscription.effective:
-            self._index.add(topic_filter, entry)
+        """Add a subscription; one of which nothing is granted selects nothing."""
+        granted = subscription.subscription
+        if granted is None:
+            return
+        entry = self._entries.setdefault(subscription, RouterEntry(subscription, granted.acceptance, recipient))
+        for topic_filter in granted.effective:
+            self._index.add(topic_filter, entry, mask=granted.acceptance.mask)
         self._routes.clear()
 
     def remove(self, subscription: ActiveSubscription) -> None:
@@ -81,7 +88,8 @@ class Router:
         key = (event.topic.text, event.audience)
         route = self._routes.get(key)
         if route is None:
-            route = tuple(entry for entry in self._index.match(event.topic) if entry.subscription.matches(event))
+            entries = self._index.match_masked(event.topic, EVENTS.word_mask(event.topic))
+            route = tuple(entry for entry in entries if entry.acceptance.is_for(event.audience))
             if len(self._routes) >= MAX_ROUTES:
                 self._routes.clear()
             self._routes[key] = route

@@ -65,6 +65,7 @@ class BrokerSettings(Section):
     host: str = "127.0.0.1"
     port: Port = 1883
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    reader: Literal["one-pass", "paho"] = "one-pass"  # with TLS always paho's
     username: str | None = None  # the pipeline's and the publisher's identity
     password: SecretStr | None = None
     password_file: SettingsPath | None = None  # read into `password` by `load`

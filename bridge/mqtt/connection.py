@@ -1,6 +1,7 @@
 """A connection to a broker, with manual acknowledgement and confirmed publications."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from bridge.domain.messages import Message, PendingAck, Publication, Will
+from bridge.mqtt.packet_parser import ReceivedPublish
 from bridge.mqtt.paho_client import ANSWER_SECONDS, PUBLISH_WINDOW, ClientIdentity, PahoClient
 from bridge.ports.broker import BrokerUnavailable, MqttVersion, PublishRefused, SubscribeRefused
 from bridge.settings import BrokerSettings
@@ -24,6 +26,16 @@ class _UnconfirmedPublication:
     confirmation: asyncio.Future[None]
     topic: str
     since: float
+
+
+@dataclass(slots=True)
+class _UnackedPublish:
+    """A PUBLISH that a PUBACK is owed for."""
+
+    serial: int
+    packet_id: int
+    acknowledged: bool = False  # by us; its PUBACK waits for those before it
+    superseded: bool = False  # the broker used its packet identifier for another message
 
 
 class BrokerConnection(PahoClient):
@@ -39,7 +51,7 @@ class BrokerConnection(PahoClient):
         generation: int,
         deliver: Callable[[Message, "BrokerConnection"], None],
     ) -> None:
-        super().__init__(settings, identity, protocol=protocol, will=will)
+        super().__init__(settings, identity, protocol=protocol, will=will, receive=self._receive_publish)
         self.generation = generation
         self._durable = identity.durable
         self._message_callback = deliver
@@ -47,8 +59,8 @@ class BrokerConnection(PahoClient):
         self._window = asyncio.Semaphore(PUBLISH_WINDOW)
         self._unconfirmed: dict[int, _UnconfirmedPublication] = {}
         self._serial = 0
-        self._unacked: dict[int, tuple[int, bool]] = {}  # serial -> (packet id, acknowledged by us), by arrival
-        self._serial_of: dict[int, int] = {}  # packet id -> serial, while owed
+        self._unacked: deque[_UnackedPublish] = deque()  # by arrival
+        self._unacked_by_id: dict[int, _UnackedPublish] = {}  # packet identifier -> the latest with it
 
     def _on_connect(
         self,
@@ -79,46 +91,44 @@ class BrokerConnection(PahoClient):
             unconfirmed.since = now
         super().resume()
 
-    # paho's signature
-    def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:  # noqa: ARG002
+    def _receive_publish(self, packet: ReceivedPublish) -> None:
         self._serial += 1
-        if message.qos == 1:
-            self._track_unacked(message.mid, redelivered=message.dup)
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            topic = bytes(message._topic).decode("utf-8", "replace")  # noqa: SLF001 - the property only raises
-        pending_ack = PendingAck(self.generation, self._serial, message.mid, message.qos)
-        payload = bytes(message.payload)
+        if packet.qos == 1:
+            self._track_unacked(packet.packet_id, redelivered=packet.redelivered)
+        pending_ack = PendingAck(self.generation, self._serial, packet.packet_id, packet.qos)
         self._message_callback(
-            Message(topic, payload, message.qos, bool(message.retain), bool(message.dup), pending_ack), self
+            Message(packet.topic, packet.payload, packet.qos, packet.retained, packet.redelivered, pending_ack), self
         )
 
     def _track_unacked(self, packet_id: int, *, redelivered: bool) -> None:
-        earlier = self._serial_of.get(packet_id)
+        earlier = self._unacked_by_id.get(packet_id)
         if earlier is not None:
             if redelivered:
                 return  # NATS sends again within the session; acknowledging the first copy covers both
-            del self._unacked[earlier]
-        self._unacked[self._serial] = (packet_id, False)
-        self._serial_of[packet_id] = self._serial
+            earlier.superseded = True
+        unacked = _UnackedPublish(self._serial, packet_id)
+        self._unacked.append(unacked)
+        self._unacked_by_id[packet_id] = unacked
 
-    def acknowledge(self, pending_acks: list[PendingAck]) -> int:
+    def acknowledge(self, pending_acks: Iterable[PendingAck]) -> int:
         """Mark these as acknowledged. Send PUBACKs up to the oldest unmarked message; return how many were sent."""
         for pending_ack in pending_acks:
-            if pending_ack.generation == self.generation and pending_ack.serial in self._unacked:
-                self._unacked[pending_ack.serial] = (pending_ack.packet_id, True)
-        sent = 0
+            unacked = self._unacked_by_id.get(pending_ack.packet_id)
+            if unacked and unacked.serial == pending_ack.serial and pending_ack.generation == self.generation:
+                unacked.acknowledged = True
+        packet_ids: list[int] = []
         # MQTT 5 4.6: PUBACKs are sent in the order in which the PUBLISHes arrived
         while self._unacked and not self.lost.done():
-            serial, (packet_id, acknowledged) = next(iter(self._unacked.items()))
-            if not acknowledged:
+            unacked = self._unacked[0]
+            if not (unacked.acknowledged or unacked.superseded):
                 break
-            del self._unacked[serial]
-            del self._serial_of[packet_id]
-            self._client.ack(packet_id, 1)
-            sent += 1
-        return sent
+            self._unacked.popleft()
+            if not unacked.superseded:
+                del self._unacked_by_id[unacked.packet_id]
+                packet_ids.append(unacked.packet_id)
+        if packet_ids:
+            self._send_pubacks(packet_ids)
+        return len(packet_ids)
 
     async def subscribe_all(self, subscriptions: list[tuple[str, int]]) -> None:
         """Subscribe; raise `SubscribeRefused` for the first filter that is not granted, or `BrokerUnavailable`."""

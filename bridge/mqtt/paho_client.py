@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,6 +19,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from bridge.domain.messages import Will
+from bridge.mqtt.one_pass_reader import OnePassReader
+from bridge.mqtt.packet_parser import MAX_PACKET_BYTES, MalformedPacket, PacketParser, ReceivedPublish
 from bridge.mqtt.tls import tls_context
 from bridge.ports.broker import BrokerUnavailable, ConnectRefused, MqttVersion
 from bridge.settings import BrokerSettings
@@ -55,6 +57,7 @@ class PahoClient(aiomqtt.Client):
         *,
         protocol: MqttVersion,
         will: Will | None,
+        receive: Callable[[ReceivedPublish], None],
     ) -> None:
         five = protocol == "5"
         clean = not identity.durable
@@ -73,7 +76,7 @@ class PahoClient(aiomqtt.Client):
             keepalive=settings.keepalive_seconds,
             timeout=ANSWER_SECONDS,
             max_inflight_messages=PUBLISH_WINDOW,
-            tls_context=_tls_context(settings),
+            tls_context=tls_context(settings),
             # a lone PUBLISH must not wait for the acknowledgement of the one before it (Nagle)
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
@@ -84,6 +87,13 @@ class PahoClient(aiomqtt.Client):
         self.session_present = False
         self.taken_over = False
         self._paused = False
+        self._receive = receive
+        self._reader: OnePassReader | None = None
+        if settings.reader == "one-pass" and not settings.tls:
+            # 3.1.1 announces no limit to the broker, so none may be enforced there
+            limit = _max_packet_bytes(settings) if five else MAX_PACKET_BYTES
+            parser = PacketParser(protocol=protocol, max_packet_bytes=limit)
+            self._reader = OnePassReader(self._client, parser, receive)
 
     async def open(self) -> None:
         """Connect; on failure leave nothing open and raise `BrokerUnavailable`.
@@ -177,14 +187,37 @@ class PahoClient(aiomqtt.Client):
     def _read(self) -> None:
         try:
             while not self._paused:
-                self._client.loop_read()
+                if self._reader is None:
+                    self._client.loop_read()
+                else:
+                    self._reader.read()
                 sock = self._client.socket()
                 _request_quickack(sock)
                 if not isinstance(sock, ssl.SSLSocket) or sock.pending() == 0:
                     return  # TLS may hold packets already decrypted, for which the socket never becomes readable
+        except MalformedPacket as error:
+            log.warning("broker.malformed_packet", host=self._hostname, port=self._port, reason=str(error))
+            self.abort(f"malformed packet: {error}")
         except Exception:  # paho's parser may raise anything on a malformed packet
             log.exception("broker.malformed_packet", host=self._hostname, port=self._port)
             self.abort("malformed packet")
+
+    # paho's signature
+    def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:  # noqa: ARG002
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = bytes(message._topic).decode("utf-8", "replace")  # noqa: SLF001 - the property only raises
+        self._receive(
+            ReceivedPublish(topic, bytes(message.payload), message.qos, message.retain, message.dup, message.mid)
+        )
+
+    def _send_pubacks(self, packet_ids: Sequence[int]) -> None:
+        if self._reader is not None:
+            self._reader.send_pubacks(packet_ids)
+            return
+        for packet_id in packet_ids:
+            self._client.ack(packet_id, 1)
 
     # paho's signature
     def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002
@@ -221,6 +254,8 @@ class PahoClient(aiomqtt.Client):
         if self._paused or sock is None:
             return
         self._paused = True
+        if self._reader is not None:
+            self._reader.paused = True
         self._loop.remove_reader(sock.fileno())
 
     def resume(self) -> None:
@@ -228,8 +263,10 @@ class PahoClient(aiomqtt.Client):
         if not self._paused or sock is None:
             return
         self._paused = False
+        if self._reader is not None:
+            self._reader.paused = False
         self._loop.add_reader(sock.fileno(), self._read)
-        self._loop.call_soon(self._read)  # as in _read
+        self._loop.call_soon(self._read)  # what was read already does not make the socket readable
 
 
 def _request_quickack(sock: object) -> None:
@@ -247,23 +284,9 @@ def _connect_properties(settings: BrokerSettings, identity: ClientIdentity) -> P
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's
     properties.SessionExpiryInterval = settings.session_expiry_seconds if identity.durable else 0
     properties.ReceiveMaximum = settings.receive_maximum
-    properties.MaximumPacketSize = max(MIN_PACKET_BYTES, 4 * settings.max_payload_bytes)
+    properties.MaximumPacketSize = _max_packet_bytes(settings)
     return properties
 
 
-class _HandshakeSocket(ssl.SSLSocket):
-    """A TLS socket that closes itself when its handshake fails; paho leaves that to the garbage collector."""
-
-    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the library's signature
-        try:
-            super().do_handshake(block)
-        except OSError:
-            self.close()
-            raise
-
-
-def _tls_context(settings: BrokerSettings) -> ssl.SSLContext | None:
-    context = tls_context(settings)
-    if context is not None:
-        context.sslsocket_class = _HandshakeSocket
-    return context
+def _max_packet_bytes(settings: BrokerSettings) -> int:
+    return max(MIN_PACKET_BYTES, 4 * settings.max_payload_bytes)

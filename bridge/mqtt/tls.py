@@ -20,6 +20,17 @@ class TlsFileError(Exception):
         self.path = path
 
 
+class _HandshakeSocket(ssl.SSLSocket):
+    """A TLS socket that closes itself when its handshake fails; paho leaves that to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the library's signature
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
 def tls_context(settings: BrokerSettings) -> ssl.SSLContext | None:
     """Return the context of the settings, None without TLS; raise TlsFileError."""
     if not settings.tls:
@@ -27,6 +38,7 @@ def tls_context(settings: BrokerSettings) -> ssl.SSLContext | None:
     if settings.ca_file is not None:
         _require_certificates("ca_file", settings.ca_file)
     context = ssl.create_default_context(cafile=settings.ca_file)
+    context.sslsocket_class = _HandshakeSocket
     if settings.cert_file is not None:
         _require_certificates("cert_file", settings.cert_file)
         _load_client_certificate(context, settings.cert_file, settings.key_file)

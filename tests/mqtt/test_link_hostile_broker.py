@@ -2,82 +2,41 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import functools
+from collections.abc import Callable
+from typing import Final
 
 import pytest
 
 from bridge.domain.messages import Publication
 from bridge.mqtt.link import BrokerLink
 from bridge.ports.broker import BrokerUnavailable
-from tests.support.brokers import RunningBroker, client_settings, linked, receive, started, until
+from tests.support.brokers import linked, receive, started, until
+from tests.support.scripted_broker import (
+    CONNECT,
+    DISCONNECT,
+    PINGREQ,
+    PINGRESP,
+    PUBACK,
+    PUBLISH,
+    SUBSCRIBE,
+    Peer,
+    publish,
+    scripted_link,
+    suback,
+)
 
-CONNECT, PUBLISH, PUBACK, SUBSCRIBE, PINGREQ, DISCONNECT = 1, 3, 4, 8, 12, 14
-CONNACK = bytes.fromhex("20 03 00 00 00")
-PINGRESP = bytes.fromhex("d0 00")
+Scripted = Callable[..., contextlib.AbstractAsyncContextManager[BrokerLink]]
 
-
-def suback(packet: bytes, code: int) -> bytes:
-    return bytes([0x90, 4]) + packet[:2] + bytes([0, code])
-
-
-def publish(topic: str, payload: bytes, *, packet_id: int = 0, dup: bool = False) -> bytes:
-    name = topic.encode()
-    body = len(name).to_bytes(2, "big") + name + (packet_id.to_bytes(2, "big") if packet_id else b"") + b"\0" + payload
-    return bytes([0x30 | (2 if packet_id else 0) | (8 if dup else 0), len(body)]) + body
-
-
-@dataclass(slots=True)
-class Peer:
-    """The broker's end of one connection."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def packet(self) -> tuple[int, bytes]:
-        """Return the next packet's type and body (bodies here are shorter than 16 KiB)."""
-        first = (await self.reader.readexactly(1))[0]
-        length = (await self.reader.readexactly(1))[0]
-        if length & 0x80:
-            length = (length & 0x7F) + (await self.reader.readexactly(1))[0] * 128
-        return first >> 4, await self.reader.readexactly(length)
-
-    async def expect(self, kind: int) -> bytes:
-        while True:
-            messages, body = await self.packet()
-            if messages == kind:
-                return body
-            if messages == PINGREQ:
-                self.writer.write(PINGRESP)
-
-    async def admit(self, code: int = 1) -> None:
-        await self.expect(CONNECT)
-        self.writer.write(CONNACK)
-        self.writer.write(suback(await self.expect(SUBSCRIBE), code))
+READERS: Final = ("one-pass", "paho")
 
 
-Script = Callable[[Peer], Awaitable[None]]
+@pytest.fixture(params=READERS)
+def scripted(request: pytest.FixtureRequest) -> Scripted:
+    return functools.partial(scripted_link, reader=request.param)
 
 
-@contextlib.asynccontextmanager
-async def scripted(script: Script, *, optional: Sequence[tuple[str, int]] = ()) -> AsyncIterator[BrokerLink]:
-    """Serve `script` to every connection; yields a link to it that does not run yet."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            await script(Peer(reader, writer))
-        writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        settings = client_settings(RunningBroker([], port, Path()), protocol="5")
-        yield BrokerLink(
-            settings, client_id="one", durable=True, subscriptions=[("a/#", 1)], optional=optional, queue_bound=10
-        )
-
-
-async def test_a_refused_subscription_is_the_status_reason_and_never_connected() -> None:
+async def test_a_refused_subscription_is_the_status_reason_and_never_connected(scripted: Scripted) -> None:
     attempts = 0
 
     async def refuse(peer: Peer) -> None:
@@ -93,7 +52,7 @@ async def test_a_refused_subscription_is_the_status_reason_and_never_connected()
         assert link.status.generation == 0  # it was never up
 
 
-async def test_a_refused_optional_subscription_is_done_without() -> None:
+async def test_a_refused_optional_subscription_is_done_without(scripted: Scripted) -> None:
     async def refuse(peer: Peer) -> None:
         await peer.admit()
         peer.writer.write(suback(await peer.expect(SUBSCRIBE), 0x87))
@@ -116,7 +75,7 @@ async def test_a_refused_optional_subscription_is_done_without() -> None:
     ],
     ids=lambda garbage: garbage.hex(),
 )
-async def test_malformed_packets_cost_the_connection_and_nothing_else(garbage: bytes) -> None:
+async def test_malformed_packets_cost_the_connection_and_nothing_else(scripted: Scripted, garbage: bytes) -> None:
     attempts = 0
 
     async def babble(peer: Peer) -> None:
@@ -137,7 +96,49 @@ async def test_malformed_packets_cost_the_connection_and_nothing_else(garbage: b
         assert attempts == 2
 
 
-async def test_a_topic_that_is_not_utf_8_arrives_as_one_that_no_rule_admits() -> None:
+async def test_what_precedes_a_malformed_packet_is_received_and_its_fault_is_the_reason() -> None:
+    async def babble(peer: Peer) -> None:
+        await peer.admit()
+        peer.writer.write(publish("a/b", b"before") + bytes.fromhex("f0 00"))
+        await peer.packet()
+
+    async with scripted_link(babble, reader="one-pass") as link, started(link):
+        (message,) = await receive(link, 1)
+        assert message.payload == b"before"
+        await until(lambda: "begins with 0xf0" in str(link.status.reason), what="the reason")
+
+
+async def test_packets_that_arrive_byte_by_byte_are_received(scripted: Scripted) -> None:
+    async def trickle(peer: Peer) -> None:
+        await peer.admit()
+        for byte in publish("a/b", b"1", packet_id=7) + PINGRESP + publish("a/b", b"2"):
+            peer.writer.write(bytes([byte]))
+            await peer.writer.drain()
+            await asyncio.sleep(0)
+        await peer.expect(DISCONNECT)
+
+    async with scripted(trickle) as link, linked(link):
+        assert [message.payload for message in await receive(link, 2)] == [b"1", b"2"]
+
+
+async def test_acknowledgements_of_a_batch_are_sent_in_order(scripted: Scripted) -> None:
+    acknowledged: list[int] = []
+
+    async def count(peer: Peer) -> None:
+        await peer.admit()
+        for number in range(1, 6):
+            peer.writer.write(publish("a/b", b"", packet_id=number))
+        while True:
+            acknowledged.append(int.from_bytes((await peer.expect(PUBACK))[:2], "big"))
+
+    async with scripted(count) as link, linked(link):
+        messages = await receive(link, 5)
+        assert link.acknowledge(messages[:3]) == 3
+        assert link.acknowledge(messages) == 2
+        await until(lambda: acknowledged == [1, 2, 3, 4, 5], what="acknowledged")
+
+
+async def test_a_topic_that_is_not_utf_8_arrives_as_one_that_no_rule_admits(scripted: Scripted) -> None:
     async def mangle(peer: Peer) -> None:
         await peer.admit()
         peer.writer.write(bytes.fromhex("30 06 00 03 61 2f ff 00"))
@@ -148,7 +149,7 @@ async def test_a_topic_that_is_not_utf_8_arrives_as_one_that_no_rule_admits() ->
         assert message.topic == "a/\ufffd"
 
 
-async def test_the_reason_of_a_session_takeover_is_reported() -> None:
+async def test_the_reason_of_a_session_takeover_is_reported(scripted: Scripted) -> None:
     async def oust(peer: Peer) -> None:
         await peer.admit()
         peer.writer.write(bytes.fromhex("e0 02 8e 00"))
@@ -158,7 +159,7 @@ async def test_the_reason_of_a_session_takeover_is_reported() -> None:
         await until(lambda: "taken over" in str(link.status.reason), what="the reason")
 
 
-async def test_a_full_queue_leaves_the_socket_unread_and_the_link_alive() -> None:
+async def test_a_full_queue_leaves_the_socket_unread_and_the_link_alive(scripted: Scripted) -> None:
     pings = 0
     sent = 2_000
 
@@ -180,7 +181,7 @@ async def test_a_full_queue_leaves_the_socket_unread_and_the_link_alive() -> Non
         assert link.status.generation == 1
 
 
-async def test_a_second_copy_within_the_session_is_settled_by_one_acknowledgement() -> None:
+async def test_a_second_copy_within_the_session_is_settled_by_one_acknowledgement(scripted: Scripted) -> None:
     acknowledged: list[int] = []
 
     async def repeat(peer: Peer) -> None:
@@ -202,7 +203,22 @@ async def test_a_second_copy_within_the_session_is_settled_by_one_acknowledgemen
         await until(lambda: acknowledged == [7, 7], what="acknowledged")
 
 
-async def test_the_brokers_receive_maximum_bounds_what_is_unconfirmed() -> None:
+async def test_a_packet_identifier_used_again_is_acknowledged_for_the_latest_message_only(scripted: Scripted) -> None:
+    acknowledged: list[int] = []
+
+    async def reuse(peer: Peer) -> None:
+        await peer.admit()
+        for packet_id in (7, 7, 8):
+            peer.writer.write(publish("a/b", b"%d" % packet_id, packet_id=packet_id))
+        while True:
+            acknowledged.append(int.from_bytes((await peer.expect(PUBACK))[:2], "big"))
+
+    async with scripted(reuse) as link, linked(link):
+        assert link.acknowledge(await receive(link, 3)) == 2
+        await until(lambda: acknowledged == [7, 8], what="acknowledged")
+
+
+async def test_the_brokers_receive_maximum_bounds_what_is_unconfirmed(scripted: Scripted) -> None:
     unconfirmed = 0
     most = 0
 
@@ -229,7 +245,7 @@ async def test_the_brokers_receive_maximum_bounds_what_is_unconfirmed() -> None:
     assert most == 5
 
 
-async def test_all_publishers_fail_when_the_broker_disconnects() -> None:
+async def test_all_publishers_fail_when_the_broker_disconnects(scripted: Scripted) -> None:
     async def hang_up(peer: Peer) -> None:
         await peer.admit()
         await peer.expect(PUBLISH)

@@ -48,8 +48,15 @@ class BrokerClients:
     reader: Callable[[], RetainedMessageReader]
 
 
-def aiomqtt_clients(port: int) -> BrokerClients:
-    settings = BrokerSettings(port=port, keepalive_seconds=2, max_backoff_seconds=0.3)
+def one_pass_clients(port: int) -> BrokerClients:
+    return aiomqtt_clients(BrokerSettings(port=port, keepalive_seconds=2, max_backoff_seconds=0.3, reader="one-pass"))
+
+
+def paho_clients(port: int) -> BrokerClients:
+    return aiomqtt_clients(BrokerSettings(port=port, keepalive_seconds=2, max_backoff_seconds=0.3, reader="paho"))
+
+
+def aiomqtt_clients(settings: BrokerSettings) -> BrokerClients:
 
     def durable(client_id: str) -> BrokerLink:
         return BrokerLink(settings, client_id=client_id, durable=True, subscriptions=[("a/#", 1)])
@@ -60,7 +67,7 @@ def aiomqtt_clients(port: int) -> BrokerClients:
     return BrokerClients(lambda client_id: linked(durable(client_id)), lambda: durable("offline"), reader)
 
 
-CLIENTS: Final = (aiomqtt_clients,)
+CLIENTS: Final = (one_pass_clients, paho_clients)
 
 
 @asynccontextmanager

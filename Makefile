@@ -17,7 +17,8 @@ help:
 	@echo "make test    run the whole suite against a real Mosquitto and a real browser"
 	@echo "make test-versions   run the suite on each Python found, 3.11 to 3.14, in random order"
 	@echo "make check   format, lint and types"
-	@echo "make faults | proof | bench   fault injection, long proofs (both write docs/proof.md), benchmarks (ratios)"
+	@echo "make faults | proof   fault injection, long proofs; both write docs/proof.md"
+	@echo "make bench   measure all of docs/performance.md, at most 15 minutes; make bench QUICK=1  a part, in a minute"
 	@echo "make docs    generate schemas and docs/asyncapi.json again;  make lock  resolve the locked versions again"
 
 demo: .venv/.run
@@ -50,11 +51,11 @@ PROVED := tests/recount tests/mutations tests/domain tests/protocol tests/ingest
 	tests/pipeline/test_exactly_once.py tests/pipeline/test_sequence_bounds.py tests/faults
 
 proof: .venv/.dev system-packages
-	FAULT_RECORD=proof HYPOTHESIS_PROFILE=proof $(BIN)/python -m pytest -n $(PROVERS) --dist worksteal -m "proof or not (faults or bench)" $(PROVED)
+	FAULT_RECORD=proof HYPOTHESIS_PROFILE=proof $(BIN)/python -m pytest -n $(PROVERS) --dist worksteal -m "proof or not faults" $(PROVED)
 	$(MAKE) test-versions
 
 bench: .venv/.dev system-packages
-	$(BIN)/python -m pytest -m bench -s
+	$(BIN)/python -m tests.bench all $(if $(QUICK),--quick) $(ARGS)
 
 docs: .venv/.dev
 	$(BIN)/python -m bridge schema --write docs
@@ -70,7 +71,7 @@ clean:
 	rm -rf .venv .venv-3.* .floor .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
 
 system-packages:
-	@.ci/system-packages mosquitto chromium strace faketime
+	@.ci/system-packages mosquitto chromium strace faketime cc=gcc,libc6-dev
 
 .venv/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

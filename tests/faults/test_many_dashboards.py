@@ -87,11 +87,6 @@ async def test_stalled_dashboards_make_others_wait_at_most_a_tenth_longer(tmp_pa
     assert min(ratios) <= 1.10
 
 
-@pytest.mark.bench
-async def test_stalled_dashboards_delay_the_others_by_this_much(tmp_path: Path) -> None:
-    await p99_beside_stalled_ones(tmp_path, windows=4)
-
-
 async def p99_beside_stalled_ones(folder: Path, *, windows: int, healthy: int = 30, stuck: int = 100) -> float:
     """The 99th percentile from commit to receipt beside stalled dashboards, in parts of that without, in one run."""
     received: list[tuple[int, int]] = []

@@ -20,6 +20,7 @@ from tests.support.viewers import viewer
 T = TypeVar("T")
 
 COUNTS: Final = (10, 100, 1_000, 10_000, 100_000)
+QUICK_COUNTS: Final = (10, 1_000)
 SUBSCRIPTIONS_OF_A_LINE: Final = 20  # whatever the number of lines: few match
 TOPICS: Final = 4_000
 SCANNED: Final = 100_000  # subscriptions, over all topics for which a scan is timed; three topics at least

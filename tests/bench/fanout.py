@@ -1,0 +1,32 @@
+"""Fan-out rows: all events to all dashboards, or distinct filters, by each server in turn so that ratios hold."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from tests.bench.dashboards import DISTINCT, EVERYTHING, Audience
+from tests.bench.delivery import Run
+from tests.bench.load import Load
+
+SECONDS: Final = 4
+QUICK_SECONDS: Final = 2
+
+
+def fanout_runs(*, quick: bool) -> Iterator[Run]:
+    """Yield the runs of one table; those of equal load and waiting time are side by side."""
+    if quick:
+        yield from _group(1_000, 100, {0: "front mosquitto", 10: "floor front"}, seconds=QUICK_SECONDS)
+        return
+    yield from _group(1_000, 100, {0: "floor front mosquitto textbook", 10: "floor front", 50: "floor front"})
+    yield from _group(5_000, 100, {0: "front mosquitto textbook", 10: "floor front", 50: "floor front"})
+    yield from _group(1_000, 400, {0: "front mosquitto", 10: "floor front", 50: "front"})
+    yield from _group(5_000, 400, {50: "floor front"})
+    yield from _group(1_000, 100, {0: "front mosquitto", 10: "front", 50: "front"}, audience=DISTINCT)
+
+
+def _group(
+    rate: int, dashboards: int, servers: dict[int, str], *, seconds: int = SECONDS, audience: Audience = EVERYTHING
+) -> Iterator[Run]:
+    load = Load(rate=rate, seconds=seconds)
+    for coalescing_ms, names in servers.items():
+        for server in names.split():
+            yield Run(server=server, load=load, dashboards=dashboards, coalescing_ms=coalescing_ms, audience=audience)

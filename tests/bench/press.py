@@ -1,0 +1,52 @@
+"""Latency from a press at an Andon station to its event on a dashboard: one process, and a separate front."""
+
+import asyncio
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from tests.bench.rows import FigureRow
+from tests.support.bridge_process import BridgeProcess, bridge_process
+from tests.support.brokers import mosquitto_broker, running
+
+STATION: Final = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
+ACTIONS: Final = ("raise", "acknowledge", "resolve")
+
+
+async def measure_presses(count: int) -> list[FigureRow]:
+    """Press one after the other, through a real Mosquitto and a real commit each time; nothing else is to do."""
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        for name in ("broker", "one", "two"):
+            (folder / name).mkdir()
+        with running(mosquitto_broker(folder / "broker")) as broker:
+            async with bridge_process(folder / "one", broker) as bridge:
+                together = await _latencies(bridge, bridge, count)
+                await bridge.stop()
+            async with bridge_process(folder / "two", broker, fronts=1) as bridge:
+                apart = await _latencies(bridge, bridge.front, count)
+    return [_row("one process", together), _row("a separate front", apart)]
+
+
+async def _latencies(pipeline: BridgeProcess, front: BridgeProcess, count: int) -> list[float]:
+    """Return milliseconds from before a press is published to its event."""
+    latencies_ms = []
+    async with front.dashboard() as board, pipeline.device() as device:
+        await board.snapshot(subscription_type="andon", target_id="L1")
+        for number in range(count):
+            body = {"boot_id": 1, "seq": number, "action": ACTIONS[number % 3], "andon_type": "equipment"}
+            began = time.perf_counter()
+            publishing = asyncio.create_task(device.publish(STATION, json.dumps(body).encode()))
+            await board.receive("andon_event")
+            latencies_ms.append((time.perf_counter() - began) * 1_000)
+            await publishing
+    return latencies_ms
+
+
+def _row(name: str, latencies_ms: list[float]) -> FigureRow:
+    p99 = statistics.quantiles(latencies_ms, n=100)[98]
+    figures = {"presses": len(latencies_ms), "p50_ms": statistics.median(latencies_ms), "p99_ms": p99}
+    return FigureRow(name=f"press to dashboard, {name}", figures=figures)

@@ -1,0 +1,107 @@
+"""Sections of the benchmark, each with its rows. To add one: a function here, and its name in `SECTIONS`."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from tests.bench.connections import DASHBOARDS, QUICK_DASHBOARDS, measure_idle, measure_storm
+from tests.bench.dashboards import MIXED
+from tests.bench.delivery import Run, measure
+from tests.bench.durability import measure_durability
+from tests.bench.fanout import fanout_runs
+from tests.bench.load import Load
+from tests.bench.press import measure_presses
+from tests.bench.rows import DeliveryRow, FigureRow, Row
+from tests.bench.scale import journal, lines, matching
+
+
+class Section(Protocol):
+    def __call__(self, *, quick: bool) -> AsyncIterator[Row]:
+        """Yield the rows as they are measured; if `quick`, those of the short form."""
+
+
+MIXED_LOAD: Final = Load(rate=2_000, seconds=10, alarms=True)
+QUICK_MIXED_LOAD: Final = Load(rate=400, seconds=2, alarms=True)
+
+
+async def fanout(*, quick: bool) -> AsyncIterator[Row]:
+    for run in fanout_runs(quick=quick):
+        yield await _measure(run)
+
+
+async def mixed(*, quick: bool) -> AsyncIterator[Row]:
+    """Yield telemetry and alarms to a plant's dashboards; then the same while 5 % of them do not read."""
+    load, dashboards = (QUICK_MIXED_LOAD, 200) if quick else (MIXED_LOAD, 1_000)
+    for stalled in (0, dashboards // 20):
+        yield await _measure(
+            Run(server="front", load=load, dashboards=dashboards, audience=MIXED, stalled=stalled, sampled=50)
+        )
+
+
+async def _measure(run: Run) -> DeliveryRow:
+    with tempfile.TemporaryDirectory() as folder:
+        return await measure(run, Path(folder))
+
+
+async def idle(*, quick: bool) -> AsyncIterator[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield await measure_idle(QUICK_DASHBOARDS if quick else DASHBOARDS, Path(folder))
+
+
+async def storm(*, quick: bool) -> AsyncIterator[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield await measure_storm(QUICK_DASHBOARDS if quick else DASHBOARDS, Path(folder))
+
+
+async def match(*, quick: bool) -> AsyncIterator[Row]:
+    for count in matching.QUICK_COUNTS if quick else matching.COUNTS:
+        figures = await _apart(partial(matching.measure_matching, count))
+        yield FigureRow(name=f"{count:,} subscriptions", figures=figures)
+
+
+async def plant_lines(*, quick: bool) -> AsyncIterator[Row]:
+    for count in lines.QUICK_SIZES if quick else lines.SIZES:
+        yield FigureRow(name=f"{count:,} lines", figures=await _apart(partial(lines.measure_lines, count)))
+
+
+async def journal_size(*, quick: bool) -> AsyncIterator[Row]:
+    for events in journal.QUICK_SIZES if quick else journal.SIZES:
+        with tempfile.TemporaryDirectory() as folder:
+            figures = await _apart(partial(journal.measure_journal, Path(folder) / "journal.db", events))
+        yield FigureRow(name=f"{events:,} events", figures=figures)
+
+
+async def durability(*, quick: bool) -> AsyncIterator[Row]:
+    for row in await measure_durability(rounds=1 if quick else 2):
+        yield row
+
+
+async def press(*, quick: bool) -> AsyncIterator[Row]:
+    for row in await measure_presses(100 if quick else 300):
+        yield row
+
+
+async def _apart(work: Callable[[], Mapping[str, Any]]) -> dict[str, float]:
+    """Return the figures that `work` measures in a new process, whose memory is its own."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as processes:
+        return dict(await asyncio.get_running_loop().run_in_executor(processes, work))
+
+
+SECTIONS: Final[Mapping[str, Section]] = {
+    "fan-out": fanout,
+    "mixed": mixed,
+    "idle": idle,
+    "storm": storm,
+    "matching": match,
+    "lines": plant_lines,
+    "journal": journal_size,
+    "durability": durability,
+    "press": press,
+}
+QUICK: Final = ("fan-out", "mixed", "idle", "matching")
+"""The sections of the quick form, which takes a minute."""

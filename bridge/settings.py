@@ -153,7 +153,6 @@ class WebSettings(Section):
     max_frame_bytes: int = Field(65_536, ge=1_024, le=16 * 1024 * 1024)
     max_frames_per_second: int = Field(50, ge=1, le=MAX_LIMIT)  # from one client, with a burst of twice that
     auth_timeout_seconds: float = Field(5.0, gt=0, le=60)
-    outbox_events: int = Field(1_000, ge=10, le=MAX_LIMIT)  # lossless events one slow dashboard may have waiting
     stall_seconds: float = Field(30.0, gt=0, le=MAX_SECONDS)  # without progress this long: 4008
     command_timeout_seconds: float = Field(5.0, gt=0, le=MAX_SECONDS)
 

@@ -1,6 +1,6 @@
 """Contract documents: a JSON Schema per event type, report kind and command kind, and the AsyncAPI 3 document.
 
-`floor schema --write docs` writes them to docs/; a test fails when the two differ.
+`floor schema --write docs` writes them to docs/, and the diagram in docs/protocol.md; tests fail when they differ.
 """
 
 import json
@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
+from bridge.contract.delivery_diagram import with_diagram
 from bridge.contract.frame_schemas import client_frames, server_frames
 from bridge.contract.model_schemas import Schema, schemas_by_name, self_contained
 from bridge.contract.report_schemas import REPORT_KINDS, command_schemas, report_schemas
@@ -68,14 +69,23 @@ def catalogue() -> dict[str, Any]:
 
 
 def write_documents(folder: Path) -> list[Path]:
-    """Write asyncapi.json and schemas/*.json below `folder`; returns the paths written."""
+    """Write asyncapi.json and schemas/*.json below `folder`; returns the paths written.
+
+    Where there is a protocol.md with a diagram of the delivery, the diagram is written again.
+    """
     documents = {"asyncapi.json": asyncapi_document("floor/v1")}
     documents |= {f"schemas/event.{name}.json": schema for name, schema in event_schemas().items()}
     documents |= {f"schemas/{name}.json": schema for name, schema in payload_schemas().items()}
     (folder / "schemas").mkdir(parents=True, exist_ok=True)
     for name, document in documents.items():
         (folder / name).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return [folder / name for name in documents]
+    written = [folder / name for name in documents]
+    protocol = folder / "protocol.md"
+    former = protocol.read_text(encoding="utf-8") if protocol.exists() else ""
+    if (current := with_diagram(former)) != former:
+        protocol.write_text(current, encoding="utf-8")
+        written.append(protocol)
+    return written
 
 
 def asyncapi_document(root: str) -> Schema:

@@ -30,7 +30,7 @@ class EventType(StrEnum):
     CHANGEOVER_STARTED = "changeover_started"
     CHANGEOVER_COMPLETED = "changeover_completed"
 
-    __hash__ = str.__hash__  # Enum's own is written in Python; every outbox counts every event by its type
+    __hash__ = str.__hash__  # Enum's own is written in Python; every event is counted by its type
 
 
 class Category(StrEnum):

@@ -1,4 +1,4 @@
-"""State shared by all connections of a front: settings, journal, router, commands, link state, connected users."""
+"""State shared by all connections of a front: settings, journal, broadcaster, commands, link state, connected users."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -8,9 +8,9 @@ import msgspec
 
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.utc_time import Millis, rfc3339_or_none
+from bridge.front.broadcaster import Broadcaster
 from bridge.front.command_dispatcher import CommandDispatcher
 from bridge.front.journal_reads import FrontJournal
-from bridge.front.router import Router
 from bridge.ports.authenticator import Authenticator
 from bridge.ports.clock import FrontClock
 from bridge.protocol.close_codes import CloseCode
@@ -18,7 +18,6 @@ from bridge.protocol.dashboard_protocol import ConnectionLimits, ServerInfo
 from bridge.protocol.server_frames import Close, Link, StreamLink, stream_positions
 from bridge.settings import WebSettings
 
-OUTBOX_BYTES: Final = 65_536  # of the 256 KiB that a stalled dashboard may cost; beyond it the journal is read
 RECONNECT_SPREAD_SECONDS: Final = 10.0  # period over which closed dashboards reconnect
 RECONNECT_STEP_SECONDS: Final = 0.7  # from one rejected connection to the next: each tenth of the spread in turn
 
@@ -39,7 +38,7 @@ class FrontContext:
 
     settings: WebSettings
     journal: FrontJournal
-    router: Router
+    broadcaster: Broadcaster
     commands: CommandDispatcher
     clock: FrontClock
     authenticator: Authenticator

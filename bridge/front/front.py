@@ -1,7 +1,7 @@
 """Front: delivers committed events to authorized dashboards, with snapshots, resume, link state and commands.
 
-`on_committed` takes every committed batch and never waits. Each connection has two tasks of its own, owned by its
-`serve`. `run` ticks all connections. The front holds no durable state: all of it comes from the journal.
+`on_committed` takes every committed batch and never waits. `run` ticks all connections, which have no task of their
+own while nothing is read for them. The front holds no durable state: all of it comes from the journal.
 """
 
 import asyncio
@@ -11,15 +11,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
-import structlog
-
 from bridge.domain.access.revocations import Revocations
 from bridge.domain.access.subscriptions import admit_subscription
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommandRecord, CommittedEvent, JournalEntry, Position
 from bridge.domain.utc_time import Millis
+from bridge.front.broadcaster import Broadcaster
 from bridge.front.command_dispatcher import CommandDispatcher, Publish
-from bridge.front.connection import DashboardConnection, Socket
+from bridge.front.connection import DashboardConnection
 from bridge.front.context import RECONNECT_SPREAD_SECONDS, FrontContext, LinkState
 from bridge.front.journal_queries import (
     DEFAULT_PAGE,
@@ -29,14 +28,14 @@ from bridge.front.journal_queries import (
     read_history,
 )
 from bridge.front.journal_reads import FrontJournal
-from bridge.front.router import Router
 from bridge.ports.authenticator import Authenticator
-from bridge.ports.clock import FrontClock
+from bridge.ports.clock import FrontClock, monotonic_ms
+from bridge.ports.dashboard_socket import DashboardSocket, SocketHandler
 from bridge.ports.journal import ReadableJournal
 from bridge.protocol.client_frames import Body
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.commands import PlaceLookup, parse_command
-from bridge.protocol.outbox import Ledger
+from bridge.protocol.ledger import Ledger
 from bridge.protocol.server_frames import Close, explained_frame
 from bridge.protocol.session import parse_request
 from bridge.settings import WebSettings
@@ -44,9 +43,6 @@ from bridge.settings import WebSettings
 TICK_SECONDS: Final = 0.25  # how late a timeout, an expiry or a position may be noticed
 NO_POSITION: Final = Position("", "", 0)  # before there is a journal; no connection is served then
 YIELD_EVERY_CONNECTIONS: Final = 32  # connections ticked before an event may go out again: a tick costs some 10 us
-CLOSE_ALL_SECONDS: Final = 5.0  # how long a shutdown waits for connections that do not react
-
-log = structlog.get_logger()
 
 
 class Front:
@@ -71,8 +67,6 @@ class Front:
         self._closed_ledger = Ledger()  # of the connections that have ended
         self._former_snapshot_builds = 0  # of the journals before this one
         self._closing = False
-        self._empty = asyncio.Event()
-        self._empty.set()
         self._link_state_known = False
         self._make_commands = partial(
             CommandDispatcher, find_place=find_place, publish=publish, timeout_seconds=settings.command_timeout_seconds
@@ -82,7 +76,7 @@ class Front:
         self._context = FrontContext(
             settings=settings,
             journal=reader,
-            router=Router(),
+            broadcaster=Broadcaster(reader.feed, clock),
             commands=self._make_commands(journal=reader),
             clock=clock,
             authenticator=authenticator,
@@ -100,11 +94,8 @@ class Front:
 
     def deliver(self, events: Sequence[CommittedEvent]) -> None:
         """Deliver the events that come next in the journal."""
-        context = self._context
-        for event in events:
-            context.journal.advance(event)
-            for recipient in context.router.recipients(event):
-                recipient.offer(event)
+        self._context.broadcaster.deliver(events)
+        self._context.journal.notify_waiters()
 
     def deliver_results(self, records: Iterable[CommandRecord]) -> None:
         """Answer commands with these results; their events must have been delivered before."""
@@ -118,7 +109,10 @@ class Front:
         reader = FrontJournal(journal, position)
         # New objects, so that nothing of this journal reaches a closing connection of the former one.
         self._context = replace(
-            self._context, journal=reader, router=Router(), commands=self._make_commands(journal=reader)
+            self._context,
+            journal=reader,
+            broadcaster=Broadcaster(reader.feed, self._context.clock),
+            commands=self._make_commands(journal=reader),
         )
         self._has_journal = True
 
@@ -133,9 +127,9 @@ class Front:
         former, context.link_state = context.link_state, LinkState(broker_connected, stream_live, last_seen, reason)
         is_first, self._link_state_known = not self._link_state_known, True
         if is_first or (former.broker_connected, former.stream_live) != (broker_connected, stream_live):
-            for connection in self._connections:
+            for connection in list(self._connections):
                 connection.delivery.link_due = True
-                connection.delivery.wake()
+                connection.pump()
 
     @property
     def position(self) -> Position:
@@ -151,42 +145,40 @@ class Front:
         """Tick all connections until cancelled."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            for number, connection in enumerate(list(self._connections), start=1):
-                connection.tick()
-                if number % YIELD_EVERY_CONNECTIONS == 0:
-                    await asyncio.sleep(0)
+            connections = list(self._connections)
+            for start in range(0, len(connections), YIELD_EVERY_CONNECTIONS):
+                elapsed, wall_now = monotonic_ms(), self._context.clock.wall_now()  # read once: that is slow
+                for connection in connections[start : start + YIELD_EVERY_CONNECTIONS]:
+                    connection.tick(elapsed=elapsed, wall_now=wall_now)
+                await asyncio.sleep(0)
 
-    async def shutdown(self, *, spread_seconds: float = RECONNECT_SPREAD_SECONDS) -> None:
+    def shutdown(self, *, spread_seconds: float = RECONNECT_SPREAD_SECONDS) -> None:
         """Close every connection with 1012, and spread the reconnects over `spread_seconds`."""
         self._closing = True
         self._close_all(spread_seconds)
-        try:
-            async with asyncio.timeout(CLOSE_ALL_SECONDS):
-                await self._empty.wait()
-        except TimeoutError:
-            log.warning("front.connections_left_open", connections=len(self._connections))
 
     # Connections.
 
-    async def serve(self, socket: Socket, *, handshake_token: str | None, peer: str) -> None:
-        """Run one accepted WebSocket to its end; `handshake_token` came with the handshake, `peer` is for the log."""
+    def serve(self, socket: DashboardSocket, *, handshake_token: str | None, peer: str) -> SocketHandler | None:
+        """Begin to serve an accepted WebSocket, and return who takes what happens on it; None: it was refused.
+
+        `handshake_token` came with the handshake, `peer` is for the log.
+        """
         if self._closing or not self._has_journal:
             close = self._context.unavailable_close()
-            await socket.close(close.code, close.reason)
-            return
+            socket.close(close.code, close.reason)
+            return None
         if len(self._connections) >= self._settings.max_connections:
-            await socket.close(CloseCode.TOO_MANY, "too many connections")
-            return
-        connection = DashboardConnection(socket, self._context, peer=peer)
+            socket.close(CloseCode.TOO_MANY, "too many connections")
+            return None
+        connection = DashboardConnection(socket, self._context, peer=peer, on_end=self._forget)
         self._connections[connection] = None
-        self._empty.clear()
-        try:
-            await connection.run(handshake_token)
-        finally:
-            del self._connections[connection]
-            if not self._connections:
-                self._empty.set()
-            self._closed_ledger.add(connection.delivery.outbox.ledger)
+        connection.start(handshake_token)
+        return None if connection.ended else connection
+
+    def _forget(self, connection: DashboardConnection) -> None:
+        del self._connections[connection]
+        self._closed_ledger.add(connection.delivery.cursor.ledger)
 
     def close_revoked(self, revocations: Revocations) -> int:
         """Close every connection whose user or token is revoked, with 4403; returns how many."""
@@ -237,33 +229,30 @@ class Front:
     # Status.
 
     def statistics(self) -> dict[str, Any]:
-        """Return the counts of connections, subscriptions by type, and the summed ledgers of all outboxes."""
-        ledger, types = self.ledger(), Counter[str]()
+        """Return the counts of connections, subscriptions by type, and the summed ledgers of all connections."""
+        here, types = self.position.offset, Counter[str]()
         for connection in self._connections:
             types.update(request.subscription_type or "filter" for request in connection.protocol.subscription_requests)
         authenticated = sum(connection.viewer is not None for connection in self._connections)
+        catching_up = [connection for connection in self._connections if connection.delivery.is_catching_up]
         return {
             "connections": len(self._connections),
             "authenticated": authenticated,
             "users": len(self._context.connections_by_user),
             "subscriptions": dict(sorted(types.items())),
-            "routes": len(self._context.router),
-            "waiting_events": sum(len(connection.delivery.outbox) for connection in self._connections),
-            "waiting_bytes": sum(connection.delivery.outbox.bytes for connection in self._connections),
-            "spilled": ledger.spilled.total(),
+            "cohorts": len(list(self._context.broadcaster.fan_out.cohorts)),
+            "routes": len(self._context.broadcaster.fan_out),
+            "events_behind": sum(here - connection.delivery.cursor.offset for connection in catching_up),
+            "catching_up": len(catching_up),
             "snapshot_builds": self._former_snapshot_builds + self._context.journal.snapshot_builds,
-            "catching_up": sum(connection.delivery.is_catching_up for connection in self._connections),
-            "ledger": ledger.as_data(),
-            "balanced": ledger.is_balanced()
-            and all(connection.delivery.outbox.is_balanced for connection in self._connections),
+            "ledger": self.ledger().as_data(),
         }
 
     def ledger(self) -> Ledger:
         """Return the summed ledgers of all connections, the closed ones included."""
-        ledger = Ledger()
-        ledger.add(self._closed_ledger)
+        ledger = self._closed_ledger.copy()
         for connection in self._connections:
-            ledger.add(connection.delivery.outbox.ledger)
+            ledger.add(connection.delivery.cursor.ledger)
         return ledger
 
     def readiness(self) -> tuple[bool, str]:

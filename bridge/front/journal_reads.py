@@ -2,16 +2,26 @@
 
 import asyncio
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.envelope import event_id
-from bridge.domain.event_topic import StateKey
 from bridge.domain.records import CommandRecord, CommittedEvent, Position
-from bridge.front.event_cache import EventCache, EventPage
-from bridge.front.snapshot_cache import CurrentEvents, SnapshotOffsets
+from bridge.front.snapshot_cache import CurrentEvents
 from bridge.ports.journal import JournalError, ReadableJournal
+from bridge.protocol.client_frames import ResumePosition
+from bridge.protocol.delivery_outputs import (
+    CheckResume,
+    Read,
+    ReadEvents,
+    ReadPage,
+    ReadResult,
+    ReadSnapshot,
+    SnapshotOffsets,
+)
+from bridge.protocol.event_cache import EventPage
+from bridge.protocol.event_feed import EventFeed
 
 PAGES_BYTES: Final = 16 * 1024 * 1024  # some 10,000 events: a dashboard behind by less, or with others, needs no disk
 PAGE_EVENTS: Final = 256
@@ -26,32 +36,69 @@ class JournalDetached(JournalError):
 
 
 class FrontJournal:
-    """Shared access to one journal. `position` is that of the last event delivered by the front.
+    """Shared access to one journal; `feed` holds what of it is in memory, up to the last event delivered.
 
-    All events up to `position` have been matched or can be read. At most one snapshot and one page are read at a time:
-    catching up never takes the threads that others need. `journal` None: every read raises JournalDetached.
+    At most one snapshot and one page are read at a time: catching up never takes the threads that others need.
+    `journal` None: every read raises JournalDetached.
     """
 
     def __init__(self, journal: ReadableJournal | None, position: Position) -> None:
         self._journal = journal
-        self.position = position
+        self.feed = EventFeed(position, page_events=PAGE_EVENTS, page_bytes=PAGES_BYTES)
         self.snapshot_builds = 0  # snapshots built; equal requests at the same position share one
         self._current: CurrentEvents | None = None
         self._snapshot_lock = asyncio.Lock()
         self._build_lock = asyncio.Lock()
-        self._pages = EventCache(size=PAGE_EVENTS, max_bytes=PAGES_BYTES)
         self._page_lock = asyncio.Lock()
+        self._oldest_read: asyncio.Task[int] | None = None
         self._offset_waiters = dict[asyncio.Future[None], int]()  # waiter -> its offset; one per connection
-        self._latest_offsets = dict[StateKey, int]()  # of conflated types; as many as the plant has state keys
 
-    def advance(self, event: CommittedEvent) -> None:
-        self.position = Position(self.position.stream, self.position.epoch, event.offset)
-        self._pages.add(event)
-        self._record_latest(event)
-        for waiter in [waiter for waiter, offset in self._offset_waiters.items() if offset <= event.offset]:
+    @property
+    def position(self) -> Position:
+        """Return the position of the last event delivered by the front."""
+        return self.feed.position
+
+    def notify_waiters(self) -> None:
+        """Let those go on who wait for an offset that the feed has reached."""
+        here = self.feed.offset
+        for waiter in [waiter for waiter, offset in self._offset_waiters.items() if offset <= here]:
             del self._offset_waiters[waiter]
             if not waiter.done():
                 waiter.set_result(None)
+
+    def read_at_once(self, read: Read) -> ReadResult:
+        """Return what is in memory of a read; None if the journal must be read."""
+        match read:
+            case ReadPage(after):
+                return self.feed.page_after(after)
+            case ReadEvents(offsets):
+                return self.cached_events(offsets)
+            case _:
+                return None
+
+    async def read(self, read: Read) -> ReadResult:
+        """Perform a read of a delivery; raise JournalError."""
+        match read:
+            case ReadPage(after):
+                return await self.page_after(after)
+            case ReadEvents(offsets):
+                return await self.read_events(offsets)
+            case ReadSnapshot(subscription, at_least):
+                current = await self.current_events(at_least=at_least)
+                return await self.snapshot_offsets(current, subscription)
+            case CheckResume(since):
+                return await self.check_resume(since)
+
+    async def check_resume(self, since: Mapping[str, ResumePosition]) -> int | None:
+        """Return the offset to replay from, None if the journal does not hold all that came after it."""
+        claim = since.get(self.position.stream)
+        if claim is None:
+            return None
+        await self.wait_for_offset(epoch=claim.epoch, offset=claim.offset)
+        oldest = await self._shared_oldest_offset()
+        here = self.position
+        recovered = claim.epoch == here.epoch and oldest - 1 <= claim.offset <= here.offset
+        return claim.offset if recovered else None
 
     async def wait_for_offset(self, *, epoch: str, offset: int) -> None:
         """Wait for an offset that the journal holds and this front has not reached: another front may be ahead."""
@@ -70,18 +117,13 @@ class FrontJournal:
         finally:
             self._offset_waiters.pop(waiter, None)
 
-    def is_superseded(self, event: CommittedEvent) -> bool:
-        """Return whether a later event of its state key is committed: a catching-up reader does not need this one."""
-        return not event.is_lossless and self._latest_offsets.get(event.state_key, 0) > event.offset
-
     async def current_events(self, *, at_least: int) -> CurrentEvents:
         """Return the current events at this committed offset or later; concurrent callers share one read."""
         async with self._snapshot_lock:
             # After waiting for the lock, the snapshot read meanwhile is mostly new enough.
             if self._current is None or self._current.position.offset < at_least:
                 self._current = await asyncio.to_thread(self._read_current, self._current)
-                for event in self._current.events.values():
-                    self._record_latest(event)
+                self.feed.record_current(self._current.events.values())
             return self._current
 
     async def snapshot_offsets(self, current: CurrentEvents, subscription: Subscription | None) -> SnapshotOffsets:
@@ -109,16 +151,14 @@ class FrontJournal:
 
     async def page_after(self, offset: int) -> EventPage | None:
         """Return the page with the event that follows this offset; None if the journal does not hold it."""
-        page = self._pages.after(offset)
-        if page is not None:
-            return page
-        if not self._latest_offsets:
-            await self.current_events(at_least=0)
+        if self._current is None:
+            await self.current_events(at_least=0)  # the feed then knows which events are superseded
         async with self._page_lock:
-            page = self._pages.after(offset)
+            pages = self.feed.pages
+            page = pages.after(offset)
             if page is None:
-                page = EventPage(await self.events_after(self._pages.page_start(offset), limit=PAGE_EVENTS))
-                self._pages.put(page)
+                page = EventPage(await self.events_after(pages.page_start(offset), limit=PAGE_EVENTS))
+                pages.put(page)
             return page if page.has_next_after(offset) else None
 
     async def events_after(self, offset: int, *, limit: int) -> Sequence[CommittedEvent]:
@@ -126,6 +166,12 @@ class FrontJournal:
 
     async def oldest_offset(self) -> int:
         return await asyncio.to_thread(self._require_journal().oldest_offset)
+
+    async def _shared_oldest_offset(self) -> int:
+        """Return the oldest offset of a moment ago: thousands who resume at once share a read."""
+        if self._oldest_read is None or self._oldest_read.done():
+            self._oldest_read = asyncio.create_task(self.oldest_offset(), name="front oldest offset")
+        return await asyncio.shield(self._oldest_read)
 
     async def command(self, user: str, command_id: str) -> CommandRecord | None:
         return await asyncio.to_thread(self._require_journal().command, user, command_id)
@@ -142,10 +188,6 @@ class FrontJournal:
         if self._journal is None:
             raise JournalDetached
         return self._journal
-
-    def _record_latest(self, event: CommittedEvent) -> None:
-        if not event.is_lossless:
-            self._latest_offsets[event.state_key] = max(self._latest_offsets.get(event.state_key, 0), event.offset)
 
     def _read_events(self, offsets: Sequence[int]) -> Sequence[CommittedEvent]:
         here, journal = self.position, self._require_journal()

@@ -14,11 +14,9 @@ def front_samples(front: Front) -> Iterator[MetricSample]:
         yield MetricSample(metric, float(statistics[name]))
     for subscription_type, count in statistics["subscriptions"].items():
         yield MetricSample(Metric.DASHBOARD_SUBSCRIPTIONS, count, {"subscription_type": subscription_type})
-    for outcome, counts in ledger.totals().items():
+    for outcome, counts in ledger.columns().items():
         for event_type, count in sorted(counts.items()):
             yield MetricSample(Metric.DASHBOARD_EVENTS, count, {"outcome": outcome, "type": event_type.value})
-    for event_type, count in sorted(ledger.pending.items()):
-        yield MetricSample(Metric.DASHBOARD_EVENTS_PENDING, count, {"type": event_type.value})
 
 
 _STATISTICS: Final = {
@@ -26,9 +24,8 @@ _STATISTICS: Final = {
     Metric.DASHBOARD_AUTHENTICATED: "authenticated",
     Metric.DASHBOARD_USERS: "users",
     Metric.DASHBOARD_ROUTES: "routes",
-    Metric.DASHBOARD_WAITING_EVENTS: "waiting_events",
-    Metric.DASHBOARD_WAITING_BYTES: "waiting_bytes",
+    Metric.DASHBOARD_COHORTS: "cohorts",
     Metric.DASHBOARD_CATCHING_UP: "catching_up",
-    Metric.DASHBOARD_BALANCED: "balanced",
+    Metric.DASHBOARD_EVENTS_BEHIND: "events_behind",
     Metric.DASHBOARD_SNAPSHOT_BUILDS: "snapshot_builds",
 }

@@ -8,20 +8,9 @@ from typing import Final
 
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.records import CommittedEvent, Position, Snapshot
+from bridge.protocol.delivery_outputs import SnapshotOffsets
 
 YIELD_EVERY: Final = 256  # events matched before other tasks run
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotOffsets:
-    """Offsets of the events in one snapshot, oldest first.
-
-    Offsets, because a stalled dashboard would keep events in memory: a plant changes all its states within seconds, and
-    each dashboard may be stalled in a different snapshot.
-    """
-
-    position: Position
-    offsets: "array[int]"
 
 
 @dataclass(frozen=True, slots=True)

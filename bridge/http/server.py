@@ -4,34 +4,27 @@ import asyncio
 import contextlib
 import logging
 import socket
+import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
+import httptools
 import uvicorn
 from starlette.types import ASGIApp
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
 
 from bridge.http.listener import BACKLOG
+from bridge.http.websocket import HAND_OVER, PING_SECONDS, PONG_SECONDS, OpenSocket, WebSocketConnection
 from bridge.settings import WebSettings
-
-if TYPE_CHECKING:
-    from uvicorn._types import ASGISendEvent
 
 HEADER_SECONDS: Final = 10.0  # for a request's head: stops connections that send nothing, or a byte a minute
 HEADER_BYTES: Final = 65_536  # of a request's head; llhttp itself sets no bound
 MAX_PENDING_HEADS: Final = (
     6_000  # connections without a request, as in a mass reconnect; above it the oldest is aborted
 )
-MAX_FRAGMENTS: Final = 1_000  # of one WebSocket message: empty fragments never reach the limit in bytes
 STOP_SECONDS: Final = 4  # for responses in progress, after the front's 5 s; the whole process has 10 s
-WRITE_BUFFER_BYTES: Final = 32_768  # of a WebSocket, plus one frame; of a stalled dashboard's 256 KiB; default 64 KiB
-LINGER_SECONDS: Final = 60.0  # for a client to read why it was closed; then unread data is discarded
-CLOSE_SECONDS: Final = 2.0  # for the close frame to a client that does not answer pings
-PING_SECONDS: Final = 20.0
-PONG_SECONDS: Final = 60.0  # longer than `stall_seconds`: the front decides about a slow dashboard
 
 HEAD_TOO_LARGE_RESPONSE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -69,7 +62,7 @@ def _config(app: ASGIApp, web: WebSettings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=BoundedHttp,
-        ws=BoundedWebSocket,
+        ws=HandshakeWebSocket,
         ws_max_size=web.max_frame_bytes,
         ws_per_message_deflate=False,  # a small frame could expand to a large one in our memory
         ws_ping_interval=PING_SECONDS,
@@ -113,6 +106,7 @@ class BoundedHttp(HttpToolsProtocol):
     _pending_heads: ClassVar[dict["BoundedHttp", None]] = {}  # of this process, oldest first
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _received = b""
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -122,10 +116,22 @@ class BoundedHttp(HttpToolsProtocol):
     @override
     def data_received(self, data: bytes) -> None:
         self._head_bytes += len(data)
+        self._received = data
         super().data_received(data)
+        self._received = b""
         if self._deadline is not None and self._head_bytes > HEADER_BYTES:
             self.transport.write(HEAD_TOO_LARGE_RESPONSE)
             self.transport.close()
+
+    @override
+    def handle_websocket_upgrade(self) -> None:
+        super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # they refer to each other
+        upgrade = sys.exception()
+        assert isinstance(upgrade, httptools.HttpParserUpgrade)
+        early = self._received[upgrade.args[0] :]  # from the end of the head
+        if early:
+            cast("asyncio.Protocol", self.transport.get_protocol()).data_received(early)
 
     @override
     def on_message_begin(self) -> None:
@@ -160,55 +166,56 @@ class BoundedHttp(HttpToolsProtocol):
             self._deadline = None
 
 
-class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """Bounds fragments and the write buffer; a client that does not read gets one pong and one close frame."""
-
-    _pending_pong = b""
-    _abort_timer: asyncio.TimerHandle | None = None
+class _HandedOver(asyncio.Transport):
+    """In place of a transport that is no longer the handshake's: the end of the ASGI app does not close it."""
 
     @override
-    async def send(self, message: "ASGISendEvent") -> None:
-        if message["type"] == "websocket.close" and self.handshake_complete:
-            # The close frame follows unread data: a client that reads again later learns why it was closed.
-            self.writable.set()
-            self._abort_timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
-        await super().send(message)
+    def is_closing(self) -> bool:
+        return True
 
     @override
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._abort_timer is not None:
-            self._abort_timer.cancel()
-        super().connection_lost(exc)
+    def close(self) -> None:
+        pass
+
+
+_HANDED_OVER: Final = _HandedOver()
+
+
+class HandshakeWebSocket(WebSocketsSansIOProtocol):
+    """A WebSocket until it is open: the app refuses it, or accepts it and hands it over to a WebSocketConnection."""
+
+    _early = b""
 
     @override
-    def keepalive_timeout(self) -> None:
-        super().keepalive_timeout()
-        # Otherwise unwritten data on a half-open connection would delay the close until TCP gives up.
-        self._abort_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
-
-    @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
-
-    @override
-    def handle_cont(self, event: Frame) -> None:
-        if len(self.frames) >= MAX_FRAGMENTS:
-            self.conn.fail(1009, "too many fragments")
-            self.handle_parser_exception()
+    def data_received(self, data: bytes) -> None:
+        if self.handshake_initiated:
+            self._early += data
+            self.transport.pause_reading()
             return
-        super().handle_cont(event)
+        super().data_received(data)
+        if not self.handshake_initiated:  # websockets refuses the head: uvicorn would neither answer nor close
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
 
     @override
-    def handle_ping(self) -> None:
-        if self.writable.is_set():
-            super().handle_ping()
-        else:  # RFC 6455 5.5.3: a pong for the most recent ping is enough
-            self._pending_pong = b"".join(self.conn.data_to_send())
+    async def run_asgi(self) -> None:
+        extensions: dict[str, Any] = self.scope["extensions"]
+        extensions[HAND_OVER] = self._hand_over
+        try:
+            await super().run_asgi()
+        finally:
+            del extensions[HAND_OVER]  # refers to us, and we to the scope
+            self.conn.parser.close()  # a generator that refers to `conn`
 
-    @override
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self._pending_pong and not self.transport.is_closing():
-            self.transport.write(self._pending_pong)
-        self._pending_pong = b""
+    def _hand_over(self, open_socket: OpenSocket) -> None:
+        transport, self.transport = self.transport, _HANDED_OVER
+        self.stop_keepalive()
+        self.handshake_complete = True  # or there is nobody left to answer
+        if transport.is_closing():
+            return
+        connection = WebSocketConnection(transport, self.connections, max_size=self.config.ws_max_size)
+        transport.set_protocol(connection)
+        self.connections.discard(self)
+        if self._early:
+            transport.resume_reading()
+        connection.open(open_socket, self._early)

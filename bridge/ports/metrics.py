@@ -64,15 +64,13 @@ class Metric(Enum):
     DASHBOARD_USERS = _gauge("Different users with a connection.")
     DASHBOARD_SUBSCRIPTIONS = _gauge("Subscriptions of all connections.", "subscription_type")
     DASHBOARD_ROUTES = _gauge("Filters that route events, and dashboards that get their own assignments.")
-    DASHBOARD_WAITING_EVENTS = _gauge("Events that wait in all outboxes.")
-    DASHBOARD_WAITING_BYTES = _gauge("Bytes that wait in all outboxes.")
-    DASHBOARD_CATCHING_UP = _gauge("Dashboards that read the journal to catch up.")
+    DASHBOARD_COHORTS = _gauge("Cohorts: groups of up-to-date dashboards that want the same.")
+    DASHBOARD_CATCHING_UP = _gauge("Dashboards that are behind, and read the journal to catch up.")
+    DASHBOARD_EVENTS_BEHIND = _gauge("Events by which all dashboards together are behind.")
     DASHBOARD_SNAPSHOT_BUILDS = _counter("Snapshots built; dashboards with equal subscriptions share one.")
     DASHBOARD_EVENTS = _counter(
-        "Events for dashboards; matched = the other outcomes + dashboard_events_pending.", "outcome", "type"
+        "Events that dashboards selected: sent, conflated, or matched, which is both.", "outcome", "type"
     )
-    DASHBOARD_EVENTS_PENDING = _gauge("Events for dashboards that have no outcome yet.", "type")
-    DASHBOARD_BALANCED = _gauge("1 while the outcomes of all events add up: 0 is a fault of the bridge.")
     REPLICA_OFFSET = _gauge("Offset up to which a separate front has read the journal.")
     REPLICA_HINTS = _counter("MQTT events that a separate front received as hints.")
     REPLICA_READS = _counter("Reads of the journal by a separate front.")

@@ -197,7 +197,10 @@ class Bridge:
             exit_within(STOP_SECONDS)
             if self._pipeline is not None:  # first, so that dashboards receive what it still commits
                 await self._pipeline.stop_intake()
-            await asyncio.gather(*(side.drain() for side in self._sides()))
+            if self._front is not None:
+                self._front.drain()
+            if self._pipeline is not None:
+                await self._pipeline.drain()
             for task in serving:
                 task.cancel()
             for side in self._sides():

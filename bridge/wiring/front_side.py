@@ -79,9 +79,9 @@ class FrontSide:
         if self._replica is not None:
             self._tasks.append(tasks.create_task(self._replica.run(), name="replica"))
 
-    async def drain(self) -> None:
+    def drain(self) -> None:
         """Close every dashboard's connection, with a time to reconnect."""
-        await self.front.shutdown()
+        self.front.shutdown()
 
     def cancel(self) -> None:
         """Cancel every task."""

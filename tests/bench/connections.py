@@ -54,7 +54,6 @@ async def measure_storm(count: int, folder: Path) -> FigureRow:
             cpu = cpu_seconds(server.pid) - began
             statistics = await server.statistics()
             reader_cpu = cpu_seconds(reader.pid)
-    assert statistics["balanced"], statistics
     figures = {
         "dashboards": count,
         "seconds_until_all_live": counts["ready_seconds"],

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from bridge import settings
 from bridge.domain.intake import Intake
-from bridge.front.web.websocket import StarletteSocket
+from bridge.http.websocket import WebSocketConnection
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.connection import BrokerConnection
 from bridge.mqtt.link import BrokerLink
@@ -100,7 +100,7 @@ PLACES: Final[Mapping[str, Place]] = MappingProxyType({
     "published": after(BrokerLink, "publish_many"),
     "event out, not cleared": before(BrokerConnection, "submit", lambda _, sent: sent.retain and not sent.payload),
     "marked": after(SqliteJournal, "mark_published"),
-    "delivered": after(StarletteSocket, "send", lambda _, text: '"offset"' in text),
+    "delivered": after(WebSocketConnection, "write", lambda _, frames: b'"offset"' in frames),
 })  # fmt: skip
 """Name -> how to put a fuse there."""
 

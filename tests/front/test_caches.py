@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from bridge.domain.events import EventType
 from bridge.domain.records import CommittedEvent
 from bridge.front import journal_reads as front_journal
-from bridge.front.event_cache import EventCache, EventPage
-from bridge.front.snapshot_writer import SNAPSHOT_CHUNK
+from bridge.protocol.event_cache import EventCache, EventPage
 from bridge.protocol.session import admit_body
+from bridge.protocol.snapshot_progress import CHUNK_EVENTS
 from tests.front.memory_front import MemoryFront, call, memory_front, status
-from tests.protocol.test_outbox import event
+from tests.support.committed_events import event
 from tests.support.dashboard import Frame
 from tests.support.viewers import viewer
 
@@ -65,10 +65,10 @@ def test_a_page_begins_behind_the_last_hole() -> None:
 
 def test_a_page_grows_and_shows_each_event_once_to_several_subscriptions() -> None:
     page = EventPage([event(1), replace(event(2, EventType.JOB_ASSIGNED), audience=("ann",))])
-    assert [committed.offset for committed in page.matching([EVERYTHING, EVERYTHING])] == [1, 2]
+    assert [committed.offset for committed in page.matching([EVERYTHING, EVERYTHING], after=0)] == [1, 2]
     page.events.append(event(3))
-    assert [committed.offset for committed in page.matching([EVERYTHING, EVERYTHING])] == [1, 2, 3]
-    assert [committed.offset for committed in page.matching([])] == [2], "an assignee needs no subscription"
+    assert [committed.offset for committed in page.matching([EVERYTHING, EVERYTHING], after=0)] == [1, 2, 3]
+    assert [committed.offset for committed in page.matching([], after=0)] == [2], "an assignee needs no subscription"
 
 
 def test_the_pages_used_last_are_kept() -> None:
@@ -100,14 +100,15 @@ async def test_dashboards_that_return_at_once_read_each_page_once(
 
 
 async def test_a_slightly_late_dashboard_is_served_from_the_cache(tmp_path: Path) -> None:
-    async with memory_front(tmp_path, outbox_events=10) as front:
+    async with memory_front(tmp_path) as front:
         reads = _counted(front)
         board = await front.join()
         await board.send("subscribe", subscription_type="andon", snapshot=False)
         await board.receive("subscription_confirmed")
         board.stop_reading()
-        front.commit(*(call(f"C{number}") for number in range(95)))
-        assert front.core.statistics()["spilled"] == front.core.ledger().totals()["spilled"].total() > 0
+        for number in range(95):
+            front.commit(call(f"C{number}"))
+        assert front.core.statistics()["catching_up"] == 1
         board.read_on()
         await board.receive("andon_event", subject="C94")
         assert board.live_offsets == list(range(1, 96))
@@ -166,7 +167,7 @@ async def test_a_dashboard_stuck_in_a_snapshot_holds_few_events_and_receives_all
         gc.collect()
         ids = {f"{front.core.position.stream}:{front.core.position.epoch}:{offset}" for offset in range(1, 501)}
         held_ids = {item.id for item in gc.get_objects() if isinstance(item, CommittedEvent)}
-        assert len(held_ids & ids) <= 2 * SNAPSHOT_CHUNK
+        assert len(held_ids & ids) <= 2 * CHUNK_EVENTS
         board.read_on()
         await board.receive("snapshot_end")
         begin = next(number for number, frame in enumerate(board.frames) if frame["type"] == "snapshot_begin")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.domain.events import Event
 from bridge.front import journal_reads as front_journal
 from tests.front.journal_gate import JournalGate, andon, let_the_front_run
 from tests.front.memory_front import MemoryFront, assignment, call, memory_front
@@ -25,6 +26,10 @@ def types(board: MemoryDashboard) -> list[str]:
 
 async def granted(front: MemoryFront, read: list[str]) -> MemoryDashboard:
     return await front.join(roles=[], grants={"read": read})
+
+
+def more_than_one_write(line: str) -> list[Event]:
+    return [call(f"C{number}", line=line) for number in range(100)]
 
 
 def proof(read: list[str]) -> Frame:
@@ -59,16 +64,16 @@ async def test_a_snapshot_holds_what_is_granted_when_it_begins(tmp_path: Path) -
         gate = JournalGate(front, "snapshot", after=False)
         await board.send("subscribe", id="all", subscription_type="andon")
         await gate.reached()
-        front.commit(call("C1", line="L1"))
+        front.commit(*more_than_one_write("L1"))
         board.stop_reading()
         gate.open()
-        await until(lambda: board.socket.is_send_blocked)
+        await until(lambda: not board.socket.is_writable)
         await board.send(proof(WIDE))
         await let_the_front_run()
         board.read_on()
         await board.receive("widened")
         await board.until(lambda: types(board).count("snapshot_end") == 2)
-        assert len([frame for frame in board.frames if frame["type"] == "snapshot_end" and frame["count"] < 2]) == 0
+        assert len([frame for frame in board.frames if frame["type"] == "snapshot_end" and frame["count"] < 101]) == 0
 
 
 async def test_nothing_of_a_subscription_comes_before_its_confirmation(tmp_path: Path) -> None:
@@ -128,16 +133,16 @@ async def test_no_snapshot_comes_after_the_end_of_its_subscription_was_confirmed
         gate = JournalGate(front, "snapshot", after=False)
         await board.send(andon("L1"))
         await gate.reached()
-        front.commit(call("C1", line="L2"))
+        front.commit(*more_than_one_write("L2"))
         board.stop_reading()
         gate.open()
-        await until(lambda: board.socket.is_send_blocked)
+        await until(lambda: not board.socket.is_writable)
         await board.send("unsubscribe", id="L1")
         await let_the_front_run()
         board.read_on()
         await board.receive("unsubscription_confirmed")
-        front.commit(call("C2", line="L2"))
-        await board.receive("andon_event", subject="C2")
+        front.commit(call("last", line="L2"))
+        await board.receive("andon_event", subject="last")
         assert "snapshot_begin" not in types(board)
 
 

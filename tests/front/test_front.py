@@ -168,5 +168,5 @@ async def test_statistics_count_connections_and_subscriptions(tmp_path: Path) ->
         numbers = front.core.statistics()
         assert (numbers["connections"], numbers["authenticated"], numbers["users"]) == (1, 1, 1)
         assert numbers["subscriptions"] == {"andon": 1, "filter": 1}
-        assert numbers["ledger"]["matched"] == {"andon_event": 1}
-        assert numbers["balanced"] is True
+        assert numbers["ledger"] == {"matched": {"andon_event": 1}, "sent": {"andon_event": 1}, "conflated": {}}
+        assert (numbers["cohorts"], numbers["events_behind"], numbers["catching_up"]) == (1, 0, 0)

@@ -14,15 +14,14 @@ HERE = Position("main", "e", 3)
 
 def test_a_position_is_due_at_once_then_after_a_flush_once_a_second_and_at_least_every_five() -> None:
     pace = PositionSchedule()
-    assert pace.is_due(0)
+    assert pace.is_due(0, has_news=False)
     pace.frames(HERE, Counter(), now=0)
-    assert not pace.is_due(4_999)
-    assert pace.is_due(5_000)
-    pace.has_news = True
-    assert not pace.is_due(999)
-    assert pace.is_due(1_000)
+    assert not pace.is_due(4_999, has_news=False)
+    assert pace.is_due(5_000, has_news=False)
+    assert not pace.is_due(999, has_news=True)
+    assert pace.is_due(1_000, has_news=True)
     pace.frames(HERE, Counter(), now=1_000)
-    assert not pace.is_due(2_000)
+    assert not pace.is_due(1_999, has_news=True)
 
 
 def test_conflated_counts_are_sent_with_the_next_position() -> None:
@@ -35,14 +34,6 @@ def test_conflated_counts_are_sent_with_the_next_position() -> None:
     frames = [json.loads(encode_frame(frame)) for frame in pace.frames(HERE, conflated, now=1)]
     assert frames[0]["counts"] == {"oee_update": 2}
     assert len(pace.frames(HERE, conflated, now=2)) == 1
-
-
-def test_a_loss_that_the_counters_forget_and_count_again_is_reported_once() -> None:
-    pace = PositionSchedule()
-    pace.frames(HERE, Counter({EventType.OEE_UPDATE: 3}), now=0)
-    assert len(pace.frames(HERE, Counter({EventType.OEE_UPDATE: 1}), now=1)) == 1
-    frames = [json.loads(encode_frame(frame)) for frame in pace.frames(HERE, Counter({EventType.OEE_UPDATE: 4}), now=2)]
-    assert frames[0]["counts"] == {"oee_update": 1}
 
 
 def test_a_bucket_allows_a_burst_and_then_the_rate() -> None:

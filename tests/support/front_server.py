@@ -164,6 +164,6 @@ async def served_front(
                 await asyncio.wait_for(started.wait(), DEADLINE)
                 yield served
             finally:
-                await side.front.shutdown(spread_seconds=1.0)
+                side.front.shutdown(spread_seconds=1.0)
                 serving.cancel()
                 side.cancel()

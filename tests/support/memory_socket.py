@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Final, Protocol
 
-from bridge.front.frame_writer import Disconnected
+from bridge.ports.dashboard_socket import SocketHandler
 
 TRAVEL: Final = 0.004  # seconds at most that what a client sends is on its way, where there is a `chance`
 Listener = Callable[[str], None]
@@ -25,7 +25,7 @@ class FrameReader(Protocol):
 
 
 class MemorySocket:
-    """The front's `Socket`.
+    """The front's `DashboardSocket`.
 
     `window`: frames on their way, what the buffers of both ends hold. `chance`: decides how long what the client sends
     is on its way, and when a front notices that the client is lost; without it both are at once. `cut_after`: the
@@ -39,53 +39,58 @@ class MemorySocket:
         self.frame_ends: list[int] = []  # where each frame that was taken ended, in bytes
         self.on_read: Listener = lambda _: None  # the front takes what the client sent
         self.on_write: Listener = lambda _: None  # the front sends something
-        self.is_send_blocked = False  # the front waits for the client to read
+        self.is_writable = True
         self._reader = reader
         self._window = window
         self._chance = chance
         self._loop = asyncio.get_running_loop()
+        self._handler: SocketHandler | None = None
         self._sent: deque[str | bytes] = deque()  # by the client
         self._travelling_until = 0.0
         self._in_flight: deque[str] = deque()
         self._goodbye: tuple[int, str] | None = None
-        self._news = asyncio.Event()  # for `receive`
-        self._room = asyncio.Event()  # for `send`
         self._reading = False
+        self._reading_paused = False  # by the front
         self._lost = False  # for the client
-        self._known = False  # that it is lost, to the front
+        self._known = False  # that it is over, to the front
 
     # The front's end.
 
-    async def receive(self) -> str | bytes:
-        while not self._sent:
-            if self._known:
-                raise Disconnected
-            self._news.clear()
-            await self._news.wait()
-        message = self._sent.popleft()
-        if isinstance(message, str):
-            self.on_read(message)
-        return message
+    def attach(self, handler: SocketHandler | None) -> None:
+        """Let this handler take what happens; None: the front has closed the socket."""
+        self._handler = handler
+        self._deliver()
 
-    async def send(self, text: str) -> None:
-        self.on_write(text)
-        while not self._has_room() and not self._known:
-            self.is_send_blocked = True
-            self._room.clear()
-            await self._room.wait()
-        self.is_send_blocked = False
+    @property
+    def unsent_bytes(self) -> int:
+        return sum(map(len, self._in_flight))
+
+    def write(self, frames: bytes) -> None:
         if self._known or self._goodbye is not None:
-            raise Disconnected
-        self._in_flight.append(text)
+            return
+        for text in texts_of(frames):
+            self.on_write(text)
+            self._in_flight.append(text)
         self.go_on()
+        self.is_writable = self._has_room()
 
-    async def close(self, code: int, reason: str) -> None:
+    def pause_reading(self) -> None:
+        self._reading_paused = True
+
+    def resume_reading(self) -> None:
+        self._reading_paused = False
+        self._loop.call_soon(self._deliver)
+
+    def close(self, code: int, reason: str) -> None:
         assert len(reason.encode()) <= 123  # RFC 6455 5.5
-        self._goodbye = int(code), reason
+        if self._known or self._goodbye is not None:
+            return
+        self._goodbye, self._handler = (int(code), reason), None
         if self._window:
             self.go_on()
-        else:
-            self._take()  # nothing is on its way: the client learns it even if it reads nothing
+        elif not self._lost:
+            self._in_flight.clear()  # the client learns it even if it reads nothing
+            self._take()
 
     # The dashboard's end.
 
@@ -103,8 +108,6 @@ class MemorySocket:
 
     def go_on(self) -> None:
         """Take the next frame in its time."""
-        if not self._in_flight:
-            self._room.set()
         if self._reading or self._lost or not (self._in_flight or self._goodbye is not None):
             return
         pace = self._reader.pace()
@@ -129,7 +132,15 @@ class MemorySocket:
     def _arrive(self, text: str | bytes) -> None:
         if not self._lost:
             self._sent.append(text)
-            self._news.set()
+            self._deliver()
+
+    def _deliver(self) -> None:
+        """Pass on what the client has sent, as far as the front reads."""
+        while self._sent and self._handler is not None and not self._reading_paused:
+            message = self._sent.popleft()
+            if isinstance(message, str):
+                self.on_read(message)
+            self._handler.message_received(message)
 
     def _take(self) -> None:
         self._reading = False
@@ -137,24 +148,44 @@ class MemorySocket:
             return
         if not self._in_flight:
             assert self._goodbye is not None
-            self._lost = True
-            self._notice()
+            self._lost = self._known = True
             self._reader.end(self, *self._goodbye)
             return
         text = self._in_flight.popleft()
-        self._room.set()
         end = (self.frame_ends[-1] if self.frame_ends else 0) + len(text)
         if self.cut_after is None or end <= self.cut_after:
             self.frame_ends.append(end)
             self._reader.take(self, text)
         if self.cut_after is not None and end >= self.cut_after:
             self.cut()
+        if not self.is_writable and self._has_room():
+            self.is_writable = True
+            if self._handler is not None and not self._lost:
+                self._handler.writable()
         self.go_on()
 
     def _notice(self) -> None:
-        self._known = True
-        self._news.set()
-        self._room.set()
+        if not self._known:
+            self._known = True
+            handler, self._handler = self._handler, None
+            if handler is not None:
+                handler.disconnected()
 
     def _has_room(self) -> bool:
-        return len(self._in_flight) < self._window or (not self._in_flight and self._reader.pace() == 0)
+        return len(self._in_flight) < max(self._window, 1)
+
+
+def texts_of(frames: bytes) -> list[str]:
+    """Return the payloads of a server's text frames (RFC 6455 5.2)."""
+    texts: list[str] = []
+    start = 0
+    while start < len(frames):
+        assert frames[start] == 0x81, "a whole text frame"
+        length, start = frames[start + 1], start + 2
+        if length >= 126:
+            size = 2 if length == 126 else 8
+            length, start = int.from_bytes(frames[start : start + size], "big"), start + size
+        assert start + length <= len(frames), "whole"
+        texts.append(frames[start : start + length].decode())
+        start += length
+    return texts

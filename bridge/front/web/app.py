@@ -11,10 +11,11 @@ from bridge.front.front import Front
 from bridge.front.metric_samples import front_samples
 from bridge.front.web.api import api_router
 from bridge.front.web.pages import board_routes
-from bridge.front.web.websocket import StarletteSocket, handshake_token, is_origin_allowed, select_subprotocol
+from bridge.front.web.websocket import handshake_token, is_origin_allowed, select_subprotocol
 from bridge.http.access import require_admin
 from bridge.http.monitoring import ReadinessCheck, make_monitoring_app
 from bridge.http.responses import error_response, json_response
+from bridge.http.websocket import hand_over
 from bridge.ports.metrics import MetricSample, SampleSource
 from bridge.protocol.error_codes import ErrorCode
 from bridge.settings import WebSettings
@@ -67,11 +68,13 @@ def _add_socket(app: FastAPI, front: Front, web: WebSettings) -> None:
             return
         await websocket.accept(select_subprotocol(websocket.scope["subprotocols"]))
         peer = websocket.client.host if websocket.client is not None else "?"
-        await front.serve(StarletteSocket(websocket), handshake_token=token, peer=peer)
+        hand_over(websocket.scope, lambda socket: front.serve(socket, handshake_token=token, peer=peer))
 
 
 def _add_statistics(app: FastAPI, front: Front) -> None:
-    @app.get("/ws/health", summary="Report connections, subscriptions and the accounting of all outboxes; admins only")
+    @app.get(
+        "/ws/health", summary="Report connections, subscriptions and the accounting of all dashboards; admins only"
+    )
     async def statistics(request: Request) -> Response:
         require_admin(request)
         return json_response(front.statistics())

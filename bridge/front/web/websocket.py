@@ -1,18 +1,15 @@
-"""Adapter of Starlette's WebSocket to the front's socket, and handshake checks: origin, subprotocol, token."""
+"""Checks of a WebSocket's handshake: origin, subprotocol, token."""
 
-import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
+from starlette.websockets import WebSocket
 
-from bridge.front.frame_writer import Disconnected
 from bridge.http.access import bearer_token
 
 SUBPROTOCOL: Final = "floor.v1"
 BEARER_PREFIX: Final = "bearer."
-MAX_REASON_BYTES: Final = 123  # RFC 6455 5.5: a control frame has 125 bytes, two of them the code
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -61,33 +58,3 @@ def _subprotocol_token(offered: Iterable[str]) -> str | None:
 def select_subprotocol(offered: Iterable[str]) -> str | None:
     """Return `floor.v1` if it was offered, else None; never the subprotocol that carries the token."""
     return SUBPROTOCOL if SUBPROTOCOL in offered else None
-
-
-class StarletteSocket:
-    """Adapter of an accepted WebSocket to the front's `Socket`. Sending waits while the client does not read."""
-
-    def __init__(self, websocket: WebSocket) -> None:
-        self._websocket = websocket
-
-    async def receive(self) -> str | bytes:
-        """Return the next message, text or binary; raise Disconnected."""
-        try:
-            message = await self._websocket.receive()
-        except WebSocketDisconnected:
-            raise Disconnected from None
-        if message["type"] == "websocket.disconnect":
-            raise Disconnected
-        text = message.get("text")
-        return text if isinstance(text, str) else bytes(message["bytes"])
-
-    async def send(self, text: str) -> None:
-        """Send one text message; raise Disconnected."""
-        try:
-            await self._websocket.send({"type": "websocket.send", "text": text})
-        except (WebSocketDisconnect, WebSocketDisconnected):
-            raise Disconnected from None
-
-    async def close(self, code: int, reason: str) -> None:
-        """Close the socket; never raise for a client that is already gone."""
-        with contextlib.suppress(WebSocketDisconnect, WebSocketDisconnected):
-            await self._websocket.close(code, reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore"))

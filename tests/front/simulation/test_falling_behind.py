@@ -86,7 +86,7 @@ def test_a_dashboard_far_behind_that_reads_on_is_live_again_while_events_go_on()
     for seed in range(10):
         run = SlowButSteady(seed)
         run.run()
-        assert run.backlog > 10 * run.outbox_events
+        assert run.backlog > 100
 
 
 def test_a_dashboard_that_reads_nothing_is_closed_in_time_and_gets_on_when_it_is_back() -> None:

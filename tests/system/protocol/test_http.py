@@ -1,5 +1,7 @@
 """protocol.md, «HTTP»: open resources, those of admins, and those that need grants."""
 
+from collections import Counter
+
 import pytest
 
 from tests.support.bridge_process import BridgeProcess
@@ -53,12 +55,14 @@ async def test_the_catalogue_names_all_types(busy_bridge: BridgeProcess) -> None
     assert (len(catalogue["event_types"]), len(catalogue["subscription_types"])) == (13, 10)
 
 
-async def test_statistics_count_and_their_books_add_up(busy_bridge: BridgeProcess) -> None:
+async def test_statistics_count_and_their_ledger_adds_up(busy_bridge: BridgeProcess) -> None:
     async with dashboard(busy_bridge.port) as board:
         await board.snapshot(id="s", subscription_type="andon")
         health = (await http(busy_bridge.port, "/ws/health", token())).data
         assert (health["connections"], health["subscriptions"]) == (1, {"andon": 1})
-        assert health["balanced"]
+        assert (health["cohorts"], health["catching_up"], health["events_behind"]) == (1, 0, 0)
+        sums = Counter(health["ledger"]["sent"]) + Counter(health["ledger"]["conflated"])
+        assert health["ledger"]["matched"] == sums
         metrics = (await http(busy_bridge.port, "/metrics")).body.decode()
         assert 'floor_dashboard_subscriptions{subscription_type="andon"} 1.0' in metrics
         assert "floor_pipeline_received" in metrics

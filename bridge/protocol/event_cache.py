@@ -1,13 +1,17 @@
 """Cache of committed events in pages, shared by all dashboards that read them."""
 
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Sequence
+from operator import attrgetter
 from typing import Final
 
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.records import CommittedEvent, merge_by_offset
 
-MAX_CACHED_MATCHES: Final = 64  # of one page: bounds the memory for 5,000 dashboards with different subscriptions
+MAX_CACHED_MATCHES: Final = 1_000  # of one page, some 250 bytes each: dashboards may all want something else
+
+_offset_of: Final = attrgetter("offset")
 
 
 class EventPage:
@@ -32,11 +36,13 @@ class EventPage:
         """Return whether the page holds the event that follows this offset."""
         return bool(self.events) and self.events[0].offset <= offset + 1 <= self.last
 
-    def matching(self, subscriptions: Iterable[Subscription]) -> Iterable[CommittedEvent]:
-        """Return the events that any of these subscriptions or an assignee may select; ascending, each once."""
+    def matching(self, subscriptions: Iterable[Subscription], *, after: int) -> Iterable[CommittedEvent]:
+        """Return the later events that any of these subscriptions or an assignee may select; ascending, each once."""
         matches = [self._matching_one(subscription) for subscription in subscriptions]
-        assignments = self._matching_one(None)
-        return matches[0] if len(matches) == 1 and not assignments else _merge_distinct([*matches, assignments])
+        if assignments := self._matching_one(None):
+            matches.append(assignments)
+        later = [events[bisect_right(events, after, key=_offset_of) :] for events in matches]
+        return later[0] if len(later) == 1 else _merge_distinct(later)
 
     def _matching_one(self, subscription: Subscription | None) -> list[CommittedEvent]:
         """Return the events that a subscription selects; without one, those that have assignees."""

@@ -1,0 +1,119 @@
+"""Broadcast of committed events: each is queued once per cohort, and a flush writes the same bytes to every member."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from bridge.domain.records import CommittedEvent
+from bridge.ports.clock import FrontClock
+from bridge.ports.dashboard_socket import DashboardSocket
+from bridge.protocol.cohort import Cohort, FlushDue
+from bridge.protocol.delivery import Delivery
+from bridge.protocol.event_feed import EventFeed
+from bridge.protocol.fan_out import FanOut
+
+
+class Recipient(Protocol):
+    """One dashboard's connection, as the broadcaster needs it."""
+
+    socket: DashboardSocket
+    delivery: Delivery[Any]
+
+    def pump(self) -> None:
+        """Write what its delivery has, as far as the socket takes it."""
+
+    def close_if_expired(self) -> bool:
+        """Close the connection if its token has expired, and return whether it has."""
+
+    def __hash__(self) -> int: ...
+
+
+CallLater = Callable[[float, Callable[[int], None], int], object]
+"""Has a function called with this argument, in so many seconds."""
+
+
+def call_later(seconds: float, function: Callable[[int], None], argument: int) -> None:
+    """Have the running event loop call a function later."""
+    asyncio.get_running_loop().call_later(seconds, function, argument)
+
+
+class Broadcaster:
+    """Delivers committed events to the dashboards of one journal; no call waits for a socket."""
+
+    def __init__(self, feed: EventFeed, clock: FrontClock, *, call_later: CallLater = call_later) -> None:
+        self.fan_out: FanOut[Recipient] = FanOut(feed)
+        self._feed = feed
+        self._clock = clock
+        self._call_later = call_later
+        self._windows: dict[int, list[Cohort[Recipient]]] = {}  # by length in ms: those whose window runs
+
+    def deliver(self, events: Sequence[CommittedEvent]) -> None:
+        """Deliver the events that come next in the journal; alarms among them are written before this returns."""
+        feed, fan_out = self._feed, self.fan_out
+        due: dict[Cohort[Recipient], None] = {}
+        to_pump: dict[Recipient, None] = {}
+        for event in events:
+            if event.assignees:
+                to_pump |= self._assignees_apart(event)
+            feed.advance(event)
+            for cohort in fan_out.route(event):
+                match cohort.add(event):
+                    case FlushDue.SCHEDULED:
+                        pass
+                    case FlushDue.IN_WINDOW:
+                        self._begin_window(cohort)
+                    case FlushDue.AT_ONCE:
+                        due[cohort] = None
+                    case FlushDue.NOW:
+                        self._flush(cohort)
+        for cohort in due:
+            self._flush(cohort)
+        to_pump |= fan_out.ahead
+        fan_out.ahead.clear()
+        for recipient in to_pump:
+            recipient.pump()
+
+    def _assignees_apart(self, event: CommittedEvent) -> dict[Recipient, None]:
+        """Let assignees leave the cohorts that do not select the event, before it is delivered, and return them."""
+        apart: dict[Recipient, None] = {}
+        for user_id in event.assignees:
+            for recipient in self.fan_out.assignees.get(user_id, ()):
+                if recipient.delivery.cursor.misses(event):
+                    apart[recipient] = None
+        for recipient in apart:
+            recipient.delivery.fall_behind()
+        return apart
+
+    def _begin_window(self, cohort: Cohort[Recipient]) -> None:
+        length = cohort.batching.window_ms
+        cohorts = self._windows.get(length)
+        if cohorts is None:
+            # One timer for all cohorts with this window: it ends for all of them with that of the first.
+            self._windows[length] = [cohort]
+            self._call_later(length / 1_000, self._end_window, length)
+        else:
+            cohorts.append(cohort)
+
+    def _end_window(self, length: int) -> None:
+        for cohort in self._windows.pop(length):
+            if cohort.is_waiting:
+                self._flush(cohort)
+
+    def _flush(self, cohort: Cohort[Recipient]) -> None:
+        if not cohort.is_waiting:
+            return
+        if cohort.earliest_expiry <= self._clock.wall_now():
+            for membership in list(cohort.members):
+                membership.recipient.close_if_expired()
+            cohort.find_earliest_expiry()
+        frames = cohort.flush()
+        behind: list[Recipient] = []
+        for membership in cohort.members:
+            recipient = membership.recipient
+            recipient.socket.write(frames)
+            if not recipient.socket.is_writable:
+                behind.append(recipient)
+        for recipient in behind:
+            recipient.delivery.fall_behind()
+        for recipient in self.fan_out.end_flush(cohort):
+            recipient.pump()

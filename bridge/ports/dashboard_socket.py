@@ -1,0 +1,43 @@
+"""Port of one open WebSocket to a dashboard: encoded frames out, messages in, without a task or a queue of its own."""
+
+from typing import Protocol
+
+
+class SocketHandler(Protocol):
+    """Takes what happens on one socket. All calls come on the event loop's thread, none after `disconnected`."""
+
+    def message_received(self, message: str | bytes) -> None:
+        """Take one complete message of the client: text, or binary."""
+
+    def writable(self) -> None:
+        """The client has read on: `is_writable` is True again."""
+
+    def disconnected(self) -> None:
+        """The client is gone, or has closed the socket."""
+
+
+class DashboardSocket(Protocol):
+    """One open WebSocket. No method waits or raises; after the end, of either side, they have no effect."""
+
+    @property
+    def is_writable(self) -> bool:
+        """Return False while more than a bounded number of bytes waits for the client: write no more then."""
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Return the number of bytes that still wait for the client: while it does not shrink, they are not read."""
+
+    def write(self, frames: bytes) -> None:
+        """Send encoded WebSocket frames in one write; one bytes object may go to any number of sockets."""
+
+    def pause_reading(self) -> None:
+        """Read no more of the client's messages; those already read may still come."""
+
+    def resume_reading(self) -> None:
+        """Read the client's messages again."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame behind all that is written, and end; `disconnected` is not called for it.
+
+        `reason` has at most 123 bytes (RFC 6455 5.5).
+        """

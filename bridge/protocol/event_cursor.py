@@ -1,0 +1,173 @@
+"""One dashboard's place in the committed events: which it selects, how far it has got, and what came of each.
+
+A dashboard has no queue of events. While it is up to date it is a member of a cohort, which writes to all its members;
+otherwise it reads from the feed after its cursor.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+from bridge.domain.access.subscriptions import Subscription
+from bridge.domain.access.viewer import Viewer
+from bridge.domain.records import CommittedEvent
+from bridge.protocol.cohort import Batching, Membership
+from bridge.protocol.delivery_outputs import ReadPage
+from bridge.protocol.event_cache import EventPage
+from bridge.protocol.event_feed import EventFeed
+from bridge.protocol.fan_out import FanOut
+from bridge.protocol.ledger import Ledger, Tally
+from bridge.protocol.replay_reader import ReplayReader
+from bridge.protocol.subscription_table import (
+    NO_OFFSET_YET,
+    ActiveSubscription,
+    AssignmentSubscription,
+    SubscriptionTable,
+)
+
+R = TypeVar("R", bound=Hashable)
+
+
+class EventCursor(Generic[R]):
+    """Events of one dashboard. `recipient` is who gets the bytes that its cohort flushes."""
+
+    def __init__(self, recipient: R, *, feed: EventFeed, fan_out: FanOut[R]) -> None:
+        self.table = SubscriptionTable()
+        self._recipient = recipient
+        self._feed = feed
+        self._fan_out = fan_out
+        self._offset = feed.offset  # while it is in no cohort: all that is selected up to here was sent or conflated
+        self._reader = ReplayReader(feed, self.table)
+        self._expires_at = 0  # of the token, ms since the Unix epoch
+        self._membership: Membership[R] | None = None
+        self._ledger = Ledger()  # of all but the present membership
+        self._has_news = False
+
+    @property
+    def offset(self) -> int:
+        """Return the offset up to which every selected event was sent or conflated."""
+        return self._offset if self._membership is None else self._membership.cohort.flushed_offset
+
+    @property
+    def is_behind(self) -> bool:
+        return self._membership is None and self._offset < self._feed.offset
+
+    @property
+    def ledger(self) -> Ledger:
+        """Return the outcomes of all events so far."""
+        ledger = self._ledger.copy()
+        if self._membership is not None:
+            ledger.add(self._membership.ledger)
+        return ledger
+
+    @property
+    def conflated(self) -> Tally:
+        """Return that column of the ledger."""
+        former, here = self._ledger.conflated, self._membership
+        if here is None or here.cohort.ledger.conflated == here.joined_ledger.conflated:
+            return former
+        return former + here.ledger.conflated
+
+    @property
+    def has_news(self) -> bool:
+        """Return whether events were sent since `forget_news`."""
+        return self._has_news or self._has_flush_news
+
+    def forget_news(self) -> None:
+        self._has_news = False
+        if self._membership is not None:
+            self._membership.seen_flushes = self._membership.cohort.flushes
+
+    # Subscriptions. Each change is made outside the cohort.
+
+    def authenticate(self, viewer: Viewer) -> None:
+        """Begin with the viewer's job assignments; a later token comes through `update_grants`."""
+        self._expires_at = viewer.expires_at
+        self.table.assignments = AssignmentSubscription(viewer, self._feed.offset)
+        self._fan_out.add_assignee(viewer.user_id, self._recipient)
+
+    def subscribe(self, subscription: Subscription, *, deferred: bool) -> None:
+        """Start a subscription from the latest offset on, or, if `deferred`, from its snapshot or replay on."""
+        offset = self._feed.offset
+        after = NO_OFFSET_YET if deferred else max(offset, self._offset)
+        self.table.add(subscription, after=after, cursor=self._offset, offset=offset)
+        self._reader.restart()
+
+    def update_grants(self, viewer: Viewer, subscriptions: Mapping[str, Subscription | None]) -> None:
+        self._expires_at = viewer.expires_at
+        self.table.update_grants(viewer, subscriptions, cursor=self._offset)
+        self._reader.restart()
+
+    def resume(self, subscriptions: Sequence[ActiveSubscription], *, since: int) -> None:
+        """Go back to `since` for these subscriptions, and for the job assignments."""
+        self.table.resume(subscriptions, since=since, cursor=self._offset)
+        self._offset = min(self._offset, since)
+        self.table.forget(self._offset)
+        self._reader.restart()
+
+    # Cohorts.
+
+    def join(self, batching: Batching) -> bool:
+        """Join the cohort of all that want the same, and return whether that was possible.
+
+        If not, the fan-out has the recipient go on when it is.
+        """
+        if self._offset > self._feed.offset or not self.table.is_settled(self._offset):
+            self._fan_out.ahead[self._recipient] = None
+            return False
+        self._membership = self._fan_out.join(
+            self._recipient, self.table.granted(), batching, expires_at=self._expires_at
+        )
+        return self._membership is not None
+
+    def leave(self) -> bool:
+        """Leave the cohort, if it is in one: what waits to be flushed there is read from the feed."""
+        if self._membership is None:
+            return False
+        self._has_news = self.has_news
+        membership, self._membership = self._membership, None
+        self._offset = membership.cohort.flushed_offset
+        self._ledger.add(membership.ledger)
+        self._fan_out.leave(membership)
+        return True
+
+    def misses(self, event: CommittedEvent) -> bool:
+        """Return whether it is in a cohort that does not select this event, which is for its assignee."""
+        assignments = self.table.assignments
+        return (
+            self._membership is not None
+            and assignments is not None
+            and assignments.selects(event)
+            and self._membership.cohort not in self._fan_out.route(event)
+        )
+
+    def end(self) -> None:
+        """Leave everything."""
+        self.leave()
+        self._fan_out.forget(self._recipient)
+        if self.table.assignments is not None:
+            self._fan_out.remove_assignee(self.table.assignments.viewer.user_id, self._recipient)
+
+    # Reading.
+
+    def next_events(self, *, up_to: int) -> list[CommittedEvent] | ReadPage:
+        """Return what to send next, up to this offset, and count it as sent; or return the read that it takes.
+
+        Nothing, although `offset` is below `up_to`: what was read matches nothing.
+        """
+        part = self._reader.next(self._offset, up_to=up_to)
+        if isinstance(part, ReadPage):
+            return part
+        self._offset = self._reader.reached
+        self.table.forget(self._offset)
+        self._ledger.count_conflated(part.conflated)
+        self._ledger.count_sent(part.events)
+        self._has_news = self._has_news or bool(part.events)
+        return part.events
+
+    def take_page(self, page: EventPage, *, after: int) -> None:
+        """Take a page that was read for `next_events`."""
+        self._reader.take_page(page, after=after)
+
+    @property
+    def _has_flush_news(self) -> bool:
+        return self._membership is not None and self._membership.cohort.flushes > self._membership.seen_flushes

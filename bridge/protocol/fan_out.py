@@ -1,0 +1,136 @@
+"""Fan-out of committed events: one index over the filters of all cohorts, and the users who get their assignments."""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from bridge.domain.access.subscriptions import Acceptance, Subscription
+from bridge.domain.access.topic_layout import EVENTS
+from bridge.domain.filter_index import FilterIndex
+from bridge.domain.records import CommittedEvent
+from bridge.domain.utc_time import Millis
+from bridge.protocol.cohort import Batching, Cohort, Membership
+from bridge.protocol.event_feed import EventFeed
+
+MAX_ROUTES: Final = 20_000  # cached; subjects come and go, so a plant's topics have no end
+
+R = TypeVar("R", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Entry(Generic[R]):
+    """A subscription of a cohort in the index, and what decides beside its filters."""
+
+    cohort: Cohort[R]
+    acceptance: Acceptance
+
+
+class FanOut(Generic[R]):
+    """Finds the cohorts that select an event. `R` is who gets the bytes of a flush.
+
+    A topic's first event costs a walk of its depth, later ones one look-up.
+    """
+
+    def __init__(self, feed: EventFeed) -> None:
+        self.ahead: dict[R, None] = {}  # who had a snapshot that is ahead of the feed, and waits for it
+        self.assignees: dict[str, dict[R, None]] = {}  # by user id
+        self._joining: dict[R, Cohort[R]] = {}
+        self._feed = feed
+        self._index: FilterIndex[_Entry[R]] = FilterIndex()
+        self._cohorts: dict[Hashable, Cohort[R]] = {}
+        self._entries: dict[Cohort[R], list[tuple[Subscription, _Entry[R]]]] = {}
+        self._routes: dict[tuple[str, tuple[str, ...]], tuple[Cohort[R], ...]] = {}
+
+    def __len__(self) -> int:
+        """Return the number of pairs of filter and cohort, and of dashboards that get their assignments."""
+        return len(self._index) + sum(map(len, self.assignees.values()))
+
+    @property
+    def cached_routes(self) -> int:
+        """Return the number of topics and audiences whose cohorts are cached; at most `MAX_ROUTES`."""
+        return len(self._routes)
+
+    @property
+    def cohorts(self) -> Iterable[Cohort[R]]:
+        return self._cohorts.values()
+
+    def route(self, event: CommittedEvent) -> tuple[Cohort[R], ...]:
+        """Return the cohorts that select the event, each once."""
+        key = (event.topic.text, event.audience)
+        route = self._routes.get(key)
+        if route is None:
+            entries = self._index.match_masked(event.topic, EVENTS.word_mask(event.topic))
+            route = tuple({entry.cohort: None for entry in entries if entry.acceptance.is_for(event.audience)})
+            if len(self._routes) >= MAX_ROUTES:
+                self._routes.clear()
+            self._routes[key] = route
+        return route
+
+    def join(
+        self, recipient: R, subscriptions: Iterable[Subscription], batching: Batching, *, expires_at: Millis
+    ) -> Membership[R] | None:
+        """Let an up-to-date recipient join the cohort of all that want the same.
+
+        Return None while events of that cohort wait: the recipient is then in its `joining`.
+        """
+        distinct = {subscription.cache_key: subscription for subscription in subscriptions}
+        key = (frozenset(distinct), batching)
+        cohort = self._cohorts.get(key)
+        if cohort is None:
+            cohort = self._cohorts[key] = Cohort(key, batching, self._feed)
+            self._add_filters(cohort, distinct.values())
+        if cohort.is_waiting:
+            self.forget(recipient)
+            cohort.joining[recipient] = None
+            self._joining[recipient] = cohort
+            return None
+        return cohort.join(recipient, expires_at=expires_at)
+
+    def leave(self, membership: Membership[R]) -> None:
+        """End a membership; what waits to be flushed is not for it any more."""
+        del membership.cohort.members[membership]
+        self._remove_unused(membership.cohort)
+
+    def end_flush(self, cohort: Cohort[R]) -> list[R]:
+        """Return those who waited for this flush in order to join."""
+        joining = list(cohort.joining)
+        cohort.joining.clear()
+        for recipient in joining:
+            del self._joining[recipient]
+        if joining:
+            self._remove_unused(cohort)
+        return joining
+
+    def forget(self, recipient: R) -> None:
+        """Let a recipient wait for nothing any more."""
+        self.ahead.pop(recipient, None)
+        cohort = self._joining.pop(recipient, None)
+        if cohort is not None:
+            del cohort.joining[recipient]
+            self._remove_unused(cohort)
+
+    def add_assignee(self, user_id: str, recipient: R) -> None:
+        self.assignees.setdefault(user_id, {})[recipient] = None
+
+    def remove_assignee(self, user_id: str, recipient: R) -> None:
+        recipients = self.assignees.get(user_id, {})
+        recipients.pop(recipient, None)
+        if not recipients:
+            self.assignees.pop(user_id, None)
+
+    def _add_filters(self, cohort: Cohort[R], subscriptions: Iterable[Subscription]) -> None:
+        entries = [(subscription, _Entry(cohort, subscription.acceptance)) for subscription in subscriptions]
+        for subscription, entry in entries:
+            for topic_filter in subscription.effective:
+                self._index.add(topic_filter, entry, mask=entry.acceptance.mask)
+        self._entries[cohort] = entries
+        self._routes.clear()
+
+    def _remove_unused(self, cohort: Cohort[R]) -> None:
+        if cohort.members or cohort.joining:
+            return
+        del self._cohorts[cohort.key]
+        for subscription, entry in self._entries.pop(cohort):
+            for topic_filter in subscription.effective:
+                self._index.discard(topic_filter, entry)
+        self._routes.clear()

@@ -1,0 +1,90 @@
+"""From a WebSocket's handshake to its handler: data that comes early, clients that leave, an application that fails."""
+
+import asyncio
+import logging
+
+import pytest
+from starlette.types import Receive, Scope, Send
+from websockets.frames import Opcode
+
+from bridge.http.websocket import hand_over
+from tests.http.served_sockets import RawClient, Recorder, SocketApp, masked, served
+from tests.support.brokers import until
+
+CONT, TEXT, BINARY, CLOSE, PING, PONG = Opcode
+
+
+async def test_what_is_sent_behind_the_handshake_arrives() -> None:
+    app = SocketApp()
+    app.may_accept.clear()
+    async with served(app) as port:
+        client = await RawClient.connect(
+            port, masked(TEXT, b"one") + masked(PING, b"p") + masked(TEXT, b"tw", fin=False)
+        )
+        await asyncio.sleep(0.05)
+        client.writer.write(masked(CONT, b"o2"))
+        await asyncio.sleep(0.05)
+        app.may_accept.set()
+        assert (await client.upgraded()).startswith(b"HTTP/1.1 101 ")
+        client.writer.write(masked(TEXT, b"three"))
+        frames = [await client.frame() for _ in range(4)]
+        client.close()
+    assert frames == [(PONG, b"p"), (TEXT, b"3"), (TEXT, b"4"), (TEXT, b"5")]
+    assert app.opened[0].messages == ["one", "two2", "three"]
+
+
+async def test_a_client_that_is_gone_before_it_is_accepted_opens_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    app = SocketApp()
+    app.may_accept.clear()
+    async with served(app) as port:
+        client = await RawClient.connect(port)
+        await asyncio.sleep(0.05)
+        client.writer.transport.abort()
+        await asyncio.sleep(0.05)
+        app.may_accept.set()
+    assert app.opened == []
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_a_client_that_is_gone_before_it_is_handed_over_opens_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    opened: list[Recorder] = []
+    returned = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert (await receive())["type"] == "websocket.connect"
+        await send({"type": "websocket.accept"})
+        assert (await receive())["type"] == "websocket.disconnect"
+        hand_over(scope, lambda socket: opened.append(Recorder(socket)))
+        returned.set()
+
+    async with served(app) as port:
+        client = await RawClient.connect(port)
+        await client.upgraded()
+        client.writer.transport.abort()
+        await until(returned.is_set, what="the app has returned")
+    assert opened == []
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_little_is_read_before_the_application_accepts() -> None:
+    app = SocketApp()
+    app.may_accept.clear()
+    async with served(app) as port:
+        client = await RawClient.connect(port, masked(TEXT, b"x" * 100))
+        client.writer.write(masked(PING, b"p" * 100) * 200_000)
+        await asyncio.sleep(0.3)  # enough to read it all
+        assert client.writer.transport.get_write_buffer_size() > 10_000_000
+        client.writer.transport.abort()
+        app.may_accept.set()
+
+
+async def test_a_failing_application_closes_with_1011(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_: Recorder) -> None:
+        raise LookupError
+
+    async with served(SocketApp(on_open=fail)) as port:
+        client = await RawClient.connect(port)
+        await client.upgraded()
+        assert await client.close_frame() == (1_011, "")
+        client.close()
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [LookupError]

@@ -1,0 +1,110 @@
+"""The table of a dashboard's subscriptions: what each selects, beside replays, replacements and new grants."""
+
+from bridge.protocol.subscription_table import (
+    NO_OFFSET_YET,
+    ActiveSubscription,
+    AssignmentSubscription,
+    SubscriptionTable,
+)
+from tests.protocol.delivery.samples import admitted, event, viewer
+
+
+class Dashboard:
+    """A table, and the cursor up to which everything was sent."""
+
+    def __init__(self) -> None:
+        self.table = SubscriptionTable()
+        self.table.assignments = AssignmentSubscription(viewer("all"), 0)
+        self.cursor = 0
+
+    def add(self, name: str, request: str, *, after: int, offset: int = 0) -> ActiveSubscription:
+        subscription = admitted(name, request, "all")
+        assert subscription is not None
+        return self.table.add(subscription, after=after, cursor=self.cursor, offset=offset)
+
+    def resume(self, *subscriptions: ActiveSubscription, since: int) -> None:
+        self.table.resume(subscriptions, since=since, cursor=self.cursor)
+        self.cursor = min(self.cursor, since)
+        self.table.forget(self.cursor)
+
+    def grant(self, grants: str, **requests: str) -> None:
+        updated = {name: admitted(name, request, grants) for name, request in requests.items()}
+        self.table.update_grants(viewer(grants), updated, cursor=self.cursor)
+
+    def selected(self, kind: str, *offsets: int) -> list[int]:
+        return [offset for offset in offsets if self.table.selects(event(offset, kind))]
+
+
+def test_a_resume_repeats_nothing_that_another_subscription_got() -> None:
+    dashboard = Dashboard()
+    dashboard.add("b", "calls", after=2)
+    dashboard.cursor = 4
+    resumed = dashboard.add("a", "all", after=NO_OFFSET_YET)
+    dashboard.resume(resumed, since=0)
+    assert dashboard.selected("call", 1, 2, 3, 4, 5) == [1, 2, 5]
+    assert dashboard.selected("state", 1, 2, 3, 4, 5) == [1, 2, 3, 4, 5]
+
+
+def test_a_resume_within_a_replay_goes_on_where_the_first_one_was() -> None:
+    dashboard = Dashboard()
+    dashboard.add("b", "calls", after=0)
+    dashboard.cursor = 4
+    first = dashboard.add("a", "all", after=NO_OFFSET_YET)
+    dashboard.resume(first, since=0)
+    dashboard.cursor = 2
+    dashboard.table.forget(2)
+    second = dashboard.add("c", "line 1", after=NO_OFFSET_YET)
+    dashboard.resume(second, since=1)
+    assert dashboard.selected("state", 1, 2, 3, 4, 5) == [3, 4, 5]  # 2 was sent in the replay of a
+    assert dashboard.selected("call", 1, 2, 3, 4, 5) == [5]
+
+
+def test_it_is_settled_again_when_the_replay_has_reached_what_was_sent() -> None:
+    dashboard = Dashboard()
+    dashboard.add("b", "calls", after=0)
+    dashboard.cursor = 4
+    dashboard.resume(dashboard.add("a", "all", after=NO_OFFSET_YET), since=1)
+    assert not dashboard.table.is_settled(1)
+    dashboard.table.forget(4)
+    assert dashboard.table.is_settled(4)
+    assert dashboard.selected("call", 5) == [5]
+
+
+def test_any_number_of_resumes_is_remembered_as_one() -> None:
+    dashboard = Dashboard()
+    dashboard.add("b", "calls", after=0)
+    for number in range(1, 100):
+        dashboard.cursor = number
+        dashboard.table.forget(number)
+        dashboard.resume(dashboard.add("a", "all", after=NO_OFFSET_YET), since=0)
+    assert len(dashboard.table.past) <= 2  # of b, and of the assignments
+
+
+def test_an_event_that_was_not_granted_when_it_was_passed_was_not_sent() -> None:
+    dashboard = Dashboard()
+    dashboard.add("b", "calls", after=0)
+    dashboard.grant("line 2", b="calls")
+    dashboard.cursor = 2
+    dashboard.grant("all", b="calls")
+    dashboard.resume(dashboard.add("a", "all", after=NO_OFFSET_YET), since=0)
+    assert dashboard.selected("call", 1, 2) == [1, 2]
+    assert dashboard.selected("call on 2", 1, 2) == []
+
+
+def test_a_replaced_subscription_owes_what_was_not_sent_and_repeats_nothing() -> None:
+    dashboard = Dashboard()
+    dashboard.add("a", "line 1", after=0)
+    dashboard.cursor = 1
+    dashboard.add("a", "states", after=NO_OFFSET_YET, offset=3)
+    assert dashboard.selected("call", 1, 2, 3, 4) == [1, 2, 3]  # the cursor is beyond 1
+    dashboard.cursor = 2
+    dashboard.resume(dashboard.add("b", "states", after=NO_OFFSET_YET), since=0)
+    assert dashboard.selected("call", 1, 2, 3, 4) == [3]
+
+
+def test_the_end_of_a_subscription_ends_what_it_and_the_replaced_one_owe() -> None:
+    dashboard = Dashboard()
+    dashboard.add("a", "line 1", after=0)
+    dashboard.add("a", "line 1", after=NO_OFFSET_YET, offset=3)
+    dashboard.table.end("a")
+    assert dashboard.selected("call", 1, 2, 3, 4) == []

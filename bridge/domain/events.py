@@ -4,7 +4,6 @@ Source: design.md, «Message flow»; domain.md, «The 13 events and their data»
 `Event` without a position; a `CommittedEvent` has one (stream, epoch, offset).
 """
 
-from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from typing import Final, Literal, assert_never
 
@@ -168,8 +167,7 @@ class DataQuality(Struct, frozen=True, omit_defaults=True, kw_only=True):
 DEFAULT_QUALITY: Final = DataQuality(clock="receive", estimated=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """One normalized fact, not yet positioned. `subject` and `priority` are fixed for a subject's life."""
 
     type: EventType

@@ -1,8 +1,10 @@
 """Intake of messages and ticks: decoding, deduplication, application to the floor, and one journal entry for each."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Final, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bridge.domain.dedup import Deduplicator, digest_message, message_digest_of
 from bridge.domain.envelope import position_event
@@ -48,8 +50,7 @@ class Decoder(Protocol):
     ) -> Report | Disposition: ...
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedInput:
+class DecodedInput(Struct, frozen=True):
     """An input and its decoded content, not applied yet."""
 
     input: Input

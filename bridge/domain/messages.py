@@ -1,11 +1,11 @@
 """Messages from the broker and publications to it, independent of the MQTT client."""
 
-from dataclasses import dataclass
 from typing import Self
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class PendingAck:
+
+class PendingAck(Struct, frozen=True):
     """An acknowledgement owed to the broker; void once its connection has ended."""
 
     generation: int
@@ -14,8 +14,7 @@ class PendingAck:
     qos: int
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """A message as received."""
 
     topic: str  # invalid UTF-8 becomes U+FFFD, so no rule accepts such a topic
@@ -26,8 +25,7 @@ class Message:
     pending_ack: PendingAck
 
 
-@dataclass(frozen=True, slots=True)
-class IncomingMessage:
+class IncomingMessage(Struct, frozen=True):
     """A message for the pipeline, from the broker or replayed from the quarantine. `topic` is relative to the root."""
 
     topic: str
@@ -52,8 +50,7 @@ class IncomingMessage:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(Struct, frozen=True):
     """A message to publish; an empty payload with `retain` clears the retained message of its topic."""
 
     topic: str

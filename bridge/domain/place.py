@@ -1,15 +1,15 @@
 """Places on the floor, and their levels in a topic."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 LINE_LEVEL: Final = "_"
 """The equipment level and the subject of everything that concerns the whole line."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(Struct, frozen=True, order=True):
     """A place on the floor: ids of site, area, line, and equipment (None for the whole line)."""
 
     site: str

@@ -6,6 +6,8 @@ from heapq import merge
 from operator import attrgetter
 from typing import Final, Literal
 
+from msgspec import Struct
+
 from bridge.domain.event_topic import EventTopic, StateKey
 from bridge.domain.events import CONFLATED_TYPES, EventType, Standing
 from bridge.domain.reports import BODY_OF, Disposition
@@ -37,8 +39,7 @@ class Position:
     offset: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Input:
+class Input(Struct, frozen=True, kw_only=True):
     """A message as received, or a tick that caused events. `number` counts from 1 within a journal."""
 
     number: int
@@ -49,8 +50,7 @@ class Input:
     redelivered: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommittedEvent:
+class CommittedEvent(Struct, frozen=True, kw_only=True):
     """An event at its position, encoded once: `body` is journalled, published and delivered."""
 
     offset: int
@@ -101,8 +101,7 @@ class CommandRecord:
     at: Millis
 
 
-@dataclass(frozen=True, slots=True)
-class MessageDigest:
+class MessageDigest(Struct, frozen=True):
     """Digest of topic and payload, which identifies a resend of the same content (design.md, «Duplicates»)."""
 
     digest: bytes
@@ -110,8 +109,7 @@ class MessageDigest:
     packet_id: int | None = None  # if known; MQTT 5 4.4: a redelivery has the same
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalEntry:
+class JournalEntry(Struct, frozen=True, kw_only=True):
     """One input and all its effects; the unit that the pipeline commits."""
 
     input: Input

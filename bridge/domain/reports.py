@@ -6,7 +6,6 @@ kinds andon, job, changeover, downtime and quality.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
@@ -182,8 +181,7 @@ class Actor(Struct, frozen=True):
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(Struct, frozen=True, kw_only=True):
     """A decoded message; a command of a dashboard user has its `actor` and `command_id`."""
 
     place: Place
@@ -197,8 +195,7 @@ class Report:
     unknown_fields: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class Moment(Struct, frozen=True, kw_only=True):
     """Time and cause of a step of the core. `at` follows the source's clock rule, or is the deadline that passed."""
 
     at: Millis
@@ -241,8 +238,7 @@ class Effect(StrEnum):
     QUARANTINED = "quarantined"  # not understood, or not allowed on its topic; kept with the reason
 
 
-@dataclass(frozen=True, slots=True)
-class Disposition:
+class Disposition(Struct, frozen=True):
     """The effect and its reason, one of a bounded set of codes. `rejected`: the action is not allowed now."""
 
     effect: Effect
@@ -266,13 +262,12 @@ def quarantined(reason: str) -> Disposition:
     return Disposition(Effect.QUARANTINED, reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """Outcome of `Line.apply` for one report: its disposition, and the events of deadlines and report, in order.
 
     The first `deadline_events` of the events come from deadlines that had passed, not from the report.
     """
 
     disposition: Disposition
-    events: tuple[Event, ...] = field(default=())
+    events: tuple[Event, ...] = ()
     deadline_events: int = 0

@@ -1,8 +1,8 @@
 """The board in a real browser: it shows events, greys out, resumes, and what devices write stays text."""
 
-from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import replace
 from playwright.async_api import Page, expect
 
 from bridge.domain.events import DataQuality

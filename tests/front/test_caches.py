@@ -1,13 +1,13 @@
 """Many dashboards that want the same cost one read: the latest events, pages of the journal, snapshots."""
 
 import gc
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bridge.domain.events import EventType
 from bridge.domain.records import CommittedEvent

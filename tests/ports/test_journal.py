@@ -1,11 +1,12 @@
 """The contract of a journal, over every store."""
 
+import dataclasses
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bridge.domain.event_topic import EventTopic
 from bridge.domain.records import CommandRecord, MessageDigest
@@ -78,7 +79,7 @@ def test_a_failed_commit_changes_nothing_and_can_be_repeated(journal: Journal, s
 
 
 def test_a_failed_mark_and_a_failed_prune_change_nothing(journal: Journal, store: JournalStore) -> None:
-    journal.commit(replace(follow(journal, [event("a")], [event("a")]), checkpoints={"bagger-1": b""}))
+    journal.commit(dataclasses.replace(follow(journal, [event("a")], [event("a")]), checkpoints={"bagger-1": b""}))
     with store.no_room(), pytest.raises(CommitFailed):
         journal.mark_published(2, retained=[])
     assert journal.published_offset() == 0

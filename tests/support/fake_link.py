@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
 from bridge.domain.messages import Message, PendingAck, Publication
 from bridge.domain.utc_time import rfc3339
 from bridge.ports.broker import LinkStatus, PublishRefused
@@ -61,8 +63,8 @@ class FakeLink:
         )
         held, self._held = self._held.values(), {}
         for message in reversed(held):
-            pending_ack = replace(message.pending_ack, generation=generation)
-            self._waiting.appendleft(replace(message, redelivered=True, pending_ack=pending_ack))
+            pending_ack = structs.replace(message.pending_ack, generation=generation)
+            self._waiting.appendleft(structs.replace(message, redelivered=True, pending_ack=pending_ack))
         self._arrived.set()
 
     # What a broker client does.

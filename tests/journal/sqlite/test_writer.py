@@ -1,10 +1,10 @@
 """The journal in SQLite: its bounds, and damage found by reads."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bridge.domain.records import CommandRecord, MessageDigest
 from bridge.domain.reports import quarantined

@@ -4,12 +4,12 @@ import shutil
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bridge.journal.sqlite.errors import JournalTooNew, JournalTooOld
 from bridge.journal.sqlite.lock_file import lock_path

@@ -6,10 +6,9 @@ neither, the newest sample is held instead, and the third in a row becomes the n
 released or refused, never dropped.
 """
 
-from dataclasses import dataclass
-from dataclasses import replace as change
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from bridge.domain.line.counters.counter_table import CounterTable, RegisterChange, RegisterLimits
@@ -34,8 +33,7 @@ from bridge.domain.utc_time import Millis
 MAX_UNCONFIRMED_SAMPLES: Final = 3  # samples in a row, none of which confirms another
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CounterDelta:
+class CounterDelta(Struct, frozen=True, kw_only=True):
     """Result of one sample: `delta` pieces made in [since, until], and the outcome of the pieces held before it."""
 
     register: Register
@@ -155,9 +153,9 @@ def _hold(register: Register, suspect: SuspectSample, *, refused: int = 0) -> Co
 def _refute(counted: CounterDelta, suspect: SuspectSample, *, also_new: bool) -> CounterDelta:
     """Return to the old level and refuse the suspect; release it if the new level explains the sample too."""
     if also_new and suspect.verdict in ("released", "rollover"):
-        return change(counted, kind=suspect.verdict, released=suspect.pieces)
+        return replace(counted, kind=suspect.verdict, released=suspect.pieces)
     unsure = also_new and suspect.verdict == "reset"
-    return change(counted, kind="glitch", refused=suspect.pieces, estimated=counted.estimated or unsure)
+    return replace(counted, kind="glitch", refused=suspect.pieces, estimated=counted.estimated or unsure)
 
 
 def _confirm(

@@ -5,8 +5,9 @@ resets, jitter and nonsense. The reach is the most that the machine is likely to
 the reach is at most half the modulus and the device was connected throughout; otherwise a reset looks the same.
 """
 
-from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from bridge.domain.line.counters.registers import (
     ChangeKind,
@@ -23,8 +24,7 @@ MAX_RATE_RATIO: Final = 2.0  # most that a machine speeds up from one step to th
 MAX_PIECES: Final = 10**9  # pieces in one step: no machine makes more, and their sums stay within 64 bits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegisterLimits:
+class RegisterLimits(Struct, frozen=True, kw_only=True):
     """Limits of a register: modulus, highest rate of its machine, tolerances in pieces."""
 
     modulus: int | None = None
@@ -49,8 +49,7 @@ class RegisterChange(NamedTuple):
     estimated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CounterTable:
+class CounterTable(Struct, frozen=True):
     """The counter table, with a register's limits, its fastest usual rate, and its `pace` above the maximum rate."""
 
     limits: RegisterLimits

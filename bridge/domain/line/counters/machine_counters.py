@@ -1,9 +1,9 @@
 """Counters of one machine: the samples of each report, judged by the counter table, and the pieces in doubt."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from bridge.domain import plant
@@ -32,8 +32,7 @@ class CounterFit(NamedTuple):
         return self.proven_rate > self.max_rate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CountedPieces:
+class CountedPieces(Struct, frozen=True, kw_only=True):
     """Pieces that one report added, by counter. `known_counters` counted before it, `new_counters` count from it on.
 
     The pieces were made in [since, until]. `doubtful`: the pieces each counter holds now, and those released and

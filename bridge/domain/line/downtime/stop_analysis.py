@@ -4,7 +4,8 @@ It emits nothing and needs no downtime, so it serves stops that last and stops o
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from bridge.domain.line.downtime.call_rule import AutoCallRule
 from bridge.domain.line.downtime.findings import DowntimeFindings
@@ -15,8 +16,7 @@ from bridge.domain.line.equipment.status import Diagnosis
 from bridge.domain.utc_time import Millis
 
 
-@dataclass(frozen=True, slots=True)
-class StopAnalysis:
+class StopAnalysis(Struct, frozen=True):
     """The findings and the split state of a stop, both updated in place."""
 
     findings: DowntimeFindings

@@ -1,8 +1,10 @@
 """Status of a machine, derived from its reports, and of a line, from its machines. Source: domain.md, «Status»."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bridge.domain.event_data import DowntimeCause, FaultNote, Status, StatusCause
 from bridge.domain.line.downtime.stop_cause import DOWNTIME_CAUSE, MachineView, StopCause, find_culprit
@@ -22,8 +24,7 @@ WORST_FIRST: Final[tuple[Status, ...]] = ("fault", "stopped", "maintenance", "se
 """A known stop outweighs an unknown state: the line surely does not run. Unknown outweighs running."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MachineSignals:
+class MachineSignals(Struct, frozen=True, kw_only=True):
     """Last report of a machine: status and cause of its status word or PackML state, and further signals."""
 
     word: Status
@@ -64,8 +65,7 @@ def _is_turning(signals: MachineSignals) -> bool:
     return signals.speed > signals.rated_speed * signals.running_speed_ratio
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
+class Diagnosis(Struct, frozen=True, kw_only=True):
     """Status of a line and its cause: the stopped machine, the culprit, and the faults involved."""
 
     status: Status

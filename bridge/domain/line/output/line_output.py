@@ -3,10 +3,9 @@
 Source: domain.md, «Counters» and «OEE».
 """
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from bridge.domain import plant
@@ -29,8 +28,7 @@ from bridge.domain.shifts import ShiftPlan, ShiftWindow
 from bridge.domain.utc_time import Millis
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pieces:
+class Pieces(Struct, frozen=True, kw_only=True):
     """Pieces that one report adds, each number counted or inferred; `assumed`: good for lack of other counters."""
 
     total: int
@@ -128,9 +126,7 @@ class Output:
             counters=known_counters,
             times=self._spec.pieces_per_count,
         )
-        return dataclasses.replace(
-            pieces, hidden=HiddenPieces(counted.hidden_until, hidden_pieces.good, hidden_pieces.reject)
-        )
+        return replace(pieces, hidden=HiddenPieces(counted.hidden_until, hidden_pieces.good, hidden_pieces.reject))
 
     def feed(self, scope: str, signal: Signal, *, moment: Moment) -> StopChange | None:
         tracker = self._oee.get(scope)

@@ -1,8 +1,7 @@
 """Devices whose sequence jumps, wraps, starts again or is used twice: what is not recognised has its effect."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from bridge.domain.event_data import Production
 from bridge.domain.events import EventType

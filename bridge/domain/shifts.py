@@ -92,9 +92,8 @@ class ShiftPlan:
 
     def hour_at(self, at: Millis) -> tuple[Millis, Millis]:
         """Return the clock hour [start, end) of the local zone that holds the instant."""
-        local = datetime.fromtimestamp(at // 1000, self.zone)
-        into = (local.minute * 60 + local.second) * 1000 + at % 1000
-        return at - into, at - into + 3_600_000
+        start = _hour_start(at // 1000, self.zone)
+        return start, start + 3_600_000
 
     def _of_day(self, day: date) -> list[ShiftWindow]:
         return [
@@ -109,6 +108,12 @@ class ShiftPlan:
 
     def _instant(self, day: date, at: time) -> Millis:
         return (datetime.combine(day, at, self.zone) - UNIX_EPOCH) // timedelta(milliseconds=1)
+
+
+@lru_cache(maxsize=4_096)  # all counters of a plant ask for the same seconds
+def _hour_start(second: int, zone: ZoneInfo) -> Millis:
+    local = datetime.fromtimestamp(second, zone)
+    return (second - local.minute * 60 - local.second) * 1000
 
 
 def _minutes_until(start: time, end: time) -> int:

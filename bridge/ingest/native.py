@@ -4,6 +4,7 @@ Source: docs/devices.md; design.md, «Message flow». The topic identifies the d
 """
 
 from collections.abc import Mapping
+from functools import cache, lru_cache
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
@@ -27,6 +28,7 @@ from bridge.domain.topic_tree import TopicBranch
 from bridge.domain.utc_time import Millis
 from bridge.ingest.report_validation import PayloadRejected, check_line_breaks, convert, convert_body
 
+MAX_TOPICS: Final = 16_384  # whose parts are kept; a plant of 5,000 devices uses as many
 MAX_ROLES: Final = 50  # of one user; bounds what a command makes us store
 
 IDENTITY_FIELDS: Final[Mapping[str, int]] = {
@@ -81,6 +83,7 @@ def decode(
     )
 
 
+@lru_cache(maxsize=MAX_TOPICS)  # keeps no refused topic: of those there is no end
 def _parse_topic(text: str) -> ReportTopic:
     topic = ReportTopic.parse(text)
     if topic is None:
@@ -114,15 +117,17 @@ def _check_identity(tree: Mapping[str, Any], place: Place) -> None:
 
 
 def _unknown_fields(tree: Mapping[str, Any], body: ReportBody, *, is_command: bool) -> int:
-    known_fields = {
-        *body.__struct_fields__,
-        *IDENTITY_FIELDS,
-        *(CommandPayload.__struct_fields__ if is_command else ()),
-    }
-    unknown = sum(value is not None for name, value in tree.items() if name not in known_fields)
+    names = tree.keys() - _known_fields(type(body), is_command=is_command)
+    unknown = sum(tree[name] is not None for name in names)
     if isinstance(body, StateReport) and body.packml is not None:
         unknown += _unknown_in(tree["packml"], body.packml)
     return unknown
+
+
+@cache
+def _known_fields(body: type[ReportBody], *, is_command: bool) -> frozenset[str]:
+    command_fields = CommandPayload.__struct_fields__ if is_command else ()
+    return frozenset((*body.__struct_fields__, *IDENTITY_FIELDS, *command_fields))
 
 
 def _unknown_in(tree: Mapping[str, Any], struct: Struct) -> int:

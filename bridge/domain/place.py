@@ -17,9 +17,6 @@ class Place(Struct, frozen=True, order=True):
     line: str
     equipment: str | None = None
 
-    def whole_line(self) -> "Place":
-        return Place(self.site, self.area, self.line)
-
     def with_equipment(self, equipment: str | None) -> "Place":
         return Place(self.site, self.area, self.line, equipment)
 

@@ -32,7 +32,7 @@ def test_every_example_is_a_report_of_the_demo_plant_without_unknown_fields(topi
     assert not isinstance(report, Disposition), report
     assert report.unknown_fields == 0
     line = next(candidate for candidate in DEMO.lines if candidate.id == report.place.line)
-    assert DEMO.place_of(line) == report.place.whole_line()
+    assert DEMO.place_of(line) == report.place.with_equipment(None)
     assert report.place.equipment is None or line.find_equipment(report.place.equipment) is not None
 
 

@@ -103,7 +103,9 @@ class Floor:
 
     def _find_line(self, place: Place) -> Line | None:
         line = self._lines.get(place.line)
-        return line if line is not None and line.place == place.whole_line() else None
+        if line is None or line.place.site != place.site or line.place.area != place.area:
+            return None
+        return line
 
     def next_deadline(self) -> Millis | None:
         """Return the earliest deadline of all lines and areas."""

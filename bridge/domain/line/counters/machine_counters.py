@@ -51,6 +51,8 @@ class CountedPieces(Struct, frozen=True, kw_only=True):
 
     def doubtful_pieces(self, names: Iterable[CounterName], *, times: int = 1) -> DoubtfulPieces:
         """Return the pieces in doubt; `total` shows the same ones as `good` and `reject`: the larger number counts."""
+        if not any(map(any, self.doubtful.values())):
+            return NO_DOUBTFUL_PIECES
         doubtful = {name: self.doubtful.get(name, NO_DOUBTFUL_PIECES) for name in names}
         total, good, reject = (doubtful.get(name, NO_DOUBTFUL_PIECES) for name in ("total", "good", "reject"))
         return DoubtfulPieces(

@@ -18,8 +18,10 @@ from bridge.domain.stream_status import STATUS_SECONDS, StreamOwner, status_publ
 from bridge.ports.broker import BrokerUnavailable, PublicationSink, PublishRefused, RetainedMessageReader
 from bridge.ports.clock import Clock
 from bridge.ports.journal import CommitFailed, Journal, JournalUnavailable
+from bridge.publisher.recent_events import RecentEvents
 from bridge.publisher.retained_audit import AuditResult, RetainedAudit
 
+RECENT_EVENTS = 1_000  # kept in memory until they are published: the events of some commits
 EVENT_WINDOW = 100  # events in flight at once: bounds what a lost connection repeats
 SAVE_SECONDS = 0.1  # saving the offset costs an fsync that delays the pipeline, so it is not done after every window
 REFUSAL_SECONDS = 10.0  # between two log entries about refusals: wrong rules refuse every event
@@ -54,6 +56,7 @@ class Publisher:
         self._simulated = simulated
         self._owner = owner
         self._ready = ready
+        self._recent = RecentEvents(most=RECENT_EVENTS)
         self._woken = asyncio.Event()
         self._stopping = False
         self._state: PublishedState | None = None
@@ -75,7 +78,8 @@ class Publisher:
         return self._published
 
     def on_committed(self, entries: Sequence[JournalEntry]) -> None:
-        """Wake the publisher if a committed entry has events."""
+        """Take over the events of committed entries; wake the publisher if there are any."""
+        self._recent.add(entries)
         if any(entry.events for entry in entries):
             self._woken.set()
 
@@ -143,7 +147,7 @@ class Publisher:
                 restored = await self._republish_retained(state)
                 self._generation = link.generation
                 self._audit.start(tasks, protocol=link.protocol, restored=restored, done=self._woken.set)
-            events = await asyncio.to_thread(self._journal.events_after, self._published, limit=EVENT_WINDOW)
+            events = await self._next_events()
             if self._audit.result is not None and len(events) < EVENT_WINDOW:
                 await self._clear_stale(state, self._audit.result)
             if not events:
@@ -161,6 +165,11 @@ class Publisher:
         self._confirm_plan(state, plan)
         self._published = events[-1].offset
         return len(events)
+
+    async def _next_events(self) -> Sequence[CommittedEvent]:
+        """Return the next window; from the journal only if more was committed than is kept, or before the start."""
+        recent = self._recent.take_after(self._published, limit=EVENT_WINDOW)
+        return recent or await asyncio.to_thread(self._journal.events_after, self._published, limit=EVENT_WINDOW)
 
     def _confirm_plan(self, state: PublishedState, plan: PublicationPlan) -> None:
         state.confirm(plan)

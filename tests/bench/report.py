@@ -96,8 +96,8 @@ def _times(row: DeliveryRow, other: DeliveryRow | None) -> float | None:
 
 
 def _p99_times(row: DeliveryRow, other: DeliveryRow | None) -> float | None:
-    """Return the ratio of the latencies; None if one is invalid, or the row is so late that it has no latency."""
-    if other is None or other.invalid or row.invalid or row.is_saturated:
+    """Return the ratio of the latencies; None if one is invalid, or saturated: so late that it has no latency."""
+    if other is None or other.invalid or row.invalid or row.is_saturated or other.is_saturated:
         return None
     return row.latencies.p99_ms / other.latencies.p99_ms
 

@@ -24,7 +24,7 @@ HEADER_BYTES: Final = 65_536  # of a request's head; llhttp itself sets no bound
 MAX_PENDING_HEADS: Final = (
     6_000  # connections without a request, as in a mass reconnect; above it the oldest is aborted
 )
-STOP_SECONDS: Final = 4  # for responses in progress, after the front's 5 s; the whole process has 10 s
+STOP_SECONDS: Final = 4  # for responses in progress; the whole process has 10 s
 
 HEAD_TOO_LARGE_RESPONSE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"

@@ -25,6 +25,9 @@ class Recipient(Protocol):
     def close_if_expired(self) -> bool:
         """Close the connection if its token has expired, and return whether it has."""
 
+    def fail(self, error: BaseException) -> None:
+        """End the connection because of a fault in the bridge, and report it."""
+
     def __hash__(self) -> int: ...
 
 
@@ -54,7 +57,7 @@ class Broadcaster:
         to_pump: dict[Recipient, None] = {}
         for event in events:
             if event.assignees:
-                to_pump |= self._assignees_apart(event)
+                to_pump |= self._separate_assignees(event)
             feed.advance(event)
             for cohort in fan_out.route(event):
                 match cohort.add(event):
@@ -62,27 +65,28 @@ class Broadcaster:
                         pass
                     case FlushDue.IN_WINDOW:
                         self._begin_window(cohort)
-                    case FlushDue.AT_ONCE:
+                    case FlushDue.AFTER_COMMIT:
                         due[cohort] = None
-                    case FlushDue.NOW:
-                        self._flush(cohort)
+                    case FlushDue.BUFFER_FULL:
+                        to_pump |= self._flush(cohort)
         for cohort in due:
-            self._flush(cohort)
+            to_pump |= self._flush(cohort)
         to_pump |= fan_out.ahead
         fan_out.ahead.clear()
+        # Only now: who is pumped may join a cohort to which the event is still to be added.
         for recipient in to_pump:
             recipient.pump()
 
-    def _assignees_apart(self, event: CommittedEvent) -> dict[Recipient, None]:
+    def _separate_assignees(self, event: CommittedEvent) -> dict[Recipient, None]:
         """Let assignees leave the cohorts that do not select the event, before it is delivered, and return them."""
-        apart: dict[Recipient, None] = {}
+        separate: dict[Recipient, None] = {}
         for user_id in event.assignees:
             for recipient in self.fan_out.assignees.get(user_id, ()):
-                if recipient.delivery.cursor.misses(event):
-                    apart[recipient] = None
-        for recipient in apart:
+                if recipient.delivery.cursor.selects_alone(event):
+                    separate[recipient] = None
+        for recipient in separate:
             recipient.delivery.fall_behind()
-        return apart
+        return separate
 
     def _begin_window(self, cohort: Cohort[Recipient]) -> None:
         length = cohort.batching.window_ms
@@ -96,24 +100,30 @@ class Broadcaster:
 
     def _end_window(self, length: int) -> None:
         for cohort in self._windows.pop(length):
-            if cohort.is_waiting:
-                self._flush(cohort)
+            for recipient in self._flush(cohort):
+                recipient.pump()
 
-    def _flush(self, cohort: Cohort[Recipient]) -> None:
+    def _flush(self, cohort: Cohort[Recipient]) -> dict[Recipient, None]:
+        """Write what waits to all members, and return those who waited for that in order to join."""
         if not cohort.is_waiting:
-            return
+            return {}
         if cohort.earliest_expiry <= self._clock.wall_now():
             for membership in list(cohort.members):
                 membership.recipient.close_if_expired()
             cohort.find_earliest_expiry()
         frames = cohort.flush()
         behind: list[Recipient] = []
+        faults: list[tuple[Recipient, Exception]] = []
         for membership in cohort.members:
             recipient = membership.recipient
-            recipient.socket.write(frames)
-            if not recipient.socket.is_writable:
-                behind.append(recipient)
+            try:
+                recipient.socket.write(frames)
+                if not recipient.socket.is_writable:
+                    behind.append(recipient)
+            except Exception as error:  # noqa: BLE001 - one dashboard's fault is not that of all others
+                faults.append((recipient, error))
         for recipient in behind:
             recipient.delivery.fall_behind()
-        for recipient in self.fan_out.end_flush(cohort):
-            recipient.pump()
+        for recipient, fault in faults:
+            recipient.fail(fault)
+        return dict.fromkeys(self.fan_out.end_flush(cohort))

@@ -64,7 +64,7 @@ class DashboardConnection:
             self, feed=context.journal.feed, fan_out=context.broadcaster.fan_out, link=context.link_frame
         )
         self._on_end = on_end
-        self._tasks = OwnedTasks(self._fail)  # commands and reads
+        self._tasks = OwnedTasks(self.fail)  # commands and reads
         self._commands = 0
         self._reading_paused = False
         self._turn_ended = False  # `pump` is called again after others
@@ -146,9 +146,11 @@ class DashboardConnection:
         try:
             self._pump()
         except Exception as error:  # noqa: BLE001 - a fault in serving one dashboard ends no other, and no pipeline
-            self._fail(error)
+            self.fail(error)
 
     def _pump(self) -> None:
+        if self.close_if_expired():
+            return
         due: list[bytes] = []
         size, now = 0, monotonic_ms()
         while self.socket.is_writable and not self.ended and not self._turn_ended:
@@ -161,21 +163,17 @@ class DashboardConnection:
                 due.append(output)
                 size += len(output)
             elif isinstance(output, Close):
-                self._write(due)
+                self.socket.write(b"".join(due))
                 self.end(output)
                 return
             if isinstance(output, TakeTurns) or size >= TURN_BYTES:
                 self._turn_ended = True
                 asyncio.get_running_loop().call_soon(self._next_turn)
-        self._write(due)
+        if due:
+            self.socket.write(b"".join(due))  # in one piece: they are due together
         if self._reading_paused and not self.delivery.requests.is_full and not self.ended:
             self._reading_paused = False
             self.socket.resume_reading()
-
-    def _write(self, due: list[bytes]) -> None:
-        """Write all frames that are due together in one piece."""
-        if due and not self.close_if_expired():
-            self.socket.write(b"".join(due))
 
     def _next_turn(self) -> None:
         self._turn_ended = False
@@ -195,11 +193,13 @@ class DashboardConnection:
         except JournalError as error:
             self._lose_journal(error)
             return
+        if self.close_if_expired():
+            return
         output = self.delivery.read_done(result)
         if isinstance(output, Close):
             self.end(output)
         elif output is not None:
-            self._write([output])
+            self.socket.write(output)
         self.pump()
 
     def _check_progress(self) -> None:
@@ -292,7 +292,7 @@ class DashboardConnection:
         log.warning("front.journal_failed", peer=self.peer, error=str(error))
         self.end(self._context.unavailable_close())
 
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         """End the connection because of a fault in the bridge, and report it."""
         message = f"fault while serving the dashboard at {self.peer}"
         asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})

@@ -9,14 +9,14 @@ from bridge.ports.metrics import Metric, MetricSample
 
 def front_samples(front: Front) -> Iterator[MetricSample]:
     """Yield the front's statistics as samples, which name no user and no topic."""
-    statistics, ledger = front.statistics(), front.ledger()
+    statistics = front.statistics()
     for metric, name in _STATISTICS.items():
         yield MetricSample(metric, float(statistics[name]))
     for subscription_type, count in statistics["subscriptions"].items():
         yield MetricSample(Metric.DASHBOARD_SUBSCRIPTIONS, count, {"subscription_type": subscription_type})
-    for outcome, counts in ledger.columns().items():
-        for event_type, count in sorted(counts.items()):
-            yield MetricSample(Metric.DASHBOARD_EVENTS, count, {"outcome": outcome, "type": event_type.value})
+    for outcome, counts in statistics["ledger"].items():
+        for event_type, count in counts.items():
+            yield MetricSample(Metric.DASHBOARD_EVENTS, count, {"outcome": outcome, "type": event_type})
 
 
 _STATISTICS: Final = {

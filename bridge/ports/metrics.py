@@ -65,7 +65,7 @@ class Metric(Enum):
     DASHBOARD_SUBSCRIPTIONS = _gauge("Subscriptions of all connections.", "subscription_type")
     DASHBOARD_ROUTES = _gauge("Filters that route events, and dashboards that get their own assignments.")
     DASHBOARD_COHORTS = _gauge("Cohorts: groups of up-to-date dashboards that want the same.")
-    DASHBOARD_CATCHING_UP = _gauge("Dashboards that are behind, and read the journal to catch up.")
+    DASHBOARD_CATCHING_UP = _gauge("Dashboards that are sent what others have already got.")
     DASHBOARD_EVENTS_BEHIND = _gauge("Events by which all dashboards together are behind.")
     DASHBOARD_SNAPSHOT_BUILDS = _counter("Snapshots built; dashboards with equal subscriptions share one.")
     DASHBOARD_EVENTS = _counter(

@@ -1,5 +1,6 @@
 """Cohort: up-to-date dashboards that want the same, for which an event is queued, encoded and counted once."""
 
+from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -20,8 +21,8 @@ R = TypeVar("R")
 class FlushDue(Enum):
     """When a cohort must be flushed after an event was added."""
 
-    NOW = auto()  # it holds `FLUSH_BYTES`
-    AT_ONCE = auto()  # when the whole commit has been added: an alarm does not wait
+    BUFFER_FULL = auto()  # before another event is added: it holds `FLUSH_BYTES`
+    AFTER_COMMIT = auto()  # when the whole commit has been added: an alarm does not wait
     IN_WINDOW = auto()  # when its window ends, which begins now
     SCHEDULED = auto()  # when its window ends, which has begun
 
@@ -87,6 +88,15 @@ class Cohort(Generic[R]):
         self.earliest_expiry = min(self.earliest_expiry, expires_at)
         return membership
 
+    def ledger_of_members(self) -> Ledger:
+        """Return the sum of the ledgers of all memberships that have not ended."""
+        joined = Counter(id(membership.joined_ledger) for membership in self.members)
+        ledgers = {id(membership.joined_ledger): membership.joined_ledger for membership in self.members}
+        total = Ledger()
+        for key, members in joined.items():
+            total.add(self.ledger.since(ledgers[key]), times=members)
+        return total
+
     def find_earliest_expiry(self) -> None:
         """Set `earliest_expiry` again, after members have left."""
         self.earliest_expiry = min((membership.expires_at for membership in self.members), default=2**63)
@@ -115,9 +125,9 @@ class Cohort(Generic[R]):
                 self._bytes -= len(former.body)
                 self._conflated.append(former)
         if self._bytes > FLUSH_BYTES:
-            return FlushDue.NOW
+            return FlushDue.BUFFER_FULL
         if self._lossless or not self.batching.window_ms:
-            return FlushDue.AT_ONCE
+            return FlushDue.AFTER_COMMIT
         return FlushDue.IN_WINDOW if is_first else FlushDue.SCHEDULED
 
     def flush(self) -> bytes:

@@ -52,6 +52,11 @@ class EventCursor(Generic[R]):
         return self._membership is None and self._offset < self._feed.offset
 
     @property
+    def ended_ledger(self) -> Ledger:
+        """Return the outcomes of all events but those of its present cohort."""
+        return self._ledger
+
+    @property
     def ledger(self) -> Ledger:
         """Return the outcomes of all events so far."""
         ledger = self._ledger.copy()
@@ -112,6 +117,7 @@ class EventCursor(Generic[R]):
         If not, the fan-out has the recipient go on when it is.
         """
         if self._offset > self._feed.offset or not self.table.is_settled(self._offset):
+            self._fan_out.forget(self._recipient)
             self._fan_out.ahead[self._recipient] = None
             return False
         self._membership = self._fan_out.join(
@@ -120,8 +126,9 @@ class EventCursor(Generic[R]):
         return self._membership is not None
 
     def leave(self) -> bool:
-        """Leave the cohort, if it is in one: what waits to be flushed there is read from the feed."""
+        """Leave the cohort, if it is in one or joins one: what waits to be flushed there is read from the feed."""
         if self._membership is None:
+            self._fan_out.forget(self._recipient)
             return False
         self._has_news = self.has_news
         membership, self._membership = self._membership, None
@@ -130,15 +137,12 @@ class EventCursor(Generic[R]):
         self._fan_out.leave(membership)
         return True
 
-    def misses(self, event: CommittedEvent) -> bool:
-        """Return whether it is in a cohort that does not select this event, which is for its assignee."""
+    def selects_alone(self, event: CommittedEvent) -> bool:
+        """Return whether this event is for its assignee, and no cohort brings it."""
         assignments = self.table.assignments
-        return (
-            self._membership is not None
-            and assignments is not None
-            and assignments.selects(event)
-            and self._membership.cohort not in self._fan_out.route(event)
-        )
+        if assignments is None or not assignments.selects(event):
+            return False
+        return self._membership is None or self._membership.cohort not in self._fan_out.route(event)
 
     def end(self) -> None:
         """Leave everything."""

@@ -46,11 +46,6 @@ class FanOut(Generic[R]):
         return len(self._index) + sum(map(len, self.assignees.values()))
 
     @property
-    def cached_routes(self) -> int:
-        """Return the number of topics and audiences whose cohorts are cached; at most `MAX_ROUTES`."""
-        return len(self._routes)
-
-    @property
     def cohorts(self) -> Iterable[Cohort[R]]:
         return self._cohorts.values()
 

@@ -20,9 +20,10 @@ class Ledger:
     sent: Tally = field(default_factory=Counter)
     conflated: Tally = field(default_factory=Counter)
 
-    def add(self, other: "Ledger") -> None:
-        self.sent.update(other.sent)
-        self.conflated.update(other.conflated)
+    def add(self, other: "Ledger", *, times: int = 1) -> None:
+        for mine, theirs in ((self.sent, other.sent), (self.conflated, other.conflated)):
+            for kind, count in theirs.items():
+                mine[kind] += count * times
 
     def count_sent(self, events: Iterable[CommittedEvent]) -> None:
         sent = self.sent

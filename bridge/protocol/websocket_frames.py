@@ -13,11 +13,6 @@ _MEDIUM: Final = 0xFFFF  # bytes of one whose length takes two more
 ARRAY_BYTES: Final = 16_384  # of events in one array frame, unless a single event is larger
 
 
-def text_frame(payload: bytes) -> bytes:
-    """Return one text frame; `payload` is UTF-8."""
-    return text_header(len(payload)) + payload
-
-
 def text_header(length: int) -> bytes:
     """Return the header of a text frame whose payload has this many bytes."""
     if length <= _SMALL:
@@ -28,7 +23,7 @@ def text_header(length: int) -> bytes:
 
 
 def text_frames(payloads: Iterable[bytes]) -> bytes:
-    """Return a text frame for each payload, in one piece."""
+    """Return a text frame for each payload, which is UTF-8, in one piece."""
     parts: list[bytes] = []
     for payload in payloads:
         parts += (text_header(len(payload)), payload)

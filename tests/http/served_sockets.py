@@ -14,7 +14,7 @@ from bridge.http.listener import listen
 from bridge.http.server import serve
 from bridge.http.websocket import WebSocketConnection, hand_over
 from bridge.ports.dashboard_socket import DashboardSocket
-from bridge.protocol.websocket_frames import text_frame
+from bridge.protocol.websocket_frames import text_frames
 from bridge.settings import WebSettings
 from tests.support.brokers import until
 
@@ -59,7 +59,7 @@ class Recorder:
         self.disconnected_calls += 1
 
     def send(self, text: str) -> None:
-        self.socket.write(text_frame(text.encode()))
+        self.socket.write(text_frames([text.encode()]))
 
     def fill(self) -> None:
         """Write until the client, which does not read, has stopped it."""

@@ -33,20 +33,20 @@ class Plant:
 def test_a_window_begins_with_the_first_state_and_an_alarm_ends_it() -> None:
     plant = Plant()
     assert [plant.add(STATE), plant.add(STATE, line="L2"), plant.add(ALARM)] == [
-        FlushDue.IN_WINDOW, FlushDue.SCHEDULED, FlushDue.AT_ONCE,
+        FlushDue.IN_WINDOW, FlushDue.SCHEDULED, FlushDue.AFTER_COMMIT,
     ]  # fmt: skip
     plant.cohort.flush()
     assert plant.add(STATE) is FlushDue.IN_WINDOW
 
 
 def test_without_a_window_a_state_is_due_at_once() -> None:
-    assert Plant(Batching(arrays=True, window_ms=0)).add(STATE) is FlushDue.AT_ONCE
+    assert Plant(Batching(arrays=True, window_ms=0)).add(STATE) is FlushDue.AFTER_COMMIT
 
 
 def test_too_many_bytes_do_not_wait() -> None:
     plant = Plant()
     assert plant.add(STATE, size=FLUSH_BYTES) is FlushDue.IN_WINDOW
-    assert plant.add(STATE, line="L2", size=1) is FlushDue.NOW
+    assert plant.add(STATE, line="L2", size=1) is FlushDue.BUFFER_FULL
 
 
 def test_bytes_of_a_replaced_state_do_not_count() -> None:

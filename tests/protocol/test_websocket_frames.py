@@ -10,7 +10,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
-from bridge.protocol.websocket_frames import ARRAY_BYTES, array_frames, text_frame, text_frames
+from bridge.protocol.websocket_frames import ARRAY_BYTES, array_frames, text_frames
 
 
 def read(data: bytes) -> list[bytes]:
@@ -31,7 +31,7 @@ def read(data: bytes) -> list[bytes]:
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 127, 65_535, 65_536, 100_000])
 def test_a_payload_of_any_length_is_one_text_frame(length: int) -> None:
     payload = b"x" * length
-    assert read(text_frame(payload)) == [payload]
+    assert read(text_frames([payload])) == [payload]
 
 
 @given(st.lists(st.text(max_size=200).map(str.encode), max_size=20))

@@ -43,6 +43,7 @@ class SmallDashboard:
         self.whole: dict[str, bool] = {}  # it was confirmed, and its snapshot has ended
         self.unanswered: Counter[str] = Counter()
         self.frames = 0
+        self.fault: BaseException | None = None
         self._connect()
         self.pump()
 
@@ -59,6 +60,10 @@ class SmallDashboard:
         self.delivery.enable_push()
 
     # What the front calls.
+
+    def fail(self, error: BaseException) -> None:
+        self.fault = error
+        self.delivery.end()
 
     def close_if_expired(self) -> bool:
         return False

@@ -1,0 +1,106 @@
+"""Broadcast to many dashboards at exact moments: full buffers, faults, and those who wait to join a cohort."""
+
+from pathlib import Path
+
+import pytest
+
+from bridge.domain.envelope import position_event
+from bridge.domain.records import Input, JournalEntry
+from bridge.domain.reports import APPLIED
+from bridge.ports.journal import Batch
+from bridge.protocol import cohort
+from tests.front.memory_front import NOON, call, memory_front
+from tests.protocol.delivery.dashboard import SmallDashboard
+from tests.protocol.delivery.moves import finish
+from tests.protocol.delivery.world import World
+
+
+def test_who_joins_when_a_buffer_is_full_gets_the_event_that_filled_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cohort, "FLUSH_BYTES", 90)  # three events
+    world = World(page_events=256)
+    lines, calls = SmallDashboard(world, "all"), SmallDashboard(world, "all")
+    lines.subscribe("b", "line 1", snapshot=False)
+    calls.subscribe("a", "calls", snapshot=False)
+    world.commit("state")
+    world.deliver(1)
+    world.end_window()
+    world.commit("state")
+    world.commit("pieces")
+    world.deliver(2)
+    late = SmallDashboard(world, "all")
+    late.subscribe("b", "line 1", snapshot=False)  # it waits to join the cohort of `lines`
+    world.commit("late downtime")
+    late.subscribe("a", "calls", snapshot=True)  # ahead of the feed
+    late.unsubscribe("b")
+    late.complete_read()
+    while late.awaited is not None or late.turn_ended:
+        if late.awaited is not None:
+            late.complete_read()
+        else:
+            late.take_turn()
+    world.commit("call")
+    world.deliver(world.undelivered)
+    finish(world, [lines, calls, late])
+
+
+def test_a_fault_at_one_dashboard_is_not_that_of_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(page_events=256)
+    broken, other = SmallDashboard(world, "all"), SmallDashboard(world, "all")
+    broken.subscribe("a", "line 1", snapshot=False)
+    other.subscribe("a", "line 1", snapshot=False)
+    third = SmallDashboard(world, "all")
+    third.subscribe("a", "calls", snapshot=False)
+
+    def write(_frames: bytes) -> None:
+        raise RuntimeError("unable to perform operation")
+
+    monkeypatch.setattr(broken.socket, "write", write)
+    world.commit("state")
+    world.deliver(1)
+    world.end_window()
+    world.commit("call")
+    world.deliver(1)
+    assert isinstance(broken.fault, RuntimeError)
+    finish(world, [other, third])
+
+
+def test_an_assigned_job_reaches_one_who_waits_to_join_at_once() -> None:
+    world = World(page_events=256)
+    boards = [SmallDashboard(world, "all") for _ in range(2)]
+    for board in boards:
+        board.set_batching(batch=True, batch_ms=1_000)
+    boards[0].subscribe("b", "line 1", snapshot=False)
+    world.commit("state")
+    world.deliver(1)  # a window begins
+    boards[1].subscribe("b", "line 1", snapshot=False)
+    before = boards[1].frames
+    world.commit("my job")
+    world.deliver(1)
+    assert boards[1].frames > before
+    finish(world, boards)
+
+
+async def test_alarms_of_one_commit_go_out_in_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with memory_front(tmp_path) as front:
+        board = await front.join()
+        await board.ask("subscribe", "subscription_confirmed", mqtt_filter="#", snapshot=False)
+        await board.receive("position")
+        at, writes, write = front.journal.position(), list[bytes](), board.socket.write
+
+        def counted(frames: bytes) -> None:
+            writes.append(frames)
+            write(frames)
+
+        monkeypatch.setattr(board.socket, "write", counted)
+        entries = [
+            JournalEntry(
+                input=Input(number=number, topic="report/S1/A1/L1/E1/state", payload=b"{}", received_at=NOON),
+                disposition=APPLIED,
+                events=(position_event(call(f"C{number}"), stream=at.stream, epoch=at.epoch, offset=number),),
+            )
+            for number in range(1, 41)
+        ]
+        front.journal.commit(Batch(entries=entries))
+        front.core.on_committed(entries)
+        assert len(writes) == 1
+        assert board.live_offsets == list(range(1, 41))

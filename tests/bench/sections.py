@@ -14,6 +14,7 @@ from tests.bench.dashboards import MIXED
 from tests.bench.delivery import Run, measure
 from tests.bench.durability import measure_durability
 from tests.bench.fanout import fanout_runs
+from tests.bench.ingest import IngestLoad, Reader, measure_ingest
 from tests.bench.load import Load
 from tests.bench.press import measure_presses
 from tests.bench.rows import DeliveryRow, FigureRow, Row
@@ -76,6 +77,15 @@ async def journal_size(*, quick: bool) -> AsyncIterator[Row]:
         yield FigureRow(name=f"{events:,} events", figures=figures)
 
 
+async def reports(*, quick: bool) -> AsyncIterator[Row]:
+    """Yield a pipeline's rows: durable, with synchronisation off, and with the stock reader of the broker's socket."""
+    load = IngestLoad(rate=2_000, seconds=4) if quick else IngestLoad()
+    variants: tuple[tuple[bool, Reader], ...] = ((True, "one-pass"), (False, "one-pass"), (True, "paho"))
+    for durable, reader in variants:
+        with tempfile.TemporaryDirectory() as folder:
+            yield (await measure_ingest(Path(folder), load, durable=durable, reader=reader)).as_figures()
+
+
 async def durability(*, quick: bool) -> AsyncIterator[Row]:
     for row in await measure_durability(rounds=1 if quick else 2):
         yield row
@@ -100,6 +110,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "matching": match,
     "lines": plant_lines,
     "journal": journal_size,
+    "ingest": reports,
     "durability": durability,
     "press": press,
 }

@@ -58,12 +58,24 @@ class Cohort(Generic[R]):
     """
 
     __slots__ = (
-        "_bytes", "_conflated", "_feed", "_latest", "_ledger_copy", "_lossless", "_window_start", "batching",
-        "earliest_expiry", "flushes", "joining", "key", "ledger", "members",
+        "_bytes",
+        "_conflated",
+        "_feed",
+        "_latest",
+        "_ledger_copy",
+        "_lossless",
+        "_window_start",
+        "batching",
+        "earliest_expiry",
+        "flushes",
+        "joining",
+        "ledger",
+        "members",
+        "subscription_keys",
     )  # fmt: skip
 
-    def __init__(self, key: Hashable, batching: Batching, feed: EventFeed) -> None:
-        self.key = key
+    def __init__(self, subscription_keys: frozenset[Hashable], batching: Batching, feed: EventFeed) -> None:
+        self.subscription_keys = subscription_keys  # the `cache_key` of each distinct subscription
         self.batching = batching
         self.members: dict[Membership[R], None] = {}
         self.joining: dict[R, None] = {}  # who is up to date, and joins when the events that wait are flushed
@@ -100,6 +112,11 @@ class Cohort(Generic[R]):
     def find_earliest_expiry(self) -> None:
         """Set `earliest_expiry` again, after members have left."""
         self.earliest_expiry = min((membership.expires_at for membership in self.members), default=2**63)
+
+    @property
+    def key(self) -> tuple[frozenset[Hashable], Batching]:
+        """Return what members have in common."""
+        return self.subscription_keys, self.batching
 
     @property
     def flushed_offset(self) -> int:

@@ -177,8 +177,10 @@ class Delivery(Generic[R]):
     def _next_answer(self) -> bytes | Close | None:
         while isinstance(options := self.requests.head, SetBatching):
             self.requests.take()
-            self.fall_behind()
-            self._batching = Batching(arrays=True, window_ms=options.batch_ms) if options.batch else Batching()
+            batching = Batching(arrays=True, window_ms=options.batch_ms) if options.batch else Batching()
+            if batching != self._batching:
+                self.fall_behind()
+                self._batching = batching
         if answers := self.requests.take_answers():
             return self._frames(answers)
         if isinstance(close := self.requests.head, Close):

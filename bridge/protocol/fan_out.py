@@ -1,6 +1,6 @@
 """Fan-out of committed events: one index over the filters of all cohorts, and the users who get their assignments."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -19,10 +19,11 @@ R = TypeVar("R", bound=Hashable)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Entry(Generic[R]):
-    """A subscription of a cohort in the index, and what decides beside its filters."""
+    """Equal subscriptions of any cohorts in the index, and what decides beside their filters."""
 
-    cohort: Cohort[R]
+    subscription: Subscription
     acceptance: Acceptance
+    cohorts: dict[Cohort[R], None]
 
 
 class FanOut(Generic[R]):
@@ -38,12 +39,14 @@ class FanOut(Generic[R]):
         self._feed = feed
         self._index: FilterIndex[_Entry[R]] = FilterIndex()
         self._cohorts: dict[Hashable, Cohort[R]] = {}
-        self._entries: dict[Cohort[R], list[tuple[Subscription, _Entry[R]]]] = {}
+        self._entries: dict[Hashable, _Entry[R]] = {}  # by `cache_key`
+        self._unused: dict[Hashable, None] = {}  # keys of entries without a cohort: who leaves mostly joins again
         self._routes: dict[tuple[str, tuple[str, ...]], tuple[Cohort[R], ...]] = {}
 
     def __len__(self) -> int:
         """Return the number of pairs of filter and cohort, and of dashboards that get their assignments."""
-        return len(self._index) + sum(map(len, self.assignees.values()))
+        unused = sum(len(self._entries[key].subscription.effective) for key in self._unused)
+        return len(self._index) - unused + sum(map(len, self.assignees.values()))
 
     @property
     def cohorts(self) -> Iterable[Cohort[R]]:
@@ -54,8 +57,10 @@ class FanOut(Generic[R]):
         key = (event.topic.text, event.audience)
         route = self._routes.get(key)
         if route is None:
+            self._remove_unused_filters()
             entries = self._index.match_masked(event.topic, EVENTS.word_mask(event.topic))
-            route = tuple({entry.cohort: None for entry in entries if entry.acceptance.is_for(event.audience)})
+            selecting = [entry.cohorts for entry in entries if entry.acceptance.is_for(event.audience)]
+            route = tuple({cohort: None for cohorts in selecting for cohort in cohorts})
             if len(self._routes) >= MAX_ROUTES:
                 self._routes.clear()
             self._routes[key] = route
@@ -69,13 +74,14 @@ class FanOut(Generic[R]):
         Return None while events of that cohort wait: the recipient is then in its `joining`.
         """
         distinct = {subscription.cache_key: subscription for subscription in subscriptions}
-        key = (frozenset(distinct), batching)
+        key = frozenset(distinct), batching
         cohort = self._cohorts.get(key)
+        if self._joining.get(recipient) is not cohort:
+            self.forget(recipient)  # it wants something else now
         if cohort is None:
-            cohort = self._cohorts[key] = Cohort(key, batching, self._feed)
-            self._add_filters(cohort, distinct.values())
+            cohort = self._cohorts[key] = Cohort(*key, self._feed)
+            self._add_filters(cohort, distinct)
         if cohort.is_waiting:
-            self.forget(recipient)
             cohort.joining[recipient] = None
             self._joining[recipient] = cohort
             return None
@@ -113,19 +119,32 @@ class FanOut(Generic[R]):
         if not recipients:
             self.assignees.pop(user_id, None)
 
-    def _add_filters(self, cohort: Cohort[R], subscriptions: Iterable[Subscription]) -> None:
-        entries = [(subscription, _Entry(cohort, subscription.acceptance)) for subscription in subscriptions]
-        for subscription, entry in entries:
-            for topic_filter in subscription.effective:
-                self._index.add(topic_filter, entry, mask=entry.acceptance.mask)
-        self._entries[cohort] = entries
+    def _add_filters(self, cohort: Cohort[R], subscriptions: Mapping[Hashable, Subscription]) -> None:
+        for key, subscription in subscriptions.items():
+            entry = self._entries.get(key)
+            if entry is None:
+                entry = self._entries[key] = _Entry(subscription, subscription.acceptance, {})
+                for topic_filter in subscription.effective:
+                    self._index.add(topic_filter, entry, mask=entry.acceptance.mask)
+            self._unused.pop(key, None)
+            entry.cohorts[cohort] = None
+        self._remove_unused_filters()
         self._routes.clear()
 
     def _remove_unused(self, cohort: Cohort[R]) -> None:
-        if cohort.members or cohort.joining:
+        if cohort.members or cohort.joining or self._cohorts.get(cohort.key) is not cohort:
             return
         del self._cohorts[cohort.key]
-        for subscription, entry in self._entries.pop(cohort):
-            for topic_filter in subscription.effective:
-                self._index.discard(topic_filter, entry)
+        for key in cohort.subscription_keys:
+            entry = self._entries[key]
+            del entry.cohorts[cohort]
+            if not entry.cohorts:
+                self._unused[key] = None
         self._routes.clear()
+
+    def _remove_unused_filters(self) -> None:
+        for key in self._unused:
+            entry = self._entries.pop(key)
+            for topic_filter in entry.subscription.effective:
+                self._index.discard(topic_filter, entry)
+        self._unused.clear()

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from bridge.domain.envelope import position_event
+from bridge.domain.filter_index import FilterIndex
 from bridge.domain.records import Input, JournalEntry
 from bridge.domain.reports import APPLIED
+from bridge.domain.topics import TopicFilter
 from bridge.ports.journal import Batch
 from bridge.protocol import cohort
 from tests.front.memory_front import NOON, call, memory_front
@@ -41,6 +43,37 @@ def test_who_joins_when_a_buffer_is_full_gets_the_event_that_filled_it_once(monk
     world.commit("call")
     world.deliver(world.undelivered)
     finish(world, [lines, calls, late])
+
+
+def test_a_cohort_lives_on_for_one_who_waits_to_join_when_all_members_have_left() -> None:
+    world = World(page_events=256)
+    leaves, stays = SmallDashboard(world, "all"), SmallDashboard(world, "all")
+    for board in (leaves, stays):
+        board.subscribe("a", "line 1", snapshot=False)
+    world.commit("state")
+    world.deliver(1)
+    stays.subscribe("a", "line 1", snapshot=False)
+    leaves.delivery.end()
+    stays.pump()
+    world.end_window()
+    finish(world, [stays])
+    assert len(list(world.broadcaster.fan_out.cohorts)) == 1
+
+
+def test_leaving_and_joining_again_moves_no_filter(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(page_events=256)
+    board = SmallDashboard(world, "all")
+    board.subscribe("a", "line 1", snapshot=False)
+    world.commit("call")
+    world.deliver(1)
+    added = list[TopicFilter]()
+    monkeypatch.setattr(FilterIndex, "add", lambda _self, topic_filter, *_, **_options: added.append(topic_filter))
+    for number in range(3):
+        board.set_batching(batch=True, batch_ms=number)
+    world.commit("call")
+    world.deliver(1)
+    finish(world, [board])
+    assert added == []
 
 
 def test_a_fault_at_one_dashboard_is_not_that_of_all_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ class Plant:
 
     def __init__(self, batching: Batching | None = None) -> None:
         self.feed = EventFeed(Position("s", "e", 0), page_events=256, page_bytes=2**20)
-        self.cohort: Cohort[str] = Cohort("all", batching or Batching(), self.feed)
+        self.cohort: Cohort[str] = Cohort(frozenset({"all"}), batching or Batching(), self.feed)
 
     def add(self, kind: EventType, *, line: str = "L1", size: int = 10) -> FlushDue:
         added = event(self.feed.offset + 1, kind, line=line, size=size)

@@ -28,7 +28,7 @@ SMALL: Final = {
         Scope(
             ("subscribe b without snapshot", "batch", "no batch"), peer=True, ordered=("commit state", "commit my job")
         ),
-        300,
+        250,
     ),
     "reconnect": (
         Scope(("stall", "reconnect", "tick"), before=("subscribe b without snapshot",), ordered=EVENTS[:2]),

@@ -102,8 +102,6 @@ class Delivery(Generic[R]):
             resumed = (by_id[subscription.request.id] for subscription in action.subscriptions)
             self.requests.put(ResumeRequest(action, tuple(resumed)))
 
-    # Questions of the connection.
-
     @property
     def is_catching_up(self) -> bool:
         """Return whether it is sent events that others have already got."""

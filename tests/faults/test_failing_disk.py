@@ -29,7 +29,7 @@ async def test_a_disk_that_only_fails_stops_the_intake_and_heals(
             await loaded.load.more(REPORTS)
             async with failing_disk(loaded.bridge, calls, "error=EIO"):
                 await until(lambda: not loaded.dashboard.live, seconds=REPORTED_SECONDS, what="not live")
-                assert not loaded.bridge.is_ready()
+                await until(lambda: not loaded.bridge.is_ready(), seconds=REPORTED_SECONDS, what="not ready")
                 before = last_number(loaded.bridge.journal)
                 await loaded.load.more(REPORTS)
                 assert last_number(loaded.bridge.journal) == before

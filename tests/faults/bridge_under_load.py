@@ -15,7 +15,9 @@ from tests.faults.resuming_subscriber import ResumingSubscriber, subscribers
 from tests.faults.simulated_load import SCALE, SimulatedLoad, simulated_load
 from tests.support import run_record
 from tests.support.bridge_process import RUN, BridgeProcess, Launcher, bridge_process
-from tests.support.brokers import RunningBroker
+from tests.support.brokers import RunningBroker, until
+
+LIVE_SECONDS = 30.0
 
 
 @dataclass
@@ -42,7 +44,7 @@ async def bridge_under_load(
     launcher: Launcher = RUN,
     environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[BridgeUnderLoad]:
-    """Run a bridge; `environment` adds settings."""
+    """Run a bridge, until its dashboard is live and beyond; `environment` adds settings."""
     settings = {"FLOOR_TIME__SCALE": str(SCALE), **(environment or {})}
     async with (
         bridge_process(folder, broker, plant=write_plant(folder), environment=settings, launcher=launcher) as bridge,
@@ -50,4 +52,5 @@ async def bridge_under_load(
         subscribers(bridge) as (board,),
         simulated_load(broker) as load,
     ):
+        await until(lambda: board.live, seconds=LIVE_SECONDS, what="a live dashboard")  # or it could not be lost
         yield BridgeUnderLoad(bridge, broker, load, plain, board)

@@ -8,16 +8,7 @@
  * latest batch was and the processor time it took, as JSON.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
+#include "publisher.h"
 
 #define STAMP "@mono:"
 #define STAMP_DIGITS 19
@@ -29,45 +20,6 @@ struct publish {
 
 static struct publish *publishes;
 static size_t count;
-static int broker;
-
-static void fail(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static void send_all(const char *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t sent = send(broker, data, size, MSG_NOSIGNAL);
-        if (sent < 0 && errno != EINTR)
-            fail("send");
-        if (sent > 0) {
-            data += sent;
-            size -= (size_t)sent;
-        }
-    }
-}
-
-static void connect_to(int port)
-{
-    /* CONNECT: clean session, keep alive 0, client id `flood` */
-    static const char hello[] = "\x10\x11\0\4MQTT\4\2\0\0\0\5flood";
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    char answer[4];
-    int one = 1;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    broker = socket(AF_INET, SOCK_STREAM, 0);
-    if (broker < 0 || connect(broker, (struct sockaddr *)&address, sizeof address) < 0)
-        fail("connect");
-    setsockopt(broker, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    send_all(hello, sizeof hello - 1);
-    if (recv(broker, answer, sizeof answer, MSG_WAITALL) != sizeof answer || answer[0] != 0x20 || answer[3] != 0) {
-        fprintf(stderr, "the broker refused the connection\n");
-        exit(1);
-    }
-}
 
 /* Return the record at the file's place, or NULL at its end. */
 static char *read_record(FILE *file, uint32_t *size)
@@ -117,20 +69,6 @@ static void load(const char *path)
     fclose(file);
 }
 
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-static void wait_until(uint64_t due)
-{
-    struct timespec at = {.tv_sec = (time_t)(due / 1000000000u), .tv_nsec = (long)(due % 1000000000u)};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
-        ;
-}
-
 int main(int arguments, char **argument)
 {
     if (arguments != 7) {
@@ -138,7 +76,7 @@ int main(int arguments, char **argument)
         return 2;
     }
     load(argument[2]);
-    connect_to(atoi(argument[1]));
+    connect_to(atoi(argument[1]), "flood");
     uint64_t rate = strtoull(argument[3], NULL, 10), step = strtoull(argument[4], NULL, 10) * 1000000u;
     uint64_t start = strtoull(argument[5], NULL, 10), duration = strtoull(argument[6], NULL, 10) * 1000000000u;
     uint64_t sent = 0, late = 0, before = clock_ns(CLOCK_PROCESS_CPUTIME_ID);

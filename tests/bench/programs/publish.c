@@ -8,17 +8,9 @@
  * latest one was late, and the processor time it took, as JSON.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
 #include <poll.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "publisher.h"
 
 #define SECOND 1000000000u
 #define STEP (SECOND / 1000) /* what is due within it goes out together */
@@ -28,62 +20,11 @@
 
 static unsigned char *records;
 static size_t records_size, at;
-static int broker;
-
-static void fail(const char *what)
-{
-    perror(what);
-    exit(1);
-}
 
 static void refuse(const char *why)
 {
     fprintf(stderr, "%s\n", why);
     exit(2);
-}
-
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
-}
-
-static void wait_until(uint64_t due)
-{
-    struct timespec until = {.tv_sec = (time_t)(due / SECOND), .tv_nsec = (long)(due % SECOND)};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
-        ;
-}
-
-static void send_all(const unsigned char *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t sent = send(broker, data, size, MSG_NOSIGNAL);
-        if (sent < 0 && errno != EINTR)
-            fail("send");
-        if (sent > 0) {
-            data += sent;
-            size -= (size_t)sent;
-        }
-    }
-}
-
-static void connect_to(int port)
-{
-    /* CONNECT: clean session, keep alive 0, client id `publish` */
-    static const unsigned char hello[] = "\x10\x13\0\4MQTT\4\2\0\0\0\7publish";
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    unsigned char answer[4];
-    int one = 1;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    broker = socket(AF_INET, SOCK_STREAM, 0);
-    if (broker < 0 || connect(broker, (struct sockaddr *)&address, sizeof address) < 0)
-        fail("connect");
-    setsockopt(broker, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    send_all(hello, sizeof hello - 1);
-    if (recv(broker, answer, sizeof answer, MSG_WAITALL) != sizeof answer || answer[0] != 0x20 || answer[3] != 0)
-        refuse("the broker refused the connection");
 }
 
 static void load(const char *path)
@@ -160,7 +101,7 @@ int main(int arguments, char **argument)
     if (arguments != 6)
         refuse("usage: publish PORT FILE RATE WINDOW START-NS");
     load(argument[2]);
-    connect_to(atoi(argument[1]));
+    connect_to(atoi(argument[1]), "publish");
     uint64_t rate = strtoull(argument[3], NULL, 10), window = strtoull(argument[4], NULL, 10);
     uint64_t start = strtoull(argument[5], NULL, 10), before = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     uint64_t sent = 0, acknowledged = 0, latest = 0;

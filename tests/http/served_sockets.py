@@ -114,7 +114,7 @@ async def served(app: ASGIApp, web: WebSettings | None = None) -> AsyncIterator[
 
 
 class RawClient:
-    """A client that reads only when told to, and sends any bytes."""
+    """A client that reads only when a test calls for it, and sends any bytes."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -164,3 +164,13 @@ class RawClient:
 
     def close(self) -> None:
         self.writer.close()
+
+
+@asynccontextmanager
+async def upgraded_client(app: ASGIApp, *, narrow: bool = False) -> AsyncIterator[RawClient]:
+    """Serve the app to one client whose WebSocket is open, and close it before the server stops."""
+    async with served(app) as port:
+        client = await RawClient.connect(port, narrow=narrow)
+        await client.upgraded()
+        yield client
+        client.close()

@@ -7,7 +7,7 @@ import pytest
 from websockets.frames import Opcode
 
 from bridge.http import websocket
-from tests.http.served_sockets import DEADLINE, RawClient, SocketApp, masked, served
+from tests.http.served_sockets import DEADLINE, RawClient, SocketApp, masked, upgraded_client
 from tests.support.brokers import until
 
 PING, PONG, CLOSE = Opcode.PING, Opcode.PONG, Opcode.CLOSE
@@ -15,9 +15,7 @@ PING, PONG, CLOSE = Opcode.PING, Opcode.PONG, Opcode.CLOSE
 
 async def test_a_client_that_does_not_read_is_not_writable_until_it_reads_on() -> None:
     app = SocketApp()
-    async with served(app) as port:
-        client = await RawClient.connect(port, narrow=True)
-        await client.upgraded()
+    async with upgraded_client(app, narrow=True) as client:
         recorder = await app.newest()
         recorder.fill()
         waiting = recorder.socket.unsent_bytes
@@ -28,16 +26,13 @@ async def test_a_client_that_does_not_read_is_not_writable_until_it_reads_on() -
             assert len((await client.frame())[1]) == 10_000
         assert recorder.socket.is_writable
         assert recorder.socket.unsent_bytes < websocket.WRITE_BUFFER_BYTES
-        client.close()
     assert recorder.writable_calls == 1
 
 
 async def test_a_client_that_pings_and_does_not_read_is_owed_one_pong() -> None:
     ping, count = masked(PING, b"p" * 125), 4_000
     app = SocketApp()
-    async with served(app) as port:
-        client = await RawClient.connect(port, narrow=True)
-        await client.upgraded()
+    async with upgraded_client(app, narrow=True) as client:
         (await app.newest()).fill()
         for _ in range(count // 10):
             client.writer.write(ping * 10)
@@ -46,16 +41,13 @@ async def test_a_client_that_pings_and_does_not_read_is_owed_one_pong() -> None:
         frames: list[tuple[int, bytes]] = []
         while not frames or frames[-1][0] != CLOSE:
             frames.append(await client.frame())
-        client.close()
     pongs = [payload for opcode, payload in frames if opcode == PONG]
     assert 0 < len(pongs) < count // 2
 
 
 async def test_the_pong_is_sent_when_the_client_reads_on() -> None:
     app = SocketApp()
-    async with served(app) as port:
-        client = await RawClient.connect(port, narrow=True)
-        await client.upgraded()
+    async with upgraded_client(app, narrow=True) as client:
         recorder = await app.newest()
         recorder.fill()
         client.writer.write(masked(PING, b"1"))
@@ -67,14 +59,11 @@ async def test_the_pong_is_sent_when_the_client_reads_on() -> None:
             opcode, payload = await client.frame()
             if opcode == PONG:
                 pongs.append(payload)
-        client.close()
 
 
 async def test_a_client_that_reads_late_receives_why_it_was_closed() -> None:
     app = SocketApp()
-    async with served(app) as port:
-        client = await RawClient.connect(port, narrow=True)
-        await client.upgraded()
+    async with upgraded_client(app, narrow=True) as client:
         recorder = await app.newest()
         recorder.fill()
         recorder.socket.close(4_008, "too slow")
@@ -83,7 +72,6 @@ async def test_a_client_that_reads_late_receives_why_it_was_closed() -> None:
         assert await client.close_frame() == (4_008, "too slow")
         client.writer.write(masked(CLOSE, (4_008).to_bytes(2)))
         assert await client.rest() == b""
-        client.close()
     assert recorder.writable_calls == 0
     assert recorder.disconnected_calls == 0
 
@@ -91,30 +79,24 @@ async def test_a_client_that_reads_late_receives_why_it_was_closed() -> None:
 async def test_the_answer_to_our_close_frame_is_read_though_reading_was_paused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "ECHO_SECONDS", 600.0)
     app = SocketApp(on_open=lambda recorder: recorder.socket.pause_reading())
-    async with served(app) as port:
-        client = await RawClient.connect(port)
-        await client.upgraded()
+    async with upgraded_client(app) as client:
         (await app.newest()).socket.close(4_001, "enough")
         client.writer.write(masked(CLOSE, (4_001).to_bytes(2)))
         assert await client.close_frame() == (4_001, "enough")
         assert await client.rest() == b""
-        client.close()
 
 
 async def test_a_pong_is_no_answer_to_our_close_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "PING_SECONDS", 0.05)
     monkeypatch.setattr(websocket, "ECHO_SECONDS", 0.1)
     app = SocketApp()
-    async with served(app) as port:
-        client = await RawClient.connect(port)
-        await client.upgraded()
+    async with upgraded_client(app) as client:
         opcode, payload = await client.frame()
         assert opcode == PING
         app.opened[0].socket.close(4_001, "enough")
         client.writer.write(masked(PONG, payload))
         assert await client.close_frame() == (4_001, "enough")
         assert await client.rest() == b""
-        client.close()
 
 
 @pytest.mark.parametrize(
@@ -133,31 +115,25 @@ async def test_unread_data_is_discarded_in_the_end(
     monkeypatch.setattr(websocket, "ECHO_SECONDS", 0.1)
     monkeypatch.setattr(websocket, "LINGER_SECONDS", 0.1)
     app = SocketApp()
-    async with served(app) as port:
-        client = await RawClient.connect(port, narrow=True)
-        await client.upgraded()
+    async with upgraded_client(app, narrow=True) as client:
         recorder = await app.newest()
         recorder.fill()
         end(app, client)
         await until(lambda: recorder.is_gone, what="the connection is aborted")
         assert len(await client.rest()) < 10_000 * websocket.WRITE_BUFFER_BYTES
-        client.close()
 
 
 async def test_a_client_that_answers_pings_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "PING_SECONDS", 0.05)
     monkeypatch.setattr(websocket, "PONG_SECONDS", 0.5)
     app = SocketApp()
-    async with served(app) as port:
-        client = await RawClient.connect(port)
-        await client.upgraded()
+    async with upgraded_client(app) as client:
         payloads = set()
         for _ in range(15):
             opcode, payload = await client.frame()
             assert opcode == PING
             client.writer.write(masked(PONG, b"other") + masked(PONG, payload) + masked(PONG, payload))
             payloads.add(payload)
-        client.close()
     assert len(payloads) == 15, "each has a payload of its own"
     assert app.opened[0].disconnected_calls == 1
 
@@ -166,14 +142,11 @@ async def test_a_client_that_answers_no_ping_is_closed(monkeypatch: pytest.Monke
     monkeypatch.setattr(websocket, "PING_SECONDS", 0.05)
     monkeypatch.setattr(websocket, "PONG_SECONDS", 0.1)
     app = SocketApp()
-    async with served(app) as port:
-        client = await RawClient.connect(port)
-        await client.upgraded()
+    async with upgraded_client(app) as client:
         assert (await client.frame())[0] == PING
         client.writer.write(masked(PONG, b"of another ping"))
         assert await client.frame() == (CLOSE, (1_011).to_bytes(2) + b"keepalive ping timeout")
         assert await client.rest() == b""
-        client.close()
     assert app.opened[0].disconnected_calls == 1
 
 
@@ -182,11 +155,8 @@ async def test_a_client_that_neither_answers_nor_reads_is_cut_off(monkeypatch: p
     monkeypatch.setattr(websocket, "PONG_SECONDS", 0.1)
     monkeypatch.setattr(websocket, "CLOSE_SECONDS", 0.1)
     app = SocketApp()
-    async with served(app) as port:
-        client = await RawClient.connect(port, narrow=True)
-        await client.upgraded()
+    async with upgraded_client(app, narrow=True):
         recorder = await app.newest()
         recorder.fill()
         await until(lambda: recorder.is_gone, what="the connection is aborted")
         assert recorder.disconnected_calls == 1
-        client.close()

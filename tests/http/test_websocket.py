@@ -16,7 +16,7 @@ from websockets.server import ServerProtocol
 from bridge.http import server, websocket
 from bridge.http.websocket import WebSocketConnection
 from bridge.settings import WebSettings
-from tests.http.served_sockets import DEADLINE, RawClient, Recorder, SocketApp, masked, served
+from tests.http.served_sockets import DEADLINE, RawClient, Recorder, SocketApp, masked, served, upgraded_client
 from tests.support.brokers import until
 from tests.support.certificates import self_signed
 
@@ -24,7 +24,7 @@ CONT, TEXT, BINARY, CLOSE, PING, PONG = Opcode
 
 
 async def ends(recorder: Recorder) -> None:
-    await until(lambda: recorder.disconnected_calls > 0, what="the handler is told the end")
+    await until(lambda: recorder.disconnected_calls > 0, what="the handler gets the end")
 
 
 async def exhaust(client: websockets.ClientConnection) -> None:
@@ -46,14 +46,11 @@ async def test_messages_go_both_ways() -> None:
 
 async def test_fragments_are_joined_around_a_ping_and_within_a_character() -> None:
     app = SocketApp()
-    async with served(app) as port:
-        client = await RawClient.connect(port)
-        await client.upgraded()
+    async with upgraded_client(app) as client:
         client.writer.write(masked(TEXT, b"K\xc3", fin=False) + masked(PING, b"p") + masked(CONT, b"\xa4", fin=False))
         assert await client.frame() == (PONG, b"p")
         client.writer.write(masked(CONT, b"se") + masked(BINARY, b"a", fin=False) + masked(CONT, b"b"))
         assert [await client.frame(), await client.frame()] == [(TEXT, b"4"), (TEXT, b"2")]
-        client.close()
     assert app.opened[0].messages == ["Käse", b"ab"]
 
 
@@ -69,29 +66,23 @@ async def test_every_ping_of_a_reading_client_is_answered() -> None:
 @pytest.mark.parametrize("payload", [b"", (4_321).to_bytes(2) + b"bye"])
 async def test_the_clients_close_frame_is_echoed_behind_the_answers(payload: bytes) -> None:
     app = SocketApp()
-    async with served(app) as port:
-        client = await RawClient.connect(port)
-        await client.upgraded()
+    async with upgraded_client(app) as client:
         client.writer.write(masked(TEXT, b"abc") + masked(CLOSE, payload) + masked(TEXT, b"late"))
         assert [await client.frame(), await client.frame()] == [(TEXT, b"3"), (CLOSE, payload)]
         assert await client.rest() == b""
-        client.close()
     assert app.opened[0].messages == ["abc"]
     assert app.opened[0].disconnected_calls == 1
 
 
 async def test_our_close_reaches_the_client_and_later_messages_are_discarded() -> None:
     app = SocketApp()
-    async with served(app) as port:
-        client = await RawClient.connect(port)
-        await client.upgraded()
+    async with upgraded_client(app) as client:
         recorder = await app.newest()
         recorder.on_message = lambda _: recorder.socket.close(4_001, "enough")
         client.writer.write(masked(TEXT, b"1") + masked(TEXT, b"2"))
         assert await client.close_frame() == (4_001, "enough")
         client.writer.write(masked(TEXT, b"3") + masked(CLOSE, (4_001).to_bytes(2)))
         assert await client.rest() == b""
-        client.close()
     assert recorder.messages == ["1"]
     assert recorder.disconnected_calls == 0
 
@@ -99,26 +90,20 @@ async def test_our_close_reaches_the_client_and_later_messages_are_discarded() -
 async def test_a_close_frame_that_is_not_answered_ends_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "ECHO_SECONDS", 0.1)
     app = SocketApp(on_open=lambda recorder: recorder.socket.close(4_001, "no"))
-    async with served(app) as port:
-        client = await RawClient.connect(port)
-        await client.upgraded()
+    async with upgraded_client(app) as client:
         assert await client.close_frame() == (4_001, "no")
         assert await client.rest() == b""
-        client.close()
     assert app.opened[0].disconnected_calls == 0
 
 
 async def test_the_handler_may_close_when_the_client_closes_in_the_same_read() -> None:
     app = SocketApp()
-    async with served(app) as port:
-        client = await RawClient.connect(port)
-        await client.upgraded()
+    async with upgraded_client(app) as client:
         recorder = await app.newest()
         recorder.on_message = lambda _: recorder.socket.close(4_001, "enough")
         client.writer.write(masked(TEXT, b"1") + masked(CLOSE, (1_000).to_bytes(2)))
         assert await client.close_frame() == (1_000, "")
         assert await client.rest() == b""
-        client.close()
     assert recorder.disconnected_calls == 0
 
 
@@ -154,9 +139,7 @@ async def test_a_violation_closes_with_its_code_after_what_was_valid(sent: bytes
 @pytest.mark.parametrize("abort", [False, True], ids=["half-close", "reset"])
 async def test_a_client_that_is_gone_ends_it_once(*, abort: bool) -> None:
     app = SocketApp()
-    async with served(app) as port:
-        client = await RawClient.connect(port)
-        await client.upgraded()
+    async with upgraded_client(app) as client:
         recorder = await app.newest()
         if abort:
             client.writer.transport.abort()
@@ -169,7 +152,6 @@ async def test_a_client_that_is_gone_ends_it_once(*, abort: bool) -> None:
         recorder.socket.close(1_000, "")
         assert recorder.socket.unsent_bytes == 0
         assert await client.rest() == b""
-        client.close()
     assert recorder.disconnected_calls == 1
 
 

@@ -37,7 +37,7 @@ def hand_over(scope: MutableMapping[str, Any], open_socket: OpenSocket) -> None:
 
 
 class WebSocketConnection(asyncio.Protocol):
-    """The port DashboardSocket on a transport; whoever makes it sets it as the transport's protocol, then calls `open`.
+    """The port DashboardSocket on a transport: set it as the transport's protocol, then call `open`.
 
     `connections` are those that uvicorn ends with `shutdown` when it stops.
     """

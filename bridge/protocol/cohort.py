@@ -72,7 +72,7 @@ class Cohort(Generic[R]):
         "ledger",
         "members",
         "subscription_keys",
-    )  # fmt: skip
+    )
 
     def __init__(self, subscription_keys: frozenset[Hashable], batching: Batching, feed: EventFeed) -> None:
         self.subscription_keys = subscription_keys  # the `cache_key` of each distinct subscription

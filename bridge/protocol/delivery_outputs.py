@@ -1,4 +1,4 @@
-"""What a delivery asks of the side that has sockets and a journal, beside bytes to write."""
+"""Requests of a delivery to the side that has sockets and a journal, beside bytes to write."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ from typing import Final
 
 
 class DeliveryState(Enum):
-    """What is sent next, beside answers and the link state."""
+    """States of a delivery: each says what is sent next, beside answers and the link state."""
 
     GREETING = auto()  # nothing, until the client's first frame is answered
     FOLLOWING = auto()  # events as they are committed, together with all dashboards of its cohort
@@ -21,7 +21,7 @@ class DeliveryState(Enum):
 
 
 class DeliveryStep(Enum):
-    """What leads from one state to another."""
+    """Steps that lead from one state to another, the inputs of `NEXT_STATE`."""
 
     PUSH_ENABLED = auto()
     CAUGHT_UP = auto()

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from bridge.domain.access.subscriptions import Acceptance, Subscription
+from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.access.topic_layout import EVENTS
 from bridge.domain.filter_index import FilterIndex
 from bridge.domain.records import CommittedEvent
@@ -19,10 +19,9 @@ R = TypeVar("R", bound=Hashable)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Entry(Generic[R]):
-    """Equal subscriptions of any cohorts in the index, and what decides beside their filters."""
+    """Equal subscriptions of any cohorts in the index."""
 
     subscription: Subscription
-    acceptance: Acceptance
     cohorts: dict[Cohort[R], None]
 
 
@@ -59,7 +58,7 @@ class FanOut(Generic[R]):
         if route is None:
             self._remove_unused_filters()
             entries = self._index.match_masked(event.topic, EVENTS.word_mask(event.topic))
-            selecting = [entry.cohorts for entry in entries if entry.acceptance.is_for(event.audience)]
+            selecting = [entry.cohorts for entry in entries if entry.subscription.acceptance.is_for(event.audience)]
             route = tuple({cohort: None for cohorts in selecting for cohort in cohorts})
             if len(self._routes) >= MAX_ROUTES:
                 self._routes.clear()
@@ -123,9 +122,9 @@ class FanOut(Generic[R]):
         for key, subscription in subscriptions.items():
             entry = self._entries.get(key)
             if entry is None:
-                entry = self._entries[key] = _Entry(subscription, subscription.acceptance, {})
+                entry = self._entries[key] = _Entry(subscription, {})
                 for topic_filter in subscription.effective:
-                    self._index.add(topic_filter, entry, mask=entry.acceptance.mask)
+                    self._index.add(topic_filter, entry, mask=subscription.acceptance.mask)
             self._unused.pop(key, None)
             entry.cohorts[cohort] = None
         self._remove_unused_filters()

@@ -105,7 +105,7 @@ FRONT: Final[Mapping[str, Move]] = {
     "take turn": lambda _, dashboard: dashboard.take_turn(),
     "read one": lambda _, dashboard: dashboard.read_one(),
 }
-"""What is left to do, whoever asked for it."""
+"""Return all that is left to do."""
 
 MOVES: Final[Mapping[str, Move]] = {**CLIENT, **PLANT, **FRONT}
 

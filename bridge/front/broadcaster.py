@@ -1,8 +1,9 @@
 """Broadcast of committed events: each is queued once per cohort, and a flush writes the same bytes to every member."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from bridge.domain.records import CommittedEvent
 from bridge.ports.clock import FrontClock
@@ -11,6 +12,8 @@ from bridge.protocol.cohort import Cohort, FlushDue
 from bridge.protocol.delivery import Delivery
 from bridge.protocol.event_feed import EventFeed
 from bridge.protocol.fan_out import FanOut
+
+TURN_MEMBERS: Final = 64  # written to at the end of a window before an alarm may pass: a write costs some 10 us
 
 
 class Recipient(Protocol):
@@ -31,11 +34,11 @@ class Recipient(Protocol):
     def __hash__(self) -> int: ...
 
 
-CallLater = Callable[[float, Callable[[int], None], int], object]
+CallLater = Callable[[float, Callable[[Any], None], Any], object]
 """Has a function called with this argument, in so many seconds."""
 
 
-def call_later(seconds: float, function: Callable[[int], None], argument: int) -> None:
+def call_later(seconds: float, function: Callable[[Any], None], argument: object) -> None:
     """Have the running event loop call a function later."""
     asyncio.get_running_loop().call_later(seconds, function, argument)
 
@@ -99,19 +102,40 @@ class Broadcaster:
             cohorts.append(cohort)
 
     def _end_window(self, length: int) -> None:
-        for cohort in self._windows.pop(length):
+        self._flush_in_turns(deque(self._windows.pop(length)))
+
+    def _flush_in_turns(self, cohorts: deque[Cohort[Recipient]]) -> None:
+        """Flush these, and let the event loop do other work after every `TURN_MEMBERS` writes."""
+        written = 0
+        while cohorts:
+            if written >= TURN_MEMBERS:
+                self._call_later(0, self._flush_in_turns, cohorts)
+                return
+            cohort = cohorts.popleft()
+            written += len(cohort.members)
             for recipient in self._flush(cohort):
                 recipient.pump()
 
     def _flush(self, cohort: Cohort[Recipient]) -> dict[Recipient, None]:
-        """Write what waits to all members, and return those who waited for that in order to join."""
+        """Write what waits to all members, and return those who waited for that in order to join.
+
+        A fault ends the dashboards that it concerns, and no other.
+        """
         if not cohort.is_waiting:
             return {}
-        if cohort.earliest_expiry <= self._clock.wall_now():
+        try:
+            if cohort.earliest_expiry <= self._clock.wall_now():
+                for membership in list(cohort.members):
+                    membership.recipient.close_if_expired()
+                cohort.find_earliest_expiry()
+            self._write(cohort, cohort.flush())
+        except Exception as error:  # noqa: BLE001 - see above
             for membership in list(cohort.members):
-                membership.recipient.close_if_expired()
-            cohort.find_earliest_expiry()
-        frames = cohort.flush()
+                membership.recipient.fail(error)
+        return dict.fromkeys(self.fan_out.end_flush(cohort))
+
+    @staticmethod
+    def _write(cohort: Cohort[Recipient], frames: bytes) -> None:
         behind: list[Recipient] = []
         faults: list[tuple[Recipient, Exception]] = []
         for membership in cohort.members:
@@ -126,4 +150,3 @@ class Broadcaster:
             recipient.delivery.fall_behind()
         for recipient, fault in faults:
             recipient.fail(fault)
-        return dict.fromkeys(self.fan_out.end_flush(cohort))

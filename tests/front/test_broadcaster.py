@@ -9,6 +9,7 @@ from bridge.domain.filter_index import FilterIndex
 from bridge.domain.records import Input, JournalEntry
 from bridge.domain.reports import APPLIED
 from bridge.domain.topics import TopicFilter
+from bridge.front import broadcaster
 from bridge.ports.journal import Batch
 from bridge.protocol import cohort
 from tests.front.memory_front import NOON, call, memory_front
@@ -95,6 +96,41 @@ def test_a_fault_at_one_dashboard_is_not_that_of_all_others(monkeypatch: pytest.
     world.deliver(1)
     assert isinstance(broken.fault, RuntimeError)
     finish(world, [other, third])
+
+
+def test_a_cohort_that_cannot_be_flushed_ends_its_members_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(page_events=256)
+    broken, other = SmallDashboard(world, "all"), SmallDashboard(world, "all")
+    broken.subscribe("a", "line 1", snapshot=False)
+    broken.set_batching(batch=True, batch_ms=cohort.UNBATCHED_MS)
+    other.subscribe("a", "line 1", snapshot=False)
+
+    def array_frames(_objects: list[bytes]) -> bytes:
+        raise RuntimeError("unable to encode")
+
+    world.commit("state")
+    world.deliver(1)  # both wait for the end of the same window
+    monkeypatch.setattr(cohort, "array_frames", array_frames)
+    world.end_window()
+    assert isinstance(broken.fault, RuntimeError)
+    finish(world, [other])
+
+
+def test_an_alarm_does_not_wait_for_all_flushes_of_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broadcaster, "TURN_MEMBERS", 1)
+    world = World(page_events=256)
+    boards = [SmallDashboard(world, "all") for _ in range(2)]
+    for board in boards:
+        board.subscribe("a", "line 1", snapshot=False)
+    boards[1].set_batching(batch=True, batch_ms=cohort.UNBATCHED_MS)  # another cohort, with the same window
+    world.commit("state")
+    world.deliver(1)
+    world.end_window()
+    assert [board.delivery.cursor.offset for board in boards] == [1, 0], "the second is still to be flushed"
+    world.commit("call")
+    world.deliver(1)
+    assert [board.delivery.cursor.offset for board in boards] == [2, 2]
+    finish(world, boards)
 
 
 def test_an_assigned_job_reaches_one_who_waits_to_join_at_once() -> None:

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from bridge.protocol.delivery_states import NEXT_STATE, DeliveryState, DeliveryStep
+from bridge.protocol.delivery_automaton import NEXT_STATE, DeliveryState, DeliveryStep
 
-BEGIN: Final = "<!-- generated from bridge/protocol/delivery_states.py by `make docs` -->\n"
+BEGIN: Final = "<!-- generated from bridge/protocol/delivery_automaton.py by `make docs` -->\n"
 END: Final = "<!-- end of the generated part -->\n"
 
 

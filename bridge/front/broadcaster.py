@@ -19,8 +19,10 @@ TURN_MEMBERS: Final = 64  # written to at the end of a window before an alarm ma
 class Recipient(Protocol):
     """One dashboard's connection, as the broadcaster needs it."""
 
-    socket: DashboardSocket
-    delivery: Delivery[Any]
+    delivery: Delivery["Recipient"]
+
+    @property
+    def socket(self) -> DashboardSocket: ...
 
     def pump(self) -> None:
         """Write what its delivery has, as far as the socket takes it."""
@@ -85,7 +87,7 @@ class Broadcaster:
         separate: dict[Recipient, None] = {}
         for user_id in event.assignees:
             for recipient in self.fan_out.assignees.get(user_id, ()):
-                if recipient.delivery.cursor.selects_alone(event):
+                if recipient.delivery.selects_alone(event):
                     separate[recipient] = None
         for recipient in separate:
             recipient.delivery.fall_behind()

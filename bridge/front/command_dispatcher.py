@@ -13,8 +13,7 @@ from bridge.domain.records import CommandRecord
 from bridge.domain.report_fields import MAX_COMMAND_ID
 from bridge.front.journal_reads import FrontJournal
 from bridge.ports.broker import BrokerUnavailable, TopicRefused
-from bridge.protocol.actions import AcknowledgeEvent
-from bridge.protocol.client_frames import InvalidFrame
+from bridge.protocol.client_frames import Acknowledge, InvalidFrame
 from bridge.protocol.commands import CommandRequest, PlaceLookup, acknowledge_request, authorize, command_message
 from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.server_frames import CommandResult
@@ -86,18 +85,18 @@ class CommandDispatcher:
             id=request.id, outcome=record.outcome, event_ids=list(record.event_ids), reason=record.reason
         )
 
-    async def acknowledge(self, action: AcknowledgeEvent, viewer: Viewer) -> CommandResult:
+    async def acknowledge(self, frame: Acknowledge, viewer: Viewer) -> CommandResult:
         """Execute andon.acknowledge for an event's call.
 
         Raise InvalidFrame, the same for an unknown event and one that the viewer may not read.
         """
-        event = await self._journal.find_event(action.event_id)
+        event = await self._journal.find_event(frame.event_id)
         if event is None or not viewer.may_read(event.topic):
-            raise InvalidFrame(ErrorCode.FORBIDDEN, "no such event, or it is not granted", id=action.id)
+            raise InvalidFrame(ErrorCode.FORBIDDEN, "no such event, or it is not granted", id=frame.id)
         call_id = msgspec.json.decode(event.body, type=_CallEvent).data.call_id
         if call_id is None:
-            raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the event belongs to no Andon call", id=action.id)
-        command_id = action.id or f"ack:{event.id}"[-MAX_COMMAND_ID:]  # an event's id ends with epoch and offset
+            raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the event belongs to no Andon call", id=frame.id)
+        command_id = frame.id or f"ack:{event.id}"[-MAX_COMMAND_ID:]  # an event's id ends with epoch and offset
         return await self.execute(acknowledge_request(id=command_id, call_id=call_id, place=event.topic.place), viewer)
 
     def _forget(self, key: tuple[str, str], waiter: asyncio.Future[CommandRecord]) -> None:

@@ -2,39 +2,27 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from bridge.domain.access.claims import TokenError
 from bridge.domain.access.viewer import AdmissionError, Viewer
 from bridge.domain.utc_time import Millis
+from bridge.front.broadcaster import Recipient
 from bridge.front.context import FrontContext
 from bridge.front.owned_tasks import OwnedTasks
 from bridge.ports.clock import monotonic_ms
 from bridge.ports.dashboard_socket import DashboardSocket
 from bridge.ports.journal import JournalError
-from bridge.protocol.actions import (
-    AcknowledgeEvent,
-    Action,
-    Authenticate,
-    EnablePush,
-    EndSubscription,
-    ResumeFrom,
-    RunCommand,
-    Send,
-    SendSnapshot,
-    SetBatching,
-    StartSubscription,
-    UpdateGrants,
-)
-from bridge.protocol.client_frames import InvalidFrame
+from bridge.protocol.client_frames import Acknowledge, Auth, InvalidFrame
 from bridge.protocol.close_codes import CloseCode
+from bridge.protocol.commands import CommandRequest
 from bridge.protocol.dashboard_protocol import DashboardProtocol
 from bridge.protocol.delivery import Delivery
 from bridge.protocol.delivery_outputs import Read, ReadResult, TakeTurns
 from bridge.protocol.error_codes import ErrorCode
-from bridge.protocol.server_frames import Close, CommandResult, Error, encode_frame, error_frame
+from bridge.protocol.server_frames import Close, CommandResult, Error, error_frame
 
 MAX_COMMANDS: Final = 20  # of one connection, pending at once
 TURN_BYTES: Final = 32_768  # written to one socket, at once, before other connections take their turn
@@ -43,7 +31,7 @@ log = structlog.get_logger()
 
 
 class DashboardConnection:
-    """One connection, from the accepted handshake to its end; performs the actions that its protocol returns.
+    """One connection, from the accepted handshake to its end: does what takes IO for its protocol and its delivery.
 
     `on_end` is called once, when it has ended; the socket then closes by itself.
     """
@@ -58,11 +46,11 @@ class DashboardConnection:
     ) -> None:
         self.peer = peer
         self.socket = socket
-        self.protocol = DashboardProtocol(context.limits, elapsed=monotonic_ms())
         self._context = context
-        self.delivery: Delivery[Any] = Delivery(
+        self.delivery = Delivery[Recipient](
             self, feed=context.journal.feed, fan_out=context.broadcaster.fan_out, link=context.link_frame
         )
+        self.protocol = DashboardProtocol(context.limits, self.delivery, elapsed=monotonic_ms())
         self._on_end = on_end
         self._tasks = OwnedTasks(self.fail)  # commands and reads
         self._commands = 0
@@ -102,9 +90,13 @@ class DashboardConnection:
         """Take a message of the client."""
         if self.ended or self.close_if_expired():
             return
-        self._perform(self.protocol.receive(message, elapsed=monotonic_ms(), server_time=self._context.clock.now()))
+        work = self.protocol.receive(message, elapsed=monotonic_ms(), server_time=self._context.clock.now())
+        if isinstance(work, Auth):
+            self._authenticate(work.token, confirm=True)
+        elif work is not None:
+            self._start_command(work)
         self.pump()
-        if self.delivery.requests.is_full and not self.ended:  # a client that does not read its answers is not read
+        if self.delivery.is_full and not self.ended:  # a client that does not read its answers is not read
             self._reading_paused = True
             self.socket.pause_reading()
 
@@ -123,15 +115,12 @@ class DashboardConnection:
         """Handle timeouts, expiry, positions and stalls that are due; never waits. The times are the protocol's."""
         if self.ended:
             return
-        for action in self.protocol.tick(elapsed=elapsed, wall_now=wall_now):
-            if isinstance(action, Close):  # whatever is queued
-                self.end(action)
-                return
-            self._perform([action])
-            self.pump()
-        if not self.socket.is_writable:
+        close = self.protocol.tick(elapsed=elapsed, wall_now=wall_now)
+        if close is not None:
+            self.end(close)
+        elif not self.socket.is_writable:
             self._check_progress()
-        elif self.delivery.is_position_due(elapsed):
+        elif self.delivery.has_requests or self.delivery.is_position_due(elapsed):
             self.pump()
 
     def close_if_expired(self) -> bool:
@@ -171,7 +160,7 @@ class DashboardConnection:
                 asyncio.get_running_loop().call_soon(self._next_turn)
         if due:
             self.socket.write(b"".join(due))  # in one piece: they are due together
-        if self._reading_paused and not self.delivery.requests.is_full and not self.ended:
+        if self._reading_paused and not self.delivery.is_full and not self.ended:
             self._reading_paused = False
             self.socket.resume_reading()
 
@@ -211,68 +200,42 @@ class DashboardConnection:
             self.end(Close(CloseCode.STALLED, "no progress, resume"))
         self._stalled_bytes = unsent
 
-    # Actions of the protocol.
-
-    def _perform(self, actions: list[Action]) -> None:
-        delivery = self.delivery
-        for index, action in enumerate(actions):
-            match action:
-                case Authenticate(token):
-                    self._authenticate(token, confirm=True)
-                case StartSubscription(subscription, deferred):
-                    delivery.subscribe(subscription, deferred=deferred)
-                case UpdateGrants(viewer, subscriptions):
-                    delivery.update_grants(viewer, subscriptions)
-                case EndSubscription(subscription_id):
-                    delivery.unsubscribe(subscription_id)
-                case SendSnapshot() | ResumeFrom():
-                    delivery.request(action)
-                case EnablePush():
-                    delivery.enable_push()
-                case RunCommand() | AcknowledgeEvent():
-                    # This command's answer may be the first one: unrequested frames wait for it.
-                    self._start_command(action, enable_push=EnablePush() in actions[index:])
-                    return
-                case Send() | SetBatching() | Close():
-                    delivery.requests.put(encode_frame(action.frame) if isinstance(action, Send) else action)
+    # What the protocol asks for.
 
     def _authenticate(self, token: str, *, confirm: bool) -> None:
-        former = self.viewer
+        context, is_first = self._context, self.viewer is None
         try:
-            viewer = self._context.admit(token)
+            viewer = context.admit(token)
         except (TokenError, AdmissionError) as error:
             log.info("front.token_refused", peer=self.peer, reason=type(error).__name__)
-            self._perform(self.protocol.reject(error))
+            self.protocol.reject(error)
             return
-        if former is None and not self._context.has_room_for(viewer):
-            self.delivery.requests.put(Close(CloseCode.TOO_MANY, "too many connections"))
-            self.protocol.mark_closed()
+        if is_first and not context.has_room_for(viewer):
+            self.protocol.close(CloseCode.TOO_MANY, "too many connections")
             return
-        actions = self.protocol.accept(viewer, server_info=self._context.server_info(), confirm=confirm)
-        if former is None and self.viewer is not None:
-            self._context.connections_by_user[viewer.user_id] += 1
-            self.delivery.cursor.authenticate(viewer)
-        self._perform(actions)
+        self.protocol.accept(viewer, server_info=context.server_info(), confirm=confirm)
+        if is_first:
+            context.connections_by_user[viewer.user_id] += 1
 
-    def _start_command(self, action: RunCommand | AcknowledgeEvent, *, enable_push: bool) -> None:
+    def _start_command(self, request: CommandRequest | Acknowledge) -> None:
         viewer = self.viewer
         assert viewer is not None, "only a session asks for commands"
         if self._commands >= MAX_COMMANDS:
-            command_id = action.request.id if isinstance(action, RunCommand) else action.id
-            refusal = Error(code=ErrorCode.LIMIT_EXCEEDED, message="too many commands at once", id=command_id)
-            self._answer(refusal, enable_push=enable_push)
+            self.delivery.answer(
+                Error(code=ErrorCode.LIMIT_EXCEEDED, message="too many commands at once", id=request.id)
+            )
             return
         self._commands += 1
-        self._tasks.start(self._run_command(action, viewer, enable_push=enable_push), name=f"front command {self.peer}")
+        self._tasks.start(self._run_command(request, viewer), name=f"front command {self.peer}")
 
-    async def _run_command(self, action: RunCommand | AcknowledgeEvent, viewer: Viewer, *, enable_push: bool) -> None:
+    async def _run_command(self, request: CommandRequest | Acknowledge, viewer: Viewer) -> None:
         answer: CommandResult | Error
         commands = self._context.commands
         try:
-            if isinstance(action, RunCommand):
-                answer = await commands.execute(action.request, viewer)
+            if isinstance(request, CommandRequest):
+                answer = await commands.execute(request, viewer)
             else:
-                answer = await commands.acknowledge(action, viewer)
+                answer = await commands.acknowledge(request, viewer)
         except InvalidFrame as error:
             answer = error_frame(error)
         except JournalError as error:
@@ -280,13 +243,8 @@ class DashboardConnection:
             return
         finally:
             self._commands -= 1
-        self._answer(answer, enable_push=enable_push)
+        self.delivery.answer(answer)
         self.pump()
-
-    def _answer(self, answer: CommandResult | Error, *, enable_push: bool) -> None:
-        self.delivery.requests.put(encode_frame(answer))
-        if enable_push:
-            self.delivery.enable_push()
 
     def _lose_journal(self, error: JournalError) -> None:
         log.warning("front.journal_failed", peer=self.peer, error=str(error))

@@ -126,7 +126,7 @@ class Front:
         is_first, self._link_state_known = not self._link_state_known, True
         if is_first or (former.broker_connected, former.stream_live) != (broker_connected, stream_live):
             for connection in self._connections:
-                connection.delivery.link_due = True
+                connection.delivery.announce_link()
             self._pump_in_turns(deque(self._connections))
 
     def _pump_in_turns(self, connections: deque[DashboardConnection]) -> None:
@@ -238,11 +238,12 @@ class Front:
 
     def statistics(self) -> dict[str, Any]:
         """Return the counts of connections, subscriptions by type, and the summed ledgers of all connections."""
-        here, types = self.position.offset, Counter[str]()
+        types = Counter[str]()
         for connection in self._connections:
-            types.update(request.subscription_type or "filter" for request in connection.protocol.subscription_requests)
+            subscriptions = connection.delivery.subscriptions.values()
+            types.update(subscription.request.subscription_type or "filter" for subscription in subscriptions)
         authenticated = sum(connection.viewer is not None for connection in self._connections)
-        catching_up = [connection for connection in self._connections if connection.delivery.is_catching_up]
+        behind = [connection.delivery.events_behind for connection in self._connections]
         return {
             "connections": len(self._connections),
             "authenticated": authenticated,
@@ -250,8 +251,8 @@ class Front:
             "subscriptions": dict(sorted(types.items())),
             "cohorts": len(list(self._context.broadcaster.fan_out.cohorts)),
             "routes": len(self._context.broadcaster.fan_out),
-            "events_behind": sum(here - connection.delivery.cursor.offset for connection in catching_up),
-            "catching_up": len(catching_up),
+            "events_behind": sum(behind),
+            "catching_up": sum(events > 0 for events in behind),
             "snapshot_builds": self._former_snapshot_builds + self._context.journal.snapshot_builds,
             "ledger": self.ledger().as_data(),
         }
@@ -260,7 +261,7 @@ class Front:
         """Return the summed ledgers of all connections, the closed ones included."""
         ledger = self._closed_ledger.copy()
         for connection in self._connections:
-            ledger.add(connection.delivery.cursor.ended_ledger)
+            ledger.add(connection.delivery.ended_ledger)
         for cohort in self._context.broadcaster.fan_out.cohorts:
             ledger.add(cohort.ledger_of_members())
         return ledger

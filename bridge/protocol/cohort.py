@@ -1,7 +1,7 @@
 """Cohort: up-to-date dashboards that want the same, for which an event is queued, encoded and counted once."""
 
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Generic, TypeVar
@@ -33,6 +33,10 @@ class Batching:
 
     arrays: bool = False
     window_ms: int = UNBATCHED_MS
+
+    def frames(self, objects: Sequence[bytes]) -> bytes:
+        """Return the WebSocket frames of these encoded objects."""
+        return array_frames(objects) if self.arrays else text_frames(objects)
 
 
 @dataclass(slots=True, eq=False)
@@ -160,5 +164,4 @@ class Cohort(Generic[R]):
         self._ledger_copy = None
         self.flushes += 1
         self._lossless, self._latest, self._conflated, self._bytes, self._window_start = [], {}, [], 0, None
-        bodies = [event.body for event in events]
-        return array_frames(bodies) if self.batching.arrays else text_frames(bodies)
+        return self.batching.frames([event.body for event in events])

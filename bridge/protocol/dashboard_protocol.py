@@ -1,23 +1,23 @@
-"""The dashboard protocol, sans-IO: frame text in, actions out (protocol.md). One `DashboardProtocol` per connection.
+"""The dashboard protocol, sans-IO (protocol.md): takes frame text, and drives the delivery to this dashboard.
 
 It checks frame size, rate, authentication and token expiry. session.py executes the frames of an authenticated client.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, assert_never
 
 from bridge.domain.access.claims import TokenError, TokenExpired, TokenRevoked
-from bridge.domain.access.subscription_request import SubscriptionRequest
 from bridge.domain.access.viewer import AdmissionError, Viewer
 from bridge.domain.strict_json import NotStrictJson, parse_json
 from bridge.domain.utc_time import Millis, rfc3339
-from bridge.protocol.actions import Action, Authenticate, EnablePush, Send
 from bridge.protocol.client_frames import Auth, ClientFrame, InvalidFrame, parse_frame
 from bridge.protocol.close_codes import CloseCode
+from bridge.protocol.delivery import Delivery
 from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.server_frames import AuthOk, Close, Error, Expiring, StreamAt, error_frame
-from bridge.protocol.session import DashboardSession
+from bridge.protocol.session import DashboardSession, SessionWork
 from bridge.protocol.token_bucket import TokenBucket
 
 EXPIRING_MS: Final = 60_000  # protocol.md: `expiring` a minute ahead
@@ -67,16 +67,16 @@ class ServerInfo:
 
 
 class DashboardProtocol:
-    """Protocol state of one connection.
+    """Protocol state of one connection; answers are queued at its delivery.
 
     Two times are arguments: `elapsed`, in ms from any start, for rate and timeouts; `wall_now`, in ms since the Unix
     epoch, for tokens.
     """
 
-    def __init__(self, limits: ConnectionLimits, *, elapsed: Millis) -> None:
+    def __init__(self, limits: ConnectionLimits, delivery: Delivery[Hashable], *, elapsed: Millis) -> None:
         self.phase = ConnectionPhase.UNAUTHENTICATED
         self.session: DashboardSession | None = None
-        self.push_enabled = False  # no unrequested frame before the first answer
+        self._delivery = delivery
         self._limits = limits
         self._bucket = TokenBucket(per_second=limits.frames_per_second, at=elapsed)
         self._auth_deadline = elapsed + limits.auth_timeout_ms
@@ -87,64 +87,43 @@ class DashboardProtocol:
     def viewer(self) -> Viewer | None:
         return None if self.session is None else self.session.viewer
 
-    @property
-    def subscription_requests(self) -> list[SubscriptionRequest]:
-        return [] if self.session is None else self.session.subscription_requests
+    def receive(self, text: str | bytes, *, elapsed: Millis, server_time: Millis) -> Auth | SessionWork | None:
+        """Take one frame, and return what of it takes IO; never raise for client input.
 
-    def receive(self, text: str | bytes, *, elapsed: Millis, server_time: Millis) -> list[Action]:
-        """Return the actions that one frame leads to, in order; never raise for client input."""
+        A token is to be verified, and passed to `accept` or `reject`; the result of a command, to the delivery.
+        """
         if self.phase is ConnectionPhase.CLOSED:
-            return []
+            return None
         payload = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
         if len(payload) > self._limits.max_frame_bytes:
-            return self._close(CloseCode.TOO_BIG, "frame too big")
-        excess = self._bucket.take(elapsed)
-        if excess:
-            return self._throttle(excess)
-        self._throttled = False
-        tree: object = None
-        if isinstance(text, bytes):
-            return [Send(Error(code=ErrorCode.INVALID_MESSAGE, message="frames are text")), *self._enable_push()]
-        try:
-            tree = parse_json(payload, max_bytes=self._limits.max_frame_bytes)
-            actions = self._dispatch(parse_frame(tree), server_time)
-        except NotStrictJson as error:
-            actions = [Send(Error(code=ErrorCode.INVALID_JSON, message="not acceptable JSON: " + error.reason))]
-        except InvalidFrame as error:
-            actions = [Send(error_frame(error))]
-            if self.viewer is None and isinstance(tree, dict) and tree.get("type") == "auth":
-                return [*actions, *self._close(CloseCode.POLICY_VIOLATION, "token missing")]
-        if actions and isinstance(actions[0], Authenticate):
-            return actions  # answered by `accept` or `reject`
-        return [*actions, *self._enable_push()]
+            self.close(CloseCode.TOO_BIG, "frame too big")
+        elif excess := self._bucket.take(elapsed):
+            self._throttle(excess)
+        else:
+            self._throttled = False
+            if isinstance(text, str):
+                return self._take(payload, server_time)
+            self._delivery.answer(Error(code=ErrorCode.INVALID_MESSAGE, message="frames are text"))
+        return None
 
-    def accept(self, viewer: Viewer, *, server_info: ServerInfo, confirm: bool = True) -> list[Action]:
+    def accept(self, viewer: Viewer, *, server_info: ServerInfo, confirm: bool = True) -> None:
         """Accept a verified token; `confirm` False: it came with the handshake, so no frame awaits an answer."""
         former = self.viewer
         if former is not None and (former.user_id, former.issuer) != (viewer.user_id, viewer.issuer):
-            return [Send(Error(code=ErrorCode.FORBIDDEN, message="the token is of another user"))]
+            self._delivery.answer(Error(code=ErrorCode.FORBIDDEN, message="the token is of another user"))
+            return
         self.phase = NEXT[self.phase, ConnectionStep.TOKEN_ACCEPTED]
         self._expiry_warned = False
-        changed: list[Action] = []
+        if former is None:
+            self._delivery.authenticate(viewer)
+        if confirm:
+            self._delivery.answer(_auth_ok(viewer, server_info))
         if self.session is None:
-            self.session = DashboardSession(viewer, max_subscriptions=self._limits.max_subscriptions)
+            self.session = DashboardSession(viewer, self._delivery, max_subscriptions=self._limits.max_subscriptions)
         else:
-            changed = self.session.update_viewer(viewer)
-        if not confirm:
-            return []
-        answer = AuthOk(
-            user_id=viewer.user_id,
-            roles=list(viewer.roles),
-            expires_at=rfc3339(viewer.expires_at),
-            read=[str(grant.filter) for grant in viewer.read_grants.all],
-            command=[str(grant.filter) for grant in viewer.command_grants.all],
-            streams=server_info.streams,
-            server_time=rfc3339(server_info.server_time),
-            simulated=server_info.simulated,
-        )
-        return [Send(answer), *changed, *self._enable_push()]
+            self.session.update_viewer(viewer)
 
-    def reject(self, error: TokenError | AdmissionError) -> list[Action]:
+    def reject(self, error: TokenError | AdmissionError) -> None:
         """Reject a token: closes an unauthenticated connection; an authenticated one keeps its former token."""
         match error:
             case TokenExpired():
@@ -153,19 +132,21 @@ class DashboardProtocol:
                 code, reason = CloseCode.REVOKED, "access revoked"
             case _:
                 code, reason = CloseCode.POLICY_VIOLATION, "token invalid"
-        if self.viewer is not None:
-            return [Send(Error(code=ErrorCode.UNAUTHENTICATED, message=reason)), *self._enable_push()]
-        return self._close(code, reason)
+        if self.session is None:
+            self.close(code, reason)
+        else:
+            self._delivery.answer(Error(code=ErrorCode.UNAUTHENTICATED, message=reason))
 
-    def tick(self, *, elapsed: Millis, wall_now: Millis) -> list[Action]:
-        """Return the actions that are due; nothing may be delivered after the Close of an expired token."""
+    def tick(self, *, elapsed: Millis, wall_now: Millis) -> Close | None:
+        """Queue what is due, or return the close that is due at once, whatever is queued."""
         match self.phase:
             case ConnectionPhase.CLOSED:
-                return []
+                return None
             case ConnectionPhase.UNAUTHENTICATED:
                 if elapsed < self._auth_deadline:
-                    return []
-                return self._close(CloseCode.NOT_AUTHENTICATED, "did not authenticate in time")
+                    return None
+                self.mark_closed()
+                return Close(CloseCode.NOT_AUTHENTICATED, "did not authenticate in time")
             case ConnectionPhase.AUTHENTICATED:
                 return self._check_expiry(wall_now)
             case _:
@@ -174,40 +155,65 @@ class DashboardProtocol:
     def is_expired(self, wall_now: Millis) -> bool:
         return self.viewer is not None and wall_now >= self.viewer.expires_at
 
+    def close(self, code: CloseCode, reason: str) -> None:
+        """Take no more frames, and have the connection closed behind the answers that are queued."""
+        self.mark_closed()
+        self._delivery.close(Close(code, reason))
+
     def mark_closed(self) -> None:
         self.phase = NEXT[self.phase, ConnectionStep.CLOSE]
 
-    def _check_expiry(self, wall_now: Millis) -> list[Action]:
+    def _check_expiry(self, wall_now: Millis) -> Close | None:
         assert self.viewer is not None, "an admitted connection has a viewer"
         if self.is_expired(wall_now):
-            return self._close(CloseCode.EXPIRED, "token expired")
-        if self._expiry_warned or not self.push_enabled or wall_now < self.viewer.expires_at - EXPIRING_MS:
-            return []
-        self._expiry_warned = True
-        return [Send(Expiring(expires_at=rfc3339(self.viewer.expires_at)))]
+            self.mark_closed()
+            return Close(CloseCode.EXPIRED, "token expired")
+        is_near = wall_now >= self.viewer.expires_at - EXPIRING_MS
+        if is_near and not self._expiry_warned and self._delivery.may_push:
+            self._expiry_warned = True
+            self._delivery.answer(Expiring(expires_at=rfc3339(self.viewer.expires_at)))
+        return None
 
-    def _close(self, code: CloseCode, reason: str) -> list[Action]:
-        self.mark_closed()
-        return [Close(code, reason)]
-
-    def _enable_push(self) -> list[Action]:
-        if self.push_enabled or self.viewer is None:
-            return []
-        self.push_enabled = True
-        return [EnablePush()]
-
-    def _throttle(self, excess: int) -> list[Action]:
+    def _throttle(self, excess: int) -> None:
         if excess > self._bucket.burst:
-            return self._close(CloseCode.TOO_MANY, "too many messages")
-        if self._throttled:
-            return []  # reported once until a frame is accepted: an error for each would double the flood
-        self._throttled = True
-        return [Send(Error(code=ErrorCode.RATE_LIMITED, message="too many messages; this one was not read"))]
+            self.close(CloseCode.TOO_MANY, "too many messages")
+        elif not self._throttled:  # reported once until a frame is accepted: an error for each would double the flood
+            self._throttled = True
+            self._delivery.answer(
+                Error(code=ErrorCode.RATE_LIMITED, message="too many messages; this one was not read")
+            )
 
-    def _dispatch(self, frame: ClientFrame, server_time: Millis) -> list[Action]:
+    def _take(self, payload: bytes, server_time: Millis) -> Auth | SessionWork | None:
+        tree: object = None
+        try:
+            tree = parse_json(payload, max_bytes=self._limits.max_frame_bytes)
+            return self._execute(parse_frame(tree), server_time)
+        except NotStrictJson as error:
+            self._delivery.answer(Error(code=ErrorCode.INVALID_JSON, message="not acceptable JSON: " + error.reason))
+        except InvalidFrame as error:
+            self._delivery.answer(error_frame(error))
+            if self.session is None and isinstance(tree, dict) and tree.get("type") == "auth":
+                self.close(CloseCode.POLICY_VIOLATION, "token missing")
+        return None
+
+    def _execute(self, frame: ClientFrame, server_time: Millis) -> Auth | SessionWork | None:
         if isinstance(frame, Auth):
-            return [Authenticate(frame.token)]
-        if self.session is None:
-            refusal = Error(code=ErrorCode.UNAUTHENTICATED, message="the first frame must be auth")
-            return [Send(refusal), *self._close(CloseCode.POLICY_VIOLATION, "token missing")]
-        return self.session.execute(frame, server_time)
+            return frame
+        if self.session is not None:
+            return self.session.execute(frame, server_time)
+        self._delivery.answer(Error(code=ErrorCode.UNAUTHENTICATED, message="the first frame must be auth"))
+        self.close(CloseCode.POLICY_VIOLATION, "token missing")
+        return None
+
+
+def _auth_ok(viewer: Viewer, server_info: ServerInfo) -> AuthOk:
+    return AuthOk(
+        user_id=viewer.user_id,
+        roles=list(viewer.roles),
+        expires_at=rfc3339(viewer.expires_at),
+        read=[str(grant.filter) for grant in viewer.read_grants.all],
+        command=[str(grant.filter) for grant in viewer.command_grants.all],
+        streams=server_info.streams,
+        server_time=rfc3339(server_info.server_time),
+        simulated=server_info.simulated,
+    )

@@ -8,6 +8,7 @@ from bridge.domain.records import CommittedEvent, Position
 from bridge.protocol.client_frames import ResumePosition
 from bridge.protocol.event_cache import EventPage
 from bridge.protocol.server_frames import Close
+from bridge.protocol.subscription_table import ActiveSubscription
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,14 @@ class ReadEvents:
 
 @dataclass(frozen=True, slots=True)
 class CheckResume:
-    """Ask whether the journal holds all after these positions: the offset to replay from, None if it does not."""
+    """Ask whether the journal holds all after these positions: the offset to replay from, None if it does not.
+
+    It is the request of a client, too: `subscriptions` are resumed where they are still in force by its turn.
+    """
 
     since: Mapping[str, ResumePosition]
+    subscriptions: tuple[ActiveSubscription, ...]
+    admitted: tuple[Subscription, ...]  # these, as the answer confirms them
 
 
 @dataclass(frozen=True, slots=True)

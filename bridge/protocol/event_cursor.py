@@ -9,14 +9,17 @@ from typing import Generic, TypeVar
 
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.access.viewer import Viewer
-from bridge.domain.records import CommittedEvent
+from bridge.domain.records import CommittedEvent, Position
+from bridge.domain.utc_time import Millis
 from bridge.protocol.cohort import Batching, Membership
 from bridge.protocol.delivery_outputs import ReadPage
 from bridge.protocol.event_cache import EventPage
 from bridge.protocol.event_feed import EventFeed
 from bridge.protocol.fan_out import FanOut
 from bridge.protocol.ledger import Ledger, Tally
+from bridge.protocol.position_schedule import PositionSchedule
 from bridge.protocol.replay_reader import ReplayReader
+from bridge.protocol.server_frames import ServerFrame
 from bridge.protocol.subscription_table import (
     NO_OFFSET_YET,
     ActiveSubscription,
@@ -24,13 +27,13 @@ from bridge.protocol.subscription_table import (
     SubscriptionTable,
 )
 
-R = TypeVar("R", bound=Hashable)
+R_co = TypeVar("R_co", bound=Hashable, covariant=True)
 
 
-class EventCursor(Generic[R]):
+class EventCursor(Generic[R_co]):
     """Events of one dashboard. `recipient` is who gets the bytes that its cohort flushes."""
 
-    def __init__(self, recipient: R, *, feed: EventFeed, fan_out: FanOut[R]) -> None:
+    def __init__(self, recipient: R_co, *, feed: EventFeed, fan_out: FanOut[R_co]) -> None:
         self.table = SubscriptionTable()
         self._recipient = recipient
         self._feed = feed
@@ -38,8 +41,9 @@ class EventCursor(Generic[R]):
         self._offset = feed.offset  # while it is in no cohort: all that is selected up to here was sent or conflated
         self._reader = ReplayReader(feed, self.table)
         self._expires_at = 0  # of the token, ms since the Unix epoch
-        self._membership: Membership[R] | None = None
+        self._membership: Membership[R_co] | None = None
         self._ledger = Ledger()  # of all but the present membership
+        self._positions = PositionSchedule()
         self._has_news = False
 
     @property
@@ -48,8 +52,8 @@ class EventCursor(Generic[R]):
         return self._offset if self._membership is None else self._membership.cohort.flushed_offset
 
     @property
-    def is_behind(self) -> bool:
-        return self._membership is None and self._offset < self._feed.offset
+    def events_behind(self) -> int:
+        return 0 if self._membership is not None else max(0, self._feed.offset - self._offset)
 
     @property
     def ended_ledger(self) -> Ledger:
@@ -65,8 +69,7 @@ class EventCursor(Generic[R]):
         return ledger
 
     @property
-    def conflated(self) -> Tally:
-        """Return that column of the ledger."""
+    def _conflated(self) -> Tally:
         former, here = self._ledger.conflated, self._membership
         if here is None or here.cohort.ledger.conflated == here.joined_ledger.conflated:
             return former
@@ -74,40 +77,70 @@ class EventCursor(Generic[R]):
 
     @property
     def has_news(self) -> bool:
-        """Return whether events were sent since `forget_news`."""
+        """Return whether events were sent since the last position."""
         return self._has_news or self._has_flush_news
 
-    def forget_news(self) -> None:
+    # Positions.
+
+    def is_position_due(self, now: Millis) -> bool:
+        """Return whether it is time for a position; there is none without a subscription."""
+        return bool(self.table.by_id) and self._positions.is_due(now, has_news=self.has_news)
+
+    def position_frames(self, now: Millis) -> list[ServerFrame]:
+        """Return the frames that state the position, and what was conflated on the way to it."""
         self._has_news = False
         if self._membership is not None:
             self._membership.seen_flushes = self._membership.cohort.flushes
+        here = self._feed.position
+        # Not beyond the front's own position: it could not yet recover a resume from there.
+        position = Position(here.stream, here.epoch, min(here.offset, self.offset))
+        return self._positions.frames(position, self._conflated, now=now)
 
     # Subscriptions. Each change is made outside the cohort.
 
     def authenticate(self, viewer: Viewer) -> None:
-        """Begin with the viewer's job assignments; a later token comes through `update_grants`."""
+        """Take the viewer, whose job assignments `start` begins with; a later token comes through `update_grants`."""
         self._expires_at = viewer.expires_at
-        self.table.assignments = AssignmentSubscription(viewer, self._feed.offset)
+        self.table.assignments = AssignmentSubscription(viewer, NO_OFFSET_YET)
         self._fan_out.add_assignee(viewer.user_id, self._recipient)
 
-    def subscribe(self, subscription: Subscription, *, deferred: bool) -> None:
+    @property
+    def is_authenticated(self) -> bool:
+        return self.table.assignments is not None
+
+    def start(self) -> None:
+        """Begin at the latest offset: what was committed before, since the connect, is for nobody."""
+        assert self.table.assignments is not None, "it is authenticated"
+        self._offset = self.table.assignments.after = self._feed.offset
+
+    def subscribe(self, subscription: Subscription, *, deferred: bool) -> ActiveSubscription:
         """Start a subscription from the latest offset on, or, if `deferred`, from its snapshot or replay on."""
         offset = self._feed.offset
         after = NO_OFFSET_YET if deferred else max(offset, self._offset)
-        self.table.add(subscription, after=after, cursor=self._offset, offset=offset)
         self._reader.restart()
+        return self.table.add(subscription, after=after, cursor=self._offset, offset=offset)
 
     def update_grants(self, viewer: Viewer, subscriptions: Mapping[str, Subscription | None]) -> None:
         self._expires_at = viewer.expires_at
         self.table.update_grants(viewer, subscriptions, cursor=self._offset)
         self._reader.restart()
 
-    def resume(self, subscriptions: Sequence[ActiveSubscription], *, since: int) -> None:
-        """Go back to `since` for these subscriptions, and for the job assignments."""
-        self.table.resume(subscriptions, since=since, cursor=self._offset)
-        self._offset = min(self._offset, since)
-        self.table.forget(self._offset)
-        self._reader.restart()
+    def resume(self, subscriptions: Sequence[ActiveSubscription], *, since: int | None) -> list[ActiveSubscription]:
+        """Go back to `since` for these subscriptions, and for the job assignments; None: nothing can be replayed.
+
+        Return those in force to which a snapshot is owed.
+        """
+        in_force = [subscription for subscription in subscriptions if subscription in self.table]
+        if since is None:
+            self.table.drop_replaced(in_force)
+            for subscription in in_force:
+                subscription.owes_snapshot = True
+        else:
+            self.table.resume(in_force, since=since, cursor=self._offset)
+            self._offset = min(self._offset, since)
+            self.table.forget(self._offset)
+            self._reader.restart()
+        return [subscription for subscription in in_force if subscription.owes_snapshot]
 
     # Cohorts.
 

@@ -1,10 +1,10 @@
 """Queue of one dashboard's requests that are to be served in order: answers, and work that takes several writes."""
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Final
 
-from bridge.protocol.actions import ResumeFrom, SetBatching
+from bridge.protocol.cohort import Batching
+from bridge.protocol.delivery_outputs import CheckResume
 from bridge.protocol.server_frames import Close
 from bridge.protocol.subscription_table import ActiveSubscription
 
@@ -12,23 +12,11 @@ MAX_QUEUED_REQUESTS: Final = 256  # for a client that sends requests and does no
 MAX_ANSWER_BYTES: Final = 16_384  # of all queued answers; a single answer may be larger
 MAX_ANSWERS_PER_WRITE: Final = 256
 
+Request = bytes | Batching | ActiveSubscription | CheckResume | Close
+"""An answer, a change of the format, a snapshot of a subscription, a resume, or the end of the connection.
 
-@dataclass(frozen=True, slots=True)
-class SnapshotRequest:
-    """A snapshot to send, unless its subscription has ended, or was replaced by one with the same id, by its turn."""
-
-    subscription: ActiveSubscription
-
-
-@dataclass(frozen=True, slots=True)
-class ResumeRequest:
-    """An answer to `resume`, and the replay for those of its subscriptions that are still in force."""
-
-    resume: ResumeFrom
-    subscriptions: tuple[ActiveSubscription, ...]
-
-
-Request = bytes | SetBatching | SnapshotRequest | ResumeRequest | Close
+A subscription that has ended by its turn, or was replaced by one with the same id, gets no snapshot.
+"""
 
 
 class RequestQueue:
@@ -43,6 +31,9 @@ class RequestQueue:
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
+    def __contains__(self, request: Request) -> bool:
+        return request in self._waiting
+
     @property
     def head(self) -> Request | None:
         return self._waiting[0] if self._waiting else None
@@ -54,14 +45,14 @@ class RequestQueue:
 
     @property
     def has_snapshot_or_replay(self) -> bool:
-        return any(isinstance(request, SnapshotRequest | ResumeRequest) for request in self._waiting)
+        return any(isinstance(request, ActiveSubscription | CheckResume) for request in self._waiting)
 
     def put(self, request: Request) -> None:
         self._waiting.append(request)
         if isinstance(request, bytes):
             self._answer_bytes += len(request)
 
-    def put_first(self, request: SnapshotRequest) -> None:
+    def put_first(self, request: Request) -> None:
         self._waiting.appendleft(request)
 
     def take(self) -> Request:

@@ -1,5 +1,6 @@
 """Frames that the server sends besides events, as types. Source: protocol.md, «Requests» and «Server frames»."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -189,6 +190,14 @@ def confirmation_frame(subscription: Subscription) -> SubscriptionConfirmed:
         target=request.target_id,
         effective=[str(topic_filter) for topic_filter in subscription.effective],
         narrowed=subscription.narrowed,
+    )
+
+
+def resumed_frame(subscriptions: Iterable[Subscription], recovered: Mapping[str, bool]) -> Resumed:
+    """Return the answer to a resume; `recovered`: by stream."""
+    return Resumed(
+        subscriptions=[confirmation_frame(subscription) for subscription in subscriptions],
+        streams={stream: Recovery(is_recovered) for stream, is_recovered in recovered.items()},
     )
 
 

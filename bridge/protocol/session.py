@@ -1,9 +1,10 @@
-"""Session of an authenticated dashboard: its requests, and the actions they lead to (protocol.md, «Requests»).
+"""Session of an authenticated dashboard: executes its requests on its delivery (protocol.md, «Requests»).
 
 Authority is a type: a `DashboardSession` requires a `Viewer`, and nothing else can subscribe or command.
 """
 
-from typing import assert_never
+from collections.abc import Collection, Hashable, Mapping
+from typing import Final, assert_never
 
 from bridge.domain.access.grants import NotGranted
 from bridge.domain.access.subscription_request import (
@@ -15,20 +16,11 @@ from bridge.domain.access.subscription_request import (
 from bridge.domain.access.subscription_types import SubscriptionError
 from bridge.domain.access.subscriptions import Subscription, admit_subscription
 from bridge.domain.access.viewer import Viewer
+from bridge.domain.topics import TopicFilter
 from bridge.domain.utc_time import Millis, rfc3339
-from bridge.protocol.actions import (
-    AcknowledgeEvent,
-    Action,
-    EndSubscription,
-    ResumeFrom,
-    RunCommand,
-    Send,
-    SendSnapshot,
-    SetBatching,
-    StartSubscription,
-)
 from bridge.protocol.client_frames import (
     Acknowledge,
+    Body,
     CommandFrame,
     Explain,
     InvalidFrame,
@@ -39,121 +31,139 @@ from bridge.protocol.client_frames import (
     Unsubscribe,
     repeatable_id,
 )
-from bridge.protocol.commands import parse_command
+from bridge.protocol.commands import CommandRequest, parse_command
+from bridge.protocol.delivery import Delivery
 from bridge.protocol.error_codes import ErrorCode
-from bridge.protocol.grant_update import SubscriptionTable, update_grants
 from bridge.protocol.server_frames import (
+    Effective,
     OptionsInForce,
     Pong,
-    confirmation_frame,
-    end_confirmation_frame,
+    Revoked,
+    Widened,
     error_frame,
     explained_frame,
 )
 
 SessionFrame = Subscribe | Unsubscribe | Resume | Options | Ping | CommandFrame | Acknowledge | Explain
+SessionWork = CommandRequest | Acknowledge
+"""Requests that take IO: a command to publish, and one for the call of an event. Their results are answers."""
+
+Granted = Mapping[str, Subscription | None]
+"""What is granted of each subscription, by its id; None: nothing."""
+
+_NO_BATCHING: Final = OptionsInForce(batch=False, batch_ms=0)
 
 
 class DashboardSession:
-    """One viewer's subscriptions and options, from admission to the end of the connection."""
+    """One viewer's requests and options, from admission to the end of the connection."""
 
-    def __init__(self, viewer: Viewer, *, max_subscriptions: int) -> None:
+    def __init__(self, viewer: Viewer, delivery: Delivery[Hashable], *, max_subscriptions: int) -> None:
         self.viewer = viewer
-        self.batching = SetBatching(batch=False, batch_ms=0)
+        self._delivery = delivery
+        self._options = _NO_BATCHING
         self._max_subscriptions = max_subscriptions  # bounds what one connection can put into every index
-        self._subscriptions: SubscriptionTable = {}
 
-    @property
-    def subscription_requests(self) -> list[SubscriptionRequest]:
-        return [request for request, _ in self._subscriptions.values()]
+    def update_viewer(self, viewer: Viewer) -> None:
+        """Replace the viewer by that of the same user's new token: it decides every subscription again.
 
-    def update_viewer(self, viewer: Viewer) -> list[Action]:
-        """Replace the viewer by that of the same user's new token, and return the actions for changed grants."""
+        A subscription of which nothing is granted is kept without effect: a later token may restore it.
+        A widened one gets its whole snapshot: `snapshot_begin` clears all that the client held for it.
+        """
         self.viewer = viewer
-        return update_grants(self._subscriptions, viewer)
+        delivery = self._delivery
+        former = {name: subscription.granted for name, subscription in delivery.subscriptions.items()}
+        granted: dict[str, Subscription | None] = {}
+        for name, subscription in delivery.subscriptions.items():
+            decision = admit_subscription(subscription.request, viewer)
+            granted[name] = decision if isinstance(decision, Subscription) else None
+        delivery.update_grants(viewer, granted)
+        widened, revoked = widened_frame(former, granted), revoked_frame(former, granted)
+        # `widened` comes first: a client disconnected after it knows that a snapshot is still missing.
+        if widened is not None:
+            delivery.answer(widened)
+        if revoked is not None:
+            delivery.answer(revoked)
+        if widened is not None:
+            for changed in widened.subscriptions:
+                delivery.send_snapshot(changed.id)
 
-    def execute(self, frame: SessionFrame, server_time: Millis) -> list[Action]:
-        """Return the actions that one frame leads to, in order; raise InvalidFrame."""
+    def execute(self, frame: SessionFrame, server_time: Millis) -> SessionWork | None:
+        """Execute one frame on the delivery, or return the work that it takes; raise InvalidFrame."""
+        delivery = self._delivery
         match frame:
             case Subscribe(body):
-                subscription = self._add(admit_body(body, self.viewer))
-                snapshot = [SendSnapshot(subscription.request.id)] if subscription.request.snapshot else []
-                return [
-                    StartSubscription(subscription, deferred=bool(snapshot)),
-                    Send(confirmation_frame(subscription)),
-                    *snapshot,
-                ]
+                subscription = self._admit(body)
+                delivery.subscribe(subscription, snapshot=subscription.request.snapshot)
             case Unsubscribe(body):
-                return self._unsubscribe(body)
+                self._unsubscribe(body)
             case Resume():
-                return self._resume(frame)
+                self._resume(frame)
             case Options():
-                return self._set_options(frame)
+                self._set_options(frame)
             case Ping(timestamp):
-                return [Send(Pong(timestamp=timestamp, server_time=rfc3339(server_time)))]
+                delivery.answer(Pong(timestamp=timestamp, server_time=rfc3339(server_time)))
             case CommandFrame(_, body):
-                return [RunCommand(parse_command(body))]
-            case Acknowledge(event_id, id=command_id):
-                return [AcknowledgeEvent(command_id, event_id)]
+                return parse_command(body)
+            case Acknowledge():
+                return frame
             case Explain(body):
                 request = parse_request(body)
-                return [Send(explained_frame(request.id, admit_subscription(request, self.viewer)))]
+                delivery.answer(explained_frame(request.id, admit_subscription(request, self.viewer)))
             case _:
                 assert_never(frame)
+        return None
 
-    def _add(self, subscription: Subscription) -> Subscription:
-        name = subscription.request.id
-        if name not in self._subscriptions and len(self._subscriptions) >= self._max_subscriptions:
-            raise InvalidFrame(ErrorCode.LIMIT_EXCEEDED, f"at most {self._max_subscriptions} subscriptions", id=name)
-        self._subscriptions[name] = (subscription.request, subscription)
+    def _admit(self, body: Body, *, beside: Collection[str] = ()) -> Subscription:
+        """Return the granted part of a subscribe body, which may be one more beside these; raise InvalidFrame."""
+        subscription = admit_body(body, self.viewer)
+        name, held = subscription.request.id, self._delivery.subscriptions.keys() | beside
+        if name not in held and len(held) >= self._max_subscriptions:
+            raise self._too_many(name)
         return subscription
 
-    def _unsubscribe(self, body: dict[str, object]) -> list[Action]:
+    def _too_many(self, name: str | None = None) -> InvalidFrame:
+        return InvalidFrame(ErrorCode.LIMIT_EXCEEDED, f"at most {self._max_subscriptions} subscriptions", id=name)
+
+    def _unsubscribe(self, body: Body) -> None:
         try:
             target = parse_unsubscription(body)
         except SubscriptionError as error:
             raise _invalid_frame(error, body) from None
+        held = self._delivery.subscriptions
         if isinstance(target, str):
-            ids = [target] if target in self._subscriptions else []
+            ended, name = [target] if target in held else [], target
         else:
-            ids = [held_id for held_id, (held, _) in self._subscriptions.items() if selects_same(held, target)]
-        if not ids:
-            raise InvalidFrame(
-                ErrorCode.INVALID_MESSAGE,
-                "no such subscription",
-                id=target if isinstance(target, str) else target.id,
-            )
-        actions: list[Action] = []
-        for ended_id in ids:
-            actions += [EndSubscription(ended_id), Send(end_confirmation_frame(*self._subscriptions.pop(ended_id)))]
-        return actions
+            ended = [name for name, subscription in held.items() if selects_same(subscription.request, target)]
+            name = target.id
+        if not ended:
+            raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "no such subscription", id=name)
+        for ended_name in ended:
+            self._delivery.unsubscribe(ended_name)
 
-    def _resume(self, frame: Resume) -> list[Action]:
+    def _resume(self, frame: Resume) -> None:
         if len(frame.subscriptions) > self._max_subscriptions:
-            raise InvalidFrame(ErrorCode.LIMIT_EXCEEDED, f"at most {self._max_subscriptions} subscriptions")
-        errors: list[Action] = []
-        subscriptions: dict[str, Subscription] = {}
+            raise self._too_many()
+        resumed: dict[str, Subscription] = {}
         for body in frame.subscriptions:
             try:
-                subscription = self._add(admit_body(body, self.viewer))
+                subscription = self._admit(body, beside=resumed)
             except InvalidFrame as error:
-                errors.append(Send(error_frame(error)))
+                self._delivery.answer(error_frame(error))
             else:
-                subscriptions[subscription.request.id] = subscription
-        starts = [StartSubscription(subscription, deferred=True) for subscription in subscriptions.values()]
-        return [*errors, *starts, ResumeFrom(tuple(subscriptions.values()), frame.since)]
+                resumed[subscription.request.id] = subscription
+        self._delivery.resume(tuple(resumed.values()), frame.since)
 
-    def _set_options(self, frame: Options) -> list[Action]:
-        former = self.batching
-        self.batching = SetBatching(
+    def _set_options(self, frame: Options) -> None:
+        former = self._options
+        self._options = OptionsInForce(
             batch=former.batch if frame.batch is None else frame.batch,
             batch_ms=former.batch_ms if frame.batch_ms is None else frame.batch_ms,
         )
-        # The answer itself is still sent in the former format.
-        return [Send(OptionsInForce(batch=self.batching.batch, batch_ms=self.batching.batch_ms)), self.batching]
+        self._delivery.answer(self._options)  # still in the former format
+        self._delivery.set_batching(batch=self._options.batch, batch_ms=self._options.batch_ms)
 
 
-def parse_request(body: dict[str, object]) -> SubscriptionRequest:
+def parse_request(body: Body) -> SubscriptionRequest:
     """Return the request in a subscribe body; raise InvalidFrame."""
     try:
         return parse_subscription(body)
@@ -161,7 +171,7 @@ def parse_request(body: dict[str, object]) -> SubscriptionRequest:
         raise _invalid_frame(error, body) from None
 
 
-def admit_body(body: dict[str, object], viewer: Viewer) -> Subscription:
+def admit_body(body: Body, viewer: Viewer) -> Subscription:
     """Return the granted part of a subscribe body; raise InvalidFrame, with the witness if it is refused."""
     request = parse_request(body)
     match admit_subscription(request, viewer):
@@ -172,5 +182,38 @@ def admit_body(body: dict[str, object], viewer: Viewer) -> Subscription:
             raise InvalidFrame(ErrorCode.FORBIDDEN, reason, id=request.id, detail=detail)
 
 
-def _invalid_frame(error: SubscriptionError, body: dict[str, object]) -> InvalidFrame:
+def widened_frame(former: Granted, latter: Granted) -> Widened | None:
+    """Return the report of what of these subscriptions is granted since; None if there is nothing."""
+    gained = {name: _uncovered(latter[name], by=former[name]) for name in latter}
+    return Widened(filters=_texts(gained), subscriptions=_remaining(latter, gained)) if any(gained.values()) else None
+
+
+def revoked_frame(former: Granted, latter: Granted) -> Revoked | None:
+    """Return the report of what of these subscriptions is no longer granted; None if there is nothing."""
+    lost = {name: _uncovered(former[name], by=latter[name]) for name in latter}
+    return Revoked(filters=_texts(lost), subscriptions=_remaining(latter, lost)) if any(lost.values()) else None
+
+
+def _uncovered(subscription: Subscription | None, *, by: Subscription | None) -> list[TopicFilter]:
+    others = _effective(by)
+    return [own for own in _effective(subscription) if not any(other.covers(own) for other in others)]
+
+
+def _effective(subscription: Subscription | None) -> tuple[TopicFilter, ...]:
+    return () if subscription is None else subscription.effective
+
+
+def _texts(changes: Mapping[str, list[TopicFilter]]) -> list[str]:
+    return list(dict.fromkeys(str(topic_filter) for filters in changes.values() for topic_filter in filters))
+
+
+def _remaining(granted: Granted, changes: Mapping[str, list[TopicFilter]]) -> list[Effective]:
+    return [
+        Effective(name, [str(topic_filter) for topic_filter in _effective(granted[name])])
+        for name, filters in changes.items()
+        if filters
+    ]
+
+
+def _invalid_frame(error: SubscriptionError, body: Body) -> InvalidFrame:
     return InvalidFrame(ErrorCode(error.code), error.message, id=repeatable_id(body))

@@ -8,7 +8,7 @@ from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.records import CommittedEvent
 from bridge.protocol.delivery_outputs import SnapshotOffsets
 from bridge.protocol.server_frames import SnapshotBegin, SnapshotEnd, encode_frame, stream_positions
-from bridge.protocol.subscription_table import ActiveSubscription
+from bridge.protocol.subscription_table import NO_OFFSET_YET, ActiveSubscription, match_the_same
 
 CHUNK_EVENTS: Final = 16  # in memory at once, of the 256 KiB that a stalled dashboard may cost
 
@@ -23,10 +23,6 @@ class SnapshotProgress:
     next_index: int = -1  # -1: the first frame is to be written
     count: int = 0
 
-    @classmethod
-    def of(cls, subscription: ActiveSubscription) -> "SnapshotProgress":
-        return cls(subscription, subscription.granted)
-
     @property
     def position(self) -> int:
         """Return the offset at which its events are current."""
@@ -35,12 +31,15 @@ class SnapshotProgress:
 
     @property
     def is_outdated(self) -> bool:
-        """Return whether the grants changed since it was read."""
-        return self.subscription.granted is not self.granted
+        """Return whether other events are granted now than when it was read."""
+        return not match_the_same(self.subscription.granted, self.granted)
 
     def begin(self) -> bytes:
+        """Return the first frame; the subscription selects what follows, unless it has begun before."""
         assert self.offsets is not None, "it was read"
         self.next_index = 0
+        if self.subscription.after == NO_OFFSET_YET:
+            self.subscription.after = self.position
         return encode_frame(SnapshotBegin(id=self.subscription.id, positions=stream_positions(self.offsets.position)))
 
     def next_chunk(self) -> Sequence[int]:

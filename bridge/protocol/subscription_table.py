@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bridge.domain.access.subscription_request import SubscriptionRequest
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommittedEvent
@@ -23,10 +24,14 @@ class ActiveSubscription:
     `granted` is None while nothing of it is granted; a later token may change that. `owes_snapshot`: one was promised.
     """
 
-    id: str
+    request: SubscriptionRequest
     granted: Subscription | None
     after: int
     owes_snapshot: bool = False
+
+    @property
+    def id(self) -> str:
+        return self.request.id
 
     def matches(self, event: CommittedEvent) -> bool:
         """Return whether the event is subscribed to and granted now, whatever its offset."""
@@ -60,7 +65,7 @@ class Interval:
     def of(cls, selector: ActiveSubscription | AssignmentSubscription, *, until: int) -> "Interval":
         """Copy the selector as it is now: what it selected stays so, even if it ends or changes."""
         if isinstance(selector, ActiveSubscription):
-            copied = ActiveSubscription(selector.id, selector.granted, selector.after)
+            copied = ActiveSubscription(selector.request, selector.granted, selector.after)
             return cls(selector.id, copied, until)
         return cls(None, AssignmentSubscription(selector.viewer, selector.after), until)
 
@@ -99,7 +104,7 @@ class SubscriptionTable:
             former.granted = None
             self._forget_past({name})
         owes_snapshot = former is not None and former.owes_snapshot and after == NO_OFFSET_YET
-        added = self.by_id[name] = ActiveSubscription(name, subscription, after, owes_snapshot)
+        added = self.by_id[name] = ActiveSubscription(subscription.request, subscription, after, owes_snapshot)
         return added
 
     def end(self, name: str) -> None:
@@ -117,7 +122,7 @@ class SubscriptionTable:
             self.assignments.viewer = viewer
         for name, granted in subscriptions.items():
             subscription = self.by_id[name]
-            if not _match_the_same(subscription.granted, granted):
+            if not match_the_same(subscription.granted, granted):
                 self._pass(subscription, cursor)
             subscription.granted = granted
 
@@ -211,11 +216,12 @@ def _is_continued(former: Interval, added: Interval) -> bool:
         return False
     before, here = former.selector, added.selector
     if isinstance(before, ActiveSubscription):
-        return isinstance(here, ActiveSubscription) and _match_the_same(before.granted, here.granted)
+        return isinstance(here, ActiveSubscription) and match_the_same(before.granted, here.granted)
     return isinstance(here, AssignmentSubscription) and before.viewer is here.viewer
 
 
-def _match_the_same(former: Subscription | None, latter: Subscription | None) -> bool:
+def match_the_same(former: Subscription | None, latter: Subscription | None) -> bool:
+    """Return whether both match the same events; None matches nothing."""
     if former is None or latter is None:
         return former is latter
     return former.cache_key == latter.cache_key

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bridge.contract.delivery_diagram import BEGIN, END, delivery_diagram, with_diagram, words
 from bridge.contract.schemas import write_documents
-from bridge.protocol.delivery_states import NEXT_STATE, DeliveryState
+from bridge.protocol.delivery_automaton import NEXT_STATE, DeliveryState
 from tests.support.command_line import ROOT
 
 DOCUMENT = (ROOT / "docs" / "protocol.md").read_text()

@@ -5,18 +5,16 @@ from typing import Any
 
 import msgspec
 
-from bridge.protocol.actions import ResumeFrom, SendSnapshot, SetBatching
+from bridge.front.broadcaster import Recipient
 from bridge.protocol.client_frames import ResumePosition
 from bridge.protocol.delivery import Delivery
+from bridge.protocol.delivery_automaton import DeliveryState
 from bridge.protocol.delivery_outputs import Read, ReadResult, TakeTurns
-from bridge.protocol.delivery_states import DeliveryState
-from bridge.protocol.server_frames import Close, Link, OptionsInForce, ServerFrame, encode_frame
+from bridge.protocol.server_frames import Close, Link, OptionsInForce, ServerFrame
 from tests.protocol.delivery.oracle import Oracle, PromiseBroken
 from tests.protocol.delivery.samples import (
     AUTH_OK,
     admitted,
-    confirmation,
-    end_confirmation,
     grant_changes,
     viewer,
 )
@@ -51,13 +49,12 @@ class SmallDashboard:
         world = self.world
         self.is_stalled = self.turn_ended = False
         self.socket = SmallSocket(self)
-        self.delivery: Delivery[Any] = Delivery(self, feed=world.feed, fan_out=world.broadcaster.fan_out, link=link)
+        self.delivery = Delivery[Recipient](self, feed=world.feed, fan_out=world.broadcaster.fan_out, link=link)
         self.awaited: Read | None = None
         self.fetched: list[ReadResult] = []  # the result of the awaited read, once the journal has been read
         self.oracle = Oracle(world.kinds, world.feed.offset, self.grants)
-        self.delivery.cursor.authenticate(viewer(self.grants))
+        self.delivery.authenticate(viewer(self.grants))
         self._answer("auth_ok", AUTH_OK)
-        self.delivery.enable_push()
 
     # What the front calls.
 
@@ -155,18 +152,17 @@ class SmallDashboard:
         assert subscription is not None, "the caller asks for what is granted"
         latest = self.world.feed.offset
         held = self.oracle.subscribe(name, request, after=None if snapshot else latest, latest=latest)
-        self.delivery.subscribe(subscription, deferred=snapshot)
-        self._answer("subscription_confirmed", confirmation(name, request, self.grants), held)
+        self.oracle.unanswered.append(("subscription_confirmed", held))
         if snapshot:
             self.oracle.owe_snapshot(name)
-            self.delivery.request(SendSnapshot(name))
+        self.delivery.subscribe(subscription, snapshot=snapshot)
 
     def unsubscribe(self, name: str) -> None:
-        request = self.requests.pop(name)
+        del self.requests[name]
         self.whole.pop(name, None)
         self.oracle.unsubscribe(name)
+        self.oracle.unanswered.append(("unsubscription_confirmed", None))
         self.delivery.unsubscribe(name)
-        self._answer("unsubscription_confirmed", end_confirmation(name, request, self.grants))
         self.pump()
 
     def resume(self, names: tuple[str, ...], *, since: int, epoch: str = EPOCH) -> None:
@@ -181,11 +177,10 @@ class SmallDashboard:
             subscription = admitted(name, self.requests[name], self.grants)
             assert subscription is not None, "the caller asks for what is granted"
             held = self.oracle.subscribe(name, self.requests[name], after=None, latest=self.world.feed.offset)
-            self.delivery.subscribe(subscription, deferred=True)
             subscriptions.append(subscription)
             helds.append(held)
         self.oracle.unanswered.append(("resumed", (helds, since, epoch == EPOCH)))
-        self.delivery.request(ResumeFrom(tuple(subscriptions), {STREAM: ResumePosition(epoch, since)}))
+        self.delivery.resume(subscriptions, {STREAM: ResumePosition(epoch, since)})
 
     def regrant(self, grants: str) -> None:
         """Replace the token by one with other grants."""
@@ -197,15 +192,15 @@ class SmallDashboard:
         updated = {name: admitted(name, request, grants) for name, request in held}
         self.delivery.update_grants(viewer(grants), updated)
         for frame in frames:
-            self.delivery.requests.put(frame)
+            self.delivery.answer(frame)
         for name in with_snapshot:
             self.oracle.owe_snapshot(name)
-            self.delivery.request(SendSnapshot(name))
+            self.delivery.send_snapshot(name)
         self.pump()
 
     def set_batching(self, *, batch: bool, batch_ms: int) -> None:
-        self._answer("options", encode_frame(OptionsInForce(batch=batch, batch_ms=batch_ms)))
-        self.delivery.requests.put(SetBatching(batch=batch, batch_ms=batch_ms))
+        self._answer("options", OptionsInForce(batch=batch, batch_ms=batch_ms))
+        self.delivery.set_batching(batch=batch, batch_ms=batch_ms)
         self.pump()
 
     def reconnect(self) -> None:
@@ -227,9 +222,9 @@ class SmallDashboard:
                 self._subscribe(name, request, snapshot=True)
         self.pump()
 
-    def _answer(self, kind: str, frame: bytes, of: object = None) -> None:
-        self.oracle.unanswered.append((kind, of))
-        self.delivery.requests.put(frame)
+    def _answer(self, kind: str, frame: ServerFrame) -> None:
+        self.oracle.unanswered.append((kind, None))
+        self.delivery.answer(frame)
 
     # What comes.
 
@@ -279,8 +274,8 @@ class SmallDashboard:
     def finish(self) -> None:
         """Check, when nothing is left to do, that all has been sent and counted."""
         delivery = self.delivery
-        if delivery.state is not DeliveryState.FOLLOWING or delivery.requests or not self.socket.is_writable:
-            raise PromiseBroken(f"{delivery.state} in the end, with {delivery.requests.head!r}")
+        if delivery.state is not DeliveryState.FOLLOWING or delivery.has_requests or not self.socket.is_writable:
+            raise PromiseBroken(f"{delivery.state} in the end, requests: {delivery.has_requests}")
         self.oracle.finish(latest=self.world.feed.offset)
         self.tick()
         if self.requests and self.position != self.world.feed.offset:

@@ -11,15 +11,15 @@ from bridge.domain.access.viewer import Viewer, admit
 from bridge.domain.event_topic import EventTopic
 from bridge.domain.events import Standing
 from bridge.domain.records import CommittedEvent
-from bridge.protocol.actions import Send, SendSnapshot
 from bridge.protocol.client_frames import InvalidFrame
-from bridge.protocol.grant_update import SubscriptionTable, update_grants
-from bridge.protocol.server_frames import confirmation_frame, encode_frame, end_confirmation_frame
-from bridge.protocol.session import admit_body, parse_request
+from bridge.protocol.server_frames import AuthOk, ServerFrame
+from bridge.protocol.session import admit_body, revoked_frame, widened_frame
 from tests.support.reference_subscription import matches
 
 USER: Final = "eva"
-AUTH_OK: Final = b'{"type":"auth_ok"}'
+AUTH_OK: Final = AuthOk(
+    user_id=USER, roles=[], expires_at="", read=[], command=[], streams={}, server_time="", simulated=False
+)
 
 TOPICS: Final = {
     "call": "S/A/L1/_/andon/andon_event/high/x",
@@ -119,28 +119,15 @@ def admitted(name: str, request: str, grants: str) -> Subscription | None:
 
 
 @cache
-def confirmation(name: str, request: str, grants: str) -> bytes:
-    subscription = _admitted(name, request, grants)
-    assert subscription is not None
-    return encode_frame(confirmation_frame(subscription))
-
-
-@cache
-def end_confirmation(name: str, request: str, grants: str) -> bytes:
-    return encode_frame(end_confirmation_frame(parse_request(body_of(name, request)), _admitted(name, request, grants)))
-
-
-@cache
 def grant_changes(
     held: tuple[tuple[str, str], ...], former: str, grants: str
-) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
+) -> tuple[tuple[ServerFrame, ...], tuple[str, ...]]:
     """Return the frames that report new grants for these (name, request), and the names whose snapshot follows."""
-    table: SubscriptionTable = {
-        name: (parse_request(body_of(name, request)), _admitted(name, request, former)) for name, request in held
-    }
-    actions = update_grants(table, viewer(grants))
-    frames = tuple(encode_frame(action.frame) for action in actions if isinstance(action, Send))
-    return frames, tuple(action.id for action in actions if isinstance(action, SendSnapshot))
+    before = {name: _admitted(name, request, former) for name, request in held}
+    after = {name: _admitted(name, request, grants) for name, request in held}
+    widened, revoked = widened_frame(before, after), revoked_frame(before, after)
+    frames = tuple(frame for frame in (widened, revoked) if frame is not None)
+    return frames, () if widened is None else tuple(changed.id for changed in widened.subscriptions)
 
 
 def event_arguments(built: CommittedEvent) -> tuple[int, str]:

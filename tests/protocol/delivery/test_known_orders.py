@@ -31,6 +31,10 @@ ORDERS: Final = {
         "grant line 1", "subscribe a without snapshot", "commit call on 2", "commit call", "subscribe b to calls",
         "deliver all", "resume a from the start", "grant all",
     ),
+    "a snapshot that was promised while a former one was written survives a resume": (
+        "commit call", "deliver", "stall", "subscribe b", "read one", "complete read", "grant nothing",
+        "grant all", "read one", "read one", "read one", "read one", "resume b from the start", "flow",
+    ),
 }  # fmt: skip
 
 

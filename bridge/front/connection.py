@@ -20,8 +20,9 @@ from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.commands import CommandRequest
 from bridge.protocol.dashboard_protocol import DashboardProtocol
 from bridge.protocol.delivery import Delivery
-from bridge.protocol.delivery_outputs import Read, ReadResult, TakeTurns
+from bridge.protocol.delivery_automaton import TakeTurns
 from bridge.protocol.error_codes import ErrorCode
+from bridge.protocol.event_feed import Read, ReadResult
 from bridge.protocol.server_frames import Close, CommandResult, Error, error_frame
 
 MAX_COMMANDS: Final = 20  # of one connection, pending at once
@@ -75,7 +76,6 @@ class DashboardConnection:
         if self.ended:
             return
         self.ended = True
-        self.protocol.mark_closed()
         self.delivery.end()
         self._tasks.cancel()
         if self.viewer is not None:

@@ -2,17 +2,19 @@
 
 import asyncio
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.envelope import event_id
-from bridge.domain.records import CommandRecord, CommittedEvent, Position
-from bridge.front.snapshot_cache import CurrentEvents
+from bridge.domain.records import CommandRecord, CommittedEvent, Position, Snapshot
 from bridge.ports.journal import JournalError, ReadableJournal
 from bridge.protocol.client_frames import ResumePosition
-from bridge.protocol.delivery_outputs import (
+from bridge.protocol.event_feed import (
     CheckResume,
+    EventFeed,
+    EventPage,
     Read,
     ReadEvents,
     ReadPage,
@@ -20,12 +22,36 @@ from bridge.protocol.delivery_outputs import (
     ReadSnapshot,
     SnapshotOffsets,
 )
-from bridge.protocol.event_cache import EventPage
-from bridge.protocol.event_feed import EventFeed
 
 PAGES_BYTES: Final = 16 * 1024 * 1024  # some 10,000 events: a dashboard behind by less, or with others, needs no disk
 PAGE_EVENTS: Final = 256
+YIELD_EVERY: Final = 256  # events matched before other tasks run
 OFFSET_WAIT_SECONDS: Final = 5.0  # bounds a resume's wait for a front that cannot read its journal
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentEvents:
+    """All current events at one position, by offset, oldest first. `offsets_cache` holds snapshots by `cache_key`."""
+
+    position: Position
+    events: Mapping[int, CommittedEvent]
+    offsets_cache: dict[Hashable, SnapshotOffsets] = field(default_factory=dict)
+
+    @classmethod
+    def from_snapshot(cls, snapshot: Snapshot, former: "CurrentEvents | None") -> "CurrentEvents":
+        """Create from a snapshot; events already in `former` are shared, not copied."""
+        former_events = former.events if former is not None else {}
+        events = {event.offset: former_events.get(event.offset, event) for event in snapshot.events}
+        return cls(snapshot.position, events)
+
+    async def matching_offsets(self, subscription: Subscription) -> SnapshotOffsets:
+        offsets = array("q")
+        for number, event in enumerate(self.events.values(), start=1):
+            if subscription.matches(event.topic, audience=event.audience):
+                offsets.append(event.offset)
+            if number % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        return SnapshotOffsets(self.position, offsets)
 
 
 class JournalDetached(JournalError):

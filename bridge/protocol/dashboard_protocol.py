@@ -5,8 +5,7 @@ It checks frame size, rate, authentication and token expiry. session.py executes
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from enum import Enum, auto
-from typing import Final, assert_never
+from typing import Final
 
 from bridge.domain.access.claims import TokenError, TokenExpired, TokenRevoked
 from bridge.domain.access.viewer import AdmissionError, Viewer
@@ -18,33 +17,8 @@ from bridge.protocol.delivery import Delivery
 from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.server_frames import AuthOk, Close, Error, Expiring, StreamAt, error_frame
 from bridge.protocol.session import DashboardSession, SessionWork
-from bridge.protocol.token_bucket import TokenBucket
 
 EXPIRING_MS: Final = 60_000  # protocol.md: `expiring` a minute ahead
-
-
-class ConnectionPhase(Enum):
-    """Phases of a connection, the states of `NEXT`."""
-
-    UNAUTHENTICATED = auto()
-    AUTHENTICATED = auto()
-    CLOSED = auto()
-
-
-class ConnectionStep(Enum):
-    """Steps that change the phase of a connection, the inputs of `NEXT`."""
-
-    TOKEN_ACCEPTED = auto()
-    CLOSE = auto()
-
-
-NEXT: Final = {
-    (ConnectionPhase.UNAUTHENTICATED, ConnectionStep.TOKEN_ACCEPTED): ConnectionPhase.AUTHENTICATED,
-    (ConnectionPhase.AUTHENTICATED, ConnectionStep.TOKEN_ACCEPTED): ConnectionPhase.AUTHENTICATED,
-    (ConnectionPhase.UNAUTHENTICATED, ConnectionStep.CLOSE): ConnectionPhase.CLOSED,
-    (ConnectionPhase.AUTHENTICATED, ConnectionStep.CLOSE): ConnectionPhase.CLOSED,
-    (ConnectionPhase.CLOSED, ConnectionStep.CLOSE): ConnectionPhase.CLOSED,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +48,8 @@ class DashboardProtocol:
     """
 
     def __init__(self, limits: ConnectionLimits, delivery: Delivery[Hashable], *, elapsed: Millis) -> None:
-        self.phase = ConnectionPhase.UNAUTHENTICATED
-        self.session: DashboardSession | None = None
+        self.session: DashboardSession | None = None  # from authentication on
+        self.is_closed = False
         self._delivery = delivery
         self._limits = limits
         self._bucket = TokenBucket(per_second=limits.frames_per_second, at=elapsed)
@@ -92,7 +66,7 @@ class DashboardProtocol:
 
         A token is to be verified, and passed to `accept` or `reject`; the result of a command, to the delivery.
         """
-        if self.phase is ConnectionPhase.CLOSED:
+        if self.is_closed:
             return None
         payload = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
         if len(payload) > self._limits.max_frame_bytes:
@@ -112,7 +86,6 @@ class DashboardProtocol:
         if former is not None and (former.user_id, former.issuer) != (viewer.user_id, viewer.issuer):
             self._delivery.answer(Error(code=ErrorCode.FORBIDDEN, message="the token is of another user"))
             return
-        self.phase = NEXT[self.phase, ConnectionStep.TOKEN_ACCEPTED]
         self._expiry_warned = False
         if former is None:
             self._delivery.authenticate(viewer)
@@ -139,40 +112,27 @@ class DashboardProtocol:
 
     def tick(self, *, elapsed: Millis, wall_now: Millis) -> Close | None:
         """Queue what is due, or return the close that is due at once, whatever is queued."""
-        match self.phase:
-            case ConnectionPhase.CLOSED:
-                return None
-            case ConnectionPhase.UNAUTHENTICATED:
-                if elapsed < self._auth_deadline:
-                    return None
-                self.mark_closed()
-                return Close(CloseCode.NOT_AUTHENTICATED, "did not authenticate in time")
-            case ConnectionPhase.AUTHENTICATED:
-                return self._check_expiry(wall_now)
-            case _:
-                assert_never(self.phase)
+        viewer = self.viewer
+        if self.is_closed:
+            return None
+        if viewer is None:
+            is_late = elapsed >= self._auth_deadline
+            return Close(CloseCode.NOT_AUTHENTICATED, "did not authenticate in time") if is_late else None
+        if self.is_expired(wall_now):
+            return Close(CloseCode.EXPIRED, "token expired")
+        is_near = wall_now >= viewer.expires_at - EXPIRING_MS
+        if is_near and not self._expiry_warned and self._delivery.may_push:
+            self._expiry_warned = True
+            self._delivery.answer(Expiring(expires_at=rfc3339(viewer.expires_at)))
+        return None
 
     def is_expired(self, wall_now: Millis) -> bool:
         return self.viewer is not None and wall_now >= self.viewer.expires_at
 
     def close(self, code: CloseCode, reason: str) -> None:
         """Take no more frames, and have the connection closed behind the answers that are queued."""
-        self.mark_closed()
+        self.is_closed = True
         self._delivery.close(Close(code, reason))
-
-    def mark_closed(self) -> None:
-        self.phase = NEXT[self.phase, ConnectionStep.CLOSE]
-
-    def _check_expiry(self, wall_now: Millis) -> Close | None:
-        assert self.viewer is not None, "an admitted connection has a viewer"
-        if self.is_expired(wall_now):
-            self.mark_closed()
-            return Close(CloseCode.EXPIRED, "token expired")
-        is_near = wall_now >= self.viewer.expires_at - EXPIRING_MS
-        if is_near and not self._expiry_warned and self._delivery.may_push:
-            self._expiry_warned = True
-            self._delivery.answer(Expiring(expires_at=rfc3339(self.viewer.expires_at)))
-        return None
 
     def _throttle(self, excess: int) -> None:
         if excess > self._bucket.burst:
@@ -217,3 +177,25 @@ def _auth_ok(viewer: Viewer, server_info: ServerInfo) -> AuthOk:
         server_time=rfc3339(server_info.server_time),
         simulated=server_info.simulated,
     )
+
+
+class TokenBucket:
+    """Allows `per_second` on average and twice that at once; `at` is in ms from any start."""
+
+    __slots__ = ("_at", "_level", "burst", "per_second")
+
+    def __init__(self, *, per_second: int, at: Millis) -> None:
+        self.per_second = per_second
+        self.burst = 2 * per_second
+        self._level = float(self.burst)
+        self._at = at
+
+    def take(self, at: Millis) -> int:
+        """Take one token; returns by how many the limit is exceeded, 0 while it is kept.
+
+        The excess is a debt: it grows as long as a client does not pause.
+        """
+        refill = max(0, at - self._at) * self.per_second / 1_000
+        self._at = max(at, self._at)
+        self._level = min(float(self.burst), self._level + refill) - 1
+        return max(0, -int(self._level // 1))

@@ -14,10 +14,9 @@ from bridge.domain.records import CommittedEvent
 from bridge.domain.utc_time import Millis
 from bridge.protocol.client_frames import ResumePosition
 from bridge.protocol.cohort import Batching
-from bridge.protocol.delivery_automaton import UNINTERRUPTED, DeliveryAutomaton, DeliveryState
-from bridge.protocol.delivery_outputs import CheckResume, Output, ReadResult
+from bridge.protocol.delivery_automaton import UNINTERRUPTED, DeliveryAutomaton, DeliveryState, Output
 from bridge.protocol.event_cursor import EventCursor
-from bridge.protocol.event_feed import EventFeed
+from bridge.protocol.event_feed import CheckResume, EventFeed, ReadResult
 from bridge.protocol.fan_out import FanOut
 from bridge.protocol.ledger import Ledger
 from bridge.protocol.request_queue import Request, RequestQueue

@@ -4,29 +4,27 @@ The states are a table. protocol.md, «Order of delivery», shows it as a diagra
 """
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
 from bridge.domain.utc_time import Millis
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.cohort import Batching
-from bridge.protocol.delivery_outputs import (
+from bridge.protocol.event_cursor import EventCursor
+from bridge.protocol.event_feed import (
     CheckResume,
-    Output,
+    EventFeed,
+    EventPage,
     Read,
     ReadEvents,
     ReadPage,
     ReadResult,
     ReadSnapshot,
     SnapshotOffsets,
-    TakeTurns,
 )
-from bridge.protocol.event_cache import EventPage
-from bridge.protocol.event_cursor import EventCursor
-from bridge.protocol.event_feed import EventFeed
-from bridge.protocol.request_queue import Request, RequestQueue
+from bridge.protocol.request_queue import Request, RequestQueue, SnapshotProgress
 from bridge.protocol.server_frames import Close, encode_frame, resumed_frame
-from bridge.protocol.snapshot_progress import SnapshotProgress
 from bridge.protocol.subscription_table import ActiveSubscription
 
 _TOO_FAR_BEHIND: Final = Close(CloseCode.STALLED, "too far behind, resume")
@@ -78,6 +76,14 @@ NEXT_STATE: Final = {
 } | {(state, _Step.END): _State.ENDED for state in _State if state is not _State.ENDED}
 
 UNINTERRUPTED: Final = frozenset({_State.WRITING_SNAPSHOT, _State.CHECKING_RESUME})  # no answer goes in between
+
+
+@dataclass(frozen=True, slots=True)
+class TakeTurns:
+    """Go on later: others wait."""
+
+
+Output = bytes | Read | TakeTurns | Close
 
 
 class DeliveryAutomaton:

@@ -4,21 +4,19 @@ A dashboard has no queue of events. While it is up to date it is a member of a c
 otherwise it reads from the feed after its cursor.
 """
 
+from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
 
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommittedEvent, Position
 from bridge.domain.utc_time import Millis
 from bridge.protocol.cohort import Batching, Membership
-from bridge.protocol.delivery_outputs import ReadPage
-from bridge.protocol.event_cache import EventPage
-from bridge.protocol.event_feed import EventFeed
+from bridge.protocol.event_feed import EventFeed, EventPage, ReadPage
 from bridge.protocol.fan_out import FanOut
-from bridge.protocol.ledger import Ledger, Tally
-from bridge.protocol.position_schedule import PositionSchedule
-from bridge.protocol.replay_reader import ReplayReader
+from bridge.protocol.ledger import Ledger, PositionSchedule, Tally
 from bridge.protocol.server_frames import ServerFrame
 from bridge.protocol.subscription_table import (
     NO_OFFSET_YET,
@@ -26,6 +24,10 @@ from bridge.protocol.subscription_table import (
     AssignmentSubscription,
     SubscriptionTable,
 )
+
+WRITE_EVENTS: Final = 256  # of one write: the most that an expiry, an answer or an alarm waits for
+WRITE_BYTES: Final = 16_384  # of one write
+READ_AHEAD_BYTES: Final = 65_536  # of memory for events that are read and not yet written: of the 256 KiB
 
 R_co = TypeVar("R_co", bound=Hashable, covariant=True)
 
@@ -208,3 +210,64 @@ class EventCursor(Generic[R_co]):
     @property
     def _has_flush_news(self) -> bool:
         return self._membership is not None and self._membership.cohort.flushes > self._membership.seen_flushes
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayPart:
+    """Events to write, and those that later ones of their state keys replace."""
+
+    events: list[CommittedEvent]
+    conflated: list[CommittedEvent]
+
+
+class ReplayReader:
+    """Reads one page at a time, and keeps of it what may be selected. What is sent is decided when it is sent."""
+
+    __slots__ = ("_covered", "_feed", "_table", "_waiting", "reached")
+
+    def __init__(self, feed: EventFeed, table: SubscriptionTable) -> None:
+        self.reached = 0  # the offset up to which the last part goes
+        self._feed = feed
+        self._table = table
+        self._waiting: deque[CommittedEvent] = deque()
+        self._covered = 0  # nothing up to here must be read, beside what waits
+
+    def restart(self) -> None:
+        """Forget what is read: the subscriptions or the cursor have changed."""
+        self._waiting.clear()
+        self._covered = 0
+
+    def take_page(self, page: EventPage, *, after: int) -> None:
+        """Keep the events of a page after this offset, up to `READ_AHEAD_BYTES`."""
+        size = 0
+        self._waiting.clear()
+        self._covered = page.last
+        for event in page.matching(self._table.granted(), after=after):
+            self._waiting.append(event)
+            size += event.memory_bytes
+            if size > READ_AHEAD_BYTES:
+                self._covered = event.offset
+                return
+
+    def next(self, cursor: int, *, up_to: int) -> ReplayPart | ReadPage:
+        """Return the part that follows the cursor, none beyond `up_to`, or the read that it takes."""
+        if self._covered <= cursor:
+            page = self._feed.page_after(cursor)
+            if page is None:
+                return ReadPage(cursor)
+            self.take_page(page, after=cursor)
+        part = ReplayPart([], [])
+        size = 0
+        while self._waiting and (event := self._waiting[0]).offset <= up_to:
+            if event.offset > cursor and self._table.selects(event):
+                if self._feed.is_superseded(event):
+                    part.conflated.append(event)
+                else:
+                    size += len(event.body)
+                    if part.events and (size > WRITE_BYTES or len(part.events) == WRITE_EVENTS):
+                        self.reached = event.offset - 1
+                        return part
+                    part.events.append(event)
+            self._waiting.popleft()
+        self.reached = min(self._covered, up_to)
+        return part

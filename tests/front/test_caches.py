@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from bridge.domain.events import EventType
 from bridge.domain.records import CommittedEvent
 from bridge.front import journal_reads as front_journal
-from bridge.protocol.event_cache import EventCache, EventPage
+from bridge.protocol.event_feed import EventCache, EventPage
+from bridge.protocol.request_queue import CHUNK_EVENTS
 from bridge.protocol.session import admit_body
-from bridge.protocol.snapshot_progress import CHUNK_EVENTS
 from tests.front.memory_front import MemoryFront, call, memory_front, status
 from tests.support.committed_events import event
 from tests.support.dashboard import Frame

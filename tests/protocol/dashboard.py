@@ -8,7 +8,7 @@ from bridge.protocol.client_frames import Auth
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.dashboard_protocol import ConnectionLimits, DashboardProtocol, ServerInfo
 from bridge.protocol.delivery import Delivery
-from bridge.protocol.delivery_outputs import Output
+from bridge.protocol.delivery_automaton import Output
 from bridge.protocol.event_feed import EventFeed
 from bridge.protocol.fan_out import FanOut
 from bridge.protocol.server_frames import Close, Link, StreamAt

@@ -1,4 +1,4 @@
-"""The protocol without a socket: phases, pace, proof, expiry, and the first answer."""
+"""The protocol without a socket: pace, proof, expiry, and the first answer."""
 
 from typing import Any
 
@@ -9,9 +9,8 @@ from bridge.domain.access.viewer import AdmissionError, TooManyGrants
 from bridge.protocol.client_frames import Auth
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.commands import CommandRequest
-from bridge.protocol.dashboard_protocol import NEXT, ConnectionPhase, ConnectionStep
 from bridge.protocol.delivery_automaton import DeliveryState
-from bridge.protocol.delivery_outputs import CheckResume
+from bridge.protocol.event_feed import CheckResume
 from bridge.protocol.server_frames import Close
 from tests.protocol.dashboard import ANDON, Dashboard, joined, kinds
 from tests.protocol.delivery.samples import event
@@ -37,7 +36,7 @@ def test_only_a_proven_connection_has_a_session() -> None:
         assert kinds(dashboard.ask({"type": kind})) == ["error"]
         assert dashboard.output == Close(CloseCode.POLICY_VIOLATION, "token missing")
         assert dashboard.protocol.session is None
-        assert dashboard.protocol.phase is ConnectionPhase.CLOSED
+        assert dashboard.protocol.is_closed
         assert dashboard.ask({"type": "auth", "token": "t"}) == []
 
 
@@ -69,20 +68,13 @@ def test_a_rejected_token_ends_an_unproven_connection_only(error: TokenError | A
     authenticated = joined()
     authenticated.protocol.reject(error)
     assert authenticated.kinds() == ["error"]
-    assert authenticated.protocol.phase is ConnectionPhase.AUTHENTICATED
-
-
-def test_every_phase_has_its_steps() -> None:
-    assert {phase for phase, step in NEXT if step is ConnectionStep.CLOSE} == set(ConnectionPhase)
-    assert {NEXT[phase, ConnectionStep.CLOSE] for phase in ConnectionPhase} == {ConnectionPhase.CLOSED}
-    assert (ConnectionPhase.CLOSED, ConnectionStep.TOKEN_ACCEPTED) not in NEXT
+    assert not authenticated.protocol.is_closed
 
 
 def test_the_time_to_authenticate_ends() -> None:
     dashboard = Dashboard()
     assert dashboard.tick(elapsed=4_999) is None
     assert dashboard.tick(elapsed=5_000) == Close(CloseCode.NOT_AUTHENTICATED, "did not authenticate in time")
-    assert dashboard.tick(elapsed=9_000) is None
     assert joined().tick(elapsed=5_000) is None
 
 

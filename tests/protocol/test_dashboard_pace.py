@@ -5,9 +5,9 @@ from collections import Counter
 
 from bridge.domain.events import EventType
 from bridge.domain.records import Position
-from bridge.protocol.position_schedule import PositionSchedule
+from bridge.protocol.dashboard_protocol import TokenBucket
+from bridge.protocol.ledger import PositionSchedule
 from bridge.protocol.server_frames import encode_frame
-from bridge.protocol.token_bucket import TokenBucket
 
 HERE = Position("main", "e", 3)
 

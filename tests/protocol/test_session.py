@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from bridge.protocol.client_frames import Acknowledge
 from bridge.protocol.commands import CommandRequest
-from bridge.protocol.dashboard_protocol import ConnectionPhase
-from bridge.protocol.delivery_outputs import CheckResume, ReadSnapshot, SnapshotOffsets
+from bridge.protocol.event_feed import CheckResume, ReadSnapshot, SnapshotOffsets
 from tests.protocol.dashboard import ANDON, LIMITS, joined, kinds
 from tests.support.memory_socket import texts_of
 
@@ -133,5 +132,5 @@ def test_no_frame_breaks_a_session_and_every_frame_is_answered(frames: list[tupl
         work = dashboard.receive({**fields, "type": kind})
         assert work is not None or dashboard.delivery.has_requests
         dashboard.frames()
-    assert dashboard.protocol.phase is ConnectionPhase.AUTHENTICATED
+    assert not dashboard.protocol.is_closed
     assert len(dashboard.delivery.subscriptions) <= LIMITS.max_subscriptions

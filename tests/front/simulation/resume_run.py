@@ -21,7 +21,7 @@ from bridge.domain.records import CommittedEvent, Input, JournalEntry
 from bridge.domain.reports import APPLIED
 from bridge.domain.utc_time import Millis
 from bridge.front import journal_reads
-from bridge.protocol import cohort, replay_reader
+from bridge.protocol import cohort, event_cursor
 from bridge.settings import WebSettings
 from tests.front.simulation.simulated_dashboard import SimulatedDashboard
 from tests.front.simulation.virtual_loop import VirtualLoop
@@ -79,7 +79,7 @@ class ResumeRun:
         self._settings = WebSettings(max_frames_per_second=10_000)
         # Small, so that a replay takes many reads, and few of them from memory.
         self._bounds = (
-            (replay_reader, "READ_AHEAD_BYTES", self.chance.choice((3_000, 10_000, 200_000))),
+            (event_cursor, "READ_AHEAD_BYTES", self.chance.choice((3_000, 10_000, 200_000))),
             (cohort, "FLUSH_BYTES", self.chance.choice((1, 1_000, 65_536))),
             (journal_reads, "PAGE_EVENTS", self.chance.choice((1, 3, 500))),
             (journal_reads, "PAGES_BYTES", self.chance.choice((0, 5_000, 500_000))),

@@ -8,8 +8,8 @@ import msgspec
 from bridge.front.broadcaster import Recipient
 from bridge.protocol.client_frames import ResumePosition
 from bridge.protocol.delivery import Delivery
-from bridge.protocol.delivery_automaton import DeliveryState
-from bridge.protocol.delivery_outputs import Read, ReadResult, TakeTurns
+from bridge.protocol.delivery_automaton import DeliveryState, TakeTurns
+from bridge.protocol.event_feed import Read, ReadResult
 from bridge.protocol.server_frames import Close, Link, OptionsInForce, ServerFrame
 from tests.protocol.delivery.oracle import Oracle, PromiseBroken
 from tests.protocol.delivery.samples import (

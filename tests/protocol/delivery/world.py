@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 
 from bridge.domain.records import CommittedEvent, Position
 from bridge.front.broadcaster import Broadcaster
-from bridge.protocol.delivery_outputs import (
+from bridge.protocol.event_feed import (
     CheckResume,
+    EventFeed,
+    EventPage,
     Read,
     ReadEvents,
     ReadPage,
@@ -17,8 +19,6 @@ from bridge.protocol.delivery_outputs import (
     ReadSnapshot,
     SnapshotOffsets,
 )
-from bridge.protocol.event_cache import EventPage
-from bridge.protocol.event_feed import EventFeed
 from tests.protocol.delivery.oracle import current
 from tests.protocol.delivery.samples import event
 

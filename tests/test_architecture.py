@@ -45,7 +45,7 @@ PURE = ("domain", "protocol")
 PURE_MAY_IMPORT = {
     "abc", "bisect", "collections", "contextlib", "copy", "csv", "dataclasses", "datetime", "decimal", "difflib",
     "enum", "fractions", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "statistics",
-    "string", "tomllib", "types", "typing", "unicodedata", "zoneinfo",
+    "string", "tomllib", "types", "typing", "unicodedata", "weakref", "zoneinfo",
     "msgspec", "pydantic", "pydantic_core", "typing_extensions",  # the model libraries, and typing of later Pythons
 }  # fmt: skip
 

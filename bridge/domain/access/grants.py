@@ -71,7 +71,7 @@ Decision = Allowed | NotGranted
 class Grants:
     """The grants of one viewer, to read or to command, without those that another one covers. Immutable."""
 
-    __slots__ = ("_table", "all", "layout")
+    __slots__ = ("__weakref__", "_hash", "_table", "all", "layout")
 
     def __init__(self, layout: TopicLayout, grants: Iterable[Grant]) -> None:
         self.layout = layout
@@ -80,6 +80,7 @@ class Grants:
             by_region.setdefault(grant.region, grant)
         self.all = tuple(by_region[region] for region in remove_covered(by_region))
         self._table = RegionTable((grant.region, grant) for grant in self.all)
+        self._hash = hash(self.all)
 
     def covering(self, region: Region) -> Iterable[tuple[int, Grant]]:
         """Return (mask, grant) for every grant that covers all ids of the region."""
@@ -97,11 +98,13 @@ class Grants:
 
     @override
     def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
         return isinstance(other, Grants) and (self.layout, self.all) == (other.layout, other.all)
 
     @override
     def __hash__(self) -> int:
-        return hash(self.all)
+        return self._hash
 
     @override
     def __repr__(self) -> str:

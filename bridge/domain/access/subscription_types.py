@@ -6,6 +6,7 @@ Parser, schemas and the table of design.md, «Subscriptions are filters», all c
 import re
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
+from functools import lru_cache
 from typing import Final, Self
 
 from typing_extensions import override
@@ -139,6 +140,7 @@ class SubscriptionError(ValueError):
         return f"{self.code}: {self.message}"
 
 
+@lru_cache(maxsize=1_000)  # most dashboards want what others want; then they also have the same object
 def target_filter(kind: SubscriptionType, target: str) -> TopicFilter:
     """Return the filter of one target, relative to `{root}/event/`; raise SubscriptionError for an invalid target."""
     is_bare = target not in (TARGET_ALL, TARGET_ME) and not {":", "/"} & set(target)

@@ -2,9 +2,10 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
+from weakref import WeakValueDictionary
 
-from bridge.domain.access.grants import Allowed, Grant, NotGranted, decide
+from bridge.domain.access.grants import Allowed, Grant, Grants, NotGranted, decide
 from bridge.domain.access.subscription_request import SubscriptionRequest
 from bridge.domain.access.subscription_types import Addressee
 from bridge.domain.access.topic_layout import EVENTS, RegionTable, remove_covered
@@ -32,7 +33,7 @@ class Acceptance:
         return self.addressees is None or not self.addressees.isdisjoint(audience)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Subscription:
     """An admitted subscription. A topic matches iff it was requested, is within the mask and is granted."""
 
@@ -59,17 +60,40 @@ class Subscription:
         return is_covered and self.acceptance.accepts(mask, audience=audience)
 
 
+class _Wish(NamedTuple):
+    """All that an admission depends on: equal wishes have equal results."""
+
+    request: SubscriptionRequest
+    grants: Grants
+    addressees: frozenset[str] | None
+
+
+_ADMITTED: Final = WeakValueDictionary[_Wish, Subscription]()  # an entry lives as long as a dashboard is subscribed
+
+
 def admit_subscription(request: SubscriptionRequest, viewer: Viewer) -> Subscription | NotGranted:
-    """Return the part of a request that this viewer may read.
+    """Return the part of a request that this viewer may read; for equal requests and grants the same object.
 
     It is refused if that is nothing, if it is strict and not granted in full, or above `MAX_EFFECTIVE` filters.
     """
+    wish = _Wish(request, viewer.read_grants, _addressees(request, viewer))
+    admitted = _ADMITTED.get(wish)
+    if admitted is None:
+        decision = _decide(wish)
+        if isinstance(decision, NotGranted):
+            return decision
+        admitted = _ADMITTED[wish] = decision
+    return admitted
+
+
+def _decide(wish: _Wish) -> Subscription | NotGranted:
+    request = wish.request
     effective: dict[TopicFilter, None] = {}
     grants: dict[Grant, None] = {}
     refusal: NotGranted | None = None
     witness: TopicName | None = None
     for topic_filter in request.filters:
-        match decide(topic_filter, viewer.read_grants, mask=request.mask):
+        match decide(topic_filter, wish.grants, mask=request.mask):
             case NotGranted() as decision:
                 refusal = refusal or decision
             case Allowed() as decision:
@@ -94,7 +118,7 @@ def admit_subscription(request: SubscriptionRequest, viewer: Viewer) -> Subscrip
         narrowed=narrowed,
         witness=witness,
         grants=tuple(grants),
-        acceptance=Acceptance(request.mask, _addressees(request, viewer)),
+        acceptance=Acceptance(request.mask, wish.addressees),
         _table=RegionTable((region, None) for region in kept),
     )
 

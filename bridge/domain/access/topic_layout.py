@@ -185,6 +185,8 @@ class RegionTable(Generic[T]):
 def remove_covered(regions: Iterable[Region]) -> list[Region]:
     """Return the regions without those that another one covers: the same topics, in the given order."""
     distinct = list(dict.fromkeys(regions))
+    if len(distinct) < 2:
+        return distinct
     table = RegionTable((region, region) for region in distinct)
     return [
         region

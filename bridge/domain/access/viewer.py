@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import InitVar, dataclass
-from typing import Final
+from typing import Final, NamedTuple
+from weakref import WeakValueDictionary
 
 from typing_extensions import override
 
 from bridge.domain.access.claims import Claims
 from bridge.domain.access.grants import MAX_GRANTS, Grant, Grants
-from bridge.domain.access.policy import SCOPES, Policy, Role, expand_template
+from bridge.domain.access.policy import SCOPES, USER_PLACEHOLDER, Policy, Role, expand_template
 from bridge.domain.access.topic_layout import COMMANDS, EVENTS, TopicLayout
 from bridge.domain.ids import is_id
 from bridge.domain.place import LINE_LEVEL, Place
@@ -86,15 +87,16 @@ def admit(claims: Claims, policy: Policy, *, trust_grants: bool) -> Viewer:
     role_names = frozenset(Role)
     roles = tuple(dict.fromkeys(role for role in _strings(claims.claim_set, "roles") if role in role_names))
     name = claims.claim_set.get("name")
+    rules = [(role, rule) for role in roles if (rule := policy.roles.get(Role(role))) is not None]
+    read = tuple(_Templates(role, rule.unscoped, rule.read, None) for role, rule in rules)
+    command = tuple(_Templates(role, rule.unscoped, rule.command, rule.actions) for role, rule in rules)
     return Viewer(
         user_id=claims.subject,
         # A name with a line break would forge lines in a log.
         name=name[:MAX_NAME] if isinstance(name, str) and name.isprintable() else None,
         roles=roles,
-        read_grants=Grants(EVENTS, _bounded(_expand_grants(EVENTS, claims, policy, roles, trust_grants=trust_grants))),
-        command_grants=Grants(
-            COMMANDS, _bounded(_expand_grants(COMMANDS, claims, policy, roles, trust_grants=trust_grants))
-        ),
+        read_grants=_share_grants(EVENTS, read, claims, trust_grants=trust_grants),
+        command_grants=_share_grants(COMMANDS, command, claims, trust_grants=trust_grants),
         expires_at=claims.expires_at,
         token_id=claims.token_id,
         issuer=claims.issuer,
@@ -102,22 +104,55 @@ def admit(claims: Claims, policy: Policy, *, trust_grants: bool) -> Viewer:
     )
 
 
-def _expand_grants(
-    layout: TopicLayout, claims: Claims, policy: Policy, roles: tuple[str, ...], *, trust_grants: bool
-) -> Iterator[Grant | None]:
-    scope = _read_scope(claims.claim_set)
-    user = claims.subject if is_id(claims.subject) else None
-    for role in roles:
-        rule = policy.roles.get(Role(role))
-        if rule is None:
-            continue
-        for template in rule.read if layout is EVENTS else rule.command:
-            for topic_filter in expand_template(template, {} if rule.unscoped else scope, user=user):
-                yield Grant.for_filter(layout, topic_filter, reason=f"role {role}: {template}", actions=rule.actions)
-    for text in _read_grants_claim(claims.claim_set, "read" if layout is EVENTS else "command") if trust_grants else ():
-        # Only an unscoped role ignores the scope claims, so they narrow the token's own grants too.
-        for topic_filter in expand_template(text, scope, user=None):
-            yield Grant.for_filter(layout, topic_filter, reason="grants claim of the token")
+class _Templates(NamedTuple):
+    """Templates of one role in one layout."""
+
+    role: str
+    unscoped: bool
+    texts: tuple[str, ...]
+    actions: tuple[str, ...] | None
+
+
+class _GrantSources(NamedTuple):
+    """All that the grants of a viewer in one layout depend on: equal sources have equal grants."""
+
+    layout_name: str
+    templates: tuple[_Templates, ...]
+    scope: tuple[tuple[str, tuple[str, ...]], ...]  # valid ids by site, area and line, without absent claims
+    user: str | None  # None also where no template names the user
+    claimed: tuple[str, ...]  # the valid filters of the token's own grants, where they count
+
+    def expand(self, layout: TopicLayout) -> Iterator[Grant | None]:
+        scope = dict(self.scope)
+        for role, unscoped, texts, actions in self.templates:
+            for template in texts:
+                for topic_filter in expand_template(template, {} if unscoped else scope, user=self.user):
+                    yield Grant.for_filter(layout, topic_filter, reason=f"role {role}: {template}", actions=actions)
+        for text in self.claimed:
+            # Only an unscoped role ignores the scope claims, so they narrow the token's own grants too.
+            for topic_filter in expand_template(text, scope, user=None):
+                yield Grant.for_filter(layout, topic_filter, reason="grants claim of the token")
+
+
+_SHARED: Final = WeakValueDictionary[_GrantSources, Grants]()  # an entry lives as long as a viewer has the grants
+
+
+def _share_grants(
+    layout: TopicLayout, templates: tuple[_Templates, ...], claims: Claims, *, trust_grants: bool
+) -> Grants:
+    """Return the grants of a viewer; all who have equal ones at a time have the same object."""
+    names_user = any(USER_PLACEHOLDER in text for of_role in templates for text in of_role.texts)
+    sources = _GrantSources(
+        layout_name=layout.name,
+        templates=templates,
+        scope=tuple(_read_scope(claims.claim_set).items()),
+        user=claims.subject if names_user and is_id(claims.subject) else None,
+        claimed=tuple(_read_grants_claim(claims.claim_set, layout)) if trust_grants else (),
+    )
+    grants = _SHARED.get(sources)
+    if grants is None:
+        grants = _SHARED[sources] = Grants(layout, _bounded(sources.expand(layout)))
+    return grants
 
 
 def _bounded(grants: Iterator[Grant | None]) -> Iterator[Grant]:
@@ -135,12 +170,11 @@ def _read_scope(claim_set: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
     return {scope: tuple(dict.fromkeys(text for text in texts if is_id(text))) for scope, texts in claimed.items()}
 
 
-def _read_grants_claim(claim_set: Mapping[str, object], kind: str) -> Iterator[str]:
+def _read_grants_claim(claim_set: Mapping[str, object], layout: TopicLayout) -> Iterator[str]:
     grants = claim_set.get("grants")
     if not isinstance(grants, dict):
         return
-    layout = EVENTS if kind == "read" else COMMANDS
-    for text in _strings(grants, kind, limit=MAX_GRANTS):
+    for text in _strings(grants, "read" if layout is EVENTS else "command", limit=MAX_GRANTS):
         try:
             parsed = TopicFilter.parse(text)
         except TopicError:

@@ -6,7 +6,7 @@ from pathlib import Path
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from pydantic import SecretStr
 
 from bridge.adapters.tokens import TokenIssuer, TokenKeyError, TokenVerifier
@@ -64,10 +64,14 @@ def test_a_private_key_or_no_key_at_all_refuses_to_start(tmp_path: Path) -> None
         TokenVerifier(settings)
 
 
-def test_a_secret_under_32_bytes_or_a_pem_as_secret_refuses_to_start(tmp_path: Path) -> None:
+def test_a_secret_under_32_bytes_or_a_key_file_as_secret_refuses_to_start(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     settings = TokenSettings(secret_file=path, issuer="plant", audience="board")
-    for content in (b"x" * 31, b"x" * 31 + b"\r\n", b"", public_pem(ed25519.Ed25519PrivateKey.generate())):
+    key = ed25519.Ed25519PrivateKey.generate()
+    der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    ssh = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    jwk = b'{"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQ"}'
+    for content in (b"x" * 31, b"x" * 31 + b"\r\n", b"", public_pem(key), der, ssh, jwk):
         path.write_bytes(content)
         with pytest.raises(TokenKeyError):
             TokenVerifier(settings)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from bridge.adapters import logs, plant_file
 from bridge.adapters.authenticator import TokenAuthenticator
@@ -164,7 +164,7 @@ class Bridge:
             settings, journal=journal, plant=prepared.plant, authenticator=prepared.authenticator, clock=clock
         )
 
-    def _make_app(self, settings: Settings, authenticate: Authenticate) -> FastAPI:
+    def _make_app(self, settings: Settings, authenticate: Authenticate) -> ASGIApp:
         """Return the app of the front, or of a pipeline alone: health and metrics."""
         if self._front is not None:
             from bridge.front.web.app import make_front_app  # noqa: PLC0415 - as of this module

@@ -1,9 +1,11 @@
 """FastAPI app of a front: the routes of protocol.md, «HTTP», and `/ws`."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from bridge.contract import schemas
@@ -20,6 +22,8 @@ from bridge.ports.metrics import MetricSample, SampleSource
 from bridge.protocol.error_codes import ErrorCode
 from bridge.settings import WebSettings
 
+SOCKET_PATHS: Final = ("/ws", "/ws/")
+
 
 def make_front_app(
     front: Front,
@@ -28,7 +32,7 @@ def make_front_app(
     root: str,
     samples: SampleSource = lambda: (),
     ready: ReadinessCheck | None = None,
-) -> FastAPI:
+) -> ASGIApp:
     """Return the app of one front. `samples` adds the metrics of other parts: pipeline, journal, broker.
 
     `ready` checks the whole process, where that is more than the front.
@@ -46,16 +50,21 @@ def make_front_app(
         api_version=schemas.VERSION,
     )
     app.include_router(api_router(front, root=root))
-    _add_socket(app, front, web)
     _add_statistics(app, front)
     _add_contracts(app, root)
     app.router.routes.extend(board_routes())
-    return app
+    return _with_socket(app, front, web)
 
 
-def _add_socket(app: FastAPI, front: Front, web: WebSettings) -> None:
-    @app.websocket("/ws")
-    @app.websocket("/ws/")
+def _with_socket(app: ASGIApp, front: Front, web: WebSettings) -> ASGIApp:
+    """Return an app with `/ws` in front of another one, whose middleware and routing a handshake then does not pass."""
+
+    async def with_socket(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and scope["path"].removeprefix(scope["root_path"]) in SOCKET_PATHS:
+            await dashboard(WebSocket(scope, receive, send))
+        else:
+            await app(scope, receive, send)
+
     async def dashboard(websocket: WebSocket) -> None:
         token = handshake_token(websocket, in_query=web.token_in_query)
         secure = websocket.scope["scheme"] == "wss"
@@ -69,6 +78,8 @@ def _add_socket(app: FastAPI, front: Front, web: WebSettings) -> None:
         await websocket.accept(select_subprotocol(websocket.scope["subprotocols"]))
         peer = websocket.client.host if websocket.client is not None else "?"
         hand_over(websocket.scope, lambda socket: front.serve(socket, handshake_token=token, peer=peer))
+
+    return with_socket
 
 
 def _add_statistics(app: FastAPI, front: Front) -> None:

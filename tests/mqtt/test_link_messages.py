@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,21 +11,14 @@ from bridge.domain.messages import Message, Publication
 from bridge.mqtt.link import BrokerLink
 from bridge.ports.broker import BrokerUnavailable, PublishRefused
 from tests.support.brokers import (
-    MOSQUITTO_CONF,
     RunningBroker,
     client_settings,
     linked,
-    mosquitto_broker,
     mosquitto_with_acl,
     receive,
     running,
     until,
 )
-
-ROUNDS = 100
-TOGETHER = 3
-BODY = b"x" * 600
-MOMENT_SECONDS = 0.002
 
 
 def consumer(broker: RunningBroker, *, queue_bound: int | None = None) -> BrokerLink:
@@ -235,31 +227,3 @@ async def test_a_publication_that_failed_is_not_sent_later(mosquitto: RunningBro
             await sender.publish("a/marker", b"marker")
             (first,) = await receive(link, 1)
             assert first.payload == b"marker"
-
-
-async def test_small_publications_do_not_wait_for_nagle(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    """By itself Mosquitto holds small packets back until the kernel acknowledges those before them: 40 ms later."""
-    folder = tmp_path / "prompt"
-    folder.mkdir()
-    with running(mosquitto_broker(folder, conf=f"{MOSQUITTO_CONF}set_tcp_nodelay true\n")) as prompt:
-        by_itself, by_setting = await seconds_on_the_way(mosquitto), await seconds_on_the_way(prompt)
-    assert by_itself < 2 * by_setting
-
-
-async def seconds_on_the_way(broker: RunningBroker) -> float:
-    """Publish a few at once, now and then, to a consumer that takes a moment to acknowledge."""
-    device, seconds = BrokerLink(client_settings(broker), client_id="device", durable=False), 0.0
-    async with linked(device), linked(consumer(broker)) as link:
-        for number in range(ROUNDS):
-            began = time.perf_counter()
-            publishing = asyncio.create_task(device.publish_many([Publication("a/b", BODY)] * TOGETHER))
-            count = 0
-            while count < TOGETHER:
-                messages = await link.receive(most=TOGETHER)
-                count += len(messages)
-                await asyncio.sleep(MOMENT_SECONDS)
-                link.acknowledge(messages)
-            await publishing
-            seconds += time.perf_counter() - began
-            await asyncio.sleep(MOMENT_SECONDS * (number % 5))
-    return seconds

@@ -21,12 +21,13 @@ def pid_of(loaded: BridgeUnderLoad) -> int:
     return loaded.bridge.process.pid
 
 
-def allow_descriptors(loaded: BridgeUnderLoad, more: int | None) -> None:
-    """Let the bridge open so many more files and sockets than it has; None: as many as at its start."""
-    pid = pid_of(loaded)
-    hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
-    used = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard if more is None else used + more, hard))
+def allow_descriptors(loaded: BridgeUnderLoad, *, allowed: bool) -> None:
+    """Let the bridge open files and sockets, or none from now on, whichever it closes; the open ones stay usable.
+
+    A limit at the number of the open ones would leave to the links what is freed when they are cut.
+    """
+    hard = resource.prlimit(pid_of(loaded), resource.RLIMIT_NOFILE)[1]
+    resource.prlimit(pid_of(loaded), resource.RLIMIT_NOFILE, (hard if allowed else 0, hard))
 
 
 async def knock(port: int, times: int) -> list[socket.socket]:
@@ -49,16 +50,17 @@ async def test_without_descriptors_it_lives_and_reaches_the_broker_again_when_th
         elsewhere = {"FLOOR_BROKER__PORT": str(network.port)}
         async with bridge_under_load(tmp_path, mosquitto, environment=elsewhere) as loaded:
             await loaded.load.more(REPORTS)
-            allow_descriptors(loaded, 0)
-            plugs = await knock(loaded.bridge.port, NEWCOMERS)  # they take every descriptor that becomes free
+            allow_descriptors(loaded, allowed=False)
+            newcomers = await knock(loaded.bridge.port, NEWCOMERS)
             network.cut(ConnectionEnd.RESET)
             await until(lambda: not loaded.dashboard.live, seconds=5, what="not live")
             await loaded.load.more(REPORTS)
+            assert not loaded.dashboard.live
             assert loaded.bridge.process is not None
             assert loaded.bridge.process.returncode is None, loaded.bridge.log()[-2_000:]
-            allow_descriptors(loaded, None)
-            for plug in plugs:
-                plug.close()
+            allow_descriptors(loaded, allowed=True)
+            for newcomer in newcomers:
+                newcomer.close()
             await until(lambda: loaded.dashboard.live, seconds=HEALED_SECONDS, what="healed")
             await until(loaded.bridge.is_ready, what="newcomers are accepted")
             ledger = await loaded.close_ledger("no file descriptors while the broker's links were cut")

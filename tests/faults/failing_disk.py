@@ -2,15 +2,13 @@
 
 import asyncio
 import contextlib
-import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
-from typing import Final
+from typing import Final, NoReturn
 
 import pytest
 
-from tests.support import run_record
 from tests.support.bridge_process import BridgeProcess
 
 SYNCS: Final = "fdatasync,fsync"
@@ -24,8 +22,7 @@ async def failing_disk(bridge: BridgeProcess, calls: str, how: str) -> AsyncIter
     """Let system calls of the bridge fail, as strace's `inject` has it: `error=EIO:when=3+3`, `delay_enter=2s`.
 
     `calls` are names with commas. Counted for each thread. Yields whether one has failed, as a function. Where this
-    machine lets nobody trace, the test is skipped with strace's own words; a run that writes the record fails instead,
-    for it would say too much.
+    machine lets nobody trace, the test fails with strace's own words.
     """
     log = bridge.config.parent / "strace.log"
     log.unlink(missing_ok=True)
@@ -67,9 +64,8 @@ async def _attached(tracing: asyncio.subprocess.Process) -> None:
             output += line
 
 
-def cannot_trace(output: str) -> None:
-    """Skip with strace's own words; fail where a record is written."""
-    reason = f"strace cannot trace here, so no disk can fail (in a container: --cap-add=SYS_PTRACE): {output.strip()}"
-    if run_record.VARIABLE in os.environ:
-        pytest.fail(reason)
-    pytest.skip(reason)
+def cannot_trace(output: str) -> NoReturn:
+    """Fail with strace's own words."""
+    pytest.fail(
+        f"strace cannot trace here, so no disk can fail (in a container: --cap-add=SYS_PTRACE): {output.strip()}"
+    )

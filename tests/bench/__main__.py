@@ -10,7 +10,7 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bridge.adapters import logs
 from bridge.wiring import runtime
@@ -18,10 +18,13 @@ from tests.bench.dashboards import AUDIENCES
 from tests.bench.delivery import Run, measure
 from tests.bench.load import BATCH_MS, Load
 from tests.bench.processes import NoCompiler, compile_program
-from tests.bench.report import heading, lines_of, ratio_cells, ratios, say, write_document, write_json
-from tests.bench.rows import DeliveryRow, Row
+from tests.bench.report import write_document, write_json
+from tests.bench.screen import Screen, clock, say
 from tests.bench.sections import QUICK, SECTIONS
 from tests.support.command_line import ROOT
+
+if TYPE_CHECKING:
+    from tests.bench.rows import Row
 
 SERVERS: Final = ("floor", "front", "mosquitto", "textbook")
 RAW: Final = ROOT / ".floor" / "bench.json"
@@ -62,8 +65,8 @@ def _add_fanout(parser: argparse.ArgumentParser) -> None:
 
 async def _fanout(chosen: argparse.Namespace) -> None:
     load = Load(rate=chosen.rate, seconds=chosen.seconds, batch_ms=chosen.batch_ms, alarms=chosen.alarms)
-    rows: list[Row] = []
-    say(heading())
+    rows = []
+    screen = Screen()
     for server in chosen.server:
         run = Run(
             server=server,
@@ -73,36 +76,31 @@ async def _fanout(chosen: argparse.Namespace) -> None:
             audience=AUDIENCES[chosen.audience],
             stalled=chosen.stalled,
         )
+        began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             rows.append(await measure(run, Path(folder)))
-        say(lines_of(rows[-1]))
-    _say_ratios(rows)
+        screen.row(rows[-1], seconds=time.monotonic() - began)
+    screen.end(rows)
 
 
 async def _all(chosen: argparse.Namespace) -> None:
     began = time.monotonic()
+    screen = Screen()
     report: dict[str, list[Row]] = {}
     for name in chosen.only or (QUICK if chosen.quick else SECTIONS):
-        say(f"\n{name} ({time.monotonic() - began:.0f} s)")
+        screen.begin(name, seconds=time.monotonic() - began)
         rows = report[name] = []
+        row_began = time.monotonic()
         async for row in SECTIONS[name](quick=chosen.quick):
-            if not rows and isinstance(row, DeliveryRow):
-                say(heading())
             rows.append(row)
-            say(lines_of(row))
+            screen.row(row, seconds=time.monotonic() - row_began)
+            row_began = time.monotonic()
             write_json(report, chosen.json)
-        _say_ratios(rows)
+        screen.end(rows)
+    seconds = time.monotonic() - began
     if chosen.write:
-        write_document(report)
-    say(f"\n{time.monotonic() - began:.0f} s; the raw figures are in {chosen.json}")
-
-
-def _say_ratios(rows: list[Row]) -> None:
-    for ratio in ratios(rows):
-        load, wait, *times = ratio_cells(ratio)
-        names = ("floor", "Mosquitto", "textbook", "Mosquitto's p99")
-        parts = [f"{value} x {name}" for name, value in zip(names, times, strict=True) if value != "-"]
-        say(f"front, {load}, {wait}: {', '.join(parts)}")
+        write_document(report, seconds=seconds)
+    say(f"\nThe run took {clock(seconds)}; the raw figures are in {chosen.json}")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from tests.bench.processes import (
     waiting_seconds,
     write_records,
 )
-from tests.bench.rows import DeliveryRow, Latencies
+from tests.bench.rows import END_TO_END, IN_PROCESS, DeliveryRow, Latencies
 from tests.support.brokers import free_port, mosquitto_broker, running
 from tests.support.bytes_dashboard import UPGRADE
 
@@ -143,7 +143,7 @@ async def _offer(run: Run, server: Server, reader: Talking, folder: Path) -> Del
         cores["publisher"] = fed["cpu_seconds"] / wall
     return DeliveryRow(
         server=run.server,
-        fed_by="MQTT, QoS 0" if server.talking is None else "committed batches in process",
+        fed_by=END_TO_END if server.talking is None else IN_PROCESS,
         dashboards=run.dashboards,
         load=load,
         coalescing_ms=run.coalescing_ms,

@@ -8,6 +8,8 @@ from tests.bench.load import Load
 BUSY: Final = 0.8  # of a core: above it, the reader or the publisher is what is measured
 BUSY_MACHINE: Final = 0.1  # of the time without a processor: the row says so, for others make it slower
 COMPLETE: Final = 0.98  # of what was offered: below it, the server is saturated
+IN_PROCESS: Final = "committed batches in process"
+END_TO_END: Final = "MQTT end to end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,41 +73,55 @@ class DeliveryRow:
         computed = {"saturated": self.is_saturated, "invalid": self.invalid, "per_cpu_second": self.per_cpu_second}
         return {**asdict(self), **computed}
 
+    @property
+    def audience(self) -> str:
+        """Return what is offered to whom: rows with an equal one are compared."""
+        text = f"{self.load.rate:,} events/s to {self.dashboards:,} dashboards"
+        if self.filters > 1:
+            text += f" with {self.filters} different filters"
+        return f"{text}, {self.stalled} of them not reading" if self.stalled else text
+
+    @property
+    def quality(self) -> str:
+        """Return `invalid`, `saturated`, or nothing for a row that has no such fault."""
+        return "invalid" if self.invalid else "saturated" if self.is_saturated else ""
+
     def cells(self) -> list[str]:
         """Return the row of the table under `DELIVERY_HEAD`."""
-        load = f"{self.load.rate:,}/s to {self.dashboards:,}"
-        if self.filters > 1:
-            load += f", {self.filters} filters"
-        if self.stalled:
-            load += f", {self.stalled} not reading"
         percentiles = ["-", "-"] if self.invalid else [f"{self.latencies.p50_ms:.1f}", f"{self.latencies.p99_ms:.1f}"]
-        state = f"{'saturated' if self.is_saturated else 'complete'} {self.delivered / self.offered:.1%}"
+        cores = (self.cores.get(part) for part in (self.server, "reader", "publisher"))
+        state = f"{self.delivered / self.offered:.1%}"
+        if self.quality:
+            state += f" {self.quality}" + (f": {self.invalid}" if self.invalid else "")
         if self.waited > BUSY_MACHINE:
             state += f", waited {self.waited:.0%}"
         return [
-            load,
             f"{self.coalescing_ms} ms",
             self.server,
             f"{self.per_cpu_second:,.0f}",
             *percentiles,
-            " ".join(f"{part} {cores:.2f}" for part, cores in self.cores.items()),
+            *("-" if part is None else f"{part:.2f}" for part in cores),
             f"{self.bytes / max(1, self.delivered):,.0f}",
-            f"invalid: {self.invalid}" if self.invalid else state,
+            self.fed_by,
+            state,
         ]
 
 
 DELIVERY_HEAD: Final = [
-    "load", "wait", "server", "deliveries per CPU-second", "p50 ms", "p99 ms", "cores", "bytes each", "delivered",
+    "wait", "server", "deliveries per CPU-second", "p50 ms", "p99 ms", "cores: server", "reader", "publisher",
+    "bytes each", "fed by", "delivered",
 ]  # fmt: skip
 """The columns of `DeliveryRow.cells`; the latency is the alarms' where there are any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigureRow:
-    """Named figures of a measurement that delivers nothing: memory, matching, journal, start."""
+    """Named figures of a measurement. `fed_by`: what feeds a front; `note`: what limits it, or why there are none."""
 
     name: str
     figures: dict[str, float]
+    fed_by: str = ""
+    note: str = ""
 
     def as_data(self) -> dict[str, Any]:
         return asdict(self)

@@ -11,12 +11,14 @@ from bridge.domain.topics import TopicFilter
 from tests.bench.dashboards import AUDIENCES, DISTINCT, EVERYTHING, Audience
 from tests.bench.delivery import Run, measure
 from tests.bench.load import Load, stamped_batches, topics
-from tests.bench.report import BEGIN, DOCUMENT, END, ratios, tables
-from tests.bench.rows import DELIVERY_HEAD, DeliveryRow, FigureRow, Latencies
+from tests.bench.ratios import RATIO_HEAD, compare
+from tests.bench.report import BEGIN, DOCUMENT, END, tables
+from tests.bench.rows import DELIVERY_HEAD, IN_PROCESS, DeliveryRow, FigureRow, Latencies, Row
+from tests.bench.screen import Screen
 
 ROW = DeliveryRow(
     server="front",
-    fed_by="committed batches in process",
+    fed_by=IN_PROCESS,
     dashboards=100,
     load=Load(rate=1_000, seconds=5),
     coalescing_ms=10,
@@ -76,14 +78,27 @@ def test_a_row_is_saturated_below_98_percent() -> None:
 
 
 def test_ratios_compare_rows_of_the_same_load() -> None:
-    floor, unbatched = replace(ROW, server="floor", cpu_seconds=1.0), replace(ROW, server="floor", coalescing_ms=0)
+    floor = replace(ROW, server="floor", cpu_seconds=1.0, cores={"floor": 0.9})
+    unbatched = replace(floor, coalescing_ms=0)
     mosquitto = replace(ROW, server="mosquitto", coalescing_ms=0, cpu_seconds=8.0, cores={"mosquitto": 0.9})
     other = replace(ROW, server="textbook", load=Load(rate=5_000, seconds=5))
-    (ratio,) = ratios([floor, unbatched, ROW, mosquitto, other])
-    assert (ratio["floor"], ratio["mosquitto"], ratio["textbook"]) == (0.5, 4.0, None)
-    assert ratio["p99_mosquitto"] == 1.0
-    (late,) = ratios([replace(ROW, delivered=100), mosquitto])
-    assert late["p99_mosquitto"] is None
+    (ratio,) = compare([floor, unbatched, ROW, mosquitto, other])
+    assert ratio.times == {"floor": 0.5, "mosquitto": 4.0}
+    assert ratio.p99_times == 1.0
+    assert ratio.faults == {}
+    assert ratio.cells() == ["10 ms", "0.50", "4.00", "-", "-", "1.00"]
+
+
+def test_a_ratio_names_the_server_whose_row_is_saturated_or_invalid() -> None:
+    late = replace(ROW, server="mosquitto", coalescing_ms=0, delivered=100, cores={})
+    floor = replace(ROW, server="floor", cores={"reader": 0.9})
+    (ratio,) = compare([floor, ROW, late])
+    assert ratio.faults == {"floor": "invalid", "mosquitto": "saturated"}
+    assert ratio.p99_times is None
+    shown = dict(zip(RATIO_HEAD, ratio.cells(), strict=True))
+    assert shown["of the floor"] == "1.00 (invalid)"
+    assert shown["times Mosquitto"] == "5000.00 (saturated)"
+    assert shown["p99, times Mosquitto's"] == "-"
 
 
 @pytest.mark.parametrize("alarms", [False, True])
@@ -107,8 +122,36 @@ def test_what_an_audience_wants_is_what_its_filters_match(audience: Audience) ->
 
 def test_the_tables_have_all_rows_and_the_document_has_their_place() -> None:
     figures = [FigureRow(name=f"{size} lines", figures={"report_us": 1.5}) for size in (10, 1_000)]
-    text = tables({"fan-out": [ROW], "lines": figures})
-    assert "| 1,000/s to 100 | 10 ms | front | 250,000 | 5.0 | 12.0 |" in text
+    missing = FigureRow(name="peer", figures={}, note="not measured")
+    text = tables({"fan-out": [ROW, replace(ROW, server="floor")], "lines": [*figures, missing]}, seconds=90)
+    assert "**1,000 events/s to 100 dashboards**\n\n| wait |" in text
+    assert "| 10 ms | front | 250,000 | 5.0 | 12.0 | 0.90 | 0.50 | - | 900 | committed batches in process |" in text
+    assert "|  | 10 lines | 1000 lines |\n" in text
     assert "| report us | 1.5 | 1.5 |" in text
+    assert "- peer: not measured" in text
+    assert "1.5 minutes" in text
     document = DOCUMENT.read_text()
     assert document.index(BEGIN) < document.index(END)
+
+
+def test_the_screen_shows_each_row_and_what_follows_from_them(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Screen()
+    rows: list[Row] = [
+        ROW,
+        replace(ROW, server="floor", cores={}),
+        FigureRow(name="10 lines", figures={"report_us": 1.5}, fed_by=IN_PROCESS),
+        FigureRow(name="peer", figures={}, note="not measured: no npm"),
+    ]
+    screen.begin("lines", seconds=61)
+    for row in rows:
+        screen.row(row, seconds=3)
+    screen.end(rows)
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert shown[1][-4:] == ["1", "min", "01", "s"]
+    assert [line[:3] for line in shown].count(["10", "ms", "front"]) == 1
+    assert [line[:2] for line in shown].count(["wait", "server"]) == 1
+    assert ["10", "ms", "1.00", "-", "-", "-", "-"] in shown
+    assert ["10", "lines:", "measured", "in", "3", "s"] in shown
+    assert ["report", "us", "1.5"] in shown
+    assert ["fed", "by", *IN_PROCESS.split()] in shown
+    assert ["peer:", "not", "measured:", "no", "npm"] in shown

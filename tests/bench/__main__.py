@@ -26,7 +26,7 @@ from tests.support.command_line import ROOT
 if TYPE_CHECKING:
     from tests.bench.rows import Row
 
-SERVERS: Final = ("floor", "front", "mosquitto", "textbook")
+SERVERS: Final = ("floor", "front", "mosquitto", "textbook", "ws")
 RAW: Final = ROOT / ".floor" / "bench.json"
 
 

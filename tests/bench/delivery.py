@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from tests.bench.dashboards import EVERYTHING, Audience, front_handshake, mqtt_handshake
 from tests.bench.load import Load, position_samples, topics
+from tests.bench.npm import installed_modules
 from tests.bench.processes import (
     Handshake,
     Server,
@@ -32,6 +33,8 @@ FEEDING_SECONDS: Final = 2.0  # after the end, to ask the feeder how late it was
 GRACE_SECONDS: Final = 0.3  # after the last event is due: what is not there by then is late
 PREPARING_SECONDS: Final = 0.5  # and per event
 PREPARING_SECONDS_EACH: Final = 100e-6
+WS_VERSION: Final = "8.18.3"
+WS_PROGRAM: Final = Path(__file__).parent / "servers" / "ws.js"
 
 MOSQUITTO_CONF: Final = """\
 listener {port} 127.0.0.1
@@ -47,7 +50,7 @@ log_type error
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What is measured, and by whom it is served: `front`, `mosquitto`, `textbook` or `floor`.
+    """What is measured, and by whom it is served: `front`, `floor`, `mosquitto`, `textbook` or `ws`.
 
     The last `stalled` dashboards read nothing.
     """
@@ -100,6 +103,10 @@ async def _serving(run: Run, folder: Path) -> AsyncIterator[Server]:
         case "floor":
             async with python_server("floor", str(run.coalescing_ms)) as server:
                 yield server
+        case "ws":
+            modules = await asyncio.to_thread(installed_modules, "ws", WS_VERSION)
+            async with talking("node", WS_PROGRAM, modules, _write_events(folder)) as process:
+                yield Server("ws", process.pid, await process.answer(), process)
         case "mosquitto":
             web_port = free_port()
             with running(mosquitto_broker(folder, conf=MOSQUITTO_CONF.replace("{web_port}", str(web_port)))) as broker:
@@ -170,11 +177,8 @@ async def _feeding(server: Server, load: Load, folder: Path) -> AsyncIterator[tu
         feeder = server.talking
         if feeder is None:
             numbers = map(str, (load.rate, load.batch_ms, start, load.seconds))
-            flood, records = compile_program("flood", folder), folder / "events"
-            parts = (part for event in position_samples() for part in (str(event.topic).encode(), event.body))
-            feeder = await stack.enter_async_context(
-                talking(flood, str(server.mqtt_port), write_records(records, parts), *numbers)
-            )
+            flood, events = compile_program("flood", folder), _write_events(folder)
+            feeder = await stack.enter_async_context(talking(flood, str(server.mqtt_port), events, *numbers))
         else:
             fields = {"do": "feed", "load": asdict(load)}
             while not (await feeder.ask(json.dumps({**fields, "start": start})))["in_time"]:
@@ -183,6 +187,12 @@ async def _feeding(server: Server, load: Load, folder: Path) -> AsyncIterator[tu
         feeding = asyncio.create_task(feeder.answer())
         stack.callback(feeding.cancel)
         yield start, feeding
+
+
+def _write_events(folder: Path) -> Path:
+    """Write the topic and the body of each event, for what sends them over and over."""
+    parts = (part for event in position_samples() for part in (str(event.topic).encode(), event.body))
+    return write_records(folder / "events", parts)
 
 
 async def _sleep_until(due: int) -> None:

@@ -7,8 +7,10 @@ from tests.bench.dashboards import DISTINCT, EVERYTHING, Audience
 from tests.bench.delivery import Run
 from tests.bench.load import Load
 
-SECONDS: Final = 4
+SECONDS: Final = 3
 QUICK_SECONDS: Final = 2
+BESIDE: Final = {0: "floor front mosquitto textbook", 10: "floor front", 50: "floor front"}
+"""Servers by the `wait` of the front and of the floor."""
 
 
 def fanout_runs(*, quick: bool) -> Iterator[Run]:
@@ -16,10 +18,9 @@ def fanout_runs(*, quick: bool) -> Iterator[Run]:
     if quick:
         yield from _group(1_000, 100, {0: "front mosquitto", 10: "floor front"}, seconds=QUICK_SECONDS)
         return
-    yield from _group(1_000, 100, {0: "floor front mosquitto textbook", 10: "floor front", 50: "floor front"})
-    yield from _group(5_000, 100, {0: "front mosquitto textbook", 10: "floor front", 50: "floor front"})
-    yield from _group(1_000, 400, {0: "front mosquitto", 10: "floor front", 50: "front"})
-    yield from _group(5_000, 400, {50: "floor front"})
+    for dashboards, more in ((100, " ws"), (400, "")):
+        for rate in (1_000, 5_000):
+            yield from _group(rate, dashboards, {**BESIDE, 0: BESIDE[0] + more})
     yield from _group(1_000, 100, {0: "front mosquitto", 10: "front", 50: "front"}, audience=DISTINCT)
 
 

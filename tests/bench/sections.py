@@ -16,6 +16,8 @@ from tests.bench.durability import measure_durability
 from tests.bench.fanout import fanout_runs
 from tests.bench.ingest import IngestLoad, Reader, measure_ingest
 from tests.bench.load import Load
+from tests.bench.node_red import measure_node_red
+from tests.bench.npm import NotInstalled
 from tests.bench.press import measure_presses
 from tests.bench.rows import DeliveryRow, FigureRow, Row
 from tests.bench.scale import journal, lines, matching
@@ -31,8 +33,15 @@ QUICK_MIXED_LOAD: Final = Load(rate=400, seconds=2, alarms=True)
 
 
 async def fanout(*, quick: bool) -> AsyncIterator[Row]:
+    missing: set[str] = set()
     for run in fanout_runs(quick=quick):
-        yield await _measure(run)
+        if run.server in missing:
+            continue
+        try:
+            yield await _measure(run)
+        except NotInstalled as error:
+            missing.add(run.server)
+            yield FigureRow(name=run.server, figures={}, note=f"not measured: {error}")
 
 
 async def mixed(*, quick: bool) -> AsyncIterator[Row]:
@@ -78,12 +87,19 @@ async def journal_size(*, quick: bool) -> AsyncIterator[Row]:
 
 
 async def reports(*, quick: bool) -> AsyncIterator[Row]:
-    """Yield a pipeline's rows: durable, with synchronisation off, and with the stock reader of the broker's socket."""
+    """Yield a pipeline's rows: durable, synchronisation off, with the stock client; then Node-RED."""
     load = IngestLoad(rate=2_000, seconds=4) if quick else IngestLoad()
     variants: tuple[tuple[bool, Reader], ...] = ((True, "one-pass"), (False, "one-pass"), (True, "paho"))
     for durable, reader in variants:
         with tempfile.TemporaryDirectory() as folder:
             yield (await measure_ingest(Path(folder), load, durable=durable, reader=reader)).as_figures()
+    if quick:
+        return
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            yield await measure_node_red(Path(folder))
+    except NotInstalled as error:
+        yield FigureRow(name="Node-RED", figures={}, note=f"not measured: {error}")
 
 
 async def durability(*, quick: bool) -> AsyncIterator[Row]:

@@ -135,9 +135,10 @@ async def _offer(run: Run, server: Server, reader: Talking, folder: Path) -> Del
     load, offered = run.load, run.offered()
     wall = load.seconds + run.grace_seconds + run.coalescing_ms / 1_000
     pids = {run.server: server.pid, "reader": reader.pid}
+    reader.tell("reset")  # here, for on a busy machine this process may sleep until after the start
+    await reader.ask("print")
     async with _feeding(server, load, folder) as (start, feeding):
         await _sleep_until(start - 10_000_000)
-        reader.tell("reset")
         before = {part: cpu_seconds(pid) for part, pid in pids.items()}
         waited = waiting_seconds(server.pid)
         await _sleep_until(start + int(wall * 1e9))

@@ -1,4 +1,4 @@
-"""Latency from a press at an Andon station to its event on a dashboard: one process, and a separate front."""
+"""Latency from a press at an Andon station to its event, one press after the other: one process, and a front apart."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from tests.bench.rows import FigureRow
+from tests.bench.rows import END_TO_END, FigureRow
 from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import mosquitto_broker, running
 
@@ -28,7 +28,7 @@ async def measure_presses(count: int) -> list[FigureRow]:
                 await bridge.stop()
             async with bridge_process(folder / "two", broker, fronts=1) as bridge:
                 apart = await _latencies(bridge, bridge.front, count)
-    return [_row("one process", together), _row("a separate front", apart)]
+    return [_row("one process", together), _row("pipeline and front apart", apart)]
 
 
 async def _latencies(pipeline: BridgeProcess, front: BridgeProcess, count: int) -> list[float]:
@@ -48,5 +48,5 @@ async def _latencies(pipeline: BridgeProcess, front: BridgeProcess, count: int) 
 
 def _row(name: str, latencies_ms: list[float]) -> FigureRow:
     p99 = statistics.quantiles(latencies_ms, n=100)[98]
-    figures = {"presses": len(latencies_ms), "p50_ms": statistics.median(latencies_ms), "p99_ms": p99}
-    return FigureRow(name=f"press to dashboard, {name}", figures=figures)
+    figures = {"presses": len(latencies_ms), "press_p50_ms": statistics.median(latencies_ms), "press_p99_ms": p99}
+    return FigureRow(name=f"{name}, idle, 1 dashboard", fed_by=END_TO_END, figures=figures)

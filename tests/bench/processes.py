@@ -141,12 +141,16 @@ async def running_reader(
     opening: int = 100,
     sampled: int = 10,
     stalled: int = 0,
+    counted: str | None = None,
 ) -> AsyncIterator[Talking]:
-    """Run the compiled reader, with `opening` connections at most that are not ready yet."""
+    """Run the compiled reader, with `opening` connections at most that are not ready yet.
+
+    `counted`: the text that is an event each time; None: each stamp is one.
+    """
     records = write_records(folder / "dashboards", (part for dashboard in dashboards for part in dashboard))
     program = compile_program("reader", folder)
     numbers = map(str, (opening, sampled, stalled))
-    async with talking(program, str(port), records, *numbers) as reader:
+    async with talking(program, str(port), records, *numbers, *([counted] if counted else [])) as reader:
         yield reader
 
 

@@ -21,6 +21,7 @@ from tests.bench.npm import NotInstalled
 from tests.bench.press import measure_presses
 from tests.bench.rows import DeliveryRow, FigureRow, Row
 from tests.bench.scale import journal, lines, matching
+from tests.bench.whole_bridge import WholeLoad, measure_whole_bridge
 
 
 class Section(Protocol):
@@ -107,9 +108,18 @@ async def durability(*, quick: bool) -> AsyncIterator[Row]:
         yield row
 
 
-async def press(*, quick: bool) -> AsyncIterator[Row]:
-    for row in await measure_presses(100 if quick else 300):
+async def end_to_end(*, quick: bool) -> AsyncIterator[Row]:
+    """Yield presses on an idle plant; then presses and events at half of the reports that the pipeline takes here."""
+    for row in await measure_presses(50 if quick else 150):
         yield row
+    with tempfile.TemporaryDirectory() as folder:
+        capacity = await measure_ingest(Path(folder), IngestLoad(seconds=3 if quick else 4))
+    rate, seconds = int(capacity.per_second / 2), 4 if quick else 9
+    for dashboards in (10, 100):
+        for fronts in (None, 1):
+            load = WholeLoad(rate=rate, seconds=seconds, dashboards=dashboards, fronts=fronts)
+            with tempfile.TemporaryDirectory() as folder:
+                yield await measure_whole_bridge(Path(folder), load)
 
 
 async def _apart(work: Callable[[], Mapping[str, Any]]) -> dict[str, float]:
@@ -128,7 +138,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "journal": journal_size,
     "ingest": reports,
     "durability": durability,
-    "press": press,
+    "end to end": end_to_end,
 }
 QUICK: Final = ("fan-out", "mixed", "idle", "matching")
 """The sections of the quick form, which takes a minute."""

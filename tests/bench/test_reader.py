@@ -99,6 +99,21 @@ async def test_events_are_counted_when_each_read_is_a_few_bytes(tmp_path: Path) 
     assert (counts["telemetry"]["count"], counts["alarms"]["count"]) == (3, 3)
 
 
+@pytest.mark.parametrize("size", [3, 1_000])
+async def test_events_may_be_counted_by_another_text_than_the_stamp(tmp_path: Path, size: int) -> None:
+    """Also where a text is cut by the end of a read, or of a frame."""
+    mark = '"schema_version":1,"id":"'
+    text = "".join(f'{{"type":"x",{mark}{number}"}},{{"type":"position"}}' for number in range(200)) + message(10, 2)
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    async with (
+        sending_server([pieces]) as port,
+        running_reader(tmp_path, port, [DASHBOARD] * 2, counted=mark) as reader,
+    ):
+        counts = await counted(reader, "frames", 2 * (len(pieces) + 2))
+    assert (counts["events"], counts["fewest"], counts["most"]) == (400, 200, 200)
+    assert counts["telemetry"]["count"] == 4
+
+
 async def test_a_stalled_dashboard_reads_nothing_once_it_is_ready(tmp_path: Path) -> None:
     async with (
         sending_server([message(50_000, 10)] * 100) as port,

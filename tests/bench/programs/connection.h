@@ -36,6 +36,9 @@ struct counts {
 
 static struct counts counts;
 
+/* Each is an event, where it is given; else each stamp is one. At most STAMPED_BYTES. */
+static const char *counted;
+
 static void mark_ready(struct connection *c);
 
 static uint64_t now_ns(void)
@@ -58,16 +61,33 @@ static void send_all(struct connection *c, const char *data, size_t size)
     }
 }
 
+static void count_event(struct connection *c)
+{
+    c->events++;
+    counts.events++;
+}
+
 static void take_stamp(struct connection *c, const char *stamp, uint64_t now)
 {
     uint64_t sent = 0;
-    c->events++;
-    counts.events++;
+    if (counted == NULL)
+        count_event(c);
     if (!c->sampled)
         return;
     for (const char *digit = stamp + STAMP_BYTES + 1; digit < stamp + STAMPED_BYTES; digit++)
         sent = sent * 10 + (uint64_t)(*digit - '0');
     latencies_add(stamp[STAMP_BYTES] == 'a' ? &counts.alarms : &counts.telemetry, now > sent ? now - sent : 0);
+}
+
+/* Count the patterns that end after the `kept` bytes, which were looked through before. */
+static void count_patterns(struct connection *c, char *from, size_t kept, char *end)
+{
+    size_t size = strlen(counted);
+    char *at = kept < size ? from : from + kept - (size - 1);
+    while ((at = memmem(at, (size_t)(end - at), counted, size)) != NULL) {
+        count_event(c);
+        at += size;
+    }
 }
 
 /* Look through a piece of the frames' contents; the bytes before it may be overwritten. */
@@ -84,6 +104,8 @@ static void take_text(struct connection *c, char *text, size_t size, uint64_t no
         take_stamp(c, stamp, now);
         at = stamp + STAMPED_BYTES;
     }
+    if (counted != NULL)
+        count_patterns(c, from, (size_t)c->kept_bytes, end);
     keep = (size_t)(end - from) < STAMPED_BYTES - 1 ? (size_t)(end - from) : STAMPED_BYTES - 1;
     memcpy(c->kept, end - keep, keep);
     c->kept_bytes = (char)keep;

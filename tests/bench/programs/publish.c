@@ -101,7 +101,9 @@ int main(int arguments, char **argument)
     if (arguments != 6)
         refuse("usage: publish PORT FILE RATE WINDOW START-NS");
     load(argument[2]);
-    connect_to(atoi(argument[1]), "publish");
+    char client_id[32];
+    snprintf(client_id, sizeof client_id, "publish-%d", (int)getpid());
+    connect_to(atoi(argument[1]), client_id);
     uint64_t rate = strtoull(argument[3], NULL, 10), window = strtoull(argument[4], NULL, 10);
     uint64_t start = strtoull(argument[5], NULL, 10), before = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     uint64_t sent = 0, acknowledged = 0, latest = 0;

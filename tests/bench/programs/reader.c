@@ -1,11 +1,12 @@
 /* Reads many WebSocket connections in one thread, counts stamped events, and measures their latency.
  *
- *   reader PORT FILE OPENING SAMPLED STALLED
+ *   reader PORT FILE OPENING SAMPLED STALLED [COUNTED]
  *
  * FILE has for each connection three records, each a 32-bit big-endian size and that many bytes: the HTTP upgrade, the
  * frames to send after it is accepted, and at most 26 bytes that make the connection ready when they are received.
  * OPENING: how many connections may be not ready at a time. SAMPLED: on how many the latency is measured, spread evenly.
  * STALLED: how many of the last ones read nothing any more once they are ready.
+ * COUNTED: a text of at most 26 bytes that is an event each time; without it each stamp is one.
  *
  * A stamp is `@mono:`, a letter, and 19 digits: CLOCK_MONOTONIC in ns. The letters t and a have a histogram each.
  * Each line on stdin is a command: `reset` sets all counts to zero, `print` writes them as JSON. It exits at the end of
@@ -215,8 +216,8 @@ int main(int arguments, char **argument)
     struct rlimit files;
     if (arguments == 2 && strcmp(argument[1], "percentiles") == 0)
         return print_percentiles();
-    if (arguments != 6) {
-        fprintf(stderr, "usage: reader PORT FILE OPENING SAMPLED STALLED\n");
+    if (arguments < 6 || arguments > 7 || (arguments == 7 && strlen(argument[6]) > STAMPED_BYTES)) {
+        fprintf(stderr, "usage: reader PORT FILE OPENING SAMPLED STALLED [COUNTED]\n");
         return 2;
     }
     getrlimit(RLIMIT_NOFILE, &files);
@@ -225,6 +226,7 @@ int main(int arguments, char **argument)
     port = atoi(argument[1]);
     load(argument[2]);
     opening = atoi(argument[3]);
+    counted = arguments == 7 ? argument[6] : NULL;
     select_connections(atoi(argument[4]), atoi(argument[5]));
     poller = epoll_create1(0);
     epoll_ctl(poller, EPOLL_CTL_ADD, STDIN_FILENO, &input);

@@ -1,4 +1,4 @@
-"""Latency from a press at an Andon station to its event, one press after the other: one process, and a front apart."""
+"""Latency from a press at an Andon station to its event, one press after the other, by one process and by two."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ async def measure_presses(count: int) -> list[FigureRow]:
                 await bridge.stop()
             async with bridge_process(folder / "two", broker, fronts=1) as bridge:
                 apart = await _latencies(bridge, bridge.front, count)
-    return [_row("one process", together), _row("pipeline and front apart", apart)]
+    return [_row("one process", together), _row("two processes", apart)]
 
 
 async def _latencies(pipeline: BridgeProcess, front: BridgeProcess, count: int) -> list[float]:

@@ -46,14 +46,25 @@ def number(value: float) -> str:
 def figure_cells(rows: Sequence[FigureRow]) -> tuple[list[str], list[list[str]]]:
     """Return the head and the rows of a table with a row for each figure: journals have many figures, and few sizes."""
     measured = [row for row in rows if row.figures]
-    names = dict.fromkeys(name for row in measured for name in row.figures)
     cells = [
         [name.replace("_", " "), *(number(row.figures[name]) if name in row.figures else "-" for row in measured)]
-        for name in names
+        for name in _merged([list(row.figures) for row in measured])
     ]
     if any(row.fed_by for row in measured):
         cells.append(["fed by", *(row.fed_by for row in measured)])
     return ["", *(row.name for row in measured)], cells
+
+
+def _merged(orders: Iterable[Sequence[str]]) -> list[str]:
+    """Return the names of all, each behind the one that it follows in the first of these orders that has it."""
+    merged: list[str] = []
+    for order in orders:
+        at = 0
+        for name in order:
+            if name not in merged:
+                merged.insert(at, name)
+            at = merged.index(name) + 1
+    return merged
 
 
 def notes(rows: Iterable[FigureRow]) -> Iterator[str]:

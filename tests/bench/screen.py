@@ -1,8 +1,9 @@
 """Progress and tables of a benchmark on a terminal."""
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import Final
 
 from tests.bench.ratios import compare
@@ -64,9 +65,11 @@ def say(text: str) -> None:
 
 
 def _say_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    columns = list(zip(head, *rows, strict=True))
+    """Write a table; the parts of a head are below one another."""
+    heads = list(zip_longest(*(re.split("(?<=[,;]) ", text) for text in head), fillvalue=""))
+    columns = zip(*heads, *rows, strict=True)
     first, *others = (max(map(len, column)) for column in columns)
-    for cells in chain([head], rows):
+    for cells in chain(heads, rows):
         say(_aligned(cells, (-first, *others)))
 
 

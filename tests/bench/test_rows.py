@@ -12,7 +12,7 @@ from tests.bench.dashboards import AUDIENCES, DISTINCT, EVERYTHING, Audience
 from tests.bench.delivery import Run, measure
 from tests.bench.load import Load, stamped_batches, topics
 from tests.bench.ratios import RATIO_HEAD, compare
-from tests.bench.report import BEGIN, DOCUMENT, END, tables
+from tests.bench.report import BEGIN, DOCUMENT, END, figure_cells, tables
 from tests.bench.rows import DELIVERY_HEAD, IN_PROCESS, DeliveryRow, FigureRow, Latencies, Row
 from tests.bench.screen import Screen
 
@@ -132,6 +132,13 @@ def test_the_tables_have_all_rows_and_the_document_has_their_place() -> None:
     assert "1.5 minutes" in text
     document = DOCUMENT.read_text()
     assert document.index(BEGIN) < document.index(END)
+
+
+def test_figures_that_only_some_rows_have_stand_where_these_have_them() -> None:
+    rows = [FigureRow(name=name, figures=dict.fromkeys(figures, 1.5)) for name, figures in (("x", "ac"), ("y", "abcd"))]
+    head, cells = figure_cells(rows)
+    assert head == ["", "x", "y"]
+    assert cells == [["a", "1.5", "1.5"], ["b", "-", "1.5"], ["c", "1.5", "1.5"], ["d", "-", "1.5"]]
 
 
 def test_the_screen_shows_each_row_and_what_follows_from_them(capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,7 +115,7 @@ async def _offer(
     late = time.monotonic() - ended
     assert [each["messages"] for each in published] == [load.rate * load.seconds, load.presses], published
     deliveries = counts["events"] - before["events"]
-    name = "one process" if load.fronts is None else "pipeline and front apart"
+    name = "one process" if load.fronts is None else "two processes"
     return FigureRow(
         name=f"{name}, {load.dashboards} dashboards",
         fed_by=END_TO_END,
@@ -130,8 +130,8 @@ async def _offer(
             "press_p99_ms": last["alarms"]["p99_ms"],
             **{f"{part}_cores": taken / wall for part, taken in cpu.items()},
             "waited": max(waited[part] for part in _bridge_pids(bridge)) / wall,
-            **{f"deliveries_per_cpu_second_of_{part}": deliveries / taken for part, taken in cpu.items()},
-            "deliveries_per_cpu_second_of_all": deliveries / sum(cpu.values()),
+            **{f"deliveries_per_cpu_s_{part}": deliveries / taken for part, taken in cpu.items()},
+            "deliveries_per_cpu_s_all": deliveries / sum(cpu.values()),
         },
     )
 

@@ -7,7 +7,7 @@ from tests.bench.dashboards import DISTINCT, EVERYTHING, Audience
 from tests.bench.delivery import Run
 from tests.bench.load import Load
 
-SECONDS: Final = 3
+SECONDS: Final = {1_000: 3, 5_000: 2}
 QUICK_SECONDS: Final = 2
 BESIDE: Final = {0: "floor front mosquitto textbook", 10: "floor front", 50: "floor front"}
 """Servers by the `wait` of the front and of the floor."""
@@ -25,9 +25,9 @@ def fanout_runs(*, quick: bool) -> Iterator[Run]:
 
 
 def _group(
-    rate: int, dashboards: int, servers: dict[int, str], *, seconds: int = SECONDS, audience: Audience = EVERYTHING
+    rate: int, dashboards: int, servers: dict[int, str], *, seconds: int | None = None, audience: Audience = EVERYTHING
 ) -> Iterator[Run]:
-    load = Load(rate=rate, seconds=seconds)
+    load = Load(rate=rate, seconds=seconds or SECONDS[rate])
     for coalescing_ms, names in servers.items():
         for server in names.split():
             yield Run(server=server, load=load, dashboards=dashboards, coalescing_ms=coalescing_ms, audience=audience)

@@ -12,7 +12,6 @@ from typing import Any, Final, Protocol
 from tests.bench.connections import DASHBOARDS, QUICK_DASHBOARDS, measure_idle, measure_storm
 from tests.bench.dashboards import MIXED
 from tests.bench.delivery import Run, measure
-from tests.bench.durability import measure_durability
 from tests.bench.fanout import fanout_runs
 from tests.bench.ingest import IngestLoad, IngestRow, Reader, measure_ingest
 from tests.bench.load import Load
@@ -119,11 +118,6 @@ def _ingest_load(*, quick: bool) -> IngestLoad:
     return IngestLoad(rate=2_000, seconds=4) if quick else IngestLoad()
 
 
-async def durability(*, quick: bool) -> AsyncIterator[Row]:
-    for row in await measure_durability(rounds=1 if quick else 2):
-        yield row
-
-
 async def end_to_end(*, quick: bool) -> AsyncIterator[Row]:
     """Yield presses on an idle plant; then presses and events at half of the reports that the pipeline takes here."""
     for row in await measure_presses(50 if quick else 150):
@@ -152,7 +146,6 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "lines": plant_lines,
     "journal": journal_size,
     "ingest": reports,
-    "durability": durability,
     "end to end": end_to_end,
 }
 QUICK: Final = ("fan-out", "mixed", "idle", "matching")

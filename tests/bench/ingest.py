@@ -22,7 +22,7 @@ from tests.support.brokers import RunningBroker, mosquitto_broker, running
 
 ROOT: Final = "floor/v1"  # the settings' default
 LINES: Final = 250
-STATE_EVERY: Final = 12  # reports of a line; with the timers of production and OEE, that is about an event of 4 reports
+STOP_EVERY: Final = 32  # reports of a line
 FIRST_SECONDS: Final = 1.5  # not measured: every line starts, and the session gets going
 WINDOW: Final = 2_000  # reports that the broker has not acknowledged
 DRAIN_SECONDS: Final = 60.0
@@ -113,14 +113,20 @@ class IngestRow:
 
 
 def ingest_reports(lines: int) -> Iterator[tuple[str, bytes]]:
-    """Yield the reports of a machine on each line, line after line, without end: topics are relative to the root."""
+    """Yield the reports of a machine on each line, line after line, without end: topics are relative to the root.
+
+    A fast shop floor: a report for each piece, and nearly all are counts. Of `STOP_EVERY` reports one says that the
+    machine stopped, the next that it runs again: four events, as the line follows its machine. All other events come
+    from timers, of production each second and of OEE every ten seconds, for the machine and for its line. So events per
+    report depend on the rate: 250 lines make one of 4 reports at about 5,000 reports a second.
+    """
     for number in count():
         for line in range(lines):
             place = f"report/S1/A{line // LINES_OF_AN_AREA}/L{line}/M1"
-            turn, changes = divmod(number + line, STATE_EVERY)
-            if changes == 0:
-                word = "running" if turn % 2 else "stopped"
-                yield f"{place}/state", b'{"state":"%s","boot_id":7,"seq":%d}' % (word.encode(), number)
+            turn = (number + line) % STOP_EVERY
+            if turn < 2:
+                word = b"running" if turn else b"stopped"
+                yield f"{place}/state", b'{"state":"%s","boot_id":7,"seq":%d}' % (word, number)
             else:
                 body = b'{"total":%d,"good":%d,"boot_id":7,"seq":%d}'
                 yield f"{place}/counts", body % (number, number - number // 50, number)

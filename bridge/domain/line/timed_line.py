@@ -167,8 +167,10 @@ class TimedLine:
             lost, affected, diagnosis, output=self._output, open_downtime=self.downtimes.open_id, moment=moment
         )
         for machine in affected:
-            machine.emit_status(scheduled=shift.is_scheduled, moment=moment)
-            self._output.feed(machine.spec.id, self._machine_signal(machine), moment=moment)
+            view = self._equipment.view(machine)
+            machine.emit_status(view, scheduled=shift.is_scheduled, moment=moment)
+            signal = self._time_signal(machine.spec.id, view.status, known_stopped=view.known_stopped)
+            self._output.feed(machine.spec.id, signal, moment=moment)
         self._emit_status(diagnosis, moment)
         signal = self._time_signal(LINE_LEVEL, diagnosis.status, known_stopped=diagnosis.known_stopped)
         self._apply_stop_change(self._output.feed(LINE_LEVEL, signal, moment=moment), moment)
@@ -179,10 +181,6 @@ class TimedLine:
                 return  # the current stop is another one if the open one turns out to have ended
             signal = Signal.LOST if signal is Signal.RUN else signal  # an earlier stop is another one
         self.downtimes.observe(signal, diagnosis, changeover=self._operations.is_changing_over, moment=moment)
-
-    def _machine_signal(self, machine: Machine) -> Signal:
-        view = self._equipment.view(machine)
-        return self._time_signal(machine.spec.id, view.status, known_stopped=view.known_stopped)
 
     def _time_signal(self, scope: str, status: Status, *, known_stopped: bool) -> Signal:
         """Return what a status means for time; while an absence of this scope is pending, it counts as offline.
@@ -196,7 +194,7 @@ class TimedLine:
 
     def _emit_status(self, diagnosis: Diagnosis, moment: Moment) -> None:
         ineffective = self.devices.line_source.is_ineffective
-        if not self._equipment.has_known_status and not ineffective and self._state.status_emitter.status_key is None:
+        if self._state.status_emitter.status_key is None and not ineffective and not self._equipment.has_known_status:
             return
         job = self._operations.running_job
         job_id = None if job is None else job.job_id
@@ -226,13 +224,17 @@ class TimedLine:
     def _find_deadline(self) -> Millis | None:
         if self._state.shift is None:
             return None
-        parts = (self._output, self.downtimes, self._operations, self._status_emitter, self._equipment, self._absences)
-        deadlines = [
+        deadlines = (
             self._state.shift.end,
-            *(part.next_deadline() for part in parts),
+            self._output.next_deadline(),
+            self.downtimes.next_deadline(),
+            self._operations.next_deadline(),
+            self._status_emitter.next_deadline(),
+            self._equipment.next_deadline(),
+            self._absences.next_deadline(),
             self.devices.line_source.ineffective_at(),
-        ]
-        return min(at for at in deadlines if at is not None)
+        )
+        return min([at for at in deadlines if at is not None])
 
     def _fire_until(self, horizon: Millis) -> None:
         rounds = 0

@@ -50,11 +50,12 @@ class CounterDelta(Struct, frozen=True, kw_only=True):
 
 def judge_sample(register: Register | None, sample: RegisterSample, *, limits: RegisterLimits) -> CounterDelta:
     """Judge a sample against the register before it, without changing `register`."""
-    sample = replace(sample, value=limits.normalize(sample.value))
+    if limits.modulus is not None:
+        sample = replace(sample, value=limits.normalize(sample.value))
+        register = None if register is None else replace(register, value=limits.normalize(register.value))
     if register is None:
         first = Register(sample.value, sample.at, sample.dated, sample.boot_id)
         return CounterDelta(register=first, delta=0, kind="baseline", since=sample.at, until=sample.at)
-    register = replace(register, value=limits.normalize(register.value))
     table = CounterTable(limits, register.usual_rate, register.pace)
     if _is_superseded(register, sample, table):
         return CounterDelta(register=register, delta=0, kind="history", since=sample.at, until=sample.at)
@@ -209,12 +210,14 @@ def _advance(
     after = _move_to(
         register, sample, lag_ms=lag_after(before, sample, step.pieces, per_minute=table.limits.max_rate_per_minute)
     )
-    is_over = table.is_above_max_rate(step.pieces, elapsed) and elapsed >= SHORTEST_MS
-    pace = rate_of(step.pieces, elapsed) if is_over else 0.0
-    advanced = replace(after, pace=pace)
+    pace = 0.0
+    if elapsed >= SHORTEST_MS and table.is_above_max_rate(step.pieces, elapsed):
+        pace = rate_of(step.pieces, elapsed)
+    if pace != after.pace:
+        after = replace(after, pace=pace)
     if pace and step.kind != "released":
-        advanced = replace(advanced, refuted_limit=max(advanced.refuted_limit, pace))
-    return _measure(advanced, before, sample, step.pieces, table)
+        after = replace(after, refuted_limit=max(after.refuted_limit, pace))
+    return _measure(after, before, sample, step.pieces, table)
 
 
 def _measure(

@@ -69,10 +69,10 @@ class CounterTable(Struct, frozen=True):
     def explain(self, before: RegisterSample, after: RegisterSample, *, may_be_reset: bool) -> RegisterChange | None:
         """Return the row that explains the later sample at once, or None; `may_be_reset`: in the time between them."""
         up, down = self._distances(before, after)
-        elapsed = elapsed_ms(before, after)
-        ceiling = self.limits.ceiling(elapsed, per_minute=self.max_rate)
         if up == 0:
             return RegisterChange(0, "count")
+        elapsed = elapsed_ms(before, after)
+        ceiling = self.limits.ceiling(elapsed, per_minute=self.max_rate)
         could_be_reset = may_be_reset and after.value <= min(ceiling, CERTAIN_DIVISOR * self._max_dip)  # so close to 0
         if after.value != 0 and 0 < down <= self._max_dip and not could_be_reset:
             return RegisterChange(0, "dip")

@@ -35,8 +35,8 @@ class CounterFit(NamedTuple):
 class CountedPieces(Struct, frozen=True, kw_only=True):
     """Pieces that one report added, by counter. `known_counters` counted before it, `new_counters` count from it on.
 
-    The pieces were made in [since, until]. `doubtful`: the pieces each counter holds now, and those released and
-    refused by this report.
+    The pieces were made in [since, until]. `doubtful`: the pieces that a counter holds now, and those released and
+    refused by this report; only of counters that have any.
     """
 
     deltas: Mapping[CounterName, int]
@@ -51,7 +51,7 @@ class CountedPieces(Struct, frozen=True, kw_only=True):
 
     def doubtful_pieces(self, names: Iterable[CounterName], *, times: int = 1) -> DoubtfulPieces:
         """Return the pieces in doubt; `total` shows the same ones as `good` and `reject`: the larger number counts."""
-        if not any(map(any, self.doubtful.values())):
+        if not self.doubtful:
             return NO_DOUBTFUL_PIECES
         doubtful = {name: self.doubtful.get(name, NO_DOUBTFUL_PIECES) for name in names}
         total, good, reject = (doubtful.get(name, NO_DOUBTFUL_PIECES) for name in ("total", "good", "reject"))
@@ -94,7 +94,11 @@ def apply_counts(registers: Registers, body: CountsReport, *, limits: RegisterLi
         estimated=uncertain or any(reading.estimated for reading in readings.values()),
         since=min((reading.since for reading in with_pieces), default=received),
         until=max((reading.until for reading in with_pieces), default=received),
-        doubtful={name: _doubtful(register, readings.get(name)) for name, register in registers.items()},
+        doubtful={
+            name: doubtful
+            for name, register in registers.items()
+            if any(doubtful := _doubtful(register, readings.get(name)))
+        },
         hidden={name: readings[name].hidden for name in deltas},
         hidden_until=max(
             (reading.hidden_until for reading in readings.values() if reading.hidden_until is not None), default=None

@@ -45,6 +45,8 @@ class EquipmentGroup:
             for config in spec.equipment
         }
         self._plcs = [machine for machine in self.machines.values() if machine.spec.kind == "plc"]
+        constraint = [machine for machine in self._plcs if machine.spec.id == spec.constraint]
+        self._by_product = (*constraint, *reversed(self._plcs))
         self._views = {name: machine.view() for name, machine in self.machines.items()}
         self._diagnosis = self._diagnose()
 
@@ -74,9 +76,10 @@ class EquipmentGroup:
     @property
     def product(self) -> str | None:
         """The product reported by the constraint, else by the last machine in the flow, where pieces leave the line."""
-        constraint = [machine for machine in self._plcs if machine.spec.id == self._spec.constraint]
-        products = (machine.state.product for machine in (*constraint, *reversed(self._plcs)))
-        return next((product for product in products if product is not None), None)
+        for machine in self._by_product:
+            if machine.state.product is not None:
+                return machine.state.product
+        return None
 
     def status_key(
         self, diagnosis: Diagnosis, *, scheduled: bool, product: str | None, job_id: str | None, ineffective: bool
@@ -120,8 +123,8 @@ class EquipmentGroup:
         changed = False
         for machine in machines:
             view = machine.view()
-            changed = changed or view != self._views[machine.spec.id]
-            self._views[machine.spec.id] = view
+            if view != self._views[machine.spec.id]:
+                self._views[machine.spec.id], changed = view, True
         if changed:
             self._diagnosis = self._diagnose()
         return self._diagnosis
@@ -154,17 +157,14 @@ class EquipmentGroup:
         return [machine for machine in self.machines.values() if machine.device.mark_ineffective(at)]
 
     def next_deadline(self) -> Millis | None:
-        deadlines = (
-            at
-            for machine in self.machines.values()
-            for at in (
+        deadlines: list[Millis | None] = []
+        for machine in self.machines.values():
+            deadlines += (
                 machine.silence_deadline(),
                 machine.device.ineffective_at(),
                 machine.status_emitter.next_deadline(),
             )
-            if at is not None
-        )
-        return min(deadlines, default=None)
+        return min([at for at in deadlines if at is not None], default=None)
 
     def fire(self, moment: Moment) -> None:
         """Emit the delayed speed changes that are due."""

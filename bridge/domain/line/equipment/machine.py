@@ -51,6 +51,7 @@ class Machine:
         self.status_emitter = StatusEmitter(state.status_emitter, emitter, spec.id)
         self.decides = decides
         self._rules = rules
+        self._limits = machine_counters.limits_of(spec, rules, modulus=None)
 
     def validate_state(self, body: StateReport) -> Disposition | None:
         """Return why a state report cannot be understood, or None if it may be applied."""
@@ -109,7 +110,9 @@ class Machine:
 
     def apply_counts(self, body: CountsReport, *, moment: Moment) -> CountedPieces:
         """Judge each counter by the counter table; pieces made while the state was unknown prove that it runs."""
-        limits = machine_counters.limits_of(self.spec, self._rules, modulus=body.modulus)
+        limits = self._limits
+        if body.modulus is not None:
+            limits = machine_counters.limits_of(self.spec, self._rules, modulus=body.modulus)
         first_report_at = self._first_report_since_loss(moment)
         counted = machine_counters.apply_counts(self.state.registers, body, limits=limits, moment=moment)
         doubtful = counted.doubtful_pieces(counted.doubtful)
@@ -249,20 +252,19 @@ class Machine:
             unit=self.spec.speed_unit,
         )
 
-    def emit_status(self, *, scheduled: bool, moment: Moment) -> None:
-        """Emit this machine's status if it changed; a machine that never reported anything has none."""
+    def emit_status(self, view: MachineView, *, scheduled: bool, moment: Moment) -> None:
+        """Emit this machine's status, as in its current view, if it changed; one that never reported has none."""
         never_reported = (
             self.state.device.last_seen_at is None and self.state.reported is None and not self.device.is_ineffective
         )
         if never_reported and self.state.status_emitter.status_key is None:
             return
-        status, cause = self.status
         reported = self.state.reported
         key = StatusKey(
-            status=status,
+            status=view.status,
             scheduled=scheduled,
-            cause=cause,
-            reason_code=None if reported is None else reported.reason_code,
+            cause=view.cause,
+            reason_code=view.reason_code,
             product=self.state.product,
             stale=self.state.stale,
             estimated=self.state.unobserved_since is not None or (reported is not None and reported.estimated),

@@ -67,11 +67,13 @@ class StatusEmitter:
     def update(self, key: StatusKey, speed: Speed, *, moment: Moment) -> None:
         """Emit now if `key` changed; delay a change of speed alone to the next whole second."""
         state = self.state
-        if key == state.status_key and _machines_of(speed) == _machines_of(state.speed):
-            if speed != state.speed:
+        if key == state.status_key:
+            if speed == state.speed:
+                return
+            if _machines_of(speed) == _machines_of(state.speed):
                 state.speed = speed
                 state.speed_due = state.speed_due or moment.at // SPEED_PERIOD_MS * SPEED_PERIOD_MS + SPEED_PERIOD_MS
-            return
+                return
         if state.status_key is None or key.status != state.status_key.status:
             state.previous = None if state.status_key is None else state.status_key.status
             state.since = moment.at

@@ -3,7 +3,7 @@
 Source: domain.md, «Counters» and «OEE».
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -47,17 +47,14 @@ def signal_of(status: Status, *, scheduled: bool, known_stopped: bool) -> Signal
     return Signal.LOST if status == "offline" and not known_stopped else Signal.STOP
 
 
-def infer_pieces(deltas: Mapping[CounterName, int], *, counters: Iterable[str], times: int = 1) -> Pieces:
+def infer_pieces(deltas: Mapping[CounterName, int], *, counters: Container[str], times: int = 1) -> Pieces:
     """Infer the missing numbers; `counters`: the names of the counters known to exist."""
-    known_counters = frozenset(counters)
-    total, good, reject = (deltas.get(name, 0) * times for name in ("total", "good", "reject"))
-    if "total" not in known_counters:
+    total, good, reject = deltas.get("total", 0) * times, deltas.get("good", 0) * times, deltas.get("reject", 0) * times
+    if "total" not in counters:
         return Pieces(total=good + reject, good=good, reject=reject, assumed=False)
-    if "good" in known_counters:
-        return Pieces(
-            total=total, good=good, reject=reject if "reject" in known_counters else total - good, assumed=False
-        )
-    if "reject" in known_counters:
+    if "good" in counters:
+        return Pieces(total=total, good=good, reject=reject if "reject" in counters else total - good, assumed=False)
+    if "reject" in counters:
         return Pieces(total=total, good=total - reject, reject=reject, assumed=False)
     return Pieces(total=total, good=total, reject=0, assumed=True)
 
@@ -80,7 +77,10 @@ class Output:
         self._rules = plant_config.rules_of(spec)
         self._plan = plan
         self._emitter = emitter
-        self._sources = counter_sources(spec)
+        sources = counter_sources(spec)
+        self._line_counters = {
+            config.id: [name for name in sources if config.id in sources[name]] for config in spec.equipment
+        }
         self._oee = {scope: self._create_tracker(scope) for scope in (LINE_LEVEL, *tracked_machines(spec))}
         counting = [config.id for config in spec.equipment]
         self._counts = {scope: self._create_counter(scope) for scope in (LINE_LEVEL, *counting)}
@@ -106,16 +106,17 @@ class Output:
         own_pieces = infer_pieces(counted.deltas, counters=counted.known_counters)
         self._add(equipment, own_pieces, counted, moment)
         self._counts[equipment].set_doubtful(equipment, counted.doubtful_pieces(counted.doubtful), at=moment.at)
-        line_counters = [name for name in self._sources if equipment in self._sources[name]]
+        line_counters = self._line_counters[equipment]
         doubtful = counted.doubtful_pieces(line_counters, times=self._spec.pieces_per_count)
         self._counts[LINE_LEVEL].set_doubtful(equipment, doubtful, at=moment.at)
         line_deltas = {name: delta for name, delta in counted.deltas.items() if name in line_counters}
         counters_seen = self._state.counters_seen
         known_counters = tuple(counters_seen)
         pieces = infer_pieces(line_deltas, counters=known_counters, times=self._spec.pieces_per_count)
-        counters_seen += [
-            name for name in sorted(counted.new_counters) if name not in counters_seen and name in line_counters
-        ]
+        if counted.new_counters:
+            counters_seen += [
+                name for name in sorted(counted.new_counters) if name not in counters_seen and name in line_counters
+            ]
         if not line_deltas:
             return None
         self._add(LINE_LEVEL, pieces, counted, moment)
@@ -199,7 +200,7 @@ class Output:
     def next_deadline(self) -> Millis:
         deadlines = [tracker.next_deadline() for tracker in self._oee.values()]
         deadlines += [at for tracker in self._oee.values() if (at := tracker.stops.next_deadline()) is not None]
-        deadlines += [at for counts in self._counts.values() if (at := counts.next_deadline()) is not None]
+        deadlines += [at for counts in self._counts.values() if (at := counts.state.due) is not None]
         return min(deadlines)
 
     def fire_stops(self, moment: Moment) -> StopChange | None:

@@ -87,7 +87,7 @@ class OeeTracker:
         self._advance(moment.at)
         if not shares:
             for window in self.state.windows.values():
-                self._add(window, total, good, assumed=assumed)
+                window.add_pieces(total, good, ideal_cycle=self.state.ideal_cycle, assumed=assumed)
                 window.estimated = window.estimated or estimated
             return
         bounds = self._bounds()
@@ -98,16 +98,13 @@ class OeeTracker:
                     window.unknown_total += share.total
                     window.unknown_good += share.good
                 else:
-                    self._add(window, share.total, share.good, assumed=assumed)
+                    window.add_pieces(share.total, share.good, ideal_cycle=self.state.ideal_cycle, assumed=assumed)
             if share.unknown:
                 pieces = UnattributedPieces(
                     share.start, share.end, share.total, share.good, self.state.ideal_cycle, assumed
                 )
                 self.state.add_unattributed(pieces, bounds=bounds)
         self._events.emit_past(moment, since=shares[0].start, until=shares[-1].end)
-
-    def _add(self, window: OeeWindow, total: int, good: int, *, assumed: bool) -> None:
-        window.add_pieces(total, good, ideal_cycle=self.state.ideal_cycle, assumed=assumed)
 
     def _bounds(self) -> frozenset[Millis]:
         return frozenset(at for window in self.state.all_windows for at in window.bounds)
@@ -225,28 +222,29 @@ class OeeTracker:
 
     def _advance(self, at: Millis) -> None:
         state = self.state
+        if at <= state.at:
+            return
         if state.at < state.unknown_until < at:
             self._advance(state.unknown_until)
         spent = at - state.at
-        if spent <= 0:
-            return
         time_class = time_class_of(state.stops) if state.at >= state.unknown_until else TimeClass.UNKNOWN
+        is_unknown = time_class is TimeClass.UNKNOWN
+        is_unplanned = time_class is TimeClass.BUSY and state.shift_id is None
         for window in state.windows.values():
             window.add_time(time_class, spent)
-            window.estimated = window.estimated or time_class is TimeClass.UNKNOWN
-            window.unplanned_run = window.unplanned_run or (time_class is TimeClass.BUSY and state.shift_id is None)
+            window.estimated = window.estimated or is_unknown
+            window.unplanned_run = window.unplanned_run or is_unplanned
         job = state.windows.get("job")
         state.add_elapsed(TimeStretch(state.at, at, time_class, None if job is None else job.job_id))
         state.at = at
 
     def _apply_stop_change(self, change: StopChange | None, moment: Moment) -> StopChange | None:
-        match change:
-            case StopChange(kind=StopChangeKind.CROSSED):
-                self._reclass(TimeClass.BUSY, TimeClass.DOWN, change, moment)
-            case StopChange(kind=StopChangeKind.ENDED) if change.end > change.start:
-                self._reclass(TimeClass.DOWN, TimeClass.BUSY, change, moment)
-            case _:
-                pass
+        if change is None:
+            return None
+        if change.kind is StopChangeKind.CROSSED:
+            self._reclass(TimeClass.BUSY, TimeClass.DOWN, change, moment)
+        elif change.kind is StopChangeKind.ENDED and change.end > change.start:
+            self._reclass(TimeClass.DOWN, TimeClass.BUSY, change, moment)
         return change
 
     def _reclass(self, old: TimeClass, new: TimeClass, change: StopChange, moment: Moment) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from bridge.domain.emitter import DoubtfulPieces, Emitter
+from bridge.domain.emitter import NO_DOUBTFUL_PIECES, DoubtfulPieces, Emitter
 from bridge.domain.event_data import PlannedHour, Production
 from bridge.domain.events import EventType, Priority, Standing
 from bridge.domain.line.jobs import JobRecord
@@ -96,13 +96,18 @@ class PieceCounter:
                 self._find_hour(share.start).count += share.good
         else:
             self._find_hour(at).count += good
-        state.buckets[bucket] = state.buckets.get(bucket, 0) + recent
-        self._drop_old_buckets(at)
+        if bucket in state.buckets:
+            state.buckets[bucket] += recent
+        else:
+            state.buckets[bucket] = recent
+            self._drop_old_buckets(at)
         self.mark_changed(at)
 
     def set_doubtful(self, source: str, doubtful: DoubtfulPieces, *, at: Millis) -> None:
         """Record the pieces that a machine's counters hold now, and those that they released and refused."""
         state = self.state
+        if doubtful == NO_DOUBTFUL_PIECES and source not in state.held:
+            return
         held = state.held.pop(source, 0)
         if doubtful.held:
             state.held[source] = min(doubtful.held, MAX_DOUBTFUL_PIECES)
@@ -194,6 +199,8 @@ class PieceCounter:
     def _find_hour(self, at: Millis) -> HourCount:
         start, _ = self._plan.hour_at(at)
         hours = self.state.hours
+        if hours and hours[-1].start == start:
+            return hours[-1]
         index = bisect_left([hour.start for hour in hours], start)
         if index == len(hours) or hours[index].start != start:
             hour = HourCount(start)

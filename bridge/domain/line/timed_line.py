@@ -194,7 +194,7 @@ class TimedLine:
 
     def _emit_status(self, diagnosis: Diagnosis, moment: Moment) -> None:
         ineffective = self.devices.line_source.is_ineffective
-        if self._state.status_emitter.status_key is None and not ineffective and not self._equipment.has_known_status:
+        if not ineffective and self._state.status_emitter.status_key is None and not self._equipment.has_known_status:
             return
         job = self._operations.running_job
         job_id = None if job is None else job.job_id

@@ -50,7 +50,7 @@ class Absences:
 
     def is_pending(self, scope: str) -> bool:
         """Return whether a scope's current time is still unknown, whatever machines report meanwhile."""
-        return any(scope in record.scopes for record in self.state.pending)
+        return bool(self.state.records) and any(scope in record.scopes for record in self.state.pending)
 
     @property
     def may_revise_stop(self) -> bool:

@@ -211,7 +211,7 @@ def _advance(
         register, sample, lag_ms=lag_after(before, sample, step.pieces, per_minute=table.limits.max_rate_per_minute)
     )
     pace = 0.0
-    if elapsed >= SHORTEST_MS and table.is_above_max_rate(step.pieces, elapsed):
+    if table.is_above_max_rate(step.pieces, elapsed) and elapsed >= SHORTEST_MS:
         pace = rate_of(step.pieces, elapsed)
     if pace != after.pace:
         after = replace(after, pace=pace)

@@ -75,11 +75,15 @@ def limits_of(spec: plant.EquipmentConfig, rules: plant.Rules, *, modulus: int |
 
 def apply_counts(registers: Registers, body: CountsReport, *, limits: RegisterLimits, moment: Moment) -> CountedPieces:
     """Judge every counter of a report, and update `registers` in place."""
-    samples: dict[CounterName, int | None] = {"total": body.total, "good": body.good, "reject": body.reject}
+    samples: tuple[tuple[CounterName, int | None], ...] = (
+        ("total", body.total),
+        ("good", body.good),
+        ("reject", body.reject),
+    )
     received = moment.received
     known_counters = frozenset(registers)
     readings: dict[CounterName, CounterDelta] = {}
-    for name, value in samples.items():
+    for name, value in samples:
         if value is not None:
             sample = RegisterSample(value, received, moment.dated, body.boot_id)
             readings[name] = judge_sample(registers.get(name), sample, limits=limits)
@@ -92,8 +96,8 @@ def apply_counts(registers: Registers, body: CountsReport, *, limits: RegisterLi
         known_counters=known_counters,
         new_counters=frozenset(readings) - known_counters,  # what these would have added is unknown
         estimated=uncertain or any(reading.estimated for reading in readings.values()),
-        since=min((reading.since for reading in with_pieces), default=received),
-        until=max((reading.until for reading in with_pieces), default=received),
+        since=min([reading.since for reading in with_pieces], default=received),
+        until=max([reading.until for reading in with_pieces], default=received),
         doubtful={
             name: doubtful
             for name, register in registers.items()

@@ -85,11 +85,11 @@ class SequenceRun(Struct):
         if ahead > 1:
             # no device keeps reports from further back to send them late
             self._add_hole(max(self.newest + 1, self.newest + ahead - LIKELY_JUMP), self.newest + ahead - 1)
-        self.sums += bytes(CHECKSUM_BYTES * min(ahead, MAX_CHECKSUMS))
+        self.sums += bytes(CHECKSUM_BYTES * (min(ahead, MAX_CHECKSUMS) - 1))
+        self.sums += checksum.to_bytes(CHECKSUM_BYTES)
         self.newest += ahead
         self.at, self.stray, self.late = at, None, None
         del self.sums[: -CHECKSUM_BYTES * MAX_CHECKSUMS]
-        self._store_checksum(self.newest, checksum)
         return Placement("new", gap=ahead - 1)
 
     def _add_hole(self, start: int, end: int) -> None:

@@ -1,9 +1,7 @@
 """Equipment of a line in flow order, and the line status derived from it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from zoneinfo import ZoneInfo
-
-from msgspec.structs import replace
 
 from bridge.domain import plant
 from bridge.domain.emitter import Emitter
@@ -49,6 +47,8 @@ class EquipmentGroup:
         self._by_product = (*constraint, *reversed(self._plcs))
         self._views = {name: machine.view() for name, machine in self.machines.items()}
         self._diagnosis = self._diagnose()
+        self.statuses = self._statuses()
+        """Status of each machine and station; replaced when one changes."""
 
     @property
     def is_running(self) -> bool:
@@ -58,10 +58,6 @@ class EquipmentGroup:
     def has_known_status(self) -> bool:
         """Return whether any machine ever emitted a status."""
         return any(machine.state.status_emitter.status_key is not None for machine in self._plcs)
-
-    @property
-    def statuses(self) -> Mapping[str, Status]:
-        return {name: view.status for name, view in self._views.items()}
 
     @property
     def plc_views(self) -> dict[str, MachineView]:
@@ -86,29 +82,22 @@ class EquipmentGroup:
     ) -> StatusKey:
         """Return the line's status as dashboards see it; `ineffective`: of the source that reports for the line."""
         deciding = self.deciding_machine
-        key = StatusKey(
+        return StatusKey(
             status=diagnosis.status,
             scheduled=scheduled,
             cause=diagnosis.status_cause,
             reason_code=diagnosis.reason_code,
             product=product,
             job_id=job_id,
-            ineffective=ineffective,
-        )
-        if deciding is None:
-            return key
-        state = deciding.state
-        return replace(
-            key,
-            stale=state.stale,
-            estimated=(state.reported is not None and state.reported.estimated) or state.unobserved_since is not None,
-            ineffective=ineffective or deciding.device.is_ineffective,
+            stale=deciding is not None and deciding.state.stale,
+            estimated=deciding is not None and deciding.is_estimated,
+            ineffective=ineffective or (deciding is not None and deciding.device.is_ineffective),
         )
 
     def speed(self) -> Speed:
         """Return the line's speed, which is its deciding machine's, and the status of each machine."""
-        speed = Speed() if self.deciding_machine is None else self.deciding_machine.speed()
-        return replace(speed, equipment=dict(self.statuses))
+        deciding = self.deciding_machine
+        return Speed(equipment=self.statuses) if deciding is None else deciding.speed(equipment=self.statuses)
 
     def counter_fits(self) -> dict[str, CounterFit]:
         """Return how counters agree with the plant file, by equipment; only where that was ever in doubt."""
@@ -127,6 +116,7 @@ class EquipmentGroup:
                 self._views[machine.spec.id], changed = view, True
         if changed:
             self._diagnosis = self._diagnose()
+            self.statuses = self._statuses()
         return self._diagnosis
 
     def mark_offline(self, at: Millis) -> list[Machine]:
@@ -173,6 +163,9 @@ class EquipmentGroup:
 
     def _diagnose(self) -> Diagnosis:
         return diagnose([self._views[machine.spec.id] for machine in self._plcs])
+
+    def _statuses(self) -> dict[str, Status]:
+        return {name: view.status for name, view in self._views.items()}
 
 
 def _is_deciding(machine: plant.EquipmentConfig, spec: plant.LineConfig) -> bool:

@@ -118,7 +118,7 @@ class Machine:
         doubtful = counted.doubtful_pieces(counted.doubtful)
         self.state.pieces_released = min(self.state.pieces_released + doubtful.released, MAX_DOUBTFUL_PIECES)
         self.state.pieces_refused = min(self.state.pieces_refused + doubtful.refused, MAX_DOUBTFUL_PIECES)
-        if any(delta > 0 for delta in counted.deltas.values()) and self._is_proof_of_running(counted, first_report_at):
+        if self._is_proof_of_running(counted, first_report_at) and any(delta > 0 for delta in counted.deltas.values()):
             self.state.reported = ReportedState(status="running", cause=None, estimated=True)
             self._mark_known()
         self.state.stale = False
@@ -129,7 +129,7 @@ class Machine:
 
         A queue emptied after an absence holds pieces from the absence, and so may the first report behind it.
         """
-        if self.status[0] != "offline" or counted.hidden_until is not None:  # hidden since before it was lost
+        if not self.is_offline or counted.hidden_until is not None:  # hidden since before it was lost
             return False
         if self.state.unobserved_since is None:
             return True
@@ -200,15 +200,25 @@ class Machine:
         return APPLIED
 
     @property
-    def status(self) -> tuple[Status, StatusCause | None]:
+    def is_offline(self) -> bool:
+        """Return whether its state is unknown; a station's only state is its presence."""
         reported, device = self.state.reported, self.state.device
         if device.offline is not None:
+            return True
+        return reported is None and (self.spec.kind != "station" or device.last_seen_at is None)
+
+    @property
+    def is_estimated(self) -> bool:
+        reported = self.state.reported
+        return self.state.unobserved_since is not None or (reported is not None and reported.estimated)
+
+    @property
+    def status(self) -> tuple[Status, StatusCause | None]:
+        reported = self.state.reported
+        if self.is_offline:
             return "offline", None
-        if self.spec.kind == "station" and reported is None:
-            # a station's only state is its presence
-            return ("offline" if device.last_seen_at is None else "idle"), None
         if reported is None:
-            return "offline", None
+            return "idle", None
         signals = MachineSignals(
             word=reported.status,
             word_cause=reported.cause,
@@ -242,14 +252,16 @@ class Machine:
             known_stopped=status == "offline" and self.state.lost_while_stopped,
         )
 
-    def speed(self) -> Speed:
+    def speed(self, *, equipment: dict[str, Status] | None = None) -> Speed:
+        """Return its speed; `equipment`: the status of each machine, where it is the line's."""
         reported = self.state.reported
         if reported is None:
-            return Speed()
+            return Speed(equipment=equipment)
         return Speed(
             speed=reported.speed,
             target_speed=self.spec.rated_speed if reported.speed_setpoint is None else reported.speed_setpoint,
             unit=self.spec.speed_unit,
+            equipment=equipment,
         )
 
     def emit_status(self, view: MachineView, *, scheduled: bool, moment: Moment) -> None:
@@ -259,7 +271,6 @@ class Machine:
         )
         if never_reported and self.state.status_emitter.status_key is None:
             return
-        reported = self.state.reported
         key = StatusKey(
             status=view.status,
             scheduled=scheduled,
@@ -267,7 +278,7 @@ class Machine:
             reason_code=view.reason_code,
             product=self.state.product,
             stale=self.state.stale,
-            estimated=self.state.unobserved_since is not None or (reported is not None and reported.estimated),
+            estimated=self.is_estimated,
             ineffective=self.device.is_ineffective,
         )
         self.status_emitter.update(key, self.speed(), moment=moment)

@@ -7,6 +7,7 @@ docs/performance.md says how to read the figures.
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -87,20 +88,31 @@ async def _all(chosen: argparse.Namespace) -> None:
     began = time.monotonic()
     screen = Screen()
     report: dict[str, list[Row]] = {}
+    failed: list[str] = []
     for name in chosen.only or (QUICK if chosen.quick else SECTIONS):
         screen.begin(name, seconds=time.monotonic() - began)
         rows = report[name] = []
-        row_began = time.monotonic()
-        async for row in SECTIONS[name](quick=chosen.quick):
-            rows.append(row)
-            screen.row(row, seconds=time.monotonic() - row_began)
-            row_began = time.monotonic()
-            write_json(report, chosen.json)
+        try:
+            await _measure_section(name, quick=chosen.quick, rows=rows, screen=screen)
+        except (AssertionError, TimeoutError) as error:
+            failed.append(name)
+            say(f"  {name} failed, the next section follows: {str(error) or type(error).__name__}")
         screen.end(rows)
+        write_json(report, chosen.json)
     seconds = time.monotonic() - began
+    say(f"\nThe run took {clock(seconds)}; the raw figures are in {chosen.json}")
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
     if chosen.write:
         write_document(report, seconds=seconds)
-    say(f"\nThe run took {clock(seconds)}; the raw figures are in {chosen.json}")
+
+
+async def _measure_section(name: str, *, quick: bool, rows: list["Row"], screen: Screen) -> None:
+    began = time.monotonic()
+    async for row in SECTIONS[name](quick=quick):
+        rows.append(row)
+        screen.row(row, seconds=time.monotonic() - began)
+        began = time.monotonic()
 
 
 if __name__ == "__main__":

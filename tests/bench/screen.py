@@ -66,7 +66,7 @@ def say(text: str) -> None:
 
 def _say_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Write a table; the parts of a head are below one another."""
-    heads = list(zip_longest(*(re.split("(?<=[,;]) ", text) for text in head), fillvalue=""))
+    heads = list(zip_longest(*(re.split("(?<=[,;:]) ", text) for text in head), fillvalue=""))
     columns = zip(*heads, *rows, strict=True)
     first, *others = (max(map(len, column)) for column in columns)
     for cells in chain(heads, rows):

@@ -115,7 +115,7 @@ async def _durable(load: IngestLoad) -> IngestRow:
 
 
 def _ingest_load(*, quick: bool) -> IngestLoad:
-    return IngestLoad(rate=2_000, seconds=4) if quick else IngestLoad()
+    return IngestLoad(rate=2_000, seconds=4) if quick else IngestLoad(seconds=4)
 
 
 async def end_to_end(*, quick: bool) -> AsyncIterator[Row]:

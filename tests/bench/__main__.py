@@ -94,7 +94,7 @@ async def _all(chosen: argparse.Namespace) -> None:
         rows = report[name] = []
         try:
             await _measure_section(name, quick=chosen.quick, rows=rows, screen=screen)
-        except (AssertionError, TimeoutError) as error:
+        except (AssertionError, OSError) as error:
             failed.append(name)
             say(f"  {name} failed, the next section follows: {str(error) or type(error).__name__}")
         screen.end(rows)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -98,22 +98,22 @@ async def _offer(
 ) -> FigureRow:
     first = await _offset(bridge)
     assert broker.process is not None
-    pids = {**_bridge_pids(bridge), "broker": [broker.process.pid], "reader": [reader.pid]}
+    pids = {**_bridge_pids(bridge), "broker": broker.process.pid, "reader": reader.pid}
     async with _publishing(load, folder, broker) as (start, publishers):
-        pids["publishers"] = [publisher.pid for publisher in publishers]
         await _sleep_until(start + int(FIRST_SECONDS * 1e9))
-        began, waited, cpu = time.monotonic(), _sums(waiting_seconds, pids), _sums(cpu_seconds, pids)
+        began, waited, cpu = time.monotonic(), _of_each(waiting_seconds, pids), _of_each(cpu_seconds, pids)
         before = await reader.ask("print")
-        await _sleep_until(start + load.seconds * 10**9 - 100_000_000)  # a publisher ends before its pid is read
+        await _sleep_until(start + load.seconds * 10**9)
         wall = time.monotonic() - began
-        cpu = {part: after - cpu[part] for part, after in _sums(cpu_seconds, pids).items()}
-        waited = {part: after - waited[part] for part, after in _sums(waiting_seconds, pids).items()}
+        cpu = {part: after - cpu[part] for part, after in _of_each(cpu_seconds, pids).items()}
+        waited = {part: after - waited[part] for part, after in _of_each(waiting_seconds, pids).items()}
         counts = await reader.ask("print")
         published = [await publisher.answer() for publisher in publishers]
     ended = time.monotonic()
     last = await _all_delivered(bridge, reader, load, first)
     late = time.monotonic() - ended
     assert [each["messages"] for each in published] == [load.rate * load.seconds, load.presses], published
+    cpu["publishers"] = wall * sum(each["cpu_seconds"] / each["seconds"] for each in published)
     deliveries = counts["events"] - before["events"]
     name = "one process" if load.fronts is None else "two processes"
     return FigureRow(
@@ -136,13 +136,13 @@ async def _offer(
     )
 
 
-def _bridge_pids(bridge: BridgeProcess) -> dict[str, list[int]]:
+def _bridge_pids(bridge: BridgeProcess) -> dict[str, int]:
     processes = {"bridge": bridge} if not bridge.fronts else {"pipeline": bridge, "front": bridge.front}
-    return {part: [each.process.pid] for part, each in processes.items() if each.process is not None}
+    return {part: each.process.pid for part, each in processes.items() if each.process is not None}
 
 
-def _sums(measure: Callable[[int], float], pids: Mapping[str, Sequence[int]]) -> dict[str, float]:
-    return {part: sum(map(measure, each)) for part, each in pids.items()}
+def _of_each(measure: Callable[[int], float], pids: Mapping[str, int]) -> dict[str, float]:
+    return {part: measure(pid) for part, pid in pids.items()}
 
 
 @contextlib.asynccontextmanager

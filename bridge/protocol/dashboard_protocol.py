@@ -118,16 +118,17 @@ class DashboardProtocol:
         if viewer is None:
             is_late = elapsed >= self._auth_deadline
             return Close(CloseCode.NOT_AUTHENTICATED, "did not authenticate in time") if is_late else None
-        if self.is_expired(wall_now):
+        if wall_now < viewer.expires_at - EXPIRING_MS:
+            return None
+        if wall_now >= viewer.expires_at:
             return Close(CloseCode.EXPIRED, "token expired")
-        is_near = wall_now >= viewer.expires_at - EXPIRING_MS
-        if is_near and not self._expiry_warned and self._delivery.may_push:
+        if not self._expiry_warned and self._delivery.may_push:
             self._expiry_warned = True
             self._delivery.answer(Expiring(expires_at=rfc3339(viewer.expires_at)))
         return None
 
     def is_expired(self, wall_now: Millis) -> bool:
-        return self.viewer is not None and wall_now >= self.viewer.expires_at
+        return self.session is not None and wall_now >= self.session.viewer.expires_at
 
     def close(self, code: CloseCode, reason: str) -> None:
         """Take no more frames, and have the connection closed behind the answers that are queued."""

@@ -112,7 +112,7 @@ class Delivery(Generic[R_co]):
 
     def _put(self, request: Request) -> None:
         self._requests.put(request)
-        if self.cursor.is_authenticated:
+        if self._automaton.state is DeliveryState.GREETING and self.cursor.is_authenticated:
             self._automaton.start()
 
     # What the front asks for.

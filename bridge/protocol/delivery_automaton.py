@@ -102,9 +102,8 @@ class DeliveryAutomaton:
 
     def start(self) -> None:
         """Begin with what is committed from now on: the first answer is queued."""
-        if self.state is _State.GREETING:
-            self._cursor.start()
-            self._step(_Step.ANSWERED)
+        self._cursor.start()
+        self._step(_Step.ANSWERED)
 
     def change_batching(self, batching: Batching) -> None:
         if batching != self.batching:

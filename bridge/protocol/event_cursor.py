@@ -80,7 +80,8 @@ class EventCursor(Generic[R_co]):
     @property
     def has_news(self) -> bool:
         """Return whether events were sent since the last position."""
-        return self._has_news or self._has_flush_news
+        here = self._membership
+        return self._has_news or (here is not None and here.cohort.flushes > here.seen_flushes)
 
     # Positions.
 
@@ -206,10 +207,6 @@ class EventCursor(Generic[R_co]):
     def take_page(self, page: EventPage, *, after: int) -> None:
         """Take a page that was read for `next_events`."""
         self._reader.take_page(page, after=after)
-
-    @property
-    def _has_flush_news(self) -> bool:
-        return self._membership is not None and self._membership.cohort.flushes > self._membership.seen_flushes
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ class SnapshotProgress:
     subscription: ActiveSubscription
     granted: Subscription | None
     offsets: SnapshotOffsets | None = None
-    next_index: int = -1  # -1: the first frame is to be written
+    next_index: int = 0
     count: int = 0
 
     @property
@@ -99,7 +99,6 @@ class SnapshotProgress:
     def begin(self) -> bytes:
         """Return the first frame; the subscription selects what follows, unless it has begun before."""
         assert self.offsets is not None, "it was read"
-        self.next_index = 0
         if self.subscription.after == NO_OFFSET_YET:
             self.subscription.after = self.position
         return encode_frame(SnapshotBegin(id=self.subscription.id, positions=stream_positions(self.offsets.position)))
@@ -112,7 +111,9 @@ class SnapshotProgress:
     def bodies(self, events: Sequence[CommittedEvent]) -> list[bytes]:
         """Return the bodies of a chunk that are granted now, and count them."""
         self.next_index += CHUNK_EVENTS
-        bodies = [event.body for event in events if not self.is_outdated or self.subscription.matches(event)]
+        if self.is_outdated:
+            events = [event for event in events if self.subscription.matches(event)]
+        bodies = [event.body for event in events]
         self.count += len(bodies)
         return bodies
 

@@ -222,6 +222,6 @@ def _is_continued(former: Interval, added: Interval) -> bool:
 
 def match_the_same(former: Subscription | None, latter: Subscription | None) -> bool:
     """Return whether both match the same events; None matches nothing."""
-    if former is None or latter is None:
+    if former is latter or former is None or latter is None:
         return former is latter
     return former.cache_key == latter.cache_key

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from bridge.domain.access.viewer import Viewer
 from bridge.front.broadcaster import Recipient
 from bridge.protocol.client_frames import ResumePosition
 from bridge.protocol.delivery import Delivery
@@ -53,8 +54,11 @@ class SmallDashboard:
         self.awaited: Read | None = None
         self.fetched: list[ReadResult] = []  # the result of the awaited read, once the journal has been read
         self.oracle = Oracle(world.kinds, world.feed.offset, self.grants)
-        self.delivery.authenticate(viewer(self.grants))
+        self.delivery.authenticate(self._viewer())
         self._answer("auth_ok", AUTH_OK)
+
+    def _viewer(self) -> Viewer:
+        return viewer(self.grants)
 
     # What the front calls.
 
@@ -190,7 +194,7 @@ class SmallDashboard:
         self.oracle.regrant(grants)
         self._answer("auth_ok", AUTH_OK)
         updated = {name: admitted(name, request, grants) for name, request in held}
-        self.delivery.update_grants(viewer(grants), updated)
+        self.delivery.update_grants(self._viewer(), updated)
         for frame in frames:
             self.delivery.answer(frame)
         for name in with_snapshot:

@@ -130,18 +130,18 @@ class DashboardConnection:
         self.end(Close(CloseCode.EXPIRED, "token expired"))
         return True
 
-    def pump(self) -> None:
-        """Write what the delivery has, as far as the socket takes it; begin the read that it needs."""
+    def pump(self, first: bytes | None = None) -> None:
+        """Write `first`, and what the delivery has, as far as the socket takes it; begin the read that it needs."""
         try:
-            self._pump()
+            self._pump(first)
         except Exception as error:  # noqa: BLE001 - a fault in serving one dashboard ends no other, and no pipeline
             self.fail(error)
 
-    def _pump(self) -> None:
+    def _pump(self, first: bytes | None) -> None:
         if self.close_if_expired():
             return
-        due: list[bytes] = []
-        size, now = 0, monotonic_ms()
+        due = [first] if first else []
+        size, now = sum(map(len, due)), monotonic_ms()
         while self.socket.is_writable and not self.ended and not self._turn_ended:
             output = self.delivery.next(now)
             if isinstance(output, Read):
@@ -187,9 +187,8 @@ class DashboardConnection:
         output = self.delivery.read_done(result)
         if isinstance(output, Close):
             self.end(output)
-        elif output is not None:
-            self.socket.write(output)
-        self.pump()
+            return
+        self.pump(output)
 
     def _check_progress(self) -> None:
         """Close a client that has taken no byte for too long."""

@@ -26,6 +26,7 @@ from bridge.protocol.event_feed import (
 PAGES_BYTES: Final = 16 * 1024 * 1024  # some 10,000 events: a dashboard behind by less, or with others, needs no disk
 PAGE_EVENTS: Final = 256
 YIELD_EVERY: Final = 256  # events matched before other tasks run
+OLDEST_SECONDS: Final = 1.0  # for which the oldest offset counts as it was read: thousands who resume share a read
 OFFSET_WAIT_SECONDS: Final = 5.0  # bounds a resume's wait for a front that cannot read its journal
 
 
@@ -77,6 +78,8 @@ class FrontJournal:
         self._build_lock = asyncio.Lock()
         self._page_lock = asyncio.Lock()
         self._oldest_read: asyncio.Task[int] | None = None
+        self._oldest = 0
+        self._oldest_until = -1.0  # loop time: `_oldest` counts until then
         self._offset_waiters = dict[asyncio.Future[None], int]()  # waiter -> its offset; one per connection
 
     @property
@@ -99,8 +102,14 @@ class FrontJournal:
                 return self.feed.page_after(after)
             case ReadEvents(offsets):
                 return self.cached_events(offsets)
-            case _:
-                return None
+            case ReadSnapshot(subscription, at_least):
+                current = self._current
+                if subscription is None or current is None or current.position.offset < at_least:
+                    return None
+                return current.offsets_cache.get(subscription.cache_key)
+            case CheckResume(since):
+                is_known = asyncio.get_running_loop().time() < self._oldest_until
+                return self._replay_start(since, oldest=self._oldest) if is_known else None
 
     async def read(self, read: Read) -> ReadResult:
         """Perform a read of a delivery; raise JournalError."""
@@ -121,10 +130,13 @@ class FrontJournal:
         if claim is None:
             return None
         await self.wait_for_offset(epoch=claim.epoch, offset=claim.offset)
-        oldest = await self._shared_oldest_offset()
+        return self._replay_start(since, oldest=await self._shared_oldest_offset())
+
+    def _replay_start(self, since: Mapping[str, ResumePosition], *, oldest: int) -> int | None:
         here = self.position
-        recovered = claim.epoch == here.epoch and oldest - 1 <= claim.offset <= here.offset
-        return claim.offset if recovered else None
+        claim = since.get(here.stream)
+        recovered = claim is not None and claim.epoch == here.epoch and oldest - 1 <= claim.offset <= here.offset
+        return claim.offset if claim is not None and recovered else None
 
     async def wait_for_offset(self, *, epoch: str, offset: int) -> None:
         """Wait for an offset that the journal holds and this front has not reached: another front may be ahead."""
@@ -185,7 +197,10 @@ class FrontJournal:
             if page is None:
                 page = EventPage(await self.events_after(pages.page_start(offset), limit=PAGE_EVENTS))
                 pages.put(page)
-            return page if page.has_next_after(offset) else None
+            if page.has_next_after(offset):
+                return page
+            self._oldest_until = -1.0  # retention has removed it since
+            return None
 
     async def events_after(self, offset: int, *, limit: int) -> Sequence[CommittedEvent]:
         return await asyncio.to_thread(self._require_journal().events_after, offset, limit=limit)
@@ -194,10 +209,15 @@ class FrontJournal:
         return await asyncio.to_thread(self._require_journal().oldest_offset)
 
     async def _shared_oldest_offset(self) -> int:
-        """Return the oldest offset of a moment ago: thousands who resume at once share a read."""
+        """Return the oldest offset, for all who ask meanwhile."""
         if self._oldest_read is None or self._oldest_read.done():
-            self._oldest_read = asyncio.create_task(self.oldest_offset(), name="front oldest offset")
+            self._oldest_read = asyncio.create_task(self._read_oldest_offset(), name="front oldest offset")
         return await asyncio.shield(self._oldest_read)
+
+    async def _read_oldest_offset(self) -> int:
+        self._oldest = await self.oldest_offset()
+        self._oldest_until = asyncio.get_running_loop().time() + OLDEST_SECONDS
+        return self._oldest
 
     async def command(self, user: str, command_id: str) -> CommandRecord | None:
         return await asyncio.to_thread(self._require_journal().command, user, command_id)

@@ -84,19 +84,29 @@ async def test_dashboards_that_return_at_once_read_each_page_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(front_journal, "PAGE_EVENTS", 10)
+    monkeypatch.setattr(front_journal, "OLDEST_SECONDS", 3_600)
     async with memory_front(tmp_path) as front:
         front.commit(*(call(f"C{number}") for number in range(95)))
     async with memory_front(tmp_path) as front:
-        reads = _counted(front)
-        boards = [await front.join() for _ in range(20)]
-        for board in boards:
-            since = {"main": {"epoch": front.journal.epoch, "offset": 0}}
-            body = {"id": "all", "subscription_type": "andon"}
-            await board.send("resume", subscriptions=[body], since=since)
-        for board in boards:
-            await board.receive("andon_event", subject="C94")
-            assert board.live_offsets == list(range(1, 96))
+        reads, oldest_reads = _counted(front), list[int]()
+        oldest_offset = front.journal.oldest_offset
+
+        def counted_oldest_offset() -> int:
+            oldest_reads.append(oldest_offset())
+            return oldest_reads[-1]
+
+        monkeypatch.setattr(front.journal, "oldest_offset", counted_oldest_offset)
+        for count in (20, 1):
+            boards = [await front.join() for _ in range(count)]
+            for board in boards:
+                since = {"main": {"epoch": front.journal.epoch, "offset": 0}}
+                body = {"id": "all", "subscription_type": "andon"}
+                await board.send("resume", subscriptions=[body], since=since)
+            for board in boards:
+                await board.receive("andon_event", subject="C94")
+                assert board.live_offsets == list(range(1, 96))
         assert sorted(reads) == [10 * number for number in range(10)]
+        assert oldest_reads == [1]
 
 
 async def test_a_slightly_late_dashboard_is_served_from_the_cache(tmp_path: Path) -> None:

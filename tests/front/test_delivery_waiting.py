@@ -75,13 +75,21 @@ async def test_a_dashboard_behind_the_retained_journal_is_asked_to_reconnect(
     monkeypatch.setattr(front_journal, "PAGES_BYTES", 0)
     async with memory_front(tmp_path) as front:
         front.commit(call("C1"), call("C2"), call("C3"))
+        since = {"main": {"epoch": front.journal.epoch, "offset": 0}}
+        first = await front.join()
+        await first.send("resume", subscriptions=[andon("L1")], since=since)
+        assert (await first.receive("resumed"))["streams"] == {"main": {"recovered": True}}
+        await first.receive("andon_event", subject="C3")
         events_after = front.journal.events_after
         monkeypatch.setattr(front.journal, "events_after", lambda _offset, *, limit: events_after(1, limit=limit))
-        board = await front.join()
-        since = {"main": {"epoch": front.journal.epoch, "offset": 0}}
-        await board.send("resume", subscriptions=[andon("L1")], since=since)
-        assert (await board.closed())[0] == 4008
-        assert board.live_offsets == []
+        monkeypatch.setattr(front.journal, "oldest_offset", lambda: 2)
+        late = await front.join()
+        await late.send("resume", subscriptions=[andon("L1")], since=since)
+        assert (await late.closed())[0] == 4008
+        assert late.live_offsets == []
+        again = await front.join()
+        await again.send("resume", subscriptions=[andon("L1")], since=since)
+        assert (await again.receive("resumed"))["streams"] == {"main": {"recovered": False}}
 
 
 async def test_a_gap_is_followed_by_the_snapshot(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class EventCursor(Generic[R_co]):
         self._reader = ReplayReader(feed, self.table)
         self._expires_at = 0  # of the token, ms since the Unix epoch
         self._membership: Membership[R_co] | None = None
-        self._ledger = Ledger()  # of all but the present membership
+        self.ended_ledger = Ledger()  # outcomes of all events but those of its present cohort
         self._positions = PositionSchedule()
         self._has_news = False
 
@@ -58,21 +58,16 @@ class EventCursor(Generic[R_co]):
         return 0 if self._membership is not None else max(0, self._feed.offset - self._offset)
 
     @property
-    def ended_ledger(self) -> Ledger:
-        """Return the outcomes of all events but those of its present cohort."""
-        return self._ledger
-
-    @property
     def ledger(self) -> Ledger:
         """Return the outcomes of all events so far."""
-        ledger = self._ledger.copy()
+        ledger = self.ended_ledger.copy()
         if self._membership is not None:
             ledger.add(self._membership.ledger)
         return ledger
 
     @property
     def _conflated(self) -> Tally:
-        former, here = self._ledger.conflated, self._membership
+        former, here = self.ended_ledger.conflated, self._membership
         if here is None or here.cohort.ledger.conflated == here.joined_ledger.conflated:
             return former
         return former + here.ledger.conflated
@@ -169,7 +164,7 @@ class EventCursor(Generic[R_co]):
         self._has_news = self.has_news
         membership, self._membership = self._membership, None
         self._offset = membership.cohort.flushed_offset
-        self._ledger.add(membership.ledger)
+        self.ended_ledger.add(membership.ledger)
         self._fan_out.leave(membership)
         return True
 
@@ -199,8 +194,8 @@ class EventCursor(Generic[R_co]):
             return part
         self._offset = self._reader.reached
         self.table.forget(self._offset)
-        self._ledger.count_conflated(part.conflated)
-        self._ledger.count_sent(part.events)
+        self.ended_ledger.count_conflated(part.conflated)
+        self.ended_ledger.count_sent(part.events)
         self._has_news = self._has_news or bool(part.events)
         return part.events
 

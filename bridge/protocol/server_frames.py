@@ -182,15 +182,7 @@ def encode_frame(frame: ServerFrame) -> bytes:
 
 
 def confirmation_frame(subscription: Subscription) -> SubscriptionConfirmed:
-    request = subscription.request
-    return SubscriptionConfirmed(
-        id=request.id,
-        subscription_type=request.subscription_type,
-        target_id=request.target_id,
-        target=request.target_id,
-        effective=[str(topic_filter) for topic_filter in subscription.effective],
-        narrowed=subscription.narrowed,
-    )
+    return SubscriptionConfirmed(**_confirmed(subscription.request, subscription))
 
 
 def resumed_frame(subscriptions: Iterable[Subscription], recovered: Mapping[str, bool]) -> Resumed:
@@ -202,14 +194,18 @@ def resumed_frame(subscriptions: Iterable[Subscription], recovered: Mapping[str,
 
 
 def end_confirmation_frame(request: SubscriptionRequest, subscription: Subscription | None) -> UnsubscriptionConfirmed:
-    return UnsubscriptionConfirmed(
-        id=request.id,
-        subscription_type=request.subscription_type,
-        target_id=request.target_id,
-        target=request.target_id,
-        effective=[] if subscription is None else [str(topic_filter) for topic_filter in subscription.effective],
-        narrowed=subscription is None or subscription.narrowed,
-    )
+    return UnsubscriptionConfirmed(**_confirmed(request, subscription))
+
+
+def _confirmed(request: SubscriptionRequest, subscription: Subscription | None) -> dict[str, Any]:
+    return {
+        "id": request.id,
+        "subscription_type": request.subscription_type,
+        "target_id": request.target_id,
+        "target": request.target_id,
+        "effective": [] if subscription is None else [str(topic_filter) for topic_filter in subscription.effective],
+        "narrowed": subscription is None or subscription.narrowed,
+    }
 
 
 def explained_frame(name: str, decision: Subscription | NotGranted) -> Explained:

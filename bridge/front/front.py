@@ -186,7 +186,7 @@ class Front:
 
     def _forget(self, connection: DashboardConnection) -> None:
         del self._connections[connection]
-        self._closed_ledger.add(connection.delivery.cursor.ledger)
+        self._closed_ledger.add(connection.delivery.ended_ledger)
 
     def close_revoked(self, revocations: Revocations) -> int:
         """Close every connection whose user or token is revoked, with 4403; returns how many."""

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from bridge.domain.events import DataQuality
 from bridge.domain.place import Place
@@ -13,6 +14,8 @@ from tests.support.front_server import ServedFront, call, served_front, status
 from tests.support.journal_samples import NOON
 from tests.support.tokens import token
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 HOSTILE = '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script>'
 
 
@@ -21,8 +24,8 @@ async def open_board(page: Page, served: ServedFront, proof: str | None = None) 
     await expect(page.locator("#link")).to_have_text("live", timeout=DEADLINE_MS)
 
 
-async def test_the_board_shows_events_as_they_come_newest_first(tmp_path: Path) -> None:
-    async with served_front(tmp_path) as served, browser_page() as page:
+async def test_the_board_shows_events_as_they_come_newest_first(tmp_path: Path, browser: Browser) -> None:
+    async with served_front(tmp_path) as served, browser_page(browser) as page:
         served.commit(status())
         await open_board(page, served)
         rows = page.locator("#events tr")
@@ -37,8 +40,8 @@ async def test_the_board_shows_events_as_they_come_newest_first(tmp_path: Path) 
         assert "token" not in page.url
 
 
-async def test_a_typed_token_works_as_well_and_an_invalid_one_is_named(tmp_path: Path) -> None:
-    async with served_front(tmp_path, simulated=True) as served, browser_page() as page:
+async def test_a_typed_token_works_as_well_and_an_invalid_one_is_named(tmp_path: Path, browser: Browser) -> None:
+    async with served_front(tmp_path, simulated=True) as served, browser_page(browser) as page:
         await page.goto(served.http)
         await page.fill("#token", "a.b.c")
         await page.click("#entry button")
@@ -50,8 +53,8 @@ async def test_a_typed_token_works_as_well_and_an_invalid_one_is_named(tmp_path:
         await expect(page.locator("#user")).to_contain_text("eva (admin)")
 
 
-async def test_script_in_names_is_inert(tmp_path: Path) -> None:
-    async with served_front(tmp_path) as served, browser_page() as page:
+async def test_script_in_names_is_inert(tmp_path: Path, browser: Browser) -> None:
+    async with served_front(tmp_path) as served, browser_page(browser) as page:
         served.commit(call(description=HOSTILE), status(product=HOSTILE))
         await open_board(page, served)
         await expect(page.locator("#events tr")).to_have_count(2, timeout=DEADLINE_MS)
@@ -60,8 +63,8 @@ async def test_script_in_names_is_inert(tmp_path: Path) -> None:
         assert await page.evaluate("window.harmed") is None
 
 
-async def test_the_page_allows_no_script_but_its_own(tmp_path: Path) -> None:
-    async with served_front(tmp_path) as served, browser_page() as page:
+async def test_the_page_allows_no_script_but_its_own(tmp_path: Path, browser: Browser) -> None:
+    async with served_front(tmp_path) as served, browser_page(browser) as page:
         await open_board(page, served)
         await page.evaluate(
             """() => {
@@ -73,8 +76,8 @@ async def test_the_page_allows_no_script_but_its_own(tmp_path: Path) -> None:
         assert await page.evaluate("window.harmed") is None
 
 
-async def test_the_board_greys_out_when_it_is_not_live(tmp_path: Path) -> None:
-    async with served_front(tmp_path) as served, browser_page() as page:
+async def test_the_board_greys_out_when_it_is_not_live(tmp_path: Path, browser: Browser) -> None:
+    async with served_front(tmp_path) as served, browser_page(browser) as page:
         await open_board(page, served)
         served.front.set_link_state(broker_connected=False, stream_live=True, last_seen=NOON)
         await expect(page.locator("body.stale #link")).to_contain_text("broker", timeout=DEADLINE_MS)
@@ -84,10 +87,10 @@ async def test_the_board_greys_out_when_it_is_not_live(tmp_path: Path) -> None:
         await expect(page.locator("body:not(.stale) #link")).to_have_text("live", timeout=DEADLINE_MS)
 
 
-async def test_a_stale_status_does_not_look_live(tmp_path: Path) -> None:
+async def test_a_stale_status_does_not_look_live(tmp_path: Path, browser: Browser) -> None:
     """The last event of a device without effect is flagged; there is no other one."""
     ineffective = DataQuality(clock="receive", estimated=False, stale=True, ineffective=True)
-    async with served_front(tmp_path) as served, browser_page() as page:
+    async with served_front(tmp_path) as served, browser_page(browser) as page:
         served.commit(status("L1"), status("L2", quality=ineffective))
         await open_board(page, served)
         await expect(page.locator("#events tr")).to_have_count(2, timeout=DEADLINE_MS)
@@ -100,11 +103,11 @@ async def test_a_stale_status_does_not_look_live(tmp_path: Path) -> None:
         await expect(page.locator("#counts")).to_contain_text("lines running, stale1")
 
 
-async def test_devices_without_effect_are_counted_and_named(tmp_path: Path) -> None:
+async def test_devices_without_effect_are_counted_and_named(tmp_path: Path, browser: Browser) -> None:
     """A line has the flag of the machine that decides it, so it is named only where no machine of it is."""
     bad = DataQuality(clock="receive", estimated=False, stale=True, ineffective=True)
     machine = Place("north", "pack", "L1", "L1-bagger")
-    async with served_front(tmp_path) as served, browser_page() as page:
+    async with served_front(tmp_path) as served, browser_page(browser) as page:
         served.commit(replace(status("L1", quality=bad), place=machine), status("L1", quality=bad), status("L2"))
         await open_board(page, served)
         tile = page.locator("#counts div", has_text="devices without effect")
@@ -117,9 +120,9 @@ async def test_devices_without_effect_are_counted_and_named(tmp_path: Path) -> N
         await expect(tile).to_have_count(0, timeout=DEADLINE_MS)
 
 
-async def test_quality_flags_of_an_event_are_in_its_row(tmp_path: Path) -> None:
+async def test_quality_flags_of_an_event_are_in_its_row(tmp_path: Path, browser: Browser) -> None:
     doubtful = DataQuality(clock="receive", estimated=True, unplaced=True, pieces_held=12, gap=3)
-    async with served_front(tmp_path) as served, browser_page() as page:
+    async with served_front(tmp_path) as served, browser_page(browser) as page:
         served.commit(status("L1"), status("L2", quality=doubtful))
         await open_board(page, served)
         await expect(page.locator("#events tr")).to_have_count(2, timeout=DEADLINE_MS)
@@ -128,8 +131,8 @@ async def test_quality_flags_of_an_event_are_in_its_row(tmp_path: Path) -> None:
         await expect(page.locator("#events tr").last).not_to_contain_text("pieces_held")
 
 
-async def test_a_board_that_may_read_nothing_is_not_green_until_it_may(tmp_path: Path) -> None:
-    async with served_front(tmp_path) as served, browser_page() as page:
+async def test_a_board_that_may_read_nothing_is_not_green_until_it_may(tmp_path: Path, browser: Browser) -> None:
+    async with served_front(tmp_path) as served, browser_page(browser) as page:
         served.commit(call())
         nothing, one_line = token(roles=("operator",), lines=[]), token(roles=("operator",), lines=["L1"])
         await page.goto(f"{served.http}/#token={nothing}")
@@ -141,8 +144,8 @@ async def test_a_board_that_may_read_nothing_is_not_green_until_it_may(tmp_path:
             await page.evaluate("token => { location.hash = `token=${token}`; }", nothing)
 
 
-async def test_the_board_returns_and_shows_what_it_missed_once(tmp_path: Path) -> None:
-    async with browser_page() as page:
+async def test_the_board_returns_and_shows_what_it_missed_once(tmp_path: Path, browser: Browser) -> None:
+    async with browser_page(browser) as page:
         async with served_front(tmp_path) as served:
             served.commit(status())
             await open_board(page, served)
@@ -157,8 +160,8 @@ async def test_the_board_returns_and_shows_what_it_missed_once(tmp_path: Path) -
             await expect(page.locator("#events tr").first).to_contain_text("andon_event")
 
 
-async def test_the_seconds_to_the_next_connection_count_down(tmp_path: Path) -> None:
-    async with browser_page() as page:
+async def test_the_seconds_to_the_next_connection_count_down(tmp_path: Path, browser: Browser) -> None:
+    async with browser_page(browser) as page:
         async with served_front(tmp_path) as served:
             await open_board(page, served)
         await page.evaluate("""onClosed({ code: 1012, reason: '{"retry_after": 6}' })""")
@@ -168,8 +171,8 @@ async def test_the_seconds_to_the_next_connection_count_down(tmp_path: Path) -> 
             )
 
 
-async def test_the_name_of_an_event_is_not_broken(tmp_path: Path) -> None:
-    async with served_front(tmp_path) as served, browser_page() as page:
+async def test_the_name_of_an_event_is_not_broken(tmp_path: Path, browser: Browser) -> None:
+    async with served_front(tmp_path) as served, browser_page(browser) as page:
         await page.set_viewport_size({"width": 500, "height": 600})
         served.commit(call(description="film torn, and so on and on " * 20))
         await open_board(page, served)
@@ -184,15 +187,15 @@ async def test_the_name_of_an_event_is_not_broken(tmp_path: Path) -> None:
         assert await cells.nth(4).evaluate(pieces) > 1
 
 
-async def test_a_new_token_is_requested_after_expiry(tmp_path: Path) -> None:
-    async with served_front(tmp_path, WebSettings()) as served, browser_page() as page:
+async def test_a_new_token_is_requested_after_expiry(tmp_path: Path, browser: Browser) -> None:
+    async with served_front(tmp_path, WebSettings()) as served, browser_page(browser) as page:
         await open_board(page, served, token(ttl=3))
         await expect(page.locator("#link")).to_contain_text("expired", timeout=DEADLINE_MS)
         await expect(page.locator("#token")).to_be_visible()
 
 
-async def test_the_page_sends_requests_to_its_own_server_only(tmp_path: Path) -> None:
-    async with served_front(tmp_path) as served, browser_page() as page:
+async def test_the_page_sends_requests_to_its_own_server_only(tmp_path: Path, browser: Browser) -> None:
+    async with served_front(tmp_path) as served, browser_page(browser) as page:
         requested_urls: list[str] = []
         page.on("request", lambda request: requested_urls.append(request.url))
         await open_board(page, served)

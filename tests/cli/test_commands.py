@@ -13,7 +13,7 @@ import pytest
 from bridge.journal.sqlite.schema import SCHEMA
 from bridge.journal.sqlite.writer import SqliteJournal
 from tests.support.brokers import RunningBroker
-from tests.support.command_line import ROOT, floor, write_config
+from tests.support.command_line import ROOT, floor, floor_program, write_config
 from tests.support.journal_samples import make_schema_1
 
 COMMANDS = ("demo", "run", "check", "token", "watch", "schema", "explain-access", "journal", "quarantine")
@@ -58,7 +58,7 @@ def test_a_folder_for_the_schemas_that_is_a_file_is_named(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("command", ["run", "check", "token --user a", "watch", "explain-access line"])
 def test_missing_settings_are_named_by_every_command(tmp_path: Path, command: str) -> None:
-    ended = floor(tmp_path, *command.split())
+    ended = floor_program(tmp_path, *command.split())
     assert ended.returncode == 1
     assert "no settings file: name one with --config, or start `floor demo`" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr

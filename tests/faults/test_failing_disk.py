@@ -7,7 +7,6 @@ import pytest
 
 from tests.faults.bridge_under_load import BridgeUnderLoad, bridge_under_load
 from tests.faults.failing_disk import SYNCS, WRITES, failing_disk
-from tests.faults.forked_bridge import ForkLauncher
 from tests.faults.loss_ledger import last_number
 from tests.support.brokers import RunningBroker, until
 from tests.support.rounds import rounds
@@ -24,7 +23,7 @@ CALLS = pytest.mark.parametrize("calls", [SYNCS, WRITES])
 async def test_a_disk_that_only_fails_stops_the_intake_and_heals(
     tmp_path: Path, mosquitto: RunningBroker, calls: str, rounds: int
 ) -> None:
-    async with bridge_under_load(tmp_path, mosquitto, launcher=ForkLauncher()) as loaded:
+    async with bridge_under_load(tmp_path, mosquitto) as loaded:
         for _ in range(rounds):
             await loaded.load.more(REPORTS)
             async with failing_disk(loaded.bridge, calls, "error=EIO"):
@@ -44,7 +43,7 @@ async def test_every_nth_failure_is_made_good(
     tmp_path: Path, mosquitto: RunningBroker, calls: str, rounds: int
 ) -> None:
     """N grows from 2; the bridge is killed between, so that it starts from its own remains."""
-    async with bridge_under_load(tmp_path, mosquitto, launcher=ForkLauncher()) as loaded:
+    async with bridge_under_load(tmp_path, mosquitto) as loaded:
         for nth in range(2, rounds + 2):
             async with failing_disk(loaded.bridge, calls, f"error=EIO:when={nth}+{nth}") as has_failed:
                 await loaded.load.more(REPORTS)
@@ -60,7 +59,7 @@ async def test_every_nth_failure_is_made_good(
 
 @rounds(1, faults=3, proof=10)
 async def test_a_kill_after_failed_syncs_loses_nothing(tmp_path: Path, mosquitto: RunningBroker, rounds: int) -> None:
-    async with bridge_under_load(tmp_path, mosquitto, launcher=ForkLauncher()) as loaded:
+    async with bridge_under_load(tmp_path, mosquitto) as loaded:
         for _ in range(rounds):
             await loaded.load.more(REPORTS)
             async with failing_disk(loaded.bridge, SYNCS, "error=EIO"):
@@ -75,7 +74,7 @@ async def test_a_kill_after_failed_syncs_loses_nothing(tmp_path: Path, mosquitto
 @rounds(1, faults=2, proof=4)
 async def test_a_slow_disk_costs_time_only(tmp_path: Path, mosquitto: RunningBroker, rounds: int) -> None:
     """A slow disk is no failure. One that does not answer is reported, and nothing is acknowledged meanwhile."""
-    async with bridge_under_load(tmp_path, mosquitto, launcher=ForkLauncher()) as loaded:
+    async with bridge_under_load(tmp_path, mosquitto) as loaded:
         for _ in range(rounds):
             async with failing_disk(loaded.bridge, SYNCS, "delay_enter=100ms"):
                 enough = last_number(loaded.bridge.journal) + REPORTS

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.bridge_under_load import BridgeUnderLoad, bridge_under_load
+from tests.faults.crash_launcher import CrashLauncher
 from tests.faults.crash_points import PLACES
-from tests.faults.forked_bridge import ForkLauncher
+from tests.support.bridge_process import PROGRAM
 from tests.support.brokers import RunningBroker, until
 from tests.support.rounds import rounds
 
@@ -29,7 +30,7 @@ async def test_sigkill_at_every_step_loses_and_doubles_nothing(
 ) -> None:
     chance = random.Random(7)
     kills = Counter[str]()
-    fork = ForkLauncher()
+    fork = CrashLauncher()
     async with bridge_under_load(tmp_path, mosquitto, environment=OFTEN_CHECKPOINTS, launcher=fork) as loaded:
         await loaded.load.more(1)
         await loaded.bridge.stop(signal.SIGKILL)
@@ -43,7 +44,7 @@ async def test_sigkill_at_every_step_loses_and_doubles_nothing(
     assert ledger.wrong == {}
 
 
-async def die(loaded: BridgeUnderLoad, fork: ForkLauncher, place: str, chance: random.Random) -> None:
+async def die(loaded: BridgeUnderLoad, fork: CrashLauncher, place: str, chance: random.Random) -> None:
     """Start a bridge, and return when it has been killed at this place."""
     if place == "any moment":
         await loaded.bridge.launch()
@@ -63,7 +64,7 @@ async def test_floor_run_itself_is_killed_at_random_moments(tmp_path: Path, mosq
     """The same with the command an operator runs, and with kills while it starts."""
     chance = random.Random(11)
     kills = 10
-    async with bridge_under_load(tmp_path, mosquitto) as loaded:
+    async with bridge_under_load(tmp_path, mosquitto, launcher=PROGRAM) as loaded:
         for _ in range(kills):
             await loaded.load.more(chance.randrange(4 * MOST_REPORTS_BETWEEN))
             await loaded.bridge.stop(signal.SIGKILL)

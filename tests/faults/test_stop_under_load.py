@@ -6,7 +6,6 @@ from pathlib import Path
 
 from tests.faults.bridge_under_load import bridge_under_load
 from tests.faults.failing_disk import SYNCS, failing_disk
-from tests.faults.forked_bridge import ForkLauncher
 from tests.support.brokers import RunningBroker, until
 from tests.support.rounds import rounds
 
@@ -34,7 +33,7 @@ async def test_sigterm_while_a_sync_hangs_ends_in_time_and_loses_nothing(
     tmp_path: Path, mosquitto: RunningBroker, rounds: int
 ) -> None:
     durations = []
-    async with bridge_under_load(tmp_path, mosquitto, launcher=ForkLauncher()) as loaded:
+    async with bridge_under_load(tmp_path, mosquitto) as loaded:
         for _ in range(rounds):
             await loaded.load.more(100)
             async with failing_disk(loaded.bridge, SYNCS, "delay_enter=60s"):

@@ -1,4 +1,4 @@
-"""Runs the commands as a user does: real processes, with their output and exit codes."""
+"""Runs the commands in processes of their own, with their output and exit codes."""
 
 import os
 import subprocess
@@ -6,17 +6,26 @@ import sys
 from pathlib import Path
 
 from tests.support.brokers import free_port
+from tests.support.forked_process import TERMINAL, run_floor
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 60
 
 
 def floor(folder: Path, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `floor` in a folder, to its end."""
+    """Run `floor` in a folder, to its end: forked, or as a user does where `environment` has more than settings."""
+    texts = [str(argument) for argument in arguments]
+    if all(name.startswith("FLOOR_") for name in environment):
+        return run_floor(*texts, folder=folder, environment={**os.environ, **TERMINAL, **environment}, seconds=SECONDS)
+    return floor_program(folder, *texts, **environment)
+
+
+def floor_program(folder: Path, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `floor` in a folder as a user does, to its end."""
     return subprocess.run(
         [sys.executable, "-m", "bridge", *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1", **environment},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **TERMINAL, **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

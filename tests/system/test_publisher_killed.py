@@ -6,7 +6,7 @@ from pathlib import Path
 
 import aiomqtt
 
-from tests.faults.forked_bridge import ForkLauncher
+from tests.faults.crash_launcher import CrashLauncher
 from tests.support.bridge_process import bridge_process
 from tests.support.brokers import RunningBroker
 from tests.support.in_process import ROOT
@@ -16,7 +16,7 @@ from tests.support.retained_messages import event_topics, retained, until_retain
 async def test_bridge_killed_between_an_event_and_its_clear_leaves_no_stale_event(
     mosquitto: RunningBroker, tmp_path: Path
 ) -> None:
-    fork = ForkLauncher()
+    fork = CrashLauncher()
     fork.crash_next("event out, not cleared", nth=1)
     station = f"{ROOT}/report/plant1/packing/L1/Andon-L1/andon"
     lamp = "station/plant1/packing/L1/Andon-L1/equipment"

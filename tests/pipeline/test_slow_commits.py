@@ -12,6 +12,7 @@ from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.pipeline import APPLY_CHUNK
 from bridge.ports.journal import Batch, CommitFailed
 from tests.pipeline.pipeline_run import deliver, run_pipeline
+from tests.support.brokers import until
 from tests.support.fake_link import FakeLink
 
 
@@ -67,6 +68,8 @@ async def test_any_pace_of_the_disk_keeps_the_order_and_bounds_what_is_held(
                 break
         journal.failing = False
         journal.gate.release(100)
+        # A checkpoint may have met the failing disk, and a stop would not try again.
+        await until(lambda: run.pipeline.status().ready and run.pipeline.status().committing_since is None)
     assert link.acknowledged == list(range(1, reports + 1)), "in the order of their arrival, each once"
     durable = [entry.input.number for entry in run.entries]
     assert durable == sorted(durable)

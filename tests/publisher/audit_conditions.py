@@ -8,9 +8,12 @@ from pathlib import Path
 
 import aiomqtt
 
+from bridge.domain.messages import Publication
 from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.mqtt.link import BrokerLink
 from bridge.publisher.publisher import Publisher
-from tests.support.brokers import mosquitto_broker, until
+from bridge.settings import BrokerSettings
+from tests.support.brokers import linked, mosquitto_broker, until
 from tests.support.in_process import ROOT
 
 STALE = "event/north/pack/L1/desk/andon/andon_event/high/old-call"
@@ -18,9 +21,10 @@ THEIRS = "event/south/pack/L7/desk/andon/andon_event/high/their-call"
 
 
 async def retain(port: int, topics: dict[str, bytes]) -> None:
-    async with aiomqtt.Client("127.0.0.1", port, max_queued_outgoing_messages=0) as client:
-        for topic, payload in topics.items():
-            await client.publish(f"{ROOT}/{topic}", payload, qos=1, retain=True)
+    async with linked(BrokerLink(BrokerSettings(port=port), client_id="an-older-bridge", durable=False)) as link:
+        await link.publish_many(
+            [Publication(f"{ROOT}/{topic}", payload, retain=True) for topic, payload in topics.items()]
+        )
 
 
 def of(stream: str) -> bytes:

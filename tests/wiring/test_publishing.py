@@ -9,10 +9,28 @@ from typing import Any
 
 import aiomqtt
 
+from bridge.domain.messages import Publication
 from bridge.mqtt.link import BrokerLink
 from bridge.settings import BrokerSettings
-from tests.support.brokers import RunningBroker, mosquitto_broker, mosquitto_with_acl, running, until
-from tests.support.in_process import CLIENT_IDS, PUBLISHER, ROOT, RunningPipeline, device, in_process, publish_report
+from tests.support.brokers import (
+    RunningBroker,
+    client_settings,
+    linked,
+    mosquitto_broker,
+    mosquitto_with_acl,
+    running,
+    until,
+)
+from tests.support.in_process import (
+    CLIENT_IDS,
+    PLACE,
+    PUBLISHER,
+    ROOT,
+    RunningPipeline,
+    device,
+    in_process,
+    publish_report,
+)
 from tests.support.mqtt_consumer import MqttConsumer, mqtt_consumer
 from tests.support.retained_messages import LAMP, MARK, retained
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
@@ -192,6 +210,15 @@ def publishing_through(way: TcpProxy) -> Callable[..., BrokerLink]:
     return make_client
 
 
+def assigned_and_cancelled(number: int) -> list[Publication]:
+    fields: list[dict[str, object]] = [
+        {"action": "assign", "job_id": f"J{number}", "product": "p", "target_quantity": 1},
+        {"action": "cancel", "job_id": f"J{number}"},
+    ]
+    topic = f"{ROOT}/report/{PLACE}/bagger/job"
+    return [Publication(topic, json.dumps(values).encode()) for values in fields]
+
+
 async def test_intake_continues_while_the_publisher_is_cut_off(mosquitto: RunningBroker, path: Path) -> None:
     async with (
         tcp_proxy(mosquitto.port) as way,
@@ -204,10 +231,8 @@ async def test_intake_continues_while_the_publisher_is_cut_off(mosquitto: Runnin
         await until(lambda: len(consumer.offsets) > 0)
         way.refusing = True
         way.cut()
-        for number in range(1_500):
-            order: dict[str, object] = {"job_id": f"J{number}", "product": "p", "target_quantity": 1}
-            await publish_report(client, "report/bagger/job", action="assign", **order)
-            await publish_report(client, "report/bagger/job", action="cancel", job_id=f"J{number}")
+        async with linked(BrokerLink(client_settings(mosquitto), client_id="orders", durable=False)) as orders:
+            await orders.publish_many([order for number in range(1_500) for order in assigned_and_cancelled(number)])
         await until(lambda: len(pipeline.dispositions()) == 3_001, seconds=60, what="journalled meanwhile")
         assert pipeline.link.status.generation == 1, "the intake noticed nothing"
         assert pipeline.journal.position().offset - pipeline.publisher.published >= 3_000

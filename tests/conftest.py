@@ -14,7 +14,7 @@ from tests.support.brokers import RunningBroker, mosquitto_broker, nats_broker, 
 from tests.support.random_order import shuffled
 
 SUITE, PROOF, MUTATIONS = "suite", "proof", "mutations"
-EXAMPLES = {SUITE: 0.3, PROOF: 10, MUTATIONS: 1}  # times as many as a test asks for: each run of the suite draws others
+EXAMPLES = {SUITE: 0.2, PROOF: 10, MUTATIONS: 1}  # times as many as a test asks for: each run of the suite draws others
 
 # No test fails for being slow: machines are shared, and on a fresh checkout the first text costs its tables
 UNTIMED = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

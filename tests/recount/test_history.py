@@ -36,7 +36,7 @@ DEVICES_AWAY = (
     {"kind": "resend", "ratio": 0.03},
 )
 TROUBLE = ({"kind": "long-repairs", "ratio": 0.12}, {"kind": "busy-people"})
-SHORT = [(1, 2.0)]
+SHORT = [(1, 1.25)]
 LONG = [(seed, 8.0) for seed in range(1, 6)]
 FIRST_REPORT_MS = 100  # between the first report of a line and its arrival
 SPLIT = 0.99  # of the downtimes: a changeover splits one when it is received of

@@ -89,7 +89,7 @@ async def test_a_second_start_finds_its_journal_again(tmp_path: Path) -> None:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Demo]:
-    """Run one demo for the tests that leave it as it is."""
+    """Run one demo for the tests that leave it as it is; they follow each other, so that it does not run for long."""
     async with demo(tmp_path_factory.mktemp("demo")) as running:
         await running.until(r"stop\s+Ctrl-C")
         yield running
@@ -109,6 +109,36 @@ async def test_a_token_made_in_the_same_folder_is_accepted(undisturbed: Demo) ->
     confirmed = next(frame for frame in frames if frame["type"] == "subscription_confirmed")
     assert confirmed["effective"] == ["+/+/L1/#"]
     assert confirmed["narrowed"]
+
+
+async def test_a_second_demo_in_one_folder_is_refused_and_leaves_the_first_alone(undisturbed: Demo) -> None:
+    path = undisturbed.folder / ".floor" / "demo" / "floor.toml"
+    settings = path.read_text()
+    async with demo(undisturbed.folder) as second:
+        await second.until(r"another demo runs in \S*demo: stop it, or choose another folder")
+        assert await second.end() == 1
+    assert path.read_text() == settings
+    await watch(undisturbed.port, undisturbed.token, lambda frame: "offset" in frame, seconds=30)
+
+
+async def test_device_sim_finds_the_demos_broker_in_its_folder(undisturbed: Demo) -> None:
+    ended = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "device_sim", "press", "Andon-L1", "safety"],
+        cwd=undisturbed.folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    await watch(
+        undisturbed.port,
+        undisturbed.token,
+        lambda frame: frame.get("type") == "andon_event" and frame["data"].get("andon_type") == "safety",
+        seconds=30,
+    )
 
 
 def test_the_brokers_port_has_the_name_that_people_try_too(tmp_path: Path) -> None:
@@ -151,16 +181,6 @@ async def test_the_watch_line_that_is_printed_works(tmp_path: Path) -> None:
         assert len(events) == 5
         assert watching.returncode == 0
         assert await running.stop() == 0
-
-
-async def test_a_second_demo_in_one_folder_is_refused_and_leaves_the_first_alone(undisturbed: Demo) -> None:
-    path = undisturbed.folder / ".floor" / "demo" / "floor.toml"
-    settings = path.read_text()
-    async with demo(undisturbed.folder) as second:
-        await second.until(r"another demo runs in \S*demo: stop it, or choose another folder")
-        assert await second.end() == 1
-    assert path.read_text() == settings
-    await watch(undisturbed.port, undisturbed.token, lambda frame: "offset" in frame, seconds=30)
 
 
 async def test_the_bridge_may_be_killed_again_and_again_also_while_it_starts(tmp_path: Path) -> None:
@@ -264,23 +284,3 @@ def test_a_folder_that_cannot_be_is_named_with_the_way_out(tmp_path: Path) -> No
     assert "file/demo" in ended.stderr
     assert "--folder" in ended.stderr
     assert "Traceback" not in ended.stderr
-
-
-async def test_device_sim_finds_the_demos_broker_in_its_folder(undisturbed: Demo) -> None:
-    ended = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "device_sim", "press", "Andon-L1", "safety"],
-        cwd=undisturbed.folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (ended.returncode, ended.stderr) == (0, "")
-    await watch(
-        undisturbed.port,
-        undisturbed.token,
-        lambda frame: frame.get("type") == "andon_event" and frame["data"].get("andon_type") == "safety",
-        seconds=30,
-    )

@@ -185,12 +185,17 @@ class Delivery(Generic[R_co]):
         return self._automaton.read_done(result)
 
     def _next_answer(self) -> bytes | Close | None:
-        while isinstance(batching := self._requests.head, Batching):
-            self._requests.take()
-            self._automaton.change_batching(batching)
+        self._change_batching()
         if answers := self._requests.take_answers():
-            return self._automaton.batching.frames(answers)
+            frames = self._automaton.batching.frames(answers)
+            self._change_batching()  # at once: if the socket takes no more, a cohort may write what comes next
+            return frames
         if isinstance(close := self._requests.head, Close):
             self._requests.take()
             return close
         return None
+
+    def _change_batching(self) -> None:
+        while isinstance(batching := self._requests.head, Batching):
+            self._requests.take()
+            self._automaton.change_batching(batching)

@@ -7,6 +7,7 @@ import pytest
 from tests.protocol.delivery.dashboard import SmallDashboard
 from tests.protocol.delivery.moves import finish, make
 from tests.protocol.delivery.world import World
+from tests.support.memory_socket import texts_of
 
 ORDERS: Final = {
     "a subscription that is replaced before its snapshot begins owes nothing": (
@@ -56,3 +57,15 @@ def test_a_resume_does_not_repeat_what_a_replaced_subscription_still_owed() -> N
     ):  # fmt: skip
         make(name, world, dashboards)
     finish(world, dashboards)
+
+
+def test_new_options_are_in_force_when_the_answer_to_them_fills_the_socket() -> None:
+    world = World()
+    board = SmallDashboard(world, "all")
+    board.subscribe("b", "all", snapshot=False)
+    board.stall()
+    board.set_batching(batch=True, batch_ms=0)
+    world.commit("call")
+    world.deliver(1)
+    board.read_one()
+    assert texts_of(board.socket.unread[-1]) == ['[{"type":"event","offset":1}]']

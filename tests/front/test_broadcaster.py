@@ -13,15 +13,14 @@ from bridge.front import broadcaster
 from bridge.ports.journal import Batch
 from bridge.protocol import cohort
 from tests.front.memory_front import NOON, call, memory_front
-from tests.protocol.delivery.dashboard import SmallDashboard
 from tests.protocol.delivery.moves import finish
-from tests.protocol.delivery.world import World
+from tests.protocol.delivery.small_front import SmallFront, SocketFailure
 
 
 def test_who_joins_when_a_buffer_is_full_gets_the_event_that_filled_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cohort, "FLUSH_BYTES", 90)  # three events
-    world = World(page_events=256)
-    lines, calls = SmallDashboard(world, "all"), SmallDashboard(world, "all")
+    world = SmallFront(short_lived=(), page_events=256)
+    lines, calls = world.join(), world.join()
     lines.subscribe("b", "line 1", snapshot=False)
     calls.subscribe("a", "calls", snapshot=False)
     world.commit("state")
@@ -30,7 +29,7 @@ def test_who_joins_when_a_buffer_is_full_gets_the_event_that_filled_it_once(monk
     world.commit("state")
     world.commit("pieces")
     world.deliver(2)
-    late = SmallDashboard(world, "all")
+    late = world.join()
     late.subscribe("b", "line 1", snapshot=False)  # it waits to join the cohort of `lines`
     world.commit("late downtime")
     late.subscribe("a", "calls", snapshot=True)  # ahead of the feed
@@ -43,12 +42,12 @@ def test_who_joins_when_a_buffer_is_full_gets_the_event_that_filled_it_once(monk
             late.take_turn()
     world.commit("call")
     world.deliver(world.undelivered)
-    finish(world, [lines, calls, late])
+    finish(world)
 
 
 def test_a_cohort_lives_on_for_one_who_waits_to_join_when_all_members_have_left() -> None:
-    world = World(page_events=256)
-    leaves, stays = SmallDashboard(world, "all"), SmallDashboard(world, "all")
+    world = SmallFront(short_lived=(), page_events=256)
+    leaves, stays = world.join(), world.join()
     for board in (leaves, stays):
         board.subscribe("a", "line 1", snapshot=False)
     world.commit("state")
@@ -57,13 +56,13 @@ def test_a_cohort_lives_on_for_one_who_waits_to_join_when_all_members_have_left(
     leaves.delivery.end()
     stays.pump()
     world.end_window()
-    finish(world, [stays])
+    finish(world)
     assert len(list(world.broadcaster.fan_out.cohorts)) == 1
 
 
 def test_leaving_and_joining_again_moves_no_filter(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(page_events=256)
-    board = SmallDashboard(world, "all")
+    world = SmallFront(short_lived=(), page_events=256)
+    board = world.join()
     board.subscribe("a", "line 1", snapshot=False)
     world.commit("call")
     world.deliver(1)
@@ -73,53 +72,49 @@ def test_leaving_and_joining_again_moves_no_filter(monkeypatch: pytest.MonkeyPat
         board.set_batching(batch=True, batch_ms=number)
     world.commit("call")
     world.deliver(1)
-    finish(world, [board])
+    finish(world)
     assert added == []
 
 
-def test_a_fault_at_one_dashboard_is_not_that_of_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(page_events=256)
-    broken, other = SmallDashboard(world, "all"), SmallDashboard(world, "all")
+def test_a_fault_at_one_dashboard_is_not_that_of_all_others() -> None:
+    world = SmallFront(short_lived=(), page_events=256)
+    broken, other = world.join(), world.join()
     broken.subscribe("a", "line 1", snapshot=False)
     other.subscribe("a", "line 1", snapshot=False)
-    third = SmallDashboard(world, "all")
+    third = world.join()
     third.subscribe("a", "calls", snapshot=False)
-
-    def write(_frames: bytes) -> None:
-        raise RuntimeError("unable to perform operation")
-
-    monkeypatch.setattr(broken.socket, "write", write)
+    broken.break_socket()
     world.commit("state")
     world.deliver(1)
     world.end_window()
     world.commit("call")
     world.deliver(1)
-    assert isinstance(broken.fault, RuntimeError)
-    finish(world, [other, third])
+    assert broken.is_ended
+    finish(world)
 
 
 def test_a_cohort_that_cannot_be_flushed_ends_its_members_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(page_events=256)
-    broken, other = SmallDashboard(world, "all"), SmallDashboard(world, "all")
+    world = SmallFront(short_lived=(), page_events=256)
+    broken, other = world.join(), world.join()
     broken.subscribe("a", "line 1", snapshot=False)
     broken.set_batching(batch=True, batch_ms=cohort.UNBATCHED_MS)
     other.subscribe("a", "line 1", snapshot=False)
 
     def array_frames(_objects: list[bytes]) -> bytes:
-        raise RuntimeError("unable to encode")
+        raise SocketFailure
 
     world.commit("state")
     world.deliver(1)  # both wait for the end of the same window
     monkeypatch.setattr(cohort, "array_frames", array_frames)
     world.end_window()
-    assert isinstance(broken.fault, RuntimeError)
-    finish(world, [other])
+    assert broken.is_ended
+    finish(world)
 
 
 def test_an_alarm_does_not_wait_for_all_flushes_of_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broadcaster, "TURN_MEMBERS", 1)
-    world = World(page_events=256)
-    boards = [SmallDashboard(world, "all") for _ in range(2)]
+    world = SmallFront(short_lived=(), page_events=256)
+    boards = [world.join() for _ in range(2)]
     for board in boards:
         board.subscribe("a", "line 1", snapshot=False)
     boards[1].set_batching(batch=True, batch_ms=cohort.UNBATCHED_MS)  # another cohort, with the same window
@@ -130,12 +125,12 @@ def test_an_alarm_does_not_wait_for_all_flushes_of_a_window(monkeypatch: pytest.
     world.commit("call")
     world.deliver(1)
     assert [board.delivery.cursor.offset for board in boards] == [2, 2]
-    finish(world, boards)
+    finish(world)
 
 
 def test_an_assigned_job_reaches_one_who_waits_to_join_at_once() -> None:
-    world = World(page_events=256)
-    boards = [SmallDashboard(world, "all") for _ in range(2)]
+    world = SmallFront(short_lived=(), page_events=256)
+    boards = [world.join() for _ in range(2)]
     for board in boards:
         board.set_batching(batch=True, batch_ms=1_000)
     boards[0].subscribe("b", "line 1", snapshot=False)
@@ -146,7 +141,7 @@ def test_an_assigned_job_reaches_one_who_waits_to_join_at_once() -> None:
     world.commit("my job")
     world.deliver(1)
     assert boards[1].frames > before
-    finish(world, boards)
+    finish(world)
 
 
 async def test_alarms_of_one_commit_go_out_in_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ class SmallSocket:
 
     def __init__(self, dashboard: Client) -> None:
         self.is_writable = True
+        self.is_broken = False  # the next write fails
         self.unread: deque[bytes] = deque()
         self._dashboard = dashboard
 

@@ -24,15 +24,20 @@ from tests.protocol.delivery.samples import event
 
 STREAM, EPOCH = "main", "e"
 
+EXPIRY = 1  # of a token that expires at all; the wall clock stands at 0, and at `EXPIRY` when that has passed
 
-class StoppedClock:
-    """No token expires."""
+
+class WallClock:
+    """The front's clock, which a move sets."""
+
+    def __init__(self) -> None:
+        self.time = 0
 
     def now(self) -> int:
-        return 0
+        return self.time
 
     def wall_now(self) -> int:
-        return 0
+        return self.time
 
 
 class World:
@@ -42,13 +47,22 @@ class World:
         self.kinds: list[str] = []
         self.feed = EventFeed(Position(STREAM, EPOCH, 0), page_events=page_events, page_bytes=0 if cold else 1_000_000)
         self.windows: deque[tuple[Callable[[int], None], int]] = deque()  # that run
-        self.broadcaster = Broadcaster(self.feed, StoppedClock(), call_later=self._call_later)
+        self.clock = WallClock()
+        self.broadcaster = Broadcaster(self.feed, self.clock, call_later=self._call_later)
         self.now = 0
         self._page_events = page_events
         self._current: tuple[int, frozenset[int]] | None = None  # position, and the offsets that are current there
 
     def _call_later(self, _seconds: float, function: Callable[[int], None], argument: int) -> None:
         self.windows.append((function, argument))
+
+    @property
+    def wall_now(self) -> int:
+        return self.clock.time
+
+    def expire(self) -> None:
+        """Let the tokens expire that expire at all."""
+        self.clock.time = EXPIRY
 
     # What happens in the plant.
 

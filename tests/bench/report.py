@@ -30,7 +30,7 @@ def machine() -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "cores": len(os.sched_getaffinity(0)),
         "cpu": model[1] if model else platform.machine(),
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],  # without the name of a build
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
         "python": platform.python_version(),
     }

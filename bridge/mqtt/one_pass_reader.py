@@ -5,15 +5,23 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import paho.mqtt.client as paho
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from bridge.mqtt.packet_parser import PacketParser, ReceivedPublish
 
 PIECE_BYTES: Final = 65_536  # a read of about 200 reports; longer ones would hold up the loop
 PUBACK: Final = 0x40
+PUBACK_OF_SUCCESS_BYTES: Final = 4  # MQTT 5 3.4.2.1: without a reason and properties, as in 3.1.1
+_SUCCESS: Final = ReasonCode(PacketTypes.PUBACK)
+_NO_PROPERTIES: Final = Properties(PacketTypes.PUBACK)  # type: ignore[no-untyped-call]
 
 
 class OnePassReader:
     """Passes each PUBLISH of QoS 0 and 1 to `deliver`, and every other packet to paho, in the order of arrival.
+
+    A PUBACK of success is passed to paho without its bytes: paho reads them one by one, and builds properties.
 
     It is for plain TCP. `paused` stops it between two packets; what was read is kept for the next `read`.
     """
@@ -57,11 +65,22 @@ class OnePassReader:
                 self._deliver(packet)
                 if self.paused:
                     return
+                continue
+            if packet[0] == PUBACK and len(packet) == PUBACK_OF_SUCCESS_BYTES:
+                self._take_puback(int.from_bytes(packet[2:]))
             else:
                 self._packet = packet
                 self._client.loop_read()
-                if self._client.socket() is None:
-                    return
+            if self._client.socket() is None:
+                return
+
+    def _take_puback(self, packet_id: int) -> None:
+        """Do what paho does when it has read a PUBACK of success."""
+        client = self._client
+        if packet_id in client._out_messages:  # noqa: SLF001 - as in paho's `_handle_pubackcomp`
+            result = client._do_on_publish(packet_id, _SUCCESS, _NO_PROPERTIES)  # noqa: SLF001
+            if result != paho.MQTT_ERR_SUCCESS:
+                client._loop_rc_handle(result)  # noqa: SLF001
 
     def _read_packet(self, bufsize: int) -> bytes:
         """Return the next bytes for paho, in place of its reading of the socket."""

@@ -4,8 +4,9 @@ import re
 import sqlite3
 import zlib
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import product
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Any, Final
@@ -208,7 +209,9 @@ class Meta:
     commits: int
 
 
-META_COLUMNS: Final = ", ".join(field.name for field in fields(Meta))
+_META_FIELDS: Final = tuple(field.name for field in fields(Meta))
+_meta_values: Final = attrgetter(*_META_FIELDS)
+META_COLUMNS: Final = ", ".join(_META_FIELDS)
 
 
 def require_meta_row(row: tuple[Any, ...] | None, path: Path) -> tuple[Any, ...]:
@@ -227,7 +230,7 @@ def read_meta(connection: sqlite3.Connection, path: Path) -> Meta:
 
 
 def write_meta(connection: sqlite3.Connection, meta: Meta) -> None:
-    values = astuple(meta)
+    values = _meta_values(meta)
     marks = ", ".join("?" for _ in values)
     connection.execute(
         f"INSERT OR REPLACE INTO meta ({META_COLUMNS}, checksum) VALUES ({marks}, ?)",  # noqa: S608 - our own constant

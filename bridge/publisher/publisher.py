@@ -118,7 +118,7 @@ class Publisher:
                 save_at = loop.time() + (SAVE_SECONDS if await self._save_progress() else RETRY_SECONDS)
             if events:
                 continue
-            if self._stopping:
+            if self._stopping and (events is None or not self._woken.is_set()):
                 return
             await self._wait(save_at - loop.time() if self._has_unsaved_progress else None)
 
@@ -136,11 +136,11 @@ class Publisher:
             woken.cancel()
             changed.cancel()
 
-    async def _publish_next(self, tasks: asyncio.TaskGroup) -> int:
-        """Publish the next window; return how many events the broker has confirmed."""
+    async def _publish_next(self, tasks: asyncio.TaskGroup) -> int | None:
+        """Publish the next window; return how many events the broker has confirmed, None if that is impossible now."""
         link = self._target.status
         if not link.connected or link.protocol is None:
-            return 0
+            return None
         try:
             state = await self._load_state()
             if link.generation != self._generation:
@@ -156,12 +156,12 @@ class Publisher:
             await self._send(plan.publications)
         except BrokerUnavailable as gone:
             log.info("publisher.waiting", reason=gone.reason, published=self._published)
-            return 0
+            return None
         except JournalUnavailable as unavailable:
             log.warning("publisher.waiting", reason=str(unavailable), published=self._published)
             await asyncio.sleep(RETRY_SECONDS)
             self._woken.set()
-            return 0
+            return None
         self._confirm_plan(state, plan)
         self._published = events[-1].offset
         return len(events)
@@ -169,7 +169,9 @@ class Publisher:
     async def _next_events(self) -> Sequence[CommittedEvent]:
         """Return the next window; from the journal only if more was committed than is kept, or before the start."""
         recent = self._recent.take_after(self._published, limit=EVENT_WINDOW)
-        return recent or await asyncio.to_thread(self._journal.events_after, self._published, limit=EVENT_WINDOW)
+        if recent is not None:
+            return recent
+        return await asyncio.to_thread(self._journal.events_after, self._published, limit=EVENT_WINDOW)
 
     def _confirm_plan(self, state: PublishedState, plan: PublicationPlan) -> None:
         state.confirm(plan)

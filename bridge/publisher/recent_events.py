@@ -12,19 +12,24 @@ class RecentEvents:
 
     def __init__(self, *, most: int) -> None:
         self._events: deque[CommittedEvent] = deque(maxlen=most)
+        self._last_offset: int | None = None  # of all that were added
 
     def add(self, entries: Iterable[JournalEntry]) -> None:
         """Add the events of entries that were just committed."""
         for entry in entries:
-            self._events.extend(entry.events)
+            if entry.events:
+                self._events.extend(entry.events)
+                self._last_offset = entry.events[-1].offset
 
-    def take_after(self, offset: int, *, limit: int) -> Sequence[CommittedEvent]:
-        """Forget the events up to `offset`; return the next ones, at most `limit`, none if the very next is not held.
+    def take_after(self, offset: int, *, limit: int) -> Sequence[CommittedEvent] | None:
+        """Forget the events up to `offset`; return the next ones, at most `limit`, or None if they are not held.
 
         The events returned are still held, so that they can be taken again.
         """
         while self._events and self._events[0].offset <= offset:
             self._events.popleft()
-        if not self._events or self._events[0].offset != offset + 1:
+        if self._last_offset == offset:
             return ()
+        if not self._events or self._events[0].offset != offset + 1:
+            return None
         return tuple(islice(self._events, limit))

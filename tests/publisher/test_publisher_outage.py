@@ -7,7 +7,7 @@ import tracemalloc
 from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import pytest
 
@@ -15,7 +15,7 @@ from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import CommitFailed, JournalUnavailable
 from bridge.publisher import publisher as publisher_module
 from bridge.wiring.pipeline_side import DRAIN_SECONDS
-from tests.publisher.publisher_run import run_publisher
+from tests.publisher.publisher_run import PublisherRun, run_publisher
 from tests.publisher.workload import Workload, assert_true
 from tests.support.brokers import RunningBroker, free_port, mosquitto_broker, mosquitto_with_acl, running, until
 from tests.support.mqtt_consumer import mqtt_consumer
@@ -49,6 +49,32 @@ async def test_cut_at_any_byte_nothing_is_missing_and_the_order_holds(mosquitto:
             assert offset <= before + 1, "what is repeated may go back; nothing jumps ahead"
         await until(lambda: run.publisher.audits > 0, what="looked")
         await assert_true(mosquitto, run.journal)
+
+
+async def test_what_is_committed_while_the_publisher_stops_is_published(
+    mosquitto: RunningBroker, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher_module, "SAVE_SECONDS", 60)  # so that the stop saves
+    workload, loop = Workload(seed=5), asyncio.get_running_loop()
+    async with run_publisher(mosquitto.port, path) as run:
+        mark_published = run.journal.mark_published
+
+        def commit_first(*arguments: Any, **named: Any) -> None:
+            monkeypatch.undo()
+            committed = asyncio.run_coroutine_threadsafe(_commit(run, workload), loop)
+            committed.result(timeout=30)
+            mark_published(*arguments, **named)
+
+        last = run.commit(workload.next(10))
+        await until(lambda: run.publisher.published == last, what="published")
+        monkeypatch.setattr(run.journal, "mark_published", commit_first)
+        run.publisher.stop()
+        await until(run.task.done, what="stopped")
+        assert run.publisher.published == run.journal.position().offset == last + 10
+
+
+async def _commit(run: PublisherRun, workload: Workload) -> None:
+    run.commit(workload.next(10))
 
 
 @pytest.mark.faults

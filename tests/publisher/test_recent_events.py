@@ -12,8 +12,9 @@ def recent_events(*offsets: int, most: int = 10) -> RecentEvents:
     return recent
 
 
-def offsets_after(recent: RecentEvents, offset: int, *, limit: int = 10) -> list[int]:
-    return [event.offset for event in recent.take_after(offset, limit=limit)]
+def offsets_after(recent: RecentEvents, offset: int, *, limit: int = 10) -> list[int] | None:
+    events = recent.take_after(offset, limit=limit)
+    return None if events is None else [event.offset for event in events]
 
 
 def test_the_next_events_are_returned_until_they_are_passed() -> None:
@@ -26,11 +27,15 @@ def test_the_next_events_are_returned_until_they_are_passed() -> None:
 
 def test_a_gap_before_the_first_one_is_left_to_the_journal() -> None:
     recent = recent_events(3, 4)
-    assert offsets_after(recent, 1) == []
+    assert offsets_after(recent, 1) is None
     assert offsets_after(recent, 2) == [3, 4]
 
 
 def test_beyond_the_bound_the_oldest_are_left_to_the_journal() -> None:
     recent = recent_events(1, 2, 3, most=2)
-    assert offsets_after(recent, 0) == []
+    assert offsets_after(recent, 0) is None
     assert offsets_after(recent, 1) == [2, 3]
+
+
+def test_before_anything_is_committed_the_journal_knows_what_is_next() -> None:
+    assert offsets_after(recent_events(), 0) is None

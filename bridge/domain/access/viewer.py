@@ -66,7 +66,7 @@ class Viewer:
             raise TypeError("only admit() makes a Viewer")
 
     def may_read(self, name: TopicName) -> bool:
-        """Return whether this event topic (relative to `{root}/event/`) may be shown; checked at every delivery."""
+        """Return whether this event topic (relative to `{root}/event/`) may be shown to the viewer."""
         return self.read_grants.find(name) is not None
 
     def find_command_grant(self, action: str, place: Place) -> Grant | None:

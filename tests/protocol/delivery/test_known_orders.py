@@ -2,11 +2,13 @@
 
 from typing import Final
 
+import msgspec
 import pytest
 
 from tests.protocol.delivery.limits import limits
 from tests.protocol.delivery.moves import run
 from tests.protocol.delivery.small_front import SmallFront
+from tests.support.memory_socket import texts_of
 
 ORDERS: Final = {
     "a subscription that is replaced before its snapshot begins owes nothing": (
@@ -121,3 +123,20 @@ def test_new_options_are_in_force_when_the_answer_to_them_fills_the_socket() -> 
         SmallFront(),
         ("subscribe b without snapshot", "stall", "batch at once", "commit call", "deliver"),
     )
+
+
+def test_a_snapshot_that_follows_a_resume_comes_before_that_of_a_later_request() -> None:
+    board = SmallFront().dashboards[0]
+    board.subscribe("a", "line 1", snapshot=False)
+    board.stall()
+    board.resume(("a",), since=0, epoch="former")
+    board.subscribe("b", "all", snapshot=True)
+    begun: list[str] = []
+    while board.socket.unread or board.awaited is not None:
+        if board.awaited is not None:
+            board.complete_read()
+            continue
+        frames = map(msgspec.json.decode, texts_of(board.socket.unread[0]))
+        begun += (frame["id"] for frame in frames if frame["type"] == "snapshot_begin")
+        board.read_one()
+    assert begun == ["a", "b"]

@@ -50,12 +50,12 @@ SCOPES: Final = {
             (
                 ("commit state", "commit pieces", "commit call"),
                 ("0 subscribe b without snapshot",),
-                ("0 stall",),
+                ("1 end b",),
             ),
             before=("1 subscribe b without snapshot",),
             short_lived=(False, False),
         ),
-        420,
+        500,
     ),
     "new grants and subscriptions beside a page that is read": (
         Scope(

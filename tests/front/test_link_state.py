@@ -1,4 +1,4 @@
-"""A lost link is reported to every dashboard, also to one with a long outbox, or one that waits for the journal."""
+"""A lost link is reported to every dashboard, also to one that is far behind, or one that waits for the journal."""
 
 import asyncio
 import threading

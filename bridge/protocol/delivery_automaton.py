@@ -6,7 +6,7 @@ The states are a table. protocol.md, «Order of delivery», shows it as a diagra
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
+from typing import Final, assert_never
 
 from bridge.domain.utc_time import Millis
 from bridge.protocol.close_codes import CloseCode
@@ -27,6 +27,7 @@ from bridge.protocol.request_queue import Request, RequestQueue, SnapshotProgres
 from bridge.protocol.server_frames import Close, encode_frame, resumed_frame
 from bridge.protocol.subscription_table import ActiveSubscription
 
+# The journal does not hold the events any more: the client must notice the gap.
 _TOO_FAR_BEHIND: Final = Close(CloseCode.STALLED, "too far behind, resume")
 
 
@@ -145,23 +146,36 @@ class DeliveryAutomaton:
         return self._position(now) if self.is_position_due(now) else None
 
     def read_done(self, result: ReadResult) -> bytes | Close | None:
-        """Take the result of the awaited read, and return what it is followed by at once."""
+        """Take the result of the awaited read, and return what it is followed by at once.
+
+        Raise AssertionError if it is not the result of that read: a fault in the bridge, not of the client.
+        """
         awaited, self._awaited = self._awaited, None
         match awaited:
-            case ReadPage(after) if isinstance(result, EventPage):
+            case ReadPage(after):
+                if result is None:
+                    return _TOO_FAR_BEHIND
+                assert isinstance(result, EventPage), "the read of a page"
                 self._cursor.take_page(result, after=after)
-            case ReadSnapshot() if isinstance(result, SnapshotOffsets):
+            case ReadSnapshot():
+                assert isinstance(result, SnapshotOffsets), "the read of a snapshot"
                 assert self._snapshot is not None, "it was begun"
                 self._snapshot.offsets = result
                 self._step(_Step.SNAPSHOT_READ)
-            case ReadEvents(offsets) if isinstance(result, Sequence) and len(result) == len(offsets):
+            case ReadEvents(offsets):
+                assert isinstance(result, Sequence), "the read of events"
                 assert self._snapshot is not None, "it is being written"
+                if len(result) < len(offsets):
+                    return _TOO_FAR_BEHIND
                 bodies = self._snapshot.bodies(result)
                 return self.batching.frames(bodies) if bodies else None
-            case CheckResume() if result is None or isinstance(result, int):
+            case CheckResume():
+                assert result is None or isinstance(result, int), "the answer to a resume"
                 return self._start_replay(awaited, since=result)
-            case _:  # the journal does not hold the events any more: the client must notice the gap
-                return _TOO_FAR_BEHIND
+            case None:
+                raise AssertionError("no read is awaited")
+            case _:
+                assert_never(awaited)
         return None
 
     def _begin(self, request: Request) -> Output:

@@ -31,7 +31,7 @@ class Recipient(Protocol):
         """Close the connection if its token has expired, and return whether it has."""
 
     def fail(self, error: BaseException) -> None:
-        """End the connection because of a fault in the bridge, and report it."""
+        """End the connection because of a fault in the bridge; log and count it."""
 
     def __hash__(self) -> int: ...
 

@@ -250,7 +250,7 @@ class DashboardConnection:
         self.end(self._context.unavailable_close())
 
     def fail(self, error: BaseException) -> None:
-        """End the connection because of a fault in the bridge, and report it."""
-        message = f"fault while serving the dashboard at {self.peer}"
-        asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+        """End the connection because of a fault in the bridge; log and count it."""
+        log.error("front.dashboard_failed", peer=self.peer, exc_info=error)
+        self._context.fault_count += 1
         self.end(self._context.unavailable_close())

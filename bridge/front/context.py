@@ -46,6 +46,7 @@ class FrontContext:
     connections_by_user: Counter[str] = field(default_factory=Counter)  # authenticated ones by user id, without zeros
     link_state: LinkState = field(default_factory=LinkState)
     rejected_count: int = 0
+    fault_count: int = 0  # of the bridge, each of which has ended a connection
 
     @property
     def limits(self) -> ConnectionLimits:

@@ -254,6 +254,7 @@ class Front:
             "events_behind": sum(behind),
             "catching_up": sum(events > 0 for events in behind),
             "snapshot_builds": self._former_snapshot_builds + self._context.journal.snapshot_builds,
+            "faults": self._context.fault_count,
             "ledger": self.ledger().as_data(),
         }
 

@@ -28,4 +28,5 @@ _STATISTICS: Final = {
     Metric.DASHBOARD_CATCHING_UP: "catching_up",
     Metric.DASHBOARD_EVENTS_BEHIND: "events_behind",
     Metric.DASHBOARD_SNAPSHOT_BUILDS: "snapshot_builds",
+    Metric.DASHBOARD_FAULTS: "faults",
 }

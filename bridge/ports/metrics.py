@@ -68,6 +68,7 @@ class Metric(Enum):
     DASHBOARD_CATCHING_UP = _gauge("Dashboards that are sent what others have already got.")
     DASHBOARD_EVENTS_BEHIND = _gauge("Events by which all dashboards together are behind.")
     DASHBOARD_SNAPSHOT_BUILDS = _counter("Snapshots built; dashboards with equal subscriptions share one.")
+    DASHBOARD_FAULTS = _counter("Faults of the bridge, each of which has closed one dashboard.")
     DASHBOARD_EVENTS = _counter(
         "Events that dashboards selected: sent, conflated, or matched, which is both.", "outcome", "type"
     )

@@ -2,6 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+from structlog.testing import capture_logs
+
+from bridge.front.metric_samples import front_samples
+from bridge.ports.metrics import Metric
 from tests.front.memory_front import assignment, call, memory_front, status
 
 
@@ -170,3 +175,22 @@ async def test_statistics_count_connections_and_subscriptions(tmp_path: Path) ->
         assert numbers["subscriptions"] == {"andon": 1, "filter": 1}
         assert numbers["ledger"] == {"matched": {"andon_event": 1}, "sent": {"andon_event": 1}, "conflated": {}}
         assert (numbers["cohorts"], numbers["events_behind"], numbers["catching_up"]) == (1, 0, 0)
+
+
+async def test_a_fault_at_one_dashboard_is_logged_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with memory_front(tmp_path) as front:
+        board, other = await front.join(), await front.join(user="otto")
+        fault = LookupError("test")
+
+        def write(_frames: bytes) -> None:
+            raise fault
+
+        monkeypatch.setattr(board.socket, "write", write)
+        with capture_logs() as logs:
+            await board.send("ping")
+        assert (await board.closed())[0] == 1012
+        assert logs == [
+            {"event": "front.dashboard_failed", "log_level": "error", "peer": "test:1", "exc_info": fault},
+        ]
+        assert {sample.metric: sample.value for sample in front_samples(front.core)}[Metric.DASHBOARD_FAULTS] == 1
+        await other.ask("ping", "pong")

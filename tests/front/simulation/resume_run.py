@@ -5,12 +5,13 @@ import contextlib
 import hashlib
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.adapters.revocation_file import RevocationFile
@@ -36,6 +37,8 @@ from tests.support.reference_dashboard import ProtocolViolation
 from tests.support.reference_subscription import topic_of
 
 if TYPE_CHECKING:
+    from structlog.typing import EventDict
+
     from bridge.front.front import Front
 
 STEPS = 24
@@ -74,6 +77,7 @@ class ResumeRun:
         self.front: Front | None = None
         self.boards: list[SimulatedDashboard] = []
         self._cut_after = cut_after
+        self._logs: Sequence[EventDict] = []
         self._offers: deque[list[CommittedEvent]] = deque()
         self._offered_until = 0.0
         self._settings = WebSettings(max_frames_per_second=10_000)
@@ -106,9 +110,9 @@ class ResumeRun:
         with pytest.MonkeyPatch.context() as patch:
             for module, name, value in self._bounds:
                 patch.setattr(module, name, value)
-            self.loop.run(self._main(), until=LONGEST)
-        for failure in self.loop.failures:
-            raise failure.get("exception") or PromiseBroken(str(failure))
+            with capture_logs() as self._logs:
+                self.loop.run(self._main(), until=LONGEST)
+        self._check()
 
     async def _main(self) -> None:
         self.journal.append(self.floor.events(30))
@@ -229,8 +233,11 @@ class ResumeRun:
         socket.attach(front.serve(socket, handshake_token=None, peer="test"))
 
     def _check(self) -> None:
-        if self.loop.failures:
-            raise self.loop.failures[0].get("exception") or PromiseBroken(str(self.loop.failures[0]))
+        for failure in self.loop.failures:
+            raise failure.get("exception") or PromiseBroken(str(failure))
+        for entry in self._logs:
+            if entry["event"] == "front.dashboard_failed":
+                raise entry["exc_info"]
 
     async def _finish(self) -> None:
         """Let all clients read, and wait until everything is delivered."""

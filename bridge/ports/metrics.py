@@ -63,7 +63,9 @@ class Metric(Enum):
     DASHBOARD_AUTHENTICATED = _gauge("Authenticated connections.")
     DASHBOARD_USERS = _gauge("Different users with a connection.")
     DASHBOARD_SUBSCRIPTIONS = _gauge("Subscriptions of all connections.", "subscription_type")
-    DASHBOARD_ROUTES = _gauge("Filters that route events, and dashboards that get their own assignments.")
+    DASHBOARD_ROUTES = _gauge(
+        "Filters that route events, those of equal subscriptions once, and dashboards that get their own assignments."
+    )
     DASHBOARD_COHORTS = _gauge("Cohorts: groups of up-to-date dashboards that want the same.")
     DASHBOARD_CATCHING_UP = _gauge("Dashboards that are sent what others have already got.")
     DASHBOARD_EVENTS_BEHIND = _gauge("Events by which all dashboards together are behind.")

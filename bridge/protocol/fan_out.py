@@ -43,7 +43,10 @@ class FanOut(Generic[R]):
         self._routes: dict[tuple[str, tuple[str, ...]], tuple[Cohort[R], ...]] = {}
 
     def __len__(self) -> int:
-        """Return the number of pairs of filter and cohort, and of dashboards that get their assignments."""
+        """Return the number of filters of different subscriptions, and of dashboards that get their assignments.
+
+        Equal subscriptions count once, whatever cohorts have them.
+        """
         unused = sum(len(self._entries[key].subscription.effective) for key in self._unused)
         return len(self._index) - unused + sum(map(len, self.assignees.values()))
 

@@ -76,6 +76,20 @@ def test_leaving_and_joining_again_moves_no_filter(monkeypatch: pytest.MonkeyPat
     assert added == []
 
 
+def test_equal_subscriptions_of_different_cohorts_are_one_route() -> None:
+    world = SmallFront(short_lived=(), page_events=256)
+    boards = [world.join() for _ in range(3)]
+    fan_out = world.broadcaster.fan_out
+    before = len(fan_out)
+    for number, board in enumerate(boards):
+        board.subscribe("a", "line 1", snapshot=False)
+        board.set_batching(batch=True, batch_ms=number)
+    boards[0].subscribe("b", "calls", snapshot=False)
+    finish(world)
+    assert len(list(fan_out.cohorts)) == 3
+    assert len(fan_out) == before + 2
+
+
 def test_a_fault_at_one_dashboard_is_not_that_of_all_others() -> None:
     world = SmallFront(short_lived=(), page_events=256)
     broken, other = world.join(), world.join()

@@ -61,7 +61,7 @@ def _add_fanout(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-ms", type=int, default=BATCH_MS, help="of the commits")
     parser.add_argument("--audience", choices=AUDIENCES, default="everything", help="what the dashboards want")
     parser.add_argument("--alarms", action="store_true", help="five alarms a second as well; the latency is theirs")
-    parser.add_argument("--stalled", type=int, default=0, help="how many of the dashboards do not read")
+    parser.add_argument("--stalled", type=int, default=0, help="how many of the front's dashboards do not read")
 
 
 async def _fanout(chosen: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +33,8 @@ FEEDING_SECONDS: Final = 2.0  # after the end, to ask the feeder how late it was
 GRACE_SECONDS: Final = 0.3  # after the last event is due: what is not there by then is late
 PREPARING_SECONDS: Final = 0.5  # and per event
 PREPARING_SECONDS_EACH: Final = 100e-6
+STALLING_RATE: Final = 2_000  # events a second: the buffers of a stalled dashboard hold some 3,000
+STALLING_SECONDS: Final = 10
 WS_VERSION: Final = "8.18.3"
 WS_PROGRAM: Final = Path(__file__).parent / "servers" / "ws.js"
 
@@ -52,7 +54,7 @@ log_type error
 class Run:
     """What is measured, and by whom it is served: `front`, `floor`, `mosquitto`, `textbook` or `ws`.
 
-    The last `stalled` dashboards read nothing.
+    The last `stalled` dashboards want everything and read nothing. Only the front says whether they are behind.
     """
 
     server: str
@@ -65,6 +67,11 @@ class Run:
     warms_up: bool = True
     grace_seconds: float = GRACE_SECONDS
 
+    def filters_of(self, number: int) -> Sequence[str]:
+        """Return what a dashboard wants."""
+        is_stalled = number >= self.dashboards - self.stalled
+        return (EVERYTHING if is_stalled else self.audience).filters_of(number)
+
     def offered(self) -> int:
         """Return the sum of what each dashboard that reads wants of the load."""
         wanted = self.audience.wanted(topics(self.load))
@@ -72,19 +79,50 @@ class Run:
 
 
 async def measure(run: Run, folder: Path) -> DeliveryRow:
-    """Run it once: all dashboards connect, a small load warms the server up, then the measured one follows."""
+    """Run it once: all dashboards connect, a small load warms the server up, then the measured one follows.
+
+    Raise AssertionError unless the stalled dashboards, and no others, are behind before it and at its end.
+    """
+    assert run.server == "front" or not run.stalled, f"{run.server} does not say which dashboards are stalled"
     async with _serving(run, folder) as server, _reading(run, server, folder) as reader:
         await all_ready(reader, run.dashboards)
         if run.warms_up:
-            await _warm_up(run, server, reader, folder)
-        return await _offer(run, server, reader, folder)
+            await _offer_a_second(run, run.load.rate // 10, server, reader, folder)
+        if run.stalled:
+            await _stall(run, server, reader, folder)
+        row = await _offer(run, server, reader, folder)
+        if run.stalled:
+            await _settle(run, reader)
+            await _assert_stalled(run, server)
+        return row
 
 
-async def _warm_up(run: Run, server: Server, reader: Talking, folder: Path) -> None:
-    """Offer a second of a tenth of the load, and wait until nothing more of it comes."""
-    load = replace(run.load, rate=run.load.rate // 10, seconds=1)
-    async with _feeding(server, load, folder) as (_, feeding):
+async def _offer_a_second(run: Run, rate: int, server: Server, reader: Talking, folder: Path) -> None:
+    async with _feeding(server, replace(run.load, rate=rate, seconds=1), folder) as (_, feeding):
         await feeding
+    await _settle(run, reader)
+
+
+async def _stall(run: Run, server: Server, reader: Talking, folder: Path) -> None:
+    """Offer events until the buffers to the stalled dashboards are full."""
+    for _ in range(STALLING_SECONDS):
+        await _offer_a_second(run, STALLING_RATE, server, reader, folder)
+        if await _behind(server) >= run.stalled:
+            break
+    await _assert_stalled(run, server)
+
+
+async def _assert_stalled(run: Run, server: Server) -> None:
+    behind = await _behind(server)
+    assert behind == run.stalled, f"{behind} dashboards are behind, and {run.stalled} do not read"
+
+
+async def _behind(server: Server) -> int:
+    return int((await server.statistics())["catching_up"])
+
+
+async def _settle(run: Run, reader: Talking) -> None:
+    """Wait until nothing more comes of what was offered."""
     before, counts = -1, await reader.ask("print")
     while counts["events"] != before:
         await asyncio.sleep(GRACE_SECONDS + run.coalescing_ms / 1_000)
@@ -117,7 +155,7 @@ async def _serving(run: Run, folder: Path) -> AsyncIterator[Server]:
 
 
 def _reading(run: Run, server: Server, folder: Path) -> contextlib.AbstractAsyncContextManager[Talking]:
-    wanted = [run.audience.filters_of(number) for number in range(run.dashboards)]
+    wanted = [run.filters_of(number) for number in range(run.dashboards)]
     match run.server:
         case "front":
             dashboards = [front_handshake(*item, coalescing_ms=run.coalescing_ms) for item in enumerate(wanted)]

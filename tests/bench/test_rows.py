@@ -62,6 +62,15 @@ async def test_each_dashboard_receives_exactly_what_was_offered(
     assert (server == "mosquitto") == ("publisher" in row.cores)
 
 
+async def test_a_stalled_dashboard_is_behind_and_the_others_receive_everything(tmp_path: Path) -> None:
+    """`measure` itself asks the front how many are behind."""
+    load = Load(rate=100, seconds=1, alarms=True)
+    run = Run(server="front", load=load, dashboards=5, audience=DISTINCT, stalled=2, sampled=5, grace_seconds=2.0)
+    row = await measure(run, tmp_path)
+    assert row.delivered == row.offered
+    assert not row.is_saturated
+
+
 def test_a_row_is_invalid_if_reader_or_publisher_take_most_of_a_core() -> None:
     assert ROW.invalid is None
     assert ROW.per_cpu_second == 250_000

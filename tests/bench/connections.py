@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from bridge.journal.sqlite.writer import SqliteJournal
 from tests.bench.dashboards import EVERYTHING, front_handshake
+from tests.bench.judgement import judge
 from tests.bench.load import LINES, sample_events
-from tests.bench.processes import Handshake, all_ready, cpu_seconds, python_server, resident_bytes, running_reader
-from tests.bench.rows import FigureRow
+from tests.bench.processes import Handshake, Meter, all_ready, python_server, resident_bytes, running_reader
+from tests.bench.rows import JOURNAL, NOTHING, FigureRow
 from tests.support.bytes_dashboard import UPGRADE, encoded
 from tests.support.journal_samples import follow
 from tests.support.tokens import token
@@ -34,11 +35,21 @@ async def measure_idle(count: int, folder: Path) -> FigureRow:
             await all_ready(reader, count)
             await asyncio.sleep(SETTLING_SECONDS)
             took = resident_bytes(server.pid) - before
-            cpu = cpu_seconds(server.pid)
+            meter = Meter({"front": server.pid, "reader": reader.pid})
             await asyncio.sleep(IDLE_SECONDS)
-            cores = (cpu_seconds(server.pid) - cpu) / IDLE_SECONDS
-    figures = {"dashboards": count, "kib_each": took / count / 1024, "cores": cores}
-    return FigureRow(name=f"{count:,} idle dashboards", figures=figures)
+            usage = meter.read()
+    waited = usage.waited["front"]
+    return FigureRow(
+        name=f"{count:,} idle dashboards",
+        figures={
+            "dashboards": count,
+            "kib_each": took / count / 1024,
+            "cores": usage.cores["front"],
+            "waited": waited,
+        },
+        fed_by=NOTHING,
+        judgement=judge(usage.cores, ["front"], waited=waited),
+    )
 
 
 async def measure_storm(count: int, folder: Path) -> FigureRow:
@@ -47,22 +58,29 @@ async def measure_storm(count: int, folder: Path) -> FigureRow:
     A dashboard is live when it has the last event of its line.
     """
     handshakes = list(_resuming(count, _make_journal(folder / "journal.db")))
-    async with python_server("front", str(folder / "journal.db"), "{}") as server:
-        began = cpu_seconds(server.pid)
-        async with running_reader(folder, server.port, handshakes, opening=count, sampled=0) as reader:
-            counts = await all_ready(reader, count, seconds=120.0)
-            cpu = cpu_seconds(server.pid) - began
-            statistics = await server.statistics()
-            reader_cpu = cpu_seconds(reader.pid)
-    figures = {
-        "dashboards": count,
-        "seconds_until_all_live": counts["ready_seconds"],
-        "front_cpu_seconds": cpu,
-        "reader_cpu_seconds": reader_cpu,
-        "events": counts["events"],
-        "snapshot_builds": statistics["snapshot_builds"],
-    }
-    return FigureRow(name=f"{count:,} dashboards resume", figures=figures)
+    async with (
+        python_server("front", str(folder / "journal.db"), "{}") as server,
+        running_reader(folder, server.port, handshakes, opening=count, sampled=0) as reader,
+    ):
+        meter = Meter({"front": server.pid, "reader": reader.pid})
+        counts = await all_ready(reader, count, seconds=120.0)
+        usage = meter.read()
+        statistics = await server.statistics()
+    judgement = judge(usage.cores, ["front"], waited=usage.waited["front"])
+    return FigureRow(
+        name=f"{count:,} dashboards resume",
+        figures={
+            "dashboards": count,
+            **({} if judgement.invalid else {"seconds_until_all_live": counts["ready_seconds"]}),
+            "front_cpu_seconds": usage.cores["front"] * usage.seconds,
+            "reader_cpu_seconds": usage.cores["reader"] * usage.seconds,
+            "waited": usage.waited["front"],
+            "events": counts["events"],
+            "snapshot_builds": statistics["snapshot_builds"],
+        },
+        fed_by=JOURNAL,
+        judgement=judgement,
+    )
 
 
 def _make_journal(path: Path) -> tuple[str, int]:

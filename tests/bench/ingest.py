@@ -6,7 +6,6 @@ what it does on one core; the rate is that only if neither publisher nor broker 
 
 import asyncio
 import json
-import statistics
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -15,9 +14,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from tests.bench.judgement import BUSY, BUSY_MACHINE, COMPLETE, Judgement, judge, percentiles
 from tests.bench.large_journal import LINES_OF_AN_AREA
 from tests.bench.processes import Talking, compile_program, cpu_seconds, talking, waiting_seconds, write_records
-from tests.bench.rows import BUSY, BUSY_MACHINE, COMPLETE, FigureRow
+from tests.bench.rows import END_TO_END, FigureRow
 from tests.support.brokers import RunningBroker, mosquitto_broker, running
 
 ROOT: Final = "floor/v1"  # the settings' default
@@ -61,8 +61,7 @@ class IngestRow:
     cores: Mapping[str, float]
     waited: float
     inputs_per_commit: float
-    commit_p50_ms: float
-    commit_p99_ms: float
+    commits: Mapping[str, float]  # percentiles of their time
     publisher_late_ms: float
     published_all_after: float  # seconds after the last report was sent
 
@@ -77,16 +76,15 @@ class IngestRow:
         return self.reports / self.cpu_seconds
 
     @property
-    def invalid(self) -> str | None:
-        """Return which other process was the limit, so that `per_second` is not the pipeline's; None if none was."""
-        busy = [part for part, cores in self.cores.items() if part != "pipeline" and cores > BUSY]
-        return f"{' and '.join(busy)} above {BUSY:.0%} of a core" if busy else None
+    def judgement(self) -> Judgement:
+        """Return whether another process was the limit, so that `per_second` is not the pipeline's."""
+        return judge(self.cores, ["pipeline"], waited=self.waited)
 
     @property
     def limit(self) -> str:
         """Return what the rate was limited by."""
-        if self.invalid is not None:
-            return self.invalid
+        if self.judgement.invalid:
+            return self.judgement.invalid
         if self.per_second > COMPLETE * self.load.rate:
             return "the offered rate"
         if self.cores["pipeline"] > BUSY:
@@ -101,12 +99,12 @@ class IngestRow:
             "reports_per_cpu_second": self.per_cpu_second,
             "events_per_report": self.events / self.reports,
             "inputs_per_commit": self.inputs_per_commit,
-            "commit_p50_ms": self.commit_p50_ms,
-            "commit_p99_ms": self.commit_p99_ms,
+            **({} if self.judgement.invalid else self.commits),
             **{f"{part}_cores": cores for part, cores in self.cores.items()},
             "waited": self.waited,
         }
-        return FigureRow(name=f"{disk}, {self.reader}; limit: {self.limit}", figures=figures)
+        name = f"{disk}, {self.reader}; limit: {self.limit}"
+        return FigureRow(name=name, figures=figures, fed_by=END_TO_END, judgement=self.judgement)
 
     def as_data(self) -> dict[str, Any]:
         return {**asdict(self), **asdict(self.as_figures())}
@@ -178,8 +176,7 @@ async def measure_ingest(
         cores={part: taken / seconds for part, taken in cpu.items()},
         waited=waited / seconds,
         inputs_per_commit=reports / len(commits),
-        commit_p50_ms=statistics.median(commits),
-        commit_p99_ms=statistics.quantiles(commits, n=100)[98],
+        commits=percentiles("commit", commits),
         publisher_late_ms=published["late_ms"],
         published_all_after=time.monotonic() - ended,
     )

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.ingest import FIRST_SECONDS, ROOT, WINDOW, IngestLoad, ingest_reports
+from tests.bench.judgement import COMPLETE, judge
 from tests.bench.npm import installed_modules
 from tests.bench.processes import Talking, compile_program, cpu_seconds, talking, waiting_seconds, write_records
-from tests.bench.rows import COMPLETE, FigureRow
+from tests.bench.rows import END_TO_END, FigureRow
 from tests.support.brokers import RunningBroker, mosquitto_broker, running
 
 NODE_RED_VERSION: Final = "4.1.8"
@@ -64,12 +65,13 @@ async def measure_node_red(folder: Path, load: IngestLoad = LOAD) -> FigureRow:
     if last["reports"] == total:
         assert last["events"] == total // load.lines // REPORTS_OF_AN_EVENT * load.lines, last
     seconds, reports = after["at"] - before["at"], after["reports"] - before["reports"]
+    cores = {part: taken / wall for part, taken in cpu.items()}
+    cores["publisher"] = published["cpu_seconds"] / published["seconds"]
     figures = {
         "reports_per_second": reports / seconds,
         "reports_per_cpu_second": reports / (after["cpu_seconds"] - before["cpu_seconds"]),
         "events_per_report": (after["events"] - before["events"]) / reports,
-        **{f"{part}_cores": taken / wall for part, taken in cpu.items()},
-        "publisher_cores": published["cpu_seconds"] / published["seconds"],
+        **{f"{part}_cores": taken for part, taken in cores.items()},
         "waited": waited / wall,
     }
     facts = []
@@ -77,7 +79,13 @@ async def measure_node_red(folder: Path, load: IngestLoad = LOAD) -> FigureRow:
         facts.append("limit: the offered rate")
     if lost := total - last["reports"]:
         facts.append(f"{lost:,} of {total:,} reports lost, with the broker's connection")
-    return FigureRow(name=f"Node-RED {NODE_RED_VERSION}, nothing stored", figures=figures, note="; ".join(facts))
+    return FigureRow(
+        name=f"Node-RED {NODE_RED_VERSION}, nothing stored",
+        figures=figures,
+        fed_by=END_TO_END,
+        note="; ".join(facts),
+        judgement=judge(cores, ["node_red"], waited=waited / wall),
+    )
 
 
 async def _until(node_red: Talking, name: str, value: int) -> Any:

@@ -2,13 +2,17 @@
 
 import asyncio
 import json
-import statistics
+import os
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from tests.bench.judgement import judge, percentiles
+from tests.bench.processes import Meter
 from tests.bench.rows import END_TO_END, FigureRow
+from tests.bench.whole_bridge import bridge_pids
 from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import mosquitto_broker, running
 
@@ -23,12 +27,27 @@ async def measure_presses(count: int) -> list[FigureRow]:
         for name in ("broker", "one", "two"):
             (folder / name).mkdir()
         with running(mosquitto_broker(folder / "broker")) as broker:
+            assert broker.process is not None
+            others = {"broker": broker.process.pid, "reader": os.getpid()}
             async with bridge_process(folder / "one", broker) as bridge:
-                together = await _latencies(bridge, bridge, count)
+                together = await _row("one process", bridge, others, count)
                 await bridge.stop()
             async with bridge_process(folder / "two", broker, fronts=1) as bridge:
-                apart = await _latencies(bridge, bridge.front, count)
-    return [_row("one process", together), _row("two processes", apart)]
+                apart = await _row("two processes", bridge, others, count)
+    return [together, apart]
+
+
+async def _row(name: str, bridge: BridgeProcess, others: Mapping[str, int], count: int) -> FigureRow:
+    """Press so often; `others` are processes beside those of the bridge."""
+    servers = bridge_pids(bridge)
+    meter = Meter({**servers, **others})
+    latencies_ms = await _latencies(bridge, bridge.front if bridge.fronts else bridge, count)
+    usage = meter.read()
+    waited = max(usage.waited[part] for part in servers)
+    judgement = judge(usage.cores, servers.keys(), waited=waited)
+    latencies = {} if judgement.invalid else percentiles("press", latencies_ms)
+    figures = {"presses": len(latencies_ms), **latencies, "waited": waited}
+    return FigureRow(name=f"{name}, idle, 1 dashboard", fed_by=END_TO_END, figures=figures, judgement=judgement)
 
 
 async def _latencies(pipeline: BridgeProcess, front: BridgeProcess, count: int) -> list[float]:
@@ -44,9 +63,3 @@ async def _latencies(pipeline: BridgeProcess, front: BridgeProcess, count: int) 
             latencies_ms.append((time.perf_counter() - began) * 1_000)
             await publishing
     return latencies_ms
-
-
-def _row(name: str, latencies_ms: list[float]) -> FigureRow:
-    p99 = statistics.quantiles(latencies_ms, n=100)[98]
-    figures = {"presses": len(latencies_ms), "press_p50_ms": statistics.median(latencies_ms), "press_p99_ms": p99}
-    return FigureRow(name=f"{name}, idle, 1 dashboard", fed_by=END_TO_END, figures=figures)

@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -60,6 +60,37 @@ def waiting_seconds(pid: int) -> float:
 
 def resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What processes took, each by its part; `cores` and `waited` are parts of the time."""
+
+    seconds: float
+    cores: Mapping[str, float]
+    waited: Mapping[str, float]
+
+
+class Meter:
+    """Measures what processes take from its creation on."""
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        self._pids = pids
+        self._began = time.monotonic()
+        self._cpu, self._waited = self._counters()
+
+    def read(self) -> Usage:
+        seconds = time.monotonic() - self._began
+        cpu, waited = self._counters()
+        return Usage(
+            seconds,
+            {part: (cpu[part] - self._cpu[part]) / seconds for part in cpu},
+            {part: (waited[part] - self._waited[part]) / seconds for part in waited},
+        )
+
+    def _counters(self) -> tuple[Mapping[str, float], Mapping[str, float]]:
+        pids = self._pids.items()
+        return {part: cpu_seconds(pid) for part, pid in pids}, {part: waiting_seconds(pid) for part, pid in pids}
 
 
 class Handshake(NamedTuple):

@@ -18,7 +18,7 @@ class Comparison:
     """A front's row beside those of the same load. `times`: its deliveries per CPU-second by those of a server.
 
     `p99_times` is None if one of the two is invalid, or saturated: so late that it has no latency. `faults` says of a
-    server, or of the front, that its row is one of both.
+    server, or of the front, that its row is one of both, or waited.
     """
 
     audience: str
@@ -30,13 +30,16 @@ class Comparison:
     def cells(self) -> list[str]:
         """Return the row of the table under `RATIO_HEAD`."""
         wait = f"{self.coalescing_ms} ms" + (f" ({self.faults['front']})" if "front" in self.faults else "")
-        p99 = "-" if self.p99_times is None else f"{self.p99_times:.2f}"
+        p99 = "-" if self.p99_times is None else self._marked(self.p99_times, "mosquitto")
         return [wait, *map(self._cell, ("floor", *PEERS)), p99]
 
     def _cell(self, server: str) -> str:
         if server not in self.times:
             return "-"
-        return f"{self.times[server]:.2f}" + (f" ({self.faults[server]})" if server in self.faults else "")
+        return self._marked(self.times[server], server)
+
+    def _marked(self, ratio: float, server: str) -> str:
+        return f"{ratio:.2f}" + (f" ({self.faults[server]})" if server in self.faults else "")
 
     def as_data(self) -> dict[str, Any]:
         return asdict(self)
@@ -54,7 +57,7 @@ def compare(rows: Iterable[Row]) -> Iterator[Comparison]:
                 coalescing_ms=row.coalescing_ms,
                 times={other.server: row.per_cpu_second / other.per_cpu_second for other in others},
                 p99_times=_p99_times(row, alike.get("mosquitto")),
-                faults={each.server: each.quality for each in (row, *others) if each.quality},
+                faults={each.server: each.judgement.words for each in (row, *others) if each.judgement.words},
             )
 
 
@@ -64,6 +67,7 @@ def _is_same_load(other: DeliveryRow, row: DeliveryRow) -> bool:
 
 
 def _p99_times(row: DeliveryRow, other: DeliveryRow | None) -> float | None:
-    if other is None or row.quality or other.quality:
+    if other is None or not row.judgement.is_comparable or not other.judgement.is_comparable:
         return None
-    return row.latencies.p99_ms / other.latencies.p99_ms
+    ours, theirs = (each.latencies.figures("event").get("event_p99_ms") for each in (row, other))
+    return ours / theirs if ours and theirs else None

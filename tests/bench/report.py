@@ -50,8 +50,10 @@ def figure_cells(rows: Sequence[FigureRow]) -> tuple[list[str], list[list[str]]]
         [name.replace("_", " "), *(number(row.figures[name]) if name in row.figures else "-" for row in measured)]
         for name in _merged([list(row.figures) for row in measured])
     ]
-    if any(row.fed_by for row in measured):
-        cells.append(["fed by", *(row.fed_by for row in measured)])
+    cells.append(["fed by", *(row.fed_by for row in measured)])
+    if any(row.judgement is not None for row in measured):
+        texts = ["-" if row.judgement is None else row.judgement.text or "none" for row in measured]
+        cells.append(["marks", *texts])
     return ["", *(row.name for row in measured)], cells
 
 

@@ -3,13 +3,13 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from tests.bench.judgement import ENOUGH, Judgement, judge
 from tests.bench.load import Load
 
-BUSY: Final = 0.8  # of a core: above it, the reader or the publisher is what is measured
-BUSY_MACHINE: Final = 0.1  # of the time without a processor: the row says so, for others make it slower
-COMPLETE: Final = 0.98  # of what was offered: below it, the server is saturated
 IN_PROCESS: Final = "committed batches in process"
 END_TO_END: Final = "MQTT end to end"
+NOTHING: Final = "nothing"
+JOURNAL: Final = "a journal on disk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,11 @@ class Latencies:
     p90_ms: float
     p99_ms: float
     max_ms: float
+
+    def figures(self, name: str) -> dict[str, float]:
+        """Return the figures `{name}_p50_ms`, and `{name}_p99_ms` if there are enough values for one."""
+        figures = {f"{name}_p50_ms": self.p50_ms} if self.count else {}
+        return {**figures, f"{name}_p99_ms": self.p99_ms} if self.count >= ENOUGH else figures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,16 +53,8 @@ class DeliveryRow:
     alarms: Latencies | None = None
 
     @property
-    def is_saturated(self) -> bool:
-        return self.delivered < COMPLETE * self.offered
-
-    @property
-    def invalid(self) -> str | None:
-        """Return why this row measures something else than the server; None if it does not."""
-        if self.delivered > self.offered:
-            return "more was delivered than offered"
-        busy = [part for part, cores in self.cores.items() if part != self.server and cores > BUSY]
-        return f"{' and '.join(busy)} above {BUSY:.0%} of a core" if busy else None
+    def judgement(self) -> Judgement:
+        return judge(self.cores, [self.server], waited=self.waited, delivered=self.delivered / self.offered)
 
     @property
     def latencies(self) -> Latencies:
@@ -70,8 +67,7 @@ class DeliveryRow:
         return self.delivered / self.cpu_seconds
 
     def as_data(self) -> dict[str, Any]:
-        computed = {"saturated": self.is_saturated, "invalid": self.invalid, "per_cpu_second": self.per_cpu_second}
-        return {**asdict(self), **computed}
+        return {**asdict(self), "judgement": asdict(self.judgement), "per_cpu_second": self.per_cpu_second}
 
     @property
     def audience(self) -> str:
@@ -81,29 +77,20 @@ class DeliveryRow:
             text += f" with {self.filters} different filters"
         return f"{text}, {self.stalled} of them not reading" if self.stalled else text
 
-    @property
-    def quality(self) -> str:
-        """Return `invalid`, `saturated`, or nothing for a row that has no such fault."""
-        return "invalid" if self.invalid else "saturated" if self.is_saturated else ""
-
     def cells(self) -> list[str]:
         """Return the row of the table under `DELIVERY_HEAD`."""
-        percentiles = ["-", "-"] if self.invalid else [f"{self.latencies.p50_ms:.1f}", f"{self.latencies.p99_ms:.1f}"]
+        latencies = {} if self.judgement.invalid else self.latencies.figures("event")
+        percentiles = (latencies.get(f"event_{name}_ms") for name in ("p50", "p99"))
         cores = (self.cores.get(part) for part in (self.server, "reader", "publisher"))
-        state = f"{self.delivered / self.offered:.1%}"
-        if self.quality:
-            state += f" {self.quality}" + (f": {self.invalid}" if self.invalid else "")
-        if self.waited > BUSY_MACHINE:
-            state += f", waited {self.waited:.0%}"
         return [
             f"{self.coalescing_ms} ms",
             self.server,
             f"{self.per_cpu_second:,.0f}",
-            *percentiles,
+            *("-" if part is None else f"{part:.1f}" for part in percentiles),
             *("-" if part is None else f"{part:.2f}" for part in cores),
             f"{self.bytes / max(1, self.delivered):,.0f}",
             self.fed_by,
-            state,
+            ", ".join(filter(None, (f"{self.delivered / self.offered:.1%}", self.judgement.text))),
         ]
 
 
@@ -116,12 +103,16 @@ DELIVERY_HEAD: Final = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigureRow:
-    """Named figures of a measurement. `fed_by`: what feeds a front; `note`: what limits it, or why there are none."""
+    """Named figures of a measurement. `fed_by`: what feeds it; `note`: what limits it, or why there are none.
+
+    `judgement`: None if nothing is measured but the process that does it.
+    """
 
     name: str
     figures: dict[str, float]
-    fed_by: str = ""
+    fed_by: str
     note: str = ""
+    judgement: Judgement | None = None
 
     def as_data(self) -> dict[str, Any]:
         return asdict(self)

@@ -18,7 +18,7 @@ from tests.bench.load import Load
 from tests.bench.node_red import measure_node_red
 from tests.bench.npm import NotInstalled
 from tests.bench.press import measure_presses
-from tests.bench.rows import DeliveryRow, FigureRow, Row
+from tests.bench.rows import END_TO_END, IN_PROCESS, JOURNAL, DeliveryRow, FigureRow, Row
 from tests.bench.scale import journal, lines, matching
 from tests.bench.whole_bridge import WholeLoad, measure_whole_bridge
 
@@ -41,7 +41,7 @@ async def fanout(*, quick: bool) -> AsyncIterator[Row]:
             yield await _measure(run)
         except NotInstalled as error:
             missing.add(run.server)
-            yield FigureRow(name=run.server, figures={}, note=f"not measured: {error}")
+            yield FigureRow(name=run.server, figures={}, fed_by=IN_PROCESS, note=f"not measured: {error}")
 
 
 async def mixed(*, quick: bool) -> AsyncIterator[Row]:
@@ -71,19 +71,20 @@ async def storm(*, quick: bool) -> AsyncIterator[Row]:
 async def match(*, quick: bool) -> AsyncIterator[Row]:
     for count in matching.QUICK_COUNTS if quick else matching.COUNTS:
         figures = await _apart(partial(matching.measure_matching, count))
-        yield FigureRow(name=f"{count:,} subscriptions", figures=figures)
+        yield FigureRow(name=f"{count:,} subscriptions", figures=figures, fed_by="topics in memory")
 
 
 async def plant_lines(*, quick: bool) -> AsyncIterator[Row]:
     for count in lines.QUICK_SIZES if quick else lines.SIZES:
-        yield FigureRow(name=f"{count:,} lines", figures=await _apart(partial(lines.measure_lines, count)))
+        figures = await _apart(partial(lines.measure_lines, count))
+        yield FigureRow(name=f"{count:,} lines", figures=figures, fed_by="reports in memory")
 
 
 async def journal_size(*, quick: bool) -> AsyncIterator[Row]:
     for events in journal.QUICK_SIZES if quick else journal.SIZES:
         with tempfile.TemporaryDirectory() as folder:
             figures = await _apart(partial(journal.measure_journal, Path(folder) / "journal.db", events))
-        yield FigureRow(name=f"{events:,} events", figures=figures)
+        yield FigureRow(name=f"{events:,} events", figures=figures, fed_by=JOURNAL)
 
 
 async def reports(*, quick: bool) -> AsyncIterator[Row]:
@@ -100,7 +101,7 @@ async def reports(*, quick: bool) -> AsyncIterator[Row]:
         with tempfile.TemporaryDirectory() as folder:
             yield await measure_node_red(Path(folder))
     except NotInstalled as error:
-        yield FigureRow(name="Node-RED", figures={}, note=f"not measured: {error}")
+        yield FigureRow(name="Node-RED", figures={}, fed_by=END_TO_END, note=f"not measured: {error}")
 
 
 _measured: Final[dict[IngestLoad, IngestRow]] = {}

@@ -18,4 +18,5 @@ async def test_all_that_is_published_is_committed_and_its_events_are_published(
     assert row.events > 0
     assert all(cores > 0 for cores in row.cores.values())
     busy = replace(row, cores={**row.cores, "broker": 0.9})
-    assert busy.invalid == busy.limit == "broker above 80% of a core"
+    assert busy.judgement.invalid == busy.limit == "broker above 80% of a core"
+    assert not {name for name in busy.as_figures().figures if name.startswith("commit_p")}

@@ -10,6 +10,7 @@ import pytest
 from bridge.domain.topics import TopicFilter
 from tests.bench.dashboards import AUDIENCES, DISTINCT, EVERYTHING, Audience
 from tests.bench.delivery import Run, measure
+from tests.bench.judgement import Judgement
 from tests.bench.load import Load, stamped_batches, topics
 from tests.bench.ratios import RATIO_HEAD, compare
 from tests.bench.report import BEGIN, DOCUMENT, END, figure_cells, tables
@@ -53,7 +54,7 @@ async def test_each_dashboard_receives_exactly_what_was_offered(
     )  # fmt: skip
     row = await measure(run, tmp_path)
     assert row.delivered == row.offered
-    assert not row.is_saturated
+    assert row.judgement.is_comparable
     alarms = 0 if row.alarms is None else row.alarms.count
     assert row.telemetry.count + alarms == row.delivered
     assert bool(alarms) == load.alarms
@@ -68,22 +69,29 @@ async def test_a_stalled_dashboard_is_behind_and_the_others_receive_everything(t
     run = Run(server="front", load=load, dashboards=5, audience=DISTINCT, stalled=2, sampled=5, grace_seconds=2.0)
     row = await measure(run, tmp_path)
     assert row.delivered == row.offered
-    assert not row.is_saturated
+    assert row.judgement.is_comparable
 
 
-def test_a_row_is_invalid_if_reader_or_publisher_take_most_of_a_core() -> None:
-    assert ROW.invalid is None
+def test_an_invalid_row_has_no_latency() -> None:
+    assert ROW.judgement == Judgement()
     assert ROW.per_cpu_second == 250_000
     busy = replace(ROW, cores={"front": 0.9, "reader": 0.81})
-    assert busy.invalid == "reader above 80% of a core"
     shown = dict(zip(DELIVERY_HEAD, busy.cells(), strict=True))
     assert (shown["p50 ms"], shown["p99 ms"]) == ("-", "-")
-    assert replace(ROW, delivered=500_001).invalid == "more was delivered than offered"
+    assert shown["delivered"] == "100.0%, invalid: reader above 80% of a core"
 
 
-def test_a_row_is_saturated_below_98_percent() -> None:
-    assert not replace(ROW, delivered=490_000).is_saturated
-    assert replace(ROW, delivered=489_999).is_saturated
+def test_a_row_of_few_values_has_no_p99() -> None:
+    few = replace(ROW, telemetry=replace(ROW.telemetry, count=99))
+    shown = dict(zip(DELIVERY_HEAD, few.cells(), strict=True))
+    assert (shown["p50 ms"], shown["p99 ms"]) == ("5.0", "-")
+
+
+def test_a_row_says_that_its_server_was_at_its_limit_and_waited() -> None:
+    full = replace(ROW, cores={"front": 0.96}, waited=0.12)
+    assert full.cells()[-1] == "100.0%, saturated: front above 95% of a core, waited 12%"
+    late = replace(ROW, delivered=480_000)
+    assert late.cells()[-1] == "96.0%, saturated: 96.0% delivered"
 
 
 def test_ratios_compare_rows_of_the_same_load() -> None:
@@ -99,15 +107,17 @@ def test_ratios_compare_rows_of_the_same_load() -> None:
 
 
 def test_a_ratio_names_the_server_whose_row_is_saturated_or_invalid() -> None:
-    late = replace(ROW, server="mosquitto", coalescing_ms=0, delivered=100, cores={})
+    late = replace(ROW, server="mosquitto", coalescing_ms=0, delivered=100, cores={}, waited=0.2)
     floor = replace(ROW, server="floor", cores={"reader": 0.9})
     (ratio,) = compare([floor, ROW, late])
-    assert ratio.faults == {"floor": "invalid", "mosquitto": "saturated"}
+    assert ratio.faults == {"floor": "invalid", "mosquitto": "saturated, waited"}
     assert ratio.p99_times is None
     shown = dict(zip(RATIO_HEAD, ratio.cells(), strict=True))
     assert shown["of the floor"] == "1.00 (invalid)"
-    assert shown["times Mosquitto"] == "5000.00 (saturated)"
+    assert shown["times Mosquitto"] == "5000.00 (saturated, waited)"
     assert shown["p99, times Mosquitto's"] == "-"
+    (ratio,) = compare([ROW, replace(ROW, server="mosquitto", cores={}, waited=0.2)])
+    assert ratio.cells()[-1] == "1.00 (waited)"
 
 
 @pytest.mark.parametrize("alarms", [False, True])
@@ -130,8 +140,8 @@ def test_what_an_audience_wants_is_what_its_filters_match(audience: Audience) ->
 
 
 def test_the_tables_have_all_rows_and_the_document_has_their_place() -> None:
-    figures = [FigureRow(name=f"{size} lines", figures={"report_us": 1.5}) for size in (10, 1_000)]
-    missing = FigureRow(name="peer", figures={}, note="not measured")
+    figures = [FigureRow(name=f"{size} lines", figures={"report_us": 1.5}, fed_by="reports") for size in (10, 1_000)]
+    missing = FigureRow(name="peer", figures={}, fed_by=IN_PROCESS, note="not measured")
     text = tables({"fan-out": [ROW, replace(ROW, server="floor")], "lines": [*figures, missing]}, seconds=90)
     assert "**1,000 events/s to 100 dashboards**\n\n| wait |" in text
     assert "| 10 ms | front | 250,000 | 5.0 | 12.0 | 0.90 | 0.50 | - | 900 | committed batches in process |" in text
@@ -144,10 +154,20 @@ def test_the_tables_have_all_rows_and_the_document_has_their_place() -> None:
 
 
 def test_figures_that_only_some_rows_have_stand_where_these_have_them() -> None:
-    rows = [FigureRow(name=name, figures=dict.fromkeys(figures, 1.5)) for name, figures in (("x", "ac"), ("y", "abcd"))]
+    rows = [
+        FigureRow(name=name, figures=dict.fromkeys(figures, 1.5), fed_by="reports", judgement=judgement)
+        for name, figures, judgement in (("x", "ac", None), ("y", "abcd", Judgement(saturated="late")))
+    ]
     head, cells = figure_cells(rows)
     assert head == ["", "x", "y"]
-    assert cells == [["a", "1.5", "1.5"], ["b", "-", "1.5"], ["c", "1.5", "1.5"], ["d", "-", "1.5"]]
+    assert cells == [
+        ["a", "1.5", "1.5"],
+        ["b", "-", "1.5"],
+        ["c", "1.5", "1.5"],
+        ["d", "-", "1.5"],
+        ["fed by", "reports", "reports"],
+        ["marks", "-", "saturated: late"],
+    ]
 
 
 def test_the_screen_shows_each_row_and_what_follows_from_them(capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,7 +176,7 @@ def test_the_screen_shows_each_row_and_what_follows_from_them(capsys: pytest.Cap
         ROW,
         replace(ROW, server="floor", cores={}),
         FigureRow(name="10 lines", figures={"report_us": 1.5}, fed_by=IN_PROCESS),
-        FigureRow(name="peer", figures={}, note="not measured: no npm"),
+        FigureRow(name="peer", figures={}, fed_by=IN_PROCESS, note="not measured: no npm"),
     ]
     screen.begin("lines", seconds=61)
     for row in rows:

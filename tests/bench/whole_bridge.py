@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,18 +18,18 @@ from urllib.request import urlopen
 
 from tests.bench.dashboards import EVERYTHING, front_handshake
 from tests.bench.ingest import FIRST_SECONDS, LINES, ROOT, WINDOW, ingest_reports
+from tests.bench.judgement import judge
 from tests.bench.large_journal import LINES_OF_AN_AREA
 from tests.bench.processes import (
+    Meter,
     Talking,
     all_ready,
     compile_program,
-    cpu_seconds,
     running_reader,
     talking,
-    waiting_seconds,
     write_records,
 )
-from tests.bench.rows import END_TO_END, FigureRow
+from tests.bench.rows import END_TO_END, FigureRow, Latencies
 from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, mosquitto_broker, running
 
@@ -39,7 +39,6 @@ ANDON_TYPES: Final = ("equipment", "maintenance", "process", "quality")
 SAMPLED: Final = 10
 PREPARING_SECONDS: Final = 1.0
 SETTLED_SECONDS: Final = 0.5
-LATE_SECONDS: Final = 1.0
 DRAIN_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 0.05
 STEP: Final = 1_000_000  # ns: what publish.c sends together
@@ -84,7 +83,8 @@ async def measure_whole_bridge(folder: Path, load: WholeLoad) -> FigureRow:
     """Offer the load; raise AssertionError if an event does not come to a dashboard, or comes twice."""
     handshakes = [front_handshake(n, *EVERYTHING.filter_sets, coalescing_ms=0) for n in range(load.dashboards)]
     with running(mosquitto_broker(folder)) as broker:
-        async with bridge_process(folder, broker, plant=_write_plant(folder, load.lines), fronts=load.fronts) as bridge:
+        plant = _write_plant(folder, load.lines)
+        async with bridge_process(folder, broker, plant=plant, fronts=load.fronts) as bridge:
             front = bridge if load.fronts is None else bridge.front
             async with running_reader(folder, front.port, handshakes, sampled=SAMPLED, counted=EVENT) as reader:
                 await all_ready(reader, load.dashboards)
@@ -98,51 +98,48 @@ async def _offer(
 ) -> FigureRow:
     first = await _offset(bridge)
     assert broker.process is not None
-    pids = {**_bridge_pids(bridge), "broker": broker.process.pid, "reader": reader.pid}
+    servers = bridge_pids(bridge)
+    pids = {**servers, "broker": broker.process.pid, "reader": reader.pid}
     async with _publishing(load, folder, broker) as (start, publishers):
         await _sleep_until(start + int(FIRST_SECONDS * 1e9))
-        began, waited, cpu = time.monotonic(), _of_each(waiting_seconds, pids), _of_each(cpu_seconds, pids)
+        meter = Meter(pids)
         before = await reader.ask("print")
         await _sleep_until(start + load.seconds * 10**9)
-        wall = time.monotonic() - began
-        cpu = {part: after - cpu[part] for part, after in _of_each(cpu_seconds, pids).items()}
-        waited = {part: after - waited[part] for part, after in _of_each(waiting_seconds, pids).items()}
+        usage = meter.read()
         counts = await reader.ask("print")
         published = [await publisher.answer() for publisher in publishers]
     ended = time.monotonic()
     last = await _all_delivered(bridge, reader, load, first)
     late = time.monotonic() - ended
     assert [each["messages"] for each in published] == [load.rate * load.seconds, load.presses], published
-    cpu["publishers"] = wall * sum(each["cpu_seconds"] / each["seconds"] for each in published)
-    deliveries = counts["events"] - before["events"]
+    cores = {**usage.cores, "publishers": sum(each["cpu_seconds"] / each["seconds"] for each in published)}
+    waited = max(usage.waited[part] for part in servers)
+    judgement = judge(cores, servers.keys(), waited=waited, late_seconds=late)
+    per_second = (counts["events"] - before["events"]) / usage.seconds
     name = "one process" if load.fronts is None else "two processes"
     return FigureRow(
         name=f"{name}, {load.dashboards} dashboards",
         fed_by=END_TO_END,
-        note=f"saturated: the last event came {late:.1f} s late" if late > LATE_SECONDS else "",
+        judgement=judgement,
         figures={
             "reports_per_second": load.rate,
-            "events_per_second": deliveries / load.dashboards / wall,
-            "deliveries_per_second": deliveries / wall,
+            "events_per_second": per_second / load.dashboards,
+            "deliveries_per_second": per_second,
             "conflated_part": last["conflated"] / (last["events"] + last["conflated"]),
             "presses": load.presses,
-            "press_p50_ms": last["alarms"]["p50_ms"],
-            "press_p99_ms": last["alarms"]["p99_ms"],
-            **{f"{part}_cores": taken / wall for part, taken in cpu.items()},
-            "waited": max(waited[part] for part in _bridge_pids(bridge)) / wall,
-            **{f"deliveries_per_cpu_s_{part}": deliveries / taken for part, taken in cpu.items()},
-            "deliveries_per_cpu_s_all": deliveries / sum(cpu.values()),
+            **({} if judgement.invalid else Latencies(**last["alarms"]).figures("press")),
+            **{f"{part}_cores": taken for part, taken in cores.items()},
+            "waited": waited,
+            **{f"deliveries_per_cpu_s_{part}": per_second / cores[part] for part in servers},
+            "deliveries_per_cpu_s_all": per_second / sum(cores[part] for part in (*servers, "broker")),
         },
     )
 
 
-def _bridge_pids(bridge: BridgeProcess) -> dict[str, int]:
+def bridge_pids(bridge: BridgeProcess) -> dict[str, int]:
+    """Return the processes of a bridge by their part."""
     processes = {"bridge": bridge} if not bridge.fronts else {"pipeline": bridge, "front": bridge.front}
     return {part: each.process.pid for part, each in processes.items() if each.process is not None}
-
-
-def _of_each(measure: Callable[[int], float], pids: Mapping[str, int]) -> dict[str, float]:
-    return {part: measure(pid) for part, pid in pids.items()}
 
 
 @contextlib.asynccontextmanager

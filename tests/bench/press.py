@@ -13,7 +13,7 @@ from tests.bench.judgement import judge, percentiles
 from tests.bench.processes import Meter
 from tests.bench.rows import END_TO_END, FigureRow
 from tests.bench.whole_bridge import bridge_pids
-from tests.support.bridge_process import BridgeProcess, bridge_process
+from tests.support.bridge_process import PROGRAM, BridgeProcess, bridge_process
 from tests.support.brokers import mosquitto_broker, running
 
 STATION: Final = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
@@ -29,10 +29,10 @@ async def measure_presses(count: int) -> list[FigureRow]:
         with running(mosquitto_broker(folder / "broker")) as broker:
             assert broker.process is not None
             others = {"broker": broker.process.pid, "reader": os.getpid()}
-            async with bridge_process(folder / "one", broker) as bridge:
+            async with bridge_process(folder / "one", broker, launcher=PROGRAM) as bridge:
                 together = await _row("one process", bridge, others, count)
                 await bridge.stop()
-            async with bridge_process(folder / "two", broker, fronts=1) as bridge:
+            async with bridge_process(folder / "two", broker, fronts=1, launcher=PROGRAM) as bridge:
                 apart = await _row("two processes", bridge, others, count)
     return [together, apart]
 

@@ -30,7 +30,7 @@ from tests.bench.processes import (
     write_records,
 )
 from tests.bench.rows import END_TO_END, FigureRow, Latencies
-from tests.support.bridge_process import BridgeProcess, bridge_process
+from tests.support.bridge_process import PROGRAM, BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, mosquitto_broker, running
 
 EVENT: Final = '"schema_version":1,"id":"'  # in every event once, and in no other frame
@@ -84,7 +84,7 @@ async def measure_whole_bridge(folder: Path, load: WholeLoad) -> FigureRow:
     handshakes = [front_handshake(n, *EVERYTHING.filter_sets, coalescing_ms=0) for n in range(load.dashboards)]
     with running(mosquitto_broker(folder)) as broker:
         plant = _write_plant(folder, load.lines)
-        async with bridge_process(folder, broker, plant=plant, fronts=load.fronts) as bridge:
+        async with bridge_process(folder, broker, plant=plant, fronts=load.fronts, launcher=PROGRAM) as bridge:
             front = bridge if load.fronts is None else bridge.front
             async with running_reader(folder, front.port, handshakes, sampled=SAMPLED, counted=EVENT) as reader:
                 await all_ready(reader, load.dashboards)

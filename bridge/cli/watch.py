@@ -38,7 +38,7 @@ def watch(
 ) -> None:
     """Print live events, as a dashboard receives them.
 
-    `floor watch andon:L1 job:me --role team_leader`
+    `floor watch andon:L1 job:me --user eva`
 
     Reconnects and resumes automatically, without missing or repeating an event.
     """

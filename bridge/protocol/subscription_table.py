@@ -13,7 +13,9 @@ from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommittedEvent
 
-MAX_PAST: Final = 64  # intervals under former grants; beyond that a client that goes back gets some events twice
+MAX_PAST: Final = (
+    64  # intervals, or one for each subscription; beyond that a client that goes back gets some events twice
+)
 NO_OFFSET_YET: Final = 2**63 - 1  # `after` of a subscription whose snapshot or replay has not begun: selects nothing
 
 
@@ -206,7 +208,7 @@ class SubscriptionTable:
                 break
         else:
             self.past.append(added)
-            del self.past[:-MAX_PAST]
+            del self.past[: -max(MAX_PAST, len(self.by_id) + 1)]  # one for the assignments
         selector.after = cursor
 
 

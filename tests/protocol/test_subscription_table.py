@@ -80,6 +80,17 @@ def test_any_number_of_resumes_is_remembered_as_one() -> None:
     assert len(dashboard.table.past) <= 2  # of b, and of the assignments
 
 
+def test_nothing_is_repeated_however_many_subscriptions_there_are() -> None:
+    dashboard = Dashboard()
+    dashboard.add("calls", "calls", after=0)
+    for number in range(99):
+        dashboard.add(f"states {number}", "states", after=0)
+    dashboard.cursor = 4
+    dashboard.resume(dashboard.add("all", "all", after=NO_OFFSET_YET), since=0)
+    assert dashboard.selected("call", 1, 2, 3, 4, 5) == [5]
+    assert dashboard.selected("state", 1, 2, 3, 4, 5) == [5]
+
+
 def test_an_event_that_was_not_granted_when_it_was_passed_was_not_sent() -> None:
     dashboard = Dashboard()
     dashboard.add("b", "calls", after=0)

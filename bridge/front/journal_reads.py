@@ -2,6 +2,7 @@
 
 import asyncio
 from array import array
+from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -25,18 +26,49 @@ from bridge.protocol.event_feed import (
 
 PAGES_BYTES: Final = 16 * 1024 * 1024  # some 10,000 events: a dashboard behind by less, or with others, needs no disk
 PAGE_EVENTS: Final = 256
+# Of snapshots at one position, 8 for each offset: dashboards may all want something else, and a quiet plant commits
+# nothing that would end them. 100 of everything in a plant with 10,000 current events.
+SNAPSHOTS_BYTES: Final = 8 * 1024 * 1024
+SNAPSHOT_BYTES: Final = 600  # of each, beside its offsets and filters
+FILTER_BYTES: Final = 400  # of each filter in the key of a snapshot
 YIELD_EVERY: Final = 256  # events matched before other tasks run
 OLDEST_SECONDS: Final = 1.0  # for which the oldest offset counts as it was read: thousands who resume share a read
 OFFSET_WAIT_SECONDS: Final = 5.0  # bounds a resume's wait for a front that cannot read its journal
 
 
+class SnapshotCache:
+    """LRU cache of the snapshots at one position, up to `SNAPSHOTS_BYTES`; equal subscriptions share one."""
+
+    def __init__(self) -> None:
+        self._snapshots: OrderedDict[Hashable, SnapshotOffsets] = OrderedDict()  # the most recently used one at the end
+        self._sizes: dict[Hashable, int] = {}
+        self._bytes = 0
+
+    def get(self, subscription: Subscription) -> SnapshotOffsets | None:
+        key = subscription.cache_key
+        snapshot = self._snapshots.get(key)
+        if snapshot is not None:
+            self._snapshots.move_to_end(key)
+        return snapshot
+
+    def put(self, subscription: Subscription, snapshot: SnapshotOffsets) -> None:
+        """Cache a snapshot that `get` did not find; one that is too large for the cache is not kept."""
+        key = subscription.cache_key
+        self._snapshots[key] = snapshot
+        self._sizes[key] = SNAPSHOT_BYTES + 8 * len(snapshot.offsets) + FILTER_BYTES * len(subscription.effective)
+        self._bytes += self._sizes[key]
+        while self._bytes > SNAPSHOTS_BYTES:
+            oldest, _ = self._snapshots.popitem(last=False)
+            self._bytes -= self._sizes.pop(oldest)
+
+
 @dataclass(frozen=True, slots=True)
 class CurrentEvents:
-    """All current events at one position, by offset, oldest first. `offsets_cache` holds snapshots by `cache_key`."""
+    """All current events at one position, by offset, oldest first, and snapshots of them."""
 
     position: Position
     events: Mapping[int, CommittedEvent]
-    offsets_cache: dict[Hashable, SnapshotOffsets] = field(default_factory=dict)
+    snapshots: SnapshotCache = field(default_factory=SnapshotCache)
 
     @classmethod
     def from_snapshot(cls, snapshot: Snapshot, former: "CurrentEvents | None") -> "CurrentEvents":
@@ -106,7 +138,7 @@ class FrontJournal:
                 current = self._current
                 if subscription is None or current is None or current.position.offset < at_least:
                     return None
-                return current.offsets_cache.get(subscription.cache_key)
+                return current.snapshots.get(subscription)
             case CheckResume(since):
                 is_known = asyncio.get_running_loop().time() < self._oldest_until
                 return self._replay_start(since, oldest=self._oldest) if is_known else None
@@ -165,15 +197,15 @@ class FrontJournal:
             return self._current
 
     async def snapshot_offsets(self, current: CurrentEvents, subscription: Subscription | None) -> SnapshotOffsets:
-        """Return the offsets of the current events that match; built once for equal subscriptions."""
+        """Return the offsets of the current events that match; equal subscriptions share what is cached."""
         if subscription is None:
             return SnapshotOffsets(current.position, array("q"))
         async with self._build_lock:
-            snapshot = current.offsets_cache.get(subscription.cache_key)
+            snapshot = current.snapshots.get(subscription)
             if snapshot is None:
                 self.snapshot_builds += 1
                 snapshot = await current.matching_offsets(subscription)
-                current.offsets_cache[subscription.cache_key] = snapshot
+                current.snapshots.put(subscription, snapshot)
             return snapshot
 
     def cached_events(self, offsets: Sequence[int]) -> Sequence[CommittedEvent] | None:

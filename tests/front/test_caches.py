@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bridge.domain.events import EventType
-from bridge.domain.records import CommittedEvent
+from bridge.domain.records import CommittedEvent, Position
 from bridge.front import journal_reads as front_journal
-from bridge.protocol.event_feed import EventCache, EventPage
+from bridge.front.journal_reads import SnapshotCache
+from bridge.protocol.event_feed import EventCache, EventPage, SnapshotOffsets
 from bridge.protocol.request_queue import CHUNK_EVENTS
 from bridge.protocol.session import admit_body
 from tests.front.memory_front import MemoryFront, call, memory_front, status
@@ -140,6 +141,45 @@ async def test_each_distinct_filter_set_costs_one_snapshot_build(tmp_path: Path)
         board = await front.join()
         await board.send("subscribe", subscription_type="andon", target_id="L1")
         assert (await board.receive("snapshot_end"))["count"] == 2, "another position, another build"
+
+
+def test_the_snapshots_used_last_are_kept_as_far_as_their_bytes_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two, three = (
+        admit_body({"subscription_type": "andon", "target_id": targets}, viewer())
+        for targets in ("L1", ["L1", "L2"], ["L1", "L2", "L3"])
+    )
+    snapshots = {
+        subscription: SnapshotOffsets(Position("main", "e", 0), range(100 * number))
+        for number, subscription in enumerate((one, two, three), start=1)
+    }
+    sizes = [front_journal.SNAPSHOT_BYTES + number * (8 * 100 + front_journal.FILTER_BYTES) for number in (1, 2, 3)]
+
+    def cached(max_bytes: int) -> list[bool]:
+        monkeypatch.setattr(front_journal, "SNAPSHOTS_BYTES", max_bytes)
+        cache = SnapshotCache()
+        for subscription, snapshot in snapshots.items():
+            assert cache.get(subscription) is None
+            cache.put(subscription, snapshot)
+            cache.get(one)
+        return [cache.get(subscription) is snapshot for subscription, snapshot in snapshots.items()]
+
+    assert cached(sum(sizes)) == [True, True, True]
+    assert cached(sum(sizes) - 1) == [True, False, True], "the second was not used since the first"
+    assert cached(sizes[2]) == [False, False, True]
+    assert cached(sizes[2] - 1) == [False, False, False]
+
+
+async def test_a_snapshot_that_is_not_cached_is_sent_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front_journal, "SNAPSHOTS_BYTES", 0)
+    async with memory_front(tmp_path) as front:
+        front.commit(call("C1"), status("L1"))
+        for user in ("eva", "otto"):
+            board = await front.join(user=user)
+            await board.send("subscribe", subscription_type="line")
+            assert (await board.receive("snapshot_end"))["count"] == 2
+        assert front.core.statistics()["snapshot_builds"] == 2
 
 
 def _counted(front: MemoryFront) -> list[int]:

@@ -1,7 +1,6 @@
 """Index of subscribers by topic filter: one table for all filters that have their literals at the same levels."""
 
-from collections.abc import Callable, Hashable, Iterator
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Hashable
 from operator import itemgetter
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -92,15 +91,11 @@ class FilterIndex(Generic[T]):
             del self._tables[shape]
             self._probes.clear()
 
-    def match(self, name: TopicName) -> AbstractSet[T]:
-        """Return the subscribers with at least one matching filter, each once.
+    def match_masked(self, name: TopicName, bits: int) -> list[T]:
+        """Return the subscribers with a matching filter and one of these bits in their mask, each once.
 
         Their order depends on the filters and the order in which they were added, so that equal runs deliver equally.
         """
-        return self._masks(name).keys()
-
-    def match_masked(self, name: TopicName, bits: int) -> list[T]:
-        """Return those of `match` whose mask has one of these bits, without looking at the others."""
         return [subscriber for subscriber, mask in self._masks(name).items() if mask & bits]
 
     def _masks(self, name: TopicName) -> dict[T, int]:
@@ -137,15 +132,3 @@ class FilterIndex(Generic[T]):
     def __len__(self) -> int:
         """Return the number of pairs of filter and subscriber."""
         return self._pairs
-
-    def __iter__(self) -> Iterator[tuple[str, T]]:
-        """Yield every pair, as the filter's text and the subscriber, in no particular order."""
-        for shape, (_, table) in self._tables.items():
-            for key, subscribers in table.items():
-                levels = ["+"] * shape.depth
-                for level, literal in zip(shape.literals, (key,) if len(shape.literals) == 1 else key, strict=True):
-                    levels[level] = literal
-                if shape.tail:
-                    levels[-1] = "#"
-                for subscriber in subscribers:
-                    yield "/".join(levels), subscriber

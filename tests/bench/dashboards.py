@@ -37,7 +37,7 @@ class Audience:
                 index.add(TopicFilter.parse(text), number)
         wanted = [0] * len(self.filter_sets)
         for topic, count in topics.items():
-            for number in index.match(topic):
+            for number in index.match_masked(topic, -1):
                 wanted[number] += count
         return wanted
 

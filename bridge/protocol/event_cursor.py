@@ -58,14 +58,6 @@ class EventCursor(Generic[R_co]):
         return 0 if self._membership is not None else max(0, self._feed.offset - self._offset)
 
     @property
-    def ledger(self) -> Ledger:
-        """Return the outcomes of all events so far."""
-        ledger = self.ended_ledger.copy()
-        if self._membership is not None:
-            ledger.add(self._membership.ledger)
-        return ledger
-
-    @property
     def _conflated(self) -> Tally:
         former, here = self.ended_ledger.conflated, self._membership
         if here is None or here.cohort.ledger.conflated == here.joined_ledger.conflated:

@@ -11,6 +11,7 @@ from bridge.protocol.client_frames import ResumePosition
 from bridge.protocol.delivery import Delivery
 from bridge.protocol.delivery_automaton import DeliveryState, TakeTurns
 from bridge.protocol.event_feed import Read, ReadResult
+from bridge.protocol.ledger import Ledger
 from bridge.protocol.server_frames import Close, Link, OptionsInForce, ServerFrame
 from tests.protocol.delivery.oracle import Oracle, PromiseBroken
 from tests.protocol.delivery.samples import (
@@ -275,6 +276,14 @@ class SmallDashboard:
     def is_idle(self) -> bool:
         return self.awaited is None and not self.turn_ended and not self.socket.unread
 
+    @property
+    def ledger(self) -> Ledger:
+        ledger = self.delivery.ended_ledger.copy()
+        for cohort in self.world.broadcaster.fan_out.cohorts:
+            for membership in (member for member in cohort.members if member.recipient is self):
+                ledger.add(membership.ledger)
+        return ledger
+
     def finish(self) -> None:
         """Check, when nothing is left to do, that all has been sent and counted."""
         delivery = self.delivery
@@ -284,8 +293,7 @@ class SmallDashboard:
         self.tick()
         if self.requests and self.position != self.world.feed.offset:
             raise PromiseBroken(f"position {self.position} in the end, not {self.world.feed.offset}")
-        ledger = delivery.cursor.ledger
         for column, counted in (("sent", self.oracle.sent), ("conflated", self.oracle.conflated)):
-            stated = {kind.value: count for kind, count in getattr(ledger, column).items() if count}
+            stated = {kind.value: count for kind, count in getattr(self.ledger, column).items() if count}
             if stated != dict(counted):
                 raise PromiseBroken(f"{column} {stated}, in truth {dict(counted)}")

@@ -94,7 +94,7 @@ def _forget_caches(front: SmallFront) -> None:
 
 def _settle(dashboard: EndingDashboard, *, may_resume: bool) -> None:
     oracle = dashboard.oracle
-    stated = {kind.value: count for kind, count in dashboard.delivery.cursor.ledger.sent.items() if count}
+    stated = {kind.value: count for kind, count in dashboard.ledger.sent.items() if count}
     if not dashboard.is_ended and stated != dict(oracle.sent):
         raise PromiseBroken(f"sent {stated}, in truth {oracle.sent}")
     oracle.sent.clear()

@@ -13,14 +13,14 @@ from tests.bench.connections import DASHBOARDS, QUICK_DASHBOARDS, measure_idle, 
 from tests.bench.dashboards import MIXED
 from tests.bench.delivery import Run, measure
 from tests.bench.fanout import fanout_runs
-from tests.bench.ingest import IngestLoad, IngestRow, Reader, measure_ingest
+from tests.bench.ingest import IngestLoad, Reader, measure_ingest
 from tests.bench.load import Load
 from tests.bench.node_red import measure_node_red
 from tests.bench.npm import NotInstalled
 from tests.bench.press import measure_presses
 from tests.bench.rows import END_TO_END, IN_PROCESS, JOURNAL, DeliveryRow, FigureRow, Row
 from tests.bench.scale import journal, lines, matching
-from tests.bench.whole_bridge import WholeLoad, measure_whole_bridge
+from tests.bench.whole_bridge import WholeLoad, half_load_rate, measure_whole_bridge
 
 
 class Section(Protocol):
@@ -29,6 +29,7 @@ class Section(Protocol):
 
 
 MIXED_LOAD: Final = Load(rate=2_000, seconds=10, alarms=True)
+AUDIENCE_SIZES: Final = (10, 100)  # dashboards beside the whole bridge
 QUICK_MIXED_LOAD: Final = Load(rate=400, seconds=2, alarms=True)
 
 
@@ -90,8 +91,7 @@ async def journal_size(*, quick: bool) -> AsyncIterator[Row]:
 async def reports(*, quick: bool) -> AsyncIterator[Row]:
     """Yield a pipeline's rows: durable, synchronisation off, with the stock client; then Node-RED."""
     load = _ingest_load(quick=quick)
-    yield (await _durable(load)).as_figures()
-    variants: tuple[tuple[bool, Reader], ...] = ((False, "one-pass"), (True, "paho"))
+    variants: tuple[tuple[bool, Reader], ...] = ((True, "one-pass"), (False, "one-pass"), (True, "paho"))
     for durable, reader in variants:
         with tempfile.TemporaryDirectory() as folder:
             yield (await measure_ingest(Path(folder), load, durable=durable, reader=reader)).as_figures()
@@ -104,28 +104,17 @@ async def reports(*, quick: bool) -> AsyncIterator[Row]:
         yield FigureRow(name="Node-RED", figures={}, fed_by=END_TO_END, note=f"not measured: {error}")
 
 
-_measured: Final[dict[IngestLoad, IngestRow]] = {}
-
-
-async def _durable(load: IngestLoad) -> IngestRow:
-    """Return the row of this load as users have it, measured once in a run."""
-    if load not in _measured:
-        with tempfile.TemporaryDirectory() as folder:
-            _measured[load] = await measure_ingest(Path(folder), load)
-    return _measured[load]
-
-
 def _ingest_load(*, quick: bool) -> IngestLoad:
-    return IngestLoad(rate=2_000, seconds=4) if quick else IngestLoad(seconds=4)
+    return IngestLoad(rate=2_000, seconds=4) if quick else IngestLoad()
 
 
 async def end_to_end(*, quick: bool) -> AsyncIterator[Row]:
-    """Yield presses on an idle plant; then presses and events at half of the reports that the pipeline takes here."""
+    """Yield presses on an idle plant; then presses and events while the bridge takes half of a core."""
     for row in await measure_presses(50 if quick else 150):
         yield row
-    capacity = await _durable(_ingest_load(quick=quick))
-    rate, seconds = int(capacity.per_second / 2), 4 if quick else 9
-    for dashboards in (10, 100):
+    seconds = 4 if quick else 12
+    rate = await half_load_rate(max(AUDIENCE_SIZES), seconds=seconds)
+    for dashboards in AUDIENCE_SIZES:
         for fronts in (None, 1):
             load = WholeLoad(rate=rate, seconds=seconds, dashboards=dashboards, fronts=fronts)
             with tempfile.TemporaryDirectory() as folder:

@@ -8,8 +8,9 @@ a call of its own, so that its latency is that of its one event.
 import asyncio
 import contextlib
 import re
+import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any, Final
 from urllib.request import urlopen
 
 from tests.bench.dashboards import EVERYTHING, front_handshake
-from tests.bench.ingest import FIRST_SECONDS, LINES, ROOT, WINDOW, ingest_reports
+from tests.bench.ingest import FIRST_SECONDS, ROOT, WINDOW, ingest_reports
 from tests.bench.judgement import judge
 from tests.bench.large_journal import LINES_OF_AN_AREA
 from tests.bench.processes import (
@@ -33,6 +34,9 @@ from tests.bench.rows import END_TO_END, FigureRow, Latencies
 from tests.support.bridge_process import PROGRAM, BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, mosquitto_broker, running
 
+HALF: Final = 0.5  # of a core
+PROBED_RATES: Final = (50, 400)  # reports a second, between or near which a bridge takes half of a core
+LINES: Final = 125  # half of those of `ingest.py`
 EVENT: Final = '"schema_version":1,"id":"'  # in every event once, and in no other frame
 PRESSES_PER_SECOND: Final = 47  # not in step with the reports
 ANDON_TYPES: Final = ("equipment", "maintenance", "process", "quality")
@@ -93,6 +97,30 @@ async def measure_whole_bridge(folder: Path, load: WholeLoad) -> FigureRow:
                 return await _offer(load, folder, broker, bridge, reader)
 
 
+async def half_load_rate(dashboards: int, *, seconds: int) -> int:
+    """Return the reports per second at which a bridge in one process takes half of a core with all that it does.
+
+    It is interpolated between two rates, each offered for so many seconds, to so many dashboards.
+    """
+    cores = []
+    for rate in PROBED_RATES:
+        with tempfile.TemporaryDirectory() as folder:
+            row = await measure_whole_bridge(Path(folder), WholeLoad(rate=rate, seconds=seconds, dashboards=dashboards))
+        cores.append(row.figures["bridge_cores"])
+    return interpolated_rate(cores)
+
+
+def interpolated_rate(cores: Sequence[float]) -> int:
+    """Return the rate for `HALF`, by the processor time at `PROBED_RATES`; not below the first of them.
+
+    Between them it is interpolated by the logarithm of the rate: the more reports, the more of them share an event.
+    Beyond them it is proportional, as nothing more is shared.
+    """
+    (low, high), (least, most) = PROBED_RATES, cores
+    part = max(0.0, HALF - least) / max(most - least, 0.01)
+    return round(low * (high / low) ** part if part < 1 else low + (high - low) * part)
+
+
 async def _offer(
     load: WholeLoad, folder: Path, broker: RunningBroker, bridge: BridgeProcess, reader: Talking
 ) -> FigureRow:
@@ -120,6 +148,7 @@ async def _offer(
     return FigureRow(
         name=f"{name}, {load.dashboards} dashboards",
         fed_by=END_TO_END,
+        note=f"{load.rate:,} reports a second from {load.lines} lines",
         judgement=judgement,
         figures={
             "reports_per_second": load.rate,

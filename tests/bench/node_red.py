@@ -21,7 +21,7 @@ from tests.support.brokers import RunningBroker, mosquitto_broker, running
 NODE_RED_VERSION: Final = "4.1.8"
 PROGRAMS: Final = Path(__file__).parent / "servers" / "node_red"
 REPORTS_OF_AN_EVENT: Final = 4
-LOAD: Final = IngestLoad(rate=12_000, seconds=5)
+LOAD: Final = IngestLoad(rate=12_000)
 START_SECONDS: Final = 60.0
 ON_THE_FLOW: Final = {"z": "flow", "x": 0, "y": 0}  # a node without a place is a configuration
 SUBSCRIBING_SECONDS: Final = 0.5

@@ -76,13 +76,15 @@ class DashboardConnection:
         if self.ended:
             return
         self.ended = True
-        self.delivery.end()
-        self._tasks.cancel()
-        if self.viewer is not None:
-            self._context.release_connection(self.viewer)
+        try:
+            self.delivery.end()
+            self._tasks.cancel()
+        finally:
+            if self.viewer is not None:
+                self._context.release_connection(self.viewer)
+            self._on_end(self)
         if close is not None:
             self.socket.close(close.code, close.reason)
-        self._on_end(self)
 
     # What the socket calls.
 
@@ -250,7 +252,10 @@ class DashboardConnection:
         self.end(self._context.unavailable_close())
 
     def fail(self, error: BaseException) -> None:
-        """End the connection because of a fault in the bridge; log and count it."""
+        """End the connection because of a fault in the bridge; log and count it. Nothing is raised."""
         log.error("front.dashboard_failed", peer=self.peer, exc_info=error)
         self._context.fault_count += 1
-        self.end(self._context.unavailable_close())
+        try:
+            self.end(self._context.unavailable_close())
+        except Exception:  # who serves many dashboards at once goes on with the others
+            log.exception("front.dashboard_failed", peer=self.peer)

@@ -182,3 +182,25 @@ async def test_alarms_of_one_commit_go_out_in_one_write(tmp_path: Path, monkeypa
         front.core.on_committed(entries)
         assert len(writes) == 1
         assert board.live_offsets == list(range(1, 41))
+
+
+async def test_a_fault_at_the_end_of_a_failed_dashboard_ends_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with memory_front(tmp_path) as front:
+        boards = [await front.join(user=f"u{number}") for number in range(4)]
+        for board in boards:
+            await board.ask("subscribe", "subscription_confirmed", mqtt_filter="#", snapshot=False)
+            await board.receive("position")
+
+        def fail(*_: object) -> None:
+            raise MemoryError
+
+        for broken in boards[:2]:
+            monkeypatch.setattr(broken.socket, "write", fail)
+            monkeypatch.setattr(broken.socket, "close", fail)
+        front.commit(call("C1"))
+        for board in boards[2:]:
+            await board.receive("andon_event", subject="C1")
+        statistics = front.core.statistics()
+        assert (statistics["connections"], statistics["users"]) == (2, 2)

@@ -28,7 +28,7 @@ from bridge.settings import BrokerSettings
 ANSWER_SECONDS = 10.0  # for a CONNACK, a SUBACK or a PUBACK: a broker that pings but never answers counts as lost
 CLOSE_SECONDS = 2.0
 WATCH_SECONDS = 0.25  # interval of checking keepalive and unanswered publications: two intervals fit in the 5 s of P5
-PUBLISH_WINDOW = 200  # unconfirmed publications: with 500 a link of 20 kB/s confirms none within `ANSWER_SECONDS`
+PUBLISH_WINDOW = 100  # unconfirmed publications: also a slow link must confirm all within `ANSWER_SECONDS`
 MIN_PACKET_BYTES = 1024 * 1024  # an oversized report is quarantined, not hidden; above this it would only use memory
 UNSPECIFIED_ERROR = 0x80
 QUICK_ACKNOWLEDGEMENT: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux

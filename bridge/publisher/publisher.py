@@ -22,7 +22,7 @@ from bridge.publisher.recent_events import RecentEvents
 from bridge.publisher.retained_audit import AuditResult, RetainedAudit
 
 RECENT_EVENTS = 5_000  # kept in memory until they are published: the events of some commits
-EVENT_WINDOW = 200  # events in flight at once: bounds what a lost connection repeats
+EVENT_WINDOW = 100  # events in flight at once: bounds what a lost connection repeats
 SAVE_SECONDS = 0.1  # saving the offset costs an fsync that delays the pipeline, so it is not done after every window
 REFUSAL_SECONDS = 10.0  # between two log entries about refusals: wrong rules refuse every event
 RETRY_SECONDS = 0.5  # after the journal failed

@@ -167,8 +167,9 @@ class FrontJournal:
     def _replay_start(self, since: Mapping[str, ResumePosition], *, oldest: int) -> int | None:
         here = self.position
         claim = since.get(here.stream)
-        recovered = claim is not None and claim.epoch == here.epoch and oldest - 1 <= claim.offset <= here.offset
-        return claim.offset if claim is not None and recovered else None
+        if claim is None or claim.epoch != here.epoch or not oldest - 1 <= claim.offset <= here.offset:
+            return None
+        return claim.offset
 
     async def wait_for_offset(self, *, epoch: str, offset: int) -> None:
         """Wait for an offset that the journal holds and this front has not reached: another front may be ahead."""

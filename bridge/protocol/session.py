@@ -49,7 +49,7 @@ SessionWork = CommandRequest | Acknowledge
 """Requests that take IO: a command to publish, and one for the call of an event. Their results are answers."""
 
 Granted = Mapping[str, Subscription | None]
-"""What is granted of each subscription, by its id; None: nothing."""
+"""Granted part of each subscription, by its id; None: nothing of it."""
 
 _NO_BATCHING: Final = OptionsInForce(batch=False, batch_ms=0)
 

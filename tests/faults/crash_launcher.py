@@ -6,7 +6,7 @@ from tests.support.bridge_process import ForkLauncher
 
 
 class CrashLauncher(ForkLauncher):
-    """Forks `floor run`, which may be told to crash."""
+    """Forks `floor run`; the next one kills itself where `crash_next` says."""
 
     def __init__(self) -> None:
         self._first: Sequence[object] = ()

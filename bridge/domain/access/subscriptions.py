@@ -60,15 +60,15 @@ class Subscription:
         return is_covered and self.acceptance.accepts(mask, audience=audience)
 
 
-class _Wish(NamedTuple):
-    """All that an admission depends on: equal wishes have equal results."""
+class _AdmissionKey(NamedTuple):
+    """All that an admission depends on: equal keys have equal results."""
 
     request: SubscriptionRequest
     grants: Grants
     addressees: frozenset[str] | None
 
 
-_ADMITTED: Final = WeakValueDictionary[_Wish, Subscription]()  # an entry lives as long as a dashboard is subscribed
+_ADMITTED: Final = WeakValueDictionary[_AdmissionKey, Subscription]()  # an entry lives as long as a subscription
 
 
 def admit_subscription(request: SubscriptionRequest, viewer: Viewer) -> Subscription | NotGranted:
@@ -76,24 +76,24 @@ def admit_subscription(request: SubscriptionRequest, viewer: Viewer) -> Subscrip
 
     It is refused if that is nothing, if it is strict and not granted in full, or above `MAX_EFFECTIVE` filters.
     """
-    wish = _Wish(request, viewer.read_grants, _addressees(request, viewer))
-    admitted = _ADMITTED.get(wish)
+    key = _AdmissionKey(request, viewer.read_grants, _addressees(request, viewer))
+    admitted = _ADMITTED.get(key)
     if admitted is None:
-        decision = _decide(wish)
+        decision = _decide(key)
         if isinstance(decision, NotGranted):
             return decision
-        admitted = _ADMITTED[wish] = decision
+        admitted = _ADMITTED[key] = decision
     return admitted
 
 
-def _decide(wish: _Wish) -> Subscription | NotGranted:
-    request = wish.request
+def _decide(key: _AdmissionKey) -> Subscription | NotGranted:
+    request = key.request
     effective: dict[TopicFilter, None] = {}
     grants: dict[Grant, None] = {}
     refusal: NotGranted | None = None
     witness: TopicName | None = None
     for topic_filter in request.filters:
-        match decide(topic_filter, wish.grants, mask=request.mask):
+        match decide(topic_filter, key.grants, mask=request.mask):
             case NotGranted() as decision:
                 refusal = refusal or decision
             case Allowed() as decision:
@@ -118,7 +118,7 @@ def _decide(wish: _Wish) -> Subscription | NotGranted:
         narrowed=narrowed,
         witness=witness,
         grants=tuple(grants),
-        acceptance=Acceptance(request.mask, wish.addressees),
+        acceptance=Acceptance(request.mask, key.addressees),
         _table=RegionTable((region, None) for region in kept),
     )
 

@@ -6,6 +6,7 @@ the monotonic one, so the bridge runs as it ships.
 
 import os
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -40,3 +41,8 @@ class FakedTime:
         new = self._file.with_suffix(".new")
         new.write_text(f"{shift}\n")
         os.replace(new, self._file)  # noqa: PTH105 - atomic: a reader finds the one or the other
+
+    def stop_at(self, wall_ms: int) -> None:
+        """Set the wall to the first full second from this on, where it stands: a slow start takes no time by it."""
+        second = datetime.fromtimestamp(-(-wall_ms // 1_000), UTC)
+        self.set(f"{second:%Y-%m-%d %H:%M:%S}")

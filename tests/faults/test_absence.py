@@ -17,6 +17,7 @@ from tests.support.browser_page import DEADLINE_MS, browser_page
 from tests.support.tokens import token
 
 BAGGER: Final = "floor/v1/report/plant1/packing/L1/Bagger-1"
+SHORT_MS: Final = 3_000  # no absence yet
 
 
 def statuses(bridge: BridgeProcess, equipment: str = "Bagger-1") -> list[tuple[str, bool]]:
@@ -37,15 +38,22 @@ def absences(bridge: BridgeProcess) -> list[dict[str, object]]:
     return [json.loads(payload) for (payload,) in rows]
 
 
+def observed_until(bridge: BridgeProcess) -> int:
+    """Return the floor time in ms until which the journal of a stopped bridge was observed."""
+    with closing(sqlite3.connect(f"file:{bridge.journal}?mode=ro", uri=True)) as journal:
+        (latest,) = journal.execute("SELECT latest_arrival FROM meta").fetchone()
+    return int(latest)
+
+
 async def runs(bridge: BridgeProcess) -> None:
     async with bridge.device() as device:
         await device.publish(f"{BAGGER}/state", b'{"state": "running"}')
     await until(lambda: statuses(bridge)[-1:] == [("running", False)], what="the machine runs")
 
 
-@pytest.mark.parametrize(("away", "after"), [("+3", ("running", False)), ("+15", ("offline", True))])
+@pytest.mark.parametrize(("away_ms", "after"), [(SHORT_MS, ("running", False)), (15_000, ("offline", True))])
 async def test_a_killed_bridge_knows_nothing_of_what_it_did_not_see(
-    tmp_path: Path, mosquitto: RunningBroker, away: str, after: tuple[str, bool]
+    tmp_path: Path, mosquitto: RunningBroker, away_ms: int, after: tuple[str, bool]
 ) -> None:
     faked = FakedTime(tmp_path)
     async with bridge_process(tmp_path, mosquitto, environment=faked.environment) as bridge:
@@ -53,12 +61,13 @@ async def test_a_killed_bridge_knows_nothing_of_what_it_did_not_see(
         assert bridge.process is not None
         bridge.process.kill()
         await bridge.process.wait()
-        faked.set(away)
+        faked.stop_at(observed_until(bridge) + away_ms)
         await bridge.start()
         await until(lambda: statuses(bridge)[-1:] == [after], what="what is known after the restart")
         assert len(absences(bridge)) == (after[0] == "offline")
         assert ("floor.unobserved" in bridge.log()) == (after[0] == "offline")
         assert await bridge.stop() == 0
+        faked.stop_at(observed_until(bridge) + SHORT_MS)
         await bridge.start()
         assert "floor.replay_differs" not in bridge.log()
         assert len(absences(bridge)) == (after[0] == "offline"), "a short stop is no absence"

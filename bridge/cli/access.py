@@ -13,6 +13,7 @@ from bridge.cli.user_options import (
     SitesOption,
     UserOption,
     issue_token,
+    require_no_user_options,
     subscription_body,
 )
 
@@ -48,6 +49,7 @@ def token(
 
 
 def explain_access(
+    context: typer.Context,
     subscribe: Annotated[str, typer.Argument(help="`TYPE` or `TYPE:TARGET`, or an MQTT filter with --filter.")],
     *,
     user: UserOption = "someone",
@@ -71,6 +73,8 @@ def explain_access(
     """
     from bridge.wiring import access_decisions  # noqa: PLC0415
 
+    if token is not None:
+        require_no_user_options(context)
     settings = read_settings(config)
     access_token = token or issue_token(settings, user=user, roles=role, sites=site, areas=area, lines=line, hours=1)
     body = {"mqtt_filter": subscribe} if as_filter else subscription_body(subscribe)

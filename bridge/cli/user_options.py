@@ -1,6 +1,6 @@
 """Options that describe a user, the token issued from them, and the subscribe body of an argument."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -12,6 +12,23 @@ RolesOption = Annotated[list[str] | None, typer.Option("--role", help="Role; may
 SitesOption = Annotated[list[str] | None, typer.Option("--site", help="Limit to this site; may be repeated.")]
 AreasOption = Annotated[list[str] | None, typer.Option("--area", help="Limit to this area; may be repeated.")]
 LinesOption = Annotated[list[str] | None, typer.Option("--line", help="Limit to this line; may be repeated.")]
+
+USAGE_ERROR: Final = 2  # exit code, as for an unknown option
+
+
+def require_no_user_options(context: typer.Context) -> None:
+    """Exit with a usage error if options describe a user although a token is given, which they would not change."""
+    given = [
+        f"--{name}"
+        for name in ("user", "role", "site", "area", "line")
+        if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
+    ]
+    if not given:
+        return
+    source = context.get_parameter_source("token")
+    is_inherited = source is not None and source.name == "ENVIRONMENT"
+    other = "the token in FLOOR_TOKEN" if is_inherited else "--token"
+    fail(f"{', '.join(given)} cannot be combined with {other}", code=USAGE_ERROR)
 
 
 def subscription_body(text: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from bridge.cli.settings_options import ConfigOption, console, fail, read_settings, warn
-from bridge.cli.user_options import UserOption, issue_token, subscription_body
+from bridge.cli.user_options import UserOption, issue_token, require_no_user_options, subscription_body
 from bridge.settings import Settings
 
 LINE_TOPIC_LEVEL: Final = 2  # the level of an event's topic that names the line
@@ -16,6 +16,7 @@ MAX_LISTED_LINES: Final = 20  # of a plant, in a warning
 
 
 def watch(
+    context: typer.Context,
     subscribe: Annotated[
         list[str] | None,
         typer.Argument(help="Subscriptions: `TYPE` or `TYPE:TARGET`, such as `andon:L1`. Default: everything."),
@@ -45,6 +46,8 @@ def watch(
     from bridge.watch.client import WatchClient, WatchEnded  # noqa: PLC0415
     from bridge.watch.output import line_printer  # noqa: PLC0415
 
+    if token is not None:
+        require_no_user_options(context)
     settings = None if url is not None and token is not None else read_settings(config)
 
     def current_token() -> str:

@@ -43,6 +43,13 @@ def test_a_token_that_is_not_accepted_is_explained_in_words(tmp_path: Path) -> N
     assert ended.stderr == "the token is not valid: not three segments of ASCII\n"
 
 
+def test_a_token_beside_options_of_a_user_is_refused(tmp_path: Path) -> None:
+    options = ("--line", "L1", "--user", "eva", "--role", "admin", "--area", "packing", "--site", "plant1")
+    ended = floor(tmp_path, "explain-access", "andon", "--token", "abc", *options)
+    message = "--user, --role, --site, --area, --line cannot be combined with --token"
+    assert (ended.returncode, ended.stderr) == (2, f"{message}\n")
+
+
 def test_explaining_the_access_of_nobody_names_the_roles(tmp_path: Path) -> None:
     write_config(tmp_path)
     ended = floor(tmp_path, "explain-access", "andon")

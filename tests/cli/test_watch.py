@@ -25,6 +25,17 @@ def test_watch_refuses_what_is_no_address(tmp_path: Path, url: str) -> None:
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize("options", [("--role", "viewer"), ("--user", "watch"), ("--role", "a", "--user", "b")])
+def test_watch_refuses_options_that_a_token_leaves_without_effect(tmp_path: Path, options: tuple[str, ...]) -> None:
+    named = ", ".join(sorted(options[::2], reverse=True))
+    given = floor(tmp_path, "watch", "--url", "nowhere", "--token", "x", *options)
+    assert given.returncode == 2
+    assert given.stderr == f"{named} cannot be combined with --token\n"
+    inherited = floor(tmp_path, "watch", "--url", "nowhere", *options, FLOOR_TOKEN="x")
+    assert inherited.returncode == 2
+    assert inherited.stderr == f"{named} cannot be combined with the token in FLOOR_TOKEN\n"
+
+
 async def test_watch_ends_where_nothing_would_ever_come(tmp_path: Path, mosquitto: RunningBroker) -> None:
     async with bridge_process(tmp_path, mosquitto):
         unknown = await asyncio.to_thread(floor, tmp_path, "watch", "banana")

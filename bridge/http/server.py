@@ -12,6 +12,7 @@ import httptools
 import uvicorn
 from starlette.types import ASGIApp
 from typing_extensions import override
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -206,6 +207,12 @@ class HandshakeWebSocket(WebSocketsSansIOProtocol):
         finally:
             del extensions[HAND_OVER]  # refers to us, and we to the scope
             self.conn.parser.close()  # a generator that refers to `conn`
+
+    @override
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if self.close_sent:  # uvicorn misses this for a refusal with a response, and logs an error
+            self.handshake_complete = True
 
     def _hand_over(self, open_socket: OpenSocket) -> None:
         transport, self.transport = self.transport, _HANDED_OVER

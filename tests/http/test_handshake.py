@@ -4,7 +4,9 @@ import asyncio
 import logging
 
 import pytest
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 from websockets.frames import Opcode
 
 from bridge.http.websocket import hand_over
@@ -64,6 +66,32 @@ async def test_a_client_that_is_gone_before_it_is_handed_over_opens_nothing(capl
         await until(returned.is_set, what="the app has returned")
     assert opened == []
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_a_refusal_of_the_application_is_answered_and_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    refusal = Response(b"no", status_code=403)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await WebSocket(scope, receive, send).send_denial_response(refusal)
+
+    async with served(app) as port:
+        client = await RawClient.connect(port)
+        answer = await client.rest()
+        client.close()
+    assert answer.startswith(b"HTTP/1.1 403 Forbidden\r\n")
+    assert answer.endswith(b"\r\n\r\nno")
+    assert caplog.records == []
+
+
+async def test_a_refusal_that_is_not_finished_is_a_fault(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "websocket.http.response.start", "status": 403, "headers": []})
+
+    async with served(app) as port:
+        client = await RawClient.connect(port)
+        assert await client.rest() == b""
+        client.close()
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
 async def test_little_is_read_before_the_application_accepts() -> None:

@@ -16,7 +16,7 @@ from bridge.http import server
 from bridge.http.server import BoundedHttp, HandshakeWebSocket
 from tests.support.command_line import ROOT
 
-PROTOCOLS: dict[type[asyncio.Protocol], int] = {BoundedHttp: 6, HandshakeWebSocket: 2}  # -> methods overridden
+PROTOCOLS: dict[type[asyncio.Protocol], int] = {BoundedHttp: 6, HandshakeWebSocket: 3}  # -> methods overridden
 
 
 def used_names(protocol: type[asyncio.Protocol]) -> set[str]:

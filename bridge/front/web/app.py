@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+import structlog
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,6 +24,9 @@ from bridge.protocol.error_codes import ErrorCode
 from bridge.settings import WebSettings
 
 SOCKET_PATHS: Final = ("/ws", "/ws/")
+MAX_LOGGED_ORIGIN: Final = 200  # characters: a client may send thousands
+
+log = structlog.get_logger(__name__)
 
 
 def make_front_app(
@@ -68,15 +72,15 @@ def _with_socket(app: ASGIApp, front: Front, web: WebSettings) -> ASGIApp:
     async def dashboard(websocket: WebSocket) -> None:
         token = handshake_token(websocket, in_query=web.token_in_query)
         secure = websocket.scope["scheme"] == "wss"
+        peer = websocket.client.host if websocket.client is not None else "?"
         headers = websocket.headers
-        if not is_origin_allowed(
-            headers.get("origin"), host=headers.get("host"), secure=secure, allowed=web.allowed_origins
-        ):
+        origin = headers.get("origin")
+        if not is_origin_allowed(origin, host=headers.get("host"), secure=secure, allowed=web.allowed_origins):
+            log.warning("front.origin_refused", peer=peer, origin=(origin or "")[:MAX_LOGGED_ORIGIN])
             refusal = error_response(ErrorCode.FORBIDDEN, "origin not allowed: add it to web.allowed_origins")
             await websocket.send_denial_response(refusal)
             return
         await websocket.accept(select_subprotocol(websocket.scope["subprotocols"]))
-        peer = websocket.client.host if websocket.client is not None else "?"
         hand_over(websocket.scope, lambda socket: front.serve(socket, handshake_token=token, peer=peer))
 
     return with_socket

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 import websockets
+from structlog.testing import capture_logs
 from websockets import Subprotocol
 
 from bridge.settings import WebSettings
@@ -98,14 +99,20 @@ async def test_a_bad_subprotocol_header_is_no_fault_of_ours(tmp_path: Path, head
 
 
 @pytest.mark.parametrize(
-    "origin", ["null", "http://evil.example", "http://127.0.0.1", "http://127.0.0.1:1.evil.example"]
+    "origin", ["null", "http://evil.example", "http://127.0.0.1", "http://127.0.0.1:1.evil.example", "x" * 7_000]
 )
-async def test_a_page_of_another_origin_is_refused_before_the_upgrade(tmp_path: Path, origin: str) -> None:
+async def test_a_page_of_another_origin_is_refused_before_the_upgrade(
+    tmp_path: Path, origin: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
     async with served_front(tmp_path) as served:
-        with pytest.raises(websockets.InvalidStatus) as refused:
+        with capture_logs() as logs, pytest.raises(websockets.InvalidStatus) as refused:
             await websockets.connect(served.ws, additional_headers={"Origin": origin, **bearer()})
     assert refused.value.response.status_code == 403
     assert json.loads(refused.value.response.body or b"")["code"] == "FORBIDDEN"
+    expected = {"event": "front.origin_refused", "log_level": "warning", "peer": "127.0.0.1", "origin": origin[:200]}
+    assert logs == [expected]
+    assert caplog.records == []
 
 
 async def test_the_servers_own_pages_and_those_of_the_list_may_connect(tmp_path: Path) -> None:

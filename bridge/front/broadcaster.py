@@ -130,10 +130,11 @@ class Broadcaster:
                 for membership in list(cohort.members):
                     membership.recipient.close_if_expired()
                 cohort.find_earliest_expiry()
-            self._write(cohort, cohort.flush())
+            self._write(cohort, cohort.waiting_frames())
         except Exception as error:  # noqa: BLE001 - see above
             for membership in list(cohort.members):
                 membership.recipient.fail(error)
+            cohort.end_flush()  # for nobody
         return dict.fromkeys(self.fan_out.end_flush(cohort))
 
     @staticmethod
@@ -148,7 +149,8 @@ class Broadcaster:
                     behind.append(recipient)
             except Exception as error:  # noqa: BLE001 - one dashboard's fault is not that of all others
                 faults.append((recipient, error))
-        for recipient in behind:
-            recipient.delivery.fall_behind()
         for recipient, fault in faults:
             recipient.fail(fault)
+        cohort.end_flush()
+        for recipient in behind:
+            recipient.delivery.fall_behind()

@@ -151,17 +151,21 @@ class Cohort(Generic[R]):
             return FlushDue.AFTER_COMMIT
         return FlushDue.IN_WINDOW if is_first else FlushDue.SCHEDULED
 
-    def flush(self) -> bytes:
-        """Return the frames of all that waits, by offset, and count it as sent to every member."""
+    def waiting_frames(self) -> bytes:
+        """Return the frames of all that waits, by offset. Write them to every member, then call `end_flush`."""
         if not self._lossless:
             events = list(self._latest.values())
         elif not self._latest:
             events = self._lossless
         else:
             events = list(merge_by_offset(self._lossless, self._latest.values()))
-        self.ledger.count_sent(events)
+        return self.batching.frames([event.body for event in events])
+
+    def end_flush(self) -> None:
+        """Count all that waited as sent to every member; one to whom it could not be written has left."""
+        self.ledger.count_sent(self._lossless)
+        self.ledger.count_sent(self._latest.values())
         self.ledger.count_conflated(self._conflated)
         self._ledger_copy = None
         self.flushes += 1
         self._lossless, self._latest, self._conflated, self._bytes, self._window_start = [], {}, [], 0, None
-        return self.batching.frames([event.body for event in events])

@@ -97,6 +97,8 @@ def test_a_fault_at_one_dashboard_is_not_that_of_all_others() -> None:
     other.subscribe("a", "line 1", snapshot=False)
     third = world.join()
     third.subscribe("a", "calls", snapshot=False)
+    world.commit("call")
+    world.deliver(1)
     broken.break_socket()
     world.commit("state")
     world.deliver(1)
@@ -104,6 +106,7 @@ def test_a_fault_at_one_dashboard_is_not_that_of_all_others() -> None:
     world.commit("call")
     world.deliver(1)
     assert broken.is_ended
+    assert (broken.ledger.sent.total(), other.ledger.sent.total()) == (1, 3), "only what was written counts"
     finish(world)
 
 
@@ -122,6 +125,7 @@ def test_a_cohort_that_cannot_be_flushed_ends_its_members_and_no_others(monkeypa
     monkeypatch.setattr(cohort, "array_frames", array_frames)
     world.end_window()
     assert broken.is_ended
+    assert (broken.ledger.sent.total(), other.ledger.sent.total()) == (0, 1), "only what was written counts"
     finish(world)
 
 

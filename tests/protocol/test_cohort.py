@@ -35,7 +35,7 @@ def test_a_window_begins_with_the_first_state_and_an_alarm_ends_it() -> None:
     assert [plant.add(STATE), plant.add(STATE, line="L2"), plant.add(ALARM)] == [
         FlushDue.IN_WINDOW, FlushDue.SCHEDULED, FlushDue.AFTER_COMMIT,
     ]  # fmt: skip
-    plant.cohort.flush()
+    plant.cohort.end_flush()
     assert plant.add(STATE) is FlushDue.IN_WINDOW
 
 
@@ -59,17 +59,17 @@ def test_a_flush_is_in_the_order_of_the_offsets() -> None:
     plant = Plant()
     for kind, line, size in ((STATE, "L1", 1), (ALARM, "L1", 2), (STATE, "L2", 3), (STATE, "L1", 4)):
         plant.add(kind, line=line, size=size)
-    assert [len(text) for text in plant.cohort.flush().split(b"\x81")[1:]] == [3, 4, 5]
+    assert [len(text) for text in plant.cohort.waiting_frames().split(b"\x81")[1:]] == [3, 4, 5]
 
 
 def test_what_waits_is_not_claimed_nor_counted_before_the_flush() -> None:
     plant = Plant()
     plant.add(ALARM)
-    plant.cohort.flush()
+    plant.cohort.end_flush()
     plant.add(STATE)
     plant.add(STATE)
     assert (plant.cohort.flushed_offset, plant.cohort.ledger.conflated) == (1, Counter())
-    plant.cohort.flush()
+    plant.cohort.end_flush()
     assert (plant.cohort.flushed_offset, plant.cohort.ledger.conflated) == (3, Counter({STATE: 1}))
 
 
@@ -90,7 +90,7 @@ def test_a_membership_counts_exactly_what_was_flushed_in_its_time(seed: int) -> 
         match chance.randrange(4):
             case 0:
                 sent, conflated = _outcomes(waiting)
-                plant.cohort.flush()
+                plant.cohort.end_flush()
                 waiting.clear()
                 for _, all_sent, all_conflated in members:
                     all_sent.update(sent)

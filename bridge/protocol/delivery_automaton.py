@@ -112,12 +112,11 @@ class DeliveryAutomaton:
             self.batching = batching
 
     def is_position_due(self, now: Millis) -> bool:
-        """Return whether to send a position: never before a snapshot or a replay, which a resume would skip."""
-        return (
-            self.state in (_State.FOLLOWING, _State.CATCHING_UP)
-            and self._cursor.is_position_due(now)
-            and not self._requests.has_snapshot_or_replay
-        )
+        """Return whether to send a position when no request waits: `next` serves requests first.
+
+        A position never precedes a snapshot or a replay that was asked for: a resume from it would skip them.
+        """
+        return self.state in (_State.FOLLOWING, _State.CATCHING_UP) and self._cursor.is_position_due(now)
 
     def fall_behind(self) -> None:
         """Leave the cohort: from now on `next` delivers, beginning with what waits to be flushed."""

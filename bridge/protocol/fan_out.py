@@ -75,13 +75,13 @@ class FanOut(Generic[R]):
     ) -> Membership[R] | None:
         """Let an up-to-date recipient join the cohort of all that want the same.
 
-        Return None while events of that cohort wait: the recipient is then in its `joining`.
+        Return None while events of that cohort wait: the recipient is then in its `joining`. One who wants something
+        else than the cohort that it waits to join must be forgotten first.
         """
         distinct = {subscription.cache_key: subscription for subscription in subscriptions}
         key = frozenset(distinct), batching
         cohort = self._cohorts.get(key)
-        if self._joining.get(recipient) is not cohort:
-            self.forget(recipient)  # it wants something else now
+        assert self._joining.get(recipient, cohort) is cohort, "a change of what it wants forgets it"
         if cohort is None:
             cohort = self._cohorts[key] = Cohort(*key, self._feed)
             self._add_filters(cohort, distinct)

@@ -48,10 +48,6 @@ class RequestQueue:
         """Return whether no more requests may be read from the client."""
         return len(self._waiting) >= MAX_QUEUED_REQUESTS or self._answer_bytes >= MAX_ANSWER_BYTES
 
-    @property
-    def has_snapshot_or_replay(self) -> bool:
-        return any(isinstance(request, ActiveSubscription | CheckResume) for request in self._waiting)
-
     def put(self, request: Request) -> None:
         self._waiting.append(request)
         if isinstance(request, bytes):

@@ -178,10 +178,12 @@ class SubscriptionTable:
         self._forget_replaced({subscription.id for subscription in subscriptions})
 
     def is_settled(self, offset: int) -> bool:
-        """Return whether at this offset every subscription selects exactly what its filters match."""
+        """Return whether every subscription selects exactly what its filters match, after all events up to this offset.
+
+        That includes the last events of those that were replaced: `forget` has dropped them.
+        """
         return (
             not self.served
-            and not self.replaced
             and all(subscription.after <= offset for subscription in self.by_id.values())
             and (self.assignments is None or self.assignments.after <= offset)
         )

@@ -3,12 +3,11 @@
 import asyncio
 from array import array
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from bridge.domain.access.subscriptions import Subscription
-from bridge.domain.envelope import event_id
 from bridge.domain.records import CommandRecord, CommittedEvent, Position, Snapshot
 from bridge.ports.journal import JournalError, ReadableJournal
 from bridge.protocol.client_frames import ResumePosition
@@ -34,6 +33,8 @@ FILTER_BYTES: Final = 400  # of each filter in the key of a snapshot
 YIELD_EVERY: Final = 256  # events matched before other tasks run
 OLDEST_SECONDS: Final = 1.0  # for which the oldest offset counts as it was read: thousands who resume share a read
 OFFSET_WAIT_SECONDS: Final = 5.0  # bounds a resume's wait for a front that cannot read its journal
+
+T = TypeVar("T")
 
 
 class SnapshotCache:
@@ -218,7 +219,10 @@ class FrontJournal:
     async def read_events(self, offsets: Sequence[int]) -> Sequence[CommittedEvent]:
         """Read these events, current or not; those that retention has deleted are missing from the result."""
         async with self._page_lock:
-            return await asyncio.to_thread(self._read_events, offsets)
+            events = await asyncio.to_thread(
+                self._read_in_epoch, lambda journal: [journal.event(offset) for offset in offsets]
+            )
+            return [event for event in events if event is not None]
 
     async def page_after(self, offset: int) -> EventPage | None:
         """Return the page with the event that follows this offset; None if the journal does not hold it."""
@@ -236,7 +240,7 @@ class FrontJournal:
             return None
 
     async def events_after(self, offset: int, *, limit: int) -> Sequence[CommittedEvent]:
-        return await asyncio.to_thread(self._require_journal().events_after, offset, limit=limit)
+        return await asyncio.to_thread(self._read_in_epoch, lambda journal: journal.events_after(offset, limit=limit))
 
     async def oldest_offset(self) -> int:
         return await asyncio.to_thread(self._require_journal().oldest_offset)
@@ -268,15 +272,20 @@ class FrontJournal:
             raise JournalDetached
         return self._journal
 
-    def _read_events(self, offsets: Sequence[int]) -> Sequence[CommittedEvent]:
-        here, journal = self.position, self._require_journal()
-        events = [event for event in map(journal.event, offsets) if event is not None]
-        if any(event.id != event_id(here.stream, here.epoch, event.offset) for event in events):
-            raise JournalDetached  # a new epoch began: the connections are about to be closed
-        return events
+    def _read_in_epoch(self, read: Callable[[ReadableJournal], T]) -> T:
+        """Return what is read; raise JournalDetached if a new epoch has begun: the connections are about to be closed.
+
+        An epoch never comes back: that it is the same afterwards shows that the read was in it. The ids of the events
+        do not show it, for a journal also holds events of earlier epochs.
+        """
+        journal = self._require_journal()
+        result = read(journal)
+        if journal.position().epoch != self.position.epoch:
+            raise JournalDetached
+        return result
 
     def _read_current(self, former: CurrentEvents | None) -> CurrentEvents:
         snapshot = self._require_journal().snapshot()
         if snapshot.position.epoch != self.position.epoch:
-            raise JournalDetached  # a new epoch began: the connections are about to be closed
+            raise JournalDetached
         return CurrentEvents.from_snapshot(snapshot, former)

@@ -1,0 +1,77 @@
+"""The front's reads of its journal: all that they return is of the front's epoch, also when a backup is restored."""
+
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from bridge.front.journal_reads import FrontJournal, JournalDetached
+from bridge.journal.sqlite.reader import SqliteReader
+from bridge.journal.sqlite.writer import SqliteJournal
+from bridge.journal.tools.backup import back_up
+from bridge.journal.tools.restore import restore_journal
+from tests.support.journal_samples import event, follow
+
+READS: Final[dict[str, Callable[[FrontJournal], Coroutine[Any, Any, Any]]]] = {
+    "a page of the new epoch": lambda journal: journal.page_after(3),
+    "a page from before it": lambda journal: journal.page_after(0),
+    "events of the new epoch": lambda journal: journal.read_events([4, 5]),
+    "a snapshot": lambda journal: journal.current_events(at_least=5),
+    "history": lambda journal: journal.events_after(0, limit=10),
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A journal of two epochs: events 1 and 2, and event 3 after a restore."""
+    path = tmp_path / "journal.db"
+    commit(path, 2)
+    restore(path)
+    commit(path, 1)
+    return path
+
+
+def commit(path: Path, count: int) -> None:
+    """Commit so many events, each of a state key of its own."""
+    journal = SqliteJournal.open(path, stream="main")
+    after = journal.position().offset
+    journal.commit(follow(journal, [event(f"c{after + number}") for number in range(1, count + 1)]))
+    journal.close()
+
+
+def restore(path: Path) -> None:
+    """Put a backup of this moment in the journal's place, which begins a new epoch."""
+    backup = path.with_name("backup.db")
+    back_up(path, backup)
+    restore_journal(backup, path, replace=True)
+    backup.unlink()
+
+
+async def front_journal(path: Path) -> tuple[FrontJournal, SqliteReader]:
+    """The journal as a separate front has it open; nothing of it is in memory but what is current."""
+    reader = SqliteReader.open(path, stream="main")
+    journal = FrontJournal(reader, reader.position())
+    await journal.current_events(at_least=0)
+    reader.close_idle()  # as without a live writer: a restore waits for it
+    return journal, reader
+
+
+@pytest.mark.parametrize("read", READS)
+async def test_nothing_is_read_of_a_journal_that_was_put_in_the_place_of_the_fronts(path: Path, read: str) -> None:
+    journal, reader = await front_journal(path)
+    restore(path)
+    commit(path, 2)
+    with pytest.raises(JournalDetached):
+        await READS[read](journal)
+    assert journal.feed.page_after(3) is None, "it is not kept for others"
+    reader.close()
+
+
+async def test_events_of_earlier_epochs_are_read(path: Path) -> None:
+    journal, reader = await front_journal(path)
+    page = await journal.page_after(0)
+    assert page is not None
+    assert [committed.offset for committed in page.events] == [1, 2, 3]
+    assert [committed.offset for committed in await journal.read_events([1, 3, 4])] == [1, 3]
+    reader.close()

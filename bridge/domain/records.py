@@ -76,7 +76,8 @@ class CommittedEvent(Struct, frozen=True, kw_only=True):
 
     @property
     def is_lossless(self) -> bool:
-        return self.topic.type not in CONFLATED_TYPES
+        """Return whether no later event replaces it. What amends the past does not replace a state either."""
+        return self.topic.type not in CONFLATED_TYPES or self.standing is Standing.HISTORY
 
     @property
     def memory_bytes(self) -> int:

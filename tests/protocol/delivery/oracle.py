@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.protocol.delivery.samples import GRANTED, LATEST_WINS, SELECTED, TYPE_OF
+from tests.protocol.delivery.samples import GRANTED, HISTORICAL, LATEST_WINS, SELECTED, TYPE_OF
 
 NEVER: Final = 2**62
 ASSIGNMENTS: Final = ""
@@ -295,6 +295,6 @@ def current(kinds: Sequence[str]) -> list[int]:
     for offset, kind in enumerate(kinds, start=1):
         if kind == "end of call":
             of_key.pop("call", None)
-        elif kind != "late downtime":
+        elif kind not in HISTORICAL:
             of_key[kind] = offset
     return sorted(of_key.values())

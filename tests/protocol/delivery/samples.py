@@ -27,6 +27,7 @@ TOPICS: Final = {
     "call on 2": "S/A/L2/_/andon/andon_event/high/y",
     "late downtime": "S/A/L1/_/downtime/downtime_event/low/z",
     "state": "S/A/L1/_/line/line_status_update/medium/_",
+    "late state": "S/A/L1/_/line/line_status_update/medium/_",
     "state on 2": "S/A/L2/_/line/line_status_update/medium/_",
     "pieces": "S/A/L1/_/production/production_update/low/_",
     "my job": "S/A/L2/_/job/job_assigned/medium/j",
@@ -35,7 +36,8 @@ TOPICS: Final = {
 
 TYPE_OF: Final = {kind: topic.split("/")[5] for kind, topic in TOPICS.items()}
 LATEST_WINS: Final = frozenset({"state", "state on 2", "pieces"})
-STANDINGS: Final = {"end of call": Standing.CLOSED, "late downtime": Standing.HISTORY}
+HISTORICAL: Final = frozenset({"late downtime", "late state"})
+STANDINGS: Final = {"end of call": Standing.CLOSED, **dict.fromkeys(HISTORICAL, Standing.HISTORY)}
 
 REQUESTS: Final = {
     "line 1": ("+/+/L1/#", None),

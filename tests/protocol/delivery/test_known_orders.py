@@ -37,6 +37,13 @@ ORDERS: Final = {
         "commit call", "deliver", "stall", "subscribe b", "read one", "complete read", "grant nothing",
         "grant all", "read one", "read one", "read one", "read one", "resume b from the start", "flow",
     ),
+    "what amends the past replaces no state in a cohort": (
+        "subscribe b without snapshot", "commit state", "deliver", "commit late state", "deliver", "end window",
+    ),
+    "what amends the past replaces no state for one who lags, and no state replaces it": (
+        "subscribe b without snapshot", "stall", "commit call", "deliver", "commit state", "commit late state",
+        "deliver all", "commit late state", "commit state", "deliver all", "flow",
+    ),
 }  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from bridge.domain.events import Standing
 from tests.front.journal_gate import let_the_front_run
 from tests.front.memory_front import MemoryFront, assignment, call, memory_front, status
@@ -58,6 +60,25 @@ async def test_a_replay_leaves_out_what_other_subscriptions_had_already(tmp_path
         front.commit(call("C4"))
         await board.receive("andon_event", subject="C4")
         assert board.live_offsets == [1, 3, 2, 4]
+
+
+@pytest.mark.parametrize("end", ["unsubscribe", "replace"])
+async def test_a_replay_repeats_what_only_a_subscription_that_is_over_had_got(tmp_path: Path, end: str) -> None:
+    async with memory_front(tmp_path) as front:
+        board = await front.join()
+        body = {"subscription_type": "andon", "target_id": "L1", "snapshot": False}
+        await board.ask("subscribe", "subscription_confirmed", id="one", **body)
+        front.commit(call("C1"))
+        await board.receive("andon_event", subject="C1")
+        if end == "unsubscribe":
+            await board.ask("unsubscribe", "unsubscription_confirmed", id="one")
+        else:
+            await board.ask("subscribe", "subscription_confirmed", id="one", **body)
+        bodies = [{"id": "all", "subscription_type": "andon"}]
+        await board.ask("resume", "resumed", subscriptions=bodies, since=since(front, 0))
+        front.commit(call("C2"))
+        await board.receive("andon_event", subject="C2")
+        assert board.live_offsets == [1, 1, 2]
 
 
 async def test_a_resume_brings_assignments_that_were_missed(tmp_path: Path) -> None:

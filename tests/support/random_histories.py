@@ -4,12 +4,14 @@ import json
 from dataclasses import dataclass
 from random import Random
 
+from msgspec.structs import replace
+
 from bridge.domain.access.claims import Claims, TokenExpired, TokenMalformed
 from bridge.domain.access.policy import Policy
 from bridge.domain.access.viewer import Viewer, admit
 from bridge.domain.event_data import Changeover, Escalation, EventData, Job, Person
 from bridge.domain.event_topic import StateKey
-from bridge.domain.events import CATEGORY_OF, Event, EventType, Priority, Standing
+from bridge.domain.events import CATEGORY_OF, DEFAULT_QUALITY, Event, EventType, Priority, Standing
 from bridge.domain.place import Place
 from bridge.domain.records import CommittedEvent
 from bridge.domain.utc_time import Millis, rfc3339
@@ -80,6 +82,7 @@ class EventGenerator:
             timestamp=NOON,
             data=self._data(kind, subject),
             standing=standing,
+            quality=replace(DEFAULT_QUALITY, historical=standing is Standing.HISTORY),
         )
 
     def _standing(self, kind: EventType, key: StateKey) -> Standing:

@@ -10,29 +10,27 @@ at this place raises Breach. Where protocol.md leaves it to the client, it does 
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from tests.support.reference_subscription import ClientSubscription, Frame, addressees, key_of, topic_of
+from tests.support.reference_subscription import (
+    ClientSubscription,
+    Frame,
+    SnapshotProgress,
+    addressees,
+    key_of,
+    topic_of,
+)
 
 LATEST_WINS = frozenset({"line_status_update", "production_update", "oee_update"})
 EVENTS = LATEST_WINS | {
     "andon_event", "escalation_update", "downtime_event", "quality_alert", "changeover_started", "changeover_completed",
     "job_assigned", "job_started", "job_completed", "job_cancelled",
 }  # fmt: skip
+ASSIGNED = "what is assigned to the user"  # goes on whatever is subscribed to
 UNREMARKABLE = frozenset({"pong", "expiring", "command_result", "explained"})
 
 
 class ProtocolViolation(AssertionError):
     """The server sent a frame that protocol.md does not allow here."""
-
-
-@dataclass
-class SnapshotProgress:
-    """A snapshot in progress."""
-
-    id: str
-    offset: int
-    count: int = 0
 
 
 class ReferenceDashboard:
@@ -52,9 +50,9 @@ class ReferenceDashboard:
         self._recent: dict[str, int] = {}  # ids after the position
         self._resuming: list[int] = []  # offsets that it resumes from in place, unanswered: what follows may come again
         self._snapshot: SnapshotProgress | None = None
-        self._delivered_to: dict[str, frozenset[str]] = {}  # event id -> subscriptions, on this connection
-        self._snapshot_at = 0  # of this connection's newest snapshot: what comes after it is newer
-        self._last: dict[object, int] = {}  # the newest offset on this connection, of a state key and of the lossless
+        # Event id -> the confirmations of the subscriptions that certainly got it, on this connection.
+        self._delivered_to: dict[str, frozenset[object]] = {}
+        self._last = 0  # the newest offset on this connection, of an event or a snapshot: what comes after it is newer
         self._unanswered_auths = 0  # auth frames unanswered
 
     # Frames that it sends.
@@ -65,7 +63,7 @@ class ReferenceDashboard:
             for subscription in self.subscriptions.values():
                 subscription.snapshot_complete = False  # it may have been served under grants of an unanswered token
         self.authenticated, self._unanswered_auths, self._snapshot, self.replies = False, 1, None, []
-        self._delivered_to, self._last, self._snapshot_at, self._resuming = {}, {}, 0, []
+        self._delivered_to, self._last, self._resuming = {}, 0, []
         frames = [{"type": "auth", "token": token}]
         for subscription in self.subscriptions.values():
             subscription.earlier_requests.clear()
@@ -129,22 +127,15 @@ class ReferenceDashboard:
         if self._snapshot is not None:
             self._take_current(self._snapshot, event)
             return
-        lane = "lossless" if event["type"] not in LATEST_WINS else key_of(event)
-        for sequence in (lane, key_of(event)):
-            if event["offset"] < self._last.get(sequence, 0):
-                raise ProtocolViolation(f"{event['id']} {event['type']} after {self._last[sequence]} of {sequence}")
-        self._last[lane] = self._last[key_of(event)] = event["offset"]
+        if event["offset"] <= self._last:
+            raise ProtocolViolation(f"{event['id']} {event['type']} after {self._last}")
+        self._last = event["offset"]
         if event["id"] in self._delivered_to:
             raise ProtocolViolation(f"{event['id']} twice on a connection")
-        if event["offset"] <= self._snapshot_at:
-            raise ProtocolViolation(f"{event['id']} after a snapshot at {self._snapshot_at}")
-        ready = [
-            subscription
-            for subscription in self.subscriptions.values()
-            if subscription.confirmed and not subscription.awaits_snapshot
-        ]
+        ready = [each for each in self.subscriptions.values() if each.confirmed and not each.awaits_snapshot]
         takers = [subscription for subscription in ready if subscription.selects(event, self.me)]
-        self._delivered_to[event["id"]] = frozenset(subscription.body["id"] for subscription in takers)
+        certain = frozenset(subscription.confirmation for subscription in takers if subscription.certain)
+        self._delivered_to[event["id"]] = certain | {ASSIGNED} if self._is_assigned(event) else certain
         if not takers and not self._expects(event):
             effective = {name: subscription.effective for name, subscription in self.subscriptions.items()}
             raise ProtocolViolation(f"{event['id']} {topic_of(event)} is for none of {effective}")
@@ -156,7 +147,7 @@ class ReferenceDashboard:
 
     def _expects(self, event: Frame) -> bool:
         """Return whether an event that no subscription selects is allowed here."""
-        if event["type"] == "job_assigned" and self.user in addressees(event):
+        if self._is_assigned(event):
             return True
         if any(subscription.was_selected(event, self.me) for subscription in self.subscriptions.values()):
             return True
@@ -164,6 +155,9 @@ class ReferenceDashboard:
         return self._unanswered_auths > 0 or any(
             body.get("snapshot") is False for h in self.subscriptions.values() for body in h.unanswered_requests if body
         )
+
+    def _is_assigned(self, event: Frame) -> bool:
+        return event["type"] == "job_assigned" and self.user in addressees(event)
 
     def _take_current(self, snapshot: SnapshotProgress, event: Frame) -> None:
         subscription = self.subscriptions[snapshot.id]
@@ -185,9 +179,10 @@ class ReferenceDashboard:
             )
         [position] = frame["positions"].values()
         self._snapshot = SnapshotProgress(frame["id"], position["offset"])
-        self._snapshot_at = max(self._snapshot_at, position["offset"])
-        self.subscriptions[frame["id"]].events = {}
-        self.subscriptions[frame["id"]].snapshot_complete = self.subscriptions[frame["id"]].awaits_snapshot = False
+        self._last = max(self._last, position["offset"])
+        subscription = self.subscriptions[frame["id"]]
+        subscription.events, subscription.certain = {}, True
+        subscription.snapshot_complete = subscription.awaits_snapshot = False
 
     def _take_snapshot_end(self, frame: Frame) -> None:
         if self._snapshot is None or (self._snapshot.id, self._snapshot.count) != (frame["id"], frame["count"]):
@@ -205,7 +200,7 @@ class ReferenceDashboard:
         if body is None:
             raise ProtocolViolation(f"confirmed what was to end: {frame}")
         subscription.body = body
-        subscription.confirmed = True
+        subscription.confirmed, subscription.certain, subscription.confirmation = True, False, object()
         subscription.effective = frame["effective"]
         subscription.snapshot_complete = subscription.body.get("snapshot") is False
         subscription.awaits_snapshot = not subscription.snapshot_complete
@@ -227,10 +222,14 @@ class ReferenceDashboard:
         self._unanswered_auths -= 1
 
     def _take_resumed(self, frame: Frame) -> None:
-        # Only what is resumed may be reported again; and what comes again is older than what came.
+        # What others in force have got does not come again; and what comes again is older than what came.
         resumed = {subscription["id"] for subscription in frame["subscriptions"]}
-        self._delivered_to = {name: takers for name, takers in self._delivered_to.items() if not takers & resumed}
-        self._last, self._snapshot_at = {}, 0
+        others = [each for name, each in self.subscriptions.items() if name not in resumed]
+        in_force = {ASSIGNED, *(each.confirmation for each in others if not each.unanswered_requests)}
+        for subscription in others:
+            subscription.certain = False  # where the replay ends, and they go on, is not known
+        self._delivered_to = {name: takers for name, takers in self._delivered_to.items() if takers & in_force}
+        self._last = 0
         del self._resuming[:1]
         [stream] = frame["streams"]
         recovered = frame["streams"][stream]["recovered"]
@@ -239,7 +238,7 @@ class ReferenceDashboard:
             self.position, self._recent = {}, {}
         for confirmation in frame["subscriptions"]:
             subscription = self.subscriptions[confirmation["id"]]
-            subscription.confirmed = True
+            subscription.confirmed, subscription.certain, subscription.confirmation = True, recovered, object()
             subscription.unanswered_requests.popleft()
             wider = not set(confirmation["effective"]) <= set(subscription.effective)
             if wider or not recovered:

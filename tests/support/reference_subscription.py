@@ -1,4 +1,4 @@
-"""A client's subscription and the events that it selects; written from protocol.md alone."""
+"""A client's subscription, its snapshot and the events that it selects; written from protocol.md alone."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -20,6 +20,8 @@ class ClientSubscription:
     unanswered_requests: deque[Frame | None] = field(default_factory=deque)  # bodies; None: unsubscribe
     events: dict[Key, Frame] = field(default_factory=dict)
     earlier_requests: list[tuple[Frame, list[str]]] = field(default_factory=list)  # (body, effective)
+    confirmation: object = field(default_factory=object)  # another one whenever it is confirmed or resumed
+    certain: bool = False  # what it selects, it gets: without a snapshot, it is not known where it begins
 
     @property
     def settled(self) -> bool:
@@ -34,12 +36,22 @@ class ClientSubscription:
 
     def take(self, event: Frame) -> None:
         current = self.events.get(key_of(event))
-        if current is None or current["offset"] < event["offset"]:
+        is_newer = current is None or current["offset"] < event["offset"]
+        if is_newer and not event["data_quality"].get("historical"):
             self.events[key_of(event)] = event
 
     def drop_unselected(self, me: frozenset[str]) -> None:
         """Drop events that it no longer selects, or is not granted."""
         self.events = {key: event for key, event in self.events.items() if self.selects(event, me)}
+
+
+@dataclass
+class SnapshotProgress:
+    """A snapshot in progress."""
+
+    id: str
+    offset: int
+    count: int = 0
 
 
 def key_of(event: Frame) -> Key:

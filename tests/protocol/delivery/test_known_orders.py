@@ -64,6 +64,18 @@ WHERE_IT_MAY_BREAK: Final = {
         "commit call", "commit state", "deliver all", "subscribe a", "stall", "complete read", "read one",
         "subscribe a to states",
     ),
+    "a resume repeats what was sent for an ended subscription only": (
+        "subscribe a without snapshot", "commit call", "deliver", "grant calls", "end a",
+        "subscribe b without snapshot", "resume b from the start",
+    ),
+    "a resume repeats what was sent for a replaced subscription only": (
+        "subscribe a without snapshot", "commit call", "deliver", "grant calls", "subscribe a without snapshot",
+        "subscribe b without snapshot", "resume b from the start",
+    ),
+    "a resume repeats nothing that was sent for another under other grants": (
+        "subscribe a without snapshot", "commit call", "deliver", "grant calls", "subscribe b without snapshot",
+        "resume b from the start",
+    ),
     "a dashboard that ends while it is ahead is forgotten": (
         "commit call", "subscribe a", "complete read", "complete read", "take turn", "break", "tick",
     ),

@@ -13,9 +13,9 @@ from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommittedEvent
 
-MAX_PAST: Final = (
-    64  # intervals, or one for each subscription; beyond that a client that goes back gets some events twice
-)
+# Intervals under the present grants, and as many under former ones, each of which may keep an admission of some 2 KB;
+# or, if that is more, one for each subscription. Beyond that a client that goes back gets some events twice.
+MAX_PAST: Final = 64
 NO_OFFSET_YET: Final = 2**63 - 1  # `after` of a subscription whose snapshot or replay has not begun: selects nothing
 
 
@@ -120,13 +120,15 @@ class SubscriptionTable:
     def update_grants(self, viewer: Viewer, subscriptions: Mapping[str, Subscription | None], *, cursor: int) -> None:
         """Put new grants into force at once, also for what is not sent yet, after `cursor`."""
         if self.assignments is not None:
-            self._pass(self.assignments, cursor)
+            if self.assignments.viewer.read_grants != viewer.read_grants:
+                self._pass(self.assignments, cursor)
             self.assignments.viewer = viewer
         for name, granted in subscriptions.items():
             subscription = self.by_id[name]
             if not match_the_same(subscription.granted, granted):
                 self._pass(subscription, cursor)
             subscription.granted = granted
+        self._bound_past()
 
     def granted(self) -> Iterator[Subscription]:
         """Iterate over all that may select events now, but the assignments."""
@@ -164,6 +166,7 @@ class SubscriptionTable:
             after = self.assignments.after
             self._pass(self.assignments, cursor)
             self.assignments.after = min(after, since)
+        self._bound_past()
         self.served = [interval for interval in self.past if interval.until > min(since, cursor)]
 
     def forget(self, cursor: int) -> None:
@@ -210,18 +213,35 @@ class SubscriptionTable:
                 break
         else:
             self.past.append(added)
-            del self.past[: -max(MAX_PAST, len(self.by_id) + 1)]  # one for the assignments
         selector.after = cursor
+
+    def _bound_past(self) -> None:
+        """Keep the latest of what was sent: those under former grants do not push out those under the present ones."""
+        most = max(MAX_PAST, len(self.by_id) + 1)  # one for the assignments
+        if len(self.past) > most:
+            present = [interval for interval in self.past if self._is_present(interval)]
+            former = [interval for interval in self.past if not self._is_present(interval)]
+            self.past = former[-most:] + present[-most:]
+
+    def _is_present(self, interval: Interval) -> bool:
+        here = self.assignments if interval.id is None else self.by_id.get(interval.id)
+        return here is not None and _select_alike(interval.selector, here)
 
 
 def _is_continued(former: Interval, added: Interval) -> bool:
     """Return whether one interval includes both: a client may go back any number of times."""
     if former.id != added.id or not former.selector.after <= added.selector.after <= former.until <= added.until:
         return False
-    before, here = former.selector, added.selector
-    if isinstance(before, ActiveSubscription):
-        return isinstance(here, ActiveSubscription) and match_the_same(before.granted, here.granted)
-    return isinstance(here, AssignmentSubscription) and before.viewer is here.viewer
+    return _select_alike(former.selector, added.selector)
+
+
+def _select_alike(
+    former: ActiveSubscription | AssignmentSubscription, latter: ActiveSubscription | AssignmentSubscription
+) -> bool:
+    """Return whether both match the same events, whatever their offsets."""
+    if isinstance(former, ActiveSubscription):
+        return isinstance(latter, ActiveSubscription) and match_the_same(former.granted, latter.granted)
+    return isinstance(latter, AssignmentSubscription) and former.viewer.read_grants == latter.viewer.read_grants
 
 
 def match_the_same(former: Subscription | None, latter: Subscription | None) -> bool:

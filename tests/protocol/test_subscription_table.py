@@ -7,6 +7,7 @@ from bridge.protocol.subscription_table import (
     SubscriptionTable,
 )
 from tests.protocol.delivery.samples import admitted, event, viewer
+from tests.protocol.delivery.small_front import short_lived_viewer
 
 
 class Dashboard:
@@ -89,6 +90,42 @@ def test_nothing_is_repeated_however_many_subscriptions_there_are() -> None:
     dashboard.resume(dashboard.add("all", "all", after=NO_OFFSET_YET), since=0)
     assert dashboard.selected("call", 1, 2, 3, 4, 5) == [5]
     assert dashboard.selected("state", 1, 2, 3, 4, 5) == [5]
+
+
+def test_nothing_is_repeated_after_a_change_of_the_grants_of_many_subscriptions() -> None:
+    dashboard = Dashboard()
+    requests = {f"calls {number}": "calls" for number in range(99)}
+    for name in requests:
+        dashboard.add(name, "calls", after=0)
+    dashboard.cursor = 2
+    dashboard.grant("line 1", **requests)
+    dashboard.cursor = 4
+    for _ in range(2):
+        dashboard.resume(dashboard.add("all", "all", after=NO_OFFSET_YET), since=0)
+        assert dashboard.selected("call", 1, 2, 3, 4, 5) == [5]
+        assert dashboard.selected("my job", 1, 2, 3, 4, 5) == [3, 4, 5]
+        dashboard.cursor = 4
+
+
+def test_what_was_sent_under_former_grants_is_bounded() -> None:
+    dashboard = Dashboard()
+    requests = {f"calls {number}": "calls" for number in range(99)}
+    for name in requests:
+        dashboard.add(name, "calls", after=0)
+    for number in range(1, 10):
+        dashboard.cursor = number
+        dashboard.grant(("line 1", "all")[number % 2], **requests)
+    dashboard.resume(dashboard.add("all", "all", after=NO_OFFSET_YET), since=0)
+    assert len(dashboard.table.past) <= 2 * 101
+
+
+def test_tokens_with_the_same_grants_are_no_change() -> None:
+    dashboard = Dashboard()
+    for number in range(1, 100):
+        dashboard.cursor = number
+        renewed = short_lived_viewer("all") if number % 2 else viewer("all")
+        dashboard.table.update_grants(renewed, {}, cursor=number)
+    assert dashboard.table.past == []
 
 
 def test_an_event_that_was_not_granted_when_it_was_passed_was_not_sent() -> None:

@@ -142,9 +142,13 @@ class BrokerConnection(PahoClient):
             )
             wanted = [(topic, SubscribeOptions(qos=qos, retainHandling=once)) for topic, qos in subscriptions]
         try:
-            codes: Iterable[ReasonCode | int] = await self.subscribe(wanted)
+            codes: list[ReasonCode | int] = list(await self.subscribe(wanted))
         except aiomqtt.MqttError as error:
             raise BrokerUnavailable(str(error)) from None
+        if len(codes) != len(subscriptions):
+            raise BrokerUnavailable(
+                f"protocol error: a SUBACK with {len(codes)} codes for {len(subscriptions)} filters"
+            )
         for (topic, _), code in zip(subscriptions, codes, strict=True):
             value = code.value if isinstance(code, ReasonCode) else code
             if value >= 0x80:

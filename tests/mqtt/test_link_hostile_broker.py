@@ -13,6 +13,7 @@ from bridge.mqtt.link import BrokerLink
 from bridge.ports.broker import BrokerUnavailable
 from tests.support.brokers import linked, receive, started, until
 from tests.support.scripted_broker import (
+    CONNACK,
     CONNECT,
     DISCONNECT,
     PINGREQ,
@@ -60,6 +61,25 @@ async def test_a_refused_optional_subscription_is_done_without(scripted: Scripte
 
     async with scripted(refuse, optional=[("$SYS/#", 0)]) as link, linked(link):
         assert link.status.generation == 1, "up at once"
+
+
+@pytest.mark.parametrize("codes", [b"", b"\1\1"], ids=["none", "two"])
+async def test_a_suback_with_the_wrong_number_of_codes_costs_the_connection(scripted: Scripted, codes: bytes) -> None:
+    attempts = 0
+
+    async def miscount(peer: Peer) -> None:
+        nonlocal attempts
+        attempts += 1
+        await peer.expect(CONNECT)
+        peer.writer.write(CONNACK)
+        packet_id = (await peer.expect(SUBSCRIBE))[:2]
+        granted = codes if attempts == 1 else b"\1"
+        peer.writer.write(bytes([0x90, 3 + len(granted)]) + packet_id + b"\0" + granted)
+        await peer.packet()
+
+    async with scripted(miscount) as link, started(link):
+        await until(lambda: link.status.connected, what="connected at the second attempt")
+    assert attempts == 2
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ PACKET_TOO_LARGE = 0x95
 class _UnconfirmedPublication:
     confirmation: asyncio.Future[None]
     topic: str
-    since: float
 
 
 @dataclass(slots=True)
@@ -57,7 +56,8 @@ class BrokerConnection(PahoClient):
         self._message_callback = deliver
         self._packet_limit: int | None = None
         self._window = asyncio.Semaphore(PUBLISH_WINDOW)
-        self._unconfirmed: dict[int, _UnconfirmedPublication] = {}
+        self._unconfirmed: dict[int, _UnconfirmedPublication] = {}  # by packet identifier, in the order of sending
+        self._oldest_since = 0.0  # the first of them is the oldest since then
         self._serial = 0
         self._unacked: deque[_UnackedPublish] = deque()  # by arrival
         self._unacked_by_id: dict[int, _UnackedPublish] = {}  # packet identifier -> the latest with it
@@ -85,10 +85,8 @@ class BrokerConnection(PahoClient):
     # -- receiving --------------------------------------------------------------------------------------------------
 
     def resume(self) -> None:
-        """Resume reading. Restart the time limit of unconfirmed publications: their answers may lie unread."""
-        now = self._loop.time()
-        for unconfirmed in self._unconfirmed.values():
-            unconfirmed.since = now
+        """Resume reading. Restart the time limit of the next PUBACK: it may lie unread."""
+        self._oldest_since = self._loop.time()
         super().resume()
 
     def _receive_publish(self, packet: ReceivedPublish) -> None:
@@ -177,7 +175,9 @@ class BrokerConnection(PahoClient):
             window.release()
             raise
         confirmation.add_done_callback(lambda _: window.release())
-        self._unconfirmed[info.mid] = _UnconfirmedPublication(confirmation, publication.topic, self._loop.time())
+        if not self._unconfirmed:
+            self._oldest_since = self._loop.time()
+        self._unconfirmed[info.mid] = _UnconfirmedPublication(confirmation, publication.topic)
         return confirmation
 
     def _on_publish(
@@ -188,6 +188,9 @@ class BrokerConnection(PahoClient):
         reason_code: ReasonCode,
         properties: Properties,  # noqa: ARG002 - paho's signature
     ) -> None:
+        self.keepalive.note_answer()
+        if packet_id == next(iter(self._unconfirmed), None):
+            self._oldest_since = self._loop.time()
         waiting = self._unconfirmed.pop(packet_id, None)
         if waiting is None or waiting.confirmation.done():
             return
@@ -197,8 +200,8 @@ class BrokerConnection(PahoClient):
             waiting.confirmation.set_result(None)
 
     def _answer_overdue(self) -> bool:
-        oldest = next(iter(self._unconfirmed.values()), None)
-        return oldest is not None and self._loop.time() - oldest.since > ANSWER_SECONDS
+        """Return whether the next PUBACK is overdue. All of a window may take a slow broker or link much longer."""
+        return bool(self._unconfirmed) and self._loop.time() - self._oldest_since > ANSWER_SECONDS
 
 
 def _packet_size(publication: Publication) -> int:

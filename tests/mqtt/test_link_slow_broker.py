@@ -1,0 +1,99 @@
+"""The link against a broker that answers slowly, or not everything: only what it still answers shows that it lives."""
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import Callable
+
+import pytest
+
+from bridge.domain.messages import Publication
+from bridge.mqtt import connection as connection_module
+from bridge.mqtt.link import BrokerLink
+from bridge.ports.broker import BrokerUnavailable
+from tests.support.brokers import linked, started, until
+from tests.support.scripted_broker import PUBLISH, Peer, publish, scripted_link
+
+Scripted = Callable[..., contextlib.AbstractAsyncContextManager[BrokerLink]]
+PUBLICATIONS = 60
+CONFIRM_SECONDS = 0.1  # from one to the next
+
+
+@pytest.fixture(params=["one-pass", "paho"])
+def scripted(request: pytest.FixtureRequest) -> Scripted:
+    return functools.partial(scripted_link, reader=request.param)
+
+
+def puback(body: bytes) -> bytes:
+    name = int.from_bytes(body[:2], "big")
+    return bytes([0x40, 2]) + body[2 + name : 4 + name]
+
+
+async def test_a_broker_that_confirms_slowly_is_not_lost(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads in order, so the answer to a PINGREQ waits for the publications before it: six seconds in all."""
+    monkeypatch.setattr(connection_module, "ANSWER_SECONDS", 2.0)
+
+    async def confirm_slowly(peer: Peer) -> None:
+        await peer.admit()
+        while True:
+            body = await peer.expect(PUBLISH)
+            await asyncio.sleep(CONFIRM_SECONDS)
+            peer.writer.write(puback(body))
+
+    async with scripted(confirm_slowly) as link, linked(link):
+        refused = await link.publish_many([Publication(f"a/{number}", b"") for number in range(PUBLICATIONS)])
+        assert refused == []
+        assert link.status.generation == 1
+
+
+async def test_a_broker_that_leaves_one_publication_unconfirmed_is_lost(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "ANSWER_SECONDS", 1.0)
+
+    async def confirm_all_but_one(peer: Peer) -> None:
+        await peer.admit()
+        while True:
+            body = await peer.expect(PUBLISH)
+            if b"a/one" not in body:
+                peer.writer.write(puback(body))
+
+    async def publish_others(link: BrokerLink) -> None:
+        while True:
+            await link.publish("a/other", b"")
+            await asyncio.sleep(0.01)
+
+    async with scripted(confirm_all_but_one) as link, linked(link):
+        others = asyncio.create_task(publish_others(link))
+        with pytest.raises(BrokerUnavailable, match="no answer"):
+            async with asyncio.timeout(30):
+                await link.publish("a/one", b"")
+        with pytest.raises(BrokerUnavailable, match="no answer"):
+            await others
+
+
+async def test_a_broker_that_sends_but_no_longer_receives_is_lost(scripted: Scripted) -> None:
+    """Its messages show that one direction works. We publish nothing, so only a PINGREQ asks for an answer."""
+
+    over = asyncio.Event()
+
+    async def send_only(peer: Peer) -> None:
+        await peer.admit()
+        while not over.is_set():
+            peer.writer.write(publish("a/b", b"1", packet_id=7))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), 0.05)
+
+    async with scripted(send_only) as link, started(link):
+        await until(lambda: link.status.connected, what="connected")
+        acknowledging = asyncio.create_task(_acknowledge(link))
+        async with asyncio.timeout(30):
+            ended = await link.wait_status_change(link.status)
+        acknowledging.cancel()
+        over.set()
+        assert "no answer to a ping" in str(ended.reason)
+
+
+async def _acknowledge(link: BrokerLink) -> None:
+    while True:
+        link.acknowledge(await link.receive(most=1))

@@ -23,6 +23,7 @@ from bridge.publisher.retained_audit import AuditResult, RetainedAudit
 
 RECENT_EVENTS = 5_000  # kept in memory until they are published: the events of some commits
 EVENT_WINDOW = 100  # events in flight at once: bounds what a lost connection repeats
+FIRST_EVENT_WINDOW = 10  # after a loss, then doubled: also a link that is lost again and again gets some through
 SAVE_SECONDS = 0.1  # saving the offset costs an fsync that delays the pipeline, so it is not done after every window
 REFUSAL_SECONDS = 10.0  # between two log entries about refusals: wrong rules refuse every event
 RETRY_SECONDS = 0.5  # after the journal failed
@@ -64,6 +65,7 @@ class Publisher:
         self._saved_offset = self._published
         self._unsaved_retained = dict[StateKey, EventTopic | None]()
         self._refusal_logged_at = -REFUSAL_SECONDS
+        self._window = EVENT_WINDOW
         self._generation = 0  # of the connection on which the retained state was republished
         self.refused = 0
         """Publications refused by the broker's rules since the start: a configuration error to be shown."""
@@ -148,7 +150,7 @@ class Publisher:
                 self._generation = link.generation
                 self._audit.start(tasks, protocol=link.protocol, restored=restored, done=self._woken.set)
             events = await self._next_events()
-            if self._audit.result is not None and len(events) < EVENT_WINDOW:
+            if self._audit.result is not None and len(events) < self._window:
                 await self._clear_stale(state, self._audit.result)
             if not events:
                 return 0
@@ -156,6 +158,7 @@ class Publisher:
             await self._send(plan.publications)
         except BrokerUnavailable as gone:
             log.info("publisher.waiting", reason=gone.reason, published=self._published)
+            self._window = FIRST_EVENT_WINDOW
             return None
         except JournalUnavailable as unavailable:
             log.warning("publisher.waiting", reason=str(unavailable), published=self._published)
@@ -164,14 +167,15 @@ class Publisher:
             return None
         self._confirm_plan(state, plan)
         self._published = events[-1].offset
+        self._window = min(EVENT_WINDOW, 2 * self._window)
         return len(events)
 
     async def _next_events(self) -> Sequence[CommittedEvent]:
         """Return the next window; from the journal only if more was committed than is kept, or before the start."""
-        recent = self._recent.take_after(self._published, limit=EVENT_WINDOW)
+        recent = self._recent.take_after(self._published, limit=self._window)
         if recent is not None:
             return recent
-        return await asyncio.to_thread(self._journal.events_after, self._published, limit=EVENT_WINDOW)
+        return await asyncio.to_thread(self._journal.events_after, self._published, limit=self._window)
 
     def _confirm_plan(self, state: PublishedState, plan: PublicationPlan) -> None:
         state.confirm(plan)

@@ -51,6 +51,23 @@ async def test_cut_at_any_byte_nothing_is_missing_and_the_order_holds(mosquitto:
         await assert_true(mosquitto, run.journal)
 
 
+async def test_a_link_that_breaks_within_every_window_gets_some_through(mosquitto: RunningBroker, path: Path) -> None:
+    """Each connection ends within a window of 100 events."""
+    async with (
+        tcp_proxy(mosquitto.port) as proxy,
+        mqtt_consumer(mosquitto) as consumer,
+        run_publisher(proxy.port, path) as run,
+    ):
+        await until(lambda: run.publisher.audits > 0, what="connected, and audited")
+        proxy.cut()
+        for _ in range(1_000):  # more than the time of the test allows
+            proxy.plan_cut(Cut(25_000, from_client=True))
+        last = run.commit(Workload(seed=5).next(500))
+        await until(lambda: run.publisher.published == last, seconds=60, what="published")
+        await consumer.all_up_to(last)
+        assert proxy.connections > 3, "it broke in between"
+
+
 async def test_what_is_committed_while_the_publisher_stops_is_published(
     mosquitto: RunningBroker, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

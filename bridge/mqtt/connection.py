@@ -25,6 +25,7 @@ PACKET_TOO_LARGE = 0x95
 class _UnconfirmedPublication:
     confirmation: asyncio.Future[None]
     topic: str
+    qos: int
 
 
 @dataclass(slots=True)
@@ -86,7 +87,8 @@ class BrokerConnection(PahoClient):
 
     def resume(self) -> None:
         """Resume reading. Restart the time limit of the next PUBACK: it may lie unread."""
-        self._oldest_since = self._loop.time()
+        if self._paused:
+            self._oldest_since = self._loop.time()
         super().resume()
 
     def _receive_publish(self, packet: ReceivedPublish) -> None:
@@ -177,7 +179,7 @@ class BrokerConnection(PahoClient):
         confirmation.add_done_callback(lambda _: window.release())
         if not self._unconfirmed:
             self._oldest_since = self._loop.time()
-        self._unconfirmed[info.mid] = _UnconfirmedPublication(confirmation, publication.topic)
+        self._unconfirmed[info.mid] = _UnconfirmedPublication(confirmation, publication.topic, publication.qos)
         return confirmation
 
     def _on_publish(
@@ -188,11 +190,14 @@ class BrokerConnection(PahoClient):
         reason_code: ReasonCode,
         properties: Properties,  # noqa: ARG002 - paho's signature
     ) -> None:
-        self.keepalive.note_answer()
         if packet_id == next(iter(self._unconfirmed), None):
             self._oldest_since = self._loop.time()
         waiting = self._unconfirmed.pop(packet_id, None)
-        if waiting is None or waiting.confirmation.done():
+        if waiting is None:
+            return
+        if waiting.qos:
+            self.keepalive.note_answer()
+        if waiting.confirmation.done():
             return
         if reason_code.is_failure:
             waiting.confirmation.set_exception(PublishRefused(waiting.topic, reason_code.value, str(reason_code)))

@@ -239,13 +239,10 @@ class PahoClient(aiomqtt.Client):
 
     async def _misc_loop(self) -> None:
         while not self.lost.done():
-            if self._paused:
-                self.keepalive.forget_ping()
-            elif self._answer_overdue():
-                self.abort(f"no answer within {ANSWER_SECONDS:g} s")
-            elif (overdue := self.keepalive.check()) is not None:
+            if (overdue := self.keepalive.check(reading=not self._paused)) is not None:
                 self.abort(overdue)
-            self._client.loop_misc()
+            elif not self._paused and self._answer_overdue():
+                self.abort(f"no answer within {ANSWER_SECONDS:g} s")
             await asyncio.sleep(WATCH_SECONDS)
 
     def _answer_overdue(self) -> bool:

@@ -23,7 +23,7 @@ from bridge.publisher.retained_audit import AuditResult, RetainedAudit
 
 RECENT_EVENTS = 5_000  # kept in memory until they are published: the events of some commits
 EVENT_WINDOW = 100  # events in flight at once: bounds what a lost connection repeats
-FIRST_EVENT_WINDOW = 10  # after a loss, then doubled: also a link that is lost again and again gets some through
+FIRST_EVENT_WINDOW = 10  # on each connection, then doubled: also a link that is lost again and again gets some through
 SAVE_SECONDS = 0.1  # saving the offset costs an fsync that delays the pipeline, so it is not done after every window
 REFUSAL_SECONDS = 10.0  # between two log entries about refusals: wrong rules refuse every event
 RETRY_SECONDS = 0.5  # after the journal failed
@@ -147,7 +147,7 @@ class Publisher:
             state = await self._load_state()
             if link.generation != self._generation:
                 restored = await self._republish_retained(state)
-                self._generation = link.generation
+                self._generation, self._window = link.generation, FIRST_EVENT_WINDOW
                 self._audit.start(tasks, protocol=link.protocol, restored=restored, done=self._woken.set)
             events = await self._next_events()
             if self._audit.result is not None and len(events) < self._window:
@@ -158,7 +158,6 @@ class Publisher:
             await self._send(plan.publications)
         except BrokerUnavailable as gone:
             log.info("publisher.waiting", reason=gone.reason, published=self._published)
-            self._window = FIRST_EVENT_WINDOW
             return None
         except JournalUnavailable as unavailable:
             log.warning("publisher.waiting", reason=str(unavailable), published=self._published)

@@ -1,4 +1,4 @@
-"""The link against a broker that answers slowly, or not everything: only what it still answers shows that it lives."""
+"""The link against a broker that is idle, slow, or answers not everything: only its answers show that it lives."""
 
 import asyncio
 import contextlib
@@ -12,11 +12,23 @@ from bridge.mqtt import connection as connection_module
 from bridge.mqtt.link import BrokerLink
 from bridge.ports.broker import BrokerUnavailable
 from tests.support.brokers import linked, started, until
-from tests.support.scripted_broker import PUBLISH, Peer, publish, scripted_link
+from tests.support.scripted_broker import (
+    CONNACK,
+    CONNECT,
+    DISCONNECT,
+    PUBLISH,
+    SUBSCRIBE,
+    Peer,
+    publish,
+    scripted_link,
+    suback,
+)
 
 Scripted = Callable[..., contextlib.AbstractAsyncContextManager[BrokerLink]]
 PUBLICATIONS = 60
 CONFIRM_SECONDS = 0.1  # from one to the next
+IDLE_SECONDS = 7.0  # more than three times the keepalive
+CONNACK_WITHOUT_KEEPALIVE = bytes.fromhex("20 06 00 00 03 13 00 00")  # a server keepalive of 0
 
 
 @pytest.fixture(params=["one-pass", "paho"])
@@ -27,6 +39,19 @@ def scripted(request: pytest.FixtureRequest) -> Scripted:
 def puback(body: bytes) -> bytes:
     name = int.from_bytes(body[:2], "big")
     return bytes([0x40, 2]) + body[2 + name : 4 + name]
+
+
+@pytest.mark.parametrize("connack", [CONNACK, CONNACK_WITHOUT_KEEPALIVE], ids=["own", "server-none"])
+async def test_an_idle_connection_lives(scripted: Scripted, connack: bytes) -> None:
+    async def answer_pings(peer: Peer) -> None:
+        await peer.expect(CONNECT)
+        peer.writer.write(connack)
+        peer.writer.write(suback(await peer.expect(SUBSCRIBE), 1))
+        await peer.expect(DISCONNECT)
+
+    async with scripted(answer_pings) as link, linked(link):
+        await asyncio.sleep(IDLE_SECONDS)
+        assert link.status.generation == 1
 
 
 async def test_a_broker_that_confirms_slowly_is_not_lost(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +95,34 @@ async def test_a_broker_that_leaves_one_publication_unconfirmed_is_lost(
                 await link.publish("a/one", b"")
         with pytest.raises(BrokerUnavailable, match="no answer"):
             await others
+
+
+async def test_a_broker_that_sends_and_confirms_nothing_is_lost(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "ANSWER_SECONDS", 2.0)
+
+    async def confirm_nothing(peer: Peer) -> None:
+        await peer.admit()
+        await peer.expect(PUBLISH)
+        sending = asyncio.create_task(_send(peer))
+        try:
+            await peer.expect(DISCONNECT)  # and answer each PINGREQ
+        finally:
+            sending.cancel()
+
+    async with scripted(confirm_nothing) as link, linked(link):
+        acknowledging = asyncio.create_task(_acknowledge(link))
+        with pytest.raises(BrokerUnavailable, match="no answer"):
+            async with asyncio.timeout(30):
+                await link.publish("a/one", b"")
+        acknowledging.cancel()
+
+
+async def _send(peer: Peer) -> None:
+    while True:
+        peer.writer.write(publish("a/b", b"1", packet_id=7))
+        await asyncio.sleep(0.2)
 
 
 async def test_a_broker_that_sends_but_no_longer_receives_is_lost(scripted: Scripted) -> None:

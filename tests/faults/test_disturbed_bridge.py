@@ -16,6 +16,7 @@ from typing import Any, Final
 import pytest
 
 from bridge.domain.internal_inputs import ABSENCE_TOPIC, BridgeAbsence
+from bridge.domain.records import JournalEntry
 from device_sim import profile
 from tests.faults.disturbed_bridge import SCALE, AbsenceSpan, DisturbedBridge, disturbed_bridge
 from tests.faults.loss_ledger import Journalled, Mismatches
@@ -36,6 +37,8 @@ PAUSE_SECONDS: Final = (1.5, 3.0)
 ABSENT_SECONDS: Final = (0.1, 1.5)
 LOST_SECONDS: Final = 20.0
 NOTICE_SECONDS: Final = 10.0
+REMEMBERED: Final = 128  # numbers of a boot whose content is known: docs/devices.md
+REMEMBERED_OF_PAST_BOOT: Final = 32
 
 
 @pytest.mark.faults
@@ -120,7 +123,9 @@ def without_explained(wrong: Mismatches, truth: PlayedTruth, journalled: Journal
         "doubled": [
             doubled
             for doubled in wrong.get("doubled", ())
-            if truth.identifies(as_report(doubled)) and not is_of_a_connection(as_report(doubled))
+            if truth.identifies(as_report(doubled))
+            and not is_of_a_connection(as_report(doubled))
+            and took_effect_again(as_report(doubled), journalled)
         ],
         "invented": [
             invented
@@ -129,6 +134,42 @@ def without_explained(wrong: Mismatches, truth: PlayedTruth, journalled: Journal
         ],
     }
     return {name: mismatches for name, mismatches in unexplained.items() if mismatches}
+
+
+def took_effect_again(report: SentReport, journalled: Journalled) -> bool:
+    """Return whether a further copy was applied although the bridge had to know the first: docs/devices.md."""
+    copies = [
+        entry
+        for entry in journalled.entries
+        if report_of(entry) == report and not entry.input.retained and entry.disposition.effect.value == "applied"
+    ]
+    return any(is_remembered(copy, journalled) for copy in copies[1:])
+
+
+def is_remembered(copy: JournalEntry, journalled: Journalled) -> bool:
+    """Return whether the number of a copy was among the last of its boot that are remembered when it was received."""
+    device, body = copy.input.topic.rpartition("/")[0], body_of(copy)
+    if "seq" not in body:
+        return True  # known by its `ts`, among the last 100,000 reports
+    later_numbers, boots = set[int](), set[object]()
+    for entry in journalled.entries:
+        if entry.input.number >= copy.input.number or entry.input.topic.rpartition("/")[0] != device:
+            continue
+        other = body_of(entry)
+        if "seq" in other:
+            boots.add(other.get("boot_id"))
+            if other.get("boot_id") == body.get("boot_id") and other["seq"] > body["seq"]:
+                later_numbers.add(other["seq"])
+    return len(later_numbers) < (REMEMBERED if len(boots) == 1 else REMEMBERED_OF_PAST_BOOT)
+
+
+def body_of(entry: JournalEntry) -> dict[str, Any]:
+    """Return what it says; nothing if it is malformed."""
+    try:
+        body = json.loads(entry.input.payload)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def is_of_a_connection(report: SentReport) -> bool:

@@ -1,15 +1,10 @@
 """The link against a scripted broker that refuses, sends garbage, stays silent or floods, over a real socket."""
 
 import asyncio
-import contextlib
-import functools
-from collections.abc import Callable
-from typing import Final
 
 import pytest
 
 from bridge.domain.messages import Publication
-from bridge.mqtt.link import BrokerLink
 from bridge.ports.broker import BrokerUnavailable
 from tests.support.brokers import linked, receive, started, until
 from tests.support.scripted_broker import (
@@ -22,19 +17,13 @@ from tests.support.scripted_broker import (
     PUBLISH,
     SUBSCRIBE,
     Peer,
+    Scripted,
+    packet_id_of,
+    puback,
     publish,
     scripted_link,
     suback,
 )
-
-Scripted = Callable[..., contextlib.AbstractAsyncContextManager[BrokerLink]]
-
-READERS: Final = ("one-pass", "paho")
-
-
-@pytest.fixture(params=READERS)
-def scripted(request: pytest.FixtureRequest) -> Scripted:
-    return functools.partial(scripted_link, reader=request.param)
 
 
 async def test_a_refused_subscription_is_the_status_reason_and_never_connected(scripted: Scripted) -> None:
@@ -244,20 +233,16 @@ async def test_the_brokers_receive_maximum_bounds_what_is_unconfirmed(scripted: 
 
     async def narrow(peer: Peer) -> None:
         nonlocal unconfirmed, most
-        await peer.expect(CONNECT)
-        peer.writer.write(bytes.fromhex("20 06 00 00 03 21 00 05"))  # receive maximum 5
-        peer.writer.write(suback(await peer.expect(SUBSCRIBE), 1))
+        await peer.admit(connack=bytes.fromhex("20 06 00 00 03 21 00 05"))  # receive maximum 5
         packet_ids: list[bytes] = []
         while True:
-            body = await peer.expect(PUBLISH)
-            name = int.from_bytes(body[:2], "big")
-            packet_ids.append(body[2 + name : 4 + name])
+            packet_ids.append(packet_id_of(await peer.expect(PUBLISH)))
             unconfirmed += 1
             most = max(most, unconfirmed)
             if unconfirmed == 5:
                 unconfirmed = 0
                 for packet_id in packet_ids:
-                    peer.writer.write(bytes([0x40, 2]) + packet_id)
+                    peer.writer.write(puback(packet_id))
                 packet_ids.clear()
 
     async with scripted(narrow) as link, linked(link):

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import functools
-from collections.abc import Callable
 
 import pytest
 
@@ -14,39 +12,25 @@ from bridge.ports.broker import BrokerUnavailable
 from tests.support.brokers import linked, started, until
 from tests.support.scripted_broker import (
     CONNACK,
-    CONNECT,
     DISCONNECT,
     PUBLISH,
-    SUBSCRIBE,
     Peer,
+    Scripted,
+    packet_id_of,
+    puback,
     publish,
-    scripted_link,
-    suback,
 )
 
-Scripted = Callable[..., contextlib.AbstractAsyncContextManager[BrokerLink]]
 PUBLICATIONS = 60
 CONFIRM_SECONDS = 0.1  # from one to the next
 IDLE_SECONDS = 7.0  # more than three times the keepalive
 CONNACK_WITHOUT_KEEPALIVE = bytes.fromhex("20 06 00 00 03 13 00 00")  # a server keepalive of 0
 
 
-@pytest.fixture(params=["one-pass", "paho"])
-def scripted(request: pytest.FixtureRequest) -> Scripted:
-    return functools.partial(scripted_link, reader=request.param)
-
-
-def puback(body: bytes) -> bytes:
-    name = int.from_bytes(body[:2], "big")
-    return bytes([0x40, 2]) + body[2 + name : 4 + name]
-
-
 @pytest.mark.parametrize("connack", [CONNACK, CONNACK_WITHOUT_KEEPALIVE], ids=["own", "server-none"])
 async def test_an_idle_connection_lives(scripted: Scripted, connack: bytes) -> None:
     async def answer_pings(peer: Peer) -> None:
-        await peer.expect(CONNECT)
-        peer.writer.write(connack)
-        peer.writer.write(suback(await peer.expect(SUBSCRIBE), 1))
+        await peer.admit(connack=connack)
         await peer.expect(DISCONNECT)
 
     async with scripted(answer_pings) as link, linked(link):
@@ -63,7 +47,7 @@ async def test_a_broker_that_confirms_slowly_is_not_lost(scripted: Scripted, mon
         while True:
             body = await peer.expect(PUBLISH)
             await asyncio.sleep(CONFIRM_SECONDS)
-            peer.writer.write(puback(body))
+            peer.writer.write(puback(packet_id_of(body)))
 
     async with scripted(confirm_slowly) as link, linked(link):
         refused = await link.publish_many([Publication(f"a/{number}", b"") for number in range(PUBLICATIONS)])
@@ -81,7 +65,7 @@ async def test_a_broker_that_leaves_one_publication_unconfirmed_is_lost(
         while True:
             body = await peer.expect(PUBLISH)
             if b"a/one" not in body:
-                peer.writer.write(puback(body))
+                peer.writer.write(puback(packet_id_of(body)))
 
     async def publish_others(link: BrokerLink) -> None:
         while True:

@@ -18,6 +18,16 @@ def suback(packet: bytes, code: int) -> bytes:
     return bytes([0x90, 4]) + packet[:2] + bytes([0, code])
 
 
+def packet_id_of(publish: bytes) -> bytes:
+    """Return the packet identifier in the body of a PUBLISH with QoS 1."""
+    name = int.from_bytes(publish[:2], "big")
+    return publish[2 + name : 4 + name]
+
+
+def puback(packet_id: bytes) -> bytes:
+    return bytes([0x40, 2]) + packet_id
+
+
 def publish(topic: str, payload: bytes, *, packet_id: int = 0, dup: bool = False) -> bytes:
     name = topic.encode()
     body = len(name).to_bytes(2, "big") + name + (packet_id.to_bytes(2, "big") if packet_id else b"") + b"\0" + payload
@@ -47,13 +57,15 @@ class Peer:
             if messages == PINGREQ:
                 self.writer.write(PINGRESP)
 
-    async def admit(self, code: int = 1) -> None:
+    async def admit(self, code: int = 1, *, connack: bytes = CONNACK) -> None:
         await self.expect(CONNECT)
-        self.writer.write(CONNACK)
+        self.writer.write(connack)
         self.writer.write(suback(await self.expect(SUBSCRIBE), code))
 
 
 Script = Callable[[Peer], Awaitable[None]]
+Scripted = Callable[..., contextlib.AbstractAsyncContextManager[BrokerLink]]
+"""`scripted_link` with one of the two readers: the fixture `scripted` of tests/mqtt."""
 
 
 @contextlib.asynccontextmanager

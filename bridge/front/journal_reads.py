@@ -285,7 +285,5 @@ class FrontJournal:
         return result
 
     def _read_current(self, former: CurrentEvents | None) -> CurrentEvents:
-        snapshot = self._require_journal().snapshot()
-        if snapshot.position.epoch != self.position.epoch:
-            raise JournalDetached
+        snapshot = self._read_in_epoch(lambda journal: journal.snapshot())
         return CurrentEvents.from_snapshot(snapshot, former)

@@ -219,8 +219,10 @@ class SubscriptionTable:
         """Keep the latest of what was sent: those under former grants do not push out those under the present ones."""
         most = max(MAX_PAST, len(self.by_id) + 1)  # one for the assignments
         if len(self.past) > most:
-            present = [interval for interval in self.past if self._is_present(interval)]
-            former = [interval for interval in self.past if not self._is_present(interval)]
+            former: list[Interval] = []
+            present: list[Interval] = []
+            for interval in self.past:
+                (present if self._is_present(interval) else former).append(interval)
             self.past = former[-most:] + present[-most:]
 
     def _is_present(self, interval: Interval) -> bool:

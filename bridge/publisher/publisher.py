@@ -65,7 +65,7 @@ class Publisher:
         self._saved_offset = self._published
         self._unsaved_retained = dict[StateKey, EventTopic | None]()
         self._refusal_logged_at = -REFUSAL_SECONDS
-        self._window = EVENT_WINDOW
+        self._window = FIRST_EVENT_WINDOW
         self._generation = 0  # of the connection on which the retained state was republished
         self.refused = 0
         """Publications refused by the broker's rules since the start: a configuration error to be shown."""

@@ -167,9 +167,9 @@ def test_an_announced_length_reserves_no_memory() -> None:
 def seconds_to_parse(mebibytes: int) -> float:
     data = bytes([0x30, 0x83, 0x80, 0x80, mebibytes // 2]) + b"\0\1a" + bytes(mebibytes * MIB)
     pieces = [data[at : at + 4_096] for at in range(0, len(data), 4_096)]
-    began = time.perf_counter()
+    began = time.thread_time()
     (packet,) = parsed(PacketParser(protocol="3.1.1"), *pieces)
-    seconds = time.perf_counter() - began
+    seconds = time.thread_time() - began
     assert isinstance(packet, ReceivedPublish)
     assert len(packet.payload) == mebibytes * MIB
     return seconds

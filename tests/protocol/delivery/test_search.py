@@ -19,7 +19,7 @@ def combined(events: int) -> Scope:
 
 
 SCOPES: Final = {
-    "all at once": (combined(2), 12_000),
+    "all at once": (combined(2), 11_000),
     "snapshot beside commits": (Scope((EVENTS, ("subscribe a",))), 900),
     "two subscriptions": (Scope((EVENTS[:2], ("subscribe a",), ("subscribe b without snapshot",))), 500),
     "widen and revoke": (Scope((EVENTS[:1], ("subscribe b",), REVOKE_AND_WIDEN)), 280),
@@ -28,7 +28,7 @@ SCOPES: Final = {
             (EVENTS[:1], ("resume a",), ("resume b from the start",)),
             before=("subscribe a without snapshot", "subscribe b"),
         ),
-        400,
+        360,
     ),
     "resume what is not in memory": (
         Scope((EVENTS[:3], ("resume b from the start",), STALL), before=("subscribe b without snapshot",), cold=True),
@@ -63,7 +63,7 @@ SCOPES: Final = {
             before=("grant line 1", "subscribe b without snapshot", "stall", *("commit call", "deliver") * 3),
             page_events=256,
         ),
-        2_500,
+        2_200,
     ),
     "one of two fails or expires": (
         Scope(
@@ -80,7 +80,7 @@ SCOPES: Final = {
         Scope((EVENTS[:2], ("stall",), ("reconnect",), ("tick",)), before=("subscribe b without snapshot",)), 520
     ),
 }  # fmt: skip
-"""Scope, and how many states it has at least."""
+"""Scope, and how many states it has at least: some equal states count apart, and fewer on Python 3.13."""
 
 
 @pytest.mark.parametrize("name", SCOPES)

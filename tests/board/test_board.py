@@ -19,8 +19,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 HOSTILE = '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script>'
 
 
-async def open_board(page: Page, served: ServedFront) -> None:
-    await page.goto(f"{served.http}/#token={token()}")
+async def open_board(page: Page, served: ServedFront, proof: str | None = None) -> None:
+    await page.goto(f"{served.http}/#token={proof or token()}")
     await expect(page.locator("#link")).to_have_text("live", timeout=DEADLINE_MS)
 
 
@@ -189,7 +189,7 @@ async def test_the_name_of_an_event_is_not_broken(tmp_path: Path, browser: Brows
 
 async def test_a_new_token_is_requested_after_expiry(tmp_path: Path, browser: Browser) -> None:
     async with served_front(tmp_path, WebSettings()) as served, browser_page(browser) as page:
-        await page.goto(f"{served.http}/#token={token(ttl=3)}")  # on a slow machine it expires before it is sent
+        await open_board(page, served, token(ttl=8))
         await expect(page.locator("#link")).to_contain_text("expired", timeout=DEADLINE_MS)
         await expect(page.locator("#token")).to_be_visible()
 

@@ -165,7 +165,7 @@ def test_an_announced_length_reserves_no_memory() -> None:
 
 
 def seconds_to_parse(exponent: int) -> float:
-    """Return the time of the processor for a packet of 2 ** exponent bytes in pieces of 64.
+    """Return the processor time for a packet of 2 ** exponent bytes in pieces of 64.
 
     The work for each piece outweighs that of the kernel, which gives memory to large objects a page at a time.
     """

@@ -1,5 +1,6 @@
 """Promises P2, P3 and P4 in every order of a few requests, events and all that they lead to."""
 
+import sys
 import time
 from typing import Final
 
@@ -19,7 +20,7 @@ def combined(events: int) -> Scope:
 
 
 SCOPES: Final = {
-    "all at once": (combined(2), 11_000),
+    "all at once": (combined(2), 12_000),
     "snapshot beside commits": (Scope((EVENTS, ("subscribe a",))), 900),
     "two subscriptions": (Scope((EVENTS[:2], ("subscribe a",), ("subscribe b without snapshot",))), 500),
     "widen and revoke": (Scope((EVENTS[:1], ("subscribe b",), REVOKE_AND_WIDEN)), 280),
@@ -28,7 +29,7 @@ SCOPES: Final = {
             (EVENTS[:1], ("resume a",), ("resume b from the start",)),
             before=("subscribe a without snapshot", "subscribe b"),
         ),
-        360,
+        400,
     ),
     "resume what is not in memory": (
         Scope((EVENTS[:3], ("resume b from the start",), STALL), before=("subscribe b without snapshot",), cold=True),
@@ -63,7 +64,7 @@ SCOPES: Final = {
             before=("grant line 1", "subscribe b without snapshot", "stall", *("commit call", "deliver") * 3),
             page_events=256,
         ),
-        2_200,
+        2_500,
     ),
     "one of two fails or expires": (
         Scope(
@@ -80,14 +81,16 @@ SCOPES: Final = {
         Scope((EVENTS[:2], ("stall",), ("reconnect",), ("tick",)), before=("subscribe b without snapshot",)), 520
     ),
 }  # fmt: skip
-"""Scope, and how many states it has at least: some equal states count apart, and fewer on Python 3.13."""
+"""Scope, and how many states it has at least."""
+
+SHARE: Final = 1.0 if sys.version_info < (3, 13) else 0.9  # of them: on Python 3.13 up to 8 % fewer count apart
 
 
 @pytest.mark.parametrize("name", SCOPES)
 def test_every_order_within_a_small_scope_keeps_the_promises(name: str) -> None:
     scope, states = SCOPES[name]
     search = Search(scope).run()
-    assert len(search.states) >= states
+    assert len(search.states) >= SHARE * states
     assert search.ends > 0
 
 

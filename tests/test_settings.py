@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from bridge import settings
-from bridge.settings import BrokerSettings, Settings, SettingsError
+from bridge.settings.broker import BrokerSettings
+from bridge.settings.load import SettingsError, load_settings
+from bridge.settings.settings import DAY_MS, MAX_DAYS, JournalSettings, Settings
 
 SECRET = "0123456789abcdef0123456789abcdef"
 DOCUMENT = Path(__file__).parent.parent / "docs" / "settings.md"
@@ -51,7 +52,7 @@ def test_documented_defaults_are_true() -> None:
 
 def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, f'[token]\nsecret = "{SECRET}"\n[broker]\nport = 1884\n[web]\nport = 9000\n')
-    read = settings.load(
+    read = load_settings(
         path, {"FLOOR_WEB__PORT": "9001", "FLOOR_WEB__ALLOWED_ORIGINS": "http://a,http://b", "OTHER": "1"}
     )
     assert (read.broker.port, read.web.port) == (1884, 9001)
@@ -60,12 +61,12 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
 
 def test_paths_in_the_file_are_relative_to_it(tmp_path: Path) -> None:
     path = write(tmp_path, f'plant_file = "p.toml"\n[token]\nsecret = "{SECRET}"\n[journal]\npath = "j.db"\n')
-    read = settings.load(path, {})
+    read = load_settings(path, {})
     assert (read.plant_file, read.journal.path) == (tmp_path / "p.toml", tmp_path / "j.db")
 
 
 def test_default_paths_are_relative_to_the_file_too(tmp_path: Path) -> None:
-    read = settings.load(write(tmp_path, f'[token]\nsecret = "{SECRET}"\n'), {})
+    read = load_settings(write(tmp_path, f'[token]\nsecret = "{SECRET}"\n'), {})
     assert read.plant_file == tmp_path / "plant.toml"
     assert read.journal.path == tmp_path / ".floor" / "journal.db"
 
@@ -92,7 +93,7 @@ def test_default_paths_are_relative_to_the_file_too(tmp_path: Path) -> None:
 )
 def test_an_error_names_file_and_setting(tmp_path: Path, text: str, expected: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        settings.load(write(tmp_path, text), {})
+        load_settings(write(tmp_path, text), {})
     assert expected in str(caught.value)
     assert "floor.toml" in str(caught.value)
 
@@ -112,7 +113,7 @@ def test_the_paths_are_all_that_there_are() -> None:
 @pytest.mark.parametrize("name", PATHS)
 def test_a_path_that_no_system_can_open_is_an_error(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(f"{name}: ")):
-        settings.load(write(tmp_path, f"{name} = {value}\n"), {"FLOOR_TOKEN__SECRET": SECRET})
+        load_settings(write(tmp_path, f"{name} = {value}\n"), {"FLOOR_TOKEN__SECRET": SECRET})
 
 
 def numbers(schema: dict[str, Any], model: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -136,20 +137,20 @@ def test_every_number_has_bounds() -> None:
 
 
 def test_the_longest_retention_can_be_computed() -> None:
-    longest = settings.JournalSettings(keep_events_days=settings.MAX_DAYS, keep_inputs_days=settings.MAX_DAYS).keep
-    assert longest.events_ms == longest.inputs_ms == settings.MAX_DAYS * settings.DAY_MS
+    longest = JournalSettings(keep_events_days=MAX_DAYS, keep_inputs_days=MAX_DAYS).keep
+    assert longest.events_ms == longest.inputs_ms == MAX_DAYS * DAY_MS
 
 
 def test_an_unknown_environment_setting_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path, f'[token]\nsecret = "{SECRET}"\n')
     with pytest.raises(SettingsError, match=r"web\.prot"):
-        settings.load(path, {"FLOOR_WEB__PROT": "9001"})
+        load_settings(path, {"FLOOR_WEB__PROT": "9001"})
 
 
 def test_a_fault_in_an_environment_variable_names_the_variable(tmp_path: Path) -> None:
     path = write(tmp_path, "[broker]\nport = 0\n")
     with pytest.raises(SettingsError) as caught:
-        settings.load(path, {"FLOOR_TOKEN__SECRET": SECRET, "FLOOR_WEB__PORT": "x"})
+        load_settings(path, {"FLOOR_TOKEN__SECRET": SECRET, "FLOOR_WEB__PORT": "x"})
     assert str(caught.value).splitlines() == [
         f"{path}: broker.port: must be at least 1, not 0",
         'FLOOR_WEB__PORT: web.port: must be a whole number, not "x"',
@@ -159,14 +160,14 @@ def test_a_fault_in_an_environment_variable_names_the_variable(tmp_path: Path) -
 def test_passwords_may_stand_in_files(tmp_path: Path) -> None:
     (tmp_path / "bridge.password").write_text("sesame-sesame\n")
     path = write(tmp_path, f'[token]\nsecret = "{SECRET}"\n[broker]\npassword_file = "bridge.password"\n')
-    password = settings.load(path, {}).broker.password
+    password = load_settings(path, {}).broker.password
     assert password is not None
     assert password.get_secret_value() == "sesame-sesame"
     with pytest.raises(SettingsError, match="not both"):
-        settings.load(path, {"FLOOR_BROKER__PASSWORD": "x"})
+        load_settings(path, {"FLOOR_BROKER__PASSWORD": "x"})
     (tmp_path / "bridge.password").unlink()
     with pytest.raises(SettingsError, match=r"broker\.password_file"):
-        settings.load(path, {})
+        load_settings(path, {})
 
 
 def test_secrets_are_not_shown() -> None:
@@ -178,7 +179,7 @@ def test_secrets_are_not_shown() -> None:
 def test_environment_variables_of_the_commands_are_no_settings(tmp_path: Path) -> None:
     path = write(tmp_path, f'[token]\nsecret = "{SECRET}"\n')
     environment = {"FLOOR_TOKEN": "a.b.c", "FLOOR_CONFIG": str(path), "FLOOR_URL": "ws://127.0.0.1:8080/ws"}
-    assert settings.load(path, environment) == settings.load(path, {})
+    assert load_settings(path, environment) == load_settings(path, {})
 
 
 def test_a_missing_section_is_named_with_the_variable_that_needs_it(tmp_path: Path) -> None:
@@ -186,7 +187,7 @@ def test_a_missing_section_is_named_with_the_variable_that_needs_it(tmp_path: Pa
     with pytest.raises(
         SettingsError, match="FLOOR_TOKEN__SECRET: `token` is a value in the settings file, not a section"
     ):
-        settings.load(path, {"FLOOR_TOKEN__SECRET": SECRET})
+        load_settings(path, {"FLOOR_TOKEN__SECRET": SECRET})
 
 
 def test_a_front_connects_as_its_own_user_where_it_has_one() -> None:

@@ -10,7 +10,7 @@ from bridge.domain.access.policy import Policy
 from bridge.domain.access.revocations import Revocations
 from bridge.domain.access.viewer import Viewer, admit
 from bridge.domain.utc_time import Millis
-from bridge.settings import Settings
+from bridge.settings.settings import Settings
 
 
 class TokenAuthenticator:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from bridge.domain.plant import Plant
 from bridge.domain.validation_errors import describe_faults
-from bridge.settings import file_error_reason
+from bridge.settings.load import file_error_reason
 
 
 class PlantFileError(Exception):

@@ -4,7 +4,7 @@ from importlib import resources
 from pathlib import Path
 
 from bridge.domain.access.policy import Policy, PolicyError
-from bridge.settings import file_error_reason
+from bridge.settings.load import file_error_reason
 
 
 def load(path: Path | None) -> Policy:

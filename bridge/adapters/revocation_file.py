@@ -5,7 +5,7 @@ from pathlib import Path
 import structlog
 
 from bridge.domain.access.revocations import Revocations, RevocationsError
-from bridge.settings import file_error_reason
+from bridge.settings.load import file_error_reason
 
 log = structlog.get_logger(__name__)
 

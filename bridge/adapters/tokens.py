@@ -24,7 +24,7 @@ from bridge.domain.access.claims import (
     read_claims,
 )
 from bridge.domain.utc_time import Millis
-from bridge.settings import MIN_SECRET_BYTES, TokenSettings
+from bridge.settings.token import MIN_SECRET_BYTES, TokenSettings
 
 MIN_RSA_BITS: Final = 2_048  # RFC 7518 3.3
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli.settings_options import ConfigOption, fail, read_settings
-from bridge.settings import ProcessRole
+from bridge.settings.settings import ProcessRole
 
 
 def run(

@@ -6,8 +6,8 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from bridge import settings as settings_module
-from bridge.settings import Settings, SettingsError
+from bridge.settings.load import SettingsError, load_settings
+from bridge.settings.settings import Settings
 
 CONFIG_CANDIDATES = (Path("floor.toml"), Path(".floor/demo/floor.toml"))
 """Settings files to try when none is named: this folder's own, then the demo's."""
@@ -45,6 +45,6 @@ def find_config(config: Path | None, *, code: int = 1) -> Path:
 
 def read_settings(config: Path | None, *, code: int = 1) -> Settings:
     try:
-        return settings_module.load(find_config(config, code=code))
+        return load_settings(find_config(config, code=code))
     except SettingsError as error:
         fail(str(error), code=code)

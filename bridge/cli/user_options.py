@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import typer
 
 from bridge.cli.settings_options import fail
-from bridge.settings import Settings
+from bridge.settings.settings import Settings
 
 UserOption = Annotated[str, typer.Option("--user", help="User id: the token's `sub`.")]
 RolesOption = Annotated[list[str] | None, typer.Option("--role", help="Role; may be repeated.")]

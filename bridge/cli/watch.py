@@ -9,7 +9,7 @@ import typer
 
 from bridge.cli.settings_options import ConfigOption, console, fail, read_settings, warn
 from bridge.cli.user_options import UserOption, issue_token, require_no_user_options, subscription_body
-from bridge.settings import Settings
+from bridge.settings.settings import Settings
 
 LINE_TOPIC_LEVEL: Final = 2  # the level of an event's topic that names the line
 MAX_LISTED_LINES: Final = 20  # of a plant, in a warning

@@ -16,7 +16,7 @@ from bridge.ports.clock import FrontClock
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.dashboard_protocol import ConnectionLimits, ServerInfo
 from bridge.protocol.server_frames import Close, Link, StreamLink, stream_positions
-from bridge.settings import WebSettings
+from bridge.settings.web import WebSettings
 
 RECONNECT_SPREAD_SECONDS: Final = 10.0  # period over which closed dashboards reconnect
 RECONNECT_STEP_SECONDS: Final = 0.7  # from one rejected connection to the next: each tenth of the spread in turn

@@ -38,7 +38,7 @@ from bridge.protocol.commands import PlaceLookup, parse_command
 from bridge.protocol.ledger import Ledger
 from bridge.protocol.server_frames import Close, explained_frame
 from bridge.protocol.session import parse_request
-from bridge.settings import WebSettings
+from bridge.settings.web import WebSettings
 
 TICK_SECONDS: Final = 0.25  # how late a timeout, an expiry or a position may be noticed
 NO_POSITION: Final = Position("", "", 0)  # before there is a journal; no connection is served then

@@ -6,7 +6,7 @@ import socket
 import ssl
 from typing import Final
 
-from bridge.settings import WebSettings
+from bridge.settings.web import WebSettings
 
 BACKLOG: Final = 2_048  # 5,000 dashboards reconnect at once
 

@@ -10,7 +10,7 @@ from bridge.http.access import Authenticate, is_loopback, require_admin
 from bridge.http.prometheus import PrometheusExporter
 from bridge.http.responses import SecurityHeaders, add_error_handlers, json_response
 from bridge.ports.metrics import Metric, MetricSample, SampleSource
-from bridge.settings import WebSettings
+from bridge.settings.web import WebSettings
 
 ReadinessCheck = Callable[[], tuple[bool, str]]
 """Returns whether the process is ready, and a short reason."""

@@ -18,7 +18,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from bridge.http.listener import BACKLOG
 from bridge.http.websocket import HAND_OVER, PING_SECONDS, PONG_SECONDS, OpenSocket, WebSocketConnection
-from bridge.settings import WebSettings
+from bridge.settings.web import WebSettings
 
 HEADER_SECONDS: Final = 10.0  # for a request's head: stops connections that send nothing, or a byte a minute
 HEADER_BYTES: Final = 65_536  # of a request's head; llhttp itself sets no bound

@@ -16,7 +16,7 @@ from bridge.domain.messages import Message, PendingAck, Publication, Will
 from bridge.mqtt.packet_parser import ReceivedPublish
 from bridge.mqtt.paho_client import ANSWER_SECONDS, PUBLISH_WINDOW, ClientIdentity, PahoClient
 from bridge.ports.broker import BrokerUnavailable, MqttVersion, PublishRefused, SubscribeRefused
-from bridge.settings import BrokerSettings
+from bridge.settings.broker import BrokerSettings
 
 PACKET_TOO_LARGE = 0x95
 

@@ -21,7 +21,7 @@ from bridge.ports.broker import (
     SubscribeRefused,
     TopicRefused,
 )
-from bridge.settings import BrokerSettings
+from bridge.settings.broker import BrokerSettings
 
 FIRST_BACKOFF_SECONDS = 0.2
 STABLE_SECONDS = 5.0  # a connection that lived this long was stable: the next backoff starts small again

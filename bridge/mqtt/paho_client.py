@@ -24,7 +24,7 @@ from bridge.mqtt.one_pass_reader import OnePassReader
 from bridge.mqtt.packet_parser import MAX_PACKET_BYTES, MalformedPacket, PacketParser, ReceivedPublish
 from bridge.mqtt.tls import tls_context
 from bridge.ports.broker import BrokerUnavailable, ConnectRefused, MqttVersion
-from bridge.settings import BrokerSettings
+from bridge.settings.broker import BrokerSettings
 
 ANSWER_SECONDS = 10.0  # for a CONNACK, a SUBACK or the next PUBACK: a broker that pings but never answers is lost
 CLOSE_SECONDS = 2.0

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from bridge.domain.topic_tree import TopicBranch
 from bridge.mqtt.link import BrokerLink
 from bridge.ports.broker import BrokerUnavailable, TopicRefused
-from bridge.settings import BrokerSettings
+from bridge.settings.broker import BrokerSettings
 
 CONNECT_SECONDS = 5.0
 DELIVERY_SECONDS = 3.0

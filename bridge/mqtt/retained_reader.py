@@ -8,7 +8,7 @@ from bridge.mqtt.connection import BrokerConnection
 from bridge.mqtt.paho_client import ClientIdentity
 from bridge.mqtt.tls import TlsFileError
 from bridge.ports.broker import BrokerUnavailable, MqttVersion
-from bridge.settings import BrokerSettings
+from bridge.settings.broker import BrokerSettings
 
 
 class RetainedReader:

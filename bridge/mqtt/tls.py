@@ -4,7 +4,8 @@ import ssl
 from pathlib import Path
 from typing import Final
 
-from bridge.settings import BrokerSettings, file_error_reason
+from bridge.settings.broker import BrokerSettings
+from bridge.settings.load import file_error_reason
 
 MISMATCHES: Final = frozenset(
     {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}

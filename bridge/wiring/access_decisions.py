@@ -17,7 +17,7 @@ from bridge.domain.access.viewer import AdmissionError, Viewer
 from bridge.domain.utc_time import rfc3339
 from bridge.ports.clock import wall_ms
 from bridge.protocol.server_frames import explained_frame
-from bridge.settings import Settings
+from bridge.settings.settings import Settings
 
 
 class DecisionError(Exception):

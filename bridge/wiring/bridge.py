@@ -29,7 +29,7 @@ from bridge.http.listener import CertificateError, ListenError, WebPortInUse, ch
 from bridge.http.monitoring import make_monitoring_app
 from bridge.ports.journal import JournalError, ReadableJournal
 from bridge.ports.metrics import MetricSample
-from bridge.settings import ProcessRole, Settings
+from bridge.settings.settings import ProcessRole, Settings
 from bridge.wiring import runtime
 from bridge.wiring.errors import BridgeCrashed, StartError
 from bridge.wiring.stores import open_journal

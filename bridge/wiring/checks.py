@@ -8,7 +8,6 @@ from typing import Final
 
 import msgspec
 
-from bridge import settings as settings_module
 from bridge.adapters import plant_file, policy_file
 from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenKeyError, TokenVerifier
@@ -25,7 +24,9 @@ from bridge.journal.sqlite.reader import SqliteReader
 from bridge.mqtt.probe import probe_broker
 from bridge.mqtt.tls import TlsFileError, check_tls_files
 from bridge.ports.journal import JournalError
-from bridge.settings import BrokerSettings, Settings, SettingsError
+from bridge.settings.broker import BrokerSettings
+from bridge.settings.load import SettingsError, load_settings
+from bridge.settings.settings import Settings
 
 
 class CheckError(Exception):
@@ -51,7 +52,7 @@ class CheckResult:
 async def run_checks(config: Path, *, offline: bool) -> list[CheckResult]:
     """Check everything the settings name; return one result for each check; a failed one says why and where."""
     try:
-        settings = settings_module.load(config)
+        settings = load_settings(config)
     except SettingsError as error:
         return [CheckResult("settings", ok=False, text=str(error))]
     results = [

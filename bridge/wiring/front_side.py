@@ -20,7 +20,7 @@ from bridge.ports.clock import FrontClock
 from bridge.ports.journal import ReadableJournal
 from bridge.ports.metrics import Metric, MetricSample
 from bridge.protocol.commands import place_lookup
-from bridge.settings import Settings
+from bridge.settings.settings import Settings
 from bridge.wiring.stores import open_replica
 
 REVOCATION_POLL_SECONDS: Final = 0.5  # revoked access ends within a second

@@ -12,7 +12,7 @@ from bridge.ingest.decoders import DecoderTable, build_decoders
 from bridge.pipeline.replay import CheckpointUnreadable, ReplayFailed, restore_floor
 from bridge.pipeline.startup_inputs import journal_absence, journal_plant
 from bridge.ports.journal import Journal
-from bridge.settings import Settings
+from bridge.settings.settings import Settings
 from bridge.wiring.errors import StartError
 
 log = structlog.get_logger(__name__)

@@ -20,7 +20,7 @@ from bridge.ports.metrics import Metric, MetricSample
 from bridge.publisher.broker_drops import DROPPED_TOPIC, BrokerDrops
 from bridge.publisher.publisher import Publisher
 from bridge.publisher.stream_ownership import StreamInUse, StreamOwnership, ownership_subscriptions
-from bridge.settings import Settings
+from bridge.settings.settings import Settings
 from bridge.wiring.pipeline_samples import counter_samples, gap_samples, ineffective_samples, pipeline_samples
 
 INTAKE_SECONDS: Final = 3.0  # a stop waits this long for the last commit, of 10 s in all: the disk may not answer

@@ -13,7 +13,7 @@ from bridge.adapters.tokens import TokenIssuer, TokenKeyError, TokenVerifier
 from bridge.domain.access.claims import (
     TokenUnverified,
 )
-from bridge.settings import TokenSettings
+from bridge.settings.token import TokenSettings
 from tests.adapters.token_samples import GOOD, MAKE, NOW, SECRET, SETTINGS, Key, b64, public_pem, refusal, signed, token
 
 

@@ -16,7 +16,7 @@ from bridge.adapters.tokens import TokenVerifier
 from bridge.domain.access.claims import (
     TokenError,
 )
-from bridge.settings import TokenSettings
+from bridge.settings.token import TokenSettings
 
 NOW = 1_800_000_000_000
 

@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Page, expect
 
 from bridge.domain.events import DataQuality
 from bridge.domain.place import Place
-from bridge.settings import WebSettings
+from bridge.settings.web import WebSettings
 from tests.support.browser_page import DEADLINE_MS, browser_page
 from tests.support.front_server import ServedFront, call, served_front, status
 from tests.support.journal_samples import NOON

@@ -12,7 +12,7 @@ import pytest
 
 from bridge.demo.embedded_broker import BrokerDied, BrokerKind, BrokerPortInUse, EmbeddedBroker, find_broker
 from bridge.mqtt.link import BrokerLink
-from bridge.settings import BrokerSettings
+from bridge.settings.broker import BrokerSettings
 from tests.support.brokers import find_mosquitto, find_nats, free_port, linked, until
 
 PROGRAM = {"mosquitto": find_mosquitto, "nats-server": find_nats}

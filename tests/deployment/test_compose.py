@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from bridge import settings as settings_module
 from bridge.adapters import plant_file
+from bridge.settings.load import load_settings
+from bridge.settings.settings import Settings
 from tests.support.shipped_mosquitto import make_secrets
 
 ROOT = Path(__file__).parent.parent.parent
@@ -45,11 +46,11 @@ def secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory, secrets_folder: Path) -> settings_module.Settings:
+def settings(tmp_path_factory: pytest.TempPathFactory, secrets_folder: Path) -> Settings:
     """Load the container's settings, its secrets where they can be read here."""
     path = tmp_path_factory.mktemp("etc") / "floor.toml"
     path.write_text(CONFIG.read_text().replace("/run/secrets", str(secrets_folder)))
-    return settings_module.load(path, {})
+    return load_settings(path, {})
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -79,7 +80,7 @@ def test_every_port_that_is_published_is_listened_on() -> None:
     assert set(published) <= set(listeners)
 
 
-def test_the_bridges_settings_fit_what_is_mounted(settings: settings_module.Settings) -> None:
+def test_the_bridges_settings_fit_what_is_mounted(settings: Settings) -> None:
     bridge = SERVICES["bridge"]
     targets = secret_targets(bridge)
     assert settings.broker.host in SERVICES
@@ -93,7 +94,7 @@ def test_the_bridges_settings_fit_what_is_mounted(settings: settings_module.Sett
     assert all(port.endswith(f":{settings.web.port}") for port in bridge["ports"])
 
 
-def test_the_plant_that_is_mounted_is_valid(settings: settings_module.Settings, tmp_path: Path) -> None:
+def test_the_plant_that_is_mounted_is_valid(settings: Settings, tmp_path: Path) -> None:
     for target, source in host_mounts(SERVICES["bridge"]).items():
         (tmp_path / Path(target).name).write_bytes(source.read_bytes())
     assert plant_file.load(tmp_path / settings.plant_file.name).lines

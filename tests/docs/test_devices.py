@@ -15,7 +15,7 @@ from bridge.domain.report_fields import MULTILINE_FIELDS
 from bridge.domain.reports import BODY_OF, COMMAND_KINDS, CommonFields, Disposition
 from bridge.domain.strict_json import MAX_INTEGER, MIN_INTEGER
 from bridge.ingest.native import decode
-from bridge.settings import Settings
+from bridge.settings.settings import Settings
 from tests.contract.test_demo_plant import DEMO
 from tests.docs.field_forms import documented, rows, stated
 

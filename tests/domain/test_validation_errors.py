@@ -16,7 +16,7 @@ from bridge.domain.access.policy import Policy
 from bridge.domain.ids import ID_CHARACTERS, Id
 from bridge.domain.plant import Plant
 from bridge.domain.validation_errors import FieldFault, describe_faults, dotted
-from bridge.settings import Settings
+from bridge.settings.settings import Settings
 
 
 class Inner(Struct):

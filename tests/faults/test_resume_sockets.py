@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.settings import WebSettings
+from bridge.settings.web import WebSettings
 from tests.faults.interrupted_dashboard import InterruptedDashboard
 from tests.support import random_histories
 from tests.support.brokers import until

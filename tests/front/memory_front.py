@@ -26,7 +26,8 @@ from bridge.front.front import Front
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
 from bridge.ports.metrics import Metric
-from bridge.settings import TokenSettings, WebSettings
+from bridge.settings.token import TokenSettings
+from bridge.settings.web import WebSettings
 from bridge.wiring.front_side import FrontSide
 from tests.support.brokers import until
 from tests.support.fake_link import FakeLink

@@ -15,7 +15,7 @@ from bridge.http.server import serve
 from bridge.http.websocket import WebSocketConnection, hand_over
 from bridge.ports.dashboard_socket import DashboardSocket
 from bridge.protocol.websocket_frames import text_frames
-from bridge.settings import WebSettings
+from bridge.settings.web import WebSettings
 from tests.support.brokers import until
 
 DEADLINE = 10.0

@@ -16,7 +16,7 @@ from bridge.http.responses import SECURITY_HEADERS
 from bridge.http.server import serve
 from bridge.ports.clock import wall_ms
 from bridge.ports.metrics import Metric, MetricSample
-from bridge.settings import WebSettings
+from bridge.settings.web import WebSettings
 from tests.support.in_process import settings_with
 from tests.support.tokens import bearer
 

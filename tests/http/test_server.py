@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket
 from bridge.http import server
 from bridge.http.listener import listen
 from bridge.http.websocket import hand_over
-from bridge.settings import WebSettings
+from bridge.settings.web import WebSettings
 from tests.http.served_sockets import DEADLINE, RawClient, Recorder, served
 
 

@@ -15,7 +15,7 @@ from websockets.server import ServerProtocol
 
 from bridge.http import server, websocket
 from bridge.http.websocket import WebSocketConnection
-from bridge.settings import WebSettings
+from bridge.settings.web import WebSettings
 from tests.http.served_sockets import DEADLINE, RawClient, Recorder, SocketApp, masked, served, upgraded_client
 from tests.support.brokers import until
 from tests.support.certificates import self_signed

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from bridge.mqtt.probe import ProbeResult, probe_broker
-from bridge.settings import BrokerSettings
+from bridge.settings.broker import BrokerSettings
 from tests.support.brokers import RunningBroker, client_settings, free_port, running
 from tests.support.shipped_mosquitto import ShippedMosquitto, shipped_mosquitto
 

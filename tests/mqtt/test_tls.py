@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from bridge.mqtt.link import BrokerLink
 from bridge.mqtt.tls import TlsFileError, check_tls_files, tls_context
-from bridge.settings import BrokerSettings
+from bridge.settings.broker import BrokerSettings
 from tests.support.brokers import until
 from tests.support.certificates import self_signed
 

@@ -16,7 +16,7 @@ from bridge.domain.access.claims import TokenError
 from bridge.domain.access.viewer import AdmissionError
 from bridge.domain.topics import TopicName
 from bridge.ports.authenticator import Authenticator
-from bridge.settings import Settings
+from bridge.settings.settings import Settings
 from tests.adapters.token_samples import MAKE, public_pem
 from tests.support import random_histories, tokens
 from tests.support.in_process import settings_with

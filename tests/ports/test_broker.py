@@ -20,7 +20,7 @@ from bridge.ports.broker import (
     RetainedMessageReader,
     StatusChannel,
 )
-from bridge.settings import BrokerSettings
+from bridge.settings.broker import BrokerSettings
 from tests.support.brokers import (
     DEADLINE_SECONDS,
     find_mosquitto,

@@ -12,7 +12,7 @@ from bridge.domain.messages import Publication
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.mqtt.link import BrokerLink
 from bridge.publisher.publisher import Publisher
-from bridge.settings import BrokerSettings
+from bridge.settings.broker import BrokerSettings
 from tests.support.brokers import linked, mosquitto_broker, until
 from tests.support.in_process import ROOT
 

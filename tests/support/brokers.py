@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bridge.domain.messages import Message
 from bridge.mqtt.link import BrokerLink
-from bridge.settings import BrokerSettings
+from bridge.settings.broker import BrokerSettings
 
 DEADLINE_SECONDS = 30.0
 

@@ -20,7 +20,7 @@ from typing import Any
 from bridge.adapters import logs
 from bridge.domain.events import Event
 from bridge.ports.journal import Batch, JournalUnavailable
-from bridge.settings import WebSettings
+from bridge.settings.web import WebSettings
 from bridge.wiring import runtime
 from tests.support.front_server import ServedFront, call, served_front, status
 from tests.support.journal_samples import follow

@@ -30,7 +30,8 @@ from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
 from bridge.ports.metrics import MetricSample
-from bridge.settings import TokenSettings, WebSettings
+from bridge.settings.token import TokenSettings
+from bridge.settings.web import WebSettings
 from tests.support.fake_link import FakeLink
 from tests.support.in_process import ROOT, front_side
 from tests.support.journal_samples import NOON, applied, follow

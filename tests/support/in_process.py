@@ -27,7 +27,7 @@ from bridge.ports.broker import BrokerClient
 from bridge.ports.clock import FrontClock
 from bridge.ports.journal import ReadableJournal
 from bridge.publisher.publisher import Publisher
-from bridge.settings import Settings
+from bridge.settings.settings import Settings
 from bridge.wiring.front_side import FrontSide
 from bridge.wiring.pipeline_side import PipelineSide
 from tests.support.committed_entries import CommittedEntries

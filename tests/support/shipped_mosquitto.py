@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bridge.settings import BrokerSettings
+from bridge.settings.broker import BrokerSettings
 from tests.support.brokers import RunningBroker, find_mosquitto, free_port
 
 SHIPPED = Path(__file__).parents[2] / "mosquitto"

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.adapters.tokens import TokenIssuer
 from bridge.ports.clock import wall_ms
-from bridge.settings import Settings
+from bridge.settings.settings import Settings
 from bridge.wiring.access_decisions import DecisionError, explain_empty_access, explain_subscription
 from tests.support.in_process import settings_with
 

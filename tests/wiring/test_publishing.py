@@ -11,7 +11,7 @@ import aiomqtt
 
 from bridge.domain.messages import Publication
 from bridge.mqtt.link import BrokerLink
-from bridge.settings import BrokerSettings
+from bridge.settings.broker import BrokerSettings
 from tests.support.brokers import (
     RunningBroker,
     client_settings,

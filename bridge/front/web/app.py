@@ -21,7 +21,7 @@ from bridge.http.responses import error_response, json_response
 from bridge.http.websocket import hand_over
 from bridge.ports.metrics import MetricSample, SampleSource
 from bridge.protocol.error_codes import ErrorCode
-from bridge.settings import WebSettings
+from bridge.settings.web import WebSettings
 
 SOCKET_PATHS: Final = ("/ws", "/ws/")
 MAX_LOGGED_ORIGIN: Final = 200  # characters: a client may send thousands

@@ -22,7 +22,7 @@ from bridge.front.web.app import make_front_app
 from bridge.http.listener import listen
 from bridge.http.server import serve
 from bridge.journal.sqlite.reader import SqliteReader
-from bridge.settings import WebSettings
+from bridge.settings.web import WebSettings
 from bridge.wiring import runtime
 from tests.bench.load import StampedBatch, plant
 from tests.bench.servers.served import obey

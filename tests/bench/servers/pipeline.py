@@ -22,7 +22,7 @@ from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.pipeline.replay import restore_floor
 from bridge.ports.journal import Batch
 from bridge.ports.metrics import Metric
-from bridge.settings import Settings
+from bridge.settings.settings import Settings
 from bridge.wiring import runtime
 from bridge.wiring.pipeline_side import PipelineSide
 from tests.bench.large_journal import plant

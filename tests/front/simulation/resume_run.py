@@ -23,7 +23,7 @@ from bridge.domain.reports import APPLIED
 from bridge.domain.utc_time import Millis
 from bridge.front import journal_reads
 from bridge.protocol import cohort, event_cursor
-from bridge.settings import WebSettings
+from bridge.settings.web import WebSettings
 from tests.front.simulation.simulated_dashboard import SimulatedDashboard
 from tests.front.simulation.virtual_loop import VirtualLoop
 from tests.support import random_histories

@@ -9,7 +9,7 @@ from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.device.state import SequenceGaps
 from bridge.pipeline.status import PipelineStatus
 from bridge.ports.metrics import Metric, MetricSample
-from bridge.settings import WebSettings
+from bridge.settings.web import WebSettings
 from bridge.wiring.pipeline_samples import counter_samples, gap_samples, ineffective_samples, pipeline_samples
 from tests.support.front_server import call, served_front, status
 from tests.support.journal_samples import NOON

@@ -13,7 +13,7 @@ import websockets
 from structlog.testing import capture_logs
 from websockets import Subprotocol
 
-from bridge.settings import WebSettings
+from bridge.settings.web import WebSettings
 from tests.support.certificates import self_signed
 from tests.support.front_server import ServedFront, call, served_front
 from tests.support.socket_dashboard import SocketDashboard, connected

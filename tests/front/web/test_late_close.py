@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bridge.settings import WebSettings
+from bridge.settings.web import WebSettings
 from tests.support.brokers import until
 from tests.support.front_server import call, served_front
 from tests.support.socket_dashboard import dashboard

@@ -17,6 +17,7 @@ from bridge.protocol.cohort import Batching
 from bridge.protocol.delivery_automaton import UNINTERRUPTED, DeliveryAutomaton, DeliveryState, Output
 from bridge.protocol.event_cursor import EventCursor
 from bridge.protocol.event_feed import CheckResume, EventFeed, ReadResult
+from bridge.protocol.event_selectors import ActiveSubscription
 from bridge.protocol.fan_out import FanOut
 from bridge.protocol.ledger import Ledger
 from bridge.protocol.request_queue import Request, RequestQueue
@@ -27,7 +28,6 @@ from bridge.protocol.server_frames import (
     encode_frame,
     end_confirmation_frame,
 )
-from bridge.protocol.subscription_table import ActiveSubscription
 
 R_co = TypeVar("R_co", bound=Hashable, covariant=True)
 

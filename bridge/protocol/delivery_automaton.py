@@ -23,9 +23,9 @@ from bridge.protocol.event_feed import (
     ReadSnapshot,
     SnapshotOffsets,
 )
+from bridge.protocol.event_selectors import ActiveSubscription
 from bridge.protocol.request_queue import Request, RequestQueue, SnapshotProgress
 from bridge.protocol.server_frames import Close, encode_frame, resumed_frame
-from bridge.protocol.subscription_table import ActiveSubscription
 
 # The journal does not hold the events any more: the client must notice the gap.
 _TOO_FAR_BEHIND: Final = Close(CloseCode.STALLED, "too far behind, resume")

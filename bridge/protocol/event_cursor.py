@@ -5,7 +5,7 @@ otherwise it reads from the feed after its cursor.
 """
 
 from collections import deque
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -15,15 +15,11 @@ from bridge.domain.records import CommittedEvent, Position
 from bridge.domain.utc_time import Millis
 from bridge.protocol.cohort import Batching, Membership
 from bridge.protocol.event_feed import EventFeed, EventPage, ReadPage
+from bridge.protocol.event_selectors import ActiveSubscription, AssignmentSubscription
 from bridge.protocol.fan_out import FanOut
 from bridge.protocol.ledger import Ledger, PositionSchedule, Tally
 from bridge.protocol.server_frames import ServerFrame
-from bridge.protocol.subscription_table import (
-    NO_OFFSET_YET,
-    ActiveSubscription,
-    AssignmentSubscription,
-    SubscriptionTable,
-)
+from bridge.protocol.subscription_table import NO_OFFSET_YET, SubscriptionTable
 
 WRITE_EVENTS: Final = 256  # of one write: the most that an expiry, an answer or an alarm waits for
 WRITE_BYTES: Final = 16_384  # of one write
@@ -146,6 +142,7 @@ class EventCursor(Generic[R_co]):
         self._membership = self._fan_out.join(
             self._recipient, self.table.granted(), batching, expires_at=self._expires_at
         )
+        self.table.drop_indexes()
         return self._membership is not None
 
     def leave(self) -> bool:
@@ -226,12 +223,18 @@ class ReplayReader:
         size = 0
         self._waiting.clear()
         self._covered = page.last
-        for event in page.matching(self._table.granted(), after=after):
+        for event in self._matching(page, after=after):
             self._waiting.append(event)
             size += event.memory_bytes
             if size > READ_AHEAD_BYTES:
                 self._covered = event.offset
                 return
+
+    def _matching(self, page: EventPage, *, after: int) -> Iterable[CommittedEvent]:
+        """Return what may be selected: of few subscriptions the page's shared matches, of many by their index."""
+        if self._table.has_few:
+            return page.matching(self._table.granted(), after=after)
+        return filter(self._table.may_select, page.later(after))
 
     def next(self, cursor: int, *, up_to: int) -> ReplayPart | ReadPage:
         """Return the part that follows the cursor, none beyond `up_to`, or the read that it takes."""

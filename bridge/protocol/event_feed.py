@@ -11,7 +11,7 @@ from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.event_topic import StateKey
 from bridge.domain.records import CommittedEvent, Position, merge_by_offset
 from bridge.protocol.client_frames import ResumePosition
-from bridge.protocol.subscription_table import ActiveSubscription
+from bridge.protocol.event_selectors import ActiveSubscription
 
 MAX_CACHED_MATCHES: Final = 1_000  # of one page, some 250 bytes each: dashboards may all want something else
 
@@ -39,6 +39,10 @@ class EventPage:
     def has_next_after(self, offset: int) -> bool:
         """Return whether the page holds the event that follows this offset."""
         return bool(self.events) and self.events[0].offset <= offset + 1 <= self.last
+
+    def later(self, after: int) -> Sequence[CommittedEvent]:
+        """Return the events after an offset."""
+        return self.events[bisect_right(self.events, after, key=_offset_of) :]
 
     def matching(self, subscriptions: Iterable[Subscription], *, after: int) -> Iterable[CommittedEvent]:
         """Return the later events that any of these subscriptions or an assignee may select; ascending, each once."""

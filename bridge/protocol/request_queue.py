@@ -9,8 +9,9 @@ from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.records import CommittedEvent
 from bridge.protocol.cohort import Batching
 from bridge.protocol.event_feed import CheckResume, SnapshotOffsets
+from bridge.protocol.event_selectors import ActiveSubscription, match_the_same
 from bridge.protocol.server_frames import Close, SnapshotBegin, SnapshotEnd, encode_frame, stream_positions
-from bridge.protocol.subscription_table import NO_OFFSET_YET, ActiveSubscription, match_the_same
+from bridge.protocol.subscription_table import NO_OFFSET_YET
 
 MAX_QUEUED_REQUESTS: Final = 256  # for a client that sends requests and does not read
 MAX_ANSWER_BYTES: Final = 16_384  # of all queued answers; a single answer may be larger

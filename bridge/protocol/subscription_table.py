@@ -4,75 +4,27 @@ A dashboard gets an event once, however many of its subscriptions match. It gets
 last position already covers.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Final
 
-from bridge.domain.access.subscription_request import SubscriptionRequest
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommittedEvent
+from bridge.protocol.event_selectors import (
+    ActiveSubscription,
+    AssignmentSubscription,
+    Interval,
+    SelectorIndex,
+    match_the_same,
+    select_alike,
+)
 
 # Intervals under the present grants, and as many under former ones, each of which may keep an admission of some 2 KB;
 # or, if that is more, one for each subscription. Beyond that a client that goes back gets some events twice.
 MAX_PAST: Final = 64
+FEW: Final = 4  # selectors that are asked one by one
 NO_OFFSET_YET: Final = 2**63 - 1  # `after` of a subscription whose snapshot or replay has not begun: selects nothing
-
-
-@dataclass(slots=True, eq=False)
-class ActiveSubscription:
-    """A subscription in force, which selects the events after an offset.
-
-    `granted` is None while nothing of it is granted; a later token may change that. `owes_snapshot`: one was promised.
-    """
-
-    request: SubscriptionRequest
-    granted: Subscription | None
-    after: int
-    owes_snapshot: bool = False
-
-    @property
-    def id(self) -> str:
-        return self.request.id
-
-    def matches(self, event: CommittedEvent) -> bool:
-        """Return whether the event is subscribed to and granted now, whatever its offset."""
-        return self.granted is not None and self.granted.matches(event.topic, audience=event.audience)
-
-    def selects(self, event: CommittedEvent) -> bool:
-        return event.offset > self.after and self.matches(event)
-
-
-@dataclass(slots=True, eq=False)
-class AssignmentSubscription:
-    """Selects job_assigned for its assignee, without a subscription, as far as their grants allow (design.md)."""
-
-    viewer: Viewer
-    after: int
-
-    def selects(self, event: CommittedEvent) -> bool:
-        is_new = event.offset > self.after
-        return is_new and self.viewer.user_id in event.assignees and self.viewer.may_read(event.topic)
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """What one subscription, or the assignments (`id` None), selected of the offsets after `after` up to `until`."""
-
-    id: str | None
-    selector: ActiveSubscription | AssignmentSubscription
-    until: int
-
-    @classmethod
-    def of(cls, selector: ActiveSubscription | AssignmentSubscription, *, until: int) -> "Interval":
-        """Copy the selector as it is now: what it selected stays so, even if it ends or changes."""
-        if isinstance(selector, ActiveSubscription):
-            copied = ActiveSubscription(selector.request, selector.granted, selector.after)
-            return cls(selector.id, copied, until)
-        return cls(None, AssignmentSubscription(selector.viewer, selector.after), until)
-
-    def selects(self, event: CommittedEvent) -> bool:
-        return event.offset <= self.until and self.selector.selects(event)
 
 
 class SubscriptionTable:
@@ -83,42 +35,52 @@ class SubscriptionTable:
     `served`: what of it a resume has gone back behind, and must not be sent again.
     """
 
-    __slots__ = ("assignments", "by_id", "past", "replaced", "served")
+    __slots__ = ("_index", "_served_index", "assignments", "by_id", "past", "replaced", "served")
 
     def __init__(self) -> None:
         self.by_id: dict[str, ActiveSubscription] = {}
         self.assignments: AssignmentSubscription | None = None
         self.replaced: list[Interval] = []
         self.served: list[Interval] = []
-        self.past: list[Interval] = []
+        self.past: dict[str | None, list[Interval]] = {}  # by id, None: the assignments; none of the lists is empty
+        self._index: SelectorIndex[ActiveSubscription] | None = None  # of more than `FEW`, from their first use on
+        self._served_index: SelectorIndex[Interval] | None = None
 
     def __contains__(self, subscription: ActiveSubscription) -> bool:
         """Return whether it is in force: neither ended nor replaced by one with the same id."""
         return self.by_id.get(subscription.id) is subscription
 
+    @property
+    def has_few(self) -> bool:
+        """Return whether the subscriptions are few enough to ask one by one."""
+        return len(self.by_id) <= FEW
+
     def add(self, subscription: Subscription, *, after: int, cursor: int, offset: int) -> ActiveSubscription:
         """Add a subscription; one that it replaces selects until `offset` what is not sent yet, after `cursor`."""
+        self._index = None
         name = subscription.request.id
         former = self.by_id.get(name)
         if former is not None:
             if former.granted is not None and former.after < offset and cursor < offset:
                 self.replaced.append(Interval.of(former, until=offset))
             former.granted = None
-            self._forget_past({name})
+            self.past.pop(name, None)
         owes_snapshot = former is not None and former.owes_snapshot and after == NO_OFFSET_YET
         added = self.by_id[name] = ActiveSubscription(subscription.request, subscription, after, owes_snapshot)
         return added
 
     def end(self, name: str) -> None:
         """End a subscription: what is not sent yet is not sent any more."""
+        self._index = None
         former = self.by_id.pop(name, None)
         if former is not None:
             former.granted = None
-            self._forget_past({name})
+            self.past.pop(name, None)
         self._forget_replaced({name})
 
     def update_grants(self, viewer: Viewer, subscriptions: Mapping[str, Subscription | None], *, cursor: int) -> None:
         """Put new grants into force at once, also for what is not sent yet, after `cursor`."""
+        self._index = None
         if self.assignments is not None:
             if self.assignments.viewer.read_grants != viewer.read_grants:
                 self._pass(self.assignments, cursor)
@@ -141,18 +103,31 @@ class SubscriptionTable:
 
     def selects(self, event: CommittedEvent) -> bool:
         """Return whether the event is to be sent: selected, granted, and not sent before."""
-        if self.served and any(interval.selects(event) for interval in self.served):
+        if self.served and any(interval.selects(event) for interval in self._served_candidates(event)):
             return False
-        if any(subscription.selects(event) for subscription in self.by_id.values()):
+        if any(subscription.selects(event) for subscription in self._candidates(event)):
             return True
         if event.assignees and self.assignments is not None and self.assignments.selects(event):
             return True
         return bool(self.replaced) and self._may_read(event) and any(past.selects(event) for past in self.replaced)
 
+    def may_select(self, event: CommittedEvent) -> bool:
+        """Return whether the event matches, whatever of it was sent."""
+        return (
+            bool(event.assignees)
+            or any(subscription.matches(event) for subscription in self._candidates(event))
+            or any(interval.selects(event) for interval in self.replaced)
+        )
+
+    def drop_indexes(self) -> None:
+        """Free the memory of the indexes, which are built again when they are needed."""
+        self._index = self._served_index = None
+
     def resume(self, subscriptions: Sequence[ActiveSubscription], *, since: int, cursor: int) -> None:
         """Let these, and the assignments, select what came after `since`; all others were served up to `cursor`."""
         resumed = {subscription.id for subscription in subscriptions}
-        self._forget_past(resumed)
+        for name in resumed:
+            self.past.pop(name, None)
         self._forget_replaced(resumed)
         for interval in self.replaced:
             interval.selector.after = max(interval.selector.after, cursor)
@@ -167,12 +142,15 @@ class SubscriptionTable:
             self._pass(self.assignments, cursor)
             self.assignments.after = min(after, since)
         self._bound_past()
-        self.served = [interval for interval in self.past if interval.until > min(since, cursor)]
+        self.served = [interval for interval in self._all_past() if interval.until > min(since, cursor)]
+        self._served_index = None
 
     def forget(self, cursor: int) -> None:
         """Drop what concerns only offsets up to this one."""
         if self.served:
             self.served = [interval for interval in self.served if interval.until > cursor]
+            if not self.served:
+                self._served_index = None
         if self.replaced:
             self.replaced = [interval for interval in self.replaced if interval.until > cursor]
 
@@ -191,6 +169,20 @@ class SubscriptionTable:
             and (self.assignments is None or self.assignments.after <= offset)
         )
 
+    def _candidates(self, event: CommittedEvent) -> Iterable[ActiveSubscription]:
+        if self.has_few:
+            return self.by_id.values()
+        if self._index is None:
+            self._index = SelectorIndex(self.by_id.values())
+        return self._index.candidates(event)
+
+    def _served_candidates(self, event: CommittedEvent) -> Iterable[Interval]:
+        if len(self.served) <= FEW:
+            return self.served
+        if self._served_index is None:
+            self._served_index = SelectorIndex(self.served)
+        return self._served_index.candidates(event)
+
     def _may_read(self, event: CommittedEvent) -> bool:
         return self.assignments is not None and self.assignments.viewer.may_read(event.topic)
 
@@ -198,56 +190,44 @@ class SubscriptionTable:
         if self.replaced:
             self.replaced = [interval for interval in self.replaced if interval.id not in names]
 
-    def _forget_past(self, names: set[str]) -> None:
-        if self.past:
-            self.past = [interval for interval in self.past if interval.id not in names]
-
     def _pass(self, selector: ActiveSubscription | AssignmentSubscription, cursor: int) -> None:
         """Record what was sent of a subscription, which from now on selects only what comes after the cursor."""
         if selector.after >= cursor:
             return
         added = Interval.of(selector, until=cursor)
-        for index, former in enumerate(self.past):
+        sent = self.past.setdefault(added.id, [])
+        for index, former in enumerate(sent):
             if _is_continued(former, added):
-                self.past[index] = Interval.of(former.selector, until=cursor)
+                sent[index] = Interval.of(former.selector, until=cursor)
                 break
         else:
-            self.past.append(added)
+            sent.append(added)
         selector.after = cursor
+
+    def _all_past(self) -> Iterator[Interval]:
+        for intervals in self.past.values():
+            yield from intervals
 
     def _bound_past(self) -> None:
         """Keep the latest of what was sent: those under former grants do not push out those under the present ones."""
         most = max(MAX_PAST, len(self.by_id) + 1)  # one for the assignments
-        if len(self.past) > most:
-            former: list[Interval] = []
-            present: list[Interval] = []
-            for interval in self.past:
-                (present if self._is_present(interval) else former).append(interval)
-            self.past = former[-most:] + present[-most:]
+        if sum(map(len, self.past.values())) <= most:
+            return
+        former: list[Interval] = []
+        present: list[Interval] = []
+        for interval in sorted(self._all_past(), key=attrgetter("until")):
+            (present if self._is_present(interval) else former).append(interval)
+        self.past = {}
+        for interval in former[-most:] + present[-most:]:
+            self.past.setdefault(interval.id, []).append(interval)
 
     def _is_present(self, interval: Interval) -> bool:
         here = self.assignments if interval.id is None else self.by_id.get(interval.id)
-        return here is not None and _select_alike(interval.selector, here)
+        return here is not None and select_alike(interval.selector, here)
 
 
 def _is_continued(former: Interval, added: Interval) -> bool:
     """Return whether one interval includes both: a client may go back any number of times."""
     if former.id != added.id or not former.selector.after <= added.selector.after <= former.until <= added.until:
         return False
-    return _select_alike(former.selector, added.selector)
-
-
-def _select_alike(
-    former: ActiveSubscription | AssignmentSubscription, latter: ActiveSubscription | AssignmentSubscription
-) -> bool:
-    """Return whether both match the same events, whatever their offsets."""
-    if isinstance(former, ActiveSubscription):
-        return isinstance(latter, ActiveSubscription) and match_the_same(former.granted, latter.granted)
-    return isinstance(latter, AssignmentSubscription) and former.viewer.read_grants == latter.viewer.read_grants
-
-
-def match_the_same(former: Subscription | None, latter: Subscription | None) -> bool:
-    """Return whether both match the same events; None matches nothing."""
-    if former is latter or former is None or latter is None:
-        return former is latter
-    return former.cache_key == latter.cache_key
+    return select_alike(former.selector, added.selector)

@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Final
 
 from bridge.front import broadcaster
-from bridge.protocol import cohort, event_cursor, request_queue, websocket_frames
+from bridge.protocol import cohort, event_cursor, request_queue, subscription_table, websocket_frames
 
 _MODULES: Final[Mapping[str, ModuleType]] = {
     "FLUSH_BYTES": cohort,
@@ -17,6 +17,7 @@ _MODULES: Final[Mapping[str, ModuleType]] = {
     "ARRAY_BYTES": websocket_frames,
     "MAX_ANSWERS_PER_WRITE": request_queue,
     "TURN_MEMBERS": broadcaster,
+    "FEW": subscription_table,
 }
 
 SMALL: Final[Mapping[str, int]] = {
@@ -28,6 +29,7 @@ SMALL: Final[Mapping[str, int]] = {
     "ARRAY_BYTES": 40,
     "MAX_ANSWERS_PER_WRITE": 1,
     "TURN_MEMBERS": 1,
+    "FEW": 0,
 }
 
 

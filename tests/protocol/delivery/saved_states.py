@@ -16,8 +16,8 @@ from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommittedEvent, Position
 from bridge.protocol.cohort import Batching
 from bridge.protocol.event_feed import EventPage
+from bridge.protocol.event_selectors import Interval
 from bridge.protocol.ledger import Ledger
-from bridge.protocol.subscription_table import Interval
 from tests.protocol.delivery import samples
 from tests.protocol.delivery.oracle import PromiseBroken
 from tests.protocol.delivery.small_front import EndingDashboard, SmallFront, short_lived_arguments, short_lived_viewer
@@ -90,6 +90,7 @@ def _forget_caches(front: SmallFront) -> None:
     fan_out._index._probes.clear()  # noqa: SLF001 - by kind of topic
     for dashboard in front.dashboards:
         dashboard.delivery.cursor._reader.reached = 0  # noqa: SLF001 - set by each reading
+        dashboard.delivery.cursor.table.drop_indexes()
 
 
 def _settle(dashboard: EndingDashboard, *, may_resume: bool) -> None:

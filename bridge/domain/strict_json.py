@@ -40,6 +40,7 @@ def parse_json(
     *,
     max_bytes: int = MAX_BYTES,
     max_depth: int = MAX_DEPTH,
+    max_values: int | None = None,
     max_integer_digits: int = MAX_DIGITS,
     allow_control_characters: bool = False,
 ) -> Any:
@@ -48,6 +49,8 @@ def parse_json(
     The type of a number depends on its value, not its spelling: an int for an integer of 64 bits (signed or unsigned),
     so 5, 5.0 and 0.5e1 are the same, else a finite float. Keys are unique in their object. Strings contain neither
     surrogates nor, unless allowed, control characters except tab, line feed and carriage return.
+
+    `max_values` bounds the time to parse: 64 KiB of empty lists take 15 ms. Commas and brackets in strings count too.
     """
     if not payload:
         raise NotStrictJson("empty")
@@ -57,6 +60,8 @@ def parse_json(
         text = payload.decode()
     except UnicodeDecodeError:
         raise NotStrictJson("not_utf8") from None
+    if max_values is not None and text.count(",") + text.count("[") + text.count("{") > max_values:
+        raise NotStrictJson("too_many_values")
     if _is_deeper(text, max_depth):
         raise NotStrictJson("too_deep")
     try:

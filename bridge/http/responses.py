@@ -18,7 +18,7 @@ from bridge.domain.access.claims import TokenError
 from bridge.domain.access.viewer import AdmissionError
 from bridge.domain.strict_json import NotStrictJson, parse_json
 from bridge.ports.journal import JournalError
-from bridge.protocol.client_frames import InvalidFrame
+from bridge.protocol.client_frames import MAX_VALUES, InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
 
 MAX_BODY_BYTES: Final = 65_536  # as of a WebSocket frame: stops a body from filling memory
@@ -85,7 +85,7 @@ async def read_body(request: Request) -> dict[str, Any]:
     except TimeoutError:
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the body did not arrive in time") from None
     try:
-        tree = parse_json(bytes(received), max_bytes=MAX_BODY_BYTES)
+        tree = parse_json(bytes(received), max_bytes=MAX_BODY_BYTES, max_values=MAX_VALUES)
     except NotStrictJson as error:
         raise InvalidFrame(ErrorCode.INVALID_JSON, f"not acceptable JSON: {error.reason}") from None
     if not isinstance(tree, dict):

@@ -11,7 +11,7 @@ from bridge.domain.access.claims import TokenError, TokenExpired, TokenRevoked
 from bridge.domain.access.viewer import AdmissionError, Viewer
 from bridge.domain.strict_json import NotStrictJson, parse_json
 from bridge.domain.utc_time import Millis, rfc3339
-from bridge.protocol.client_frames import Auth, ClientFrame, InvalidFrame, parse_frame
+from bridge.protocol.client_frames import MAX_VALUES, Auth, ClientFrame, InvalidFrame, parse_frame
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.delivery import Delivery
 from bridge.protocol.error_codes import ErrorCode
@@ -147,7 +147,7 @@ class DashboardProtocol:
     def _take(self, payload: bytes, server_time: Millis) -> Auth | SessionWork | None:
         tree: object = None
         try:
-            tree = parse_json(payload, max_bytes=self._limits.max_frame_bytes)
+            tree = parse_json(payload, max_bytes=self._limits.max_frame_bytes, max_values=MAX_VALUES)
             return self._execute(parse_frame(tree), server_time)
         except NotStrictJson as error:
             self._delivery.answer(Error(code=ErrorCode.INVALID_JSON, message="not acceptable JSON: " + error.reason))

@@ -77,6 +77,8 @@ def test_depth_is_counted_in_nesting_and_not_in_brackets() -> None:
 
 
 def test_bounds_are_the_callers() -> None:
+    assert refusal(b"[[],[],[]]", max_values=5) == "too_many_values"
+    assert parse_json(b'{"a":[1,[]]}', max_values=4) == {"a": [1, []]}
     assert refusal(b'{"a":[[]]}', max_depth=2) == "too_deep"
     assert refusal(b"123456", max_integer_digits=5) == "number_out_of_range"
     assert parse_json(b"[12345, 1.2345678]", max_integer_digits=5) == [12_345, 1.2345678]

@@ -191,6 +191,7 @@ async def test_the_answer_to_a_bearer_reveals_no_more_than_permitted(tmp_path: P
         (b"", "INVALID_JSON"),
         (b"{", "INVALID_JSON"),
         (b'{"id":NaN}', "INVALID_JSON"),
+        (b'{"id":[' + b"[]," * 10_000 + b"0]}", "INVALID_JSON"),
         (b'{"id":"a","id":"b"}', "INVALID_JSON"),
         (b"[]", "INVALID_MESSAGE"),
         (b"{}", "INVALID_MESSAGE"),

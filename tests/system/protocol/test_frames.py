@@ -75,6 +75,7 @@ async def test_a_ping_is_answered(busy_bridge: BridgeProcess, kind: str, stamp: 
         ("{", "INVALID_JSON"),
         ('{"type":"ping","type":"ping"}', "INVALID_JSON"),
         ('{"type":"ping","timestamp":NaN}', "INVALID_JSON"),
+        (f'{{"type":"ping","timestamp":[{"[]," * 10_000}0]}}', "INVALID_JSON"),
         ("[]", "INVALID_MESSAGE"),
         ('{"type":7}', "INVALID_MESSAGE"),
         ('{"type":"dance","id":"x"}', "UNKNOWN_TYPE"),

@@ -10,7 +10,7 @@ PROVERS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-versions check format faults proof bench docs lock clean system-packages
+.PHONY: help demo test test-versions check format faults proof bench docs lock sbom audit clean system-packages
 
 help:
 	@echo "make demo    start broker, bridge, dashboards' front and a simulated plant on http://127.0.0.1:8080"
@@ -20,6 +20,7 @@ help:
 	@echo "make faults | proof   fault injection, long proofs; both write docs/proof.md"
 	@echo "make bench   measure all of docs/performance.md, at most 15 minutes; make bench QUICK=1  a part, in a minute"
 	@echo "make docs    generate schemas and docs/asyncapi.json again;  make lock  resolve the locked versions again"
+	@echo "make audit   compare the locked versions with known vulnerabilities (needs pypi.org); make sbom  list them"
 
 demo: .venv/.run
 	@$(BIN)/floor demo $(ARGS)
@@ -60,15 +61,25 @@ bench: .venv/.dev system-packages
 docs: .venv/.dev
 	$(BIN)/python -m bridge schema --write docs
 
-lock: .venv/.dev
-	$(PIP) uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		pyproject.toml --extra demo --group build -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		pyproject.toml --extra demo --group dev -o requirements-dev.lock
+LOCK = .venv-tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+lock: .venv-tools/.made
+	$(LOCK) pyproject.toml --extra demo --group build -o requirements.lock
+	$(LOCK) pyproject.toml --extra demo --group dev -o requirements-dev.lock
+	$(LOCK) --group tools -o requirements-tools.lock
+	$(MAKE) sbom
+
+# a package that the advisory database does not answer for is a failure too
+audit: .venv-tools/.made
+	for lock in requirements.lock requirements-dev.lock requirements-tools.lock; do \
+		.venv-tools/bin/pip-audit --strict --require-hashes --disable-pip -r $$lock || exit 1; done
+
+sbom: .venv-tools/.made
+	.venv-tools/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --spec-version 1.6 -o docs/sbom.cdx.json
 
 clean:
-	rm -rf .venv .venv-3.* .floor .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-3.* .venv-tools .floor .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
 
 system-packages:
 	@.ci/system-packages mosquitto chromium strace faketime cc=gcc,libc6-dev
@@ -84,6 +95,11 @@ system-packages:
 	@echo "installing locked dependencies into .venv"
 	@$(PIP) --require-hashes -r requirements.lock
 	@$(PIP) --no-build-isolation --no-deps -e .
+	@touch $@
+
+.venv-tools/.made: requirements-tools.lock
+	@$(PYTHON) -m venv .venv-tools
+	@.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-tools.lock
 	@touch $@
 
 .venv/.dev: .venv/.run requirements-dev.lock

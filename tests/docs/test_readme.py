@@ -25,7 +25,13 @@ from tests.support.tokens import token
 
 SECONDS = 30
 DOCUMENTS = sorted(
-    [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "mosquitto" / "README.md", *(ROOT / "docs").glob("*.md")]
+    [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / "SECURITY.md",
+        ROOT / "mosquitto" / "README.md",
+        *(ROOT / "docs").glob("*.md"),
+    ]
 )
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 POINTING = [*DOCUMENTS, *DECISIONS]

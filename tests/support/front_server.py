@@ -128,6 +128,7 @@ async def served_front(
     port: int = 0,
     send_buffer: int = 0,
     trust_grants: bool = False,
+    policy_file: Path | None = None,
 ) -> AsyncIterator[ServedFront]:
     """Serve a front, on a free port unless one is given, until the end of the block.
 
@@ -152,6 +153,7 @@ async def served_front(
             link=FakeLink(publish),
             token=TOKENS.model_copy(update={"trust_grants_claim": trust_grants}),
             web=settings,
+            policy_file=policy_file,
             time__scale=2 if simulated else 1,
         )
         served = ServedFront(side.front, journal, clock, listener.getsockname()[1])

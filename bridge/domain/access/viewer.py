@@ -84,10 +84,9 @@ def admit(claims: Claims, policy: Policy, *, trust_grants: bool) -> Viewer:
     `trust_grants`: whether this issuer's `grants` claim counts. A claim of the wrong type, or an invalid id, grants
     nothing.
     """
-    role_names = frozenset(Role)
-    roles = tuple(dict.fromkeys(role for role in _strings(claims.claim_set, "roles") if role in role_names))
+    roles = tuple(dict.fromkeys(role for role in _strings(claims.claim_set, "roles") if role in policy.roles))
     name = claims.claim_set.get("name")
-    rules = [(role, rule) for role in roles if (rule := policy.roles.get(Role(role))) is not None]
+    rules = [(role, policy.roles[Role(role)]) for role in roles]
     read = tuple(_Templates(role, rule.unscoped, rule.read, None) for role, rule in rules)
     command = tuple(_Templates(role, rule.unscoped, rule.command, rule.actions) for role, rule in rules)
     return Viewer(

@@ -88,6 +88,11 @@ def test_roles_of_the_wrong_type_or_unknown_are_no_roles(roles: object) -> None:
     assert (user.roles, reads(user), user.command_grants.all) == ((), [], ())
 
 
+def test_a_role_that_the_policy_does_not_list_is_none() -> None:
+    policy = Policy.parse('[roles.viewer]\nread = ["+/+/{line}/#"]\n[roles.quality]\n')
+    assert viewer(policy=policy, roles=["admin", "viewer", "quality"], lines=["L1"]).roles == ("viewer", "quality")
+
+
 def test_operators_do_their_jobs_and_maintenance_answers_calls() -> None:
     place = Place("S1", "A1", "L1")
     operator = viewer(roles=["operator"], lines=["L1"])

@@ -37,6 +37,15 @@ async def test_statistics_are_for_admins(tmp_path: Path) -> None:
         assert (unproven.status_code, unproven.headers["www-authenticate"]) == (401, "Bearer")
 
 
+async def test_an_admin_of_another_plant_is_none_where_the_policy_lists_no_admin(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text('[roles.viewer]\nread = ["+/+/{line}/#"]\n')
+    async with served_front(tmp_path, policy_file=policy) as served:
+        for path in ("/ws/health", "/metrics"):
+            refused = await served.get(path, {"Via": "proxy", **bearer(roles=("admin", "viewer"), lines=["L1"])})
+            assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN"), path
+
+
 async def test_the_catalogue_is_open(tmp_path: Path) -> None:
     async with served_front(tmp_path) as served:
         catalogue = (await served.get("/ws/events")).json()

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from bridge.domain.access.grants import Allowed, NotGranted, explain_decision
+from bridge.domain.access.grants import NotGranted, explain_decision
 from bridge.domain.access.subscription_request import SubscriptionRequest
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.records import Position
@@ -210,7 +210,4 @@ def _confirmed(request: SubscriptionRequest, subscription: Subscription | None) 
 
 def explained_frame(name: str, decision: Subscription | NotGranted) -> Explained:
     """Return the decision as `explain_decision` renders it."""
-    if isinstance(decision, NotGranted):
-        return Explained(id=name, **explain_decision(decision))
-    allowed = Allowed(decision.effective, decision.witness, decision.grants)
-    return Explained(id=name, **{**explain_decision(allowed), "narrowed": decision.narrowed})
+    return Explained(id=name, **explain_decision(decision if isinstance(decision, NotGranted) else decision.allowed))

@@ -24,6 +24,7 @@ from bridge.domain.access.topic_layout import (
 from bridge.domain.topics import TopicFilter, TopicName
 
 MAX_GRANTS: Final = 1_000  # that one token may expand to; stops 300 sites x 300 lines from filling memory
+MAX_EFFECTIVE: Final = 1_000  # filters of one decision; stops 100 targets x 1,000 grants from filling index and reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,10 @@ class Grants:
         """Return (mask, grant) for every grant that covers all ids of the region."""
         return self._table.covering(region.ids)
 
+    def missing(self, region: Region) -> int:
+        """Return the mask of what of the region is not granted."""
+        return self._table.missing(region)
+
     def find(self, name: TopicName, *, action: str | None = None) -> Grant | None:
         """Return a grant for this topic, and for commands this action; None when there is none."""
         point = self.layout.locate(name)
@@ -121,10 +126,9 @@ def decide(requested: TopicFilter, grants: Grants, *, mask: int = -1) -> Decisio
     region = layout.region(requested, mask=mask)
     if region is None:
         return NotGranted(None, f"no {layout.name} topic can match {_quoted(requested)}")
-    covering = list(grants.covering(region))
     # Without the mask: an effective filter must not be wider than the grant it comes from.
     unmasked = layout.region(requested)
-    for granted, grant in covering:
+    for granted, grant in grants.covering(region):
         if unmasked is not None and not unmasked.mask & ~granted:
             return Allowed((requested,), None, (grant,))
     overlaps: dict[Region, Grant] = {}
@@ -132,9 +136,7 @@ def decide(requested: TopicFilter, grants: Grants, *, mask: int = -1) -> Decisio
         overlap = region.intersect(grant.region)
         if overlap is not None:
             overlaps.setdefault(overlap, grant)
-    missing = region.mask
-    for granted, _ in covering:
-        missing &= ~granted
+    missing = grants.missing(region)
     witness = _witness(region, missing, grants) if missing else None
     if not overlaps:
         return NotGranted(witness, "no grant reaches any topic of it")
@@ -142,6 +144,42 @@ def decide(requested: TopicFilter, grants: Grants, *, mask: int = -1) -> Decisio
     common_filters = [requested.intersect(grant.filter) for grant in kept]
     effective = tuple(dict.fromkeys(common for common in common_filters if common is not None))
     return Allowed(effective, witness, tuple(dict.fromkeys(kept)))
+
+
+def decide_union(requested: Iterable[TopicFilter], grants: Grants, *, mask: int = -1) -> Decision:
+    """Decide what of the union of these filters, within `mask`, is granted.
+
+    It is as exact as `decide`. A filter that matches nothing within the mask asks for nothing. Refused, if the grants
+    cut it into more than `MAX_EFFECTIVE` filters.
+    """
+    effective: dict[Region, TopicFilter] = {}
+    used: dict[Grant, None] = {}
+    witness: TopicName | None = None
+    refusal: NotGranted | None = None
+    for topic_filter in requested:
+        decision = decide(topic_filter, grants, mask=mask)
+        witness = witness or decision.witness
+        if isinstance(decision, NotGranted):
+            refusal = decision if refusal is None or refusal.witness is None else refusal
+            continue
+        used.update(dict.fromkeys(decision.grants))
+        for common in decision.effective:
+            region = grants.layout.region(common, mask=mask)
+            assert region is not None, "`decide` returns nothing empty"
+            effective.setdefault(region, common)
+        if len(effective) > MAX_EFFECTIVE:
+            effective = _without_covered(effective)
+            if len(effective) > MAX_EFFECTIVE:
+                return NotGranted(
+                    None, f"the grants cut it into more than {MAX_EFFECTIVE} filters: ask for less at once"
+                )
+    if refusal is not None and not effective:
+        return refusal
+    return Allowed(tuple(_without_covered(effective).values()), witness, tuple(used))
+
+
+def _without_covered(filters: dict[Region, TopicFilter]) -> dict[Region, TopicFilter]:
+    return {region: filters[region] for region in remove_covered(filters)}
 
 
 def explain_decision(decision: Decision) -> dict[str, Any]:

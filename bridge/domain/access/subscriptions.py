@@ -5,16 +5,12 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, assert_never
 from weakref import WeakValueDictionary
 
-from bridge.domain.access.grants import Allowed, Grant, Grants, NotGranted, decide
+from bridge.domain.access.grants import Allowed, Grants, NotGranted, decide_union
 from bridge.domain.access.subscription_request import SubscriptionRequest
 from bridge.domain.access.subscription_types import Addressee
-from bridge.domain.access.topic_layout import EVENTS, RegionTable, remove_covered
+from bridge.domain.access.topic_layout import EVENTS, RegionTable
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.topics import TopicFilter, TopicName
-
-MAX_EFFECTIVE: Final = (
-    1_000  # filters of one admitted subscription; stops 100 targets x 1,000 grants from filling index and reply
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +34,17 @@ class Subscription:
     """An admitted subscription. A topic matches iff it was requested, is within the mask and is granted."""
 
     request: SubscriptionRequest
-    effective: tuple[TopicFilter, ...]
-    narrowed: bool
-    witness: TopicName | None
-    grants: tuple[Grant, ...]
+    allowed: Allowed
     acceptance: Acceptance
     _table: RegionTable[None] = field(repr=False, compare=False)
+
+    @property
+    def effective(self) -> tuple[TopicFilter, ...]:
+        return self.allowed.effective
+
+    @property
+    def narrowed(self) -> bool:
+        return self.allowed.narrowed
 
     @property
     def cache_key(self) -> Hashable:
@@ -74,7 +75,7 @@ _ADMITTED: Final = WeakValueDictionary[_AdmissionKey, Subscription]()  # an entr
 def admit_subscription(request: SubscriptionRequest, viewer: Viewer) -> Subscription | NotGranted:
     """Return the part of a request that this viewer may read; for equal requests and grants the same object.
 
-    It is refused if that is nothing, if it is strict and not granted in full, or above `MAX_EFFECTIVE` filters.
+    It is refused if that is nothing, if it is strict and not granted in full, or where `decide_union` refuses it.
     """
     key = _AdmissionKey(request, viewer.read_grants, _addressees(request, viewer))
     admitted = _ADMITTED.get(key)
@@ -88,38 +89,17 @@ def admit_subscription(request: SubscriptionRequest, viewer: Viewer) -> Subscrip
 
 def _decide(key: _AdmissionKey) -> Subscription | NotGranted:
     request = key.request
-    effective: dict[TopicFilter, None] = {}
-    grants: dict[Grant, None] = {}
-    refusal: NotGranted | None = None
-    witness: TopicName | None = None
-    for topic_filter in request.filters:
-        match decide(topic_filter, key.grants, mask=request.mask):
-            case NotGranted() as decision:
-                refusal = refusal or decision
-            case Allowed() as decision:
-                effective.update(dict.fromkeys(decision.effective))
-                grants.update(dict.fromkeys(decision.grants))
-                witness = witness or decision.witness
-        if len(effective) > MAX_EFFECTIVE:
-            return NotGranted(None, f"the grants cut it into more than {MAX_EFFECTIVE} filters: ask for less at once")
-    if not effective and refusal is not None:
-        return refusal
-    narrowed = refusal is not None or witness is not None
-    if refusal is not None:
-        witness = refusal.witness
-    if request.strict and narrowed:
-        reason = "it is strict, and not all of it is granted" if refusal is None else refusal.reason
-        return NotGranted(witness, reason)
-    regions = {EVENTS.region(topic_filter, mask=request.mask): topic_filter for topic_filter in effective}
-    kept = remove_covered(region for region in regions if region is not None)
+    decision = decide_union(request.filters, key.grants, mask=request.mask)
+    if isinstance(decision, NotGranted):
+        return decision
+    if request.strict and decision.narrowed:
+        return NotGranted(decision.witness, "it is strict, and not all of it is granted")
+    regions = (EVENTS.region(topic_filter, mask=request.mask) for topic_filter in decision.effective)
     return Subscription(
         request=request,
-        effective=tuple(regions[region] for region in kept),
-        narrowed=narrowed,
-        witness=witness,
-        grants=tuple(grants),
+        allowed=decision,
         acceptance=Acceptance(request.mask, key.addressees),
-        _table=RegionTable((region, None) for region in kept),
+        _table=RegionTable((region, None) for region in regions if region is not None),
     )
 
 

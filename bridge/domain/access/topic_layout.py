@@ -181,6 +181,16 @@ class RegionTable(Generic[T]):
         for fixed, table in self._tables.items():
             yield from table.get(tuple(ids[level] for level in fixed), ())
 
+    def missing(self, region: Region) -> int:
+        """Return the mask of all that a region matches and no region of the table does.
+
+        It is exact: a `+` of the region can be filled by an id that the table does not name.
+        """
+        mask = region.mask
+        for covered, _ in self.covering(region.ids):
+            mask &= ~covered
+        return mask
+
 
 def remove_covered(regions: Iterable[Region]) -> list[Region]:
     """Return the regions without those that another one covers: the same topics, in the given order."""

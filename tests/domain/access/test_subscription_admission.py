@@ -60,7 +60,7 @@ def test_a_wider_subscription_is_narrowed_to_the_grants_and_marked() -> None:
     subscription = admitted(viewer("viewer", lines=["L1", "L2"]), subscription_type="andon")
     assert [str(topic_filter) for topic_filter in subscription.effective] == ["+/+/L1/+/andon/#", "+/+/L2/+/andon/#"]
     assert subscription.narrowed
-    assert str(subscription.witness) == "any/any/any/any/andon/andon_event/critical/any"
+    assert str(subscription.allowed.witness) == "any/any/any/any/andon/andon_event/critical/any"
     assert subscription.matches(topic("S1/A1/L2/_", "andon_event"))
     assert not subscription.matches(topic("S1/A1/L3/_", "andon_event"))
 
@@ -100,6 +100,33 @@ def test_masks_narrow_what_is_shown_and_what_is_asked() -> None:
     only = admitted(granted, subscription_type="line", filters={"event_types": ["andon_event"]}, strict=True)
     assert ([str(topic_filter) for topic_filter in only.effective], only.narrowed) == (["+/+/+/+/andon/#"], False)
     assert refused(viewer("admin"), subscription_type="job", filters={"event_types": ["andon_event"]}).witness is None
+
+
+def test_a_target_that_the_masks_exclude_asks_for_nothing() -> None:
+    high = {"priorities": ["critical"]}
+    body = {"subscription_type": "escalation", "target_id": ["critical", "medium"], "filters": high}
+    whole = admitted(viewer("admin"), **body, strict=True)
+    assert [str(topic_filter) for topic_filter in whole.effective] == ["+/+/+/+/escalation/+/critical/+"]
+    assert not whole.narrowed
+    assert whole.allowed.witness is None
+    line = viewer("viewer", lines=["L1"])
+    assert str(admitted(line, **body).allowed.witness) == "any/any/any/any/escalation/escalation_update/critical/any"
+    nothing = {**body, "filters": {"priorities": ["low"]}}
+    assert refused(viewer("admin"), **nothing) == refused(line, **nothing)
+    assert refused(line, **nothing).witness is None
+
+
+def test_a_list_with_nothing_granted_is_refused_with_a_witness() -> None:
+    body = {"subscription_type": "line", "target_id": ["L2", "L3"]}
+    assert str(refused(viewer("viewer", lines=["L1"]), **body).witness) == (
+        "any/any/L2/any/line/line_status_update/critical/any"
+    )
+
+
+def test_filters_that_cover_each_other_count_once() -> None:
+    reads = [f"S{number}/#" for number in range(MAX_GRANTS)]
+    user = viewer(grants={"read": reads}, trust_grants=True)
+    assert len(admitted(user, subscription_type="line", target_id=["all", "L1", "L2"]).effective) == MAX_GRANTS
 
 
 def test_my_jobs_are_those_assigned_to_me_as_far_as_grants_allow() -> None:

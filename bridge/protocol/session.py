@@ -184,30 +184,29 @@ def admit_body(body: Body, viewer: Viewer) -> Subscription:
 
 def widened_frame(former: Granted, latter: Granted) -> Widened | None:
     """Return the report of what of these subscriptions is granted since; None if there is nothing."""
-    gained = {name: _uncovered(latter[name], by=former[name]) for name in latter}
+    gained = {name: _lost(latter[name], to=former[name]) for name in latter}
     return Widened(filters=_texts(gained), subscriptions=_remaining(latter, gained)) if any(gained.values()) else None
 
 
 def revoked_frame(former: Granted, latter: Granted) -> Revoked | None:
     """Return the report of what of these subscriptions is no longer granted; None if there is nothing."""
-    lost = {name: _uncovered(former[name], by=latter[name]) for name in latter}
+    lost = {name: _lost(former[name], to=latter[name]) for name in latter}
     return Revoked(filters=_texts(lost), subscriptions=_remaining(latter, lost)) if any(lost.values()) else None
 
 
-def _uncovered(subscription: Subscription | None, *, by: Subscription | None) -> list[TopicFilter]:
-    others = _effective(by)
-    return [own for own in _effective(subscription) if not any(other.covers(own) for other in others)]
+def _lost(subscription: Subscription | None, *, to: Subscription | None) -> tuple[TopicFilter, ...]:
+    return () if subscription is None else subscription.lost_to(to)
 
 
 def _effective(subscription: Subscription | None) -> tuple[TopicFilter, ...]:
     return () if subscription is None else subscription.effective
 
 
-def _texts(changes: Mapping[str, list[TopicFilter]]) -> list[str]:
+def _texts(changes: Mapping[str, tuple[TopicFilter, ...]]) -> list[str]:
     return list(dict.fromkeys(str(topic_filter) for filters in changes.values() for topic_filter in filters))
 
 
-def _remaining(granted: Granted, changes: Mapping[str, list[TopicFilter]]) -> list[Effective]:
+def _remaining(granted: Granted, changes: Mapping[str, tuple[TopicFilter, ...]]) -> list[Effective]:
     return [
         Effective(name, [str(topic_filter) for topic_filter in _effective(granted[name])])
         for name, filters in changes.items()

@@ -90,6 +90,10 @@ class SubscriptionTable:
             if not match_the_same(subscription.granted, granted):
                 self._pass(subscription, cursor)
             subscription.granted = granted
+        names = frozenset({viewer.user_id, *viewer.roles})
+        for interval in self.replaced:
+            if isinstance(interval.selector, ActiveSubscription) and interval.selector.granted is not None:
+                interval.selector.granted = interval.selector.granted.limited_to(names)
         self._bound_past()
 
     def granted(self) -> Iterator[Subscription]:

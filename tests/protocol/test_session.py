@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,6 +109,40 @@ def test_a_refresh_reports_what_ends_and_what_begins_and_snapshots_that() -> Non
     assert widened["filters"] == ["+/+/L3/+/andon/#"]
     assert isinstance(dashboard.output, ReadSnapshot)
     assert dashboard.output.subscription is dashboard.delivery.subscriptions["andon:all"].granted
+
+
+MY_CALLS = {"type": "subscribe", "id": "mine", "subscription_type": "escalation", "target_id": "me"}
+
+
+@pytest.mark.parametrize("roles", [["quality"], ["maintenance", "quality"]])
+def test_a_refresh_to_other_roles_begins_anew_what_is_for_me(roles: list[str]) -> None:
+    dashboard = joined(roles=["maintenance"], lines=["L1"])
+    dashboard.ask({**MY_CALLS, "snapshot": False})
+    dashboard.ask({**ANDON, "snapshot": False})
+    dashboard.accept(roles=roles, lines=["L1"])
+    _, widened, revoked = dashboard.frames()
+    effective = ["+/+/L1/+/escalation/#"]
+    for frame in (widened, revoked):
+        assert frame["filters"] == effective
+        assert frame["subscriptions"] == [{"id": "mine", "effective": effective}]
+    assert (widened["type"], revoked["type"]) == ("widened", "revoked")
+    assert isinstance(dashboard.output, ReadSnapshot)
+    assert dashboard.output.subscription is dashboard.delivery.subscriptions["mine"].granted
+
+
+def test_a_refresh_to_the_same_roles_in_another_order_changes_nothing() -> None:
+    dashboard = joined(roles=["maintenance", "quality"], lines=["L1"])
+    dashboard.ask({**MY_CALLS, "snapshot": False})
+    dashboard.accept(roles=["quality", "maintenance", "nobody"], lines=["L1"])
+    assert dashboard.kinds() == ["auth_ok"]
+
+
+def test_grants_that_cover_a_filter_only_together_end_nothing_of_it() -> None:
+    dashboard = joined(role="admin")
+    dashboard.ask({"type": "subscribe", "id": "all", "mqtt_filter": "#", "snapshot": False})
+    by_priority = [f"+/+/+/+/+/+/{rank}/#" for rank in ("critical", "high", "medium", "low")]
+    dashboard.accept(role="nobody", trust_grants=True, grants={"read": by_priority})
+    assert dashboard.kinds() == ["auth_ok"]
 
 
 WORDS = st.sampled_from(["andon", "line", "escalation", "L1", "all", "me", "a/b", "#", "+", "k", "", "andon.raise"])

@@ -1,9 +1,15 @@
 """The table of a dashboard's subscriptions: what each selects, beside replays, replacements and new grants."""
 
+from msgspec.structs import replace
+
+from bridge.domain.events import EventType
 from bridge.protocol.event_selectors import ActiveSubscription, AssignmentSubscription
+from bridge.protocol.session import admit_body
 from bridge.protocol.subscription_table import NO_OFFSET_YET, SubscriptionTable
 from tests.protocol.delivery.samples import admitted, event, viewer
 from tests.protocol.delivery.small_front import short_lived_viewer
+from tests.support.committed_events import event as committed
+from tests.support.viewers import viewer as role_viewer
 
 
 class Dashboard:
@@ -30,6 +36,23 @@ class Dashboard:
 
     def selected(self, kind: str, *offsets: int) -> list[int]:
         return [offset for offset in offsets if self.table.selects(event(offset, kind))]
+
+
+def test_what_a_replaced_subscription_has_still_to_send_is_for_the_roles_that_are_left() -> None:
+    body = {"id": "a", "subscription_type": "escalation", "target_id": "me"}
+    former = role_viewer(roles=["maintenance", "quality"], lines=["L1"])
+    latter = role_viewer(roles=["quality"], lines=["L1"])
+    table = SubscriptionTable()
+    table.assignments = AssignmentSubscription(former, 0)
+    table.add(admit_body(body, former), after=0, cursor=0, offset=0)
+    table.add(admit_body(body, former), after=NO_OFFSET_YET, cursor=0, offset=9)  # in place of the first
+    calls = [
+        replace(committed(offset, EventType.ESCALATION_UPDATE), audience=(role,))
+        for offset, role in enumerate(("maintenance", "quality"), start=1)
+    ]
+    assert [table.selects(call) for call in calls] == [True, True]
+    table.update_grants(latter, {"a": admit_body(body, latter)}, cursor=0)
+    assert [table.selects(call) for call in calls] == [False, True]
 
 
 def test_a_resume_repeats_nothing_that_another_subscription_got() -> None:

@@ -19,13 +19,25 @@ command = ["#"]
 read = ["+/+/{line}/#"]
 command = ["+/+/{line}/#"]
 actions = ["andon.raise"]
+
+[roles.maintenance]
+read = ["+/+/{line}/#"]
+
+[roles.quality]
+read = ["+/+/{line}/#"]
 """
 )
 
 
 def viewer(
-    *, user: str = "eva", role: str = "admin", name: str | None = None, expires_at: Millis = HOUR_MS, **claims: Any
+    *,
+    user: str = "eva",
+    role: str = "admin",
+    name: str | None = None,
+    expires_at: Millis = HOUR_MS,
+    trust_grants: bool = False,
+    **claims: Any,
 ) -> Viewer:
     statements = {"roles": [role], **({} if name is None else {"name": name}), **claims}
     viewer_claims = Claims(subject=user, issuer="floor", expires_at=expires_at, token_id="t", claim_set=statements)
-    return admit(viewer_claims, POLICY, trust_grants=False)
+    return admit(viewer_claims, POLICY, trust_grants=trust_grants)

@@ -1,7 +1,7 @@
 """Admission of subscriptions: the granted part of a request. Source: design.md, «Subscriptions are filters»."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, assert_never
 from weakref import WeakValueDictionary
 
@@ -36,7 +36,7 @@ class Subscription:
     request: SubscriptionRequest
     allowed: Allowed
     acceptance: Acceptance
-    _table: RegionTable[None] = field(repr=False, compare=False)
+    table: RegionTable[None] = field(repr=False, compare=False)
 
     @property
     def effective(self) -> tuple[TopicFilter, ...]:
@@ -57,8 +57,26 @@ class Subscription:
         if point is None:
             return False
         ids, mask = point
-        is_covered = any(covering_mask & mask for covering_mask, _ in self._table.covering(ids))
+        is_covered = any(covering_mask & mask for covering_mask, _ in self.table.covering(ids))
         return is_covered and self.acceptance.accepts(mask, audience=audience)
+
+    def lost_to(self, other: "Subscription | None") -> tuple[TopicFilter, ...]:
+        """Return the filters of which another admission of the same request, or None, does not match everything.
+
+        They are all filters if it is for other addressees.
+        """
+        if other is None or other.acceptance.addressees != self.acceptance.addressees:
+            return self.effective
+        mask = self.acceptance.mask
+        regions = ((topic_filter, EVENTS.region(topic_filter, mask=mask)) for topic_filter in self.effective)
+        return tuple(topic_filter for topic_filter, region in regions if region and other.table.missing(region))
+
+    def limited_to(self, names: frozenset[str]) -> "Subscription":
+        """Return the subscription without the addressees that are none of these."""
+        addressees = self.acceptance.addressees
+        if addressees is None or addressees <= names:
+            return self
+        return replace(self, acceptance=Acceptance(self.acceptance.mask, addressees & names))
 
 
 class _AdmissionKey(NamedTuple):
@@ -99,7 +117,7 @@ def _decide(key: _AdmissionKey) -> Subscription | NotGranted:
         request=request,
         allowed=decision,
         acceptance=Acceptance(request.mask, key.addressees),
-        _table=RegionTable((region, None) for region in regions if region is not None),
+        table=RegionTable((region, None) for region in regions if region is not None),
     )
 
 

@@ -167,6 +167,26 @@ async def test_a_narrowed_viewer_is_notified_and_sees_no_more_anywhere(busy_brid
     assert (await http(busy_bridge.port, "/api/events?filter=%2B/%2B/L1/%23", proof)).status == 403
 
 
+async def test_a_refresh_to_another_role_shows_its_calls_and_no_others(busy_bridge: BridgeProcess) -> None:
+    def proof(*roles: str) -> str:
+        return token(user="mia", roles=roles, lines=["L1", "L3"])
+
+    async with dashboard(busy_bridge.port, proof("maintenance")) as board:
+        before = await board.snapshot(id="mine", subscription_type="escalation", target_id="me")
+        assert before
+        assert all("maintenance" in event["data"]["recipients"] for event in before)
+        await board.ask("auth", "auth_ok", token=proof("material"))
+        changes = [await board.receive(kind) for kind in ("widened", "revoked")]
+        assert all([change["id"] for change in frame["subscriptions"]] == ["mine"] for frame in changes)
+        after = await board.receive_snapshot("mine")
+        assert after
+        assert all("material" in event["data"]["recipients"] for event in after)
+        seen = len(board.types)
+        await board.ask("auth", "auth_ok", token=proof("material", "nobody"))
+        await board.ask("ping", "pong")
+        assert not {"widened", "revoked", "snapshot_begin"} & set(board.types[seen:])
+
+
 @pytest.mark.parametrize("proof", [token(), token(user="olga", roles=("operator",), lines=["L3"])])
 @pytest.mark.parametrize(
     "body",

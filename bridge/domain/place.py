@@ -8,6 +8,9 @@ from msgspec import Struct
 LINE_LEVEL: Final = "_"
 """The equipment level and the subject of everything that concerns the whole line."""
 
+ALL_LEVELS: Final = "+"
+"""In place of equipment levels: the line and all its equipment."""
+
 
 class Place(Struct, frozen=True, order=True):
     """A place on the floor: ids of site, area, line, and equipment (None for the whole line)."""

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from bridge.domain.event_data import AndonType, CallPriority, Person
 from bridge.domain.events import Event
 from bridge.domain.ids import Id
-from bridge.domain.place import Place
+from bridge.domain.place import ALL_LEVELS, Place
 from bridge.domain.report_fields import (
     Counter,
     FaultBit,
@@ -174,11 +174,19 @@ COMMAND_KINDS: Final = ("andon", "downtime", "job", "changeover", "quality")
 
 
 class Actor(Struct, frozen=True):
-    """The authenticated user of a command; reports have none, whatever `operator` they claim."""
+    """The authenticated user of a command; reports have none, whatever `operator` they claim.
+
+    `granted_at`: the equipment levels of the line at which the action is granted to the user, or `ALL_LEVELS`.
+    """
 
     id: str
     roles: tuple[str, ...]
+    granted_at: tuple[str, ...]
     name: str | None = None
+
+    def may_act_at(self, level: str | None) -> bool:
+        """Return whether the action is granted at an equipment level; None: one that is not known any more."""
+        return ALL_LEVELS in self.granted_at or level in self.granted_at
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -211,6 +219,10 @@ class Moment(Struct, frozen=True, kw_only=True):
     identified: bool = False  # its sequence or a running clock distinguishes a copy of it from an equal report
     actor: Actor | None = None
     operator: str | None = None
+
+    def is_granted_at(self, level: str | None) -> bool:
+        """Return whether the action is granted at an equipment level, as `Actor.may_act_at`; reports need no grant."""
+        return self.actor is None or self.actor.may_act_at(level)
 
     @property
     def happened_at(self) -> Millis:

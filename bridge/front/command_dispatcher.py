@@ -8,13 +8,14 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from bridge.domain.access.command_admission import PlantPlaces
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommandRecord
 from bridge.domain.report_fields import MAX_COMMAND_ID
 from bridge.front.journal_reads import FrontJournal
 from bridge.ports.broker import BrokerUnavailable, TopicRefused
 from bridge.protocol.client_frames import Acknowledge, InvalidFrame
-from bridge.protocol.commands import CommandRequest, PlaceLookup, acknowledge_request, authorize, command_message
+from bridge.protocol.commands import CommandRequest, acknowledge_request, authorize, command_message
 from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.server_frames import CommandResult
 
@@ -35,11 +36,9 @@ class _CallEvent(Struct):
 class CommandDispatcher:
     """Publishes commands and returns their results; the journal keeps each (user, id) for 24 h."""
 
-    def __init__(
-        self, *, journal: FrontJournal, find_place: PlaceLookup, publish: Publish, timeout_seconds: float
-    ) -> None:
+    def __init__(self, *, journal: FrontJournal, places: PlantPlaces, publish: Publish, timeout_seconds: float) -> None:
         self._journal = journal
-        self._find_place = find_place
+        self._places = places
         self._publish = publish
         self._timeout = timeout_seconds
         self._waiting: dict[tuple[str, str], list[asyncio.Future[CommandRecord]]] = {}
@@ -58,10 +57,10 @@ class CommandDispatcher:
 
     async def execute(self, request: CommandRequest, viewer: Viewer) -> CommandResult:
         """Return the committed result, or `unknown` after the timeout; raise InvalidFrame if it cannot be sent."""
-        place = authorize(request, viewer, self._find_place)
+        admitted = authorize(request, viewer, self._places)
         if self._count >= MAX_PENDING_COMMANDS:
             raise InvalidFrame(ErrorCode.UNAVAILABLE, "too many commands are pending", id=request.id)
-        message = command_message(request, place, viewer)
+        message = command_message(request, admitted, viewer)
         key = (viewer.user_id, request.id)
         # Start waiting before the journal is read, so that no result falls in between.
         waiter = asyncio.get_running_loop().create_future()
@@ -97,7 +96,8 @@ class CommandDispatcher:
         if call_id is None:
             raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the event belongs to no Andon call", id=frame.id)
         command_id = frame.id or f"ack:{event.id}"[-MAX_COMMAND_ID:]  # an event's id ends with epoch and offset
-        return await self.execute(acknowledge_request(id=command_id, call_id=call_id, place=event.topic.place), viewer)
+        request = acknowledge_request(id=command_id, call_id=call_id, line_id=event.topic.place.line)
+        return await self.execute(request, viewer)
 
     def _forget(self, key: tuple[str, str], waiter: asyncio.Future[CommandRecord]) -> None:
         self._count -= 1

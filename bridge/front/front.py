@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
+from bridge.domain.access.command_admission import PlantPlaces
 from bridge.domain.access.revocations import Revocations
 from bridge.domain.access.subscriptions import admit_subscription
 from bridge.domain.access.viewer import Viewer
@@ -34,7 +35,7 @@ from bridge.ports.dashboard_socket import DashboardSocket, SocketHandler
 from bridge.ports.journal import ReadableJournal
 from bridge.protocol.client_frames import Body
 from bridge.protocol.close_codes import CloseCode
-from bridge.protocol.commands import PlaceLookup, parse_command
+from bridge.protocol.commands import parse_command
 from bridge.protocol.ledger import Ledger
 from bridge.protocol.server_frames import Close, explained_frame
 from bridge.protocol.session import parse_request
@@ -59,7 +60,7 @@ class Front:
         authenticator: Authenticator,
         clock: FrontClock,
         publish: Publish,
-        find_place: PlaceLookup,
+        places: PlantPlaces,
         simulated: bool = False,
     ) -> None:
         self._settings = settings
@@ -69,7 +70,7 @@ class Front:
         self._closing = False
         self._link_state_known = False
         self._make_commands = partial(
-            CommandDispatcher, find_place=find_place, publish=publish, timeout_seconds=settings.command_timeout_seconds
+            CommandDispatcher, places=places, publish=publish, timeout_seconds=settings.command_timeout_seconds
         )
         self._has_journal = journal is not None
         reader = FrontJournal(journal, NO_POSITION if journal is None else journal.position())

@@ -30,6 +30,7 @@ from bridge.ingest.report_validation import PayloadRejected, check_line_breaks, 
 
 MAX_TOPICS: Final = 16_384  # whose parts are kept; a plant of 5,000 devices uses as many
 MAX_ROLES: Final = 50  # of one user; bounds what a command makes us store
+MAX_LEVELS: Final = 201  # a line's most equipment, and `_`
 
 IDENTITY_FIELDS: Final[Mapping[str, int]] = {
     "site": 0, "site_id": 0,
@@ -47,10 +48,14 @@ class CommandUser(Struct, frozen=True):
 
 
 class CommandPayload(Struct, frozen=True):
-    """Fields that the front adds to a user's action: its id, kept for 24 h, and the authenticated user."""
+    """Fields that the front adds to a user's action: its id, kept for 24 h, the authenticated user, and their grants.
+
+    `granted_at`: equipment levels of the line, or `+`. A front of an earlier version has authorized that of the topic.
+    """
 
     id: CommandId
     user: CommandUser
+    granted_at: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=MAX_LEVELS)] | None = None
 
 
 def decode(
@@ -77,10 +82,15 @@ def decode(
         received_at=received_at,
         cause=cause,
         retained=retained,
-        actor=None if command is None else Actor(command.user.id, tuple(command.user.roles), command.user.name),
+        actor=None if command is None else _actor_of(command, report_topic.place),
         command_id=None if command is None else command.id,
         unknown_fields=_unknown_fields(tree, body, is_command=is_command),
     )
+
+
+def _actor_of(command: CommandPayload, place: Place) -> Actor:
+    granted_at = (place.levels()[3],) if command.granted_at is None else tuple(command.granted_at)
+    return Actor(command.user.id, tuple(command.user.roles), granted_at, command.user.name)
 
 
 @lru_cache(maxsize=MAX_TOPICS)  # keeps no refused topic: of those there is no end

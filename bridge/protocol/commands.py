@@ -1,20 +1,20 @@
 """Commands of dashboard users, and the MQTT messages they become. Source: protocol.md, «Requests».
 
-A message is a report body under `command/`, with the command's id and the authenticated user beside the fields.
+A message is a report body under `command/`. Beside the fields it has the command's id, the authenticated user, and the
+equipment levels at which the action is granted to them.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
+from bridge.domain.access.command_admission import AdmittedCommand, CommandNotGranted, PlantPlaces, admit_command
 from bridge.domain.access.topic_layout import ACTIONS
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.control_characters import CONTROL_CHARACTER
-from bridge.domain.place import Place
-from bridge.domain.plant import Plant
 from bridge.domain.report_fields import MULTILINE_FIELDS
 from bridge.domain.reports import BODY_OF
 from bridge.domain.topic_tree import TopicBranch
@@ -101,41 +101,24 @@ def _check_fields(request: CommandRequest) -> None:
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, message, id=request.id) from None
 
 
-def acknowledge_request(*, id: str, call_id: str, place: Place) -> CommandRequest:  # noqa: A002 - the field's name
+def acknowledge_request(*, id: str, call_id: str, line_id: str) -> CommandRequest:  # noqa: A002 - the field's name
     """Return the command behind `acknowledge {event_id}`."""
     return CommandRequest(
-        id=id,
-        action="andon.acknowledge",
-        line_id=place.line,
-        equipment_code=place.equipment,
-        fields={"call_id": call_id},
+        id=id, action="andon.acknowledge", line_id=line_id, equipment_code=None, fields={"call_id": call_id}
     )
 
 
-PlaceLookup = Callable[[str, str | None], Place | None]
-"""Line id and equipment code -> their place; None where the plant has no such line, or the line no such equipment."""
-
-
-def place_lookup(plant: Plant) -> PlaceLookup:
-    """Return a lookup over all lines and equipment in the plant file."""
-    places = {line.id: plant.place_of(line) for line in plant.lines}
-    equipment = {(line.id, item.id) for line in plant.lines for item in line.equipment}
-
-    def find(line_id: str, equipment_code: str | None) -> Place | None:
-        place = places.get(line_id)
-        if place is None or equipment_code is None:
-            return place
-        return place.with_equipment(equipment_code) if (line_id, equipment_code) in equipment else None
-
-    return find
-
-
-def authorize(request: CommandRequest, viewer: Viewer, find_place: PlaceLookup) -> Place:
-    """Return the commanded place; raise InvalidFrame, the same for an unknown place and one that is not granted."""
-    place = find_place(request.line_id, request.equipment_code)
-    if place is None or viewer.find_command_grant(request.action, place) is None:
-        raise InvalidFrame(ErrorCode.FORBIDDEN, f"{request.action} is not granted there", id=request.id)
-    return place
+def authorize(request: CommandRequest, viewer: Viewer, places: PlantPlaces) -> AdmittedCommand:
+    """Return where the command is granted; raise InvalidFrame, the same for a place that only might not exist."""
+    match admit_command(request.action, request.line_id, request.equipment_code, viewer, places):
+        case AdmittedCommand() as admitted:
+            return admitted
+        case CommandNotGranted(is_unknown=True):
+            message = "the plant has no such line, or the line no such equipment"
+            raise InvalidFrame(ErrorCode.UNKNOWN_PLACE, message, id=request.id)
+        case CommandNotGranted():
+            message = f"there is no such line or equipment, or {request.action} is not granted there"
+            raise InvalidFrame(ErrorCode.FORBIDDEN, message, id=request.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +129,13 @@ class CommandMessage:
     payload: bytes
 
 
-def command_message(request: CommandRequest, place: Place, viewer: Viewer) -> CommandMessage:
-    """Return the message of a command authorized for this place; the same command gives the same bytes."""
+def command_message(request: CommandRequest, admitted: AdmittedCommand, viewer: Viewer) -> CommandMessage:
+    """Return the message of an authorized command; the same command gives the same bytes."""
     user: dict[str, Any] = {"id": viewer.user_id, "roles": list(viewer.roles)}
     if viewer.name is not None:
         user["name"] = viewer.name
     verb = request.action.partition(".")[2]
-    body = {"id": request.id, "user": user, "action": verb, **request.fields}
-    topic = "/".join((TopicBranch.COMMAND, *place.levels(), request.kind))
+    own = {"id": request.id, "user": user, "granted_at": admitted.granted_at, "action": verb}
+    body = {**own, **request.fields}
+    topic = "/".join((TopicBranch.COMMAND, *admitted.place.levels(), request.kind))
     return CommandMessage(topic, msgspec.json.encode(body))

@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from bridge.adapters.authenticator import TokenAuthenticator
+from bridge.domain.access.command_admission import PlantPlaces
 from bridge.domain.plant import Plant
 from bridge.domain.stream_status import status_topic
 from bridge.domain.topic_tree import TopicBranch
@@ -19,7 +20,6 @@ from bridge.ports.broker import BrokerClient
 from bridge.ports.clock import FrontClock
 from bridge.ports.journal import ReadableJournal
 from bridge.ports.metrics import Metric, MetricSample
-from bridge.protocol.commands import place_lookup
 from bridge.settings.settings import Settings
 from bridge.wiring.stores import open_replica
 
@@ -60,7 +60,7 @@ class FrontSide:
             authenticator=authenticator,
             clock=clock,
             publish=lambda topic, payload: self._broker_link.publish(f"{root}/{topic}", payload),
-            find_place=place_lookup(plant),
+            places=PlantPlaces.of(plant),
             simulated=settings.time.scale != 1,
         )
         self._replica: Replica | None = None

@@ -6,6 +6,7 @@ import pytest
 
 from bridge.adapters import policy_file
 from bridge.domain.access.claims import MAX_SUBJECT, Claims
+from bridge.domain.access.command_admission import AdmittedCommand
 from bridge.domain.access.policy import Role
 from bridge.domain.access.viewer import MAX_NAME, admit
 from bridge.domain.place import Place
@@ -36,11 +37,14 @@ def test_every_command_arrives_as_its_report(action: str, equipment: str | None,
     needed, possible = ACTION_FIELDS[action]
     fields = {name: VALUES[name] for name in (needed | possible if with_options else needed)}
     request = parse_command({"id": "c" * 64, "action": action, "line_id": "L1", "equipment_code": equipment, **fields})
-    message = command_message(request, Place("north", "pack", "L1", equipment), viewer)
+    granted_at = ("_", *(f"{number}".rjust(64, "E") for number in range(200)))  # of the longest line there may be
+    admitted = AdmittedCommand(Place("north", "pack", "L1", equipment), granted_at)
+    message = command_message(request, admitted, viewer)
     report = decode(message.topic, message.payload, received_at=5, cause="input:1", retained=False)
     assert isinstance(report, Report), report
     assert report.actor is not None
     assert (report.actor.id, report.actor.name) == (viewer.user_id, viewer.name)
+    assert report.actor.granted_at == granted_at
     assert set(report.actor.roles) == set(viewer.roles)
     assert report.command_id == "c" * 64
     assert report.place == Place("north", "pack", "L1", equipment)

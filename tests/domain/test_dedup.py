@@ -17,7 +17,7 @@ def report(body: CountsReport | AndonReport | DeathReport, *, actor: bool = Fals
         body=body,
         received_at=0,
         cause="input:1",
-        actor=Actor("ann", ()) if actor else None,
+        actor=Actor("ann", (), ("+",)) if actor else None,
         command_id="c" if actor else None,
     )
 

@@ -52,7 +52,12 @@ def emit(
 def test_an_event_is_printed_with_time_place_and_cause() -> None:
     emitter = Emitter(LINE, Subjects())
     moment = Moment(
-        at=1_000, received_at=2_000, caused_by=("input:7",), clock="skewed", gap=3, actor=Actor("mia", ("quality",))
+        at=1_000,
+        received_at=2_000,
+        caused_by=("input:7",),
+        clock="skewed",
+        gap=3,
+        actor=Actor("mia", ("quality",), ("+",)),
     )
     emitter.emit(
         EventType.QUALITY_ALERT,

@@ -31,7 +31,7 @@ async def test_a_command_is_published_with_its_user_and_answered_after_the_commi
         result = await board.receive("command_result")
         assert result == {"type": "command_result", "id": "k1", "outcome": "applied", "event_ids": ["main:e:1"]}
         user = {"id": "eva", "roles": ["admin"], "name": "Eva"}
-        fields = {"action": "raise", "andon_type": "quality", "description": "torn bag"}
+        fields = {"granted_at": ["+"], "action": "raise", "andon_type": "quality", "description": "torn bag"}
         assert front.commands == [("command/S1/A1/L1/E1/andon", {"id": "k1", "user": user, **fields})]
 
 
@@ -89,7 +89,7 @@ async def test_a_command_whose_broker_disconnects_is_known_by_what_is_committed(
     [
         {"line_id": "L2"},  # not granted
         {"line_id": "L9"},  # not there
-        {"equipment_code": "E9"},  # not there
+        {"line_id": "L9", "equipment_code": "E1"},
         {"action": "andon.acknowledge", "call_id": "C1"},  # not an operator's
     ],
 )
@@ -99,7 +99,18 @@ async def test_forbidden_and_missing_resources_have_the_same_answer(tmp_path: Pa
         await board.send(RAISE, **change)
         refused = await board.receive("error", id="k1")
         action = change.get("action", "andon.raise")
-        assert (refused["code"], refused["message"]) == ("FORBIDDEN", f"{action} is not granted there")
+        message = f"there is no such line or equipment, or {action} is not granted there"
+        assert (refused["code"], refused["message"]) == ("FORBIDDEN", message)
+        assert front.commands == []
+
+
+async def test_a_place_that_is_not_there_is_unknown_to_who_is_granted_all(tmp_path: Path) -> None:
+    async with memory_front(tmp_path) as front:
+        board = await front.join()
+        changes = ({"line_id": "L9"}, {"equipment_code": "E9"}, {"line_id": "L9", "action": "changeover.complete"})
+        for name, change in zip("abc", changes, strict=True):
+            await board.send(RAISE, id=name, **change)
+            assert (await board.receive("error", id=name))["code"] == "UNKNOWN_PLACE"
         assert front.commands == []
 
 

@@ -9,7 +9,7 @@ from bridge.domain.reports import (
     COMMAND_KINDS,
     Report,
 )
-from tests.ingest.native_payloads import HERE, MINIMAL, command, decoded, reason
+from tests.ingest.native_payloads import HERE, MINIMAL, USER, command, decoded, reason
 
 
 @pytest.mark.parametrize("kind", COMMAND_KINDS)
@@ -48,6 +48,10 @@ def test_a_user_escalates_and_a_wire_has_a_level() -> None:
         ({"user": {"id": "anna", "roles": [1]}}, "wrong_type:user.roles"),
         ({"user": {"id": "anna", "roles": ["r"] * 51}}, "out_of_range:user.roles"),
         ({"user": {"id": "anna\r\nadmin", "roles": []}}, "control_character"),
+        ({"granted_at": "+"}, "wrong_type:granted_at"),
+        ({"granted_at": [None]}, "wrong_type:granted_at"),
+        ({"granted_at": ["x" * 65]}, "out_of_range:granted_at"),
+        ({"granted_at": ["E1"] * 202}, "out_of_range:granted_at"),
     ],
 )
 def test_a_command_without_a_user_is_quarantined(change: dict[str, Any], expected: str) -> None:
@@ -57,3 +61,19 @@ def test_a_command_without_a_user_is_quarantined(change: dict[str, Any], expecte
 def test_a_command_without_id_or_user_is_quarantined() -> None:
     assert reason(decoded(f"command/{HERE}/andon", MINIMAL["andon"])) == "missing_field:id"
     assert reason(decoded(f"command/{HERE}/andon", {**MINIMAL["andon"], "id": "c1"})) == "missing_field:user"
+
+
+def test_a_command_of_an_earlier_front_is_granted_at_the_level_of_its_topic() -> None:
+    for topic, fields, granted_at in (
+        (HERE, {}, (HERE.rpartition("/")[2],)),
+        (HERE, {"granted_at": None}, (HERE.rpartition("/")[2],)),
+        (f"{HERE.rpartition('/')[0]}/_", {}, ("_",)),
+        (HERE, {"granted_at": []}, ()),
+        (HERE, {"granted_at": ["_", "E1"]}, ("_", "E1")),
+        (HERE, {"granted_at": ["+"]}, ("+",)),
+    ):
+        result = decoded(f"command/{topic}/andon", {"id": "c1", "user": USER, **MINIMAL["andon"], **fields})
+        assert isinstance(result, Report)
+        assert result.actor is not None
+        assert result.actor.granted_at == granted_at
+        assert result.unknown_fields == 0

@@ -72,7 +72,7 @@ def plant_file(spec: plant.LineConfig | None = None, **rules: object) -> plant.P
     )
 
 
-LEADER = Actor("lea", ("team_leader",), "Lea")
+LEADER = Actor("lea", ("team_leader",), ("+",), "Lea")
 
 
 @dataclass

@@ -12,7 +12,6 @@ from typing import Any, Final, assert_never
 from typing_extensions import override
 
 from bridge.domain.access.topic_layout import (
-    ACTIONS,
     ANY,
     COMMANDS,
     Region,
@@ -91,14 +90,12 @@ class Grants:
         """Return the mask of what of the region is not granted."""
         return self._table.missing(region)
 
-    def find(self, name: TopicName, *, action: str | None = None) -> Grant | None:
-        """Return a grant for this topic, and for commands this action; None when there is none."""
+    def find(self, name: TopicName) -> Grant | None:
+        """Return a grant for this topic; None when there is none."""
         point = self.layout.locate(name)
         if point is None:
             return None
         ids, mask = point
-        if action is not None:
-            mask &= 1 << ACTIONS.index(action) if action in ACTIONS else 0
         return next((grant for granted, grant in self._table.covering(ids) if granted & mask), None)
 
     @override

@@ -10,9 +10,9 @@ from typing_extensions import override
 from bridge.domain.access.claims import Claims
 from bridge.domain.access.grants import MAX_GRANTS, Grant, Grants
 from bridge.domain.access.policy import SCOPES, USER_PLACEHOLDER, Policy, Role, expand_template
-from bridge.domain.access.topic_layout import COMMANDS, EVENTS, TopicLayout
+from bridge.domain.access.topic_layout import ACTIONS, ANY, COMMANDS, EVENTS, TopicLayout
 from bridge.domain.ids import is_id
-from bridge.domain.place import LINE_LEVEL, Place
+from bridge.domain.place import Place
 from bridge.domain.topics import TopicError, TopicFilter, TopicName
 from bridge.domain.utc_time import Millis
 
@@ -69,13 +69,16 @@ class Viewer:
         """Return whether this event topic (relative to `{root}/event/`) may be shown to the viewer."""
         return self.read_grants.find(name) is not None
 
-    def find_command_grant(self, action: str, place: Place) -> Grant | None:
-        """Return the grant that allows this action at this place, None when there is none."""
-        levels = (*place.levels(), action.partition(".")[0])
-        # An id with a slash would make it another topic, so each must be exactly one level.
-        if not all(is_id(level) or level == LINE_LEVEL for level in levels):
-            return None
-        return self.command_grants.find(TopicName("/".join(levels), levels), action=action)
+    def levels_granted(self, action: str, line: Place) -> set[str]:
+        """Return the equipment levels of a line at which one of `ACTIONS` is granted; `+`: at all of them."""
+        bit = 1 << ACTIONS.index(action)
+        regions = (grant.region for grant in self.command_grants.all if grant.region.mask & bit)
+        above = line.levels()[:3]
+        return {region.ids[3] for region in regions if all(map(_covers, region.ids, above))}
+
+
+def _covers(granted: str, level: str) -> bool:
+    return granted in (ANY, level)
 
 
 def admit(claims: Claims, policy: Policy, *, trust_grants: bool) -> Viewer:

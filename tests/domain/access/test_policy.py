@@ -40,7 +40,7 @@ def sees(user: Viewer, line: str) -> bool:
 
 
 def commands(user: Viewer, place: Place) -> list[str]:
-    return [action for action in ACTIONS if user.find_command_grant(action, place)]
+    return [action for action in ACTIONS if user.levels_granted(action, place) & {"+", place.levels()[3]}]
 
 
 def test_the_shipped_policy_has_a_rule_for_every_role() -> None:
@@ -131,11 +131,24 @@ def test_two_roles_keep_their_actions_apart() -> None:
     assert commands(user, Place("S1", "A1", "L2")) == ["downtime.classify", "downtime.confirm", "downtime.unconfirm"]
 
 
-def test_a_place_or_action_that_is_no_id_is_never_commanded() -> None:
-    admin = viewer(roles=["admin"])
-    assert admin.find_command_grant("andon.raise", Place("S1", "A1", "L1/x")) is None
-    assert admin.find_command_grant("andon.raise", Place("S1", "A1", "+")) is None
-    assert admin.find_command_grant("andon.*", Place("S1", "A1", "L1")) is None
+def test_the_levels_of_a_line_at_which_an_action_is_granted() -> None:
+    policy = Policy.parse(
+        """
+        [roles.operator]
+        command = ["+/+/{line}/E1/andon", "S1/+/{line}/_/+"]
+        actions = ["andon.raise", "job.start"]
+        [roles.engineer]
+        unscoped = true
+        command = ["+/A2/+/+/andon"]
+        """
+    )
+    user = viewer(policy=policy, roles=["operator", "engineer"], lines=["L1"])
+    assert user.levels_granted("andon.raise", Place("S1", "A1", "L1")) == {"E1", "_"}
+    assert user.levels_granted("andon.raise", Place("S2", "A1", "L1", "E1")) == {"E1"}
+    assert user.levels_granted("andon.cancel", Place("S1", "A1", "L1")) == set()
+    assert user.levels_granted("andon.raise", Place("S1", "A2", "L1")) == {"E1", "_", "+"}
+    assert user.levels_granted("job.start", Place("S1", "A1", "L1")) == {"_"}
+    assert user.levels_granted("andon.raise", Place("S1", "A1", "L2")) == set()
 
 
 def test_the_user_placeholder_is_the_subject_and_never_a_wildcard() -> None:

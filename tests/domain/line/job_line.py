@@ -14,7 +14,7 @@ START: Final[Millis] = 1_750_000_000_000
 
 SECOND: Final = 1_000
 
-PLANNER: Final = Actor("paula", ("production_manager",), "Paula")
+PLANNER: Final = Actor("paula", ("production_manager",), ("+",), "Paula")
 
 Action = Literal["accept", "start", "pause", "complete", "cancel"]
 

@@ -16,7 +16,7 @@ from tests.support.packing_line import T0
 LINES: Final = 16
 AREAS: Final = ("pack", "bake")
 FIRE: Final = plant.DowntimeReason(code="FIRE", text="Fire", call_after_minutes=5, priority="critical")
-MIA: Final = Actor("mia", ("maintenance",), "Mia")
+MIA: Final = Actor("mia", ("maintenance",), ("+",), "Mia")
 
 RUNNING: Final = StateReport(state="running")
 FAULT: Final = StateReport(state="fault", fault_codes=["FILM"])

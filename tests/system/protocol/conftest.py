@@ -30,6 +30,7 @@ REPORTS: list[tuple[str, dict[str, Any]]] = [
     ("{station}/changeover", {"action": "start", "to_product": "other"}),
     ("{machine}/state", {"state": "stopped"}),
 ]
+ENVIRONMENT = {"FLOOR_TIME__SCALE": "60", "FLOOR_TOKEN__TRUST_GRANTS_CLAIM": "true"}
 LINES = [
     {
         "line": "L1", "at": "packing/L1", "machine": "Bagger-1", "station": "Andon-L1",
@@ -48,7 +49,7 @@ async def busy_bridge() -> AsyncIterator[BridgeProcess]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with running(mosquitto_broker(folder)) as broker:
-            async with bridge_process(folder, broker, environment={"FLOOR_TIME__SCALE": "60"}) as bridge:
+            async with bridge_process(folder, broker, environment=ENVIRONMENT) as bridge:
                 await _keep_busy(bridge)
                 yield bridge
 

@@ -94,7 +94,7 @@ async def test_a_ping_is_answered(busy_bridge: BridgeProcess, kind: str, stamp: 
         ('{"type":"resume","subscriptions":[],"since":{"main":{"epoch":"x","offset":-1}}}', "INVALID_MESSAGE"),
         ('{"type":"command","id":"x","action":"andon.dance","line_id":"L1"}', "INVALID_MESSAGE"),
         ('{"type":"command","id":"x","action":"andon.raise","line_id":"L1"}', "INVALID_MESSAGE"),
-        ('{"type":"command","id":"x","action":"changeover.complete","line_id":"L9"}', "FORBIDDEN"),
+        ('{"type":"command","id":"x","action":"changeover.complete","line_id":"L9"}', "UNKNOWN_PLACE"),
         ('{"type":"acknowledge","event_id":"main:x:1","id":"x"}', "FORBIDDEN"),
         ('{"type":"auth","token":"a.b.c"}', "UNAUTHENTICATED"),
     ],

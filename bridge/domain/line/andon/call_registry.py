@@ -16,7 +16,7 @@ from bridge.domain.line.andon.call import FINAL_STATUSES, AndonCall, andon_data,
 from bridge.domain.line.andon.contacts import Contact
 from bridge.domain.line.andon.escalation import EscalationStep, build_ladders, escalation_data, is_level_rise, next_step
 from bridge.domain.line.flood_tracker import FloodState
-from bridge.domain.place import Place
+from bridge.domain.place import LINE_LEVEL, Place
 from bridge.domain.plant import EquipmentConfig, LineConfig, Plant
 from bridge.domain.reports import Moment
 from bridge.domain.utc_time import Millis
@@ -24,13 +24,20 @@ from bridge.domain.utc_time import Millis
 MAX_FINAL_CALLS: Final = 200  # ids still answered with `already_final`; bounds the checkpoint of an old line
 
 
+class FinalCall(Struct, array_like=True):
+    """The status of a call that has ended, and its equipment level; None: it is not known."""
+
+    status: CallStatus
+    level: str | None
+
+
 class AndonState(Struct):
-    """Checkpointed. `open` and `contacts` are keyed by `{equipment}/{type}`: at most 8 each per equipment."""
+    """Checkpointed. `open` and `contacts` by `{equipment}/{type}`, at most 8 each per equipment; `final` by call id."""
 
     next_number: int = 1
     open: dict[str, AndonCall] = field(default_factory=dict)
     contacts: dict[str, Contact] = field(default_factory=dict)
-    final: dict[str, CallStatus] = field(default_factory=dict)
+    final: dict[str, FinalCall | CallStatus] = field(default_factory=dict)  # a bare status: of an earlier version
     flood: FloodState = field(default_factory=FloodState)
 
 
@@ -45,6 +52,11 @@ class CallRegistry:
         self._spec = spec
         self._emitter = emitter
         self._steps: dict[str, EscalationStep | None] = {}  # cached next step, by key of an open call
+
+    def find_final(self, call_id: str) -> FinalCall | None:
+        """Return one of the latest calls that have ended."""
+        final = self.state.final.get(call_id)
+        return final if final is None or isinstance(final, FinalCall) else FinalCall(final, None)
 
     def find_equipment(self, equipment: str | None) -> EquipmentConfig | None:
         return None if equipment is None else self._spec.find_equipment(equipment)
@@ -148,7 +160,7 @@ class CallRegistry:
     def _close(self, call: AndonCall) -> None:
         del self.state.open[call.key]
         final = self.state.final
-        final[call.call_id] = call.status
+        final[call.call_id] = FinalCall(call.status, call.equipment or LINE_LEVEL)
         drop_oldest(final, limit=MAX_FINAL_CALLS)
 
     def escalate(self, call: AndonCall, cause: EscalationCause, moment: Moment) -> None:

@@ -21,6 +21,7 @@ from bridge.domain.line.andon.call_matching import find_automatic_call, find_lin
 from bridge.domain.line.andon.call_registry import CallRegistry
 from bridge.domain.line.andon.contacts import IGNORED_READINGS, Contact, LevelReading, read_level
 from bridge.domain.line.andon.escalation import acknowledging_roles
+from bridge.domain.place import LINE_LEVEL
 from bridge.domain.plant import LineConfig, Plant
 from bridge.domain.reports import APPLIED, AndonReport, Disposition, Moment, rejected, suppressed
 
@@ -124,9 +125,12 @@ class AndonActions:
         call = self._find(body, equipment)
         if isinstance(call, Disposition):
             return call
-        if call is None:
-            status = self._state.final.get(body.call_id or "")
-            return rejected("unknown_call") if status is None else REFUSALS[status, action]
+        if call is None or not moment.is_granted_at(call.equipment or LINE_LEVEL):
+            final = self._registry.find_final(body.call_id or "")
+            # A user learns only of a call where the action is granted.
+            if final is None or not moment.is_granted_at(final.level):
+                return rejected("unknown_call")
+            return REFUSALS[final.status, action]
         if is_before_raise(call, moment, equipment=equipment):
             return suppressed("older_than_raise")
         if action == "cancel" and not self._may_cancel(call, equipment=equipment, moment=moment):

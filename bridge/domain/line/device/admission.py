@@ -11,6 +11,7 @@ from bridge.domain.line.device.device import Device
 from bridge.domain.line.device.sequence import Placement, SequenceRun
 from bridge.domain.line.device.timestamps import TRUSTED_CLOCKS, ClockUsed
 from bridge.domain.line.equipment.machine import Machine
+from bridge.domain.place import LINE_LEVEL
 from bridge.domain.reports import (
     APPLIED,
     AndonReport,
@@ -19,9 +20,11 @@ from bridge.domain.reports import (
     DeathReport,
     Disposition,
     Moment,
+    QualityReport,
     Report,
     StateReport,
     quarantined,
+    rejected,
     suppressed,
 )
 from bridge.domain.utc_time import Millis
@@ -145,6 +148,8 @@ def record_sign_of_life(report: Report, device: Device, *, now: Millis) -> None:
 def find_refusal(report: Report, machine: Machine | None) -> Disposition | None:
     """Return why a new report has no effect, or None if it may have one."""
     body = report.body
+    if not _is_granted(report):
+        return rejected("not_granted")
     if machine is None and isinstance(body, StateReport | CountsReport):
         return quarantined("needs_equipment")
     if body.historical:
@@ -154,6 +159,21 @@ def find_refusal(report: Report, machine: Machine | None) -> Disposition | None:
             machine.state.stale = True
         return suppressed("bad_quality")
     return machine.validate_state(body) if machine is not None and isinstance(body, StateReport) else None
+
+
+def _is_granted(report: Report) -> bool:
+    """Return whether a command is granted where it acts; one on a call or an alert is compared with that."""
+    match report.actor, report.body:
+        case None, _:
+            return True
+        case _, QualityReport():
+            return True
+        case actor, AndonReport(action=None | "raise"):
+            return actor.may_act_at(report.place.levels()[3])
+        case _, AndonReport():
+            return True
+        case actor, _:
+            return actor.may_act_at(LINE_LEVEL)
 
 
 def apply_birth_or_death(report: Report, body: BirthReport | DeathReport, machines: Sequence[Machine]) -> Disposition:

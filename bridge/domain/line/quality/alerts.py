@@ -51,12 +51,15 @@ class ActiveAlert(Struct, kw_only=True):
 
 
 class QualityState(Struct):
-    """Checkpointed. `active` by `{equipment}/{parameter}/{rule}/{side}`, `windows` by equipment, then parameter."""
+    """Checkpointed. `active` by `{equipment}/{parameter}/{rule}/{side}`, `windows` by equipment, then parameter.
+
+    `cleared`: the equipment levels by alert id; None: cleared by an earlier version.
+    """
 
     next_number: int = 1
     active: dict[str, ActiveAlert] = field(default_factory=dict)
     windows: dict[str, dict[str, InspectionWindow]] = field(default_factory=dict)
-    cleared: dict[str, None] = field(default_factory=dict)
+    cleared: dict[str, str | None] = field(default_factory=dict)
 
 
 class QualityChecks:
@@ -138,11 +141,12 @@ class QualityChecks:
         return APPLIED
 
     def _apply_clear(self, alert_id: str, moment: Moment) -> Disposition:
-        key = next((key for key, alert in self._state.active.items() if alert.alert_id == alert_id), None)
-        if key is None:
-            was_cleared = alert_id in self._state.cleared
-            return suppressed("already_cleared") if was_cleared else rejected("unknown_alert")
-        alert = self._state.active[key]
+        found = (entry for entry in self._state.active.items() if entry[1].alert_id == alert_id)
+        key, alert = next(found, ("", None))
+        if alert is None or not moment.is_granted_at(alert.equipment or LINE_LEVEL):
+            cleared = self._state.cleared
+            is_known = alert_id in cleared and moment.is_granted_at(cleared[alert_id])
+            return suppressed("already_cleared") if is_known else rejected("unknown_alert")
         if alert.rule == "defect_rate":  # restart the window, or the next good piece would raise the alert again
             self._state.windows.get(alert.equipment or LINE_LEVEL, {}).pop(alert.parameter, None)
         self._clear(key, alert, moment, by=moment.person)
@@ -171,7 +175,7 @@ class QualityChecks:
     def _clear(self, key: str, alert: ActiveAlert, moment: Moment, *, by: Person | None = None) -> None:
         del self._state.active[key]
         cleared = self._state.cleared
-        cleared[alert.alert_id] = None
+        cleared[alert.alert_id] = alert.equipment or LINE_LEVEL
         drop_oldest(cleared, limit=MAX_CLEARED_ALERTS)
         self._emit(alert, moment, standing=Standing.CLOSED, by=by)
 

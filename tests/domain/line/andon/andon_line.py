@@ -20,8 +20,8 @@ PLANT: Final = one_line_plant(
 )
 START: Final[Millis] = 1_750_000_000_000
 SECOND: Final = 1_000
-MAINTAINER: Final = Actor("mia", ("maintenance",), "Mia")
-VISITOR: Final = Actor("vic", ("viewer",))
+MAINTAINER: Final = Actor("mia", ("maintenance",), ("+",), "Mia")
+VISITOR: Final = Actor("vic", ("viewer",), ("+",))
 
 
 class AndonLine:

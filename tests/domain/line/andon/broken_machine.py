@@ -11,7 +11,7 @@ RUNNING: Final = StateReport(state="running")
 
 FAULT: Final = StateReport(state="fault", fault_codes=["FILM"])
 
-MIA: Final = Actor("mia", ("maintenance",), "Mia")
+MIA: Final = Actor("mia", ("maintenance",), ("+",), "Mia")
 
 HOUR: Final = 3_600
 

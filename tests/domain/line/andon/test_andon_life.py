@@ -132,13 +132,13 @@ def test_arriving_twice_is_arriving_once() -> None:
 @pytest.mark.parametrize(
     ("actor", "equipment", "allowed"),
     [
-        (Actor("rita", ("viewer",)), "ST2", True),  # raised it
+        (Actor("rita", ("viewer",), ("+",)), "ST2", True),  # raised it
         (VISITOR, "BAG1", False),  # no part in it, though at the machine
         (MAINTAINER, None, True),  # responds to the type
-        (Actor("x", ("engineer",)), None, True),  # receives of level 1
-        (Actor("x", ("production_manager",)), None, True),  # receives of level 2
-        (Actor("x", ("quality",)), None, False),
-        (Actor("x", ("admin",)), None, True),
+        (Actor("x", ("engineer",), ("+",)), None, True),  # receives of level 1
+        (Actor("x", ("production_manager",), ("+",)), None, True),  # receives of level 2
+        (Actor("x", ("quality",), ("+",)), None, False),
+        (Actor("x", ("admin",), ("+",)), None, True),
         (None, "BAG1", True),  # the equipment itself
         (None, "ST2", False),
         (None, None, False),
@@ -148,7 +148,7 @@ def test_only_raiser_station_or_a_role_of_the_call_may_cancel(
     actor: Actor | None, equipment: str | None, *, allowed: bool
 ) -> None:
     line = AndonLine()
-    line.apply(AndonReport(action="raise", andon_type="equipment"), actor=Actor("rita", ("operator",)))
+    line.apply(AndonReport(action="raise", andon_type="equipment"), actor=Actor("rita", ("operator",), ("+",)))
     answer = line.apply(AndonReport(action="cancel", call_id="L1.call.1"), equipment=equipment, actor=actor)
     assert answer == (APPLIED if allowed else rejected("not_allowed"))
 

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from bridge.domain.emitter import Emitter, Subjects
 from bridge.domain.event_data import Quality
 from bridge.domain.events import Event
@@ -19,7 +21,7 @@ from tests.support.one_line_plant import from_checkpoint, one_line_plant
 
 START: Final[Millis] = 1_750_000_000_000
 
-INSPECTOR: Final = Actor("ines", ("quality",), "Ines")
+INSPECTOR: Final = Actor("ines", ("quality",), ("+",), "Ines")
 
 PLANT: Final = one_line_plant(
     {"id": "BAG1"},
@@ -56,9 +58,10 @@ class QualityLine:
         body = InspectionReport(inspected=inspected, defects=defects, parameter=parameter)
         return self.checks.apply(body, equipment=equipment, moment=Moment(at=START))
 
-    def clear(self, alert_id: str) -> Disposition:
+    def clear(self, alert_id: str, *, granted_at: tuple[str, ...] = ("+",)) -> Disposition:
         body = QualityReport(action="clear", alert_id=alert_id)
-        return self.checks.apply(body, equipment=None, moment=Moment(at=START, actor=INSPECTOR))
+        actor = replace(INSPECTOR, granted_at=granted_at)
+        return self.checks.apply(body, equipment=None, moment=Moment(at=START, actor=actor))
 
     def events(self) -> tuple[Event, ...]:
         return self.emitter.drain()

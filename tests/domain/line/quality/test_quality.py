@@ -246,3 +246,22 @@ def test_windows_and_cleared_alerts_are_bounded() -> None:
         line.measure(500)
     assert len(line.state.cleared) == MAX_CLEARED_ALERTS
     assert line.clear("L1.alert.1") == rejected("unknown_alert")
+
+
+def test_an_alert_is_cleared_where_that_is_granted_and_unknown_elsewhere() -> None:
+    line = QualityLine()
+    line.measure(511)
+    assert line.clear("L1.alert.1", granted_at=("BAG2", "_")) == rejected("unknown_alert")
+    assert line.clear("L1.alert.1", granted_at=("BAG1",)) == APPLIED
+    line.restore()
+    assert line.clear("L1.alert.1", granted_at=("BAG2", "_")) == rejected("unknown_alert")
+    for granted_at in (("BAG1",), ("+",)):
+        assert line.clear("L1.alert.1", granted_at=granted_at) == suppressed("already_cleared")
+
+
+def test_an_alert_that_an_earlier_version_cleared_is_known_only_to_who_may_clear_everywhere() -> None:
+    line = QualityLine()
+    line.state.cleared["L1.alert.1"] = None
+    line.restore()
+    assert line.clear("L1.alert.1", granted_at=("BAG1", "BAG2", "_")) == rejected("unknown_alert")
+    assert line.clear("L1.alert.1") == suppressed("already_cleared")

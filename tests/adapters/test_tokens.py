@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bridge.adapters.tokens import TokenVerifier
 from bridge.domain.access.claims import (
+    MAX_DATE,
     TokenClaimInvalid,
     TokenError,
     TokenExpired,
@@ -19,6 +20,7 @@ from bridge.domain.access.claims import (
     TokenTooLarge,
     TokenUnverified,
 )
+from bridge.domain.utc_time import rfc3339
 from tests.adapters.token_samples import GOOD, NOW, SECRET, SETTINGS, b64, refusal, signed, token, token_of
 
 CRITICAL: list[Any] = [["exp"], ["b64"], [], "exp", None, [{}], 7]
@@ -124,6 +126,14 @@ def test_a_token_ends_at_its_expiry_to_the_millisecond(leeway: int) -> None:
     assert (
         TokenVerifier(settings).verify(token(exp=NOW / 1_000 + 0.5), now=NOW).expires_at == NOW + 500 + leeway * 1_000
     )
+
+
+@pytest.mark.parametrize("leeway", [0, 1, 60])
+def test_the_last_date_ends_in_a_year_that_can_be_written(leeway: int) -> None:
+    settings = SETTINGS.model_copy(update={"leeway_seconds": leeway})
+    claims = TokenVerifier(settings).verify(token(exp=MAX_DATE), now=NOW)
+    assert rfc3339(claims.expires_at) == ("9999-12-31T23:59:59.999Z" if leeway else "9999-12-31T23:59:59.000Z")
+    assert isinstance(refusal(token(exp=MAX_DATE), settings=settings, now=claims.expires_at), TokenExpired)
 
 
 @pytest.mark.parametrize("claim", ["nbf", "iat"])

@@ -13,6 +13,7 @@ from bridge.domain.utc_time import Millis
 MAX_SUBJECT: Final = 255  # OpenID Connect's bound; a subject is repeated in audit, logs and replies
 MAX_DIGITS: Final = 20  # of an integer; no date or count needs more
 MAX_DATE: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second in Python and RFC 3339
+LATEST: Final = MAX_DATE * 1_000 + 999  # in ms: a token with the last date and a leeway ends here, not later
 ACCESS_TOKEN_TYPES: Final = frozenset({"access", "access_token", "bearer", "jwt", "at+jwt"})
 """Accepted values of `TYPE_CLAIMS`. Tokens of other types (refresh, logout, id) are not for access."""
 TYPE_CLAIMS: Final = ("typ", "type", "token_use", "token_type")
@@ -110,7 +111,7 @@ class TokenRequirements:
 def read_claims(header: Mapping[str, Any], payload: bytes, requirements: TokenRequirements, *, now: Millis) -> Claims:
     """Return the claims of a token with a verified signature, if they are valid at `now`; raise TokenError if not.
 
-    `expires_at` is `exp` plus the leeway: from then on this function refuses the token.
+    `expires_at` is `exp` plus the leeway, at most `LATEST`: from then on this function refuses the token.
     """
     # RFC 7515 4.1.11: a critical extension that isn't understood is refused; we understand none.
     if "crit" in header:
@@ -146,13 +147,14 @@ def _check_times(claim_set: dict[str, Any], leeway: Millis, now: Millis) -> Mill
     if expires is None:
         raise TokenClaimInvalid("exp", "missing")
     # RFC 7519 4.1.4: not accepted on or after exp.
-    if now >= expires + leeway:
+    end = min(expires + leeway, LATEST)
+    if now >= end:
         raise TokenExpired(expires)
     for claim in ("nbf", "iat"):
         valid_from = _read_numeric_date(claim_set, claim)
         if valid_from is not None and now < valid_from - leeway:
             raise TokenNotYetValid(claim, valid_from)
-    return expires + leeway
+    return end
 
 
 def _check_token_type(claim_set: Mapping[str, Any], claim: str) -> None:

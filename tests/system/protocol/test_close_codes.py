@@ -65,6 +65,31 @@ async def test_a_connection_ends_as_the_table_states(tmp_path: Path, mosquitto: 
                 await other.ask("ping", "pong")
 
 
+async def statistics(port: int) -> Any:
+    return (await http(port, "/ws/health", token())).data
+
+
+async def test_a_token_to_the_end_of_time_is_accepted_everywhere_and_leaves_no_slot_taken(
+    tmp_path: Path, mosquitto: RunningBroker
+) -> None:
+    proof, environment = token(exp=253_402_300_799), {**SMALL, "FLOOR_TOKEN__LEEWAY_SECONDS": "1"}
+    header = {"Authorization": f"Bearer {proof}"}
+    async with bridge_process(tmp_path, mosquitto, environment=environment) as bridge:
+        for _ in range(5):
+            async with dashboard(bridge.port, proof) as board:
+                assert board.frames[0]["expires_at"] == "9999-12-31T23:59:59.999Z"
+            async with connected(bridge.port, additional_headers=header) as board:
+                await board.ask("ping", "pong")
+            assert (await http(bridge.port, "/api/snapshot", proof)).status == 200
+        now = await statistics(bridge.port)
+        async with asyncio.timeout(PATIENCE):
+            while now["connections"]:
+                now = await statistics(bridge.port)
+        assert (now["users"], now["faults"]) == (0, 0)
+        async with dashboard(bridge.port, proof), dashboard(bridge.port, proof):
+            assert "Traceback" not in bridge.log()
+
+
 async def test_too_much_is_an_error_first_and_4429_then(tmp_path: Path, mosquitto: RunningBroker) -> None:
     async with bridge_process(tmp_path, mosquitto, environment=SMALL) as bridge, dashboard(bridge.port) as board:
         for name in "abc":
@@ -88,10 +113,6 @@ async def test_an_expiring_token_is_announced_and_then_closes_the_connection(
         assert expiring["expires_at"] == board.frames[0]["expires_at"]
         assert (await board.closed())[0] == 4401
         assert loop.time() - admitted < 4
-
-
-async def statistics(port: int) -> Any:
-    return (await http(port, "/ws/health", token())).data
 
 
 async def test_a_dashboard_that_takes_nothing_is_ended_and_delays_no_other(

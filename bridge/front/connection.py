@@ -68,7 +68,10 @@ class DashboardConnection:
     def start(self, handshake_token: str | None) -> None:
         """Begin to serve; `handshake_token` came with the handshake."""
         if handshake_token is not None:
-            self._authenticate(handshake_token, confirm=False)
+            try:
+                self._authenticate(handshake_token, confirm=False)
+            except Exception as error:  # noqa: BLE001 - as in `pump`
+                self.fail(error)
         self.pump()
 
     def end(self, close: Close | None) -> None:
@@ -90,6 +93,12 @@ class DashboardConnection:
 
     def message_received(self, message: str | bytes) -> None:
         """Take a message of the client."""
+        try:
+            self._take_message(message)
+        except Exception as error:  # noqa: BLE001 - as in `pump`
+            self.fail(error)
+
+    def _take_message(self, message: str | bytes) -> None:
         if self.ended or self.close_if_expired():
             return
         work = self.protocol.receive(message, elapsed=monotonic_ms(), server_time=self._context.clock.now())

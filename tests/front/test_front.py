@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 from bridge.front.metric_samples import front_samples
 from bridge.ports.metrics import Metric
 from tests.front.memory_front import assignment, call, memory_front, status
+from tests.support.tokens import token
 
 
 async def test_a_subscriber_gets_the_snapshot_then_what_is_committed_later(tmp_path: Path) -> None:
@@ -194,3 +195,27 @@ async def test_a_fault_at_one_dashboard_is_logged_and_counted(tmp_path: Path, mo
         ]
         assert {sample.metric: sample.value for sample in front_samples(front.core)}[Metric.DASHBOARD_FAULTS] == 1
         await other.ask("ping", "pong")
+
+
+@pytest.mark.parametrize("in_handshake", [False, True], ids=["frame", "handshake"])
+async def test_a_fault_while_a_token_is_taken_ends_that_dashboard_and_frees_its_slots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, in_handshake: bool
+) -> None:
+    async with memory_front(tmp_path, max_connections_per_user=1) as front:
+        with monkeypatch.context() as patch, capture_logs() as logs:
+
+            def fail() -> int:
+                raise LookupError("test")
+
+            patch.setattr(front.clock, "now", fail)
+            board = front.connect(offered_token=token() if in_handshake else None)
+            if not in_handshake:
+                await board.send("auth", token=token())
+            assert (await board.closed())[0] == 1012
+        assert [entry["event"] for entry in logs] == ["front.dashboard_failed"]
+        numbers = front.core.statistics()
+        assert (numbers["connections"], numbers["users"], numbers["faults"]) == (0, 0, 1)
+        await front.join()
+        full = front.connect()
+        await full.send("auth", token=token())
+        assert (await full.closed())[0] == 4429

@@ -16,6 +16,7 @@ class CloseCode(IntEnum):
     EXPIRED = 4401
     REVOKED = 4403
     NOT_AUTHENTICATED = 4408
+    NOT_YET_VALID = 4425
     TOO_MANY = 4429
 
 

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.domain.access.claims import TokenError, TokenExpired, TokenRevoked
+from bridge.domain.access.claims import TokenError, TokenExpired, TokenNotYetValid, TokenRevoked
 from bridge.domain.access.viewer import AdmissionError, Viewer
 from bridge.domain.strict_json import NotStrictJson, parse_json
 from bridge.domain.utc_time import Millis, rfc3339
@@ -103,6 +103,8 @@ class DashboardProtocol:
                 code, reason = CloseCode.EXPIRED, "token expired"
             case TokenRevoked():
                 code, reason = CloseCode.REVOKED, "access revoked"
+            case TokenNotYetValid():
+                code, reason = CloseCode.NOT_YET_VALID, "token not valid yet"
             case _:
                 code, reason = CloseCode.POLICY_VIOLATION, "token invalid"
         if self.session is None:

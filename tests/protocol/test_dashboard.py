@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bridge.domain.access.claims import TokenError, TokenExpired, TokenRevoked, TokenUnverified
+from bridge.domain.access.claims import TokenError, TokenExpired, TokenNotYetValid, TokenRevoked, TokenUnverified
 from bridge.domain.access.viewer import AdmissionError, TooManyGrants
 from bridge.protocol.client_frames import Auth
 from bridge.protocol.close_codes import CloseCode
@@ -56,6 +56,7 @@ def test_auth_without_a_token_is_the_end_and_noise_is_not() -> None:
     [
         (TokenExpired(1), CloseCode.EXPIRED),
         (TokenRevoked(), CloseCode.REVOKED),
+        (TokenNotYetValid("iat", 1), CloseCode.NOT_YET_VALID),
         (TokenUnverified("signature"), CloseCode.POLICY_VIOLATION),
         (TooManyGrants(1_000), CloseCode.POLICY_VIOLATION),
     ],

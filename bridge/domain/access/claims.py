@@ -11,6 +11,7 @@ from bridge.domain.strict_json import NotStrictJson, parse_json
 from bridge.domain.utc_time import Millis
 
 MAX_SUBJECT: Final = 255  # OpenID Connect's bound; a subject is repeated in audit, logs and replies
+BEGIN_LEEWAY_MS: Final = 5_000  # RFC 7519 4.1.5: an issuer's clock may be a little ahead of ours
 MAX_DIGITS: Final = 20  # of an integer; no date or count needs more
 MAX_DATE: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second in Python and RFC 3339
 LATEST: Final = MAX_DATE * 1_000 + 999  # in ms: a token with the last date and a leeway ends here, not later
@@ -101,7 +102,10 @@ class Claims:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRequirements:
-    """The accepted issuer and audience, and how far the clocks may differ."""
+    """The accepted issuer and audience, and how long a token is accepted after its expiry.
+
+    As long before its beginning, and at least `BEGIN_LEEWAY_MS`.
+    """
 
     issuer: str
     audience: str
@@ -152,7 +156,7 @@ def _check_times(claim_set: dict[str, Any], leeway: Millis, now: Millis) -> Mill
         raise TokenExpired(expires)
     for claim in ("nbf", "iat"):
         valid_from = _read_numeric_date(claim_set, claim)
-        if valid_from is not None and now < valid_from - leeway:
+        if valid_from is not None and now < valid_from - max(leeway, BEGIN_LEEWAY_MS):
             raise TokenNotYetValid(claim, valid_from)
     return end
 

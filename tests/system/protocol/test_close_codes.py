@@ -7,6 +7,7 @@ import asyncio
 import itertools
 import json
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ async def test_a_connection_ends_as_the_table_states(tmp_path: Path, mosquitto: 
             (token(token_use="refresh"), 1008),
             (token(exp=None), 1008),
             (token(ttl=-1), 4401),
+            (token(nbf=time.time() + 3_600), 4425),
         ]:
             async with connected(bridge.port) as board:
                 await board.send("auth", token=proof)

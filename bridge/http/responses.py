@@ -141,7 +141,7 @@ async def _on_internal_error(_: Request, __: Exception) -> Response:
 
 
 class SecurityHeaders:
-    """Middleware that sets `SECURITY_HEADERS` on every HTTP response, errors included."""
+    """Middleware for every HTTP request: answers HEAD as GET, and sets `SECURITY_HEADERS`, on errors too."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -158,4 +158,8 @@ class SecurityHeaders:
                     headers.setdefault(name, value)
             await send(message)
 
+        if (
+            scope["method"] == "HEAD"
+        ):  # RFC 9110 9.3.2: the same response; the server, with its own scope, omits the body
+            scope = {**scope, "method": "GET"}
         await self._app(scope, receive, send_safely)

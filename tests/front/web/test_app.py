@@ -1,5 +1,6 @@
 """The front's WebSocket over real sockets: places of a token, allowed origins, ends of a connection."""
 
+import asyncio
 import json
 import logging
 import ssl
@@ -176,3 +177,30 @@ async def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
             await websockets.connect(
                 url, ssl=trust, additional_headers={"Origin": f"http://localhost:{served.port}", **bearer()}
             )
+
+
+async def test_head_has_the_answer_of_get_without_its_body(tmp_path: Path) -> None:
+    async with served_front(tmp_path) as served:
+        served.commit(call())
+        paths = (await served.get("/openapi.json")).json()["paths"]
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+
+        async def answer(method: str, path: str) -> tuple[bytes, dict[bytes, bytes]]:
+            """Return the status line and the headers; what follows is the next answer, or not read."""
+            head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {bearer()['Authorization']}\r\n\r\n"
+            writer.write(head.encode())
+            status, *fields = (await reader.readuntil(b"\r\n\r\n")).removesuffix(b"\r\n\r\n").split(b"\r\n")
+            return status, dict(field.split(b": ", 1) for field in fields if not field.startswith(b"date"))
+
+        gets = [path for path, methods in paths.items() if "get" in methods]
+        assert "/health/live" in gets
+        for path in ("/", "/board.js", *gets):
+            without = await answer("HEAD", path)
+            whole = await answer("GET", path)
+            await reader.readexactly(int(whole[1][b"content-length"]))
+            if path != "/metrics":  # its length may differ from one request to the next
+                assert without == whole, path
+        status, _ = await answer("HEAD", "/api/commands")
+        assert status == b"HTTP/1.1 405 Method Not Allowed"
+        writer.close()
+        await writer.wait_closed()

@@ -45,7 +45,7 @@ faults: .venv/.dev system-packages
 
 # where there is an oracle: ten times the examples, and the runs of simulated days; the mutations; and a thousand kills;
 # then the whole suite on each version of Python
-PROVED := tests/recount tests/mutations tests/domain tests/protocol tests/ingest tests/contract/test_payload_contract.py \
+PROVED := tests/recount tests/mutations tests/domain tests/protocol tests/ingest tests/contract/test_payload_contract.py tests/contract/test_revocations_schema.py \
 	tests/mqtt/test_packet_parser_properties.py tests/ports/test_authenticator.py tests/ports/test_journal_model.py tests/journal/tools/test_verify.py tests/journal/tools/test_export.py \
 	tests/journal/sqlite/test_lock_file.py tests/adapters/test_tokens.py tests/adapters/test_clock.py \
 	tests/device_sim tests/front/simulation tests/front/test_caches.py tests/pipeline/test_replay.py \

@@ -37,7 +37,7 @@ class TokenAuthenticator:
     def admit(self, token: str, *, now: Millis) -> Viewer:
         """Return the viewer of a token that is valid at `now` and not revoked; raise TokenError or AdmissionError."""
         claims = self._tokens.verify(token, now=now)
-        if self._revocations.current().is_token_revoked(claims):
+        if self._revocations.current().revokes(claims):
             raise TokenRevoked
         return admit(claims, self.policy, trust_grants=self._trust_grants)
 

@@ -29,7 +29,7 @@ class RevocationFile:
             except RevocationsError as error:
                 log.error("revocations.load_failed", reason=str(error))  # noqa: TRY400 - an operator's error, not a bug
             else:
-                log.info("revocations.loaded", users=len(self._current.users), tokens=len(self._current.tokens))
+                log.info("revocations.loaded", entries=len(self._current))
         return self._current
 
     def _stamp(self) -> tuple[int, int, int] | None:
@@ -45,7 +45,7 @@ class RevocationFile:
         if self._path is None:
             return Revocations()
         try:
-            text = self._path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            content = self._path.read_bytes()
+        except OSError as error:
             raise RevocationsError(f"{self._path}: {file_error_reason(error)}") from error
-        return Revocations.parse(text, source=str(self._path))
+        return Revocations.parse(content, source=str(self._path))

@@ -1,4 +1,4 @@
-"""Contract documents: a JSON Schema per event type, report kind and command kind, and the AsyncAPI 3 document.
+"""Contract documents: JSON Schemas of event types, report and command kinds and the revocation list; AsyncAPI 3.
 
 `floor schema --write docs` writes them to docs/, and the diagram in docs/protocol.md; tests fail when they differ.
 """
@@ -13,6 +13,7 @@ from bridge.contract.delivery_diagram import with_diagram
 from bridge.contract.frame_schemas import client_frames, server_frames
 from bridge.contract.model_schemas import Schema, schemas_by_name, self_contained
 from bridge.contract.report_schemas import REPORT_KINDS, command_schemas, report_schemas
+from bridge.domain.access.revocations import RevocationList
 from bridge.domain.access.subscription_types import TARGET_PLACEHOLDERS, SubscriptionType
 from bridge.domain.envelope import Envelope
 from bridge.domain.event_data import AndonType
@@ -35,6 +36,12 @@ def payload_schemas() -> dict[str, Schema]:
     """Return a self-contained JSON Schema for each inbound payload, named `report.{kind}` or `command.{kind}`."""
     schemas, shared = _payloads("#/$defs/{name}")
     return {name: self_contained(schema, shared) for name, schema in schemas.items()}
+
+
+def revocations_schema() -> Schema:
+    """Return a self-contained JSON Schema of the revocation list."""
+    schemas, shared = schemas_by_name(["revocations"], [RevocationList], "#/$defs/{name}")
+    return self_contained(schemas["revocations"], shared)
 
 
 def subscription_types() -> list[dict[str, Any]]:
@@ -76,6 +83,7 @@ def write_documents(folder: Path) -> list[Path]:
     documents = {"asyncapi.json": asyncapi_document("floor/v1")}
     documents |= {f"schemas/event.{name}.json": schema for name, schema in event_schemas().items()}
     documents |= {f"schemas/{name}.json": schema for name, schema in payload_schemas().items()}
+    documents["schemas/revocations.json"] = revocations_schema()
     (folder / "schemas").mkdir(parents=True, exist_ok=True)
     for name, document in documents.items():
         (folder / name).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

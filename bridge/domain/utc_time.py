@@ -27,3 +27,8 @@ def _format_second(second: int) -> str:
 
 def rfc3339_or_none(at: Millis | None) -> Timestamp | None:
     return None if at is None else rfc3339(at)
+
+
+def parse_rfc3339(text: Timestamp) -> Millis:
+    """Return the instant of a text as `rfc3339` writes it; raise ValueError."""
+    return (datetime.fromisoformat(text) - UNIX_EPOCH) // timedelta(milliseconds=1)

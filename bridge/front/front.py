@@ -194,8 +194,7 @@ class Front:
         revoked = [
             connection
             for connection in self._connections
-            if connection.viewer is not None
-            and revocations.is_revoked(user_id=connection.viewer.user_id, token_id=connection.viewer.token_id)
+            if connection.viewer is not None and revocations.revokes(connection.viewer.claims)
         ]
         for connection in revoked:
             connection.end(Close(CloseCode.REVOKED, "access revoked"))

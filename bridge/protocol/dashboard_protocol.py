@@ -83,7 +83,7 @@ class DashboardProtocol:
     def accept(self, viewer: Viewer, *, server_info: ServerInfo, confirm: bool = True) -> None:
         """Accept a verified token; `confirm` False: it came with the handshake, so no frame awaits an answer."""
         former = self.viewer
-        if former is not None and (former.user_id, former.issuer) != (viewer.user_id, viewer.issuer):
+        if former is not None and (former.user_id, former.claims.issuer) != (viewer.user_id, viewer.claims.issuer):
             self._delivery.answer(Error(code=ErrorCode.FORBIDDEN, message="the token is of another user"))
             return
         self._expiry_warned = False

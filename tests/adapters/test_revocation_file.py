@@ -4,6 +4,7 @@ import pytest
 
 from bridge.adapters.revocation_file import RevocationFile
 from bridge.domain.access.revocations import Revocations, RevocationsError
+from tests.support.revocation_lists import revoke_users
 
 
 def test_without_a_file_nobody_is_revoked() -> None:
@@ -12,23 +13,23 @@ def test_without_a_file_nobody_is_revoked() -> None:
 
 def test_follows_the_file_and_is_the_same_object_while_it_is_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "revoked"
-    path.write_text("user eva\n")
+    revoke_users(path, "eva")
     file = RevocationFile(path)
     before = file.current()
     assert before is file.current()
-    path.write_text("user eva\nuser otto\n")
+    revoke_users(path, "eva", "otto")
     assert file.current().users == {"eva", "otto"}
 
 
 def test_the_last_good_list_stays_while_the_file_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path / "revoked"
-    path.write_text("user eva\n")
+    revoke_users(path, "eva")
     file = RevocationFile(path)
-    path.write_text("uesr eva, otto\n")
+    path.write_text("user eva, otto\n")
     assert file.current().users == {"eva"}
     path.unlink()
     assert file.current().users == {"eva"}
-    path.write_text("user otto\n")
+    revoke_users(path, "otto")
     assert file.current().users == {"otto"}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.support.bridge_process import ROOT, BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, free_port
+from tests.support.revocation_lists import revoke_users
 from tests.support.socket_dashboard import connected
 from tests.support.tokens import token
 
@@ -163,12 +164,12 @@ async def test_a_second_bridge_for_the_same_journal_refuses(tmp_path: Path, mosq
 
 async def test_revoked_access_ends_and_stays_ended(tmp_path: Path, mosquitto: RunningBroker) -> None:
     revoked = tmp_path / "revoked"
-    revoked.write_text("# nobody yet\n")
+    revoke_users(revoked)
     settings = {"FLOOR_TOKEN__REVOKED_FILE": str(revoked)}
     async with bridge_process(tmp_path, mosquitto, environment=settings) as bridge:
         proof = token(user="otto")
         async with bridge.dashboard() as eva, bridge.dashboard(proof) as otto:
-            revoked.write_text("user otto\n")
+            revoke_users(revoked, "otto")
             assert (await otto.closed())[0] == 4403
             await bridge.stop()
             await bridge.start()

@@ -11,6 +11,7 @@ from bridge.wiring import checks
 from tests.support.certificates import self_signed
 from tests.support.command_line import floor, write_config
 from tests.support.journal_samples import journal_of_counts
+from tests.support.revocation_lists import revoke_users
 
 DEMO_PLANT = Path(checks.__file__).parents[1] / "demo" / "plant.toml"
 
@@ -150,14 +151,14 @@ async def test_a_file_of_the_broker_fails_the_check_without_a_broker(tmp_path: P
     assert result.text.startswith(f"broker.ca_file {tmp_path / 'absent.pem'}: cannot read it: ")
 
 
-async def test_check_names_an_invalid_line_of_the_revocations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "revoked.txt"
-    path.write_text("usr eva")
+async def test_check_names_an_invalid_entry_of_the_revocations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "revoked.json"
+    revoke_users(path, "")
     monkeypatch.setenv("FLOOR_TOKEN__REVOKED_FILE", str(path))
     results = await checks.run_checks(write_config(tmp_path), offline=True)
     tokens = next(result for result in results if result.name == "tokens")
     assert not tokens.ok
-    assert "revoked.txt:1: expected `user ID` or `token JTI`" in tokens.text
+    assert "revoked.json: revocations[0].subject: " in tokens.text
 
 
 async def test_a_journal_below_a_file_fails_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

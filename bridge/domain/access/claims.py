@@ -55,7 +55,7 @@ class TokenUnverified(TokenError):
 
 
 class TokenRevoked(TokenError):
-    """A valid token on the revocation list, by its user or by its id."""
+    """A valid token that the revocation list names: by its user, its id or the time of its issue."""
 
     public_message: ClassVar[str] = "access was revoked"
 
@@ -98,6 +98,7 @@ class Claims:
     expires_at: Millis
     token_id: str | None
     claim_set: Mapping[str, object]
+    issued_at: Millis | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,12 +128,14 @@ def read_claims(header: Mapping[str, Any], payload: bytes, requirements: TokenRe
     if "events" in claim_set:  # OpenID Connect Back-Channel Logout 2.4: only a logout token has it
         raise TokenOfWrongKind("events")
     _check_issuer_and_audience(claim_set, requirements)
+    expires_at, issued_at = _check_times(claim_set, requirements.leeway_ms, now)
     return Claims(
         subject=_subject(claim_set),
         issuer=requirements.issuer,
-        expires_at=_check_times(claim_set, requirements.leeway_ms, now),
+        expires_at=expires_at,
         token_id=_token_id(claim_set),
         claim_set=claim_set,
+        issued_at=issued_at,
     )
 
 
@@ -146,7 +149,8 @@ def _check_issuer_and_audience(claim_set: dict[str, Any], requirements: TokenReq
         raise TokenClaimInvalid("aud", "missing or another")
 
 
-def _check_times(claim_set: dict[str, Any], leeway: Millis, now: Millis) -> Millis:
+def _check_times(claim_set: dict[str, Any], leeway: Millis, now: Millis) -> tuple[Millis, Millis | None]:
+    """Return when the token ends and, if it says so, when it was issued."""
     expires = _read_numeric_date(claim_set, "exp")
     if expires is None:
         raise TokenClaimInvalid("exp", "missing")
@@ -154,11 +158,11 @@ def _check_times(claim_set: dict[str, Any], leeway: Millis, now: Millis) -> Mill
     end = min(expires + leeway, LATEST)
     if now >= end:
         raise TokenExpired(expires)
-    for claim in ("nbf", "iat"):
-        valid_from = _read_numeric_date(claim_set, claim)
+    begins = {claim: _read_numeric_date(claim_set, claim) for claim in ("nbf", "iat")}
+    for claim, valid_from in begins.items():
         if valid_from is not None and now < valid_from - max(leeway, BEGIN_LEEWAY_MS):
             raise TokenNotYetValid(claim, valid_from)
-    return end
+    return end, begins["iat"]
 
 
 def _check_token_type(claim_set: Mapping[str, Any], claim: str) -> None:
@@ -170,9 +174,14 @@ def _check_token_type(claim_set: Mapping[str, Any], claim: str) -> None:
         raise TokenOfWrongKind(claim)
 
 
+def is_subject(text: str) -> bool:
+    """Return whether a token may name this user."""
+    return 0 < len(text) <= MAX_SUBJECT and text.isprintable()
+
+
 def _subject(claim_set: dict[str, Any]) -> str:
     subject = claim_set.get("sub")
-    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT or not subject.isprintable():
+    if not isinstance(subject, str) or not is_subject(subject):
         raise TokenClaimInvalid("sub", "missing, or not a printable text within bounds")
     return subject
 

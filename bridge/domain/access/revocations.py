@@ -1,45 +1,130 @@
-"""Revocations of access before a token expires: a list that an operator maintains.
+"""Revocations of access before a token expires: the list that `floor revoke` writes, and what it revokes.
 
-One entry per line: `user ID` revokes every token of a user, `token JTI` a single one; `#` begins a comment.
+Texts are compared code point by code point: a subject may contain anything that separates or comments in other formats.
 """
 
-from dataclasses import dataclass
-from typing import Final, Self
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Final, Literal, Self, assert_never
 
-from bridge.domain.access.claims import Claims
+import msgspec
+from msgspec import Meta, Struct
 
-MAX_ENTRIES: Final = 100_000  # stops a list that only grows: an entry can go once its tokens have expired
+from bridge.domain.access.claims import MAX_SUBJECT, Claims
+from bridge.domain.strict_json import NotStrictJson, parse_json
+from bridge.domain.utc_time import Millis, Timestamp, parse_rfc3339
+
+MAX_ENTRIES: Final = 10_000  # stops a list that only grows: an entry can go once its tokens have expired
+MAX_LIST_BYTES: Final = 8_388_608  # of so many entries with the longest texts, as they are written by `floor revoke`
+MAX_NOTE: Final = 200
+NEW_FORMAT: Final = "the format of the list is new: docs/authorization.md, «Revocation»"
+
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_SUBJECT)]
 
 
 class RevocationsError(ValueError):
-    """An invalid list; the text names source and line."""
+    """An invalid list; the text names source, entry and reason."""
+
+
+class _Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="kind"):
+    """What every entry says about itself. `until`: when its last token expires; it has no effect before or after."""
+
+    revoked_at: Timestamp
+    until: Timestamp | None = None
+    note: Annotated[str, Meta(max_length=MAX_NOTE)] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("issued_before", "revoked_at", "until"):
+            time = getattr(self, name, None)
+            if time is not None:
+                parse_rfc3339(time)
+
+
+class UserEntry(_Entry, frozen=True, tag="user"):
+    """All tokens of a user, or those issued before a time; a token that does not tell its time is from before."""
+
+    subject: Id
+    issued_before: Timestamp | None = None
+
+
+class TokenEntry(_Entry, frozen=True, tag="token"):
+    """One token, by its `jti`."""
+
+    token_id: Id
+
+
+class AllEntry(_Entry, frozen=True, tag="all"):
+    """All tokens of all users that were issued before a time."""
+
+    issued_before: Timestamp
+
+
+Revocation = UserEntry | TokenEntry | AllEntry
+
+
+class RevocationList(Struct, frozen=True, forbid_unknown_fields=True):
+    """The file of `token.revoked_file`. One invalid entry makes it invalid: to skip one would leave tokens valid."""
+
+    version: Literal[1]
+    revocations: Annotated[tuple[Revocation, ...], Meta(max_length=MAX_ENTRIES)]
+
+
+def parse_list(content: bytes, *, source: str) -> Sequence[Revocation]:
+    """Return the entries of a list; raise `RevocationsError`."""
+    try:
+        tree = parse_json(content, max_bytes=MAX_LIST_BYTES, allow_control_characters=True)  # a `jti` may contain them
+    except NotStrictJson as error:
+        hint = f" ({NEW_FORMAT})" if error.reason in ("empty", "not_json") else ""
+        raise RevocationsError(f"{source}: not acceptable JSON: {error.reason}{hint}") from None
+    try:
+        return msgspec.convert(tree, RevocationList).revocations
+    except msgspec.ValidationError as error:
+        fault, _, place = str(error).partition(" - at `$.")
+        raise RevocationsError(f"{source}: {place.removesuffix('`') or 'the list'}: {fault}") from None
+
+
+def encode_list(entries: Iterable[Revocation]) -> bytes:
+    """Return a list as JSON for people, with a line for each field."""
+    return msgspec.json.format(msgspec.json.encode(RevocationList(1, tuple(entries))), indent=2) + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Revocations:
-    """Users and tokens that are no longer admitted."""
+    """What a list revokes."""
 
     users: frozenset[str] = frozenset()
     tokens: frozenset[str] = frozenset()
+    users_before: Mapping[str, Millis] = field(default_factory=dict)  # tokens of these, issued before
+    all_before: Millis = 0
 
     @classmethod
-    def parse(cls, text: str, *, source: str) -> Self:
-        """Parse a list; raise `RevocationsError` for an invalid line: skipping a typo would leave a token valid."""
-        ids: dict[str, set[str]] = {"user": set(), "token": set()}
-        for number, line in enumerate(text.splitlines(), start=1):
-            words = line.split("#", 1)[0].split()
-            if not words:
-                continue
-            if len(words) != 2 or words[0] not in ids:
-                raise RevocationsError(f"{source}:{number}: expected `user ID` or `token JTI`")
-            ids[words[0]].add(words[1])
-        if sum(map(len, ids.values())) > MAX_ENTRIES:
-            raise RevocationsError(f"{source}: more than {MAX_ENTRIES} entries")
-        return cls(frozenset(ids["user"]), frozenset(ids["token"]))
+    def parse(cls, content: bytes, *, source: str) -> Self:
+        """Return what a list revokes; raise `RevocationsError`."""
+        return cls.of(parse_list(content, source=source))
 
-    def is_revoked(self, *, user_id: str, token_id: str | None) -> bool:
-        """Return whether the list names this user or this token."""
-        return user_id in self.users or token_id in self.tokens
+    @classmethod
+    def of(cls, entries: Iterable[Revocation]) -> Self:
+        users, tokens, users_before, all_before = set[str](), set[str](), dict[str, Millis](), 0
+        for entry in entries:
+            match entry:
+                case UserEntry(subject=subject, issued_before=before):
+                    if before is None:
+                        users.add(subject)
+                    else:
+                        users_before[subject] = max(parse_rfc3339(before), users_before.get(subject, 0))
+                case TokenEntry(token_id=token_id):
+                    tokens.add(token_id)
+                case AllEntry(issued_before=before):
+                    all_before = max(parse_rfc3339(before), all_before)
+                case _:
+                    assert_never(entry)
+        return cls(frozenset(users), frozenset(tokens), users_before, all_before)
 
-    def is_token_revoked(self, claims: Claims) -> bool:
-        return self.is_revoked(user_id=claims.subject, token_id=claims.token_id)
+    def __len__(self) -> int:
+        return len(self.users) + len(self.tokens) + len(self.users_before) + (self.all_before > 0)
+
+    def revokes(self, claims: Claims) -> bool:
+        """Return whether the token with these claims is revoked."""
+        before = max(self.all_before, self.users_before.get(claims.subject, 0))
+        is_early = before > 0 and (claims.issued_at is None or claims.issued_at < before)
+        return is_early or claims.subject in self.users or claims.token_id in self.tokens

@@ -1,7 +1,7 @@
 """Admitted users: a `Viewer`, which only `admit` creates, holds everything that a user may read and command."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, field, replace
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -17,6 +17,7 @@ from bridge.domain.topics import TopicError, TopicFilter, TopicName
 from bridge.domain.utc_time import Millis
 
 MAX_CLAIM_VALUES: Final = 256  # per list claim; a longer one would only expand past MAX_GRANTS, at our cost
+DECIDING: Final = ("roles", "name", *(f"{scope}s" for scope in SCOPES), "grants")  # claims that `admit` reads
 MAX_NAME: Final = 200  # of a person's name, which logs and boards show
 
 
@@ -56,14 +57,16 @@ class Viewer:
     roles: tuple[str, ...]
     read_grants: Grants
     command_grants: Grants
-    expires_at: Millis
-    token_id: str | None
-    issuer: str
+    claims: Claims = field(repr=False, hash=False)  # of its claim set, only DECIDING
     proof: InitVar[object]
 
     def __post_init__(self, proof: object) -> None:
         if proof is not _ADMITTED:
             raise TypeError("only admit() makes a Viewer")
+
+    @property
+    def expires_at(self) -> Millis:
+        return self.claims.expires_at
 
     def may_read(self, name: TopicName) -> bool:
         """Return whether this event topic (relative to `{root}/event/`) may be shown to the viewer."""
@@ -99,9 +102,9 @@ def admit(claims: Claims, policy: Policy, *, trust_grants: bool) -> Viewer:
         roles=roles,
         read_grants=_share_grants(EVENTS, read, claims, trust_grants=trust_grants),
         command_grants=_share_grants(COMMANDS, command, claims, trust_grants=trust_grants),
-        expires_at=claims.expires_at,
-        token_id=claims.token_id,
-        issuer=claims.issuer,
+        claims=replace(
+            claims, claim_set={name: claims.claim_set[name] for name in DECIDING if name in claims.claim_set}
+        ),
         proof=_ADMITTED,
     )
 

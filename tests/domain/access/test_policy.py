@@ -238,9 +238,7 @@ def test_only_admit_makes_a_viewer() -> None:
             roles=("admin",),
             read_grants=user.read_grants,
             command_grants=user.command_grants,
-            expires_at=1,
-            token_id=None,
-            issuer="i",
+            claims=user.claims,
             proof=object(),
         )
 

@@ -4,6 +4,8 @@ PyJWT's own claim checks are not used: they read the wall clock, and accept a st
 A token never selects its key: jku, x5u, jwk and kid are ignored.
 """
 
+import base64
+import binascii
 import secrets
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +24,7 @@ from bridge.domain.access.claims import (
     TokenTooLarge,
     TokenUnverified,
     read_claims,
+    read_token_id,
 )
 from bridge.domain.utc_time import Millis
 from bridge.settings.token import MIN_SECRET_BYTES, TokenSettings
@@ -71,6 +74,17 @@ class TokenVerifier:
         return opened["header"], opened["payload"]
 
 
+def read_unverified_id(token: str) -> tuple[str | None, Millis | None]:
+    """Return `jti` and `exp` of a token whose signature is not verified, None for what it lacks; raise TokenError."""
+    segments = token.encode(errors="replace").split(b".")
+    if len(segments) != 3:
+        raise TokenMalformed("not three segments")
+    try:
+        return read_token_id(base64.urlsafe_b64decode(segments[1] + b"=" * (-len(segments[1]) % 4)))
+    except binascii.Error as error:
+        raise TokenMalformed("segments") from error
+
+
 class _PreparedHmac(HMACAlgorithm):
     """HMAC with a secret that `_secret` has examined: PyJWT does so for every token, in a third of its time."""
 
@@ -108,7 +122,7 @@ class TokenIssuer:
             "iss": self._settings.issuer,
             "aud": self._settings.audience,
             "sub": subject,
-            "iat": now // 1_000,
+            "iat": now / 1_000,  # not rounded: it must not be before a revocation of all that was issued before
             "exp": now // 1_000 + ttl_seconds,
             "jti": secrets.token_urlsafe(16),
             "roles": roles,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli import access, check, demo, journal, quarantine, run, schema, watch
+from bridge.cli import access, check, demo, journal, quarantine, revoke, run, schema, watch
 from bridge.cli.journal_output import NOT_DONE
 from bridge.cli.settings_options import console, error_console
 
@@ -45,6 +45,7 @@ for _command in (demo.demo, run.run, check.check, access.token, watch.watch, sch
 app.command(name="explain-access")(access.explain_access)
 app.add_typer(journal.app, name="journal")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(revoke.app, name="revoke")
 
 
 def main() -> None:

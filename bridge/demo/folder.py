@@ -10,10 +10,12 @@ from importlib import resources
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from bridge.adapters import revocation_file
 from bridge.demo.embedded_broker import find_bind_error
 from bridge.demo.errors import DemoError
 
 JOURNAL: Final = "journal.db"  # in the demo's folder
+REVOKED: Final = "revoked.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +29,15 @@ class DemoOptions:
 
 
 def write_config(options: DemoOptions) -> Path:
-    """Write the demo's settings file and, the first time, its token secret; return the file's path."""
+    """Write the demo's settings file and, the first time, token secret and revocation list; return the file's path."""
     secret = options.folder / "secret"
     if not secret.exists():
         fresh = options.folder / "secret.new"  # renamed when complete: half a secret would fail every later start
         fresh.touch(mode=0o600)
         fresh.write_text(secrets.token_urlsafe(48))
         fresh.replace(secret)
+    with contextlib.suppress(FileExistsError):
+        revocation_file.create(options.folder / REVOKED)
     plant = Path(str(resources.files("bridge.demo") / "plant.toml"))
     config = options.folder / "floor.toml"
     config.write_text(
@@ -48,6 +52,7 @@ path = "{JOURNAL}"
 
 [token]
 secret_file = "secret"
+revoked_file = "{REVOKED}"
 
 [web]
 port = {options.port}

@@ -16,7 +16,7 @@ from tests.support.brokers import RunningBroker
 from tests.support.command_line import ROOT, floor, floor_program, write_config
 from tests.support.journal_samples import make_schema_1
 
-COMMANDS = ("demo", "run", "check", "token", "watch", "schema", "explain-access", "journal", "quarantine")
+COMMANDS = ("demo", "run", "check", "token", "watch", "schema", "explain-access", "journal", "quarantine", "revoke")
 
 
 def test_help_names_every_command_and_what_to_start_with(tmp_path: Path) -> None:

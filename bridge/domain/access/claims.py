@@ -139,6 +139,12 @@ def read_claims(header: Mapping[str, Any], payload: bytes, requirements: TokenRe
     )
 
 
+def read_token_id(payload: bytes) -> tuple[str | None, Millis | None]:
+    """Return `jti` and `exp` of a token that need not be valid, None for what it lacks; raise TokenError."""
+    claim_set = _parse(payload)
+    return _token_id(claim_set), _read_numeric_date(claim_set, "exp")
+
+
 def _check_issuer_and_audience(claim_set: dict[str, Any], requirements: TokenRequirements) -> None:
     if claim_set.get("iss") != requirements.issuer:
         raise TokenClaimInvalid("iss", "missing or another")

@@ -62,6 +62,14 @@ class AllEntry(_Entry, frozen=True, tag="all"):
 Revocation = UserEntry | TokenEntry | AllEntry
 
 
+_ABOUT: Final = frozenset(_Entry.__struct_fields__)
+
+
+def target(entry: Revocation) -> tuple[object, ...]:
+    """Return what an entry revokes: equal for entries that differ in date, end or note only."""
+    return type(entry), *(getattr(entry, name) for name in entry.__struct_fields__ if name not in _ABOUT)
+
+
 class RevocationList(Struct, frozen=True, forbid_unknown_fields=True):
     """The file of `token.revoked_file`. One invalid entry makes it invalid: to skip one would leave tokens valid."""
 

@@ -2,10 +2,9 @@
 
 from typing import Self
 
-from bridge.adapters import policy_file
-from bridge.adapters.revocation_file import RevocationFile
+from bridge.adapters import policy_file, revocation_file
 from bridge.adapters.tokens import TokenVerifier
-from bridge.domain.access.claims import TokenRevoked
+from bridge.domain.access.claims import AccessUndecided, TokenRevoked
 from bridge.domain.access.policy import Policy
 from bridge.domain.access.revocations import Revocations
 from bridge.domain.access.viewer import Viewer, admit
@@ -14,33 +13,35 @@ from bridge.settings.settings import Settings
 
 
 class TokenAuthenticator:
-    """Wires tokens, revocations and policy; holds no state of its own."""
+    """Wires tokens, policy and revocations, which may be replaced; does no IO."""
 
     def __init__(
-        self, *, tokens: TokenVerifier, revocations: RevocationFile, policy: Policy, trust_grants: bool
+        self, *, tokens: TokenVerifier, policy: Policy, revocations: Revocations | None, trust_grants: bool
     ) -> None:
         self.policy = policy
-        self._trust_grants = trust_grants
+        self.revocations = revocations  # None: not known yet, and nobody is admitted
         self._tokens = tokens
-        self._revocations = revocations
+        self._trust_grants = trust_grants
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Read policy, keys and revocations; raise PolicyError, TokenKeyError or RevocationsError."""
+        """Read policy, key and revocations once; raise PolicyError, TokenKeyError or RevocationsError."""
         return cls(
-            policy=policy_file.load(settings.policy_file),
             tokens=TokenVerifier(settings.token),
-            revocations=RevocationFile(settings.token.revoked_file),
+            policy=policy_file.load(settings.policy_file),
+            revocations=revocation_file.load(settings.token.revoked_file),
             trust_grants=settings.token.trust_grants_claim,
         )
 
     def admit(self, token: str, *, now: Millis) -> Viewer:
         """Return the viewer of a token that is valid at `now` and not revoked; raise TokenError or AdmissionError."""
         claims = self._tokens.verify(token, now=now)
-        if self._revocations.current().revokes(claims):
+        if self.revocations is None:
+            raise AccessUndecided
+        if self.revocations.revokes(claims):
             raise TokenRevoked
         return admit(claims, self.policy, trust_grants=self._trust_grants)
 
-    def revocations(self) -> Revocations:
-        """Return the current revocations; the same object until they change."""
-        return self._revocations.current()
+    def is_revoked(self, viewer: Viewer) -> bool:
+        """Return whether the viewer's token is revoked now."""
+        return self.revocations is not None and self.revocations.revokes(viewer.claims)

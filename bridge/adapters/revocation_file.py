@@ -1,4 +1,4 @@
-"""The file of revocations: read again whenever it changes, and written by one process at a time."""
+"""The file of revocations: read, and written by one process at a time."""
 
 import fcntl
 import os
@@ -7,53 +7,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import structlog
-
 from bridge.domain.access.revocations import Revocation, Revocations, RevocationsError, encode_list, parse_list
 from bridge.settings.load import file_error_reason
 
-log = structlog.get_logger(__name__)
 
-
-class RevocationFile:
-    """The revocations in the file now; while it can't be read, the last ones that could."""
-
-    def __init__(self, path: Path | None) -> None:
-        """Read the file; raise `RevocationsError` if it can't be used. Without a `path` nothing is revoked."""
-        self._path = path
-        self._seen = self._stamp()
-        self._current = self._read()
-
-    def current(self) -> Revocations:
-        """Return the revocations; the same object while the file is unchanged."""
-        stamp = self._stamp()
-        if stamp != self._seen:
-            self._seen = stamp
-            try:
-                self._current = self._read()
-            except RevocationsError as error:
-                log.error("revocations.load_failed", reason=str(error))  # noqa: TRY400 - an operator's error, not a bug
-            else:
-                log.info("revocations.loaded", entries=len(self._current))
-        return self._current
-
-    def _stamp(self) -> tuple[int, int, int] | None:
-        if self._path is None:
-            return None
-        try:
-            status = self._path.stat()
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_size, status.st_ino
-
-    def _read(self) -> Revocations:
-        if self._path is None:
-            return Revocations()
-        try:
-            content = self._path.read_bytes()
-        except OSError as error:
-            raise RevocationsError(f"{self._path}: {file_error_reason(error)}") from error
-        return Revocations.parse(content, source=str(self._path))
+def load(path: Path | None) -> Revocations:
+    """Read the list, None for nothing revoked; raise `RevocationsError` if it can't be used."""
+    if path is None:
+        return Revocations()
+    try:
+        return Revocations.of(read(path))
+    except OSError as error:
+        raise RevocationsError(f"{path}: {file_error_reason(error)}") from error
 
 
 def create(path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from bridge.domain.access.claims import TokenError
+from bridge.domain.access.claims import AccessUndecided, TokenError
 from bridge.domain.access.viewer import AdmissionError, Viewer
 from bridge.domain.utc_time import Millis
 from bridge.front.broadcaster import Recipient
@@ -216,6 +216,9 @@ class DashboardConnection:
         context, is_first = self._context, self.viewer is None
         try:
             viewer = context.admit(token)
+        except AccessUndecided:
+            self.end(context.unavailable_close())
+            return
         except (TokenError, AdmissionError) as error:
             log.info("front.token_refused", peer=self.peer, reason=type(error).__name__)
             self.protocol.reject(error)

@@ -6,13 +6,12 @@ own while nothing is read for them. The front holds no durable state: all of it 
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 from bridge.domain.access.command_admission import PlantPlaces
-from bridge.domain.access.revocations import Revocations
 from bridge.domain.access.subscriptions import admit_subscription
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommandRecord, CommittedEvent, JournalEntry, Position
@@ -151,10 +150,9 @@ class Front:
         """Tick all connections until cancelled."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            connections = list(self._connections)
-            for start in range(0, len(connections), TURN_CONNECTIONS):
+            for part in self._parts():
                 elapsed, wall_now = monotonic_ms(), self._context.clock.wall_now()  # read once: that is slow
-                for connection in connections[start : start + TURN_CONNECTIONS]:
+                for connection in part:
                     try:
                         connection.tick(elapsed=elapsed, wall_now=wall_now)
                     except Exception as error:  # noqa: BLE001 - one dashboard's fault is not that of all others
@@ -189,16 +187,23 @@ class Front:
         del self._connections[connection]
         self._closed_ledger.add(connection.delivery.ended_ledger)
 
-    def close_revoked(self, revocations: Revocations) -> int:
-        """Close every connection whose user or token is revoked, with 4403; returns how many."""
-        revoked = [
-            connection
-            for connection in self._connections
-            if connection.viewer is not None and revocations.revokes(connection.viewer.claims)
-        ]
-        for connection in revoked:
-            connection.end(Close(CloseCode.REVOKED, "access revoked"))
-        return len(revoked)
+    async def close_revoked(self) -> int:
+        """Close every connection whose token is revoked by now, with 4403; return how many."""
+        count = 0
+        for part in self._parts():
+            for connection in part:
+                viewer = None if connection.ended else connection.viewer
+                if viewer is not None and self._context.authenticator.is_revoked(viewer):
+                    connection.end(Close(CloseCode.REVOKED, "access revoked"))
+                    count += 1
+            await asyncio.sleep(0)
+        return count
+
+    def _parts(self) -> Iterator[Sequence[DashboardConnection]]:
+        """Yield all present connections, in parts after which the event loop may do other work."""
+        connections = list(self._connections)
+        for start in range(0, len(connections), TURN_CONNECTIONS):
+            yield connections[start : start + TURN_CONNECTIONS]
 
     # The same over HTTP.
 

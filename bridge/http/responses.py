@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bridge.domain.access.claims import TokenError
+from bridge.domain.access.claims import AccessUndecided, TokenError
 from bridge.domain.access.viewer import AdmissionError
 from bridge.domain.strict_json import NotStrictJson, parse_json
 from bridge.ports.journal import JournalError
@@ -111,6 +111,8 @@ async def _on_invalid_frame(_: Request, error: Exception) -> Response:
 
 
 async def _on_unauthenticated(_: Request, error: Exception) -> Response:
+    if isinstance(error, AccessUndecided):
+        return error_response(ErrorCode.UNAVAILABLE, error.public_message)
     message = error.public_message if isinstance(error, TokenError) else "the token cannot be admitted"
     return error_response(ErrorCode.UNAUTHENTICATED, message)
 

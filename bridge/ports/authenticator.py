@@ -12,5 +12,10 @@ class Authenticator(Protocol):
     def admit(self, token: str, *, now: Millis) -> Viewer:
         """Return the viewer of a token that is valid at `now`, in real time; raise TokenError or AdmissionError.
 
+        AccessUndecided is the one TokenError that says nothing about the token: it is to be sent again later.
+
         Any text is answered so; no error repeats the token. From the viewer's `expires_at` on, the token is refused.
         """
+
+    def is_revoked(self, viewer: Viewer) -> bool:
+        """Return whether the token of a viewer that was admitted before is revoked now."""

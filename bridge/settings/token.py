@@ -20,7 +20,7 @@ class TokenSettings(Section):
     audience: str = "floor"
     leeway_seconds: int = Field(0, ge=0, le=60)
     trust_grants_claim: bool = False
-    revoked_file: SettingsPath | None = None  # checked twice a second
+    revoked_file: SettingsPath | None = None
     max_bytes: int = Field(8_192, ge=512, le=65_536)
 
     @model_validator(mode="after")

@@ -15,12 +15,10 @@ import structlog
 from starlette.types import ASGIApp
 
 from bridge.adapters import logs, plant_file
-from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.adapters.clock import FloorClock
 from bridge.adapters.shutdown_deadline import exit_within
 from bridge.adapters.tokens import TokenKeyError
 from bridge.domain.access.policy import PolicyError
-from bridge.domain.access.revocations import RevocationsError
 from bridge.domain.plant import Plant
 from bridge.domain.stream_liveness import LINK_POLL_SECONDS
 from bridge.http import server
@@ -31,6 +29,7 @@ from bridge.ports.journal import JournalError, ReadableJournal
 from bridge.ports.metrics import MetricSample
 from bridge.settings.settings import ProcessRole, Settings
 from bridge.wiring import runtime
+from bridge.wiring.access_files import AccessFiles
 from bridge.wiring.errors import BridgeCrashed, StartError
 from bridge.wiring.stores import open_journal
 
@@ -44,7 +43,6 @@ START_ERRORS: Final = (
     plant_file.PlantFileError,
     PolicyError,
     TokenKeyError,
-    RevocationsError,
     JournalError,
     WebPortInUse,
     ListenError,
@@ -65,7 +63,7 @@ class Prepared:
     """Validated inputs and open resources, needed before any task starts."""
 
     plant: Plant
-    authenticator: TokenAuthenticator
+    access: AccessFiles
     listener: socket.socket
     pipeline: "PipelineResources | None"  # None: front only
 
@@ -78,7 +76,7 @@ def prepare(settings: Settings, role: ProcessRole) -> Iterator[Prepared]:
     with contextlib.ExitStack() as stack:
         try:
             plant = plant_file.load(settings.plant_file)
-            authenticator = TokenAuthenticator.from_settings(settings)
+            access = AccessFiles(settings)
             check_certificate(settings.web)
             if role is ProcessRole.FRONT:
                 pipeline, listener = None, stack.enter_context(listen(settings.web.host, settings.web.port))
@@ -91,7 +89,7 @@ def prepare(settings: Settings, role: ProcessRole) -> Iterator[Prepared]:
                 pipeline = pipeline_resources.restore(settings, plant, journal)
         except START_ERRORS as error:
             raise StartError(str(error)) from error
-        yield Prepared(plant, authenticator, listener, pipeline)
+        yield Prepared(plant, access, listener, pipeline)
 
 
 async def serve(settings: Settings, role: ProcessRole) -> None:
@@ -131,6 +129,7 @@ class Bridge:
         # a separate front journals nothing: it follows steps of the host's clock by itself
         clock = FloorClock(scale=settings.time.scale, follows_steps=True) if resources is None else resources.clock
         self._role = role
+        self._access = prepared.access
         self._pipeline = None if resources is None else self._make_pipeline(settings, resources)
         self._front: FrontSide | None = None
         if role is not ProcessRole.PIPELINE:
@@ -139,7 +138,7 @@ class Bridge:
         if self._pipeline is not None and self._front is not None:
             self._pipeline.pipeline.add_listener(self._front.front.on_committed)
         self._address = prepared.listener.getsockname()[:2]
-        app = self._make_app(settings, lambda token: prepared.authenticator.admit(token, now=clock.wall_now()))
+        app = self._make_app(settings, lambda token: self._access.authenticator.admit(token, now=clock.wall_now()))
         self._serve_web = partial(server.serve, app, settings.web, listener=prepared.listener)
 
     @staticmethod
@@ -161,7 +160,7 @@ class Bridge:
         from bridge.wiring.front_side import FrontSide  # noqa: PLC0415
 
         return FrontSide(
-            settings, journal=journal, plant=prepared.plant, authenticator=prepared.authenticator, clock=clock
+            settings, journal=journal, plant=prepared.plant, authenticator=prepared.access.authenticator, clock=clock
         )
 
     def _make_app(self, settings: Settings, authenticate: Authenticate) -> ASGIApp:
@@ -188,7 +187,10 @@ class Bridge:
                 return
             for side in self._sides():
                 side.start(tasks)
-            serving = [tasks.create_task(self._serve_web(), name="web")]
+            serving = [
+                tasks.create_task(self._serve_web(), name="web"),
+                tasks.create_task(self._access.run(self._close_revoked), name="access-files"),
+            ]
             if self._pipeline is not None and self._front is not None:
                 serving.append(tasks.create_task(self._report_link(self._pipeline, self._front), name="link"))
             log.info("bridge.started", role=self._role.value, address=self._address)
@@ -233,11 +235,15 @@ class Bridge:
             )
             await asyncio.sleep(LINK_POLL_SECONDS)
 
+    async def _close_revoked(self) -> None:
+        if self._front is not None:
+            await self._front.close_revoked()
+
     def _ready(self) -> tuple[bool, str]:
-        """Return whether dashboards see a live floor with a correct clock, and the reason."""
+        """Return whether dashboards are admitted and see a live floor with a correct clock, and the reason."""
         assert self._front is not None, "a pipeline without a front serves its own readiness"
         ready, reason = self._front.front.readiness()
-        fault = None if self._pipeline is None else self._pipeline.clock_fault()
+        fault = self._access.fault() or (None if self._pipeline is None else self._pipeline.clock_fault())
         return (ready, reason) if not ready or fault is None else (False, fault)
 
     def _samples(self) -> Iterator[MetricSample]:

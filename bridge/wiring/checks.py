@@ -8,8 +8,7 @@ from typing import Final
 
 import msgspec
 
-from bridge.adapters import plant_file, policy_file
-from bridge.adapters.revocation_file import RevocationFile
+from bridge.adapters import plant_file, policy_file, revocation_file
 from bridge.adapters.tokens import TokenKeyError, TokenVerifier
 from bridge.domain.access.policy import PolicyError
 from bridge.domain.access.revocations import RevocationsError
@@ -96,8 +95,10 @@ def _policy(settings: Settings) -> str:
 
 def _tokens(settings: Settings) -> str:
     TokenVerifier(settings.token)
-    RevocationFile(settings.token.revoked_file)
-    return f"{settings.token.algorithm}, issuer {settings.token.issuer}, audience {settings.token.audience}"
+    token = settings.token
+    revocations = revocation_file.load(token.revoked_file)
+    revoked = "no revocation list" if token.revoked_file is None else f"{len(revocations)} revocations"
+    return f"{token.algorithm}, issuer {token.issuer}, audience {token.audience}, {revoked}"
 
 
 def _web(settings: Settings) -> str:

@@ -4,7 +4,6 @@ import asyncio
 import secrets
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final
 
 import structlog
 
@@ -22,8 +21,6 @@ from bridge.ports.journal import ReadableJournal
 from bridge.ports.metrics import Metric, MetricSample
 from bridge.settings.settings import Settings
 from bridge.wiring.stores import open_replica
-
-REVOCATION_POLL_SECONDS: Final = 0.5  # revoked access ends within a second
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +43,6 @@ class FrontSide:
         make_client: Callable[..., BrokerClient] = BrokerLink,
     ) -> None:
         root, stream = settings.root, settings.stream
-        self._authenticator = authenticator
         hints = [(TopicBranch.EVENT.topic_filter(root), 1), (status_topic(root, stream), 1)]
         self._broker_link = make_client(
             settings.broker.as_front(),
@@ -74,7 +70,6 @@ class FrontSide:
         self._tasks = [
             tasks.create_task(self._broker_link.run(), name="broker-front"),
             tasks.create_task(self.front.run(), name="front"),
-            tasks.create_task(self._close_revoked(), name="revocations"),
         ]
         if self._replica is not None:
             self._tasks.append(tasks.create_task(self._replica.run(), name="replica"))
@@ -97,11 +92,7 @@ class FrontSide:
             yield MetricSample(Metric.REPLICA_READS, self._replica.reads)
             yield MetricSample(Metric.REPLICA_JOURNAL_SWITCHES, self._replica.switches)
 
-    async def _close_revoked(self) -> None:
-        """Close the connections of users and tokens that are revoked after they connected."""
-        revocations = self._authenticator.revocations()
-        while True:
-            await asyncio.sleep(REVOCATION_POLL_SECONDS)
-            if self._authenticator.revocations() is not revocations:
-                revocations = self._authenticator.revocations()
-                log.info("access.revoked", connections=self.front.close_revoked(revocations))
+    async def close_revoked(self) -> None:
+        """Close the connections of users and tokens that were revoked after they connected."""
+        if count := await self.front.close_revoked():
+            log.info("access.revoked", connections=count)

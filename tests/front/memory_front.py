@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.domain.envelope import position_event
 from bridge.domain.event_data import Andon, EventData, Job, LineStatus, Person, Status
 from bridge.domain.events import Event, EventType, Priority, Standing
@@ -31,7 +32,7 @@ from bridge.settings.web import WebSettings
 from bridge.wiring.front_side import FrontSide
 from tests.support.brokers import until
 from tests.support.fake_link import FakeLink
-from tests.support.in_process import front_side
+from tests.support.in_process import front_side, settings_with
 from tests.support.memory_dashboard import MemoryDashboard
 from tests.support.tokens import SECRET, token
 
@@ -66,6 +67,7 @@ class MemoryFront:
     """The front, its journal, and its published messages."""
 
     side: FrontSide
+    authenticator: TokenAuthenticator
     journal: SqliteJournal
     clock: ManualClock
     group: asyncio.TaskGroup
@@ -140,18 +142,19 @@ async def memory_front(folder: Path, *, follows: bool = False, **settings: Any) 
         await made[0].publish(topic, payload)
 
     link = FakeLink(publish)
+    authenticator = TokenAuthenticator.from_settings(settings_with(token=TOKENS))
     side = front_side(
         path,
         journal=None if follows else journal,
         plant=PLANT,
         clock=clock,
         link=link,
-        token=TOKENS,
+        authenticator=authenticator,
         web=WebSettings(**settings),
     )
     try:
         async with asyncio.TaskGroup() as group:
-            made.append(MemoryFront(side, journal, clock, group, link, follows))
+            made.append(MemoryFront(side, authenticator, journal, clock, group, link, follows))
             side.start(group)
             if follows:
                 await until(lambda: side.front.position == journal.position(), what="followed")

@@ -265,10 +265,23 @@ async def test_a_shutdown_spreads_the_return_with_1012(tmp_path: Path) -> None:
 async def test_revoked_access_ends_with_4403(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         eva, otto = await front.join(), await front.join(user="otto")
-        assert front.core.close_revoked(Revocations(users=frozenset({"eva"}))) == 1
+        front.authenticator.revocations = Revocations(users=frozenset({"eva"}))
+        assert await front.core.close_revoked() == 1
         assert (await eva.closed())[0] == 4403
         await otto.send("ping")
         await otto.receive("pong")
+
+
+async def test_while_the_revocations_are_unknown_a_dashboard_is_told_to_come_back(tmp_path: Path) -> None:
+    async with memory_front(tmp_path) as front:
+        front.authenticator.revocations = None
+        authenticating, offered, stranger = front.connect(), front.connect(offered_token=token()), front.connect()
+        await authenticating.send("auth", token=token())
+        await stranger.send("auth", token=token(iss="another"))
+        assert (await authenticating.closed())[0] == (await offered.closed())[0] == 1012
+        assert (await stranger.closed())[0] == 1008
+        front.authenticator.revocations = Revocations()
+        await front.join()
 
 
 async def test_an_unreadable_frame_is_an_error_and_the_connection_stays_open(tmp_path: Path) -> None:

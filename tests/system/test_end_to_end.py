@@ -9,8 +9,6 @@ from pathlib import Path
 
 from tests.support.bridge_process import ROOT, BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, free_port
-from tests.support.revocation_lists import revoke_users
-from tests.support.socket_dashboard import connected
 from tests.support.tokens import token
 
 STATION = "floor/v1/report/plant1/packing/L1/Andon-L1/andon"
@@ -160,20 +158,3 @@ async def test_a_second_bridge_for_the_same_journal_refuses(tmp_path: Path, mosq
         assert "Traceback" not in output.decode()
         async with bridge.dashboard() as board:
             await board.snapshot(subscription_type="andon")
-
-
-async def test_revoked_access_ends_and_stays_ended(tmp_path: Path, mosquitto: RunningBroker) -> None:
-    revoked = tmp_path / "revoked"
-    revoke_users(revoked)
-    settings = {"FLOOR_TOKEN__REVOKED_FILE": str(revoked)}
-    async with bridge_process(tmp_path, mosquitto, environment=settings) as bridge:
-        proof = token(user="otto")
-        async with bridge.dashboard() as eva, bridge.dashboard(proof) as otto:
-            revoke_users(revoked, "otto")
-            assert (await otto.closed())[0] == 4403
-            await bridge.stop()
-            await bridge.start()
-            async with connected(bridge.port) as again:
-                await again.send("auth", token=proof)
-                assert (await again.closed())[0] == 4403
-            assert eva.socket.close_code == 1012

@@ -60,6 +60,12 @@ class TokenRevoked(TokenError):
     public_message: ClassVar[str] = "access was revoked"
 
 
+class AccessUndecided(TokenError):
+    """A valid token that may be revoked: the revocation list has not been readable yet. No fault of the bearer."""
+
+    public_message: ClassVar[str] = "access cannot be decided now"
+
+
 @dataclass(eq=False)
 class TokenExpired(TokenError):
     expired_at: Millis

@@ -14,9 +14,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from bridge.adapters.authenticator import TokenAuthenticator
-from bridge.adapters.revocation_file import RevocationFile
 from bridge.adapters.tokens import TokenVerifier
 from bridge.domain.access.policy import Policy
+from bridge.domain.access.revocations import Revocations
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommittedEvent, Input, JournalEntry
 from bridge.domain.reports import APPLIED
@@ -59,8 +59,8 @@ class PlainAuthenticator(TokenAuthenticator):
     """Accepts the unsigned tokens of random_histories."""
 
     def __init__(self) -> None:
-        tokens, revocations = TokenVerifier(settings_with().token), RevocationFile(None)
-        super().__init__(tokens=tokens, revocations=revocations, policy=Policy(roles={}), trust_grants=True)
+        tokens = TokenVerifier(settings_with().token)
+        super().__init__(tokens=tokens, revocations=Revocations(), policy=Policy(roles={}), trust_grants=True)
 
     def admit(self, token: str, *, now: Millis) -> Viewer:
         return random_histories.UnsignedTokens().admit(token, now=now)

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from bridge.domain.ids import is_id
 from bridge.domain.place import Place
+from bridge.domain.probe_topics import probe_disposition
 from bridge.domain.report_fields import CommandId
 from bridge.domain.report_topic import ReportTopic
 from bridge.domain.reports import (
@@ -63,7 +64,8 @@ def decode(
 ) -> Report | Disposition:
     """Return the report in a message, or a quarantine disposition whose reason is one of a bounded set; never raise.
 
-    `topic` is relative to the root. Fields unknown to the kind are only counted, in `unknown_fields`.
+    What is on a topic of the probe is suppressed. `topic` is relative to the root. Fields unknown to the kind are only
+    counted, in `unknown_fields`.
     """
     try:
         report_topic = _parse_topic(topic)
@@ -75,7 +77,7 @@ def decode(
         if b"\\" in payload:  # a line break inside a string is always escaped: strict_json refuses raw ones
             check_line_breaks(body, command)
     except (NotStrictJson, PayloadRejected) as refusal:
-        return quarantined(refusal.reason)
+        return probe_disposition(topic) or quarantined(refusal.reason)  # a topic of the probe is always refused
     return Report(
         place=report_topic.place,
         body=body,

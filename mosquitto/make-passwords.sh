@@ -39,6 +39,7 @@ for user in bridge front simulator; do add "$folder/passwd.services" "$user"; do
 finish "$folder/passwd.services"
 
 add "$folder/passwd.devices" mqtt_consumer
+add "$folder/passwd.devices" _canary # of the bridge's probe: it reports as a device with this name does
 for device in "$@"; do
     case $device in *[!A-Za-z0-9._/-]* | /* | */) echo "not a device name: $device" >&2; exit 2 ;; esac
 done

@@ -99,7 +99,8 @@ def test_an_error_names_file_and_setting(tmp_path: Path, text: str, expected: st
 
 
 PATHS = (
-    "plant_file", "policy_file", "broker.password_file", "broker.front_password_file", "broker.ca_file",
+    "plant_file", "policy_file", "broker.password_file", "broker.front_password_file", "broker.canary_password_file",
+    "broker.canary_cert_file", "broker.canary_key_file", "broker.ca_file",
     "broker.cert_file", "broker.key_file", "journal.path", "token.secret_file", "token.public_key_file",
     "token.revoked_file", "web.tls_cert_file", "web.tls_key_file",
 )  # fmt: skip
@@ -195,3 +196,18 @@ def test_a_front_connects_as_its_own_user_where_it_has_one() -> None:
     assert shared.as_front() == shared
     own = BrokerSettings(username="bridge", password=SecretStr("b"), front_username="front", front_password=None)
     assert (own.as_front().username, own.as_front().password) == ("front", None)
+
+
+@pytest.mark.parametrize("other", ["username", "front_username"])
+def test_the_canary_is_a_user_of_its_own(other: str) -> None:
+    with pytest.raises(ValueError, match="canary_username must be a user of its own"):
+        BrokerSettings.model_validate({other: "bridge", "canary_username": "bridge"})
+
+
+def test_neither_the_canary_nor_a_stranger_has_the_certificate_of_the_bridge() -> None:
+    bridge = BrokerSettings(username="bridge", password=SecretStr("x"), cert_file=Path("b.crt"), key_file=Path("b.key"))
+    for other in (bridge.as_canary(), bridge.as_stranger(8883)):
+        assert (other.username, other.password, other.cert_file, other.key_file) == (None, None, None, None)
+    identity = {"canary_username": "_canary", "canary_cert_file": Path("c.crt"), "canary_key_file": Path("c.key")}
+    canary = bridge.model_copy(update={**identity, "canary_port": 8885}).as_canary()
+    assert (canary.username, canary.cert_file, canary.key_file, canary.port) == (*identity.values(), 8885)

@@ -46,6 +46,7 @@ plant_file = "{plant}"
 
 [broker]
 port = {options.broker_port}
+probe = "open" # it has no users
 
 [journal]
 path = "{JOURNAL}"

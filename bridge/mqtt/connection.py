@@ -130,17 +130,22 @@ class BrokerConnection(PahoClient):
             self._send_pubacks(packet_ids)
         return len(packet_ids)
 
-    async def subscribe_all(self, subscriptions: list[tuple[str, int]]) -> None:
-        """Subscribe; raise `SubscribeRefused` for the first filter that is not granted, or `BrokerUnavailable`."""
+    async def subscribe_all(self, subscriptions: list[tuple[str, int]], *, retained: bool = True) -> None:
+        """Subscribe; raise `SubscribeRefused` for the first filter that is not granted, or `BrokerUnavailable`.
+
+        Without `retained`, a broker with MQTT 5 sends no retained messages.
+        """
         if not subscriptions:
             return
         wanted: Any = subscriptions
         if self.protocol == "5":
             # MQTT 5 3.8.3.1: a resumed session is not sent retained messages again at every connect
-            once = (
+            handling = (
                 SubscribeOptions.RETAIN_SEND_IF_NEW_SUB if self._durable else SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE
             )
-            wanted = [(topic, SubscribeOptions(qos=qos, retainHandling=once)) for topic, qos in subscriptions]
+            if not retained:
+                handling = SubscribeOptions.RETAIN_DO_NOT_SEND
+            wanted = [(topic, SubscribeOptions(qos=qos, retainHandling=handling)) for topic, qos in subscriptions]
         try:
             codes: list[ReasonCode | int] = list(await self.subscribe(wanted))
         except aiomqtt.MqttError as error:

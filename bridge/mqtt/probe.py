@@ -1,180 +1,277 @@
 """A probe of the broker's access rules, by real deliveries instead of the broker's answers.
 
 Mosquitto grants every subscription, even if its rules then deliver nothing. On MQTT 3.1.1 it acknowledges
-publications that it discards.
+publications that it discards. So it counts alone what arrives, and what does not.
 """
 
 import asyncio
-import contextlib
-import re
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from bridge.domain.probe_topics import FORBIDDEN, canary_topic, forbidden_topic
 from bridge.domain.topic_tree import TopicBranch
-from bridge.mqtt.link import BrokerLink
-from bridge.ports.broker import BrokerUnavailable, TopicRefused
+from bridge.mqtt.probe_client import Arrival, ProbeClient
+from bridge.mqtt.probe_result import NO_CANARY, Outcome, ProbeCheck, ProbeResult, ProbeUnfinished
+from bridge.ports.broker import BrokerUnavailable
 from bridge.settings.broker import BrokerSettings
 
-CONNECT_SECONDS = 5.0
-DELIVERY_SECONDS = 3.0
+PROBE_SECONDS: Final = 15.0  # for one round
+DELIVERY_SECONDS: Final = 3.0
+REPEAT_SECONDS: Final = 1.0  # what a passing disturbance causes is gone by then, or not
+SETTLE_SECONDS: Final = 0.25  # a broker of several nodes need not keep the order between them
 
-
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
-    """The result of one probe, with a text that describes it."""
-
-    name: str
-    ok: bool
-    text: str
-
-
-class _NotConnected(Exception):
-    """The broker did not accept the connection in time; the text gives the reason."""
-
-
-async def probe_broker(settings: BrokerSettings, *, root: str, reads: Sequence[str]) -> list[ProbeResult]:
-    """Probe what the bridge needs of the broker and what the broker must refuse; return a result per probe.
-
-    `reads`: the filters that the pipeline subscribes to, relative to the root.
-    Takes some seconds, and ends at the first failed connect. Publishes only empty messages under `_probe`; a running
-    bridge quarantines those that the rules let through.
-    """
-    results: list[ProbeResult] = []
-    try:
-        results.append(await _connect(settings))
-        results.append(await _subscribe(settings, [f"{root}/{text}" for text in reads]))
-        token = secrets.token_hex(8)
-        branches = (
-            TopicBranch.BRIDGE, TopicBranch.EVENT, TopicBranch.STATION, TopicBranch.COMMAND, TopicBranch.REPORT,
-        )  # fmt: skip
-        status, event, lamp, command, report = topics = [f"{branch.prefix(root)}_probe/{token}" for branch in branches]
-        async with _open_link(settings, subscriptions=topics) as bridge:
-            for topic, what in ((status, "status messages"), (event, "events"), (lamp, "lamp states")):
-                results.append(
-                    await _check_delivered(
-                        bridge, bridge, topic, f"the bridge can publish {what} and receive them back"
-                    )
-                )
-            if _has_front(settings):
-                async with _open_link(settings, front=True, subscriptions=[status, event]) as front:
-                    results.append(
-                        await _check_delivered(front, bridge, command, "the bridge receives the front's commands")
-                    )
-                    for topic, what in ((status, "status messages"), (event, "events")):  # a separate front needs both
-                        results.append(
-                            await _check_delivered(bridge, front, topic, f"the front receives the bridge's {what}")
-                        )
-                results.append(
-                    await _check_withheld(bridge, command, status, "the bridge's user cannot publish commands")
-                )
-                results.append(
-                    await _check_withheld(bridge, report, status, "the bridge's user cannot publish reports")
-                )
-            else:
-                results.append(ProbeResult("rules", ok=True, text=_ONE_USER))
-    except _NotConnected as error:
-        results.append(ProbeResult("connect", ok=False, text=str(error)))
-    return results
-
-
-_ONE_USER = (
+_PROVEN: Final = {ProbeCheck.OVER_RIGHTS, ProbeCheck.STRANGER_PUBLISH, ProbeCheck.STRANGER_READ}
+_PRIVATE: Final = {TopicBranch.REPORT: "reports", TopicBranch.COMMAND: "commands", TopicBranch.EVENT: "events"}
+_OPEN: Final = "not tested: broker.probe is open: anyone may publish reports and commands; for trials only"
+_ONE_USER: Final = (
     "not tested: without broker.front_username, bridge and front are one user, who may publish commands. "
     "Use this for trials only; set up the two users of mosquitto/acl.services"
 )
 
 
-def _has_front(settings: BrokerSettings) -> bool:
-    return settings.front_username is not None and settings.front_username != settings.username
+async def probe_broker(
+    settings: BrokerSettings, *, root: str, stream: str, new_canary: Callable[[], bytes], reads: Sequence[str] = ()
+) -> list[ProbeResult]:
+    """Probe what the bridge needs of the broker and what the broker must refuse; return the results of all checks.
+
+    `new_canary` is called for the payload of each canary report. `reads`: filters, relative to the root, whose
+    subscription is tested too. Takes some seconds at most. What fails is repeated once, unless something forbidden
+    was delivered, which is proof. Raise `ProbeUnfinished`.
+
+    Leaves nothing in the broker. A running bridge suppresses what arrives of it ("canary", "forged").
+    """
+    results = await _Round(settings, root=root, stream=stream, canary=new_canary()).run(reads)
+    if any(result.outcome is Outcome.FAILED and result.check not in _PROVEN for result in results):
+        await asyncio.sleep(REPEAT_SECONDS)
+        results = await _Round(settings, root=root, stream=stream, canary=new_canary()).run(reads)
+    if settings.probe == "strict" and settings.canary_username is None:
+        results.append(ProbeResult(ProbeCheck.REPORT, Outcome.FAILED, NO_CANARY))
+    return results
 
 
-def _user_text(username: str | None) -> str:
-    return "without a user name" if username is None else f"as {username}"
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A message that must arrive at `reader`; `refusal`: the broker's answer, None if it accepted it."""
+
+    check: ProbeCheck
+    claim: str
+    reader: ProbeClient
+    message: Arrival
+    refusal: str | None
 
 
-async def _connect(settings: BrokerSettings) -> ProbeResult:
-    tls = "TLS" if settings.tls else "no TLS"
-    async with _open_link(settings) as link:
-        text = f"{settings.host}:{settings.port}: MQTT {link.status.protocol}, {tls}, {_user_text(settings.username)}"
-    return ProbeResult("connect", ok=True, text=text)
+@dataclass(frozen=True, slots=True)
+class _Stranger:
+    """A client that may neither publish nor read here; it publishes under a token of its own."""
+
+    who: str
+    client: ProbeClient
+    token: str
 
 
-async def _subscribe(settings: BrokerSettings, filters: Sequence[str]) -> ProbeResult:
-    try:
-        async with _open_link(settings, subscriptions=filters):
-            return ProbeResult("subscribe", ok=True, text=f"{' and '.join(filters)} granted")
-    except _NotConnected as error:
-        return ProbeResult("subscribe", ok=False, text=str(error))
+class _Round:
+    """One round of the probe: its clients and their results."""
 
+    def __init__(self, settings: BrokerSettings, *, root: str, stream: str, canary: bytes) -> None:
+        self._settings = settings
+        self._root = root
+        self._stream = stream
+        self._canary = canary
+        self._token = secrets.token_hex(8)
+        self._clients: list[ProbeClient] = []
+        self._results: list[ProbeResult] = []
 
-async def _check_delivered(writer: BrokerLink, reader: BrokerLink, topic: str, claim: str) -> ProbeResult:
-    try:
-        async with asyncio.timeout(DELIVERY_SECONDS):
-            await writer.publish(topic, b"")
-            await _until_arrived(reader, topic)
-    except TimeoutError:
-        return ProbeResult("deliver", ok=False, text=f"not true: {claim} ({topic}: accepted, but not delivered)")
-    except (BrokerUnavailable, TopicRefused) as error:
-        return ProbeResult("deliver", ok=False, text=f"not true: {claim} ({error})")
-    return ProbeResult("deliver", ok=True, text=claim)
+    async def run(self, reads: Sequence[str]) -> list[ProbeResult]:
+        """Run the round; raise `ProbeUnfinished`."""
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                await self._run(reads)
+                for client in self._clients:
+                    await client.close()
+        except TimeoutError:
+            raise ProbeUnfinished(f"no end within {PROBE_SECONDS:g} s") from None
+        except BrokerUnavailable as gone:
+            raise ProbeUnfinished(gone.reason) from None
+        finally:
+            for client in self._clients:
+                client.abort()
+        return self._results
 
+    async def _run(self, reads: Sequence[str]) -> None:
+        reader = self._new_client(self._settings)
+        if not await self._open(reader) or not await self._subscribe(reader, reads):
+            return
+        settings = self._settings.model_copy(update={"protocol": reader.protocol})
+        users = {"bridge": settings}
+        if settings.has_front:
+            users["front"] = settings.as_front()
+        if settings.canary_username is not None:
+            users["canary"] = settings.as_canary()
+        clients = {name: self._new_client(user, private=name == "canary") for name, user in users.items()}
+        for client in clients.values():
+            if not await self._open(client):
+                return
+        strangers = [] if settings.probe == "open" else await self._strangers(settings, clients.get("canary"))
+        await self._check_wanted(reader, **clients)
+        if settings.probe == "open":
+            self._add(ProbeCheck.STRANGER_PUBLISH, Outcome.UNTESTED, _OPEN)
+        else:
+            await self._check_forbidden(reader, clients["bridge"], strangers)
 
-async def _check_withheld(bridge: BrokerLink, topic: str, marker: str, claim: str) -> ProbeResult:
-    """Check that `topic` is not delivered: `marker`, published after it by the same client, arrives after it."""
-    refused = False
-    try:
-        async with asyncio.timeout(DELIVERY_SECONDS):
+    # -- what must work ---------------------------------------------------------------------------------------------
+
+    async def _open(self, client: ProbeClient) -> bool:
+        refusal = await client.open()
+        if refusal is not None:
+            self._add(ProbeCheck.CONNECT, Outcome.FAILED, f"{client.user}: {refusal}")
+            return False
+        text = f"{client.user}: MQTT {client.protocol}, {'TLS' if self._settings.tls else 'no TLS'}"
+        if all(text != result.text for result in self._results):  # the bridge connects twice
+            self._add(ProbeCheck.CONNECT, Outcome.PASSED, text)
+        return True
+
+    async def _subscribe(self, reader: ProbeClient, reads: Sequence[str]) -> bool:
+        """Subscribe to the probe's own topics, and apart from them to `reads`, which bring the plant's traffic."""
+        own = [f"{branch.prefix(self._root)}{FORBIDDEN}/+" for branch in TopicBranch]
+        own += [self._topic(canary_topic(branch, self._stream)) for branch in (TopicBranch.REPORT, TopicBranch.COMMAND)]
+        refusal = await reader.subscribe(own)
+        filters = [self._topic(text) for text in reads]
+        if refusal is None and filters:
+            client = self._new_client(self._settings.model_copy(update={"protocol": reader.protocol}))
+            refusal = await client.open() or await client.subscribe(filters, retained=False)
+            client.abort()
+        if refusal is not None:
+            self._add(ProbeCheck.SUBSCRIBE, Outcome.FAILED, refusal)
+            return False
+        self._add(ProbeCheck.SUBSCRIBE, Outcome.PASSED, f"{' and '.join(filters) or 'the probe'} granted")
+        return True
+
+    async def _check_wanted(
+        self,
+        reader: ProbeClient,
+        *,
+        bridge: ProbeClient,
+        front: ProbeClient | None = None,
+        canary: ProbeClient | None = None,
+    ) -> None:
+        """Check that what the bridge, its front and the canary publish arrives."""
+        status, event, lamp = (
+            self._topic(forbidden_topic(branch, self._token))
+            for branch in (TopicBranch.BRIDGE, TopicBranch.EVENT, TopicBranch.STATION)
+        )
+        if front is not None and (refusal := await front.subscribe([status, event])) is not None:
+            self._add(ProbeCheck.OWN_RIGHTS, Outcome.FAILED, f"the front: {refusal}")
+            return
+        sent = list[_Sent]()
+        for topic, what in ((status, "status messages"), (event, "events"), (lamp, "lamp states")):
+            refusal = await bridge.publish(topic, b"")
+            claim = f"the bridge can publish {what} and receive them back"
+            sent.append(_Sent(ProbeCheck.OWN_RIGHTS, claim, reader, (topic, b""), refusal))
+            if front is not None and topic != lamp:  # a separate front needs both
+                claim = f"the front receives the bridge's {what}"
+                sent.append(_Sent(ProbeCheck.OWN_RIGHTS, claim, front, (topic, b""), refusal))
+        canaries = [
+            (ProbeCheck.COMMAND, TopicBranch.COMMAND, front or bridge, "the bridge receives the front's commands")
+        ]
+        if canary is not None or self._settings.probe == "open":
+            canaries.append((ProbeCheck.REPORT, TopicBranch.REPORT, canary or bridge, "the bridge receives reports"))
+        for check, branch, client, claim in canaries:
+            message = self._topic(canary_topic(branch, self._stream)), self._canary
+            sent.append(_Sent(check, claim, reader, message, await client.publish(*message)))
+        for receiver in (reader, front):
+            if receiver is not None:
+                await self._judge_sent(receiver, [one for one in sent if one.reader is receiver])
+
+    async def _judge_sent(self, reader: ProbeClient, sent: Sequence[_Sent]) -> None:
+        accepted = {one.message for one in sent if one.refusal is None}
+        missing = await reader.missing(accepted, seconds=DELIVERY_SECONDS)
+        for one in sent:
+            if one.refusal is None and one.message not in missing:
+                self._add(one.check, Outcome.PASSED, one.claim)
+            else:
+                reason = one.refusal or "accepted, but not delivered"
+                self._add(one.check, Outcome.FAILED, f"not true: {one.claim} ({one.message[0]}: {reason})")
+
+    # -- what must not ----------------------------------------------------------------------------------------------
+
+    async def _strangers(self, settings: BrokerSettings, canary: ProbeClient | None) -> list[_Stranger]:
+        """Return those that the broker lets in, subscribed to all that they must not read."""
+        strangers: list[_Stranger] = []
+        ports = {settings.port: None}
+        if canary is not None:
+            user = settings.as_canary()
+            ports[user.port] = None
+            strangers.append(_Stranger(f"{user.username} (port {user.port})", canary, secrets.token_hex(8)))
+        for port in ports:
+            who = f"a client without a user name (port {port})"
+            nobody = self._new_client(settings.as_stranger(port), private=True)
             try:
-                await bridge.publish(topic, b"")
-            except TopicRefused:
-                refused = True
-            await bridge.publish(marker, b"")
-            arrived = await _until_arrived(bridge, marker)
-    except TimeoutError:
-        return ProbeResult("rules", ok=False, text=f"not tested: {claim} (no answer within {DELIVERY_SECONDS:g} s)")
-    except (BrokerUnavailable, TopicRefused) as error:
-        return ProbeResult("rules", ok=False, text=f"not tested: {claim} ({error})")
-    if topic in arrived:
-        return ProbeResult("rules", ok=False, text=f"not true: {claim} ({topic} was delivered)")
-    return ProbeResult("rules", ok=True, text=f"{claim} ({'refused' if refused else 'accepted, but not delivered'})")
+                refusal = await nobody.open()
+            except BrokerUnavailable as gone:  # a TLS alert; others got in at this port just now
+                refusal = gone.reason
+            if refusal is None:
+                strangers.append(_Stranger(who, nobody, secrets.token_hex(8)))
+            else:
+                self._add(ProbeCheck.STRANGER_PUBLISH, Outcome.PASSED, f"{who} is refused ({refusal})")
+        for stranger in strangers:
+            for topic_filter in (*(branch.topic_filter(self._root) for branch in _PRIVATE), "#"):
+                # granted or refused proves nothing; QoS 0 costs the broker least
+                await stranger.client.subscribe([topic_filter], qos=0, retained=False)
+        return strangers
 
+    async def _check_forbidden(self, reader: ProbeClient, bridge: ProbeClient, strangers: Sequence[_Stranger]) -> None:
+        """Check that nothing arrives of what nobody may publish: a marker, published after it, arrives after it."""
+        if self._settings.has_front:
+            for branch in (TopicBranch.COMMAND, TopicBranch.REPORT):
+                await bridge.publish(self._topic(forbidden_topic(branch, self._token)), b"")
+        for stranger in strangers:
+            for branch in _PRIVATE:
+                await stranger.client.publish(self._topic(forbidden_topic(branch, stranger.token)), b"")
+        marker = self._topic(forbidden_topic(TopicBranch.BRIDGE, f"{self._token}-end")), b""
+        await bridge.publish(*marker)
+        is_certain = not await reader.missing([marker], seconds=DELIVERY_SECONDS)
+        await asyncio.sleep(SETTLE_SECONDS)
+        arrived = {topic for client in self._clients for topic, _ in client.received}
+        if self._settings.has_front:
+            seen = self._published(arrived, self._token, (TopicBranch.COMMAND, TopicBranch.REPORT))
+            self._add_forbidden(ProbeCheck.OVER_RIGHTS, "the bridge's user", "publish", seen, is_certain=is_certain)
+        else:
+            self._add(ProbeCheck.OVER_RIGHTS, Outcome.UNTESTED, _ONE_USER)
+        for stranger in strangers:
+            seen = self._published(arrived, stranger.token, _PRIVATE)
+            self._add_forbidden(ProbeCheck.STRANGER_PUBLISH, stranger.who, "publish", seen, is_certain=is_certain)
+            topics = [topic for topic, _ in stranger.client.received]
+            seen = [
+                branch for branch in _PRIVATE if any(topic.startswith(branch.prefix(self._root)) for topic in topics)
+            ]
+            self._add_forbidden(ProbeCheck.STRANGER_READ, stranger.who, "read", seen, is_certain=is_certain)
 
-async def _until_arrived(reader: BrokerLink, topic: str) -> list[str]:
-    arrived: list[str] = []
-    while topic not in arrived:
-        messages = await reader.receive(most=100)
-        reader.acknowledge(messages)
-        arrived += [message.topic for message in messages]
-    return arrived
+    def _published(self, arrived: set[str], token: str, branches: Iterable[TopicBranch]) -> list[TopicBranch]:
+        return [branch for branch in branches if self._topic(forbidden_topic(branch, token)) in arrived]
 
+    def _add_forbidden(
+        self, check: ProbeCheck, who: str, verb: str, seen: Sequence[TopicBranch], *, is_certain: bool
+    ) -> None:
+        if seen:
+            self._add(check, Outcome.FAILED, f"{who} may {verb} {' and '.join(_PRIVATE[branch] for branch in seen)}")
+        elif is_certain:
+            self._add(check, Outcome.PASSED, f"{who} may not {verb} what it must not")
+        else:
+            self._add(check, Outcome.UNTESTED, f"not tested: what {who} may {verb} (the bridge receives nothing)")
 
-@contextlib.asynccontextmanager
-async def _open_link(
-    settings: BrokerSettings, *, front: bool = False, subscriptions: Sequence[str] = ()
-) -> AsyncIterator[BrokerLink]:
-    settings = settings.as_front() if front else settings
-    link = BrokerLink(
-        settings,
-        client_id=f"floor-check-{secrets.token_hex(4)}",  # not the running bridge's: that would take over its session
-        durable=False,
-        subscriptions=[(topic_filter, 1) for topic_filter in subscriptions],
-    )
-    running = asyncio.create_task(link.run(), name="broker-probe")
-    try:
-        await _until_connected(link, f"{settings.host}:{settings.port} {_user_text(settings.username)}")
-        yield link
-    finally:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
+    # -- parts ------------------------------------------------------------------------------------------------------
 
+    def _new_client(self, settings: BrokerSettings, *, private: bool = False) -> ProbeClient:
+        """Return a client; with `private`, it keeps only what a stranger must not read."""
+        prefixes = tuple(branch.prefix(self._root) for branch in _PRIVATE)
+        client = ProbeClient(settings, wanted=lambda topic: not private or topic.startswith(prefixes))
+        self._clients.append(client)
+        return client
 
-async def _until_connected(link: BrokerLink, who: str) -> None:
-    status = link.status
-    try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            while not status.connected:
-                status = await link.wait_status_change(status)
-    except TimeoutError:
-        reason = re.sub(r"^\[Errno -?\d+\] ", "", str(link.status.reason))
-        raise _NotConnected(f"{who}: {reason}") from None
+    def _topic(self, text: str) -> str:
+        return f"{self._root}/{text}"
+
+    def _add(self, check: ProbeCheck, outcome: Outcome, text: str) -> None:
+        self._results.append(ProbeResult(check, outcome, text))

@@ -32,8 +32,11 @@ class _HandshakeSocket(ssl.SSLSocket):
             raise
 
 
-def tls_context(settings: BrokerSettings) -> ssl.SSLContext | None:
-    """Return the context of the settings, None without TLS; raise TlsFileError."""
+def tls_context(settings: BrokerSettings, *, user: str = "") -> ssl.SSLContext | None:
+    """Return the context of the settings, None without TLS; raise TlsFileError.
+
+    `user` is what the names of the user's files begin with in the settings: `canary_` of those `as_canary`.
+    """
     if not settings.tls:
         return None
     if settings.ca_file is not None:
@@ -41,20 +44,22 @@ def tls_context(settings: BrokerSettings) -> ssl.SSLContext | None:
     context = ssl.create_default_context(cafile=settings.ca_file)
     context.sslsocket_class = _HandshakeSocket
     if settings.cert_file is not None:
-        _require_certificates("cert_file", settings.cert_file)
-        _load_client_certificate(context, settings.cert_file, settings.key_file)
+        _require_certificates(f"{user}cert_file", settings.cert_file)
+        _load_client_certificate(context, settings.cert_file, settings.key_file, user=user)
     return context
 
 
 def check_tls_files(settings: BrokerSettings) -> None:
     """Raise TlsFileError for a file that the link cannot use, or does not use."""
     if not settings.tls:
-        for setting in ("ca_file", "cert_file", "key_file"):
+        for setting in ("ca_file", "cert_file", "key_file", "canary_cert_file", "canary_key_file"):
             if (path := getattr(settings, setting)) is not None:
                 raise TlsFileError(setting, path, "not used without TLS: set broker.tls = true, or remove it")
-    if settings.key_file is not None and settings.cert_file is None:
-        raise TlsFileError("key_file", settings.key_file, "not used: give broker.cert_file too, or remove it")
-    tls_context(settings)
+    for user, of_user in (("", settings), ("canary_", settings.as_canary())):
+        if of_user.key_file is not None and of_user.cert_file is None:
+            reason = f"not used: give broker.{user}cert_file too, or remove it"
+            raise TlsFileError(f"{user}key_file", of_user.key_file, reason)
+        tls_context(of_user, user=user)
 
 
 def _require_certificates(setting: str, path: Path) -> None:
@@ -66,18 +71,18 @@ def _require_certificates(setting: str, path: Path) -> None:
         raise TlsFileError(setting, path, reason) from error
 
 
-def _load_client_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
-    setting, path = ("cert_file", certificate) if key is None else ("key_file", key)
+def _load_client_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None, *, user: str) -> None:
+    setting, path = (f"{user}cert_file", certificate) if key is None else (f"{user}key_file", key)
     content = _read(setting, path)
     if b"PRIVATE KEY-----" not in content:
-        remedy = "give broker.key_file" if key is None else "give a file with -----BEGIN PRIVATE KEY-----"
+        remedy = f"give broker.{user}key_file" if key is None else "give a file with -----BEGIN PRIVATE KEY-----"
         raise TlsFileError(setting, path, f"no private key in PEM format: {remedy}")
     try:
         # without a password OpenSSL would ask for one at the terminal, and block the event loop
         context.load_cert_chain(certificate, key, password="")
     except ssl.SSLError as error:
         if error.reason in MISMATCHES:
-            reason = f"not the key of broker.cert_file {certificate}: give the two files that belong together"
+            reason = f"not the key of broker.{user}cert_file {certificate}: give the two files that belong together"
         elif b"ENCRYPTED" in content:
             reason = (
                 "the private key has a passphrase: store it without one (openssl pkey), readable by the bridge only"

@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from bridge.settings.section import Port, Section, SettingsPath
 
@@ -20,6 +20,13 @@ class BrokerSettings(Section):
     front_username: str | None = None  # the only identity that may write under command/; None: `username`
     front_password: SecretStr | None = None
     front_password_file: SettingsPath | None = None  # read into `front_password`
+    probe: Literal["strict", "open", "off"] = "strict"
+    canary_username: str | None = None  # publishes the canary report, and then tries what only others may
+    canary_password: SecretStr | None = None
+    canary_password_file: SettingsPath | None = None  # read into `canary_password`
+    canary_cert_file: SettingsPath | None = None
+    canary_key_file: SettingsPath | None = None
+    canary_port: Port | None = None  # None: `port`
     tls: bool = False
     ca_file: SettingsPath | None = None
     cert_file: SettingsPath | None = None
@@ -35,3 +42,30 @@ class BrokerSettings(Section):
         if self.front_username is None:
             return self
         return self.model_copy(update={"username": self.front_username, "password": self.front_password})
+
+    def as_canary(self) -> Self:
+        """Return these settings with the canary's identity and port, and without the bridge's certificate."""
+        return self.as_stranger(self.canary_port or self.port).model_copy(
+            update={
+                "username": self.canary_username,
+                "password": self.canary_password,
+                "cert_file": self.canary_cert_file,
+                "key_file": self.canary_key_file,
+            }
+        )
+
+    def as_stranger(self, port: int) -> Self:
+        """Return these settings for a client of this port without user name and certificate."""
+        nobody = {"username": None, "password": None, "cert_file": None, "key_file": None}
+        return self.model_copy(update={**nobody, "port": port})
+
+    @property
+    def has_front(self) -> bool:
+        """Return whether the front is another user than the bridge."""
+        return self.front_username is not None and self.front_username != self.username
+
+    @model_validator(mode="after")
+    def _has_a_canary_of_its_own(self) -> Self:
+        if self.canary_username is not None and self.canary_username in (self.username, self.front_username):
+            raise ValueError("canary_username must be a user of its own, who may publish less than bridge and front")
+        return self

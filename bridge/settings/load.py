@@ -80,7 +80,7 @@ def _apply_environment(tree: dict[str, Any], environment: Mapping[str, str]) -> 
 
 
 def _read_passwords(broker: object) -> None:
-    for name in ("password", "front_password"):
+    for name in ("password", "front_password", "canary_password"):
         if not isinstance(broker, dict) or f"{name}_file" not in broker:
             continue
         path = broker[f"{name}_file"]

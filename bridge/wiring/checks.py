@@ -1,6 +1,7 @@
 """The checks of `floor check`: everything that the settings name, without serving anything."""
 
 import os
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from bridge.journal.sqlite.file import require_no_leftovers
 from bridge.journal.sqlite.lock_file import JournalLock, read_marker
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.mqtt.probe import probe_broker
+from bridge.mqtt.probe_result import Outcome, ProbeUnfinished
 from bridge.mqtt.tls import TlsFileError, check_tls_files
 from bridge.ports.journal import JournalError
 from bridge.settings.broker import BrokerSettings
@@ -67,12 +69,32 @@ async def run_checks(config: Path, *, offline: bool) -> list[CheckResult]:
     if all(result.ok for result in results if result.name in ("plant", "journal")):
         results.append(_run_check("counters", lambda: _counters(settings)))
     if not offline and usable:  # else every connection would fail for the same reason
-        reads = build_decoders(max_bytes=settings.broker.max_payload_bytes).subscriptions
-        results += [
-            CheckResult("broker", ok=result.ok, text=f"{result.name}: {result.text}")
-            for result in await probe_broker(settings.broker, root=settings.root, reads=reads)
-        ]
+        results += await _broker_rules(settings)
     return results
+
+
+async def _broker_rules(settings: Settings) -> list[CheckResult]:
+    """Run the probe of the broker's rules, as a running bridge does, which accounts for its canaries too."""
+    if settings.broker.probe == "off":
+        return [CheckResult("broker", ok=True, text="not tested: broker.probe is off")]
+    try:
+        results = await probe_broker(
+            settings.broker,
+            root=settings.root,
+            stream=settings.stream,
+            new_canary=lambda: secrets.token_hex(8).encode(),
+            reads=build_decoders(max_bytes=settings.broker.max_payload_bytes).subscriptions,
+        )
+    except ProbeUnfinished as unfinished:
+        return [CheckResult("broker", ok=False, text=str(unfinished))]
+    return [
+        CheckResult(
+            "broker",
+            ok=result.outcome is not Outcome.FAILED,
+            text=f"{result.check.replace('_', ' ')}: {result.text}",
+        )
+        for result in results
+    ]
 
 
 def _run_check(name: str, check: Callable[[], str]) -> CheckResult:

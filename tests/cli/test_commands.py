@@ -34,7 +34,7 @@ def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
 def test_a_broker_that_refuses_connections_is_named_with_the_reason(tmp_path: Path) -> None:
     write_config(tmp_path)
     ended = floor(tmp_path, "check")
-    assert "connect: 127.0.0.1:1 without a user name: Connection refused\n" in ended.stdout
+    assert "127.0.0.1:1 without a user name: Connection refused\n" in ended.stdout
 
 
 def test_a_token_that_is_not_accepted_is_explained_in_words(tmp_path: Path) -> None:

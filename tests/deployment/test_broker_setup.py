@@ -14,7 +14,7 @@ def test_the_scripts_keep_what_exists(tmp_path: Path) -> None:
     subprocess.run([SHIPPED / "make-dev-certs.sh", shipped.secrets, "S1/A1/L2/PLC9"], check=True, capture_output=True)
     assert {path: path.read_bytes() for path in kept} == kept
     users = [line.split(":")[0] for line in (shipped.secrets / "passwd.devices").read_text().splitlines()]
-    assert sorted(users) == sorted(["mqtt_consumer", GATEWAY, DEVICE_A, DEVICE_B, "S1/A1/L2/PLC9"])
+    assert sorted(users) == sorted(["mqtt_consumer", "_canary", GATEWAY, DEVICE_A, DEVICE_B, "S1/A1/L2/PLC9"])
     hashes = (shipped.secrets / "passwd.services").read_text()
     assert all(path.read_text() not in hashes for path in shipped.secrets.glob("password.*"))
 
@@ -39,7 +39,7 @@ def test_an_interrupted_password_file_is_made_whole_by_the_next_run(tmp_path: Pa
     passwd.write_text("")
     subprocess.run([SHIPPED / "make-passwords.sh", secrets], check=True, capture_output=True)
     users = [line.split(":")[0] for line in passwd.read_text().splitlines()]
-    assert sorted(users) == sorted(["mqtt_consumer", GATEWAY, DEVICE_A, DEVICE_B])
+    assert sorted(users) == sorted(["mqtt_consumer", "_canary", GATEWAY, DEVICE_A, DEVICE_B])
     assert not list(secrets.glob("*.new"))
 
 

@@ -59,6 +59,23 @@ async def test_a_device_writes_nothing_else(shipped: ShippedMosquitto, topic: st
         await assert_refused(device, topic)
 
 
+@pytest.mark.parametrize(
+    "topic", ["command/_canary/main", f"report/{DEVICE_A}/state", "report/_canaries/main", "event/_canary/x"]
+)
+async def test_the_canary_publishes_its_own_reports_and_nothing_else(shipped: ShippedMosquitto, topic: str) -> None:
+    async with (
+        linked(user(shipped, "bridge", "floor/v1/report/#")) as bridge,
+        linked(user(shipped, "_canary", "#")) as canary,
+    ):
+        await assert_refused(canary, f"floor/v1/{topic}")
+        await canary.publish("floor/v1/report/_canary/main", b"1")
+        (message,) = await receive(bridge, 1)
+        assert message.topic == "floor/v1/report/_canary/main"
+        assert canary.queued == 0
+    for listener in ("services", "loopback"):
+        await assert_connection_refused(user(shipped, "_canary", listener=listener), "Not authorized")
+
+
 async def test_a_device_reads_its_lamps_and_nothing_else(shipped: ShippedMosquitto) -> None:
     async with (
         linked(user(shipped, DEVICE_A, "#", "$SYS/#")) as device,

@@ -1,42 +1,40 @@
-"""`floor check` asks the broker by delivering: open brokers, guarded ones, and ones with broken rules."""
+"""The probe of the broker's rules: the rules that ship pass, and each way to break them fails the check it concerns."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from bridge.mqtt.probe import ProbeResult, probe_broker
+from bridge.mqtt.probe import probe_broker
+from bridge.mqtt.probe_result import NO_CANARY, Outcome, ProbeCheck, ProbeResult, ProbeUnfinished
 from bridge.settings.broker import BrokerSettings
 from tests.support.brokers import RunningBroker, client_settings, free_port, running
 from tests.support.shipped_mosquitto import ShippedMosquitto, shipped_mosquitto
 
 ROOT = "floor/v1"
 READS = ("report/#", "command/#")
+CONNECT, OWN, REPORT, COMMAND = ProbeCheck.CONNECT, ProbeCheck.OWN_RIGHTS, ProbeCheck.REPORT, ProbeCheck.COMMAND
+OVER, PUBLISH, READ = ProbeCheck.OVER_RIGHTS, ProbeCheck.STRANGER_PUBLISH, ProbeCheck.STRANGER_READ
 
 
-def texts(findings: list[ProbeResult], ok: bool) -> list[str]:  # noqa: FBT001 - a filter of the two halves
-    return [finding.text for finding in findings if finding.ok is ok]
+async def probed(settings: BrokerSettings, *, root: str = ROOT) -> list[ProbeResult]:
+    return await probe_broker(settings, root=root, stream="main", new_canary=lambda: b"0123456789abcdef", reads=READS)
 
 
-async def test_an_open_broker_passes_and_is_called_open(mosquitto: RunningBroker) -> None:
-    findings = await probe_broker(client_settings(mosquitto), root=ROOT, reads=READS)
-    assert texts(findings, False) == []
-    assert "MQTT 5, no TLS, without a user name" in findings[0].text
-    assert any("one user" in text for text in texts(findings, True))
+def texts(results: list[ProbeResult], outcome: Outcome) -> list[str]:
+    return [result.text for result in results if result.outcome is outcome]
 
 
-async def test_the_probe_reports_the_protocol(nats: RunningBroker) -> None:
-    findings = await probe_broker(client_settings(nats), root=ROOT, reads=READS)
-    assert texts(findings, False) == []
-    assert "MQTT 3.1.1" in findings[0].text
+def failed(results: list[ProbeResult]) -> set[ProbeCheck]:
+    return {result.check for result in results if result.outcome is Outcome.FAILED}
 
 
-async def test_an_absent_broker_is_one_finding_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.mqtt.probe.CONNECT_SECONDS", 0.5)
-    (finding,) = await probe_broker(BrokerSettings(port=free_port()), root=ROOT, reads=READS)
-    assert (finding.name, finding.ok) == ("connect", False)
-    assert "refused" in finding.text
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.mqtt.probe.DELIVERY_SECONDS", 0.5)
+    monkeypatch.setattr("bridge.mqtt.probe.REPEAT_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -46,76 +44,139 @@ def shipped(tmp_path: Path) -> Iterator[ShippedMosquitto]:
         yield mosquitto
 
 
-def two_users(shipped: ShippedMosquitto, *, protocol: str = "auto") -> BrokerSettings:
-    passwords = {name: SecretStr(shipped.password(name)) for name in ("bridge", "front")}
-    return shipped.settings(
-        username="bridge",
-        password=passwords["bridge"],
-        front_username="front",
-        front_password=passwords["front"],
-        protocol=protocol,
-    )
+def all_users(shipped: ShippedMosquitto, **more: object) -> BrokerSettings:
+    return shipped.settings(**(shipped.users() | more))
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-async def test_the_shipped_rules_pass_every_question(shipped: ShippedMosquitto, protocol: str) -> None:
-    findings = await probe_broker(two_users(shipped, protocol=protocol), root=ROOT, reads=READS)
-    assert texts(findings, False) == []
-    assert len(findings) == 10
-    assert f"MQTT {protocol}, TLS, as bridge" in findings[0].text
+async def test_the_rules_that_ship_pass_every_check(shipped: ShippedMosquitto, protocol: str) -> None:
+    results = await probed(all_users(shipped, protocol=protocol))
+    assert {result.outcome for result in results} == {Outcome.PASSED}, texts(results, Outcome.FAILED)
+    assert {result.check for result in results} == set(ProbeCheck)
+    assert f"as bridge: MQTT {protocol}, TLS" in results[0].text
+    refused = [text for text in texts(results, Outcome.PASSED) if text.endswith("is refused (Not authorized)")]
+    assert len(refused) == 2, "nobody without a user name, on both listeners"
 
 
-async def test_another_root_than_the_rules_know_is_found_out(
-    shipped: ShippedMosquitto, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bridge.mqtt.probe.DELIVERY_SECONDS", 0.5)
-    failed = texts(await probe_broker(two_users(shipped, protocol="3.1.1"), root="other", reads=READS), False)
-    assert any("accepted, but not delivered" in text for text in failed)
+ONLY_ITS_OWN = "pattern write floor/v1/report/%u/#"
+FRONT_READS_EVENTS = "user front\ntopic write floor/v1/command/#\ntopic read floor/v1/event/#"
+RULES = {
+    "the bridge may not read reports": ("services", "topic read floor/v1/report/#\n", "", {REPORT}),
+    "the bridge may not read commands": ("services", "topic read floor/v1/command/#\n", "", {COMMAND}),
+    "the front may not publish commands": ("services", "topic write floor/v1/command/#\n", "", {COMMAND}),
+    "no rules for services": ("services", None, "", {OWN, REPORT, COMMAND}),
+    "no rules for devices": ("devices", None, "", {REPORT}),
+    "the bridge may not read its events": (
+        *("services", "topic readwrite floor/v1/event/#", "topic write floor/v1/event/#", {OWN}),
+    ),
+    "the bridge may not read its lamps": (
+        *("services", "topic readwrite floor/v1/station/#", "topic write floor/v1/station/#", {OWN}),
+    ),
+    "the front may not read events": (
+        *("services", FRONT_READS_EVENTS, FRONT_READS_EVENTS.replace("topic read floor/v1/event/#", ""), {OWN}),
+    ),
+    "the front may not read the status": (
+        *("services", FRONT_READS_EVENTS + "\ntopic read floor/v1/bridge/#", FRONT_READS_EVENTS, {OWN}),
+    ),
+    "the bridge may publish commands": (
+        *("services", "topic read floor/v1/command/#", "topic readwrite floor/v1/command/#", {OVER}),
+    ),
+    "the bridge may publish reports": (
+        *("services", "topic read floor/v1/report/#", "topic readwrite floor/v1/report/#", {OVER}),
+    ),
+    "devices may do everything": ("devices", ONLY_ITS_OWN, "pattern readwrite #", {PUBLISH, READ}),
+    "devices may report for others": ("devices", ONLY_ITS_OWN, "pattern write floor/v1/report/#", {PUBLISH}),
+    "devices may publish events": (
+        "devices",
+        ONLY_ITS_OWN,
+        f"{ONLY_ITS_OWN}\npattern write floor/v1/event/#",
+        {PUBLISH},
+    ),
+    "devices may read events": ("devices", ONLY_ITS_OWN, f"{ONLY_ITS_OWN}\npattern read floor/v1/event/#", {READ}),
+}
 
 
-async def test_rules_that_let_the_bridge_write_commands_are_found_out(shipped: ShippedMosquitto) -> None:
-    rules = shipped.folder / "config" / "acl.services"
-    rules.write_text(rules.read_text().replace("topic read floor/v1/command/#", "topic readwrite floor/v1/command/#"))
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+@pytest.mark.parametrize("name", RULES)
+async def test_broken_rules_fail_what_they_concern(shipped: ShippedMosquitto, name: str, protocol: str) -> None:
+    file, old, new, expected = RULES[name]
+    shipped.change(f"acl.{file}", old, new)
+    results = await probed(all_users(shipped, protocol=protocol))
+    assert failed(results) == expected, [result for result in results if result.outcome is not Outcome.PASSED]
+
+
+async def test_a_broker_without_rules_fails_what_strangers_may(shipped: ShippedMosquitto) -> None:
+    shipped.change("mosquitto.conf", "acl_file ", "#acl_file ")
+    assert failed(await probed(all_users(shipped))) == {OVER, PUBLISH, READ}
+
+
+@pytest.mark.parametrize("listener", ["devices", "services"])
+async def test_an_open_listener_fails_what_strangers_may(shipped: ShippedMosquitto, listener: str) -> None:
+    path = shipped.folder / "config" / "mosquitto.conf"
+    before, _, after = path.read_text().partition(f"\nlistener {shipped.ports[listener]}\n")
+    after = after.replace("allow_anonymous false", "allow_anonymous true", 1)
+    after = after.replace("use_username_as_clientid true", "", 1)  # else it refuses who has no user name
+    path.write_text(f"{before}\nlistener {shipped.ports[listener]}\n{after}")
+    shipped.restart()
+    assert failed(await probed(all_users(shipped))) == set(), "who has no rights does no harm"
+    shipped.change(f"acl.{listener}", "# ACL", "topic readwrite #\n# ACL")
+    results = await probed(all_users(shipped))
+    assert failed(results) == {PUBLISH, READ}
+    who = f"a client without a user name (port {shipped.ports[listener]})"
+    assert texts(results, Outcome.FAILED) == [
+        f"{who} may publish reports and commands and events", f"{who} may read reports and commands and events",
+    ]  # fmt: skip
+
+
+async def test_another_root_than_that_of_the_rules_is_found(shipped: ShippedMosquitto) -> None:
+    results = await probed(all_users(shipped, protocol="3.1.1"), root="other")
+    assert failed(results) == {OWN, REPORT, COMMAND}
+    assert any("accepted, but not delivered" in text for text in texts(results, Outcome.FAILED))
+    assert {result.check for result in results if result.outcome is Outcome.UNTESTED} == {OVER, PUBLISH, READ}
+
+
+@pytest.mark.parametrize("user", ["bridge", "front", "canary"])
+async def test_a_wrong_password_is_named_by_its_user(shipped: ShippedMosquitto, user: str) -> None:
+    name = {"bridge": "password", "front": "front_password", "canary": "canary_password"}[user]
+    results = await probed(all_users(shipped).model_copy(update={name: SecretStr("wrong")}))
+    assert failed(results) == {CONNECT}
+    assert re.search(rf"as _?{user}: Not authorized$", results[-1].text)
+    assert "wrong" not in str(results)
+
+
+async def test_without_a_canary_reports_are_not_tested_and_that_fails(shipped: ShippedMosquitto) -> None:
+    settings = all_users(shipped).model_copy(update={"canary_username": None, "canary_password": None})
+    results = await probed(settings)
+    assert texts(results, Outcome.FAILED) == [NO_CANARY]
+    assert {result.check for result in results if result.outcome is Outcome.PASSED} >= {OWN, COMMAND, OVER, PUBLISH}
+
+
+async def test_with_one_user_for_bridge_and_front_its_rights_are_not_tested(shipped: ShippedMosquitto) -> None:
+    shipped.change("acl.services", "topic read floor/v1/command/#", "topic readwrite floor/v1/command/#")
+    settings = all_users(shipped).model_copy(update={"front_username": None})
+    results = await probed(settings)
+    assert failed(results) == set()
+    assert [result.check for result in results if result.outcome is Outcome.UNTESTED] == [OVER]
+
+
+async def test_an_open_broker_fails_by_itself_and_passes_as_a_trial(mosquitto: RunningBroker) -> None:
+    strict = await probed(client_settings(mosquitto))
+    assert failed(strict) == {REPORT, PUBLISH, READ}
+    trial = await probed(client_settings(mosquitto, probe="open"))
+    assert failed(trial) == set()
+    assert {result.check for result in trial if result.outcome is Outcome.PASSED} >= {CONNECT, OWN, REPORT, COMMAND}
+    assert "without a user name: MQTT 5, no TLS" in trial[0].text
+    assert "for trials only" in trial[-1].text
+
+
+async def test_an_absent_broker_gives_no_verdict() -> None:
+    with pytest.raises(ProbeUnfinished, match="refused"):
+        await probed(BrokerSettings(port=free_port()))
+
+
+async def test_the_probe_leaves_nothing_in_the_broker(shipped: ShippedMosquitto) -> None:
+    await probed(all_users(shipped))
     shipped.broker.stop()
-    shipped.broker.start()
-    failed = texts(await probe_broker(two_users(shipped), root=ROOT, reads=READS), False)
-    assert len(failed) == 1
-    assert "cannot publish commands" in failed[0]
-
-
-@pytest.mark.parametrize(("place", "messages"), [("event", "events"), ("station", "lamp states")])
-async def test_rules_that_keep_the_bridge_from_reading_what_it_retains_are_found_out(
-    shipped: ShippedMosquitto, monkeypatch: pytest.MonkeyPatch, place: str, messages: str
-) -> None:
-    monkeypatch.setattr("bridge.mqtt.probe.DELIVERY_SECONDS", 0.5)
-    rules = shipped.folder / "config" / "acl.services"
-    topic = f"floor/v1/{place}/#"
-    rules.write_text(rules.read_text().replace(f"topic readwrite {topic}", f"topic write {topic}"))
-    shipped.broker.stop()
-    shipped.broker.start()
-    (failed,) = texts(await probe_broker(two_users(shipped), root=ROOT, reads=READS), False)
-    assert f"can publish {messages} and receive them back" in failed
-
-
-@pytest.mark.parametrize(("place", "messages"), [("event", "events"), ("bridge", "status messages")])
-async def test_rules_that_keep_a_front_from_hearing_the_pipeline_are_found_out(
-    shipped: ShippedMosquitto, monkeypatch: pytest.MonkeyPatch, place: str, messages: str
-) -> None:
-    monkeypatch.setattr("bridge.mqtt.probe.DELIVERY_SECONDS", 0.5)
-    rules = shipped.folder / "config" / "acl.services"
-    rules.write_text(rules.read_text().replace(f"topic read floor/v1/{place}/#\n", ""))
-    shipped.broker.stop()
-    shipped.broker.start()
-    (failed,) = texts(await probe_broker(two_users(shipped), root=ROOT, reads=READS), False)
-    assert f"the front receives the bridge's {messages}" in failed
-
-
-async def test_a_wrong_password_of_the_front_is_named(
-    shipped: ShippedMosquitto, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bridge.mqtt.probe.CONNECT_SECONDS", 0.5)
-    settings = two_users(shipped).model_copy(update={"front_password": SecretStr("wrong")})
-    findings = await probe_broker(settings, root=ROOT, reads=READS)
-    assert [finding.ok for finding in findings] == [True, True, True, True, True, False]
-    assert "as front: Not authorized" in findings[-1].text
-    assert "wrong" not in str(findings)
+    stored = (shipped.folder / "data" / "mosquitto.db").read_bytes()
+    assert b"_probe" not in stored
+    assert b"_canary" not in stored

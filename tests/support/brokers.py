@@ -130,10 +130,11 @@ def mosquitto_with_acl(folder: Path, *rules: str, options: str = "") -> RunningB
     return mosquitto_broker(folder, conf=ACL_CONF + options)
 
 
-def nats_broker(folder: Path) -> RunningBroker:
+def nats_broker(folder: Path, *, more: str = "") -> RunningBroker:
+    """Describe a NATS server in `folder`; `more` is added to its configuration."""
     port = free_port()
     path = folder / "nats.conf"
-    path.write_text(NATS_CONF.format(port=port, folder=folder / "data"))
+    path.write_text(NATS_CONF.format(port=port, folder=folder / "data") + more)
     return RunningBroker([str(find_nats()), "-c", str(path)], port, folder / "nats.log")
 
 

@@ -44,6 +44,7 @@ plant_file = "{ROOT / "bridge" / "demo" / "plant.toml"}"
 secret = "a-secret-of-the-tests-that-is-long-enough"
 [broker]
 port = {broker_port}
+probe = "open"
 [web]
 port = {free_port()}
 {more}"""

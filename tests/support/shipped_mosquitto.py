@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from bridge.settings.broker import BrokerSettings
 from tests.support.brokers import RunningBroker, find_mosquitto, free_port
 
 SHIPPED = Path(__file__).parents[2] / "mosquitto"
-PORTS = {"devices": 8883, "services": 8884, "certificates": 8885, "loopback": 1883}
+PORTS = {  # in the order of the file
+    "devices": 8883,
+    "certificates": 8885,
+    "services": 8884,
+    "loopback": 1883,
+}
 DEVICE_A, DEVICE_B, REVOKED = "S1/A1/L1/PLC1", "S1/A1/L1/PLC2", "S1/A1/L1/PLC3"
 GATEWAY = "S1/A1/L1"
 
@@ -29,6 +35,30 @@ class ShippedMosquitto:
     def settings(self, listener: str = "services", **more: object) -> BrokerSettings:
         tls = {} if listener == "loopback" else {"tls": True, "ca_file": self.secrets / "ca.crt"}
         return BrokerSettings.model_validate({"port": self.ports[listener], "max_backoff_seconds": 0.3, **tls, **more})
+
+    def users(self) -> dict[str, Any]:
+        """Return the settings of all users that the bridge has."""
+        return {
+            "username": "bridge",
+            "password": self.password("bridge"),
+            "front_username": "front",
+            "front_password": self.password("front"),
+            "canary_username": "_canary",
+            "canary_password": self.password("_canary"),
+            "canary_port": self.ports["devices"],
+        }
+
+    def change(self, file: str, old: str | None, new: str) -> None:
+        """Replace a text of a file of the configuration, or all of it, and restart the broker."""
+        path = self.folder / "config" / file
+        text = path.read_text()
+        assert old is None or old in text, old
+        path.write_text(new if old is None else text.replace(old, new))
+        self.restart()
+
+    def restart(self) -> None:
+        self.broker.stop()
+        self.broker.start()
 
     def password(self, user: str) -> str:
         return (self.secrets / f"password.{user.replace('/', '+')}").read_text()
@@ -71,5 +101,6 @@ def shipped_mosquitto(folder: Path) -> ShippedMosquitto:
         (folder / "config" / name).write_text((SHIPPED / name).read_text())
     path = folder / "config" / "mosquitto.conf"
     path.write_text(move((SHIPPED / "mosquitto.conf").read_text(), folder, ports))
-    broker = RunningBroker([str(find_mosquitto()), "-c", str(path)], ports["devices"], folder / "mosquitto.log")
+    last = list(PORTS)[-1]  # when it listens there, it listens on all
+    broker = RunningBroker([str(find_mosquitto()), "-c", str(path)], ports[last], folder / "mosquitto.log")
     return ShippedMosquitto(broker, folder, ports)

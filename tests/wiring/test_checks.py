@@ -151,6 +151,17 @@ async def test_a_file_of_the_broker_fails_the_check_without_a_broker(tmp_path: P
     assert result.text.startswith(f"broker.ca_file {tmp_path / 'absent.pem'}: cannot read it: ")
 
 
+async def test_a_file_of_the_canary_fails_the_check_by_its_own_name(tmp_path: Path) -> None:
+    self_signed(tmp_path)
+    key = await broker(tmp_path, 'tls = true\ncanary_key_file = "key.pem"')
+    assert (
+        key.text
+        == f"broker.canary_key_file {tmp_path / 'key.pem'}: not used: give broker.canary_cert_file too, or remove it"
+    )
+    certificate = await broker(tmp_path, 'tls = true\ncanary_cert_file = "cert.pem"')
+    assert certificate.text.endswith("no private key in PEM format: give broker.canary_key_file")
+
+
 async def test_check_names_an_invalid_entry_of_the_revocations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "revoked.json"
     revoke_users(path, "")

@@ -1,0 +1,40 @@
+"""Results of the probe of the broker's access rules."""
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
+from typing import Final
+
+NO_CANARY: Final = "broker.canary_username is not set: whether reports arrive is not tested"
+"""Text of the failure of `ProbeCheck.REPORT` if nobody may send a canary."""
+
+
+class ProbeCheck(StrEnum):
+    """What the probe checks; a label of a metric."""
+
+    CONNECT = "connect"
+    SUBSCRIBE = "subscribe"
+    OWN_RIGHTS = "own_rights"  # what the bridge and its front publish arrives
+    REPORT = "report"  # so does a report of the canary
+    COMMAND = "command"  # and a command of the front
+    OVER_RIGHTS = "over_rights"  # the bridge may publish no reports and commands
+    STRANGER_PUBLISH = "stranger_publish"
+    STRANGER_READ = "stranger_read"
+
+
+class Outcome(Enum):
+    PASSED = auto()
+    FAILED = auto()
+    UNTESTED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """The result of one check, with a text that describes it."""
+
+    check: ProbeCheck
+    outcome: Outcome
+    text: str
+
+
+class ProbeUnfinished(Exception):
+    """The broker or a connection of the probe went away: there is no verdict. The text gives the reason."""

@@ -46,8 +46,12 @@ class Publisher:
         simulated: bool,
         owner: StreamOwner,
         ready: Callable[[], bool],
+        on_refused: Callable[[], None] = lambda: None,
     ) -> None:
-        """Publish to `target`. `lines`: whose lamps are ours. `ready`: whether the floor is journalled now."""
+        """Publish to `target`. `lines`: whose lamps are ours. `ready`: whether the floor is journalled now.
+
+        `on_refused` is called when the broker's rules refuse a publication.
+        """
         self._target = target
         self._audit = RetainedAudit(reader, root=root, stream=journal.stream, owner=owner)
         self._journal = journal
@@ -57,6 +61,7 @@ class Publisher:
         self._simulated = simulated
         self._owner = owner
         self._ready = ready
+        self._on_refused = on_refused
         self._recent = RecentEvents(most=RECENT_EVENTS)
         self._woken = asyncio.Event()
         self._stopping = False
@@ -240,6 +245,7 @@ class Publisher:
 
     def _log_refusals(self, first: PublishRefused, count: int) -> None:
         self.refused += count
+        self._on_refused()
         now = asyncio.get_running_loop().time()
         if now - self._refusal_logged_at < REFUSAL_SECONDS:
             return

@@ -21,6 +21,7 @@ class BrokerSettings(Section):
     front_password: SecretStr | None = None
     front_password_file: SettingsPath | None = None  # read into `front_password`
     probe: Literal["strict", "open", "off"] = "strict"
+    probe_seconds: int = Field(60, ge=5, le=3_600)
     canary_username: str | None = None  # publishes the canary report, and then tries what only others may
     canary_password: SecretStr | None = None
     canary_password_file: SettingsPath | None = None  # read into `canary_password`

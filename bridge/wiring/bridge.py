@@ -229,9 +229,12 @@ class Bridge:
     async def _report_link(pipeline: "PipelineSide", front: "FrontSide") -> None:
         """Pass to the front whether reports still reach the journal, which it can't see itself."""
         while True:
-            status = pipeline.pipeline.status()
+            status, fault = pipeline.pipeline.status(), pipeline.intake_fault()
             front.front.set_link_state(
-                broker_connected=pipeline.is_connected, stream_live=status.ready, last_seen=status.committed_at
+                broker_connected=pipeline.is_connected,
+                stream_live=status.ready and fault is None,
+                last_seen=status.committed_at,
+                reason=fault if status.ready else status.reason,
             )
             await asyncio.sleep(LINK_POLL_SECONDS)
 
@@ -240,10 +243,10 @@ class Bridge:
             await self._front.close_revoked()
 
     def _ready(self) -> tuple[bool, str]:
-        """Return whether dashboards are admitted and see a live floor with a correct clock, and the reason."""
+        """Return whether dashboards are admitted, with live data of a broker that lets nobody else in, and the reason."""
         assert self._front is not None, "a pipeline without a front serves its own readiness"
         ready, reason = self._front.front.readiness()
-        fault = self._access.fault() or (None if self._pipeline is None else self._pipeline.clock_fault())
+        fault = self._access.fault() or (None if self._pipeline is None else self._pipeline.fault())
         return (ready, reason) if not ready or fault is None else (False, fault)
 
     def _samples(self) -> Iterator[MetricSample]:

@@ -21,6 +21,7 @@ from bridge.publisher.broker_drops import DROPPED_TOPIC, BrokerDrops
 from bridge.publisher.publisher import Publisher
 from bridge.publisher.stream_ownership import StreamInUse, StreamOwnership, ownership_subscriptions
 from bridge.settings.settings import Settings
+from bridge.wiring.broker_monitor import BrokerMonitor
 from bridge.wiring.pipeline_samples import counter_samples, gap_samples, ineffective_samples, pipeline_samples
 
 INTAKE_SECONDS: Final = 3.0  # a stop waits this long for the last commit, of 10 s in all: the disk may not answer
@@ -55,6 +56,7 @@ class PipelineSide:
             durable=True,
             subscriptions=[(f"{root}/{text}", 1) for text in decode.subscriptions],
         )
+        self._monitor = BrokerMonitor(settings, intake=self._intake)
         self._publisher_link = make_client(
             broker,
             client_id=f"floor-{stream}-publisher",
@@ -80,7 +82,8 @@ class PipelineSide:
             lines=floor.line_places(),
             simulated=simulated,
             owner=owner,
-            ready=lambda: self.readiness()[0],
+            ready=lambda: self._readiness(self.clock_fault() or self.intake_fault())[0],
+            on_refused=self._monitor.wake,
         )
         self.pipeline = Pipeline(
             self._intake,
@@ -95,7 +98,7 @@ class PipelineSide:
             checkpoint_seconds=settings.journal.checkpoint_seconds,
             keep=settings.journal.keep,
             ack_doubt_seconds=ACK_DOUBT_KEEPALIVES * broker.keepalive_seconds,
-            listeners=[self.publisher.on_committed],
+            listeners=[self.publisher.on_committed, self._monitor.on_committed],
         )
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -105,14 +108,25 @@ class PipelineSide:
         return self._intake.status.connected
 
     def readiness(self) -> tuple[bool, str]:
-        """Return whether reports are journalled now, and the reason if not."""
+        """Return whether reports are journalled now and nothing is wrong with the broker's rules; the reason if not."""
+        return self._readiness(self.fault())
+
+    def _readiness(self, fault: str | None) -> tuple[bool, str]:
         status = self.pipeline.status()
         if not self.is_connected:
-            return False, "no connection to the broker"
-        fault = self.clock_fault()
+            refused = str(self._intake.status.reason).startswith("refused: ")
+            return False, f"no connection to the broker{': it refuses a subscription' if refused else ''}"
         if fault is not None:
             return False, fault
         return status.ready, status.reason or "ready"
+
+    def fault(self) -> str | None:
+        """Return what is wrong with the host's clock or the broker, None if nothing is."""
+        return self.clock_fault() or self._monitor.fault()
+
+    def intake_fault(self) -> str | None:
+        """Return why reports or commands may not arrive although the broker is connected; None if they do."""
+        return self._monitor.intake_fault()
 
     def clock_fault(self) -> str | None:
         """Return what is wrong with the host's clock, None if nothing is."""
@@ -142,7 +156,8 @@ class PipelineSide:
         self._running = tasks.create_task(self.pipeline.run(), name="pipeline")
         self._publishing = tasks.create_task(self.publisher.run(), name="publisher")
         drops = tasks.create_task(self._drops.watch(self._publisher_link), name="drops")
-        self._tasks += [drops, self._publishing, *links]
+        monitor = tasks.create_task(self._monitor.run(), name="broker-monitor")
+        self._tasks += [monitor, drops, self._publishing, *links]
 
     async def stop_intake(self) -> None:
         """Stop receiving, and wait until everything received is committed and acknowledged: `INTAKE_SECONDS` at most.
@@ -179,6 +194,7 @@ class PipelineSide:
         yield MetricSample(Metric.BROKER_DROPPED_MESSAGES, self._drops.total)
         yield MetricSample(Metric.CLOCK_HELD, float(self._clock.is_ahead_of_wall()))
         yield MetricSample(Metric.CLOCK_OFFSET_SECONDS, self._clock.wall_offset_seconds())
+        yield from self._monitor.samples()
         for name, link in self._links():
             yield MetricSample(Metric.BROKER_CONNECTED, float(link.status.connected), {"link": name})
 

@@ -34,6 +34,7 @@ CONFIG = """
 plant_file = "{plant}"
 [broker]
 port = {broker}
+probe = "off"
 max_backoff_seconds = 0.3
 [token]
 secret = "{secret}"

@@ -34,6 +34,7 @@ class FakeLink:
         self._delivered = 0
         self._waiting = deque[Message]()
         self._arrived = asyncio.Event()
+        self._changed = asyncio.Event()
         self._publish = publish
 
     def deliver(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
@@ -54,13 +55,20 @@ class FakeLink:
     def disconnect(self) -> None:
         since = asyncio.get_running_loop().time()
         self.status = replace(self.status, connected=False, since=since, session_present=True, reason="lost")
+        self._changed.set()
 
-    def reconnect(self) -> None:
+    def reconnect(self, *, session_present: bool = True) -> None:
         """Connect again to the session: what was received and not acknowledged is delivered again, and first."""
         since, generation = asyncio.get_running_loop().time(), self.status.generation + 1
         self.status = replace(
-            self.status, connected=True, since=since, session_present=True, generation=generation, reason=None
+            self.status,
+            connected=True,
+            since=since,
+            session_present=session_present,
+            generation=generation,
+            reason=None,
         )
+        self._changed.set()
         held, self._held = self._held.values(), {}
         for message in reversed(held):
             pending_ack = structs.replace(message.pending_ack, generation=generation)
@@ -94,7 +102,8 @@ class FakeLink:
 
     async def wait_status_change(self, seen: LinkStatus) -> LinkStatus:
         while self.status is seen:
-            await asyncio.Event().wait()
+            self._changed.clear()
+            await self._changed.wait()
         return self.status
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1) -> None:

@@ -38,7 +38,7 @@ ROOT = "floor/v1"
 PLACE = "north/pack/L1"
 STOP_SECONDS: Final = 10.0
 DEFAULTS: Final[dict[str, dict[str, object]]] = {
-    "broker": {"keepalive_seconds": 2, "max_backoff_seconds": 0.2},
+    "broker": {"probe": "off", "keepalive_seconds": 2, "max_backoff_seconds": 0.2},
     "journal": {"commit_max_inputs": 50, "commit_max_ms": 1, "keep_events_days": 0, "keep_inputs_days": 0},
     "token": {"secret": SECRET},
 }

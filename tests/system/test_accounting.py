@@ -60,7 +60,8 @@ async def burst(link: BrokerLink, start: int) -> None:
 async def test_the_accounting_balances_at_every_scrape_across_kills_and_stops(
     mosquitto: RunningBroker, tmp_path: Path
 ) -> None:
-    async with bridge_process(tmp_path, mosquitto) as bridge, bridge.device() as link:
+    probing = {"FLOOR_BROKER__PROBE": "open", "FLOOR_BROKER__PROBE_SECONDS": "5"}
+    async with bridge_process(tmp_path, mosquitto, environment=probing) as bridge, bridge.device() as link:
         scrapes: list[MetricsScrape] = []
         for turn, end in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)):
             speaking = asyncio.create_task(burst(link, turn * BURST))
@@ -74,11 +75,15 @@ async def test_the_accounting_balances_at_every_scrape_across_kills_and_stops(
 
         def settled() -> bool:
             scrapes.append(scrape(bridge))
-            return scrapes[-1].received() >= expected and not scrapes[-1].in_flight()
+            received = scrapes[-1].received() - scrapes[-1]["received", "probe"]
+            return received >= expected and not scrapes[-1].in_flight()
 
         await until(settled, seconds=30, what="all of it")
         assert [sample.off() for sample in scrapes if sample.off()] == []
         last = scrapes[-1]
         assert last["applied", "counts"] == 3 * BURST, "each once"
         assert last["suppressed", "counts"] >= 3 * BURST, "redeliveries after a kill count as received again"
+        assert last["suppressed", "probe"] >= 4 * 2, "a report and a command, by each start"
+        assert (last["applied", "probe"], last["quarantined", "probe"]) == (0, 0)
         assert "accounting_mismatch" not in bridge.log()
+        assert "replay_differs" not in bridge.log()

@@ -49,7 +49,8 @@ class TimedJournal(SqliteJournal):
 
 
 async def run(*, broker_port: int, path: str, lines: int, durable: bool, reader: str) -> None:
-    settings = Settings.model_validate({"broker": {"port": broker_port, "reader": reader}, "token": {"secret": SECRET}})
+    broker = {"port": broker_port, "reader": reader, "probe": "off"}
+    settings = Settings.model_validate({"broker": broker, "token": {"secret": SECRET}})
     journal = TimedJournal.open(Path(path), stream="main")
     journal.begin(durable=durable)
     decode = build_decoders(max_bytes=settings.broker.max_payload_bytes)

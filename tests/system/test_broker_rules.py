@@ -1,0 +1,109 @@
+"""A bridge beside the Mosquitto that ships, whose rules are changed while both run."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from bridge.mqtt.probe_result import ProbeCheck
+from bridge.wiring.broker_monitor import REASONS
+from tests.support.bridge_process import BridgeProcess, bridge_process
+from tests.support.brokers import running, until
+from tests.support.command_line import floor
+from tests.support.shipped_mosquitto import ShippedMosquitto, shipped_mosquitto
+
+ONLY_ITS_OWN = "pattern write floor/v1/report/%u/#"
+SECONDS = 60.0
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Iterator[ShippedMosquitto]:
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    mosquitto = shipped_mosquitto(folder)
+    with running(mosquitto.broker):
+        yield mosquitto
+
+
+def settings(shipped: ShippedMosquitto) -> dict[str, str]:
+    values = {
+        **shipped.users(),
+        "port": shipped.ports["services"],
+        "tls": "true",
+        "ca_file": shipped.secrets / "ca.crt",
+        "probe": "strict",
+        "probe_seconds": 5,
+    }
+    return {f"FLOOR_BROKER__{name.upper()}": str(value) for name, value in values.items()}
+
+
+@pytest_asyncio.fixture
+async def bridge(tmp_path: Path, shipped: ShippedMosquitto) -> AsyncIterator[BridgeProcess]:
+    async with bridge_process(tmp_path, shipped.broker, environment=settings(shipped)) as process:
+        yield process
+
+
+def write_rules(shipped: ShippedMosquitto, file: str, text: str) -> None:
+    (shipped.folder / "config" / file).write_text(text)
+    shipped.broker.send(signal.SIGHUP)
+
+
+async def is_live(bridge: BridgeProcess) -> bool:
+    """Return whether a board that connects now shows the floor as live."""
+    async with bridge.dashboard() as board:
+        link = await board.receive("link")
+        return bool(link["streams"]["main"]["live"])
+
+
+async def checked(folder: Path, shipped: ShippedMosquitto, *, fails: bool) -> str:
+    """Run `floor check` until it fails or passes; one probe may meet another, which has its canary's client id."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            ended = await asyncio.to_thread(floor, folder, "check", **settings(shipped))
+            if ended.returncode == fails:
+                return ended.stdout
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of the rules in a file, and what it costs. Without `old`, they are replaced."""
+
+    file: str
+    old: str | None
+    new: str
+    check: ProbeCheck
+    live: bool  # whether boards stay live
+
+
+CHANGES = {
+    "the bridge reads no reports": Change(
+        "acl.services", "topic read floor/v1/report/#", "", ProbeCheck.REPORT, live=False
+    ),
+    "no rules": Change("acl.services", None, "", ProbeCheck.OWN_RIGHTS, live=False),
+    "anyone may anything": Change(
+        "acl.devices", ONLY_ITS_OWN, "pattern readwrite #", ProbeCheck.STRANGER_PUBLISH, live=True
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+async def test_rules_that_change_are_noticed_and_their_return_too(
+    tmp_path: Path, shipped: ShippedMosquitto, bridge: BridgeProcess, name: str
+) -> None:
+    change = CHANGES[name]
+    assert await is_live(bridge)
+    before = (shipped.folder / "config" / change.file).read_text()
+    write_rules(shipped, change.file, change.new if change.old is None else before.replace(change.old, change.new))
+    reason = REASONS[change.check]
+    await until(lambda: reason in bridge.readiness(), seconds=SECONDS, what=reason)
+    assert "FAIL broker" in await checked(tmp_path, shipped, fails=True)
+    assert await is_live(bridge) is change.live
+    assert "Traceback" not in bridge.log()
+    write_rules(shipped, change.file, before)
+    await until(bridge.is_ready, seconds=SECONDS, what="ready again")
+    await checked(tmp_path, shipped, fails=False)
+    assert await is_live(bridge)

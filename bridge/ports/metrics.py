@@ -32,6 +32,7 @@ class Metric(Enum):
     READY = _gauge("1 if /health/ready answers 200.")
     BROKER_CONNECTED = _gauge("1 while this connection to the broker is up.", "link")
     BROKER_DROPPED_MESSAGES = _counter("Messages that the broker reports to have dropped, of all its clients.")
+    BROKER_LINK_LOST_ALONE = _counter("Times that this connection was lost while the others were not.", "link")
     BROKER_PROBE = _gauge("1 if this check of the broker's rules passed at the last probe.", "check")
     BROKER_PROBES = _counter("Probes of the broker's rules.", "outcome")
     BROKER_CANARY_SECONDS = _gauge("Seconds from the probe's latest canary report to its commit.")

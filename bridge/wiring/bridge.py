@@ -243,7 +243,7 @@ class Bridge:
             await self._front.close_revoked()
 
     def _ready(self) -> tuple[bool, str]:
-        """Return whether dashboards are admitted, with live data of a broker that lets nobody else in, and the reason."""
+        """Return whether dashboards get live data, of a broker that lets nobody else in, and the reason."""
         assert self._front is not None, "a pipeline without a front serves its own readiness"
         ready, reason = self._front.front.readiness()
         fault = self._access.fault() or (None if self._pipeline is None else self._pipeline.fault())

@@ -22,6 +22,7 @@ from bridge.publisher.publisher import Publisher
 from bridge.publisher.stream_ownership import StreamInUse, StreamOwnership, ownership_subscriptions
 from bridge.settings.settings import Settings
 from bridge.wiring.broker_monitor import BrokerMonitor
+from bridge.wiring.link_watch import LinkWatch
 from bridge.wiring.pipeline_samples import counter_samples, gap_samples, ineffective_samples, pipeline_samples
 
 INTAKE_SECONDS: Final = 3.0  # a stop waits this long for the last commit, of 10 s in all: the disk may not answer
@@ -71,6 +72,11 @@ class PipelineSide:
             client_id=f"floor-{stream}-ownership-{owner.id}",
             durable=False,
             optional=ownership_subscriptions(root, stream, owner),
+        )
+        self._link_watch = LinkWatch(
+            [("intake", self._intake), ("publisher", self._publisher_link)],
+            witness=self._status_channel,
+            keepalive_seconds=broker.keepalive_seconds,
         )
         self._ownership = StreamOwnership(self._status_channel, root=root, stream=stream, owner=owner)
         self.publisher = Publisher(
@@ -122,11 +128,11 @@ class PipelineSide:
 
     def fault(self) -> str | None:
         """Return what is wrong with the host's clock or the broker, None if nothing is."""
-        return self.clock_fault() or self._monitor.fault()
+        return self.clock_fault() or self._link_watch.fault() or self._monitor.fault()
 
     def intake_fault(self) -> str | None:
         """Return why reports or commands may not arrive although the broker is connected; None if they do."""
-        return self._monitor.intake_fault()
+        return self._link_watch.fault() or self._monitor.intake_fault()
 
     def clock_fault(self) -> str | None:
         """Return what is wrong with the host's clock, None if nothing is."""
@@ -157,7 +163,8 @@ class PipelineSide:
         self._publishing = tasks.create_task(self.publisher.run(), name="publisher")
         drops = tasks.create_task(self._drops.watch(self._publisher_link), name="drops")
         monitor = tasks.create_task(self._monitor.run(), name="broker-monitor")
-        self._tasks += [monitor, drops, self._publishing, *links]
+        watch = tasks.create_task(self._link_watch.run(), name="link-watch")
+        self._tasks += [monitor, watch, drops, self._publishing, *links]
 
     async def stop_intake(self) -> None:
         """Stop receiving, and wait until everything received is committed and acknowledged: `INTAKE_SECONDS` at most.
@@ -195,6 +202,7 @@ class PipelineSide:
         yield MetricSample(Metric.CLOCK_HELD, float(self._clock.is_ahead_of_wall()))
         yield MetricSample(Metric.CLOCK_OFFSET_SECONDS, self._clock.wall_offset_seconds())
         yield from self._monitor.samples()
+        yield from self._link_watch.samples()
         for name, link in self._links():
             yield MetricSample(Metric.BROKER_CONNECTED, float(link.status.connected), {"link": name})
 

@@ -52,9 +52,9 @@ class FakeLink:
         status = {"online": online, "epoch": epoch, "offset": offset, "ready": ready, "time": rfc3339(NOON)}
         self.deliver("bridge/main", json.dumps(status).encode(), retained=retained)
 
-    def disconnect(self) -> None:
+    def disconnect(self, *, reason: str = "lost") -> None:
         since = asyncio.get_running_loop().time()
-        self.status = replace(self.status, connected=False, since=since, session_present=True, reason="lost")
+        self.status = replace(self.status, connected=False, since=since, session_present=True, reason=reason)
         self._changed.set()
 
     def reconnect(self, *, session_present: bool = True) -> None:

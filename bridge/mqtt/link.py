@@ -203,7 +203,7 @@ class BrokerLink:
         except BrokerUnavailable as gone:
             return _ConnectionEnd(gone.reason)
         except TopicRefused as refused:
-            self._log.error("broker.refused", topic=refused.topic, reason=refused.reason, code=refused.reason_code)
+            self._log.warning("broker.refused", topic=refused.topic, reason=refused.reason, code=refused.reason_code)
             return _ConnectionEnd(f"refused: {refused}")
         finally:
             connection.abort("abandoned")

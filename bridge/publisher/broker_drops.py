@@ -35,4 +35,4 @@ class BrokerDrops:
             for message in await source.receive(most=10):
                 more = self.update(message.payload)
                 if more:
-                    log.error("broker.messages_dropped", dropped=self.total, more=more)
+                    log.warning("broker.messages_dropped", dropped=self.total, more=more)

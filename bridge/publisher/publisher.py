@@ -250,7 +250,7 @@ class Publisher:
         if now - self._refusal_logged_at < REFUSAL_SECONDS:
             return
         self._refusal_logged_at = now
-        log.error(
+        log.warning(
             "publisher.refused", topic=first.topic, reason=first.reason, code=first.reason_code, refused=self.refused
         )
 

@@ -7,10 +7,11 @@ With `PROGRAM` it starts as an operator starts it.
 import asyncio
 import os
 import signal
+import sqlite3
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -246,3 +247,12 @@ async def bridge_process(
     finally:
         for process in (bridge, *bridge.fronts):
             await process.kill()
+
+
+@contextmanager
+def blocked_journal(bridge: BridgeProcess) -> Iterator[None]:
+    """Keep the journal's writer waiting, as a disk does that has stopped to answer."""
+    with closing(sqlite3.connect(bridge.journal, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")

@@ -1,27 +1,14 @@
 """protocol.md, `link` and `command`, when the broker is down or the journal does not answer."""
 
 import asyncio
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
-from tests.support.bridge_process import BridgeProcess, bridge_process
+from tests.support.bridge_process import blocked_journal, bridge_process
 from tests.support.brokers import RunningBroker
 from tests.support.socket_dashboard import SocketDashboard, dashboard, http
 
 RAISE = {"action": "andon.raise", "line_id": "L1", "equipment_code": "Andon-L1", "andon_type": "quality"}
 REPORTED_WITHIN = 5.0  # protocol.md and promise P5
-
-
-@contextmanager
-def blocked_journal(bridge: BridgeProcess) -> Iterator[None]:
-    """Keep the journal's writer waiting, as a disk does that has stopped to answer."""
-    path = bridge.config.parent / ".floor" / "journal.db"
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
 
 
 async def raised_once(board: SocketDashboard) -> None:

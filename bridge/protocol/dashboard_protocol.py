@@ -17,6 +17,7 @@ from bridge.protocol.delivery import Delivery
 from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.server_frames import AuthOk, Close, Error, Expiring, StreamAt, error_frame
 from bridge.protocol.session import DashboardSession, SessionWork
+from bridge.protocol.token_bucket import TokenBucket
 
 EXPIRING_MS: Final = 60_000  # protocol.md: `expiring` a minute ahead
 
@@ -52,7 +53,8 @@ class DashboardProtocol:
         self.is_closed = False
         self._delivery = delivery
         self._limits = limits
-        self._bucket = TokenBucket(per_second=limits.frames_per_second, at=elapsed)
+        rate = limits.frames_per_second
+        self._bucket = TokenBucket(per_second=rate, burst=2 * rate, at=elapsed)
         self._auth_deadline = elapsed + limits.auth_timeout_ms
         self._throttled = False
         self._expiry_warned = False
@@ -71,7 +73,7 @@ class DashboardProtocol:
         payload = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
         if len(payload) > self._limits.max_frame_bytes:
             self.close(CloseCode.TOO_BIG, "frame too big")
-        elif excess := self._bucket.take(elapsed):
+        elif excess := self._bucket.take(1, elapsed):
             self._throttle(excess)
         else:
             self._throttled = False
@@ -137,7 +139,7 @@ class DashboardProtocol:
         self.is_closed = True
         self._delivery.close(Close(code, reason))
 
-    def _throttle(self, excess: int) -> None:
+    def _throttle(self, excess: float) -> None:
         if excess > self._bucket.burst:
             self.close(CloseCode.TOO_MANY, "too many messages")
         elif not self._throttled:  # reported once until a frame is accepted: an error for each would double the flood
@@ -180,25 +182,3 @@ def _auth_ok(viewer: Viewer, server_info: ServerInfo) -> AuthOk:
         server_time=rfc3339(server_info.server_time),
         simulated=server_info.simulated,
     )
-
-
-class TokenBucket:
-    """Allows `per_second` on average and twice that at once; `at` is in ms from any start."""
-
-    __slots__ = ("_at", "_level", "burst", "per_second")
-
-    def __init__(self, *, per_second: int, at: Millis) -> None:
-        self.per_second = per_second
-        self.burst = 2 * per_second
-        self._level = float(self.burst)
-        self._at = at
-
-    def take(self, at: Millis) -> int:
-        """Take one token; returns by how many the limit is exceeded, 0 while it is kept.
-
-        The excess is a debt: it grows as long as a client does not pause.
-        """
-        refill = max(0, at - self._at) * self.per_second / 1_000
-        self._at = max(at, self._at)
-        self._level = min(float(self.burst), self._level + refill) - 1
-        return max(0, -int(self._level // 1))

@@ -1,11 +1,10 @@
-"""Positions and token buckets: what depends on time alone."""
+"""When positions are due."""
 
 import json
 from collections import Counter
 
 from bridge.domain.events import EventType
 from bridge.domain.records import Position
-from bridge.protocol.dashboard_protocol import TokenBucket
 from bridge.protocol.ledger import PositionSchedule
 from bridge.protocol.server_frames import encode_frame
 
@@ -34,16 +33,3 @@ def test_conflated_counts_are_sent_with_the_next_position() -> None:
     frames = [json.loads(encode_frame(frame)) for frame in pace.frames(HERE, conflated, now=1)]
     assert frames[0]["counts"] == {"oee_update": 2}
     assert len(pace.frames(HERE, conflated, now=2)) == 1
-
-
-def test_a_bucket_allows_a_burst_and_then_the_rate() -> None:
-    bucket = TokenBucket(per_second=10, at=0)
-    assert [bucket.take(0) for _ in range(22)] == [0] * 20 + [1, 2]
-    assert bucket.take(300) == 0
-    assert bucket.take(300) == 1
-
-
-def test_a_bucket_never_holds_more_than_its_burst_and_time_never_takes_from_it() -> None:
-    bucket = TokenBucket(per_second=10, at=1_000)
-    assert bucket.take(10**9) == 0
-    assert [bucket.take(0) for _ in range(20)] == [0] * 19 + [1]

@@ -59,6 +59,7 @@ class DashboardConnection:
         self._turn_ended = False  # `pump` is called again after others
         self._stalled_since: float | None = None  # loop time; while the client does not read
         self._stalled_bytes = 0
+        self._slot: str | None = None  # the user whose connections this one is counted among
         self.ended = False
 
     @property
@@ -83,8 +84,8 @@ class DashboardConnection:
             self.delivery.end()
             self._tasks.cancel()
         finally:
-            if self.viewer is not None:
-                self._context.release_connection(self.viewer)
+            if self._slot is not None:
+                self._context.free_slot(self._slot, self)
             self._on_end(self)
         if close is not None:
             self.socket.close(close.code, close.reason)
@@ -223,12 +224,12 @@ class DashboardConnection:
             log.info("front.token_refused", peer=self.peer, reason=type(error).__name__)
             self.protocol.reject(error)
             return
-        if is_first and not context.has_room_for(viewer):
-            self.protocol.close(CloseCode.TOO_MANY, "too many connections")
-            return
-        self.protocol.accept(viewer, server_info=context.server_info(), confirm=confirm)
         if is_first:
-            context.connections_by_user[viewer.user_id] += 1
+            if not context.take_slot(viewer.user_id, self):
+                self.protocol.close(CloseCode.TOO_MANY, "too many connections")
+                return
+            self._slot = viewer.user_id  # from now on freed at the end, whatever fails
+        self.protocol.accept(viewer, server_info=context.server_info(), confirm=confirm)
 
     def _start_command(self, request: CommandRequest | Acknowledge) -> None:
         viewer = self.viewer

@@ -1,6 +1,5 @@
 """State shared by all connections of a front: settings, journal, broadcaster, commands, link state, connected users."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -43,7 +42,7 @@ class FrontContext:
     clock: FrontClock
     authenticator: Authenticator
     simulated: bool
-    connections_by_user: Counter[str] = field(default_factory=Counter)  # authenticated ones by user id, without zeros
+    connections_by_user: dict[str, set[object]] = field(default_factory=dict)  # by user id; none is empty
     link_state: LinkState = field(default_factory=LinkState)
     rejected_count: int = 0
     fault_count: int = 0  # of the bridge, each of which has ended a connection
@@ -61,13 +60,20 @@ class FrontContext:
         """Return the viewer that a token authenticates; raise TokenError or AdmissionError."""
         return self.authenticator.admit(token, now=self.clock.wall_now())
 
-    def has_room_for(self, viewer: Viewer) -> bool:
-        return self.connections_by_user[viewer.user_id] < self.settings.max_connections_per_user
+    def take_slot(self, user_id: str, connection: object) -> bool:
+        """Count this connection as one of the user's, and return True; or False if the user has no more slots."""
+        connections = self.connections_by_user.get(user_id, set())
+        if len(connections) >= self.settings.max_connections_per_user:
+            return False
+        self.connections_by_user.setdefault(user_id, connections).add(connection)
+        return True
 
-    def release_connection(self, viewer: Viewer) -> None:
-        self.connections_by_user[viewer.user_id] -= 1
-        if not self.connections_by_user[viewer.user_id]:
-            del self.connections_by_user[viewer.user_id]
+    def free_slot(self, user_id: str, connection: object) -> None:
+        """Forget a connection that has a slot."""
+        connections = self.connections_by_user[user_id]
+        connections.remove(connection)
+        if not connections:
+            del self.connections_by_user[user_id]
 
     def server_info(self) -> ServerInfo:
         return ServerInfo(

@@ -83,6 +83,10 @@ def test_default_paths_are_relative_to_the_file_too(tmp_path: Path) -> None:
         (f'[token]\nsecret = "{SECRET}"\n[web]\nport = 0', "web.port"),
         (f'root = "floor/#"\n[token]\nsecret = "{SECRET}"', "root"),
         (f'[token]\nsecret = "{SECRET}"\n[time]\nanchor_wall = 1', "belong together"),
+        (
+            f'[token]\nsecret = "{SECRET}"\n[web]\nmax_unauthenticated_bytes = 9_000',
+            "web.max_unauthenticated_bytes must be at least 9216",
+        ),
         ("[token", "floor.toml"),
         (f"root = {'9' * 5_000}", "floor.toml: "),
         (

@@ -169,7 +169,7 @@ class DashboardConnection:
                 return
             if isinstance(output, TakeTurns) or size >= TURN_BYTES:
                 self._turn_ended = True
-                asyncio.get_running_loop().call_soon(self._next_turn)
+                self.socket.in_turn(self._next_turn)
         if due:
             self.socket.write(b"".join(due))  # in one piece: they are due together
         if self._reading_paused and not self.delivery.is_full and not self.ended:
@@ -225,6 +225,7 @@ class DashboardConnection:
             self.protocol.reject(error)
             return
         if is_first:
+            self.socket.authenticated(viewer.user_id)
             if not context.take_slot(viewer.user_id, self):
                 self.protocol.close(CloseCode.TOO_MANY, "too many connections")
                 return

@@ -6,6 +6,7 @@ import logging
 import socket
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, ClassVar, Final, cast
 
 import httptools
@@ -17,8 +18,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from bridge.http.listener import BACKLOG
+from bridge.http.load import ServerLoad
+from bridge.http.peers import Account
 from bridge.http.websocket import HAND_OVER, PING_SECONDS, PONG_SECONDS, OpenSocket, WebSocketConnection
-from bridge.settings.web import WebSettings
 
 HEADER_SECONDS: Final = 10.0  # for a request's head: stops connections that send nothing, or a byte a minute
 HEADER_BYTES: Final = 65_536  # of a request's head; llhttp itself sets no bound
@@ -40,13 +42,13 @@ class ServerStopped(Exception):
 
 
 async def serve(
-    app: ASGIApp, web: WebSettings, *, listener: socket.socket, started: asyncio.Event | None = None
+    app: ASGIApp, load: ServerLoad, *, listener: socket.socket, started: asyncio.Event | None = None
 ) -> None:
     """Serve until cancelled; then refuse new connections, finish responses within `STOP_SECONDS`, and close.
 
     `started` is set once connections are accepted. Raise ServerStopped when the server ends by itself.
     """
-    server = _Server(_config(app, web), started)
+    server = _Server(_config(app, load), started)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="uvicorn")
     try:
         await asyncio.shield(serving)
@@ -56,14 +58,15 @@ async def serve(
         await serving
 
 
-def _config(app: ASGIApp, web: WebSettings) -> uvicorn.Config:
+def _config(app: ASGIApp, load: ServerLoad) -> uvicorn.Config:
+    web = load.web
     tls: dict[str, Any] = {}
     if web.tls_cert_file is not None:
         tls = {"ssl_certfile": web.tls_cert_file, "ssl_keyfile": web.tls_key_file}
     return uvicorn.Config(
         app,
-        http=BoundedHttp,
-        ws=HandshakeWebSocket,
+        http=cast("type[BoundedHttp]", partial(BoundedHttp, load)),  # uvicorn only calls them
+        ws=cast("type[HandshakeWebSocket]", partial(HandshakeWebSocket, load)),
         ws_max_size=web.max_frame_bytes,
         ws_per_message_deflate=False,  # a small frame could expand to a large one in our memory
         ws_ping_interval=PING_SECONDS,
@@ -108,10 +111,16 @@ class BoundedHttp(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _received = b""
+    _account: Account | None = None  # until a WebSocket takes it over
+
+    def __init__(self, load: ServerLoad, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._load = load
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._account = Account(self._load.peers, self.client[0] if self.client else "?")
         self._await_head()
 
     @override
@@ -130,9 +139,12 @@ class BoundedHttp(HttpToolsProtocol):
         self.parser = None  # type: ignore[assignment]  # they refer to each other
         upgrade = sys.exception()
         assert isinstance(upgrade, httptools.HttpParserUpgrade)
+        handshake = self.transport.get_protocol()
+        assert isinstance(handshake, HandshakeWebSocket)
+        handshake.account, self._account = self._account, None
         early = self._received[upgrade.args[0] :]  # from the end of the head
         if early:
-            cast("asyncio.Protocol", self.transport.get_protocol()).data_received(early)
+            handshake.data_received(early)
 
     @override
     def on_message_begin(self) -> None:
@@ -147,6 +159,8 @@ class BoundedHttp(HttpToolsProtocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._finish_head()
+        if self._account is not None:
+            self._account.close()
         super().connection_lost(exc)
 
     def _await_head(self) -> None:
@@ -185,7 +199,18 @@ _HANDED_OVER: Final = _HandedOver()
 class HandshakeWebSocket(WebSocketsSansIOProtocol):
     """A WebSocket until it is open: the app refuses it, or accepts it and hands it over to a WebSocketConnection."""
 
+    account: Account | None = None  # from the request on, until it is handed over
     _early = b""
+
+    def __init__(self, load: ServerLoad, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._load = load
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.account is not None:
+            self.account.close()
+        super().connection_lost(exc)
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -220,7 +245,12 @@ class HandshakeWebSocket(WebSocketsSansIOProtocol):
         self.handshake_complete = True  # or there is nobody left to answer
         if transport.is_closing():
             return
-        connection = WebSocketConnection(transport, self.connections, max_size=self.config.ws_max_size)
+        account, self.account = self.account, None
+        assert account is not None, "set with the request"
+        client = self.scope["client"]
+        if client is not None and client != self.client:
+            account.forward(client[0])
+        connection = WebSocketConnection(transport, self.connections, load=self._load, account=account)
         transport.set_protocol(connection)
         self.connections.discard(self)
         if self._early:

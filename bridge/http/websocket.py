@@ -1,24 +1,31 @@
 """An open WebSocket as the protocol of its transport: no task, no queue; the handshake was uvicorn's (RFC 6455)."""
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 
 from typing_extensions import override
-from websockets.frames import CloseCode, Frame, Opcode
-from websockets.protocol import SEND_EOF, SERVER, Protocol, State
+from websockets.frames import CloseCode as StandardCode
+from websockets.protocol import Protocol, State
 
+from bridge.http.client_input import ClientInput
+from bridge.http.load import EndReason, ServerLoad
+from bridge.http.message_reader import Message
+from bridge.http.peers import Account
+from bridge.http.small_reads import SmallReads
 from bridge.ports.dashboard_socket import DashboardSocket, SocketHandler
+from bridge.protocol.close_codes import CloseCode
 
-MAX_FRAGMENTS: Final = 1_000  # of one message: empty fragments never reach the limit in bytes
 WRITE_BUFFER_BYTES: Final = 65_536  # above it, plus one write, `is_writable` is False
+BURST_SECONDS: Final = 4  # of `max_bytes_per_second`, at once
+AFTER_CLOSE_BYTES: Final = 131_072  # behind our close frame: a message that is on its way, and the client's close frame
+REFUSED_WORK_MS: Final = 10.0  # that an address pays for a WebSocket closed before authentication: slows guessing
 PING_SECONDS: Final = 20.0
 PONG_SECONDS: Final = 60.0  # longer than `stall_seconds`: the front decides about a slow dashboard
 ECHO_SECONDS: Final = 10.0  # for the client's answer to our close frame
-LINGER_SECONDS: Final = 60.0  # then, for a client to read why it was closed; after that unread data is discarded
-CLOSE_SECONDS: Final = 2.0  # for the close frame to a client that does not answer pings
+LINGER_SECONDS: Final = 60.0  # then, for a user to read why it was closed; after that unread data is discarded
+CLOSE_SECONDS: Final = 2.0  # the same for a client that does not answer pings, or has not authenticated
 
 HAND_OVER: Final = "floor.socket"
 """ASGI extension of a WebSocket's scope, a HandOver: after `websocket.accept`, and as the last thing of the app."""
@@ -27,8 +34,6 @@ OpenSocket = Callable[[DashboardSocket], SocketHandler | None]
 """Takes a new socket, and returns its handler; None: it has closed the socket."""
 HandOver = Callable[[OpenSocket], None]
 
-_logger = logging.getLogger("uvicorn.error")  # its level keeps messages, which may contain a token, out of the log
-
 
 def hand_over(scope: MutableMapping[str, Any], open_socket: OpenSocket) -> None:
     """Pass the accepted WebSocket of this ASGI scope to `open_socket`, now; not if the client is gone already."""
@@ -36,19 +41,20 @@ def hand_over(scope: MutableMapping[str, Any], open_socket: OpenSocket) -> None:
     take(open_socket)
 
 
-class WebSocketConnection(asyncio.Protocol):
+class WebSocketConnection(SmallReads):
     """The port DashboardSocket on a transport: set it as the transport's protocol, then call `open`.
 
+    What the client sends is read in turns and within budgets; while it waits, no more is taken from the transport.
     `connections` are those that uvicorn ends with `shutdown` when it stops.
     """
 
     __slots__ = (
+        "_account",
         "_connections",
-        "_fragments",
         "_handler",
+        "_input",
         "_is_closed",
-        "_is_text",
-        "_parser",
+        "_load",
         "_pending_pong",
         "_ping_payload",
         "_pinged_at",
@@ -57,16 +63,17 @@ class WebSocketConnection(asyncio.Protocol):
         "is_writable",
     )
 
-    def __init__(self, transport: asyncio.Transport, connections: set[Any], *, max_size: int) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, connections: set[Any], *, load: ServerLoad, account: Account
+    ) -> None:
         self.is_writable = True
         self._transport = transport
         self._connections = connections
-        # Not the parser of the handshake, which keeps the request and its headers.
-        self._parser: Protocol | None = Protocol(SERVER, max_size=max_size, logger=_logger)
+        self._load = load
+        self._account = account
+        self._input: ClientInput | None = ClientInput(transport, self, load=load, account=account)
         self._handler: SocketHandler | None = None
         self._is_closed = False
-        self._fragments: list[bytes] | None = None
-        self._is_text = False
         self._pending_pong = b""
         self._ping_payload = b""
         self._pinged_at = 0.0
@@ -82,7 +89,7 @@ class WebSocketConnection(asyncio.Protocol):
             handler = open_socket(self)
         finally:
             if handler is None:
-                self.close(CloseCode.INTERNAL_ERROR, "")  # without effect after a close
+                self.close(StandardCode.INTERNAL_ERROR, "")  # without effect after a close
         if not self._is_closed:
             self._handler = handler
         if early:
@@ -90,11 +97,11 @@ class WebSocketConnection(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """End because the server stops; called by uvicorn."""
-        parser = self._parser
-        if parser is not None:
-            if parser.state is State.OPEN:
-                parser.send_close(CloseCode.SERVICE_RESTART)
-            self._end(parser.data_to_send())
+        if self._input is not None:
+            protocol = self._input.protocol
+            if protocol.state is State.OPEN:
+                protocol.send_close(CloseCode.SERVICE_RESTART)
+            self._end(protocol.data_to_send())
 
     # The port, for the handler.
 
@@ -108,48 +115,54 @@ class WebSocketConnection(asyncio.Protocol):
         if not self._is_closed:
             self._transport.write(frames)
 
+    def authenticated(self, user_id: str) -> None:
+        """Let this user pay, within the budgets of a user."""
+        if self._account.user is None and self._input is not None:
+            self._account.authenticate(user_id)
+            rate = self._load.web.max_bytes_per_second
+            self._input.limit(per_second=rate, burst=rate * BURST_SECONDS)
+
+    def in_turn(self, work: Callable[[], None]) -> None:
+        """Do this work in a later turn."""
+
+        def do_once() -> bool:
+            work()
+            return False
+
+        self._load.turns.run_later(self._account, do_once)
+
     def pause_reading(self) -> None:
-        """Read no more; the messages of what was read already still come."""
-        if not self._is_closed:
-            self._transport.pause_reading()
+        """Pass on no more messages."""
+        if not self._is_closed and self._input is not None:
+            self._input.pause()
 
     def resume_reading(self) -> None:
-        """Read again."""
-        if not self._is_closed:
-            self._transport.resume_reading()
+        """Pass on messages again, from the next turn on."""
+        if not self._is_closed and self._input is not None:
+            self._input.resume()
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame, wait for the client's, and end: both bounded in time."""
-        parser = self._parser
-        if self._is_closed or parser is None:
+        if self._is_closed or self._input is None:
             return
         self._is_closed = True
         self._handler = None
-        self._fragments = None
-        if parser.state is State.OPEN:  # otherwise the client's close frame was in the read that is being handled
-            parser.send_close(code, reason)
-            self._transport.write(b"".join(parser.data_to_send()))
-        self._transport.resume_reading()
+        protocol = self._input.protocol
+        if protocol.state is State.OPEN:  # otherwise the client's close frame was in the slice that is being handled
+            protocol.send_close(code, reason)
+            self._transport.write(b"".join(protocol.data_to_send()))
+            self._load.closed[code] += 1
+        if self._account.user is None and code != CloseCode.SERVICE_RESTART:
+            self._account.charge(REFUSED_WORK_MS)
+        self._input.discard(at_most=AFTER_CLOSE_BYTES)
         self._call_later(ECHO_SECONDS, self._end, [])
 
     # Calls of the transport.
 
     @override
     def data_received(self, data: bytes) -> None:
-        parser = self._parser
-        if parser is None:  # TLS: what was decrypted before the end
-            return
-        parser.receive_data(data)
-        frames, answer = parser.events_received(), parser.data_to_send()
-        if answer and SEND_EOF not in answer:
-            self._send_pongs(answer)
-            answer = []
-        for frame in frames:
-            if self._is_closed or not (isinstance(frame, Frame) and self._take(frame, parser)):
-                break
-        answer += parser.data_to_send()
-        if SEND_EOF in answer:  # of the client's close frame, or of a violation of the protocol
-            self._end(answer)
+        if self._input is not None:  # TLS: what was decrypted before the end
+            self._input.feed(data)
 
     @override
     def eof_received(self) -> None:
@@ -173,87 +186,91 @@ class WebSocketConnection(asyncio.Protocol):
         self._connections.discard(self)
         self._finish()
         self._cancel_timer()
+        self._account.close()
 
-    # Frames of the client.
+    # What the client sends.
 
-    def _take(self, frame: Frame, parser: Protocol) -> bool:
-        """Handle one frame, which the parser has checked and answered; return whether the message is valid so far."""
-        match frame.opcode:
-            case Opcode.TEXT | Opcode.BINARY:
-                is_text = frame.opcode is Opcode.TEXT
-                if frame.fin:
-                    return self._deliver(bytes(frame.data), parser, is_text=is_text)
-                self._is_text, self._fragments = is_text, [bytes(frame.data)]
-            case Opcode.CONT:
-                fragments = self._fragments or []
-                if len(fragments) >= MAX_FRAGMENTS:
-                    parser.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
-                    return False
-                fragments.append(bytes(frame.data))
-                if frame.fin:
-                    self._fragments = None
-                    return self._deliver(b"".join(fragments), parser, is_text=self._is_text)
-            case Opcode.PONG:
-                self._take_pong(bytes(frame.data))
-            case _:
-                pass
-        return True
-
-    def _deliver(self, payload: bytes, parser: Protocol, *, is_text: bool) -> bool:
-        try:
-            message = payload.decode() if is_text else payload
-        except UnicodeDecodeError:
-            parser.fail(CloseCode.INVALID_DATA, "invalid UTF-8")
-            return False
+    def take_message(self, message: Message) -> None:
         if self._handler is not None:
             self._handler.message_received(message)
-        return True
 
-    def _send_pongs(self, pongs: list[bytes]) -> None:
-        if self.is_writable:
-            self._transport.write(b"".join(pongs))
-        else:
-            self._pending_pong = pongs[-1]  # RFC 6455 5.5.3: a pong for the most recent ping is enough
-
-    # Keepalive.
-
-    def _ping(self) -> None:
-        if self._parser is None:
-            return
-        self._ping_payload = secrets.token_bytes(4)
-        self._pinged_at = asyncio.get_running_loop().time()
-        self._parser.send_ping(self._ping_payload)
-        self._transport.write(b"".join(self._parser.data_to_send()))
-        self._call_later(PONG_SECONDS, self._end_unanswered)
-
-    def _take_pong(self, payload: bytes) -> None:
+    def take_pong(self, payload: bytes) -> None:
         if payload == self._ping_payload and payload:
             self._ping_payload = b""
             elapsed = asyncio.get_running_loop().time() - self._pinged_at
             self._call_later(max(0.0, PING_SECONDS - elapsed), self._ping)
 
+    def take_pongs_to_send(self, pongs: list[bytes]) -> None:
+        if self.is_writable:
+            self._transport.write(b"".join(pongs))
+        else:
+            self._pending_pong = pongs[-1]  # RFC 6455 5.5.3: a pong for the most recent ping is enough
+
+    def take_end(self, output: list[bytes]) -> None:
+        if self._input is not None:
+            self._count(self._input.protocol)
+        self._end(output)
+
+    def take_overdraft(self) -> None:
+        if self._is_closed:
+            self._load.ended[EndReason.AFTER_CLOSE] += 1
+            self._transport.abort()
+            self._finish()
+        else:
+            self._load.ended[EndReason.UNAUTHENTICATED] += 1
+            self._give_up(CloseCode.TOO_MANY, "too much before authentication")
+
+    def take_fault(self) -> None:
+        self._give_up(StandardCode.INTERNAL_ERROR, "")
+
+    # Keepalive.
+
+    def _ping(self) -> None:
+        if self._input is None:
+            return
+        self._ping_payload = secrets.token_bytes(4)
+        self._pinged_at = asyncio.get_running_loop().time()
+        protocol = self._input.protocol
+        protocol.send_ping(self._ping_payload)
+        self._transport.write(b"".join(protocol.data_to_send()))
+        self._call_later(PONG_SECONDS, self._end_unanswered)
+
     def _end_unanswered(self) -> None:
-        if self._parser is not None:
-            self._parser.fail(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
-            self._end(self._parser.data_to_send(), linger=CLOSE_SECONDS)
+        if self._input is not None:
+            protocol = self._input.protocol
+            protocol.fail(StandardCode.INTERNAL_ERROR, "keepalive ping timeout")
+            self._count(protocol)
+            self._end(protocol.data_to_send(), linger=CLOSE_SECONDS)
 
     # The end.
+
+    def _give_up(self, code: int, reason: str) -> None:
+        """Close, and say so to the handler."""
+        handler = self._handler
+        self.close(code, reason)
+        if handler is not None:
+            handler.disconnected()
+
+    def _count(self, protocol: Protocol) -> None:
+        """Count a close that the protocol decided on, unless it answers the client's."""
+        if not self._is_closed and protocol.close_rcvd is None and protocol.close_sent is not None:
+            self._load.closed[protocol.close_sent.code] += 1
 
     def _end(self, output: list[bytes], *, linger: float | None = None) -> None:
         """Write the last bytes, close the transport behind them, and abort it `linger` seconds later."""
         self._transport.write(b"".join(output))
         self._transport.close()
-        self._call_later(LINGER_SECONDS if linger is None else linger, self._transport.abort)
+        if linger is None:
+            linger = CLOSE_SECONDS if self._account.user is None else LINGER_SECONDS
+        self._call_later(linger, self._transport.abort)
         self._finish()
 
     def _finish(self) -> None:
         """Receive no more, and say so to the handler, unless it closed the socket itself."""
         self._is_closed = True
-        self._fragments = None
-        parser, self._parser = self._parser, None
-        if parser is not None:
-            parser.parser.close()  # generator and parser refer to each other; so do the parser and its exception
-            parser.parser_exc = None
+        client_input, self._input = self._input, None
+        if client_input is not None:
+            client_input.close()
         handler, self._handler = self._handler, None
         if handler is not None:
             handler.disconnected()

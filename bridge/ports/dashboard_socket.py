@@ -1,5 +1,6 @@
 """Port of one open WebSocket to a dashboard: encoded frames out, messages in, without a task or a queue of its own."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -30,11 +31,17 @@ class DashboardSocket(Protocol):
     def write(self, frames: bytes) -> None:
         """Send encoded WebSocket frames in one write; one bytes object may go to any number of sockets."""
 
+    def authenticated(self, user_id: str) -> None:
+        """From now on the work for this client is this user's, and within a user's budgets."""
+
+    def in_turn(self, work: Callable[[], None]) -> None:
+        """Do this work later, when others have had their turn."""
+
     def pause_reading(self) -> None:
-        """Read no more of the client's messages; those already read may still come."""
+        """Pass on no more messages of the client."""
 
     def resume_reading(self) -> None:
-        """Read the client's messages again."""
+        """Pass on the client's messages again, later."""
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame behind all that is written, and end; `disconnected` is not called for it.

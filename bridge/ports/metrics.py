@@ -79,6 +79,10 @@ class Metric(Enum):
     DASHBOARD_EVENTS = _counter(
         "Events that dashboards selected: sent, conflated, or matched, which is both.", "outcome", "type"
     )
+    WEB_CLOSED = _counter("WebSockets that the server closed.", "code")
+    WEB_ENDED = _counter("Connections that the server ended without a request of theirs.", "reason")
+    WEB_DELAYED = _counter("Times that a client was read later, because a budget was used up.", "budget")
+    WEB_LONG_TURNS = _counter("Turns of the event loop in which clients' work took more than 5 ms.")
     REPLICA_OFFSET = _gauge("Offset up to which a separate front has read the journal.")
     REPLICA_HINTS = _counter("MQTT events that a separate front received as hints.")
     REPLICA_READS = _counter("Reads of the journal by a separate front.")

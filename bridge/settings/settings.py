@@ -19,6 +19,7 @@ from bridge.settings.web import WebSettings
 
 Instant = Annotated[int, Field(ge=0, le=253_402_300_799_999)]  # in ms since 1970, to the year 9999
 DAY_MS = 86_400_000
+AUTH_FRAME_BYTES = 1_024  # of an `auth` frame, around its token
 MAX_DAYS = 36_500
 
 
@@ -88,3 +89,12 @@ class Settings(Section):
     token: TokenSettings
     web: WebSettings = WebSettings()
     time: TimeSettings = TimeSettings()
+
+    @model_validator(mode="after")
+    def _lets_a_token_through(self) -> Self:
+        least = self.token.max_bytes + AUTH_FRAME_BYTES
+        if self.web.max_unauthenticated_bytes < least:
+            raise ValueError(
+                f"web.max_unauthenticated_bytes must be at least {least}: {AUTH_FRAME_BYTES} more than token.max_bytes"
+            )
+        return self

@@ -24,6 +24,7 @@ from bridge.domain.stream_liveness import LINK_POLL_SECONDS
 from bridge.http import server
 from bridge.http.access import Authenticate
 from bridge.http.listener import CertificateError, ListenError, WebPortInUse, check_certificate, listen
+from bridge.http.load import ServerLoad
 from bridge.http.monitoring import make_monitoring_app
 from bridge.ports.journal import JournalError, ReadableJournal
 from bridge.ports.metrics import MetricSample
@@ -138,8 +139,9 @@ class Bridge:
         if self._pipeline is not None and self._front is not None:
             self._pipeline.pipeline.add_listener(self._front.front.on_committed)
         self._address = prepared.listener.getsockname()[:2]
+        self._web_load = ServerLoad(settings.web)
         app = self._make_app(settings, lambda token: self._access.authenticator.admit(token, now=clock.wall_now()))
-        self._serve_web = partial(server.serve, app, settings.web, listener=prepared.listener)
+        self._serve_web = partial(server.serve, app, self._web_load, listener=prepared.listener)
 
     @staticmethod
     def _make_pipeline(settings: Settings, resources: "PipelineResources") -> "PipelineSide":
@@ -250,5 +252,6 @@ class Bridge:
         return (ready, reason) if not ready or fault is None else (False, fault)
 
     def _samples(self) -> Iterator[MetricSample]:
+        yield from self._web_load.samples()
         for side in self._sides():
             yield from side.samples()

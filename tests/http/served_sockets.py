@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.frames import Opcode
 
 from bridge.http.listener import listen
+from bridge.http.load import ServerLoad
 from bridge.http.server import serve
 from bridge.http.websocket import WebSocketConnection, hand_over
 from bridge.ports.dashboard_socket import DashboardSocket
@@ -69,9 +70,13 @@ class Recorder:
 
 @dataclass
 class SocketApp:
-    """ASGI app; `opened`: the handlers, oldest first. `on_open` may fail, or close the socket."""
+    """ASGI app; `opened`: the handlers, oldest first. `on_open` may fail, or close the socket.
+
+    `user` is whose sockets they are from the start; None: nobody's.
+    """
 
     opened: list[Recorder] = field(default_factory=list)
+    user: str | None = "eva"
     on_open: Callable[[Recorder], None] | None = None
     may_accept: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -87,6 +92,8 @@ class SocketApp:
     def _open(self, opened: DashboardSocket) -> Recorder:
         recorder = Recorder(opened)
         self.opened.append(recorder)
+        if self.user is not None:
+            opened.authenticated(self.user)
         if self.on_open is not None:
             self.on_open(recorder)
         return recorder
@@ -97,13 +104,13 @@ class SocketApp:
 
 
 @asynccontextmanager
-async def served(app: ASGIApp, web: WebSettings | None = None) -> AsyncIterator[int]:
+async def served(app: ASGIApp, web: WebSettings | None = None, *, load: ServerLoad | None = None) -> AsyncIterator[int]:
     """Serve on a free port, with a small send buffer, so that a client that does not read is felt soon."""
     listener = listen("127.0.0.1", 0)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)  # inherited
     port: int = listener.getsockname()[1]
     started = asyncio.Event()
-    task = asyncio.create_task(serve(app, web or WebSettings(), listener=listener, started=started))
+    task = asyncio.create_task(serve(app, load or ServerLoad(web or WebSettings()), listener=listener, started=started))
     try:
         await asyncio.wait_for(started.wait(), DEADLINE)
         yield port
@@ -167,9 +174,11 @@ class RawClient:
 
 
 @asynccontextmanager
-async def upgraded_client(app: ASGIApp, *, narrow: bool = False) -> AsyncIterator[RawClient]:
+async def upgraded_client(
+    app: ASGIApp, web: WebSettings | None = None, *, load: ServerLoad | None = None, narrow: bool = False
+) -> AsyncIterator[RawClient]:
     """Serve the app to one client whose WebSocket is open, and close it before the server stops."""
-    async with served(app) as port:
+    async with served(app, web, load=load) as port:
         client = await RawClient.connect(port, narrow=narrow)
         await client.upgraded()
         yield client

@@ -11,6 +11,7 @@ import websockets
 
 from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.http.listener import listen
+from bridge.http.load import ServerLoad
 from bridge.http.monitoring import make_monitoring_app
 from bridge.http.responses import SECURITY_HEADERS
 from bridge.http.server import serve
@@ -47,7 +48,7 @@ async def served(web: WebSettings | None = None) -> AsyncIterator[Pipeline]:
         ready=lambda: pipeline.ready,
         samples=pipeline.samples,
     )
-    task = asyncio.create_task(serve(app, web, listener=listener, started=started))
+    task = asyncio.create_task(serve(app, ServerLoad(web), listener=listener, started=started))
     try:
         await started.wait()
         yield pipeline

@@ -7,6 +7,7 @@ import pytest
 from websockets.frames import Opcode
 
 from bridge.http import websocket
+from bridge.settings.web import WebSettings
 from tests.http.served_sockets import DEADLINE, RawClient, SocketApp, masked, upgraded_client
 from tests.support.brokers import until
 
@@ -31,8 +32,8 @@ async def test_a_client_that_does_not_read_is_not_writable_until_it_reads_on() -
 
 async def test_a_client_that_pings_and_does_not_read_is_owed_one_pong() -> None:
     ping, count = masked(PING, b"p" * 125), 4_000
-    app = SocketApp()
-    async with upgraded_client(app, narrow=True) as client:
+    app, web = SocketApp(), WebSettings(max_bytes_per_second=10**9)
+    async with upgraded_client(app, web, narrow=True) as client:
         (await app.newest()).fill()
         for _ in range(count // 10):
             client.writer.write(ping * 10)

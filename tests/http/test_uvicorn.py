@@ -16,17 +16,18 @@ from bridge.http import server
 from bridge.http.server import BoundedHttp, HandshakeWebSocket
 from tests.support.command_line import ROOT
 
-PROTOCOLS: dict[type[asyncio.Protocol], int] = {BoundedHttp: 6, HandshakeWebSocket: 3}  # -> methods overridden
+PROTOCOLS: dict[type[asyncio.Protocol], int] = {BoundedHttp: 6, HandshakeWebSocket: 4}  # -> methods overridden
 
 
 def used_names(protocol: type[asyncio.Protocol]) -> set[str]:
     """Return the attributes of `self` and methods of `super()` in the source of a class that it does not define."""
     tree = ast.parse(Path(server.__file__).read_text())
     (body,) = (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == protocol.__name__)
-    return set(_names(body)) - (vars(protocol).keys() - set(_overridden(protocol)))
+    (made,) = (node for node in body.body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
+    return set(_names(body)) - set(_names(made)) - (vars(protocol).keys() - set(_overridden(protocol)))
 
 
-def _names(body: ast.ClassDef) -> Iterator[str]:
+def _names(body: ast.AST) -> Iterator[str]:
     for node in ast.walk(body):
         match node:
             case ast.Attribute(value=ast.Name(id="self"), attr=name):

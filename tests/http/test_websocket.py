@@ -13,7 +13,7 @@ from websockets.frames import Opcode
 from websockets.protocol import Protocol
 from websockets.server import ServerProtocol
 
-from bridge.http import server, websocket
+from bridge.http import message_reader, server, websocket
 from bridge.http.websocket import WebSocketConnection
 from bridge.settings.web import WebSettings
 from tests.http.served_sockets import DEADLINE, RawClient, Recorder, SocketApp, masked, served, upgraded_client
@@ -119,7 +119,7 @@ async def test_the_handler_may_close_when_the_client_closes_in_the_same_read() -
         (masked(CLOSE, b"\x03"), 1002),
         (b"\x81\xff" + (2_049).to_bytes(8) + b"\0\0\0\0", 1009),
         (masked(TEXT, b"x" * 100, fin=False) + masked(CONT, b"x" * 100, fin=False) * 20, 1009),
-        (masked(TEXT, fin=False) + masked(CONT, fin=False) * (websocket.MAX_FRAGMENTS + 10), 1009),
+        (masked(TEXT, fin=False) + masked(CONT, fin=False) * (message_reader.MAX_FRAGMENTS + 10), 1009),
     ],
 )
 async def test_a_violation_closes_with_its_code_after_what_was_valid(sent: bytes, code: int) -> None:

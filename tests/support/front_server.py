@@ -25,6 +25,7 @@ from bridge.domain.utc_time import rfc3339
 from bridge.front.front import Front
 from bridge.front.web.app import make_front_app
 from bridge.http.listener import listen
+from bridge.http.load import ServerLoad
 from bridge.http.server import serve
 from bridge.ingest.native import decode
 from bridge.journal.sqlite.writer import SqliteJournal
@@ -161,7 +162,7 @@ async def served_front(
         app = make_front_app(side.front, settings, root=ROOT, samples=lambda: numbers)
         started = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            serving = tasks.create_task(serve(app, settings, listener=listener, started=started))
+            serving = tasks.create_task(serve(app, ServerLoad(settings), listener=listener, started=started))
             side.start(tasks)
             try:
                 await asyncio.wait_for(started.wait(), DEADLINE)

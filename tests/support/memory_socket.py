@@ -40,6 +40,7 @@ class MemorySocket:
         self.on_read: Listener = lambda _: None  # the front takes what the client sent
         self.on_write: Listener = lambda _: None  # the front sends something
         self.is_writable = True
+        self.user_id: str | None = None  # that pays
         self._reader = reader
         self._window = window
         self._chance = chance
@@ -73,6 +74,12 @@ class MemorySocket:
             self._in_flight.append(text)
         self.go_on()
         self.is_writable = self._has_room()
+
+    def authenticated(self, user_id: str) -> None:
+        self.user_id = user_id
+
+    def in_turn(self, work: Callable[[], None]) -> None:
+        self._loop.call_soon(work)
 
     def pause_reading(self) -> None:
         self._reading_paused = True

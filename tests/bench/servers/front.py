@@ -20,6 +20,7 @@ from bridge.domain.events import Standing
 from bridge.domain.records import CommittedEvent, JournalEntry
 from bridge.front.web.app import make_front_app
 from bridge.http.listener import listen
+from bridge.http.load import ServerLoad
 from bridge.http.server import serve
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.settings.web import WebSettings
@@ -77,7 +78,7 @@ async def run(journal_path: str, settings: dict[str, Any]) -> None:
     started = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(
-            serve(make_front_app(side.front, web, root=ROOT), web, listener=listener, started=started)
+            serve(make_front_app(side.front, web, root=ROOT), ServerLoad(web), listener=listener, started=started)
         )
         side.start(tasks)
         await started.wait()

@@ -1,6 +1,7 @@
 """The front's end of a dashboard's socket in the small world."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from tests.protocol.delivery.oracle import PromiseBroken
@@ -36,6 +37,12 @@ class SmallSocket:
             self.is_writable = False
         else:
             self._dashboard.receive(frames)
+
+    def authenticated(self, user_id: str) -> None:
+        raise AssertionError(f"{user_id} is there from the start")
+
+    def in_turn(self, work: Callable[[], None]) -> None:
+        raise AssertionError(f"turns are taken by the test: {work}")
 
     def pause_reading(self) -> None:
         raise AssertionError("it is read one request at a time")

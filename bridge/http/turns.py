@@ -1,0 +1,131 @@
+"""Turns of the event loop: how much of the clients' work is done before the sockets are looked at again."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from bridge.http.peers import Account, Clock, Peer, PeerKind, precise_ms
+
+LONG_TURN_MS: Final = 5.0
+MIN_WAIT_MS: Final = 20.0  # of a peer that owes: it then does more than one piece
+
+Work = Callable[[], bool]
+"""Does a piece of work, of some 0.5 ms; returns whether there is more."""
+
+log = structlog.get_logger(__name__)
+
+
+class Turns:
+    """Shares each turn of the loop among peers, never among their sockets: half of it is for users, half for strangers.
+
+    A turn is what happens between two looks at the sockets. It takes at most `turn_ms` and the last piece of each half.
+    Work that finds no time left, or whose peer owes, waits; each account has at most one piece of work waiting.
+    """
+
+    def __init__(self, *, turn_ms: float, clock: Clock = precise_ms) -> None:
+        self.long_turns = 0  # above LONG_TURN_MS
+        self.delays: Counter[PeerKind] = Counter()  # of peers that owed
+        self._clock = clock
+        self._share = turn_ms / len(PeerKind)
+        self._left = dict.fromkeys(PeerKind, 0.0)
+        self._waiting: dict[PeerKind, dict[Peer, _Queue]] = {kind: {} for kind in PeerKind}  # who is next is first
+        self._owing: dict[Peer, _Queue] = {}
+        self._spent = 0.0  # in this turn
+        self._has_begun = False
+        self._is_serving = False
+
+    def run(self, account: Account, work: Work) -> None:
+        """Do this work to its end: now, as far as there is time and nobody else waits."""
+        self._queue(account, work)
+        self._serve()
+
+    def run_later(self, account: Account, work: Work) -> None:
+        """Do this work behind what is being done now."""
+        self._queue(account, work)
+        self._begin()
+
+    async def pause(self, account: Account) -> None:
+        """Return when there is time for this account, and its peer owes nothing."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def begin() -> bool:
+            if not turn.done():
+                turn.set_result(None)
+            return False
+
+        self.run(account, begin)
+        await turn
+
+    def charge(self, account: Account, ms: float) -> None:
+        """Count work that is done elsewhere, in a task."""
+        self._begin()
+        self._left[account.peer.kind] -= ms
+        account.charge(ms)
+
+    def _queue(self, account: Account, work: Work) -> None:
+        peer = account.peer
+        queue = self._owing.get(peer)
+        if queue is None:
+            queue = self._waiting[peer.kind].setdefault(peer, deque())
+        queue.append((account, work))
+
+    def _begin(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self._spent = 0.0
+            self._left = dict.fromkeys(PeerKind, self._share)
+            asyncio.get_running_loop().call_soon(self._end)
+
+    def _end(self) -> None:
+        self._has_begun = False
+        self.long_turns += self._spent > LONG_TURN_MS
+        if any(self._waiting.values()):
+            self._serve()
+
+    def _serve(self) -> None:
+        if self._is_serving:  # a piece of work has led to more
+            return
+        self._begin()
+        self._is_serving = True
+        try:
+            for kind, waiting in self._waiting.items():
+                while waiting and self._left[kind] > 0:
+                    self._serve_first(kind, waiting)
+        finally:
+            self._is_serving = False
+
+    def _serve_first(self, kind: PeerKind, waiting: "dict[Peer, _Queue]") -> None:
+        """Do one piece of the first peer's work, and put the rest behind that of the others."""
+        peer = next(iter(waiting))
+        queue = waiting.pop(peer)
+        began = self._clock()
+        wait_ms = peer.work.wait_ms(began)
+        if wait_ms > 0:
+            self.delays[kind] += 1
+            self._owing[peer] = queue
+            asyncio.get_running_loop().call_later(max(wait_ms, MIN_WAIT_MS) / 1_000, self._go_on, peer)
+            return
+        account, work = queue.popleft()
+        if queue:
+            waiting[peer] = queue
+        has_more = False
+        try:
+            has_more = work()
+        except Exception:  # one connection's fault is not that of all others
+            log.exception("web.connection_failed", peer=peer.name)
+        took = self._clock() - began
+        self._spent += took
+        self._left[kind] -= took
+        account.charge(took)
+        if has_more:
+            self._queue(account, work)
+
+    def _go_on(self, peer: Peer) -> None:
+        self._waiting[peer.kind][peer] = self._owing.pop(peer)
+        self._serve()
+
+
+_Queue = deque[tuple[Account, Work]]

@@ -1,5 +1,6 @@
 """State shared by all connections of a front: settings, journal, broadcaster, commands, link state, connected users."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -42,7 +43,9 @@ class FrontContext:
     clock: FrontClock
     authenticator: Authenticator
     simulated: bool
-    connections_by_user: dict[str, set[object]] = field(default_factory=dict)  # by user id; none is empty
+    authenticated: set[object] = field(default_factory=set)  # connections
+    connections_by_user: dict[str, set[object]] = field(default_factory=dict)  # the same by user id; none is empty
+    refused: Counter[str] = field(default_factory=Counter)  # by the setting that is the bound
     link_state: LinkState = field(default_factory=LinkState)
     rejected_count: int = 0
     fault_count: int = 0  # of the bridge, each of which has ended a connection
@@ -61,15 +64,21 @@ class FrontContext:
         return self.authenticator.admit(token, now=self.clock.wall_now())
 
     def take_slot(self, user_id: str, connection: object) -> bool:
-        """Count this connection as one of the user's, and return True; or False if the user has no more slots."""
+        """Count this connection as one of the user's, and return True; or False if there is no slot left."""
         connections = self.connections_by_user.get(user_id, set())
         if len(connections) >= self.settings.max_connections_per_user:
+            self.refused["max_connections_per_user"] += 1
+            return False
+        if len(self.authenticated) >= self.settings.max_connections:
+            self.refused["max_connections"] += 1
             return False
         self.connections_by_user.setdefault(user_id, connections).add(connection)
+        self.authenticated.add(connection)
         return True
 
     def free_slot(self, user_id: str, connection: object) -> None:
         """Forget a connection that has a slot."""
+        self.authenticated.remove(connection)
         connections = self.connections_by_user[user_id]
         connections.remove(connection)
         if not connections:

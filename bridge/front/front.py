@@ -6,7 +6,7 @@ own while nothing is read for them. The front holds no durable state: all of it 
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -62,7 +62,6 @@ class Front:
         places: PlantPlaces,
         simulated: bool = False,
     ) -> None:
-        self._settings = settings
         self._connections: dict[DashboardConnection, None] = {}
         self._closed_ledger = Ledger()  # of the connections that have ended
         self._former_snapshot_builds = 0  # of the journals before this one
@@ -175,9 +174,6 @@ class Front:
             close = self._context.unavailable_close()
             socket.close(close.code, close.reason)
             return None
-        if len(self._connections) >= self._settings.max_connections:
-            socket.close(CloseCode.TOO_MANY, "too many connections")
-            return None
         connection = DashboardConnection(socket, self._context, peer=peer, on_end=self._forget)
         self._connections[connection] = None
         connection.start(handshake_token)
@@ -247,11 +243,10 @@ class Front:
         for connection in self._connections:
             subscriptions = connection.delivery.subscriptions.values()
             types.update(subscription.request.subscription_type or "filter" for subscription in subscriptions)
-        authenticated = sum(connection.viewer is not None for connection in self._connections)
         behind = [connection.delivery.events_behind for connection in self._connections]
         return {
             "connections": len(self._connections),
-            "authenticated": authenticated,
+            "authenticated": len(self._context.authenticated),
             "users": len(self._context.connections_by_user),
             "subscriptions": dict(sorted(types.items())),
             "cohorts": len(list(self._context.broadcaster.fan_out.cohorts)),
@@ -262,6 +257,11 @@ class Front:
             "faults": self._context.fault_count,
             "ledger": self.ledger().as_data(),
         }
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """Return how many authenticated connections were refused, by the setting that is the bound."""
+        return {bound: self._context.refused[bound] for bound in ("max_connections", "max_connections_per_user")}
 
     def ledger(self) -> Ledger:
         """Return the summed ledgers of all connections, the closed ones included."""

@@ -12,6 +12,8 @@ def front_samples(front: Front) -> Iterator[MetricSample]:
     statistics = front.statistics()
     for metric, name in _STATISTICS.items():
         yield MetricSample(metric, float(statistics[name]))
+    for bound, count in front.refused.items():
+        yield MetricSample(Metric.WEB_REFUSED, count, {"bound": bound})
     for subscription_type, count in statistics["subscriptions"].items():
         yield MetricSample(Metric.DASHBOARD_SUBSCRIPTIONS, count, {"subscription_type": subscription_type})
     for outcome, counts in statistics["ledger"].items():

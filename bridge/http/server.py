@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, ClassVar, Final, cast
+from typing import Any, Final, cast
 
 import httptools
 import uvicorn
@@ -24,9 +24,6 @@ from bridge.http.websocket import HAND_OVER, PING_SECONDS, PONG_SECONDS, OpenSoc
 
 HEADER_SECONDS: Final = 10.0  # for a request's head: stops connections that send nothing, or a byte a minute
 HEADER_BYTES: Final = 65_536  # of a request's head; llhttp itself sets no bound
-MAX_PENDING_HEADS: Final = (
-    6_000  # connections without a request, as in a mass reconnect; above it the oldest is aborted
-)
 STOP_SECONDS: Final = 4  # for responses in progress; the whole process has 10 s
 
 HEAD_TOO_LARGE_RESPONSE: Final = (
@@ -105,9 +102,8 @@ class _Server(uvicorn.Server):
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Closes a connection whose request head is late or too large, and the oldest when too many are pending."""
+    """Closes a connection whose request head is late or too large."""
 
-    _pending_heads: ClassVar[dict["BoundedHttp", None]] = {}  # of this process, oldest first
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _received = b""
@@ -121,6 +117,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._account = Account(self._load.peers, self.client[0] if self.client else "?")
+        self._load.pool.add(transport, self._account.address)
         self._await_head()
 
     @override
@@ -159,6 +156,7 @@ class BoundedHttp(HttpToolsProtocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._finish_head()
+        self._load.pool.remove(self.transport)
         if self._account is not None:
             self._account.close()
         super().connection_lost(exc)
@@ -168,14 +166,8 @@ class BoundedHttp(HttpToolsProtocol):
             return
         self._head_bytes = 0
         self._deadline = self.loop.call_later(HEADER_SECONDS, self.transport.abort)
-        self._pending_heads[self] = None
-        if len(self._pending_heads) > MAX_PENDING_HEADS:
-            oldest = next(iter(self._pending_heads))
-            oldest._finish_head()  # noqa: SLF001 - same class
-            oldest.transport.abort()
 
     def _finish_head(self) -> None:
-        self._pending_heads.pop(self, None)
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -208,6 +200,7 @@ class HandshakeWebSocket(WebSocketsSansIOProtocol):
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
+        self._load.pool.remove(self.transport)
         if self.account is not None:
             self.account.close()
         super().connection_lost(exc)
@@ -250,6 +243,7 @@ class HandshakeWebSocket(WebSocketsSansIOProtocol):
         client = self.scope["client"]
         if client is not None and client != self.client:
             account.forward(client[0])
+            self._load.pool.add(transport, account.address)
         connection = WebSocketConnection(transport, self.connections, load=self._load, account=account)
         transport.set_protocol(connection)
         self.connections.discard(self)

@@ -119,6 +119,7 @@ class WebSocketConnection(SmallReads):
         """Let this user pay, within the budgets of a user."""
         if self._account.user is None and self._input is not None:
             self._account.authenticate(user_id)
+            self._load.pool.remove(self._transport)
             rate = self._load.web.max_bytes_per_second
             self._input.limit(per_second=rate, burst=rate * BURST_SECONDS)
 
@@ -154,6 +155,7 @@ class WebSocketConnection(SmallReads):
             self._load.closed[code] += 1
         if self._account.user is None and code != CloseCode.SERVICE_RESTART:
             self._account.charge(REFUSED_WORK_MS)
+        self._leave_user()
         self._input.discard(at_most=AFTER_CLOSE_BYTES)
         self._call_later(ECHO_SECONDS, self._end, [])
 
@@ -186,6 +188,7 @@ class WebSocketConnection(SmallReads):
         self._connections.discard(self)
         self._finish()
         self._cancel_timer()
+        self._load.pool.remove(self._transport)
         self._account.close()
 
     # What the client sends.
@@ -263,7 +266,13 @@ class WebSocketConnection(SmallReads):
         if linger is None:
             linger = CLOSE_SECONDS if self._account.user is None else LINGER_SECONDS
         self._call_later(linger, self._transport.abort)
+        self._leave_user()
         self._finish()
+
+    def _leave_user(self) -> None:
+        """Be one of the connections that belong to nobody, while the end is awaited."""
+        if self._account.user is not None:
+            self._load.pool.add(self._transport, self._account.address)
 
     def _finish(self) -> None:
         """Receive no more, and say so to the handler, unless it closed the socket itself."""

@@ -79,6 +79,8 @@ class Metric(Enum):
     DASHBOARD_EVENTS = _counter(
         "Events that dashboards selected: sent, conflated, or matched, which is both.", "outcome", "type"
     )
+    WEB_UNAUTHENTICATED = _gauge("Connections that belong to no user, whatever they are.")
+    WEB_REFUSED = _counter("Users who were refused because of a bound.", "bound")
     WEB_CLOSED = _counter("WebSockets that the server closed.", "code")
     WEB_ENDED = _counter("Connections that the server ended without a request of theirs.", "reason")
     WEB_DELAYED = _counter("Times that a client was read later, because a budget was used up.", "budget")

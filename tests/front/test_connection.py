@@ -197,18 +197,6 @@ async def test_a_refresh_by_another_user_or_with_an_invalid_token_changes_nothin
         assert board.live_offsets == [2]
 
 
-async def test_connections_are_bounded_in_all_and_by_user(tmp_path: Path) -> None:
-    async with memory_front(tmp_path, max_connections=3, max_connections_per_user=2) as front:
-        await front.join()
-        await front.join()
-        third = front.connect()
-        await third.send("auth", token=token())
-        assert (await third.closed())[0] == 4429
-        await front.join(user="otto")
-        fourth = front.connect()
-        assert (await fourth.closed())[0] == 4429
-
-
 async def test_subscriptions_are_bounded_and_asking_again_is_none_more(tmp_path: Path) -> None:
     async with memory_front(tmp_path, max_subscriptions=2) as front:
         board = await front.join()

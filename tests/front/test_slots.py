@@ -25,6 +25,22 @@ async def test_a_connection_that_ends_frees_its_slot(tmp_path: Path) -> None:
             assert slots(front) == (0, 0)
 
 
+async def test_connections_are_bounded_in_all_and_by_user(tmp_path: Path) -> None:
+    async with memory_front(tmp_path, max_connections=3, max_connections_per_user=2) as front:
+        await front.join()
+        await front.join()
+        third = front.connect()
+        await third.send("auth", token=token())
+        assert (await third.closed())[0] == 4429
+        await front.join(user="otto")
+        fourth, silent = front.connect(), front.connect()
+        await fourth.send("auth", token=token(user="anna"))
+        assert (await fourth.closed())[0] == 4429
+        assert front.core.refused == {"max_connections": 1, "max_connections_per_user": 1}
+        assert front.core.statistics()["authenticated"] == 3
+        await silent.disconnect()
+
+
 VERIFYING, ACCEPTING = (TokenAuthenticator, "admit"), (dashboard_protocol, "DashboardSession")
 ANSWERING = (dashboard_protocol, "rfc3339")
 

@@ -13,12 +13,15 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
+from websockets.frames import Opcode
 
 from bridge.http import server
 from bridge.http.listener import listen
+from bridge.http.load import ServerLoad
 from bridge.http.websocket import hand_over
 from bridge.settings.web import WebSettings
-from tests.http.served_sockets import DEADLINE, RawClient, Recorder, served
+from tests.http.served_sockets import DEADLINE, RawClient, Recorder, SocketApp, masked, served
+from tests.support.brokers import until
 
 
 async def hello(request: Request) -> PlainTextResponse:
@@ -128,9 +131,8 @@ async def test_an_endless_head_is_refused() -> None:
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 
-async def test_many_silent_connections_lock_no_client_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "MAX_PENDING_HEADS", 20)
-    async with served(APP) as port:
+async def test_many_silent_connections_lock_no_client_out() -> None:
+    async with served(APP, WebSettings(max_unauthenticated=20)) as port:
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(40)]
         assert (await get(port)).status_code == 200
         ended = [asyncio.create_task(reader.read()) for reader, _ in silent]
@@ -138,6 +140,24 @@ async def test_many_silent_connections_lock_no_client_out(monkeypatch: pytest.Mo
         assert sum(task.done() for task in ended) == 21, "the oldest, and one for the request itself"
         for _, writer in silent:
             writer.close()
+
+
+async def test_sockets_of_users_are_not_among_those_that_may_be_ended() -> None:
+    load = ServerLoad(WebSettings(max_unauthenticated=2))
+    app = SocketApp()
+    async with served(app, load=load) as port:
+        users = [await RawClient.connect(port) for _ in range(5)]
+        for client in users:
+            await client.upgraded()
+        await until(lambda: len(load.pool) == 0, what="all are users")
+        strangers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(5)]
+        app.opened[0].socket.close(4_008, "slow")
+        await until(lambda: load.pool.evictions > 0, what="the oldest strangers are ended")
+        for client in users[1:]:
+            client.writer.write(masked(Opcode.TEXT, b"abc"))
+            assert await client.frame() == (Opcode.TEXT, b"3")
+        for end in users + strangers:
+            end.close()
 
 
 async def test_a_websocket_with_too_many_headers_is_refused() -> None:

@@ -1,6 +1,7 @@
 """The front's WebSocket over real sockets: places of a token, allowed origins, ends of a connection."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import ssl
@@ -139,10 +140,21 @@ async def test_a_frame_over_the_limit_ends_with_1009(tmp_path: Path) -> None:
 async def test_one_connection_too_many_ends_with_4429(tmp_path: Path) -> None:
     async with (
         served_front(tmp_path, WebSettings(max_connections=1)) as served,
-        connected(served.ws),
-        connected(served.ws) as second,
+        authenticated(served) as first,
+        authenticated(served) as second,
     ):
         assert (await second.closed())[0] == 4429
+        await first.ask(SUBSCRIBE, "subscription_confirmed")
+        assert 'floor_web_refused_total{bound="max_connections"} 1.0' in (await served.get("/metrics")).text
+
+
+async def test_sockets_on_which_nobody_authenticates_lock_no_user_out(tmp_path: Path) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        served = await stack.enter_async_context(served_front(tmp_path, WebSettings(max_connections=60)))
+        for _ in range(60):
+            await stack.enter_async_context(connected(served.ws))
+        async with authenticated(served) as client:
+            await client.ask(SUBSCRIBE, "subscription_confirmed")
 
 
 async def test_a_restart_states_when_to_reconnect(tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ from bridge.protocol.server_frames import CommandResult
 Publish = Callable[[str, bytes], Awaitable[None]]
 """Publishes on a topic relative to the root; raises BrokerUnavailable or TopicRefused."""
 
+Sender = Callable[[], Viewer]
+"""Returns the sender of a command with the grants of now; raises TokenError or AdmissionError if there are none."""
+
 MAX_PENDING_COMMANDS: Final = 1_000  # of all dashboards: bounds what piles up behind a stopped pipeline
 
 
@@ -55,12 +58,12 @@ class CommandDispatcher:
             if not waiter.done():
                 waiter.set_result(record)
 
-    async def execute(self, request: CommandRequest, viewer: Viewer) -> CommandResult:
+    async def execute(self, request: CommandRequest, sender: Sender) -> CommandResult:
         """Return the committed result, or `unknown` after the timeout; raise InvalidFrame if it cannot be sent."""
-        admitted = authorize(request, viewer, self._places)
+        viewer = sender()
+        authorize(request, viewer, self._places)
         if self._count >= MAX_PENDING_COMMANDS:
             raise InvalidFrame(ErrorCode.UNAVAILABLE, "too many commands are pending", id=request.id)
-        message = command_message(request, admitted, viewer)
         key = (viewer.user_id, request.id)
         # Start waiting before the journal is read, so that no result falls in between.
         waiter = asyncio.get_running_loop().create_future()
@@ -70,6 +73,8 @@ class CommandDispatcher:
             async with asyncio.timeout(self._timeout):
                 record = await self._journal.command(*key)
                 if record is None:
+                    viewer = sender()  # a new token may grant less
+                    message = command_message(request, authorize(request, viewer, self._places), viewer)
                     # When the link breaks, the broker may or may not have it: await the result, or the timeout.
                     with contextlib.suppress(BrokerUnavailable):
                         await self._publish(message.topic, message.payload)
@@ -84,20 +89,20 @@ class CommandDispatcher:
             id=request.id, outcome=record.outcome, event_ids=list(record.event_ids), reason=record.reason
         )
 
-    async def acknowledge(self, frame: Acknowledge, viewer: Viewer) -> CommandResult:
+    async def acknowledge(self, frame: Acknowledge, sender: Sender) -> CommandResult:
         """Execute andon.acknowledge for an event's call.
 
         Raise InvalidFrame, the same for an unknown event and one that the viewer may not read.
         """
         event = await self._journal.find_event(frame.event_id)
-        if event is None or not viewer.may_read(event.topic):
+        if event is None or not sender().may_read(event.topic):
             raise InvalidFrame(ErrorCode.FORBIDDEN, "no such event, or it is not granted", id=frame.id)
         call_id = msgspec.json.decode(event.body, type=_CallEvent).data.call_id
         if call_id is None:
             raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the event belongs to no Andon call", id=frame.id)
         command_id = frame.id or f"ack:{event.id}"[-MAX_COMMAND_ID:]  # an event's id ends with epoch and offset
         request = acknowledge_request(id=command_id, call_id=call_id, line_id=event.topic.place.line)
-        return await self.execute(request, viewer)
+        return await self.execute(request, sender)
 
     def _forget(self, key: tuple[str, str], waiter: asyncio.Future[CommandRecord]) -> None:
         self._count -= 1

@@ -233,24 +233,26 @@ class DashboardConnection:
         self.protocol.accept(viewer, server_info=context.server_info(), confirm=confirm)
 
     def _start_command(self, request: CommandRequest | Acknowledge) -> None:
-        viewer = self.viewer
-        assert viewer is not None, "only a session asks for commands"
         if self._commands >= MAX_COMMANDS:
             self.delivery.answer(
                 Error(code=ErrorCode.LIMIT_EXCEEDED, message="too many commands at once", id=request.id)
             )
             return
         self._commands += 1
-        self._tasks.start(self._run_command(request, viewer), name=f"front command {self.peer}")
+        self._tasks.start(self._run_command(request), name=f"front command {self.peer}")
 
-    async def _run_command(self, request: CommandRequest | Acknowledge, viewer: Viewer) -> None:
+    def _sender(self) -> Viewer:
+        assert self.viewer is not None, "only a session asks for commands"
+        return self.viewer
+
+    async def _run_command(self, request: CommandRequest | Acknowledge) -> None:
         answer: CommandResult | Error
         commands = self._context.commands
         try:
             if isinstance(request, CommandRequest):
-                answer = await commands.execute(request, viewer)
+                answer = await commands.execute(request, self._sender)
             else:
-                answer = await commands.acknowledge(request, viewer)
+                answer = await commands.acknowledge(request, self._sender)
         except InvalidFrame as error:
             answer = error_frame(error)
         except JournalError as error:

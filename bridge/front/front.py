@@ -17,7 +17,7 @@ from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommandRecord, CommittedEvent, JournalEntry, Position
 from bridge.domain.utc_time import Millis
 from bridge.front.broadcaster import Broadcaster
-from bridge.front.command_dispatcher import CommandDispatcher, Publish
+from bridge.front.command_dispatcher import CommandDispatcher, Publish, Sender
 from bridge.front.connection import DashboardConnection
 from bridge.front.context import RECONNECT_SPREAD_SECONDS, FrontContext, LinkState
 from bridge.front.journal_queries import (
@@ -231,9 +231,9 @@ class Front:
         request = parse_request(body)
         return explained_frame(request.id, admit_subscription(request, viewer)).as_data()
 
-    async def run_command(self, viewer: Viewer, body: Body) -> dict[str, Any]:
+    async def run_command(self, sender: Sender, body: Body) -> dict[str, Any]:
         """Run a command and return its result in the fields of `command_result`; raise InvalidFrame."""
-        return (await self._context.commands.execute(parse_command(body), viewer)).as_data()
+        return (await self._context.commands.execute(parse_command(body), sender)).as_data()
 
     # Status.
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from tests.front.memory_front import MemoryFront
 from tests.support.dashboard import PATIENCE, Frame
 
-Reading = Literal["snapshot", "events_after", "oldest_offset"]
+Reading = Literal["snapshot", "events_after", "oldest_offset", "command"]
 
 
 class JournalGate:

@@ -1,16 +1,19 @@
 """Commands of a dashboard's user: authorized, published, answered after the commit; and the same over HTTP."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bridge.domain.access.claims import TokenExpired
 from bridge.domain.events import Standing
 from bridge.domain.records import CommandRecord
 from bridge.ports.broker import BrokerUnavailable, PublishRefused
 from bridge.ports.journal import Batch, RetentionLimits
 from bridge.protocol.client_frames import InvalidFrame
+from tests.front.journal_gate import JournalGate
 from tests.front.memory_front import NOON, MemoryFront, assignment, call, memory_front, status
 from tests.support.tokens import token
 
@@ -114,6 +117,31 @@ async def test_a_place_that_is_not_there_is_unknown_to_who_is_granted_all(tmp_pa
         assert front.commands == []
 
 
+async def test_the_grants_at_the_time_of_sending_decide(tmp_path: Path) -> None:
+    async with memory_front(tmp_path) as front:
+        board = await front.join(roles=["operator"], lines=["L1"])
+        gate = JournalGate(front, "command", after=False)
+        await board.send(RAISE)
+        await gate.reached()
+        await board.ask("auth", "auth_ok", token=token(roles=["operator"], lines=["L2"]))
+        gate.open()
+        assert (await board.receive("error", id="k1"))["code"] == "FORBIDDEN"
+        assert front.commands == []
+
+
+async def test_a_token_that_ends_before_the_command_is_sent_sends_nothing(tmp_path: Path) -> None:
+    async with memory_front(tmp_path) as front:
+        proof = token(ttl=60)
+        gate = JournalGate(front, "command", after=False)
+        running = asyncio.create_task(front.core.run_command(lambda: front.core.authenticate(proof), dict(RAISE)))
+        await gate.reached()
+        front.clock.ahead_ms = 120_000
+        gate.open()
+        with pytest.raises(TokenExpired):
+            await running
+        assert front.commands == []
+
+
 async def test_a_rejection_carries_its_reason(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
 
@@ -183,11 +211,11 @@ async def test_http_commands_are_the_same(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         front.answer = applied
         viewer = front.core.authenticate(token())
-        assert await front.core.run_command(viewer, dict(RAISE)) == {
+        assert await front.core.run_command(lambda: viewer, dict(RAISE)) == {
             "id": "k1", "outcome": "applied", "event_ids": ["main:e:1"],
         }  # fmt: skip
         with pytest.raises(InvalidFrame):
-            await front.core.run_command(viewer, {"id": "k2", "action": "andon.raise", "line_id": "L1"})
+            await front.core.run_command(lambda: viewer, {"id": "k2", "action": "andon.raise", "line_id": "L1"})
 
 
 async def test_snapshot_over_http_holds_what_is_current_and_granted(tmp_path: Path) -> None:

@@ -94,12 +94,14 @@ def api_router(front: Front, *, root: str) -> APIRouter:
         return json_response(front.explain(viewer, {name: value for name, value in body.items() if value}))
 
     @router.post("/explain", summary="Explain a subscribe body", openapi_extra=_BODY)
-    async def explain_body(viewer: RequestViewer, request: Request) -> Response:
-        return json_response(front.explain(viewer, await read_body(request)))
+    async def explain_body(_: RequestViewer, request: Request) -> Response:
+        body = await read_body(request)
+        return json_response(front.explain(require_viewer(request), body))  # again: a body may take seconds
 
     @router.post("/commands", summary="Run a command and wait for its result", openapi_extra=_BODY)
-    async def commands(viewer: RequestViewer, request: Request) -> Response:
-        return json_response(await front.run_command(viewer, await read_body(request)))
+    async def commands(_: RequestViewer, request: Request) -> Response:
+        body = await read_body(request)
+        return json_response(await front.run_command(lambda: require_viewer(request), body))
 
     return router
 

@@ -1,8 +1,10 @@
 """The same front over HTTP: health, metrics, contracts, history, commands; errors without internals."""
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from bridge.domain.line.counters.machine_counters import CounterFit
@@ -169,6 +171,25 @@ async def test_a_command_is_done_once(tmp_path: Path) -> None:
             assert answer.status_code == 200, answer.text
             assert answer.json()["outcome"] == "applied"
         assert served.published == ["command/north/pack/L1/_/andon"]
+
+
+@pytest.mark.parametrize("path", ["/api/commands", "/api/explain"])
+async def test_a_token_that_ends_while_the_body_comes_is_refused(tmp_path: Path, path: str) -> None:
+    async with served_front(tmp_path) as served:
+        async with httpx.AsyncClient(base_url=served.http) as client:
+            headers = bearer(ttl=4.0)
+            statuses: list[int] = []
+
+            async def slow_body() -> AsyncIterator[bytes]:
+                yield json.dumps(COMMAND).encode()[:-1]
+                while 401 not in statuses:
+                    statuses.append((await client.get("/api/snapshot", headers=headers)).status_code)
+                yield b"}"
+
+            answer = await client.post(path, content=slow_body(), headers=headers)
+        assert statuses[0] == 200
+        assert (answer.status_code, answer.json()["message"]) == (401, "the token has expired")
+        assert not served.published
 
 
 async def test_a_command_without_the_right_is_forbidden(tmp_path: Path) -> None:

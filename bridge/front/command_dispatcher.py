@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -25,6 +25,7 @@ Publish = Callable[[str, bytes], Awaitable[None]]
 Sender = Callable[[], Viewer]
 """Returns the sender of a command with the grants of now; raises TokenError or AdmissionError if there are none."""
 
+REFUSAL_SECONDS: Final = 0.05  # longer than a read of the journal, which an unknown event does not take
 MAX_PENDING_COMMANDS: Final = 1_000  # of all dashboards: bounds what piles up behind a stopped pipeline
 
 
@@ -60,6 +61,18 @@ class CommandDispatcher:
 
     async def execute(self, request: CommandRequest, sender: Sender) -> CommandResult:
         """Return the committed result, or `unknown` after the timeout; raise InvalidFrame if it cannot be sent."""
+        async with _held_refusals():
+            return await self._execute(request, sender)
+
+    async def acknowledge(self, frame: Acknowledge, sender: Sender) -> CommandResult:
+        """Execute andon.acknowledge for an event's call.
+
+        Raise InvalidFrame, the same for an unknown event and one that the sender may not read.
+        """
+        async with _held_refusals():
+            return await self._execute(await self._request_for(frame, sender), sender)
+
+    async def _execute(self, request: CommandRequest, sender: Sender) -> CommandResult:
         viewer = sender()
         authorize(request, viewer, self._places)
         if self._count >= MAX_PENDING_COMMANDS:
@@ -89,11 +102,7 @@ class CommandDispatcher:
             id=request.id, outcome=record.outcome, event_ids=list(record.event_ids), reason=record.reason
         )
 
-    async def acknowledge(self, frame: Acknowledge, sender: Sender) -> CommandResult:
-        """Execute andon.acknowledge for an event's call.
-
-        Raise InvalidFrame, the same for an unknown event and one that the viewer may not read.
-        """
+    async def _request_for(self, frame: Acknowledge, sender: Sender) -> CommandRequest:
         event = await self._journal.find_event(frame.event_id)
         if event is None or not sender().may_read(event.topic):
             raise InvalidFrame(ErrorCode.FORBIDDEN, "no such event, or it is not granted", id=frame.id)
@@ -101,8 +110,7 @@ class CommandDispatcher:
         if call_id is None:
             raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the event belongs to no Andon call", id=frame.id)
         command_id = frame.id or f"ack:{event.id}"[-MAX_COMMAND_ID:]  # an event's id ends with epoch and offset
-        request = acknowledge_request(id=command_id, call_id=call_id, line_id=event.topic.place.line)
-        return await self.execute(request, sender)
+        return acknowledge_request(id=command_id, call_id=call_id, line_id=event.topic.place.line)
 
     def _forget(self, key: tuple[str, str], waiter: asyncio.Future[CommandRecord]) -> None:
         self._count -= 1
@@ -110,3 +118,16 @@ class CommandDispatcher:
         waiters.remove(waiter)
         if not waiters:
             del self._waiting[key]
+
+
+@contextlib.asynccontextmanager
+async def _held_refusals() -> AsyncIterator[None]:
+    """Let a refusal wait until `REFUSAL_SECONDS` have passed: how long it took would tell what exists."""
+    loop = asyncio.get_running_loop()
+    answer_at = loop.time() + REFUSAL_SECONDS
+    try:
+        yield
+    except InvalidFrame as refusal:
+        if refusal.code is ErrorCode.FORBIDDEN:
+            await asyncio.sleep(answer_at - loop.time())
+        raise

@@ -103,8 +103,8 @@ class CommandDispatcher:
         )
 
     async def _request_for(self, frame: Acknowledge, sender: Sender) -> CommandRequest:
-        event = await self._journal.find_event(frame.event_id)
-        if event is None or not sender().may_read(event.topic):
+        event = await self._journal.readable_event(frame.event_id, sender)
+        if event is None:
             raise InvalidFrame(ErrorCode.FORBIDDEN, "no such event, or it is not granted", id=frame.id)
         call_id = msgspec.json.decode(event.body, type=_CallEvent).data.call_id
         if call_id is None:

@@ -52,7 +52,7 @@ async def read_current_state(journal: FrontJournal, viewer: Viewer, filter_text:
     """Return the current events under a filter; raise InvalidFrame."""
     subscription = _admit(viewer, filter_text)
     current = await journal.current_events(at_least=journal.position.offset)
-    events = (event for event in current.events.values() if subscription.matches(event.topic, audience=event.audience))
+    events = (event for event in current.events.values() if subscription.admits(event))
     return CurrentState(tuple(events), current.position, _effective_texts(subscription))
 
 
@@ -85,7 +85,7 @@ async def read_history(
             )
         for event in events:
             after = event.offset
-            if _is_in_period(event, since, until) and subscription.matches(event.topic, audience=event.audience):
+            if _is_in_period(event, since, until) and subscription.admits(event):
                 matches.append(event)
                 if len(matches) == limit:
                     return HistoryPage(tuple(matches), f"{epoch}:{after}", _effective_texts(subscription))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from bridge.domain.access.subscriptions import Subscription
+from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommandRecord, CommittedEvent, Position, Snapshot
 from bridge.ports.journal import JournalError, ReadableJournal
 from bridge.protocol.client_frames import ResumePosition
@@ -81,7 +82,7 @@ class CurrentEvents:
     async def matching_offsets(self, subscription: Subscription) -> SnapshotOffsets:
         offsets = array("q")
         for number, event in enumerate(self.events.values(), start=1):
-            if subscription.matches(event.topic, audience=event.audience):
+            if subscription.admits(event):
                 offsets.append(event.offset)
             if number % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
@@ -259,13 +260,14 @@ class FrontJournal:
     async def command(self, user: str, command_id: str) -> CommandRecord | None:
         return await asyncio.to_thread(self._require_journal().command, user, command_id)
 
-    async def find_event(self, event_id: str) -> CommittedEvent | None:
-        """Return the event with this id, None if this journal does not hold it."""
+    async def readable_event(self, event_id: str, viewer: Callable[[], Viewer]) -> CommittedEvent | None:
+        """Return the event with this id; None if this journal does not hold it, or the viewer may not read it then."""
         digits = event_id.rpartition(":")[2]
         if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):  # SQLite's integers have 63 bits
             return None
         event = await asyncio.to_thread(self._require_journal().event, int(digits))
-        return event if event is not None and event.id == event_id else None
+        is_readable = event is not None and event.id == event_id and viewer().may_read(event.topic)
+        return event if is_readable else None
 
     def _require_journal(self) -> ReadableJournal:
         if self._journal is None:

@@ -58,10 +58,7 @@ class EventPage:
         examined, matches = self._cached_matches.get(cache_key, (0, []))
         if examined < len(self.events):
             for event in self.events[examined:]:
-                if subscription is None:
-                    is_match = bool(event.assignees)
-                else:
-                    is_match = subscription.matches(event.topic, audience=event.audience)
+                is_match = bool(event.assignees) if subscription is None else subscription.admits(event)
                 if is_match:
                     matches.append(event)
             if len(self._cached_matches) >= MAX_CACHED_MATCHES:

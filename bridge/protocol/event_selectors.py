@@ -30,7 +30,7 @@ class ActiveSubscription:
 
     def matches(self, event: CommittedEvent) -> bool:
         """Return whether the event is subscribed to and granted now, whatever its offset."""
-        return self.granted is not None and self.granted.matches(event.topic, audience=event.audience)
+        return self.granted is not None and self.granted.admits(event)
 
     def selects(self, event: CommittedEvent) -> bool:
         return event.offset > self.after and self.matches(event)

@@ -10,6 +10,7 @@ from bridge.domain.access.subscription_request import SubscriptionRequest
 from bridge.domain.access.subscription_types import Addressee
 from bridge.domain.access.topic_layout import EVENTS, RegionTable
 from bridge.domain.access.viewer import Viewer
+from bridge.domain.records import CommittedEvent
 from bridge.domain.topics import TopicFilter, TopicName
 
 
@@ -51,8 +52,12 @@ class Subscription:
         """Return a key that is equal for subscriptions that match the same events, of whatever viewer and request."""
         return frozenset(self.effective), self.acceptance
 
+    def admits(self, event: CommittedEvent) -> bool:
+        """Return whether an event is for this subscription: the decision of every path on which events are read."""
+        return self.matches(event.topic, audience=event.audience)
+
     def matches(self, name: TopicName, *, audience: tuple[str, ...] = ()) -> bool:
-        """Return whether an event is for this subscription; its topic contains type and priority."""
+        """Return whether an event of this topic and audience is for this subscription."""
         point = EVENTS.locate(name)
         if point is None:
             return False

@@ -105,7 +105,7 @@ class World:
                 matching = [
                     offset
                     for offset in sorted(current_offsets)
-                    if subscription is not None and subscription.matches(self._event(offset).topic)
+                    if subscription is not None and subscription.admits(self._event(offset))
                 ]
                 return SnapshotOffsets(Position(STREAM, EPOCH, at), matching)
             case CheckResume(since):

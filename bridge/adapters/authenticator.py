@@ -42,6 +42,10 @@ class TokenAuthenticator:
             raise TokenRevoked
         return admit(claims, self.policy, trust_grants=self._trust_grants)
 
+    def readmit(self, viewer: Viewer) -> Viewer:
+        """Return what the present policy makes of a viewer's token; raise AdmissionError."""
+        return admit(viewer.claims, self.policy, trust_grants=self._trust_grants)
+
     def is_revoked(self, viewer: Viewer) -> bool:
         """Return whether the viewer's token is revoked now."""
         return self.revocations is not None and self.revocations.revokes(viewer.claims)

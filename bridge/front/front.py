@@ -6,7 +6,7 @@ own while nothing is read for them. The front holds no durable state: all of it 
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -16,6 +16,7 @@ from bridge.domain.access.subscriptions import admit_subscription
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommandRecord, CommittedEvent, JournalEntry, Position
 from bridge.domain.utc_time import Millis
+from bridge.front.access_changes import end_if_revoked, redecide
 from bridge.front.broadcaster import Broadcaster
 from bridge.front.command_dispatcher import CommandDispatcher, Publish, Sender
 from bridge.front.connection import DashboardConnection
@@ -36,7 +37,7 @@ from bridge.protocol.client_frames import Body
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.commands import parse_command
 from bridge.protocol.ledger import Ledger
-from bridge.protocol.server_frames import Close, explained_frame
+from bridge.protocol.server_frames import explained_frame
 from bridge.protocol.session import parse_request
 from bridge.settings.web import WebSettings
 
@@ -185,13 +186,19 @@ class Front:
 
     async def close_revoked(self) -> int:
         """Close every connection whose token is revoked by now, with 4403; return how many."""
+        return await self._in_turns(end_if_revoked)
+
+    async def redecide(self) -> int:
+        """Put into force what a changed policy grants each dashboard: `revoked` and `widened`; return how many change.
+
+        A dashboard that it does not concern is sent nothing, and stays in its cohort.
+        """
+        return await self._in_turns(redecide)
+
+    async def _in_turns(self, decide: Callable[[Authenticator, DashboardConnection], bool]) -> int:
         count = 0
         for part in self._parts():
-            for connection in part:
-                viewer = None if connection.ended else connection.viewer
-                if viewer is not None and self._context.authenticator.is_revoked(viewer):
-                    connection.end(Close(CloseCode.REVOKED, "access revoked"))
-                    count += 1
+            count += sum(decide(self._context.authenticator, connection) for connection in part)
             await asyncio.sleep(0)
         return count
 

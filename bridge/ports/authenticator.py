@@ -17,5 +17,11 @@ class Authenticator(Protocol):
         Any text is answered so; no error repeats the token. From the viewer's `expires_at` on, the token is refused.
         """
 
+    def readmit(self, viewer: Viewer) -> Viewer:
+        """Return the viewer that the token of one who was admitted before has now; raise AdmissionError.
+
+        It differs where the policy has changed since; whether the token is still valid is not considered.
+        """
+
     def is_revoked(self, viewer: Viewer) -> bool:
         """Return whether the token of a viewer that was admitted before is revoked now."""

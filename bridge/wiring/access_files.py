@@ -1,9 +1,11 @@
-"""The revocation list while a process runs: the last valid one is in force, and whoever it revokes is told at once."""
+"""Policy and revocation list while a process runs: the last valid ones are in force, and a change is at once."""
 
 import asyncio
+import contextlib
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
 from time import monotonic
 from typing import Final
 
@@ -13,72 +15,118 @@ from bridge.adapters import policy_file
 from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.adapters.tokens import TokenVerifier
 from bridge.adapters.watched_file import Reading, WatchedFile
+from bridge.domain.access.policy import Policy
 from bridge.domain.access.revocations import MAX_LIST_BYTES, Revocations
 from bridge.settings.settings import Settings
 
-POLL_SECONDS: Final = 0.25  # revoked access ends within a second
+POLL_SECONDS: Final = 0.25  # what is lost ends within a second
 HANGING_SECONDS: Final = 5.0  # without an answer of the file system
 
 log = structlog.get_logger(__name__)
 
+Content = Policy | Revocations
+
+
+class AccessFile(StrEnum):
+    """What the access files are called in log and metrics."""
+
+    POLICY = "policy"
+    REVOCATIONS = "revocations"
+
 
 class AccessFiles:
-    """Keeps `authenticator` up to date with the revocation list of the settings."""
+    """Keeps `authenticator` up to date with the files of the settings."""
 
     def __init__(self, settings: Settings) -> None:
         """Read policy, key and list; raise PolicyError or TokenKeyError.
 
         Without a valid list the process starts all the same, for it may have a pipeline: it admits nobody until then.
         """
-        path = settings.token.revoked_file
+        listed = settings.token.revoked_file
         self.authenticator = TokenAuthenticator(
             tokens=TokenVerifier(settings.token),
             policy=policy_file.load(settings.policy_file),
-            revocations=Revocations() if path is None else None,
+            revocations=Revocations() if listed is None else None,
             trust_grants=settings.token.trust_grants_claim,
         )
-        self._list: WatchedFile[Revocations] | None = None
-        self._fault: str | None = None
-        self._checked_at = monotonic()
-        if path is None:
+        self._files: dict[AccessFile, WatchedFile[Content]] = {}
+        if settings.policy_file is not None:
+            parse = functools.partial(policy_file.parse, source=settings.policy_file.name)
+            self._files[AccessFile.POLICY] = WatchedFile(
+                settings.policy_file, parse, max_bytes=policy_file.MAX_POLICY_BYTES
+            )
+        if listed is None:
             log.info("access.revocation_off", reason="token.revoked_file is not set")
         else:
-            parse = functools.partial(Revocations.parse, source=path.name)
-            self._list = WatchedFile(path, parse, max_bytes=MAX_LIST_BYTES)
-            self._install(self._list, self._list.read())
+            self._files[AccessFile.REVOCATIONS] = WatchedFile(
+                listed, functools.partial(Revocations.parse, source=listed.name), max_bytes=MAX_LIST_BYTES
+            )
+        self._faults: dict[AccessFile, str | None] = {}
+        self._requested = asyncio.Event()
+        self._install(self._read(), requested=False)
 
     def fault(self) -> str | None:
-        """Return why a front that needs the list is not ready, None if it is."""
-        if self._fault is not None:
-            return f"the revocation list cannot be used: {self._fault}"
+        """Return why a front is not ready, None if it is. A faulty policy is no reason: the former stays in force."""
+        if AccessFile.REVOCATIONS not in self._files:
+            return None
+        if (fault := self._faults[AccessFile.REVOCATIONS]) is not None:
+            return f"the revocation list cannot be used: {fault}"
         silence = monotonic() - self._checked_at
-        if self._list is not None and silence > HANGING_SECONDS:
-            return f"the revocation list has not been read for {silence:.0f} s"
-        return None
+        return f"the revocation list has not been read for {silence:.0f} s" if silence > HANGING_SECONDS else None
 
-    async def run(self, changed: Callable[[], Awaitable[None]]) -> None:
-        """Follow the list until cancelled; `changed` is called after each change."""
-        if self._list is None:
-            return
-        loop = asyncio.get_running_loop()
+    def reload(self) -> None:
+        """Read the files now, and log the outcome even if it is the same."""
+        self._requested.set()
+
+    async def run(self, changed: Callable[[Collection[AccessFile]], Awaitable[None]]) -> None:
+        """Follow the files until cancelled; `changed` is called after each change, with what has changed."""
         # A thread of its own: those of the loop may all wait for a journal that does not answer.
         reader = ThreadPoolExecutor(1, thread_name_prefix="access-files")
         try:
             while True:
-                if self._install(self._list, await loop.run_in_executor(reader, self._list.read)):
-                    await changed()
-                await asyncio.sleep(POLL_SECONDS)
+                requested = await self._wait()
+                readings = await asyncio.get_running_loop().run_in_executor(reader, self._read)
+                if files := self._install(readings, requested=requested):
+                    await changed(files)
         finally:
             reader.shutdown(wait=False)
 
-    def _install(self, file: WatchedFile[Revocations], reading: Reading[Revocations]) -> bool:
-        """Put a reading into force, unless it is faulty; return whether that changes anything."""
+    async def _wait(self) -> bool:
+        """Wait until the next reading is due, and return whether it was requested."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._requested.wait()
+        requested = self._requested.is_set()
+        self._requested.clear()
+        return requested
+
+    def _read(self) -> Mapping[AccessFile, Reading[Content]]:
+        return {name: file.read() for name, file in self._files.items()}
+
+    def _install(self, readings: Mapping[AccessFile, Reading[Content]], *, requested: bool) -> Collection[AccessFile]:
+        """Put what is valid into force; return what that changes."""
         self._checked_at = monotonic()
-        former, self._fault = self._fault, reading.fault
-        if reading.fault is not None and reading.fault != former:
-            log.error("access.reload_failed", file=str(file.path), reason=reading.fault)
-        if reading.value is None or reading.value == self.authenticator.revocations:
+        for name, reading in readings.items():
+            if reading.fault is not None and (requested or reading.fault != self._faults.get(name)):
+                log.error("access.reload_failed", file=str(self._files[name].path), reason=reading.fault)
+            self._faults[name] = reading.fault
+        changed = [name for name, reading in readings.items() if self._replace(reading.value)]
+        if changed or requested:
+            revocations = self.authenticator.revocations
+            log.info(
+                "access.reloaded",
+                roles=len(self.authenticator.policy.roles),
+                revocations=None if revocations is None else len(revocations),
+            )
+        return changed
+
+    def _replace(self, value: Content | None) -> bool:
+        authenticator = self.authenticator
+        former = authenticator.policy if isinstance(value, Policy) else authenticator.revocations
+        if value is None or value == former:
             return False
-        self.authenticator.revocations = reading.value
-        log.info("access.reloaded", file=str(file.path), revocations=len(reading.value))
+        if isinstance(value, Policy):
+            authenticator.policy = value
+        else:
+            authenticator.revocations = value
         return True

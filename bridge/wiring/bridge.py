@@ -6,7 +6,7 @@ A side and its web server are imported only by a process that has them: a pipeli
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -30,7 +30,7 @@ from bridge.ports.journal import JournalError, ReadableJournal
 from bridge.ports.metrics import MetricSample
 from bridge.settings.settings import ProcessRole, Settings
 from bridge.wiring import runtime
-from bridge.wiring.access_files import AccessFiles
+from bridge.wiring.access_files import AccessFile, AccessFiles
 from bridge.wiring.errors import BridgeCrashed, StartError
 from bridge.wiring.stores import open_journal
 
@@ -100,6 +100,7 @@ async def serve(settings: Settings, role: ProcessRole) -> None:
         bridge = Bridge(settings, prepared, role)
         stop = asyncio.Event()
         runtime.stop_on_signal(stop)
+        runtime.reload_on_signal(prepared.access.reload)
         try:
             await bridge.run(stop)
         except ExceptionGroup as group:
@@ -191,7 +192,7 @@ class Bridge:
                 side.start(tasks)
             serving = [
                 tasks.create_task(self._serve_web(), name="web"),
-                tasks.create_task(self._access.run(self._close_revoked), name="access-files"),
+                tasks.create_task(self._access.run(self._follow_access), name="access-files"),
             ]
             if self._pipeline is not None and self._front is not None:
                 serving.append(tasks.create_task(self._report_link(self._pipeline, self._front), name="link"))
@@ -240,9 +241,9 @@ class Bridge:
             )
             await asyncio.sleep(LINK_POLL_SECONDS)
 
-    async def _close_revoked(self) -> None:
+    async def _follow_access(self, changed: Collection[AccessFile]) -> None:
         if self._front is not None:
-            await self._front.close_revoked()
+            await self._front.follow_access(changed)
 
     def _ready(self) -> tuple[bool, str]:
         """Return whether dashboards get live data, of a broker that lets nobody else in, and the reason."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 
 import structlog
@@ -20,6 +20,7 @@ from bridge.ports.clock import FrontClock
 from bridge.ports.journal import ReadableJournal
 from bridge.ports.metrics import Metric, MetricSample
 from bridge.settings.settings import Settings
+from bridge.wiring.access_files import AccessFile
 from bridge.wiring.stores import open_replica
 
 log = structlog.get_logger(__name__)
@@ -92,7 +93,9 @@ class FrontSide:
             yield MetricSample(Metric.REPLICA_READS, self._replica.reads)
             yield MetricSample(Metric.REPLICA_JOURNAL_SWITCHES, self._replica.switches)
 
-    async def close_revoked(self) -> None:
-        """Close the connections of users and tokens that were revoked after they connected."""
-        if count := await self.front.close_revoked():
-            log.info("access.revoked", connections=count)
+    async def follow_access(self, changed: Collection[AccessFile]) -> None:
+        """Decide again about all dashboards: end those that are revoked, then regrant those of changed roles."""
+        if AccessFile.REVOCATIONS in changed:
+            log.info("access.revoked", connections=await self.front.close_revoked())
+        if AccessFile.POLICY in changed:
+            log.info("access.redecided", connections=await self.front.redecide())

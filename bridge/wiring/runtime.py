@@ -4,7 +4,7 @@ import asyncio
 import gc
 import resource
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, NoReturn
 
 GC_THRESHOLDS: Final = (50_000, 20, 100)
@@ -18,8 +18,9 @@ STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 def exit_on_signal() -> None:
     """Make SIGINT and SIGTERM end this process at once with exit code 0, for a start that has begun nothing yet.
 
-    Without a handler, the first process of a container ignores SIGTERM.
+    Without a handler, the first process of a container ignores SIGTERM. SIGHUP has no effect: the files are being read.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in STOP_SIGNALS:
         signal.signal(number, _exit)
 
@@ -34,6 +35,11 @@ def stop_on_signal(stop: asyncio.Event) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
 
+def reload_on_signal(reload: Callable[[], None]) -> None:
+    """Make SIGHUP call `reload`, however often it arrives."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+
+
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run `main` to its end, on uvloop if it is installed."""
     _raise_file_limit()
@@ -46,7 +52,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         loop_factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(main)
-    for number in STOP_SIGNALS:  # a second stop signal must not turn a clean end into a failure
+    for number in (*STOP_SIGNALS, signal.SIGHUP):  # a second signal must not turn a clean end into a failure
         signal.signal(number, signal.SIG_IGN)
 
 

@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.adapters.authenticator import TokenAuthenticator
-from bridge.domain.access.claims import TokenError
-from bridge.domain.access.viewer import AdmissionError
+from bridge.adapters.tokens import TokenVerifier
+from bridge.domain.access.claims import Claims, TokenError
+from bridge.domain.access.policy import Policy
+from bridge.domain.access.revocations import Revocations
+from bridge.domain.access.viewer import AdmissionError, admit
 from bridge.domain.topics import TopicName
 from bridge.ports.authenticator import Authenticator
 from bridge.settings.settings import Settings
@@ -98,6 +101,48 @@ def test_a_token_that_grants_too_much_is_not_admitted(issued: Issued) -> None:
     grants = [f"+/+/L{number}/#" for number in range(257)]
     with pytest.raises((TokenError, AdmissionError)):
         issued.authenticator.admit(issued.token("eva", grants * 4), now=NOW)
+
+
+def test_readmission_is_the_admission_of_the_same_token(issued: Issued) -> None:
+    viewer = issued.authenticator.admit(issued.token("eva", ["+/+/L1/#"]), now=NOW)
+    assert issued.authenticator.readmit(viewer) == viewer
+    assert not issued.authenticator.is_revoked(viewer)
+
+
+def policy_of(*roles: str) -> Policy:
+    return Policy.parse("\n".join(roles))
+
+
+POLICIES: Final = (
+    policy_of('[roles.viewer]\nread = ["{site}/#", "+/+/{line}/#"]', '[roles.admin]\nunscoped = true\nread = ["#"]'),
+    policy_of('[roles.viewer]\nread = ["+/{area}/#"]\ncommand = ["+/+/{line}/{user}/#"]\nactions = ["andon.raise"]'),
+    policy_of('[roles.operator]\nread = ["+/+/{line}/#"]\ncommand = ["+/+/{line}/#"]'),
+    Policy(roles={}),
+)
+WORDS = st.lists(st.sampled_from(["viewer", "operator", "admin", "L1", "S1", "#", "+/+/L1/#"]), max_size=3)
+CLAIM_SETS = st.dictionaries(
+    st.sampled_from(["roles", "sites", "areas", "lines", "name", "email"]), WORDS | st.text(max_size=3) | st.integers()
+) | st.builds(lambda roles, read: {"roles": roles, "grants": {"read": read, "command": read}}, WORDS, WORDS)
+
+
+@given(
+    claim_set=CLAIM_SETS,
+    former=st.sampled_from(POLICIES),
+    latter=st.sampled_from(POLICIES),
+    trust_grants=st.booleans(),
+)
+def test_readmission_is_admission_by_the_present_policy(
+    *, claim_set: dict[str, Any], former: Policy, latter: Policy, trust_grants: bool
+) -> None:
+    claims = Claims("eva", "floor", NOW + 1_000, "t", claim_set, NOW)
+    authenticator = TokenAuthenticator(
+        tokens=TokenVerifier(settings_with().token), policy=former, revocations=Revocations(), trust_grants=trust_grants
+    )
+    viewer = admit(claims, former, trust_grants=trust_grants)
+    authenticator.policy = latter
+    assert authenticator.readmit(viewer) == admit(claims, latter, trust_grants=trust_grants)
+    authenticator.revocations = Revocations(tokens=frozenset({"t"}))
+    assert authenticator.is_revoked(viewer)
 
 
 CLAIMS = st.dictionaries(

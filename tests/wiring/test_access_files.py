@@ -1,16 +1,17 @@
-"""The revocation list of a running process: in force as soon as it changes, and as long as it cannot be read."""
+"""Policy and revocations of a running process: in force as soon as they change, and as long as they are not valid."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator, Collection, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from bridge.domain.access.policy import PolicyError
 from bridge.wiring import access_files
-from bridge.wiring.access_files import AccessFiles
+from bridge.wiring.access_files import AccessFile, AccessFiles
 from tests.support.brokers import until
 from tests.support.in_process import settings_with
 from tests.support.revocation_lists import revoke_users
@@ -29,7 +30,8 @@ async def followed(path: Path) -> AsyncIterator[tuple[AccessFiles, list[frozense
     files = AccessFiles(settings_with(token__revoked_file=path))
     changes: list[frozenset[str]] = []
 
-    async def changed() -> None:
+    async def changed(names: Collection[AccessFile]) -> None:
+        assert names == [AccessFile.REVOCATIONS]
         assert files.authenticator.revocations is not None
         changes.append(files.authenticator.revocations.users)
 
@@ -41,7 +43,7 @@ async def followed(path: Path) -> AsyncIterator[tuple[AccessFiles, list[frozense
 
 
 def write(path: Path, text: str | None) -> None:
-    """Write no valid list; None: remove it."""
+    """Write a file; None: remove it."""
     path.unlink() if text is None else path.write_text(text)
 
 
@@ -100,14 +102,41 @@ async def test_a_list_that_is_not_read_any_more_is_a_fault(path: Path, monkeypat
     await until(lambda: files.fault() == "the revocation list has not been read for 0 s", what="the fault")
 
 
-async def test_without_a_list_nothing_is_followed_and_that_is_logged() -> None:
+def test_without_a_list_nothing_can_be_revoked_and_that_is_logged() -> None:
     with capture_logs() as logs:
         files = AccessFiles(settings_with())
     assert events(logs) == [("access.revocation_off", "info")]
     assert files.fault() is None
     assert files.authenticator.revocations is not None
 
-    async def changed() -> None:
-        raise AssertionError
 
-    await files.run(changed)
+async def test_a_changed_policy_is_in_force_and_an_invalid_one_is_no_reason_to_be_not_ready(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    write(path, '[roles.viewer]\nread = ["{site}/#"]')
+    with capture_logs() as logs:
+        files = AccessFiles(settings_with(policy_file=path))
+        changes: list[list[str]] = []
+
+        async def changed(names: Collection[AccessFile]) -> None:
+            assert names == [AccessFile.POLICY]
+            changes.append([role.value for role in files.authenticator.policy.roles])
+
+        following = asyncio.create_task(files.run(changed))
+        write(path, '[roles.operator]\nread = ["+/+/{line}/#"]')
+        await until(lambda: changes == [["operator"]], what="the change")
+        write(path, "[roles.operater]")
+        await until(lambda: events(logs)[-1] == ("access.reload_failed", "error"), what="the fault")
+        files.reload()
+        await until(lambda: events(logs)[-1] == ("access.reloaded", "info"), what="the outcome of a request")
+        assert events(logs)[-2] == ("access.reload_failed", "error")
+        assert "roles.operater" in logs[-2]["reason"]
+        assert (files.fault(), changes) == (None, [["operator"]])
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+
+
+def test_an_invalid_policy_at_the_start_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path / "policy.toml", "[roles.operater]")
+    with pytest.raises(PolicyError, match=r"policy.toml: roles.operater"):
+        AccessFiles(settings_with(policy_file=tmp_path / "policy.toml"))

@@ -34,7 +34,6 @@ from bridge.ports.clock import FrontClock, monotonic_ms
 from bridge.ports.dashboard_socket import DashboardSocket, SocketHandler
 from bridge.ports.journal import ReadableJournal
 from bridge.protocol.client_frames import Body
-from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.commands import parse_command
 from bridge.protocol.ledger import Ledger
 from bridge.protocol.server_frames import explained_frame

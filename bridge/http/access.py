@@ -36,6 +36,15 @@ def require_viewer(request: Request) -> Viewer:
     return authenticate(token)
 
 
+def require_unchanged(request: Request, viewer: Viewer) -> None:
+    """Check again, after a wait, what `viewer` was authenticated for: call it before the response that this took.
+
+    Raise what `require_viewer` raises, and InvalidFrame if the viewer may read something else by now.
+    """
+    if require_viewer(request).read_grants != viewer.read_grants:
+        raise InvalidFrame(ErrorCode.UNAVAILABLE, "access has changed meanwhile: ask again")
+
+
 def require_admin(request: Request) -> None:
     """Raise what `require_viewer` raises, and InvalidFrame for a viewer who is no admin."""
     if Role.ADMIN not in require_viewer(request).roles:

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 from pydantic import SecretStr
 
+from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.adapters.clock import FloorClock
 from bridge.domain.event_data import Andon, LineStatus
 from bridge.domain.events import DEFAULT_QUALITY, DataQuality, Event, EventType, Priority, Standing
@@ -34,7 +35,7 @@ from bridge.ports.metrics import MetricSample
 from bridge.settings.token import TokenSettings
 from bridge.settings.web import WebSettings
 from tests.support.fake_link import FakeLink
-from tests.support.in_process import ROOT, front_side
+from tests.support.in_process import ROOT, front_side, settings_with
 from tests.support.journal_samples import NOON, applied, follow
 from tests.support.tokens import SECRET
 
@@ -76,6 +77,7 @@ def status(
 @dataclass
 class ServedFront:
     front: Front
+    authenticator: TokenAuthenticator
     journal: SqliteJournal
     clock: FloorClock
     port: int
@@ -145,6 +147,8 @@ async def served_front(
     async def publish(topic: str, payload: bytes) -> None:
         await served.publish(topic, payload)
 
+    token = TOKENS.model_copy(update={"trust_grants_claim": trust_grants})
+    authenticator = TokenAuthenticator.from_settings(settings_with(token=token))
     with closing(SqliteJournal.open(path, stream="main")) as journal:
         side = front_side(
             path,
@@ -152,12 +156,12 @@ async def served_front(
             plant=PLANT,
             clock=clock,
             link=FakeLink(publish),
-            token=TOKENS.model_copy(update={"trust_grants_claim": trust_grants}),
+            authenticator=authenticator,
             web=settings,
             policy_file=policy_file,
             time__scale=2 if simulated else 1,
         )
-        served = ServedFront(side.front, journal, clock, listener.getsockname()[1])
+        served = ServedFront(side.front, authenticator, journal, clock, listener.getsockname()[1])
         side.front.set_link_state(broker_connected=True, stream_live=True, last_seen=NOON)
         app = make_front_app(side.front, settings, root=ROOT, samples=lambda: numbers)
         started = asyncio.Event()

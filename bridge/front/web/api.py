@@ -11,7 +11,7 @@ from bridge.domain.topic_tree import TopicBranch
 from bridge.domain.utc_time import UNIX_EPOCH, Millis
 from bridge.front.front import Front
 from bridge.front.journal_queries import DEFAULT_PAGE, MAX_CURSOR, MAX_PAGE
-from bridge.http.access import require_viewer
+from bridge.http.access import require_unchanged, require_viewer
 from bridge.http.responses import json_response, read_body
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
@@ -49,6 +49,7 @@ def api_router(front: Front, *, root: str) -> APIRouter:
 
     @router.get("/events", summary="List events from the journal that the viewer may see, oldest first")
     async def events(
+        request: Request,
         viewer: RequestViewer,
         *,
         filter_text: FilterParameter = None,
@@ -65,11 +66,13 @@ def api_router(front: Front, *, root: str) -> APIRouter:
             cursor=cursor,
             limit=limit,
         )
+        require_unchanged(request, viewer)
         return Response(page.encode(), media_type="application/json")
 
     @router.get("/snapshot", summary="List the current events that the viewer may see")
-    async def snapshot(viewer: RequestViewer, *, filter_text: FilterParameter = None) -> Response:
+    async def snapshot(request: Request, viewer: RequestViewer, *, filter_text: FilterParameter = None) -> Response:
         state = await front.read_snapshot(viewer, relative(filter_text))
+        require_unchanged(request, viewer)
         return Response(state.encode(), media_type="application/json")
 
     @router.get("/explain", summary="Explain a subscription: effective filters and grants, or a refused topic")

@@ -37,6 +37,8 @@ class Metric(Enum):
     BROKER_PROBES = _counter("Probes of the broker's rules.", "outcome")
     BROKER_CANARY_SECONDS = _gauge("Seconds from the probe's latest canary report to its commit.")
     BROKER_CANARIES_LOST = _counter("Canary reports that the broker dropped from the queue of the intake.")
+    ACCESS_FILE_VALID = _gauge("1 if the latest reading of this file was valid, or there is none to read.", "file")
+    ACCESS_REVOCATIONS = _gauge("Revocations in force.")
     CLOCK_OFFSET_SECONDS = _gauge("Seconds by which floor time is ahead of the host's clock; 0 in a simulation.")
     CLOCK_HELD = _gauge("1 while the host's clock is more than 5 s behind floor time, which continues by itself.")
     REPORTS_WAITING = _gauge("Reports that are received and wait to be processed.")
@@ -76,6 +78,8 @@ class Metric(Enum):
     DASHBOARD_EVENTS_BEHIND = _gauge("Events by which all dashboards together are behind.")
     DASHBOARD_SNAPSHOT_BUILDS = _counter("Snapshots built; dashboards with equal subscriptions share one.")
     DASHBOARD_FAULTS = _counter("Faults of the bridge, each of which has closed one dashboard.")
+    DASHBOARD_REVOKED = _counter("Dashboards closed because their user or token was revoked.")
+    DASHBOARD_REDECIDED = _counter("Dashboards whose grants a changed policy has changed.")
     DASHBOARD_EVENTS = _counter(
         "Events that dashboards selected: sent, conflated, or matched, which is both.", "outcome", "type"
     )

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import functools
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from time import monotonic
@@ -17,6 +17,7 @@ from bridge.adapters.tokens import TokenVerifier
 from bridge.adapters.watched_file import Reading, WatchedFile
 from bridge.domain.access.policy import Policy
 from bridge.domain.access.revocations import MAX_LIST_BYTES, Revocations
+from bridge.ports.metrics import Metric, MetricSample
 from bridge.settings.settings import Settings
 
 POLL_SECONDS: Final = 0.25  # what is lost ends within a second
@@ -73,6 +74,13 @@ class AccessFiles:
             return f"the revocation list cannot be used: {fault}"
         silence = monotonic() - self._checked_at
         return f"the revocation list has not been read for {silence:.0f} s" if silence > HANGING_SECONDS else None
+
+    def samples(self) -> Iterator[MetricSample]:
+        """Yield the metrics of the files."""
+        for name in AccessFile:
+            is_valid = self._faults.get(name) is None
+            yield MetricSample(Metric.ACCESS_FILE_VALID, float(is_valid), {"file": name.value})
+        yield MetricSample(Metric.ACCESS_REVOCATIONS, len(self.authenticator.revocations or ()))
 
     def reload(self) -> None:
         """Read the files now, and log the outcome even if it is the same."""

@@ -254,5 +254,6 @@ class Bridge:
 
     def _samples(self) -> Iterator[MetricSample]:
         yield from self._web_load.samples()
+        yield from self._access.samples()
         for side in self._sides():
             yield from side.samples()

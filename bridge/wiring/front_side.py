@@ -64,6 +64,7 @@ class FrontSide:
         if journal is None:
             opening = partial(open_replica, settings.journal.path, stream=stream)
             self._replica = Replica(self._broker_link, self.front, opening, root=root, stream=stream)
+        self._revoked = self._redecided = 0
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
@@ -87,6 +88,8 @@ class FrontSide:
     def samples(self) -> Iterator[MetricSample]:
         """Yield this side's metrics, without the front's own statistics."""
         yield MetricSample(Metric.BROKER_CONNECTED, float(self._broker_link.status.connected), {"link": "front"})
+        yield MetricSample(Metric.DASHBOARD_REVOKED, self._revoked)
+        yield MetricSample(Metric.DASHBOARD_REDECIDED, self._redecided)
         if self._replica is not None:
             yield MetricSample(Metric.REPLICA_OFFSET, self.front.position.offset)
             yield MetricSample(Metric.REPLICA_HINTS, self._replica.hints)
@@ -96,6 +99,10 @@ class FrontSide:
     async def follow_access(self, changed: Collection[AccessFile]) -> None:
         """Decide again about all dashboards: end those that are revoked, then regrant those of changed roles."""
         if AccessFile.REVOCATIONS in changed:
-            log.info("access.revoked", connections=await self.front.close_revoked())
+            count = await self.front.close_revoked()
+            self._revoked += count
+            log.info("access.revoked", connections=count)
         if AccessFile.POLICY in changed:
-            log.info("access.redecided", connections=await self.front.redecide())
+            count = await self.front.redecide()
+            self._redecided += count
+            log.info("access.redecided", connections=count)

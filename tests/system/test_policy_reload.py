@@ -78,6 +78,7 @@ async def test_a_changed_policy_ends_what_is_lost_and_brings_what_is_new(
         assert (await http(bridge.port, "/api/snapshot", operator)).data["events"] == []
         explained = (await http(bridge.port, "/api/explain?subscription_type=line&target_id=L1", quality)).data
         assert explained["effective"] == ["+/+/L1/#"]
+        assert b"\nfloor_dashboard_redecided_total 2.0\n" in (await http(bridge.port, "/metrics", token())).body
 
 
 async def test_a_hangup_ends_nothing_and_its_outcome_is_logged(tmp_path: Path, mosquitto: RunningBroker) -> None:

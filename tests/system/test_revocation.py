@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,9 @@ async def test_a_revocation_ends_the_sockets_of_a_user_everywhere_and_survives_r
             await press(bridge, "Andon-L1")
             assert (await other.receive("andon_event"))["data"]["status"] == "open"
         assert await refusals(serving, proof) == [(4403, 401)] * len(serving)
+        metrics = [(await http(process.port, "/metrics", token())).body.decode() for process in serving]
+        counts = [re.findall(r"^floor_dashboard_revoked_total (.*)$", text, re.MULTILINE) for text in metrics]
+        assert sum(float(count) for (count,) in counts) == 2
         for process in (bridge, *bridge.fronts):
             assert await process.stop() == 0
         mosquitto.stop()

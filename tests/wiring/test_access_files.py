@@ -42,6 +42,10 @@ async def followed(path: Path) -> AsyncIterator[tuple[AccessFiles, list[frozense
         await following
 
 
+def samples(files: AccessFiles) -> dict[str, float]:
+    return {sample.labels.get("file", "in force"): sample.value for sample in files.samples()}
+
+
 def write(path: Path, text: str | None) -> None:
     """Write a file; None: remove it."""
     path.unlink() if text is None else path.write_text(text)
@@ -76,6 +80,7 @@ async def test_a_list_that_breaks_stays_in_force_and_is_a_fault_until_it_is_vali
             assert files.authenticator.revocations is not None
             assert files.authenticator.revocations.users == {"eva"}
             assert changes == []
+            assert samples(files) == {"policy": 1, "revocations": 0, "in force": 1}
             revoke_users(path, "eva")
             await until(lambda: files.fault() is None, what="no fault")
     assert changes == []

@@ -187,13 +187,14 @@ class SmallDashboard:
         self.oracle.unanswered.append(("resumed", (helds, since, epoch == EPOCH)))
         self.delivery.resume(subscriptions, {STREAM: ResumePosition(epoch, since)})
 
-    def regrant(self, grants: str) -> None:
-        """Replace the token by one with other grants."""
+    def regrant(self, grants: str, *, by_policy: bool = False) -> None:
+        """Replace the grants: by those of another token or, `by_policy`, by what the same token has now."""
         held = tuple(self.requests.items())
         frames, with_snapshot = grant_changes(held, self.grants, grants)
         self.grants = grants
         self.oracle.regrant(grants)
-        self._answer("auth_ok", AUTH_OK)
+        if not by_policy:
+            self._answer("auth_ok", AUTH_OK)
         updated = {name: admitted(name, request, grants) for name, request in held}
         self.delivery.update_grants(self._viewer(), updated)
         for frame in frames:

@@ -60,6 +60,10 @@ def _new_grants(grants: str, *, short_lived: bool = False) -> Move:
     return _of_open(lambda dashboard: dashboard.renew(grants, short_lived=short_lived))
 
 
+def _changed_policy(grants: str) -> Move:
+    return _of_open(lambda dashboard: dashboard.regrant(grants, by_policy=True))
+
+
 def _batching(*, batch: bool, batch_ms: int) -> Move:
     return _of_open(lambda dashboard: dashboard.set_batching(batch=batch, batch_ms=batch_ms))
 
@@ -89,6 +93,9 @@ CLIENT: Final[Mapping[str, Move]] = {
     "grant calls": _new_grants("calls"),
     "grant nothing": _new_grants("nothing"),
     "grant all for a while": _new_grants("all", short_lived=True),
+    "policy all": _changed_policy("all"),
+    "policy line 2": _changed_policy("line 2"),
+    "policy nothing": _changed_policy("nothing"),
     "batch": _batching(batch=True, batch_ms=10),
     "batch at once": _batching(batch=True, batch_ms=0),
     "no batch": _batching(batch=False, batch_ms=0),

@@ -24,6 +24,7 @@ SCOPES: Final = {
     "snapshot beside commits": (Scope((EVENTS, ("subscribe a",))), 900),
     "two subscriptions": (Scope((EVENTS[:2], ("subscribe a",), ("subscribe b without snapshot",))), 500),
     "widen and revoke": (Scope((EVENTS[:1], ("subscribe b",), REVOKE_AND_WIDEN)), 280),
+    "widen and revoke by the policy": (Scope((EVENTS[:1], ("subscribe b",), ("policy line 2", "policy all"))), 280),
     "resume in place": (
         Scope(
             (EVENTS[:1], ("resume a",), ("resume b from the start",)),

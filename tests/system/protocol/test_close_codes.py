@@ -1,6 +1,6 @@
 """protocol.md, «Close codes»: every close code that a client can bring about, at a front with small limits.
 
-4403 is held in tests/front/test_connection.py: nothing outside the process can revoke an access yet.
+4403 is in tests/system/test_revocation.py.
 """
 
 import asyncio

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from typing import Final
 
 from fastapi import Request
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
+from bridge.domain.access.claims import TokenError
 from bridge.domain.access.policy import Role
-from bridge.domain.access.viewer import Viewer
+from bridge.domain.access.viewer import AdmissionError, Viewer
+from bridge.http.requester import REQUESTER, Requester
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
 
@@ -24,8 +27,8 @@ def bearer_token(authorization: str | None) -> str | None:
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-def require_viewer(request: Request) -> Viewer:
-    """Return the viewer of the bearer token.
+def current_viewer(request: Request) -> Viewer:
+    """Return the viewer of the bearer token, as it is admitted now.
 
     Raise InvalidFrame without a token, TokenError or AdmissionError for a rejected one.
     """
@@ -36,18 +39,33 @@ def require_viewer(request: Request) -> Viewer:
     return authenticate(token)
 
 
+async def require_viewer(request: Request) -> Viewer:
+    """Return the current viewer, who pays for the request from now on.
+
+    Raise what `current_viewer` raises, and InvalidFrame for too many requests at once.
+    """
+    requester: Requester = request.scope["extensions"][REQUESTER]
+    try:
+        viewer = await run_in_threadpool(current_viewer, request)  # of many grants, it takes long
+    except (TokenError, AdmissionError):
+        requester.refuse()
+        raise
+    await requester.authenticate(viewer.user_id)
+    return viewer
+
+
 def require_unchanged(request: Request, viewer: Viewer) -> None:
     """Check again, after a wait, what `viewer` was authenticated for: call it before the response that this took.
 
-    Raise what `require_viewer` raises, and InvalidFrame if the viewer may read something else by now.
+    Raise what `current_viewer` raises, and InvalidFrame if the viewer may read something else by now.
     """
-    if require_viewer(request).read_grants != viewer.read_grants:
+    if current_viewer(request).read_grants != viewer.read_grants:
         raise InvalidFrame(ErrorCode.UNAVAILABLE, "access has changed meanwhile: ask again")
 
 
-def require_admin(request: Request) -> None:
+async def require_admin(request: Request) -> None:
     """Raise what `require_viewer` raises, and InvalidFrame for a viewer who is no admin."""
-    if Role.ADMIN not in require_viewer(request).roles:
+    if Role.ADMIN not in (await require_viewer(request)).roles:
         raise InvalidFrame(ErrorCode.FORBIDDEN, "for admins only")
 
 

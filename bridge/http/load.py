@@ -25,6 +25,11 @@ class EndReason(StrEnum):
     """Why a connection was ended, beside the close codes of WebSockets."""
 
     EVICTED = "evicted"
+    HEAD_LATE = "head_late"
+    HEAD_TOO_LARGE = "head_too_large"
+    BODY_LATE = "body_late"
+    BODY_TOO_LARGE = "body_too_large"
+    ANSWER_UNREAD = "answer_unread"
     AFTER_CLOSE = "after_close"
     UNAUTHENTICATED = "unauthenticated"
 
@@ -49,6 +54,7 @@ class ServerLoad:
         self.ended: Counter[EndReason] = Counter()
         self.closed: Counter[int] = Counter()  # WebSockets, by close codes of ours
         self.byte_delays = 0
+        self.refused_requests = 0  # of users who made too many at once
 
     def samples(self) -> Iterator[MetricSample]:
         """Yield the metrics of the web server, which name no client."""
@@ -62,6 +68,7 @@ class ServerLoad:
         ended = {**dict.fromkeys(EndReason, 0), **self.ended, EndReason.EVICTED: self.pool.evictions}
         for reason, count in ended.items():
             yield MetricSample(Metric.WEB_ENDED, count, {"reason": reason})
+        yield MetricSample(Metric.WEB_REFUSED, self.refused_requests, {"bound": "max_requests_per_user"})
         yield MetricSample(Metric.WEB_UNAUTHENTICATED, len(self.pool))
         for code in sorted({*map(int, CloseCode), *self.closed}):
             yield MetricSample(Metric.WEB_CLOSED, self.closed[code], {"code": str(code)})

@@ -66,5 +66,5 @@ def _add_metrics(app: FastAPI, web: WebSettings, ready: ReadinessCheck, samples:
     @app.get("/metrics", summary="Export Prometheus metrics; admins only, except from this machine")
     async def prometheus(request: Request) -> Response:
         if not is_loopback(request, behind_proxy=bool(web.trusted_proxies)):
-            require_admin(request)
+            await require_admin(request)
         return Response(exporter.render(), media_type=CONTENT_TYPE_LATEST)

@@ -14,6 +14,7 @@ from bridge.settings.web import WebSettings
 
 WORK_BURST_SECONDS: Final = 5  # of its rate, that a peer may cause at once; and owe at most
 SWEEP_PEERS: Final = 1_000  # known ones, before those that owe nothing are looked for
+REFUSED_WORK_MS: Final = 10.0  # for a refused token, or a WebSocket on which nobody authenticated: slows guessing
 PROXY_WORK: Final = 1e9  # ms a second: the connections of a trusted proxy are those of many
 
 Clock = Callable[[], float]
@@ -68,8 +69,8 @@ class Peers:
         return self._peer(PeerKind.USER, user_id)
 
     def release(self, peer: Peer) -> None:
-        """Forget a peer that has no account and owes nothing."""
-        if peer.accounts == 0 and peer.work.is_full(self.clock()):
+        """Forget a peer that does nothing and owes nothing."""
+        if peer.accounts == 0 and peer.requests == 0 and peer.work.is_full(self.clock()):
             self._peers.pop((peer.kind, peer.name), None)
 
     def _peer(self, kind: PeerKind, name: str) -> Peer:

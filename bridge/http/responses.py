@@ -71,6 +71,8 @@ def error_response(
     )
     if answer.status_code == HTTPStatus.UNAUTHORIZED:
         answer.headers["www-authenticate"] = "Bearer"  # RFC 9110 11.6.1
+    if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+        answer.headers["retry-after"] = "1"
     return answer
 
 

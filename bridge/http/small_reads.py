@@ -26,3 +26,32 @@ class SmallReads(asyncio.BufferedProtocol):
     @override
     def buffer_updated(self, nbytes: int) -> None:
         self.data_received(bytes(_buffer[:nbytes]))
+
+
+class PassedReads(SmallReads):
+    """Passes small reads, and all else, to an `asyncio.Protocol`: set it as the transport's protocol in its place."""
+
+    __slots__ = ("_protocol",)
+
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        self._protocol = protocol
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._protocol.data_received(data)
+
+    @override
+    def eof_received(self) -> bool | None:
+        return self._protocol.eof_received()
+
+    @override
+    def pause_writing(self) -> None:
+        self._protocol.pause_writing()
+
+    @override
+    def resume_writing(self) -> None:
+        self._protocol.resume_writing()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._protocol.connection_lost(exc)

@@ -12,7 +12,7 @@ from websockets.protocol import Protocol, State
 from bridge.http.client_input import ClientInput
 from bridge.http.load import EndReason, ServerLoad
 from bridge.http.message_reader import Message
-from bridge.http.peers import Account
+from bridge.http.peers import REFUSED_WORK_MS, Account
 from bridge.http.small_reads import SmallReads
 from bridge.ports.dashboard_socket import DashboardSocket, SocketHandler
 from bridge.protocol.close_codes import CloseCode
@@ -20,7 +20,6 @@ from bridge.protocol.close_codes import CloseCode
 WRITE_BUFFER_BYTES: Final = 65_536  # above it, plus one write, `is_writable` is False
 BURST_SECONDS: Final = 4  # of `max_bytes_per_second`, at once
 AFTER_CLOSE_BYTES: Final = 131_072  # behind our close frame: a message that is on its way, and the client's close frame
-REFUSED_WORK_MS: Final = 10.0  # that an address pays for a WebSocket closed before authentication: slows guessing
 PING_SECONDS: Final = 20.0
 PONG_SECONDS: Final = 60.0  # longer than `stall_seconds`: the front decides about a slow dashboard
 ECHO_SECONDS: Final = 10.0  # for the client's answer to our close frame

@@ -15,7 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 from websockets.frames import Opcode
 
-from bridge.http import server
+from bridge.http import http_connection
 from bridge.http.listener import listen
 from bridge.http.load import ServerLoad
 from bridge.http.websocket import hand_over
@@ -87,7 +87,7 @@ async def test_compression_is_not_negotiated() -> None:
 
 
 async def test_a_connection_that_sends_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "HEADER_SECONDS", 0.1)
+    monkeypatch.setattr(http_connection, "HEADER_SECONDS", 0.1)
     async with served(APP) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         assert await asyncio.wait_for(reader.read(), DEADLINE) == b""
@@ -95,7 +95,7 @@ async def test_a_connection_that_sends_nothing_is_closed(monkeypatch: pytest.Mon
 
 
 async def test_a_head_sent_slowly_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "HEADER_SECONDS", 0.2)
+    monkeypatch.setattr(http_connection, "HEADER_SECONDS", 0.2)
     async with served(APP) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         reading = asyncio.create_task(reader.read())
@@ -113,7 +113,7 @@ async def test_a_head_sent_slowly_is_closed(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_a_second_head_on_a_connection_is_timed_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "HEADER_SECONDS", 0.2)
+    monkeypatch.setattr(http_connection, "HEADER_SECONDS", 0.2)
     async with served(APP) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTT")
@@ -125,7 +125,7 @@ async def test_a_second_head_on_a_connection_is_timed_too(monkeypatch: pytest.Mo
 async def test_an_endless_head_is_refused() -> None:
     async with served(APP) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET / HTTP/1.1\r\nX-A: " + b"b" * (server.HEADER_BYTES + 1))
+        writer.write(b"GET / HTTP/1.1\r\nX-A: " + b"b" * (http_connection.HEADER_BYTES + 1))
         answer = await asyncio.wait_for(reader.readline(), DEADLINE)
         writer.close()
     assert answer.startswith(b"HTTP/1.1 431 ")

@@ -1,27 +1,27 @@
-"""The parts of uvicorn that http/server.py overrides and uses, though they are not public: they are there."""
+"""The parts of uvicorn that the web server overrides and uses, though they are not public: they are there."""
 
 import ast
 import asyncio
 import inspect
+import sys
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import uvicorn
 from starlette.applications import Starlette
 from uvicorn.server import ServerState
 
-from bridge.http import server
-from bridge.http.server import BoundedHttp, HandshakeWebSocket
+from bridge.http.handshake import HandshakeWebSocket
+from bridge.http.http_connection import BoundedHttp
 from tests.support.command_line import ROOT
 
-PROTOCOLS: dict[type[asyncio.Protocol], int] = {BoundedHttp: 6, HandshakeWebSocket: 4}  # -> methods overridden
+PROTOCOLS: dict[type[asyncio.Protocol], int] = {BoundedHttp: 10, HandshakeWebSocket: 4}  # -> methods overridden
 
 
 def used_names(protocol: type[asyncio.Protocol]) -> set[str]:
     """Return the attributes of `self` and methods of `super()` in the source of a class that it does not define."""
-    tree = ast.parse(Path(server.__file__).read_text())
+    tree = ast.parse(inspect.getsource(sys.modules[protocol.__module__]))
     (body,) = (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == protocol.__name__)
     (made,) = (node for node in body.body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
     return set(_names(body)) - set(_names(made)) - (vars(protocol).keys() - set(_overridden(protocol)))

@@ -13,7 +13,9 @@ from websockets.frames import Opcode
 from websockets.protocol import Protocol
 from websockets.server import ServerProtocol
 
-from bridge.http import message_reader, server, websocket
+from bridge.http import message_reader, websocket
+from bridge.http.handshake import HandshakeWebSocket
+from bridge.http.http_connection import BoundedHttp
 from bridge.http.websocket import WebSocketConnection
 from bridge.settings.web import WebSettings
 from tests.http.served_sockets import DEADLINE, RawClient, Recorder, SocketApp, masked, served, upgraded_client
@@ -210,7 +212,7 @@ def no_collection() -> Iterator[None]:
 
 @pytest.mark.usefixtures("no_collection")
 async def test_an_ended_connection_leaves_no_cycle_of_references() -> None:
-    kinds = {WebSocketConnection, server.HandshakeWebSocket, server.BoundedHttp, ServerProtocol, Protocol}
+    kinds = {WebSocketConnection, HandshakeWebSocket, BoundedHttp, ServerProtocol, Protocol}
 
     former = {id(entry): entry for entry in gc.get_objects() if type(entry) in kinds}  # of other tests
 

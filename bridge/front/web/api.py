@@ -11,7 +11,7 @@ from bridge.domain.topic_tree import TopicBranch
 from bridge.domain.utc_time import UNIX_EPOCH, Millis
 from bridge.front.front import Front
 from bridge.front.journal_queries import DEFAULT_PAGE, MAX_CURSOR, MAX_PAGE
-from bridge.http.access import require_unchanged, require_viewer
+from bridge.http.access import current_viewer, require_unchanged, require_viewer
 from bridge.http.responses import json_response, read_body
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
@@ -99,12 +99,12 @@ def api_router(front: Front, *, root: str) -> APIRouter:
     @router.post("/explain", summary="Explain a subscribe body", openapi_extra=_BODY)
     async def explain_body(_: RequestViewer, request: Request) -> Response:
         body = await read_body(request)
-        return json_response(front.explain(require_viewer(request), body))  # again: a body may take seconds
+        return json_response(front.explain(current_viewer(request), body))  # again: a body may take seconds
 
     @router.post("/commands", summary="Run a command and wait for its result", openapi_extra=_BODY)
     async def commands(_: RequestViewer, request: Request) -> Response:
         body = await read_body(request)
-        return json_response(await front.run_command(lambda: require_viewer(request), body))
+        return json_response(await front.run_command(lambda: current_viewer(request), body))
 
     return router
 

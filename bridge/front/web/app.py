@@ -91,7 +91,7 @@ def _add_statistics(app: FastAPI, front: Front) -> None:
         "/ws/health", summary="Report connections, subscriptions and the accounting of all dashboards; admins only"
     )
     async def statistics(request: Request) -> Response:
-        require_admin(request)
+        await require_admin(request)
         return json_response(front.statistics())
 
 

@@ -1,0 +1,292 @@
+"""An HTTP connection: uvicorn's, read in turns, with a bound for each thing that it may wait for."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, Final, cast
+
+import httptools
+from typing_extensions import override
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from bridge.http.handshake import HandshakeWebSocket
+from bridge.http.load import EndReason, ServerLoad
+from bridge.http.peers import Account
+from bridge.http.requester import ACCOUNT
+from bridge.http.responses import MAX_BODY_BYTES
+from bridge.http.small_reads import PassedReads
+
+SLICE_BYTES: Final = 512  # parsed at once: at most 28 requests, which thus wait for their answers at most
+HEADER_SECONDS: Final = 10.0  # for a request's head: stops connections that send nothing, or a byte a minute
+HEADER_BYTES: Final = 65_536  # of a request's head; llhttp itself sets no bound
+REQUEST_WORK_MS: Final = 1.0  # of the task of a request, which is not measured
+LATE_BODY_SECONDS: Final = 12.0  # for a body, read or not; the app answers earlier that it is late: `BODY_SECONDS`
+IDLE_SECONDS: Final = 5.0  # without a request, behind an answer
+
+HEAD_TOO_LARGE_RESPONSE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+)
+
+
+class Phase(StrEnum):
+    """What a connection waits for."""
+
+    HEAD = "head"  # of a request, from the connection or its first byte on
+    BODY = "body"  # also behind an early answer
+    ANSWER = "answer"  # ours, and the client's reading of it
+    IDLE = "idle"
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """Ends a connection whose head or body is late or too large, or whose client does not read its answer.
+
+    What is received is parsed in turns, and not while an answer is to be sent: requests that are pipelined wait.
+    """
+
+    _account: Account | None = None  # until a WebSocket takes it over
+    _timed: tuple[Phase, int] | None = None  # what the deadline is of
+    _deadline: asyncio.TimerHandle | None = None
+    _input = b""
+    _slice = b""  # that is being parsed
+    _has_work = False  # which waits for its turn, or is done now
+    _is_reading = True  # from the transport
+    _requests = 0
+    _in_head = True
+    _in_body = False
+    _head_bytes = 0
+    _discarded_bytes = 0  # of a body, behind its answer
+    _unsent_bytes = 0  # when it was last looked at
+    _is_aborted = False
+
+    def __init__(self, load: ServerLoad, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._load = load
+
+    # Calls of the transport.
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.flow = _Flow(transport, self)
+        self._account = Account(self._load.peers, self.client[0] if self.client else "?")
+        self._load.pool.add(transport, self._account.address)
+        transport.set_protocol(PassedReads(self))
+        self._update_deadline()
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._input += data
+        self.go_on()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._cancel_deadline()
+        self._load.pool.remove(self.transport)
+        if self._account is not None:
+            self._account.close()
+        super().connection_lost(exc)
+        cast("_Flow", self.flow).close()
+
+    # Reading.
+
+    @property
+    def _is_answering(self) -> bool:
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is not None and not cycle.response_complete
+
+    @property
+    def _may_go_on(self) -> bool:
+        return (
+            bool(self._input)
+            and self._account is not None
+            and not self.transport.is_closing()
+            and not self.flow.read_paused
+            and (self._in_body or not self._is_answering)
+        )
+
+    def go_on(self, *, later: bool = False) -> None:
+        """Have the input parsed in turns, unless that is under way, or is to wait."""
+        if self._account is None:
+            return
+        if not self._has_work and self._may_go_on:
+            self._has_work = True
+            run = self._load.turns.run_later if later else self._load.turns.run
+            run(self._account, self._work)
+        self._update_reading()
+
+    def _update_reading(self) -> None:
+        """Take more from the transport only while no input waits."""
+        wanted = not self._input
+        if wanted != self._is_reading and self._account is not None:
+            self._is_reading = wanted
+            if wanted:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    def _work(self) -> bool:
+        """Parse a slice; return whether there is more."""
+        if self._may_go_on:
+            self._slice, self._input = self._input[:SLICE_BYTES], self._input[SLICE_BYTES:]
+            super().data_received(self._slice)
+            if self._in_head:
+                self._bound_head()
+            self._slice = b""
+            self._update_deadline()
+        self._has_work = self._may_go_on
+        if not self._has_work:
+            self._update_reading()
+        return self._has_work
+
+    def _bound_head(self) -> None:
+        self._head_bytes += len(self._slice)
+        if self._head_bytes > HEADER_BYTES and not self.transport.is_closing():
+            self._load.ended[EndReason.HEAD_TOO_LARGE] += 1
+            self.transport.write(HEAD_TOO_LARGE_RESPONSE)
+            self.transport.close()
+
+    # Calls of the parser.
+
+    @override
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._requests += 1
+        self._in_head, self._head_bytes, self._discarded_bytes = True, 0, 0
+
+    @override
+    def on_headers_complete(self) -> None:
+        self._in_head, self._in_body = False, True
+        super().on_headers_complete()
+
+    @override
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        if not self._is_answering:
+            self._discarded_bytes += len(body)
+            if self._discarded_bytes > MAX_BODY_BYTES:
+                self._abort(EndReason.BODY_TOO_LARGE)
+
+    @override
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        super().on_message_complete()
+
+    @override
+    def handle_websocket_upgrade(self) -> None:
+        upgrade = sys.exception()
+        assert isinstance(upgrade, httptools.HttpParserUpgrade)
+        early = self._slice[upgrade.args[0] :] + self._input  # from the end of the head
+        self._input = b""
+        self._update_reading()
+        self._cancel_deadline()
+        account, self._account = self._account, None
+        assert account is not None, "it is upgraded once"
+        self._load.turns.charge(account, REQUEST_WORK_MS)
+        super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # they refer to each other
+        cast("_Flow", self.flow).close()
+        handshake = self.transport.get_protocol()
+        assert isinstance(handshake, HandshakeWebSocket)
+        handshake.account = account
+        if early:
+            handshake.data_received(early)
+
+    # Requests and their answers.
+
+    @override
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        assert self._account is not None, "the connection is open"
+        self._load.turns.charge(self._account, REQUEST_WORK_MS)
+        cycle.scope["extensions"] = {ACCOUNT: self._account}  # type: ignore[dict-item]
+        super()._start_asgi_task(cycle, app)
+
+    @override
+    def on_response_complete(self) -> None:
+        if self._account is not None:
+            self._account.settle()
+        super().on_response_complete()
+        if self._in_body:
+            self._unset_keepalive_if_required()  # the rest of the body has the time of a body
+        self._update_deadline()
+        self.go_on(later=True)
+
+    # Deadlines.
+
+    def _update_deadline(self) -> None:
+        """Begin the time of a new phase. No byte extends it, nor ends an early answer that of a body."""
+        if self._account is None:
+            return
+        if self._in_body:
+            phase = Phase.BODY
+        elif self._is_answering:
+            phase = Phase.ANSWER
+        else:
+            phase = Phase.HEAD if self._in_head else Phase.IDLE
+        if (phase, self._requests) == self._timed:
+            return
+        self._timed = (phase, self._requests)
+        self._cancel_deadline()
+        match phase:
+            case Phase.HEAD:
+                self._call_later(HEADER_SECONDS, self._abort, EndReason.HEAD_LATE)
+            case Phase.BODY:
+                self._call_later(LATE_BODY_SECONDS, self._abort, EndReason.BODY_LATE)
+            case Phase.ANSWER:
+                self._unsent_bytes = 0
+                self._call_later(self._load.web.stall_seconds, self._check_progress)
+            case Phase.IDLE:
+                self._call_later(IDLE_SECONDS, self._end_idle)
+
+    def _end_idle(self) -> None:
+        self.transport.close()  # behind what is unsent
+        self._call_later(self._load.web.stall_seconds, self._check_progress)
+
+    def _check_progress(self) -> None:
+        """End a connection whose client has taken no byte of what waited for it when this was called last."""
+        unsent, former = self.transport.get_write_buffer_size(), self._unsent_bytes
+        if unsent and unsent == former:
+            self._abort(EndReason.ANSWER_UNREAD)
+            return
+        self._unsent_bytes = unsent
+        self._call_later(self._load.web.stall_seconds, self._check_progress)
+
+    def _abort(self, reason: EndReason) -> None:
+        self._cancel_deadline()
+        if not self._is_aborted:
+            self._is_aborted = True
+            self._load.ended[reason] += 1
+            self.transport.abort()
+
+    def _call_later(self, seconds: float, callback: Callable[..., None], *arguments: object) -> None:
+        self._deadline = self.loop.call_later(seconds, callback, *arguments)
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class _Flow(FlowControl):
+    """uvicorn's flow control, but reading goes on as the connection decides, which may have input that waits."""
+
+    def __init__(self, transport: asyncio.Transport, connection: BoundedHttp) -> None:
+        super().__init__(transport)
+        self._connection: BoundedHttp | None = connection
+
+    @override
+    def pause_reading(self) -> None:
+        self.read_paused = True
+
+    @override
+    def resume_reading(self) -> None:
+        if self.read_paused:
+            self.read_paused = False
+            if self._connection is not None:
+                self._connection.go_on(later=True)
+
+    def close(self) -> None:
+        """Break the cycle of references."""
+        self._connection = None

@@ -1,0 +1,137 @@
+"""Who pays for an HTTP request, and how many a user makes at once. Over real sockets."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import httpx
+import pytest
+from fastapi import Depends, FastAPI
+
+from bridge.adapters.authenticator import TokenAuthenticator
+from bridge.domain.access.viewer import Viewer
+from bridge.http.access import require_viewer
+from bridge.http.load import ServerLoad
+from bridge.http.peers import REFUSED_WORK_MS, WORK_BURST_SECONDS, PeerKind
+from bridge.http.responses import add_error_handlers
+from bridge.ports.clock import wall_ms
+from bridge.settings.web import WebSettings
+from tests.http.served_sockets import served
+from tests.support.brokers import until
+from tests.support.in_process import settings_with
+from tests.support.tokens import bearer
+
+AUTHENTICATOR = TokenAuthenticator.from_settings(settings_with())
+
+
+@dataclass
+class SlowApp:
+    """An app whose only route waits."""
+
+    running: int = 0
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def app(self) -> FastAPI:
+        app = FastAPI()
+        app.state.authenticate = lambda token: AUTHENTICATOR.admit(token, now=wall_ms())
+        add_error_handlers(app)
+
+        @app.get("/")
+        async def answer(viewer: Annotated[Viewer, Depends(require_viewer)]) -> str:
+            self.running += 1
+            await self.may_answer.wait()
+            self.running -= 1
+            return viewer.user_id
+
+        return app
+
+
+@dataclass
+class StoppedClock:
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def get(port: int, headers: Mapping[str, str]) -> httpx.Response:
+    async with httpx.AsyncClient(timeout=30) as client:
+        return await client.get(f"http://127.0.0.1:{port}/", headers=dict(headers))
+
+
+async def test_a_user_makes_a_bounded_number_of_requests_at_once() -> None:
+    load = ServerLoad(WebSettings(max_requests_per_user=2))
+    slow = SlowApp()
+    async with served(slow.app(), load=load) as port:
+        running = [asyncio.create_task(get(port, bearer())) for _ in range(2)]
+        await until(lambda: slow.running == 2, what="two run")
+        refused = await get(port, bearer())
+        assert (refused.status_code, refused.json()["code"]) == (429, "RATE_LIMITED")
+        assert refused.headers["retry-after"] == "1"
+        other = asyncio.create_task(get(port, bearer(user="otto")))
+        await until(lambda: slow.running == 3, what="another user's runs too")
+        slow.may_answer.set()
+        assert [(await task).json() for task in (*running, other)] == ["eva", "eva", "otto"]
+        assert (await get(port, bearer())).json() == "eva"
+    assert load.refused_requests == 1
+
+
+async def test_a_request_counts_until_its_work_is_done_though_its_client_is_gone() -> None:
+    load = ServerLoad(WebSettings(max_requests_per_user=1))
+    slow = SlowApp()
+    async with served(slow.app(), load=load) as port:
+        gone = asyncio.create_task(get(port, bearer()))
+        await until(lambda: slow.running == 1, what="it runs")
+        gone.cancel()
+        await asyncio.wait([gone])
+        assert (await get(port, bearer())).status_code == 429
+        slow.may_answer.set()
+        await until(lambda: slow.running == 0, what="it is done")
+        assert (await get(port, bearer())).status_code == 200
+
+
+async def test_a_user_who_owes_waits() -> None:
+    clock = StoppedClock()
+    load = ServerLoad(WebSettings(), clock)
+    slow = SlowApp()
+    slow.may_answer.set()
+    load.peers.user("eva").work.take(10**6, clock.now)
+    async with served(slow.app(), load=load) as port:
+        waiting = asyncio.create_task(get(port, bearer()))
+        assert (await get(port, bearer(user="otto"))).json() == "otto"
+        await until(lambda: load.turns.delays[PeerKind.USER] > 0, what="she waits")
+        assert not waiting.done()
+        clock.now += 2 * WORK_BURST_SECONDS * 1_000
+        assert (await waiting).json() == "eva"
+
+
+async def test_the_user_pays_for_a_request_and_not_the_address() -> None:
+    clock = StoppedClock()
+    load = ServerLoad(WebSettings(), clock)
+    slow = SlowApp()
+    slow.may_answer.set()
+    async with served(slow.app(), load=load) as port:
+        assert (await get(port, bearer())).json() == "eva"
+        await until(lambda: not load.peers.user("eva").work.is_full(clock.now), what="she has paid")
+        assert load.peers.address("127.0.0.1").work.is_full(clock.now)
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+async def test_the_address_of_the_client_pays_for_a_refused_token(*, proxied: bool) -> None:
+    clock = StoppedClock()
+    load = ServerLoad(WebSettings(trusted_proxies=("127.0.0.1",) if proxied else ()), clock)
+    address = load.peers.address("192.0.2.1" if proxied else "127.0.0.1")
+    address.accounts += 1  # known, whatever happens
+    slow = SlowApp()
+    slow.may_answer.set()
+    headers = {"Authorization": "Bearer x.y.z", "X-Forwarded-For": "192.0.2.1"}
+    async with served(slow.app(), load=load) as port:
+        assert (await get(port, headers)).status_code == 401
+        await until(lambda: not address.work.is_full(clock.now), what="it has paid")
+        left = load.web.max_work_per_address * WORK_BURST_SECONDS - REFUSED_WORK_MS
+        assert address.work.take(left, clock.now) > 0
+        blocked = asyncio.create_task(get(port, headers))
+        await until(lambda: sum(load.turns.delays.values()) > 0, what="it waits")
+        clock.now += 10_000
+        assert (await blocked).status_code == 401

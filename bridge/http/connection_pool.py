@@ -19,7 +19,7 @@ class ConnectionPool:
 
     def __init__(self, limit: int) -> None:
         self.evictions = 0
-        self._limit = limit
+        self.limit = limit
         self._owners: dict[Connection, Peer] = {}
         self._by_address: dict[Peer, dict[Connection, None]] = {}  # oldest first
         self._by_count: dict[int, dict[Peer, None]] = {}  # finds the largest without looking at all
@@ -33,7 +33,7 @@ class ConnectionPool:
         self.remove(connection)
         self._owners[connection] = address
         self._change(address, connection, is_added=True)
-        if len(self._owners) > self._limit:
+        if len(self._owners) > self.limit:
             victim = next(iter(self._by_address[next(iter(self._by_count[self._largest]))]))
             self.remove(victim)
             self.evictions += 1

@@ -193,6 +193,8 @@ async def test_tls(tmp_path: Path) -> None:
     ):
         await client.send("abc")
         assert await client.recv() == "3"
+        await client.send("x" * 60_000)  # several records, and reads of ours
+        assert await client.recv() == "60000"
         app.opened[0].fill()
         assert len(await client.recv()) == 10_000
         app.opened[0].socket.close(4_001, "enough")

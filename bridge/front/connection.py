@@ -129,7 +129,8 @@ class DashboardConnection:
             return
         close = self.protocol.tick(elapsed=elapsed, wall_now=wall_now)
         if close is not None:
-            self.end(close)
+            if self.viewer is not None or not self.socket.has_unread:
+                self.end(close)
         elif not self.socket.is_writable:
             self._check_progress()
         elif self.delivery.has_requests or self.delivery.is_position_due(elapsed):

@@ -74,6 +74,11 @@ class ClientInput:
         """Return the state of the connection, and what is to be sent."""
         return self._reader.protocol
 
+    @property
+    def is_waiting(self) -> bool:
+        """Return whether something waits for its turn, or is read now."""
+        return self._has_work
+
     def limit(self, *, per_second: float, burst: float) -> None:
         """Begin a new budget, in bytes as MessageReader counts them; a total if `per_second` is 0."""
         self._budget = TokenBucket(per_second=per_second, burst=burst, at=self._load.clock())

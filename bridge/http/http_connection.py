@@ -24,6 +24,7 @@ HEADER_SECONDS: Final = 10.0  # for a request's head: stops connections that sen
 HEADER_BYTES: Final = 65_536  # of a request's head; llhttp itself sets no bound
 REQUEST_WORK_MS: Final = 1.0  # of the task of a request, which is not measured
 LATE_BODY_SECONDS: Final = 12.0  # for a body, read or not; the app answers earlier that it is late: `BODY_SECONDS`
+CHECK_SECONDS: Final = 1.0  # from a deadline that was not the client's fault to the next look
 IDLE_SECONDS: Final = 5.0  # without a request, behind an answer
 
 HEAD_TOO_LARGE_RESPONSE: Final = (
@@ -231,9 +232,9 @@ class BoundedHttp(HttpToolsProtocol):
         self._cancel_deadline()
         match phase:
             case Phase.HEAD:
-                self._call_later(HEADER_SECONDS, self._abort, EndReason.HEAD_LATE)
+                self._call_later(HEADER_SECONDS, self._end_late, EndReason.HEAD_LATE)
             case Phase.BODY:
-                self._call_later(LATE_BODY_SECONDS, self._abort, EndReason.BODY_LATE)
+                self._call_later(LATE_BODY_SECONDS, self._end_late, EndReason.BODY_LATE)
             case Phase.ANSWER:
                 self._unsent_bytes = 0
                 self._call_later(self._load.web.stall_seconds, self._check_progress)
@@ -252,6 +253,13 @@ class BoundedHttp(HttpToolsProtocol):
             return
         self._unsent_bytes = unsent
         self._call_later(self._load.web.stall_seconds, self._check_progress)
+
+    def _end_late(self, reason: EndReason) -> None:
+        """End a connection whose client is late; look again later if what it has sent waits for its turn."""
+        if self._has_work:
+            self._call_later(CHECK_SECONDS, self._end_late, reason)
+        else:
+            self._abort(reason)
 
     def _abort(self, reason: EndReason) -> None:
         self._cancel_deadline()

@@ -109,6 +109,11 @@ class WebSocketConnection(SmallReads):
         """The bytes written that the kernel has not taken; 0 after the end."""
         return 0 if self._is_closed else self._transport.get_write_buffer_size()
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether what the client has sent waits for its turn."""
+        return self._input is not None and self._input.is_waiting
+
     def write(self, frames: bytes) -> None:
         """Send encoded frames."""
         if not self._is_closed:

@@ -28,6 +28,10 @@ class DashboardSocket(Protocol):
     def unsent_bytes(self) -> int:
         """Return the number of bytes that still wait for the client: while it does not shrink, they are not read."""
 
+    @property
+    def has_unread(self) -> bool:
+        """Return whether something that the client has sent waits for its turn: then the client is not late."""
+
     def write(self, frames: bytes) -> None:
         """Send encoded WebSocket frames in one write; one bytes object may go to any number of sockets."""
 

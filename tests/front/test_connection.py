@@ -61,6 +61,16 @@ async def test_silence_before_auth_ends_with_4408(tmp_path: Path) -> None:
         assert board.frames == []
 
 
+async def test_a_token_that_waits_for_its_turn_is_not_late(tmp_path: Path) -> None:
+    async with memory_front(tmp_path, auth_timeout_seconds=0.05) as front:
+        board, silent = front.connect(), front.connect()
+        board.socket.pause_reading()
+        await board.send("auth", token=token())
+        await silent.closed()
+        board.socket.resume_reading()
+        await board.receive("auth_ok")
+
+
 async def test_with_a_token_in_the_handshake_nothing_comes_before_the_first_answer(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         board, witness = front.connect(offered_token=token()), await front.join(user="otto")

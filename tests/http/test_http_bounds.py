@@ -207,7 +207,9 @@ async def test_a_request_without_a_user_is_paid_by_its_address() -> None:
         await until(lambda: not load.peers.address("127.0.0.1").work.is_full(load.clock()), what="it has paid")
 
 
-async def test_an_address_that_owes_waits_and_another_does_not() -> None:
+async def test_an_address_that_owes_waits_and_another_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_connection, "HEADER_SECONDS", 0.5)
+    monkeypatch.setattr(http_connection, "CHECK_SECONDS", 0.1)
     now = 0.0
     load = ServerLoad(WebSettings(), clock=lambda: now)
     load.peers.address("127.0.0.1").work.take(10_000, now)
@@ -218,7 +220,9 @@ async def test_an_address_that_owes_waits_and_another_does_not() -> None:
         writer.write(GET % (b"/", b""))
         other.write(GET % (b"/", b""))
         assert await Client(other_reader, other).answer() == b"quick"
+        await asyncio.sleep(1.2)
         assert app.answered == 1
+        assert load.ended == {}, "a head that waits for its turn is not late"
         now += 10_000
         assert await Client(reader, writer).answer() == b"quick"
         writer.close()

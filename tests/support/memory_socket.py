@@ -66,6 +66,10 @@ class MemorySocket:
     def unsent_bytes(self) -> int:
         return sum(map(len, self._in_flight))
 
+    @property
+    def has_unread(self) -> bool:
+        return bool(self._sent)
+
     def write(self, frames: bytes) -> None:
         if self._known or self._goodbye is not None:
             return

@@ -30,6 +30,10 @@ class SmallSocket:
     def unsent_bytes(self) -> int:
         return sum(map(len, self.unread))
 
+    @property
+    def has_unread(self) -> bool:
+        return False
+
     def write(self, frames: bytes) -> None:
         self._dashboard.written(frames)
         if self._dashboard.is_stalled:

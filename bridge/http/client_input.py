@@ -137,15 +137,14 @@ class ClientInput:
     def _work(self) -> bool:
         """Read a slice, or up to the end of the next message in it; return whether there is more."""
         handler = self._handler
-        try:
-            if handler is not None and self._may_go_on:
+        if handler is not None and self._may_go_on:
+            try:
                 self._read(handler)
-        except Exception:
-            assert handler is not None, "nothing else raises"
-            handler.take_fault()
-            raise
-        finally:
-            self._has_work = self._may_go_on
+            except Exception:
+                self._has_work = False
+                handler.take_fault()
+                raise
+        self._has_work = self._may_go_on
         if not self._has_work:
             self._update_reading()
         return self._has_work

@@ -157,7 +157,9 @@ class WebSocketConnection(SmallReads):
             protocol.send_close(code, reason)
             self._transport.write(b"".join(protocol.data_to_send()))
             self._load.closed[code] += 1
-        if self._account.user is None and code != CloseCode.SERVICE_RESTART:
+        if code == CloseCode.SERVICE_RESTART:
+            self._account.forgive()
+        elif self._account.user is None:
             self._account.charge(REFUSED_WORK_MS)
         self._leave_user()
         self._input.discard(at_most=AFTER_CLOSE_BYTES)

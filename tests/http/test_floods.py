@@ -65,6 +65,18 @@ async def test_a_stranger_has_a_total(name: str) -> None:
     assert not load.peers.address("127.0.0.1").work.is_full(load.clock())
 
 
+@pytest.mark.parametrize(("code", "pays"), [(1_008, True), (4_408, True), (1_012, False)])
+async def test_an_address_pays_for_a_socket_on_which_nobody_authenticates(code: int, *, pays: bool) -> None:
+    load = ServerLoad(WebSettings(), clock=lambda: 0.0)
+    app = SocketApp(user=None, on_open=lambda recorder: recorder.socket.close(code, ""))
+    async with upgraded_client(app, load=load) as client:
+        assert await client.close_frame() == (code, "")
+        client.writer.write(masked(CLOSE, code.to_bytes(2)))
+        await client.rest()
+        await until(lambda: app.opened[0].is_gone, what="it is over")
+        assert load.peers.address("127.0.0.1").work.is_full(0.0) != pays
+
+
 async def test_what_is_read_behind_the_authentication_is_a_users() -> None:
     load = ServerLoad(WebSettings(max_unauthenticated_bytes=2_048))
     app = SocketApp(user=None)
@@ -159,7 +171,9 @@ async def test_a_handler_that_pauses_gets_no_message_of_the_same_read_until_it_r
         assert await client.frame() == (PONG, b"p")
 
 
-async def test_a_handler_that_fails_ends_its_connection_alone() -> None:
+async def test_a_handler_that_fails_ends_its_connection_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "ECHO_SECONDS", 600.0)
+
     def fail(_: str | bytes) -> None:
         raise LookupError
 
@@ -168,8 +182,10 @@ async def test_a_handler_that_fails_ends_its_connection_alone() -> None:
         recorder = await app.newest()
         recorder.on_message = fail
         with capture_logs() as logs:
-            client.writer.write(masked(TEXT, b"1") + masked(TEXT, b"2"))
+            client.writer.write(masked(TEXT, b"1") + masked(TEXT, b"x" * 125) * 20)
             assert await client.close_frame() == (1_011, "")
+        client.writer.write(masked(CLOSE, (1_011).to_bytes(2)))
+        assert await client.rest() == b"", "its answer is read"
     assert [(entry["event"], entry["peer"]) for entry in logs] == [("web.connection_failed", "eva")]
     assert recorder.messages == ["1"]
     assert recorder.disconnected_calls == 1

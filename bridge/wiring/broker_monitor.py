@@ -163,9 +163,9 @@ class BrokerMonitor:
         if fault is not None or not self.is_enabled:
             return fault
         assert self._verdict is not None, "that is a fault of the intake"
-        for check in ProbeCheck:
-            if not self._verdict.get(check, True):
-                return NO_CANARY if self._lacks_canary(check) else REASONS[check]
+        failed = [check for check in ProbeCheck if not self._verdict.get(check, True)]
+        if failed:
+            return next((REASONS[check] for check in failed if not self._lacks_canary(check)), NO_CANARY)
         return UNFINISHED if self._unfinished >= MAX_UNFINISHED else None
 
     def _lacks_canary(self, check: ProbeCheck) -> bool:

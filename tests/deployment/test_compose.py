@@ -90,6 +90,9 @@ def test_the_bridges_settings_fit_what_is_mounted(settings: Settings) -> None:
         assert path in targets
     assert settings.broker.password is not None
     assert settings.broker.front_password is not None
+    assert (settings.broker.probe, settings.broker.canary_username) == ("strict", "_canary")
+    assert settings.broker.canary_password is not None
+    assert f"listener {settings.broker.canary_port}\n" in (ROOT / "mosquitto" / "mosquitto.conf").read_text()
     assert any(f":{settings.journal.path.parent}" in volume for volume in bridge["volumes"])
     assert all(port.endswith(f":{settings.web.port}") for port in bridge["ports"])
 

@@ -179,6 +179,10 @@ class BridgeProcess:
         except (URLError, OSError):
             return ""
 
+    def metrics(self) -> str:
+        with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
+
     def log(self) -> str:
         return self.log_file.read_text()
 

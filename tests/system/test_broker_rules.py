@@ -1,6 +1,7 @@
 """A bridge beside the Mosquitto that ships, whose rules are changed while both run."""
 
 import asyncio
+import re
 import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ import pytest_asyncio
 
 from bridge.mqtt.probe_result import ProbeCheck
 from bridge.wiring.broker_monitor import REASONS
-from tests.support.bridge_process import BridgeProcess, bridge_process
-from tests.support.brokers import running, until
+from tests.support.bridge_process import BridgeProcess, bridge_process, configured
+from tests.support.brokers import RunningBroker, running, until
 from tests.support.command_line import floor
 from tests.support.shipped_mosquitto import ShippedMosquitto, shipped_mosquitto
 
@@ -107,3 +108,28 @@ async def test_rules_that_change_are_noticed_and_their_return_too(
     await until(bridge.is_ready, seconds=SECONDS, what="ready again")
     await checked(tmp_path, shipped, fails=False)
     assert await is_live(bridge)
+
+
+@pytest.mark.parametrize("which", ["mosquitto", "nats"])
+async def test_a_trial_without_users_is_ready_and_says_what_it_is(
+    tmp_path: Path, which: str, request: pytest.FixtureRequest
+) -> None:
+    """As the demo is: with the broker that it finds."""
+    broker: RunningBroker = request.getfixturevalue(which)
+    async with bridge_process(tmp_path, broker, environment={"FLOOR_BROKER__PROBE": "open"}) as trial:
+        await until(lambda: "floor_broker_canary_seconds" in trial.metrics(), what="a canary in the journal")
+        assert await is_live(trial)
+        assert "broker.open" in trial.log()
+
+
+async def test_an_open_broker_is_not_ready_unless_it_is_a_trial(tmp_path: Path, mosquitto: RunningBroker) -> None:
+    bridge = configured(tmp_path, mosquitto, environment={"FLOOR_BROKER__PROBE": "strict"})
+    await bridge.launch()
+    try:
+        reason = REASONS[ProbeCheck.STRANGER_PUBLISH]
+        await until(lambda: reason in bridge.readiness(), seconds=SECONDS, what=reason)
+        warned = re.findall(r"check=(\w+)", bridge.log())
+        assert sorted(set(warned)) == ["report", "stranger_publish", "stranger_read"]
+        assert await is_live(bridge), "reports arrive"
+    finally:
+        await bridge.kill()

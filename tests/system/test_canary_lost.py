@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from urllib.request import urlopen
 
 from bridge.domain.messages import Publication
 from tests.support.bridge_process import BridgeProcess, blocked_journal, bridge_process
@@ -19,8 +18,7 @@ PLACE = "floor/v1/report/plant1/packing/L1/Bagger-1"
 
 
 def metric(bridge: BridgeProcess, name: str) -> float:
-    with urlopen(f"http://127.0.0.1:{bridge.port}/metrics", timeout=5) as answer:
-        (value,) = re.findall(rf"^{name} ([\d.]+)$", answer.read().decode(), re.MULTILINE)
+    (value,) = re.findall(rf"^{name} ([\d.]+)$", bridge.metrics(), re.MULTILINE)
     return float(value)
 
 

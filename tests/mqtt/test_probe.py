@@ -1,6 +1,7 @@
 """The probe of the broker's rules: the rules that ship pass, and each way to break them fails the check it concerns."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from bridge.mqtt.probe import probe_broker
 from bridge.mqtt.probe_result import NO_CANARY, Outcome, ProbeCheck, ProbeResult, ProbeUnfinished
 from bridge.settings.broker import BrokerSettings
 from tests.support.brokers import RunningBroker, client_settings, free_port, running
-from tests.support.shipped_mosquitto import ShippedMosquitto, shipped_mosquitto
+from tests.support.shipped_mosquitto import SHIPPED, ShippedMosquitto, shipped_mosquitto
 
 ROOT = "floor/v1"
 READS = ("report/#", "command/#")
@@ -58,6 +59,7 @@ async def test_the_rules_that_ship_pass_every_check(shipped: ShippedMosquitto, p
     assert len(refused) == 2, "nobody without a user name, on both listeners"
 
 
+FILES = {"cert": "crt", "key": "key"}
 ONLY_ITS_OWN = "pattern write floor/v1/report/%u/#"
 FRONT_READS_EVENTS = "user front\ntopic write floor/v1/command/#\ntopic read floor/v1/event/#"
 RULES = {
@@ -142,6 +144,23 @@ async def test_a_wrong_password_is_named_by_its_user(shipped: ShippedMosquitto, 
     assert failed(results) == {CONNECT}
     assert re.search(rf"as _?{user}: Not authorized$", results[-1].text)
     assert "wrong" not in str(results)
+
+
+def certified(shipped: ShippedMosquitto, user: str) -> None:
+    """Make a certificate for a user."""
+    subprocess.run([SHIPPED / "make-dev-certs.sh", shipped.secrets, user], check=True, capture_output=True)
+
+
+async def test_the_canary_may_have_a_certificate_on_the_port_that_asks_for_one(shipped: ShippedMosquitto) -> None:
+    certified(shipped, "_canary")
+    identity = {f"canary_{kind}_file": shipped.secrets / f"client._canary.{ending}" for kind, ending in FILES.items()}
+    results = await probed(
+        all_users(shipped, canary_password=None, canary_port=shipped.ports["certificates"], **identity)
+    )
+    assert {result.outcome for result in results} == {Outcome.PASSED}, texts(results, Outcome.FAILED)
+    refused = [text for text in texts(results, Outcome.PASSED) if " is refused (" in text]
+    assert len(refused) == 2
+    assert "Not authorized" not in refused[1], "it comes no further than TLS"
 
 
 async def test_without_a_canary_reports_are_not_tested_and_that_fails(shipped: ShippedMosquitto) -> None:

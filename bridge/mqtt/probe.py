@@ -13,7 +13,7 @@ from typing import Final
 from bridge.domain.probe_topics import FORBIDDEN, canary_topic, forbidden_topic
 from bridge.domain.topic_tree import TopicBranch
 from bridge.mqtt.probe_client import Arrival, ProbeClient
-from bridge.mqtt.probe_result import NO_CANARY, Outcome, ProbeCheck, ProbeResult, ProbeUnfinished
+from bridge.mqtt.probe_result import Outcome, ProbeCheck, ProbeResult, ProbeUnfinished
 from bridge.ports.broker import BrokerUnavailable
 from bridge.settings.broker import BrokerSettings
 
@@ -24,6 +24,7 @@ SETTLE_SECONDS: Final = 0.25  # a broker of several nodes need not keep the orde
 
 _PROVEN: Final = {ProbeCheck.OVER_RIGHTS, ProbeCheck.STRANGER_PUBLISH, ProbeCheck.STRANGER_READ}
 _PRIVATE: Final = {TopicBranch.REPORT: "reports", TopicBranch.COMMAND: "commands", TopicBranch.EVENT: "events"}
+_NO_CANARY: Final = "broker.canary_username is not set: whether reports arrive is not tested"
 _OPEN: Final = "not tested: broker.probe is open: anyone may publish reports and commands; for trials only"
 _ONE_USER: Final = (
     "not tested: without broker.front_username, bridge and front are one user, who may publish commands. "
@@ -43,11 +44,10 @@ async def probe_broker(
     Leaves nothing in the broker. A running bridge suppresses what arrives of it ("canary", "forged").
     """
     results = await _Round(settings, root=root, stream=stream, canary=new_canary()).run(reads)
-    if any(result.outcome is Outcome.FAILED and result.check not in _PROVEN for result in results):
+    proven = {*_PROVEN, ProbeCheck.CANARY} if settings.canary_username is None else _PROVEN
+    if any(result.outcome is Outcome.FAILED and result.check not in proven for result in results):
         await asyncio.sleep(REPEAT_SECONDS)
         results = await _Round(settings, root=root, stream=stream, canary=new_canary()).run(reads)
-    if settings.probe == "strict" and settings.canary_username is None:
-        results.append(ProbeResult(ProbeCheck.REPORT, Outcome.FAILED, NO_CANARY))
     return results
 
 
@@ -104,21 +104,29 @@ class _Round:
         if not await self._open(reader) or not await self._subscribe(reader, reads):
             return
         settings = self._settings.model_copy(update={"protocol": reader.protocol})
-        users = {"bridge": settings}
-        if settings.has_front:
-            users["front"] = settings.as_front()
-        if settings.canary_username is not None:
-            users["canary"] = settings.as_canary()
-        clients = {name: self._new_client(user, private=name == "canary") for name, user in users.items()}
-        for client in clients.values():
-            if not await self._open(client):
-                return
-        strangers = [] if settings.probe == "open" else await self._strangers(settings, clients.get("canary"))
-        await self._check_wanted(reader, **clients)
+        bridge = self._new_client(settings)
+        front = self._new_client(settings.as_front()) if settings.has_front else None
+        if not await self._open(bridge) or (front is not None and not await self._open(front)):
+            return
+        canary = await self._open_canary(settings)
+        strangers = [] if settings.probe == "open" else await self._strangers(settings, canary)
+        await self._check_wanted(reader, bridge=bridge, front=front, canary=canary)
         if settings.probe == "open":
             self._add(ProbeCheck.STRANGER_PUBLISH, Outcome.UNTESTED, _OPEN)
         else:
-            await self._check_forbidden(reader, clients["bridge"], strangers)
+            await self._check_forbidden(reader, bridge, strangers)
+
+    async def _open_canary(self, settings: BrokerSettings) -> ProbeClient | None:
+        """Return the canary's client, None if there is none, or if the broker refuses it."""
+        if settings.canary_username is None:
+            if settings.probe == "strict":
+                self._add(ProbeCheck.CANARY, Outcome.FAILED, _NO_CANARY)
+            return None
+        canary = self._new_client(settings.as_canary(), private=True)
+        refusal = await canary.open()
+        outcome = Outcome.PASSED if refusal is None else Outcome.FAILED
+        self._add(ProbeCheck.CANARY, outcome, f"{canary.user}: {refusal or 'connected'}")
+        return canary if refusal is None else None
 
     # -- what must work ---------------------------------------------------------------------------------------------
 
@@ -153,8 +161,8 @@ class _Round:
         reader: ProbeClient,
         *,
         bridge: ProbeClient,
-        front: ProbeClient | None = None,
-        canary: ProbeClient | None = None,
+        front: ProbeClient | None,
+        canary: ProbeClient | None,
     ) -> None:
         """Check that what the bridge, its front and the canary publish arrives."""
         status, event, lamp = (

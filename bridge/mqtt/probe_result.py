@@ -2,10 +2,6 @@
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
-from typing import Final
-
-NO_CANARY: Final = "broker.canary_username is not set: whether reports arrive is not tested"
-"""Text of the failure of `ProbeCheck.REPORT` if nobody may send a canary."""
 
 
 class ProbeCheck(StrEnum):
@@ -19,6 +15,7 @@ class ProbeCheck(StrEnum):
     OVER_RIGHTS = "over_rights"  # the bridge may publish no reports and commands
     STRANGER_PUBLISH = "stranger_publish"
     STRANGER_READ = "stranger_read"
+    CANARY = "canary"  # there is an identity that may send a report: else REPORT is not tested
 
 
 class Outcome(Enum):

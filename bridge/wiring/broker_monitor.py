@@ -11,7 +11,7 @@ import structlog
 
 from bridge.domain.records import JournalEntry
 from bridge.mqtt.probe import probe_broker
-from bridge.mqtt.probe_result import NO_CANARY, Outcome, ProbeCheck, ProbeResult, ProbeUnfinished
+from bridge.mqtt.probe_result import Outcome, ProbeCheck, ProbeResult, ProbeUnfinished
 from bridge.ports.broker import BrokerClient, LinkStatus
 from bridge.ports.metrics import Metric, MetricSample
 from bridge.settings.settings import Settings
@@ -22,21 +22,22 @@ MAX_UNFINISHED: Final = 3  # in a row
 BEING_PROBED: Final = "the broker is being probed"
 UNFINISHED: Final = "the probe of the broker cannot finish"
 REASONS: Final[Mapping[ProbeCheck, str]] = {
-    ProbeCheck.CONNECT: "the broker refuses the bridge or its canary",
-    ProbeCheck.SUBSCRIBE: "the broker refuses the bridge or its canary",
+    ProbeCheck.CONNECT: "the broker refuses the bridge or its front",
+    ProbeCheck.SUBSCRIBE: "the broker refuses the bridge or its front",
     ProbeCheck.OWN_RIGHTS: "the broker's rules withhold a right of the bridge",
     ProbeCheck.COMMAND: "the broker's rules withhold a right of the bridge",
     ProbeCheck.REPORT: "the broker does not deliver reports",
     ProbeCheck.OVER_RIGHTS: "the broker's rules let the bridge publish reports or commands",
     ProbeCheck.STRANGER_PUBLISH: "the broker's rules let strangers publish",
     ProbeCheck.STRANGER_READ: "the broker's rules let strangers read",
+    ProbeCheck.CANARY: "whether reports arrive is not tested: broker.canary_username is not set, or refused",
 }
 """Reasons of a failed check, for anyone: `/health/ready` is open. Users, hosts and topics are in the log."""
 
 INTAKE_CHECKS: Final = (
     *(ProbeCheck.CONNECT, ProbeCheck.SUBSCRIBE, ProbeCheck.OWN_RIGHTS, ProbeCheck.COMMAND, ProbeCheck.REPORT),
 )
-"""Checks without which reports or commands do not arrive; the others concern what strangers may do."""
+"""Checks without which reports or commands may not arrive. The others show no such thing."""
 
 Probe = Callable[..., Awaitable[Sequence[ProbeResult]]]
 
@@ -152,7 +153,7 @@ class BrokerMonitor:
         if self._verdict is None:
             return BEING_PROBED if self._unfinished < MAX_UNFINISHED else UNFINISHED
         for check in INTAKE_CHECKS:
-            if not self._verdict.get(check, True) and not self._lacks_canary(check):
+            if not self._verdict.get(check, True):
                 return REASONS[check]
         overdue = self._canaries.overdue_seconds()
         return None if overdue is None else f"reports are late: a canary of {overdue:.0f} s ago has not arrived"
@@ -163,14 +164,10 @@ class BrokerMonitor:
         if fault is not None or not self.is_enabled:
             return fault
         assert self._verdict is not None, "that is a fault of the intake"
-        failed = [check for check in ProbeCheck if not self._verdict.get(check, True)]
-        if failed:
-            return next((REASONS[check] for check in failed if not self._lacks_canary(check)), NO_CANARY)
+        for check in ProbeCheck:
+            if not self._verdict.get(check, True):
+                return REASONS[check]
         return UNFINISHED if self._unfinished >= MAX_UNFINISHED else None
-
-    def _lacks_canary(self, check: ProbeCheck) -> bool:
-        """Return whether a failure means only that nobody may send the canary: it does not show that none arrives."""
-        return check is ProbeCheck.REPORT and self._broker.probe == "strict" and self._broker.canary_username is None
 
     def samples(self) -> Iterator[MetricSample]:
         """Yield the metrics of the probe; none if it is off."""

@@ -9,6 +9,8 @@ from bridge.domain.line.andon.contacts import IGNORED_READINGS
 from bridge.domain.line.device.ineffective import INEFFECTIVE_REASONS, NEUTRAL_REASONS
 from bridge.domain.messages import Publication
 from bridge.ports.metrics import Metric
+from bridge.wiring.broker_monitor import BEING_PROBED, REASONS, UNFINISHED
+from bridge.wiring.link_watch import CONTESTED
 from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
 from tests.support.command_line import ROOT
@@ -34,6 +36,11 @@ def scrape(bridge: BridgeProcess) -> dict[str, set[str]]:
 
 def counts(seq: int) -> Publication:
     return Publication(f"{PLACE}/counts", json.dumps({"total": seq, "boot_id": 1, "seq": seq}).encode())
+
+
+def test_the_reasons_of_the_probe_are_in_the_document() -> None:
+    for reason in (*REASONS.values(), BEING_PROBED, UNFINISHED, CONTESTED):
+        assert f"`{reason}`" in DOCUMENT, reason
 
 
 async def test_every_metric_is_in_the_document_with_its_labels(mosquitto: RunningBroker, tmp_path: Path) -> None:

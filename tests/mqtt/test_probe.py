@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from bridge.mqtt.probe import probe_broker
-from bridge.mqtt.probe_result import NO_CANARY, Outcome, ProbeCheck, ProbeResult, ProbeUnfinished
+from bridge.mqtt.probe_result import Outcome, ProbeCheck, ProbeResult, ProbeUnfinished
 from bridge.settings.broker import BrokerSettings
 from tests.support.brokers import RunningBroker, client_settings, free_port, running
 from tests.support.shipped_mosquitto import SHIPPED, ShippedMosquitto, shipped_mosquitto
@@ -18,6 +18,7 @@ ROOT = "floor/v1"
 READS = ("report/#", "command/#")
 CONNECT, OWN, REPORT, COMMAND = ProbeCheck.CONNECT, ProbeCheck.OWN_RIGHTS, ProbeCheck.REPORT, ProbeCheck.COMMAND
 OVER, PUBLISH, READ = ProbeCheck.OVER_RIGHTS, ProbeCheck.STRANGER_PUBLISH, ProbeCheck.STRANGER_READ
+CANARY = ProbeCheck.CANARY
 
 
 async def probed(settings: BrokerSettings, *, root: str = ROOT) -> list[ProbeResult]:
@@ -141,8 +142,9 @@ async def test_another_root_than_that_of_the_rules_is_found(shipped: ShippedMosq
 async def test_a_wrong_password_is_named_by_its_user(shipped: ShippedMosquitto, user: str) -> None:
     name = {"bridge": "password", "front": "front_password", "canary": "canary_password"}[user]
     results = await probed(all_users(shipped).model_copy(update={name: SecretStr("wrong")}))
-    assert failed(results) == {CONNECT}
-    assert re.search(rf"as _?{user}: Not authorized$", results[-1].text)
+    assert failed(results) == {CANARY if user == "canary" else CONNECT}
+    (text,) = texts(results, Outcome.FAILED)
+    assert re.search(rf"as _?{user}: Not authorized$", text)
     assert "wrong" not in str(results)
 
 
@@ -166,7 +168,9 @@ async def test_the_canary_may_have_a_certificate_on_the_port_that_asks_for_one(s
 async def test_without_a_canary_reports_are_not_tested_and_that_fails(shipped: ShippedMosquitto) -> None:
     settings = all_users(shipped).model_copy(update={"canary_username": None, "canary_password": None})
     results = await probed(settings)
-    assert texts(results, Outcome.FAILED) == [NO_CANARY]
+    assert failed(results) == {CANARY}
+    assert texts(results, Outcome.FAILED) == ["broker.canary_username is not set: whether reports arrive is not tested"]
+    assert all(result.check is not REPORT for result in results)
     assert {result.check for result in results if result.outcome is Outcome.PASSED} >= {OWN, COMMAND, OVER, PUBLISH}
 
 
@@ -180,7 +184,7 @@ async def test_with_one_user_for_bridge_and_front_its_rights_are_not_tested(ship
 
 async def test_an_open_broker_fails_by_itself_and_passes_as_a_trial(mosquitto: RunningBroker) -> None:
     strict = await probed(client_settings(mosquitto))
-    assert failed(strict) == {REPORT, PUBLISH, READ}
+    assert failed(strict) == {CANARY, PUBLISH, READ}
     trial = await probed(client_settings(mosquitto, probe="open"))
     assert failed(trial) == set()
     assert {result.check for result in trial if result.outcome is Outcome.PASSED} >= {CONNECT, OWN, REPORT, COMMAND}

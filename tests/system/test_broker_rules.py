@@ -129,7 +129,7 @@ async def test_an_open_broker_is_not_ready_unless_it_is_a_trial(tmp_path: Path, 
         reason = REASONS[ProbeCheck.STRANGER_PUBLISH]
         await until(lambda: reason in bridge.readiness(), seconds=SECONDS, what=reason)
         warned = re.findall(r"check=(\w+)", bridge.log())
-        assert sorted(set(warned)) == ["report", "stranger_publish", "stranger_read"]
+        assert sorted(set(warned)) == ["canary", "stranger_publish", "stranger_read"]
         assert await is_live(bridge), "reports arrive"
     finally:
         await bridge.kill()

@@ -9,7 +9,7 @@ import pytest
 
 from bridge.domain.records import Input, JournalEntry
 from bridge.domain.reports import suppressed
-from bridge.mqtt.probe_result import NO_CANARY, Outcome, ProbeCheck, ProbeResult, ProbeUnfinished
+from bridge.mqtt.probe_result import Outcome, ProbeCheck, ProbeResult, ProbeUnfinished
 from bridge.ports.metrics import Metric
 from bridge.settings.broker import BrokerSettings
 from bridge.wiring import broker_monitor, canaries
@@ -58,7 +58,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextlib.asynccontextmanager
 async def monitored(probe: FakeProbe, **settings: object) -> AsyncIterator[tuple[BrokerMonitor, FakeLink]]:
     link = FakeLink()
-    values = {"broker__probe": "strict", "broker__canary_username": "_canary", **settings}
+    values = {"broker__probe": "strict", **settings}
     monitor = BrokerMonitor(settings_with(**values), intake=link, probe=probe)
     running = asyncio.create_task(monitor.run())
     try:
@@ -110,13 +110,6 @@ async def test_a_failed_check_has_its_reason_and_ends_with_the_next_probe_that_p
 async def test_a_right_too_few_comes_before_a_right_too_many() -> None:
     async with monitored(FakeProbe(failing=[ProbeCheck.STRANGER_READ, ProbeCheck.REPORT])) as (monitor, _):
         await until(lambda: monitor.fault() == REASONS[ProbeCheck.REPORT], what="a verdict")
-
-
-async def test_without_a_canary_it_is_not_ready_but_boards_stay_live() -> None:
-    probe = FakeProbe(failing=[ProbeCheck.REPORT])
-    async with monitored(probe, broker__canary_username=None) as (monitor, _):
-        await until(lambda: monitor.fault() == NO_CANARY, what="a verdict")
-        assert monitor.intake_fault() is None
 
 
 async def test_an_unfinished_probe_keeps_the_verdict_until_the_third_in_a_row() -> None:

@@ -10,7 +10,7 @@ PROVERS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-versions check format faults proof bench docs lock sbom audit clean system-packages
+.PHONY: help demo test test-versions check format faults proof fuzz bench docs lock sbom audit clean system-packages
 
 help:
 	@echo "make demo    start broker, bridge, dashboards' front and a simulated plant on http://127.0.0.1:8080"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-versions   run the suite on each Python found, 3.11 to 3.14, in random order"
 	@echo "make check   format, lint and types"
 	@echo "make faults | proof   fault injection, long proofs; both write docs/proof.md"
+	@echo "make fuzz    fuzz what strangers send, 10 minutes for each of six targets; FUZZ_SECONDS=60 for a minute"
 	@echo "make bench   measure all of docs/performance.md, at most 15 minutes; make bench QUICK=1  a part, in a minute"
 	@echo "make docs    generate schemas and docs/asyncapi.json again;  make lock  resolve the locked versions again"
 	@echo "make audit   compare the locked versions with known vulnerabilities (needs pypi.org); make sbom  list them"
@@ -55,6 +56,9 @@ proof: .venv/.dev system-packages
 	FAULT_RECORD=proof HYPOTHESIS_PROFILE=proof $(BIN)/python -m pytest -n $(PROVERS) --dist worksteal -m "proof or not faults" $(PROVED)
 	$(MAKE) test-versions
 
+fuzz: .venv/.fuzz
+	$(BIN)/python -m tests.fuzz all --seconds $(or $(FUZZ_SECONDS),600) $(ARGS)
+
 bench: .venv/.dev system-packages
 	$(BIN)/python -m tests.bench all $(if $(QUICK),--quick) $(ARGS)
 
@@ -67,6 +71,7 @@ lock: .venv-tools/.made
 	$(LOCK) pyproject.toml --extra demo --group build -o requirements.lock
 	$(LOCK) pyproject.toml --extra demo --group dev -o requirements-dev.lock
 	$(LOCK) --group tools -o requirements-tools.lock
+	$(LOCK) --group fuzz -o requirements-fuzz.lock
 	$(MAKE) sbom
 
 # a package that the advisory database does not answer for is a failure too
@@ -79,7 +84,7 @@ sbom: .venv-tools/.made
 		--output-reproducible --spec-version 1.6 -o docs/sbom.cdx.json
 
 clean:
-	rm -rf .venv .venv-3.* .venv-tools .floor .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-3.* .venv-tools .floor .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
 
 system-packages:
 	@.ci/system-packages mosquitto chromium strace faketime cc=gcc,libc6-dev
@@ -104,4 +109,8 @@ system-packages:
 
 .venv/.dev: .venv/.run requirements-dev.lock
 	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/.fuzz: .venv/.dev requirements-fuzz.lock
+	@$(PIP) --require-hashes -r requirements-fuzz.lock
 	@touch $@

@@ -1,7 +1,6 @@
 """Names and filters: what parses, and what matches what, held against an oracle of regular expressions."""
 
 import itertools
-import re
 import unicodedata
 from collections.abc import Iterable
 from functools import cache
@@ -23,6 +22,7 @@ from bridge.domain.topics import (
     TopicTooLong,
     WildcardInName,
 )
+from tests.support.topic_oracle import oracle
 
 LITERALS = ("a", "$x", "")
 # "z" is in no filter: what a wildcard matches beyond the literals in play.
@@ -42,16 +42,6 @@ def texts(levels: Iterable[str], depth: int) -> list[str]:
 LEVELS = (*LITERALS, "+")
 FILTERS = [*texts(LEVELS, 3), *(f"{head}/#" for head in texts(LEVELS, 2)), "#", "/#"]
 NAMES = texts(NAME_LEVELS, 4)
-
-
-def oracle(topic_filter: str) -> re.Pattern[str]:
-    """The filter as a regular expression over the name's text; shares no code and no shape with TopicFilter."""
-    guard = r"(?!\$)" if topic_filter[0] in "+#" else ""
-    head, hash_, _ = topic_filter.partition("#")
-    body = re.escape(head.removesuffix("/") if head != "/" else "").replace(r"\+", "[^/]*")
-    if not hash_:
-        return re.compile(guard + re.escape(head).replace(r"\+", "[^/]*"), re.DOTALL)
-    return re.compile(guard + (".*" if not head else body + "(/.*)?"), re.DOTALL)
 
 
 @cache

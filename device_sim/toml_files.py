@@ -60,7 +60,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; raises `SimulationFileError`."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         raise SimulationFileError(path, [reason or str(error)]) from error
 

@@ -146,6 +146,12 @@ def test_the_longest_retention_can_be_computed() -> None:
     assert longest.events_ms == longest.inputs_ms == MAX_DAYS * DAY_MS
 
 
+def test_a_file_nested_too_deeply_is_an_error_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "a = " + "[" * 5_000)
+    with pytest.raises(SettingsError, match=re.escape(f"{path}: nested too deeply")):
+        load_settings(path, {})
+
+
 def test_an_unknown_environment_setting_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path, f'[token]\nsecret = "{SECRET}"\n')
     with pytest.raises(SettingsError, match=r"web\.prot"):

@@ -1,13 +1,13 @@
 """The loader of the plant file and its fault catalogues; errors name file, location and reason."""
 
 import csv
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from bridge.domain.plant import Plant
+from bridge.domain.toml_text import parse_toml
 from bridge.domain.validation_errors import describe_faults
 from bridge.settings.load import file_error_reason
 
@@ -22,8 +22,8 @@ def load(path: Path) -> Plant:
     `faults_file` of an equipment names a CSV file beside the plant file, with columns bit,code,text,kind,stops,cause.
     """
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # ValueError: not UTF-8, not TOML, or an integer of too many digits
+        tree = parse_toml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or not acceptable TOML
         raise PlantFileError(f"{path}: {file_error_reason(error)}") from error
     for line in _tables(tree.get("lines")):
         for equipment in _tables(line.get("equipment")):

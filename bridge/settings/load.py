@@ -1,13 +1,13 @@
 """Reading of the settings: a TOML file, overridden by environment variables `FLOOR_SECTION__NAME`."""
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from bridge.domain.toml_text import parse_toml
 from bridge.domain.validation_errors import Location, describe_faults, dotted
 from bridge.settings.settings import JournalSettings, Settings
 
@@ -32,8 +32,8 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
     tree: dict[str, Any] = {}
     if path is not None:
         try:
-            tree = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:  # ValueError: not UTF-8, not TOML, or an integer of too many digits
+            tree = parse_toml(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:  # ValueError: not UTF-8, or not acceptable TOML
             raise SettingsError(f"{path}: {file_error_reason(error)}") from error
         tree.setdefault("plant_file", str(Settings.model_fields["plant_file"].default))
         journal = tree.setdefault("journal", {})

@@ -49,6 +49,7 @@ def test_reads_a_plant_with_its_fault_catalogue(folder: Path) -> None:
         ("rated_speed = 40", "counters.modulo = 9", "counters modulo: no such field; did you mean modulus?"),
         ('area = "A1"', 'area = "A1"\nconstraint = "M7"', "names equipment it does not have: M7"),
         ('name = "Test"', "name = ", "line 2"),
+        ('name = "Test"', "name = " + "[" * 5_000, "nested too deeply"),
         ("faults.csv", "missing.csv", "missing.csv"),
         ("faults.csv", "fau\\u0000lts.csv", "null byte"),
     ],

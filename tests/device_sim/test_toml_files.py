@@ -91,3 +91,12 @@ def test_a_file_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:
     with pytest.raises(SimulationFileError) as caught:
         read_toml(path)
     assert str(caught.value) == f"{path}: No such file or directory"
+
+
+@pytest.mark.parametrize("value", ["[" * 5_000, "9" * 5_000], ids=["nested", "long"])
+def test_a_file_that_the_parser_cannot_take_is_named(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "plant.toml"
+    path.write_text(f"a = {value}")
+    with pytest.raises(SimulationFileError) as caught:
+        read_toml(path)
+    assert str(caught.value).startswith(f"{path}: ")

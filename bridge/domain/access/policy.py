@@ -4,7 +4,6 @@ Filters are templates: a level may be `{site}`, `{area}`, `{line}` or `{user}`. 
 produces no filter. Every claim in a token applies, whether the template names it or not, so claims narrow each other.
 """
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from itertools import product
@@ -13,6 +12,7 @@ from typing import Annotated, Final, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
 from bridge.domain.access.topic_layout import ACTIONS, ANY, COMMANDS, EVENTS, TopicLayout, action_mask
+from bridge.domain.toml_text import parse_toml
 from bridge.domain.topics import TopicError, TopicFilter
 from bridge.domain.validation_errors import describe_faults, dotted
 
@@ -107,8 +107,8 @@ class Policy(BaseModel):
     def parse(cls, text: str, *, source: str = "policy") -> Self:
         """Return the policy of a TOML text; raise PolicyError with every fault and its place."""
         try:
-            tree = tomllib.loads(text)
-        except ValueError as error:  # not TOML, or an integer of too many digits
+            tree = parse_toml(text)
+        except ValueError as error:
             raise PolicyError(f"{source}: {error}") from error
         try:
             return cls.model_validate(tree)

@@ -20,12 +20,14 @@ class _Incomplete(Exception):
 class Meaning:
     """Messages and pings of a stream of bytes, up to its close frame, a violation, or its end.
 
-    `close`: the payload of the close frame. `is_cut`: it ends within a frame, and a server need not judge that yet.
+    `close`: the payload of the close frame; `cuts_message`: it comes within a message, which a server may find wrong.
+    `is_cut`: it ends within a frame, and a server need not judge that yet.
     """
 
     messages: list[str | bytes] = field(default_factory=list)
     pings: list[bytes] = field(default_factory=list)
     close: bytes | None = None
+    cuts_message: bool = False
     violation: str | None = None
     is_cut: bool = False
 
@@ -37,10 +39,10 @@ class Frame:
     payload: bytes
 
 
-def meaning(data: bytes, *, max_size: int, max_fragments: int) -> Meaning:
+def meaning(data: bytes, *, max_size: int, max_fragments: int, is_text_checked: bool = True) -> Meaning:
     """Return what a server makes of these bytes, however they are split into reads."""
     result = Meaning()
-    reader = _Reader(result, max_size, max_fragments)
+    reader = _Reader(result, max_size, max_fragments, is_text_checked=is_text_checked)
     try:
         while data and result.close is None:
             end = _end_of_frame(data)
@@ -95,10 +97,11 @@ def _read_frame(data: bytes, max_size: int) -> Frame:
 class _Reader:
     """Joins fragments to messages."""
 
-    def __init__(self, result: Meaning, max_size: int, max_fragments: int) -> None:
+    def __init__(self, result: Meaning, max_size: int, max_fragments: int, *, is_text_checked: bool) -> None:
         self._result = result
         self._max_size = max_size
         self._max_fragments = max_fragments
+        self._is_text_checked = is_text_checked
         self._opcode: int | None = None
         self._fragments: list[bytes] = []
 
@@ -126,7 +129,7 @@ class _Reader:
         if frame.fin:
             opcode, self._opcode = self._opcode, None
             payload = b"".join(self._fragments)
-            self._result.messages.append(_text(payload) if opcode == TEXT else payload)
+            self._result.messages.append(_text(payload) if opcode == TEXT and self._is_text_checked else payload)
 
     def _close(self, payload: bytes) -> None:
         if len(payload) == 1:
@@ -135,7 +138,7 @@ class _Reader:
         if payload and code not in SENDABLE_CODES and not 3000 <= code < 5000:
             raise Violation("7.4: a code that is not sent")
         _text(payload[2:])
-        self._result.close = payload
+        self._result.close, self._result.cuts_message = payload, self._opcode is not None
 
 
 def _text(payload: bytes) -> str:

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from typing import Final
 
 from websockets.frames import CloseCode, Frame, Opcode
-from websockets.protocol import SERVER, Protocol
+from websockets.protocol import SERVER
+
+from bridge.http.frame_protocol import FrameProtocol
 
 MAX_FRAGMENTS: Final = 1_000  # of one message: empty fragments never reach the limit in bytes
 SLICE_BYTES: Final = 512  # parsed at once: at most 85 frames, some 0.5 ms
@@ -26,7 +28,7 @@ class MessageReader:
 
     def __init__(self, *, max_size: int) -> None:
         # Not the parser of the handshake, which keeps the request and its headers.
-        self.protocol = Protocol(SERVER, max_size=max_size, logger=_logger)
+        self.protocol = FrameProtocol(SERVER, max_size=max_size, logger=_logger)
         self.last_pong = b""
         self._input = b""
         self._frames: list[Frame] = []  # parsed and not taken, the first at the end
@@ -84,7 +86,7 @@ class MessageReader:
 
     def _append(self, data: bytes) -> None:
         fragments = self._fragments or []
-        if len(fragments) > MAX_FRAGMENTS:
+        if len(fragments) >= MAX_FRAGMENTS:
             self._fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
             return
         fragments.append(data)

@@ -20,14 +20,12 @@ class _Incomplete(Exception):
 class Meaning:
     """Messages and pings of a stream of bytes, up to its close frame, a violation, or its end.
 
-    `close`: the payload of the close frame; `cuts_message`: it comes within a message, which a server may find wrong.
-    `is_cut`: it ends within a frame, and a server need not judge that yet.
+    `close`: the payload of the close frame. `is_cut`: it ends within a frame, and a server need not judge that yet.
     """
 
     messages: list[str | bytes] = field(default_factory=list)
     pings: list[bytes] = field(default_factory=list)
     close: bytes | None = None
-    cuts_message: bool = False
     violation: str | None = None
     is_cut: bool = False
 
@@ -138,7 +136,7 @@ class _Reader:
         if payload and code not in SENDABLE_CODES and not 3000 <= code < 5000:
             raise Violation("7.4: a code that is not sent")
         _text(payload[2:])
-        self._result.close, self._result.cuts_message = payload, self._opcode is not None
+        self._result.close = payload
 
 
 def _text(payload: bytes) -> str:

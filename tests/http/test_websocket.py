@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import websockets
 from websockets.frames import Opcode
-from websockets.protocol import Protocol
 from websockets.server import ServerProtocol
 
 from bridge.http import message_reader, websocket
+from bridge.http.frame_protocol import FrameProtocol
 from bridge.http.handshake import HandshakeWebSocket
 from bridge.http.http_connection import BoundedHttp
 from bridge.http.websocket import WebSocketConnection
@@ -214,7 +214,7 @@ def no_collection() -> Iterator[None]:
 
 @pytest.mark.usefixtures("no_collection")
 async def test_an_ended_connection_leaves_no_cycle_of_references() -> None:
-    kinds = {WebSocketConnection, HandshakeWebSocket, BoundedHttp, ServerProtocol, Protocol}
+    kinds = {WebSocketConnection, HandshakeWebSocket, BoundedHttp, ServerProtocol, FrameProtocol}
 
     former = {id(entry): entry for entry in gc.get_objects() if type(entry) in kinds}  # of other tests
 

@@ -10,7 +10,7 @@ PROVERS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-versions check format faults proof fuzz bench docs lock sbom audit clean system-packages
+.PHONY: help demo test test-versions check format faults proof fuzz autobahn bench docs lock sbom audit clean system-packages
 
 help:
 	@echo "make demo    start broker, bridge, dashboards' front and a simulated plant on http://127.0.0.1:8080"
@@ -19,6 +19,7 @@ help:
 	@echo "make check   format, lint and types"
 	@echo "make faults | proof   fault injection, long proofs; both write docs/proof.md"
 	@echo "make fuzz    fuzz what strangers send, 10 minutes for each of six targets; FUZZ_SECONDS=60 for a minute"
+	@echo "make autobahn   the Autobahn suite against the WebSocket server, 247 cases; needs Python 2.7"
 	@echo "make bench   measure all of docs/performance.md, at most 15 minutes; make bench QUICK=1  a part, in a minute"
 	@echo "make docs    generate schemas and docs/asyncapi.json again;  make lock  resolve the locked versions again"
 	@echo "make audit   compare the locked versions with known vulnerabilities (needs pypi.org); make sbom  list them"
@@ -59,6 +60,9 @@ proof: .venv/.dev system-packages
 fuzz: .venv/.fuzz
 	$(BIN)/python -m tests.fuzz all --seconds $(or $(FUZZ_SECONDS),600) $(ARGS)
 
+autobahn: .venv/.dev
+	$(BIN)/python -m tests.autobahn
+
 bench: .venv/.dev system-packages
 	$(BIN)/python -m tests.bench all $(if $(QUICK),--quick) $(ARGS)
 
@@ -84,7 +88,7 @@ sbom: .venv-tools/.made
 		--output-reproducible --spec-version 1.6 -o docs/sbom.cdx.json
 
 clean:
-	rm -rf .venv .venv-3.* .venv-tools .floor .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-3.* .venv-tools .venv-autobahn .floor .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
 
 system-packages:
 	@.ci/system-packages mosquitto chromium strace faketime cc=gcc,libc6-dev

@@ -1,12 +1,15 @@
 """FastAPI app of every process: health and metrics. A front adds its routes; a pipeline alone has no others."""
 
 from collections.abc import Callable, Iterator
+from functools import cache, partial
+from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from bridge.http.access import Authenticate, is_loopback, require_admin
+from bridge.http.openapi import TOKEN, error_responses, openapi_document
 from bridge.http.prometheus import PrometheusExporter
 from bridge.http.responses import SecurityHeaders, add_error_handlers, json_response
 from bridge.ports.metrics import Metric, MetricSample, SampleSource
@@ -38,6 +41,7 @@ def make_monitoring_app(
         root_path_in_servers=False,
     )
     app.state.authenticate = authenticate
+    app.openapi = cache(partial(openapi_document, app))  # type: ignore[method-assign]  # FastAPI's way to replace it
     add_error_handlers(app)
     app.add_middleware(SecurityHeaders)
     _add_health(app, ready)
@@ -50,7 +54,11 @@ def _add_health(app: FastAPI, ready: ReadinessCheck) -> None:
     async def live() -> Response:
         return json_response({"live": True})
 
-    @app.get("/health/ready", summary="Report whether data is live; 503 with the reason if not")
+    @app.get(
+        "/health/ready",
+        summary="Report whether data is live; 503 with the reason if not",
+        responses={int(HTTPStatus.SERVICE_UNAVAILABLE): {"description": "not ready: the same fields"}},
+    )
     async def readiness() -> Response:
         is_ready, reason = ready()
         return json_response({"ready": is_ready, "reason": reason}, status=200 if is_ready else 503)
@@ -63,7 +71,16 @@ def _add_metrics(app: FastAPI, web: WebSettings, ready: ReadinessCheck, samples:
 
     exporter = PrometheusExporter(all_samples)
 
-    @app.get("/metrics", summary="Export Prometheus metrics; admins only, except from this machine")
+    @app.get(
+        "/metrics",
+        summary="Export Prometheus metrics; admins only, except from this machine",
+        response_class=Response,
+        responses={
+            int(HTTPStatus.OK): {"content": {"text/plain": {}}},
+            **error_responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN),
+        },
+        openapi_extra=dict(TOKEN),
+    )
     async def prometheus(request: Request) -> Response:
         if not is_loopback(request, behind_proxy=bool(web.trusted_proxies)):
             await require_admin(request)

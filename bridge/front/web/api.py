@@ -1,6 +1,7 @@
 """HTTP API under `/api`: journal queries and commands, authorized as over WebSocket."""
 
 from datetime import datetime
+from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -12,6 +13,7 @@ from bridge.domain.utc_time import UNIX_EPOCH, Millis
 from bridge.front.front import Front
 from bridge.front.journal_queries import DEFAULT_PAGE, MAX_CURSOR, MAX_PAGE
 from bridge.http.access import current_viewer, require_unchanged, require_viewer
+from bridge.http.openapi import TOKEN, error_responses
 from bridge.http.responses import json_response, read_body
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
@@ -47,7 +49,12 @@ def api_router(front: Front, *, root: str) -> APIRouter:
             raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"leave {prefix} out: a filter is relative to it")
         return filter_text
 
-    @router.get("/events", summary="List events from the journal that the viewer may see, oldest first")
+    @router.get(
+        "/events",
+        summary="List events from the journal that the viewer may see, oldest first",
+        responses=_READ_ERRORS,
+        openapi_extra=_TOKEN,
+    )
     async def events(
         request: Request,
         viewer: RequestViewer,
@@ -69,13 +76,23 @@ def api_router(front: Front, *, root: str) -> APIRouter:
         require_unchanged(request, viewer)
         return Response(page.encode(), media_type="application/json")
 
-    @router.get("/snapshot", summary="List the current events that the viewer may see")
+    @router.get(
+        "/snapshot",
+        summary="List the current events that the viewer may see",
+        responses=_READ_ERRORS,
+        openapi_extra=_TOKEN,
+    )
     async def snapshot(request: Request, viewer: RequestViewer, *, filter_text: FilterParameter = None) -> Response:
         state = await front.read_snapshot(viewer, relative(filter_text))
         require_unchanged(request, viewer)
         return Response(state.encode(), media_type="application/json")
 
-    @router.get("/explain", summary="Explain a subscription: effective filters and grants, or a refused topic")
+    @router.get(
+        "/explain",
+        summary="Explain a subscription: effective filters and grants, or a refused topic",
+        responses=_EXPLAIN_ERRORS,
+        openapi_extra=_TOKEN,
+    )
     async def explain(
         viewer: RequestViewer,
         *,
@@ -96,12 +113,14 @@ def api_router(front: Front, *, root: str) -> APIRouter:
         }
         return json_response(front.explain(viewer, {name: value for name, value in body.items() if value}))
 
-    @router.post("/explain", summary="Explain a subscribe body", openapi_extra=_BODY)
+    @router.post("/explain", summary="Explain a subscribe body", responses=_EXPLAIN_ERRORS, openapi_extra=_BODY)
     async def explain_body(_: RequestViewer, request: Request) -> Response:
         body = await read_body(request)
         return json_response(front.explain(current_viewer(request), body))  # again: a body may take seconds
 
-    @router.post("/commands", summary="Run a command and wait for its result", openapi_extra=_BODY)
+    @router.post(
+        "/commands", summary="Run a command and wait for its result", responses=_READ_ERRORS, openapi_extra=_BODY
+    )
     async def commands(_: RequestViewer, request: Request) -> Response:
         body = await read_body(request)
         return json_response(await front.run_command(lambda: current_viewer(request), body))
@@ -109,4 +128,12 @@ def api_router(front: Front, *, root: str) -> APIRouter:
     return router
 
 
-_BODY: Final = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
+_TOKEN: Final = dict(TOKEN)
+_BODY: Final = {
+    **TOKEN,
+    "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+}
+_EXPLAIN_ERRORS: Final = error_responses(HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED)
+_READ_ERRORS: Final = error_responses(
+    HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE
+)

@@ -1,6 +1,7 @@
 """FastAPI app of a front: the routes of protocol.md, «HTTP», and `/ws`."""
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -17,6 +18,7 @@ from bridge.front.web.pages import board_routes
 from bridge.front.web.websocket import handshake_token, is_origin_allowed, select_subprotocol
 from bridge.http.access import require_admin
 from bridge.http.monitoring import ReadinessCheck, make_monitoring_app
+from bridge.http.openapi import TOKEN, error_responses
 from bridge.http.responses import error_response, json_response
 from bridge.http.websocket import hand_over
 from bridge.ports.metrics import MetricSample, SampleSource
@@ -88,7 +90,10 @@ def _with_socket(app: ASGIApp, front: Front, web: WebSettings) -> ASGIApp:
 
 def _add_statistics(app: FastAPI, front: Front) -> None:
     @app.get(
-        "/ws/health", summary="Report connections, subscriptions and the accounting of all dashboards; admins only"
+        "/ws/health",
+        summary="Report connections, subscriptions and the accounting of all dashboards; admins only",
+        responses=error_responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN),
+        openapi_extra=dict(TOKEN),
     )
     async def statistics(request: Request) -> Response:
         await require_admin(request)

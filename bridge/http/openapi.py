@@ -1,0 +1,51 @@
+"""The OpenAPI document: what FastAPI derives from the routes, with our errors and tokens instead of FastAPI's."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final, Literal
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from bridge.protocol.error_codes import ErrorCode
+
+VALIDATION: Final = str(int(HTTPStatus.UNPROCESSABLE_ENTITY))  # FastAPI's; ours is 400
+VALIDATION_SCHEMAS: Final = ("HTTPValidationError", "ValidationError")
+TOKEN: Final[Mapping[str, Any]] = {"security": [{"bearer": []}]}
+"""`openapi_extra` of a route that needs a token."""
+
+_MEANINGS: Final = {
+    HTTPStatus.BAD_REQUEST: "a parameter or the body is not acceptable",
+    HTTPStatus.UNAUTHORIZED: "no token, or one that is not accepted",
+    HTTPStatus.FORBIDDEN: "not granted to the bearer of the token",
+    HTTPStatus.SERVICE_UNAVAILABLE: "the journal or the broker cannot be used now",
+}
+
+
+class ErrorBody(BaseModel):
+    """Body of an error: an `error` frame of the WebSocket."""
+
+    type: Literal["error"]
+    code: ErrorCode
+    message: str
+    id: str | None = None
+    detail: dict[str, Any] | None = None
+
+
+def error_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """Return `responses` of a route that answers with these errors."""
+    return {int(status): {"model": ErrorBody, "description": _MEANINGS[status]} for status in statuses}
+
+
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """Return the document of an app's routes."""
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation["responses"].pop(VALIDATION, None)
+    components = document.setdefault("components", {})
+    for name in VALIDATION_SCHEMAS:
+        components.get("schemas", {}).pop(name, None)
+    components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+    return document

@@ -77,7 +77,7 @@ def _add_metrics(app: FastAPI, web: WebSettings, ready: ReadinessCheck, samples:
         response_class=Response,
         responses={
             int(HTTPStatus.OK): {"content": {"text/plain": {}}},
-            **error_responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN),
+            **error_responses(HTTPStatus.FORBIDDEN),
         },
         openapi_extra=dict(TOKEN),
     )

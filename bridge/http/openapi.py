@@ -19,8 +19,11 @@ _MEANINGS: Final = {
     HTTPStatus.BAD_REQUEST: "a parameter or the body is not acceptable",
     HTTPStatus.UNAUTHORIZED: "no token, or one that is not accepted",
     HTTPStatus.FORBIDDEN: "not granted to the bearer of the token",
-    HTTPStatus.SERVICE_UNAVAILABLE: "the journal or the broker cannot be used now",
+    HTTPStatus.NOT_FOUND: "the plant has no such line, or the line no such equipment",
+    HTTPStatus.TOO_MANY_REQUESTS: "the user makes too many requests at once",
+    HTTPStatus.SERVICE_UNAVAILABLE: "access cannot be decided, or the journal or the broker cannot be used, now",
 }
+_OF_A_TOKEN: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class ErrorBody(BaseModel):
@@ -34,8 +37,9 @@ class ErrorBody(BaseModel):
 
 
 def error_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """Return `responses` of a route that answers with these errors."""
-    return {int(status): {"model": ErrorBody, "description": _MEANINGS[status]} for status in statuses}
+    """Return `responses` of a route that needs a token, and answers with these errors beside those of a token."""
+    listed = sorted({*statuses, *_OF_A_TOKEN})
+    return {int(status): {"model": ErrorBody, "description": _MEANINGS[status]} for status in listed}
 
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:

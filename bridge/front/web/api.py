@@ -119,7 +119,7 @@ def api_router(front: Front, *, root: str) -> APIRouter:
         return json_response(front.explain(current_viewer(request), body))  # again: a body may take seconds
 
     @router.post(
-        "/commands", summary="Run a command and wait for its result", responses=_READ_ERRORS, openapi_extra=_BODY
+        "/commands", summary="Run a command and wait for its result", responses=_COMMAND_ERRORS, openapi_extra=_BODY
     )
     async def commands(_: RequestViewer, request: Request) -> Response:
         body = await read_body(request)
@@ -133,7 +133,6 @@ _BODY: Final = {
     **TOKEN,
     "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
 }
-_EXPLAIN_ERRORS: Final = error_responses(HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED)
-_READ_ERRORS: Final = error_responses(
-    HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE
-)
+_EXPLAIN_ERRORS: Final = error_responses(HTTPStatus.BAD_REQUEST)
+_READ_ERRORS: Final = error_responses(HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN)
+_COMMAND_ERRORS: Final = error_responses(HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)

@@ -92,7 +92,7 @@ def _add_statistics(app: FastAPI, front: Front) -> None:
     @app.get(
         "/ws/health",
         summary="Report connections, subscriptions and the accounting of all dashboards; admins only",
-        responses=error_responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN),
+        responses=error_responses(HTTPStatus.FORBIDDEN),
         openapi_extra=dict(TOKEN),
     )
     async def statistics(request: Request) -> Response:

@@ -1,8 +1,6 @@
 """Random subscriptions, grants and refreshes, against sets of topics: what is admitted, lost and gained is exact."""
 
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
@@ -16,115 +14,22 @@ from bridge.domain.access.subscription_types import SubscriptionError
 from bridge.domain.access.subscriptions import Subscription, admit_subscription
 from bridge.domain.access.viewer import Viewer, admit
 from bridge.protocol.session import revoked_frame, widened_frame
-from tests.support.event_universe import CATEGORIES, PRIORITIES, UNNAMED, topics_of, topics_of_any, topics_within
+from tests.support.event_universe import CATEGORIES, PRIORITIES, UNNAMED, topics_of, topics_of_any
+from tests.support.random_subscriptions import NAMES, USER, Case, Token, a_case
 from tests.support.reference_subscription import matches
 
-USER: Final = "eva"
-ROLES: Final = ("maintenance", "quality", "engineer")
 POLICY: Final = Policy.parse("[roles.maintenance]\n[roles.quality]\n")  # an engineer is none here
-NAMES: Final = (("S1",), ("A1",), ("L1", "L2"), ("_", "E1"), tuple(set(CATEGORIES.values())), tuple(CATEGORIES),
-                PRIORITIES, ("_", "J1"))  # fmt: skip
-"""The texts of each level of a filter, beside `+`."""
 
 
-def paths_of(category: str) -> dict[str, str]:
-    """Return the targets that all types have, and their filters; `category` is `+` for lines and equipment."""
-    return {
-        "line:L1": f"+/+/L1/+/{category}/#",
-        "line:L2": f"+/+/L2/+/{category}/#",
-        "equipment:E1": f"+/+/+/E1/{category}/#",
-        "S1/A1/L1": f"S1/A1/L1/+/{category}/#",
-        "S1/A1/L2/E1": f"S1/A1/L2/E1/{category}/#",
-        "all": f"+/+/+/+/{category}/#",
-    }
-
-
-TARGETS: Final[Mapping[str, Mapping[str, str]]] = {
-    "line": {**paths_of("+"), "L1": "+/+/L1/#"},
-    "equipment": {**paths_of("+"), "E1": "+/+/+/E1/#"},
-    "job": {**paths_of("job"), "J1": "+/+/+/+/job/+/+/J1", "job:J1": "+/+/+/+/job/+/+/J1"},
-    "escalation": {
-        **paths_of("escalation"),
-        "escalation:J1": "+/+/+/+/escalation/+/+/J1",
-        **{priority: f"+/+/+/+/escalation/+/{priority}/+" for priority in PRIORITIES},
-    },
-    **{
-        kind: {**paths_of(kind), "L2": f"+/+/L2/+/{kind}/#"}
-        for kind in ("production", "oee", "downtime", "andon", "quality", "changeover")
-    },
-}
-"""Type of subscription -> its targets, with their filters (design.md, «Subscriptions are filters»)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    roles: tuple[str, ...]
-    grants: tuple[str, ...]
-
-    def viewer(self) -> Viewer:
-        claim_set = {"roles": list(self.roles), "grants": {"read": list(self.grants)}}
-        return admit(Claims(USER, "floor", 1, None, claim_set), POLICY, trust_grants=True)
-
-    def names(self, kind: str) -> frozenset[str]:
-        """Return whom the target `me` of this type of subscription stands for."""
-        return frozenset({USER}) if kind == "job" else frozenset(self.roles) & {"maintenance", "quality"}
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A body of a subscription, the topics that it requests, and the tokens before and after a refresh."""
-
-    body: dict[str, object]
-    requested: int
-    within: int
-    is_for_me: bool
-    tokens: tuple[Token, Token]
-
-    def audience(self, token: Token) -> frozenset[str] | None:
-        return token.names(str(self.body["subscription_type"])) if self.is_for_me else None
-
-
-def a_filter(draw: random.Random) -> str:
-    wildcards = draw.choice((1, 3, 6))
-    levels = [draw.choice((*names, *(("+",) * wildcards * len(names)))) for names in NAMES]
-    cut = draw.randrange(16)
-    return "/".join([*levels[:cut], "#"] if cut < len(levels) else levels)
-
-
-def a_token(draw: random.Random) -> Token:
-    grants = tuple(a_filter(draw) for _ in range(draw.randrange(6)))
-    return Token(tuple(draw.sample(ROLES, draw.randrange(4))), grants)
-
-
-def a_case(draw: random.Random) -> Case:
-    body: dict[str, object] = {"id": "s", "strict": draw.random() < 0.2}
-    filters = ["#"]
-    is_for_me = False
-    if draw.random() < 0.9:
-        kind = draw.choice(tuple(TARGETS))
-        targets = draw.sample(tuple(TARGETS[kind]), draw.randrange(1, 5))
-        is_for_me = kind in ("job", "escalation") and draw.random() < 0.3
-        filters = [TARGETS[kind]["all"]] if is_for_me else [TARGETS[kind][target] for target in targets]
-        body |= {"subscription_type": kind, "target_id": "me" if is_for_me else targets}
-    if "subscription_type" not in body or draw.random() < 0.2:
-        raw = body["mqtt_filter"] = a_filter(draw)
-    else:
-        raw = "#"
-    masks = {
-        "event_types": tuple(draw.sample(tuple(CATEGORIES), draw.randrange(1, 4))) if draw.random() < 0.3 else None,
-        "priorities": tuple(draw.sample(PRIORITIES, draw.randrange(1, 4))) if draw.random() < 0.3 else None,
-    }
-    body["filters"] = {name: None if words is None else list(words) for name, words in masks.items()}
-    within = topics_within(masks["event_types"], masks["priorities"])
-    return Case(
-        body, topics_of_any(filters) & topics_of(raw) & within, within, is_for_me, (a_token(draw), a_token(draw))
-    )
+def viewer_of(token: Token) -> Viewer:
+    claim_set = {"roles": list(token.roles), "grants": {"read": list(token.grants)}}
+    return admit(Claims(USER, "floor", 1, None, claim_set), POLICY, trust_grants=True)
 
 
 def check_decision(case: Case, token: Token) -> Subscription | None:
     """Check an admission of the body, and return it; None if it is refused."""
     request = parse_subscription(case.body)
-    decision = admit_subscription(request, token.viewer())
+    decision = admit_subscription(request, viewer_of(token))
     granted = topics_of_any(token.grants)
     is_narrowed = bool(case.requested & ~granted)
     allowed = case.requested & granted and not (case.body["strict"] and is_narrowed)

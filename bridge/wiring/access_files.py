@@ -83,7 +83,7 @@ class AccessFiles:
         yield MetricSample(Metric.ACCESS_REVOCATIONS, len(self.authenticator.revocations or ()))
 
     def reload(self) -> None:
-        """Read the files now, and log the outcome even if it is the same."""
+        """Read the files now, and log the outcome even if it is the same as before."""
         self._requested.set()
 
     async def run(self, changed: Callable[[Collection[AccessFile]], Awaitable[None]]) -> None:
@@ -119,7 +119,7 @@ class AccessFiles:
                 log.error("access.reload_failed", file=str(self._files[name].path), reason=reading.fault)
             self._faults[name] = reading.fault
         changed = [name for name, reading in readings.items() if self._replace(reading.value)]
-        if changed or requested:
+        if changed or (requested and not any(self._faults.values())):
             revocations = self.authenticator.revocations
             log.info(
                 "access.reloaded",

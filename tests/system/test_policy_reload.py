@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.bridge_process import BridgeProcess, bridge_process
 from tests.support.brokers import RunningBroker, until
+from tests.support.revocation_lists import write_whole
 from tests.support.socket_dashboard import SocketDashboard, http
 from tests.support.tokens import token
 
@@ -45,7 +46,7 @@ async def test_a_changed_policy_ends_what_is_lost_and_brings_what_is_new(
     tmp_path: Path, mosquitto: RunningBroker, announce: Callable[[BridgeProcess], None]
 ) -> None:
     path = tmp_path / "policy.toml"
-    path.write_text(BEFORE)
+    write_whole(path, BEFORE)
     operator, quality = (token(user=role, roles=(role,), lines=["L1"]) for role in ("operator", "quality"))
     environment = {"FLOOR_POLICY_FILE": str(path)}
     async with (
@@ -60,11 +61,11 @@ async def test_a_changed_policy_ends_what_is_lost_and_brings_what_is_new(
         await narrowed.receive("andon_event")
         before = len(other.frames)
 
-        path.write_text(INVALID)
+        write_whole(path, INVALID)
         announce(bridge)
         await until(lambda: "access.reload_failed" in bridge.log(), what="the refusal")
         assert bridge.is_ready()
-        path.write_text(AFTER)
+        write_whole(path, AFTER)
         announce(bridge)
 
         revoked = await narrowed.receive("revoked")

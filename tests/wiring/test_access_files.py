@@ -14,7 +14,7 @@ from bridge.wiring import access_files
 from bridge.wiring.access_files import AccessFile, AccessFiles
 from tests.support.brokers import until
 from tests.support.in_process import settings_with
-from tests.support.revocation_lists import revoke_users
+from tests.support.revocation_lists import revoke_users, write_whole
 
 Logs = list[MutableMapping[str, Any]]
 
@@ -48,7 +48,7 @@ def samples(files: AccessFiles) -> dict[str, float]:
 
 def write(path: Path, text: str | None) -> None:
     """Write a file; None: remove it."""
-    path.unlink() if text is None else path.write_text(text)
+    path.unlink() if text is None else write_whole(path, text)
 
 
 def events(logs: Logs) -> list[tuple[str, str]]:
@@ -131,11 +131,15 @@ async def test_a_changed_policy_is_in_force_and_an_invalid_one_is_no_reason_to_b
         await until(lambda: changes == [["operator"]], what="the change")
         write(path, "[roles.operater]")
         await until(lambda: events(logs)[-1] == ("access.reload_failed", "error"), what="the fault")
+        assert "roles.operater" in logs[-1]["reason"]
+        count = len(logs)
         files.reload()
-        await until(lambda: events(logs)[-1] == ("access.reloaded", "info"), what="the outcome of a request")
-        assert events(logs)[-2] == ("access.reload_failed", "error")
-        assert "roles.operater" in logs[-2]["reason"]
+        await until(lambda: events(logs)[count:] == [("access.reload_failed", "error")], what="the refusal again")
         assert (files.fault(), changes) == (None, [["operator"]])
+        write(path, '[roles.operator]\nread = ["+/+/{line}/#"]')
+        files.reload()
+        await until(lambda: events(logs)[count + 1 :] == [("access.reloaded", "info")], what="the outcome")
+        assert len(changes) == 1, "it is the former one again"
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await following

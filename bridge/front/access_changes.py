@@ -30,9 +30,6 @@ def redecide(authenticator: Authenticator, connection: DashboardConnection) -> b
     rights = [(viewer.roles, viewer.read_grants, viewer.command_grants) for viewer in (former, latter)]
     if rights[0] == rights[1]:
         return False
-    try:
-        session.update_viewer(latter)
-    except Exception as error:  # noqa: BLE001 - one dashboard's fault is not that of all others
-        connection.fail(error)
+    session.update_viewer(latter)
     connection.pump()
     return True

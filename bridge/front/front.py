@@ -197,7 +197,11 @@ class Front:
     async def _in_turns(self, decide: Callable[[Authenticator, DashboardConnection], bool]) -> int:
         count = 0
         for part in self._parts():
-            count += sum(decide(self._context.authenticator, connection) for connection in part)
+            for connection in part:
+                try:
+                    count += decide(self._context.authenticator, connection)
+                except Exception as error:  # noqa: BLE001 - as in `run`
+                    connection.fail(error)
             await asyncio.sleep(0)
         return count
 

@@ -162,8 +162,7 @@ class SecurityHeaders:
                     headers.setdefault(name, value)
             await send(message)
 
-        if (
-            scope["method"] == "HEAD"
-        ):  # RFC 9110 9.3.2: the same response; the server, with its own scope, omits the body
+        # RFC 9110 9.3.2: the same response; the server, which keeps its own scope, omits the body.
+        if scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}
         await self._app(scope, receive, send_safely)

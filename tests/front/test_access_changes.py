@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from bridge.domain.access.policy import Policy
 from bridge.domain.access.revocations import Revocations
+from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommandRecord
 from tests.front.memory_front import NOON, call, memory_front, status
 from tests.support.tokens import token
@@ -115,3 +118,25 @@ async def test_a_refresh_after_the_change_is_decided_by_the_present_policy(tmp_p
         front.authenticator.revocations = Revocations(users=frozenset({"eva"}))
         assert await front.core.close_revoked() == 1
         assert await front.core.redecide() == 0, "it has ended"
+
+
+async def test_a_fault_at_one_dashboard_does_not_keep_another_from_losing_access(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with memory_front(tmp_path) as front:
+        front.authenticator.policy = policy(OPERATOR)
+        faulty, other = [await front.join(user=user, roles=["operator"], lines=["L1"]) for user in ("eva", "otto")]
+        await other.snapshot(subscription_type="line", target_id="L1")
+        readmit = front.authenticator.readmit
+
+        def fail_for_eva(viewer: Viewer) -> Viewer:
+            if viewer.user_id == "eva":
+                raise LookupError("test")
+            return readmit(viewer)
+
+        monkeypatch.setattr(front.authenticator, "readmit", fail_for_eva)
+        front.authenticator.policy = policy(CALLS_ONLY)
+        await front.core.redecide()
+        assert (await faulty.closed())[0] == 1012
+        await other.receive("revoked")
+        assert front.core.statistics()["faults"] == 1

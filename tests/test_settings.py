@@ -9,6 +9,7 @@ from pydantic import BaseModel, SecretStr
 from bridge.settings.broker import BrokerSettings
 from bridge.settings.load import SettingsError, load_settings
 from bridge.settings.settings import DAY_MS, MAX_DAYS, JournalSettings, Settings
+from bridge.settings.web import WebSettings
 
 SECRET = "0123456789abcdef0123456789abcdef"
 DOCUMENT = Path(__file__).parent.parent / "docs" / "settings.md"
@@ -179,6 +180,13 @@ def test_passwords_may_stand_in_files(tmp_path: Path) -> None:
     (tmp_path / "bridge.password").unlink()
     with pytest.raises(SettingsError, match=r"broker\.password_file"):
         load_settings(path, {})
+
+
+@pytest.mark.parametrize("text", ["proxy.example", "10.0.0.0/33", "*", "", "10.0.0.1:80", "10.0.0.0/8,10.1.0.0/16"])
+def test_a_proxy_is_an_address_or_a_network(text: str) -> None:
+    with pytest.raises(ValueError, match="must be an address or a network"):
+        WebSettings(trusted_proxies=(text,))
+    assert WebSettings(trusted_proxies=("10.1.2.3/8", "::1")).trusted_proxies == ("10.0.0.0/8", "::1")
 
 
 def test_secrets_are_not_shown() -> None:

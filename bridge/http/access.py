@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 from bridge.domain.access.claims import TokenError
 from bridge.domain.access.policy import Role
 from bridge.domain.access.viewer import AdmissionError, Viewer
+from bridge.http.peers import is_address
 from bridge.http.requester import REQUESTER, Requester
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
@@ -67,6 +68,12 @@ async def require_admin(request: Request) -> None:
     """Raise what `require_viewer` raises, and InvalidFrame for a viewer who is no admin."""
     if Role.ADMIN not in (await require_viewer(request)).roles:
         raise InvalidFrame(ErrorCode.FORBIDDEN, "for admins only")
+
+
+def client_address(connection: HTTPConnection) -> str:
+    """Return the client's address, as a trusted proxy names it; «?» if that is no address."""
+    client = connection.client
+    return client.host if client is not None and is_address(client.host) else "?"
 
 
 def is_loopback(connection: HTTPConnection, *, behind_proxy: bool) -> bool:

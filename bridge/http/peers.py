@@ -133,8 +133,9 @@ class Account:
         self._unpaid = 0.0
 
     def forward(self, host: str) -> None:
-        """Continue for the client of a proxy, until the account is settled."""
-        self._move(self._peers.address(host))
+        """Continue for the client of a proxy, until the account is settled; for the proxy if it names no address."""
+        if is_address(host):
+            self._move(self._peers.address(host))
 
     def settle(self) -> None:
         """Let the address pay if there is no user; what follows is unauthenticated."""
@@ -159,6 +160,14 @@ class Account:
         if peer is not None:
             peer.accounts -= 1
             self._peers.release(peer)
+
+
+def is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def network_of(host: str) -> str:

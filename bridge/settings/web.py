@@ -1,8 +1,21 @@
 """Settings of `[web]`."""
 
-from pydantic import Field
+import ipaddress
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from bridge.settings.section import MAX_LIMIT, MAX_SECONDS, Port, Section, SettingsPath
+
+
+def _check_proxy(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text, strict=False) if "/" in text else ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError("must be an address or a network, such as 10.0.0.0/8") from None
+
+
+Proxy = Annotated[str, AfterValidator(_check_proxy)]
 
 
 class WebSettings(Section):
@@ -11,7 +24,7 @@ class WebSettings(Section):
     host: str = "127.0.0.1"
     port: Port = 8080
     root_path: str = ""
-    trusted_proxies: tuple[str, ...] = ()
+    trusted_proxies: tuple[Proxy, ...] = ()
     allowed_origins: tuple[str, ...] = ()  # besides the server's own; `*` allows any
     token_in_query: bool = False
     tls_cert_file: SettingsPath | None = None

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+from collections.abc import Sequence
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from starlette.websockets import WebSocket
 from websockets.frames import Opcode
 
 from bridge.http import http_connection
+from bridge.http.access import client_address
 from bridge.http.listener import listen
 from bridge.http.load import ServerLoad
 from bridge.http.websocket import hand_over
@@ -25,8 +27,7 @@ from tests.support.brokers import until
 
 
 async def hello(request: Request) -> PlainTextResponse:
-    assert request.client is not None
-    return PlainTextResponse(f"{request.client.host} {request.url.scheme} {request.scope['root_path']}")
+    return PlainTextResponse(f"{client_address(request)} {request.url.scheme} {request.scope['root_path']}")
 
 
 async def sockets(websocket: WebSocket) -> None:
@@ -34,7 +35,11 @@ async def sockets(websocket: WebSocket) -> None:
     hand_over(websocket.scope, Recorder)
 
 
-APP = Starlette(routes=[Route("/", hello), WebSocketRoute("/ws", sockets)])
+async def refuse(websocket: WebSocket) -> None:
+    await websocket.send_denial_response(PlainTextResponse(client_address(websocket), status_code=403))
+
+
+APP = Starlette(routes=[Route("/", hello), WebSocketRoute("/ws", sockets), WebSocketRoute("/client", refuse)])
 
 
 async def get(port: int, **headers: str) -> httpx.Response:
@@ -75,6 +80,34 @@ async def test_a_trusted_proxy_names_the_client() -> None:
     async with served(APP, WebSettings(trusted_proxies=("127.0.0.1",), root_path="/floor")) as port:
         response = await get(port, **{"X-Forwarded-For": "10.9.9.9", "X-Forwarded-Proto": "https"})
     assert response.text == "10.9.9.9 https /floor"
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "client"),
+    [
+        (("10.9.9.9",), "10.9.9.9"),
+        (("10.1.1.1, 10.9.9.9",), "10.9.9.9"),
+        (("10.9.9.9, 192.168.7.7",), "10.9.9.9"),
+        (("10.1.1.1", "10.9.9.9, 192.168.7.7"), "10.9.9.9"),
+        (("10.1.1.1", "10.9.9.9"), "10.9.9.9"),
+        (("192.168.7.7, 192.168.7.8",), "192.168.7.7"),
+        (("10.9.9.9:4711",), "10.9.9.9"),
+        (("[2001:db8::1]:4711",), "2001:db8::1"),
+        (("2001:db8::1",), "2001:db8::1"),
+        (("10.1.1.1, unknown",), "?"),
+        (("10.1.1.1, " + "x" * 300,), "?"),
+        (("",), "127.0.0.1"),
+    ],
+)
+async def test_the_rightmost_untrusted_address_is_the_client(forwarded: Sequence[str], client: str) -> None:
+    web = WebSettings(trusted_proxies=("127.0.0.1", "192.168.99.99/16"))
+    headers = [("X-Forwarded-For", line) for line in forwarded]
+    async with served(APP, web) as port:
+        async with httpx.AsyncClient() as http:
+            assert (await http.get(f"http://127.0.0.1:{port}/", headers=headers)).text.startswith(f"{client} http")
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await websockets.connect(f"ws://127.0.0.1:{port}/client", additional_headers=headers)
+    assert refused.value.response.body == client.encode()
 
 
 async def test_compression_is_not_negotiated() -> None:

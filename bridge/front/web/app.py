@@ -16,7 +16,7 @@ from bridge.front.metric_samples import front_samples
 from bridge.front.web.api import api_router
 from bridge.front.web.pages import board_routes
 from bridge.front.web.websocket import handshake_token, is_origin_allowed, select_subprotocol
-from bridge.http.access import require_admin
+from bridge.http.access import client_address, require_admin
 from bridge.http.monitoring import ReadinessCheck, make_monitoring_app
 from bridge.http.openapi import TOKEN, error_responses
 from bridge.http.responses import error_response, json_response
@@ -74,7 +74,7 @@ def _with_socket(app: ASGIApp, front: Front, web: WebSettings) -> ASGIApp:
     async def dashboard(websocket: WebSocket) -> None:
         token = handshake_token(websocket, in_query=web.token_in_query)
         secure = websocket.scope["scheme"] == "wss"
-        peer = websocket.client.host if websocket.client is not None else "?"
+        peer = client_address(websocket)
         headers = websocket.headers
         origin = headers.get("origin")
         if not is_origin_allowed(origin, host=headers.get("host"), secure=secure, allowed=web.allowed_origins):

@@ -117,6 +117,16 @@ async def test_a_page_of_another_origin_is_refused_before_the_upgrade(
     assert caplog.records == []
 
 
+async def test_only_a_trusted_proxy_says_that_a_page_came_by_https(tmp_path: Path) -> None:
+    for proxies, is_refused in (((), True), (("127.0.0.1",), False)):
+        async with served_front(tmp_path, WebSettings(trusted_proxies=proxies)) as served:
+            origin = served.http.replace("http:", "https:")
+            headers = {"Origin": origin, "X-Forwarded-Proto": "https", **bearer()}
+            with pytest.raises(websockets.InvalidStatus) if is_refused else contextlib.nullcontext():
+                async with connected(served.ws, additional_headers=headers) as client:
+                    await client.ask(SUBSCRIBE, "subscription_confirmed")
+
+
 async def test_the_servers_own_pages_and_those_of_the_list_may_connect(tmp_path: Path) -> None:
     async with served_front(tmp_path, WebSettings(allowed_origins=("https://wall.example",))) as served:
         for origin in (served.http, "https://wall.example"):

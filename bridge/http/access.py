@@ -1,8 +1,6 @@
-"""Access to HTTP routes: bearer tokens, the check for admins, and the exception for clients on this machine."""
+"""Access to HTTP routes: bearer tokens, the check for admins, and the client's address."""
 
-import ipaddress
 from collections.abc import Callable
-from typing import Final
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
@@ -15,8 +13,6 @@ from bridge.http.peers import is_address
 from bridge.http.requester import REQUESTER, Requester
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
-
-FORWARDING_HEADERS: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 Authenticate = Callable[[str], Viewer]
 """Returns the viewer of a token; raises TokenError or AdmissionError."""
@@ -74,15 +70,3 @@ def client_address(connection: HTTPConnection) -> str:
     """Return the client's address, as a trusted proxy names it; «?» if that is no address."""
     client = connection.client
     return client.host if client is not None and is_address(client.host) else "?"
-
-
-def is_loopback(connection: HTTPConnection, *, behind_proxy: bool) -> bool:
-    """Return whether the client is on this machine; always False behind a proxy, where every client seems to be."""
-    if behind_proxy or connection.client is None or any(name in connection.headers for name in FORWARDING_HEADERS):
-        return False
-    try:
-        address = ipaddress.ip_address(connection.client.host)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback

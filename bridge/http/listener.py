@@ -12,10 +12,11 @@ BACKLOG: Final = 2_048  # 5,000 dashboards reconnect at once
 
 
 class WebPortInUse(Exception):
-    """Another process listens on the port: change `web.port`, or stop that process."""
+    """Another process listens on the port: change the setting, or stop that process."""
 
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(f"port {port} on {host} is in use: stop the other process, or set web.port (FLOOR_WEB__PORT)")
+    def __init__(self, host: str, port: int, *, setting: str) -> None:
+        remedy = f"stop the other process, or set web.{setting} (FLOOR_WEB__{setting.upper()})"
+        super().__init__(f"port {port} on {host} is in use: {remedy}")
         self.host = host
         self.port = port
 
@@ -53,12 +54,12 @@ def check_certificate(web: WebSettings) -> None:
         raise CertificateError(web, f"cannot read {error.filename}: {error.strerror}") from error
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Bind and listen; port 0 takes any free one. Raise WebPortInUse or ListenError."""
+def listen(host: str, port: int, *, setting: str = "port") -> socket.socket:
+    """Bind and listen; port 0 takes any free one. Raise ListenError, or WebPortInUse with the setting of `[web]`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise WebPortInUse(host, port) from error
+            raise WebPortInUse(host, port, setting=setting) from error
         raise ListenError(host, port, os.strerror(error.errno) if error.errno else str(error)) from error

@@ -8,27 +8,26 @@ from fastapi import FastAPI, Request
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from bridge.http.access import Authenticate, is_loopback, require_admin
+from bridge.http.access import Authenticate, require_admin
 from bridge.http.openapi import TOKEN, error_responses, openapi_document
 from bridge.http.prometheus import PrometheusExporter
 from bridge.http.responses import SecurityHeaders, add_error_handlers, json_response
 from bridge.ports.metrics import Metric, MetricSample, SampleSource
-from bridge.settings.web import WebSettings
 
 ReadinessCheck = Callable[[], tuple[bool, str]]
 """Returns whether the process is ready, and a short reason."""
 
 
 def make_monitoring_app(
-    web: WebSettings,
     *,
-    authenticate: Authenticate,
+    authenticate: Authenticate | None,
     ready: ReadinessCheck,
     samples: SampleSource,
     api_version: str | None = None,
 ) -> FastAPI:
     """Return an app with health and metrics.
 
+    `authenticate`: finds the admins who may read the metrics; None: anyone may, for a listener of their own.
     `api_version`: of the API that the caller adds, which `/openapi.json` then describes; None: there is none.
     """
     app = FastAPI(
@@ -45,7 +44,7 @@ def make_monitoring_app(
     add_error_handlers(app)
     app.add_middleware(SecurityHeaders)
     _add_health(app, ready)
-    _add_metrics(app, web, ready, samples)
+    _add_metrics(app, ready, samples, is_open=authenticate is None)
     return app
 
 
@@ -64,7 +63,7 @@ def _add_health(app: FastAPI, ready: ReadinessCheck) -> None:
         return json_response({"ready": is_ready, "reason": reason}, status=200 if is_ready else 503)
 
 
-def _add_metrics(app: FastAPI, web: WebSettings, ready: ReadinessCheck, samples: SampleSource) -> None:
+def _add_metrics(app: FastAPI, ready: ReadinessCheck, samples: SampleSource, *, is_open: bool) -> None:
     def all_samples() -> Iterator[MetricSample]:
         yield MetricSample(Metric.READY, float(ready()[0]))
         yield from samples()
@@ -73,7 +72,7 @@ def _add_metrics(app: FastAPI, web: WebSettings, ready: ReadinessCheck, samples:
 
     @app.get(
         "/metrics",
-        summary="Export Prometheus metrics; admins only, except from this machine",
+        summary="Export Prometheus metrics; admins only",
         response_class=Response,
         responses={
             int(HTTPStatus.OK): {"content": {"text/plain": {}}},
@@ -82,6 +81,6 @@ def _add_metrics(app: FastAPI, web: WebSettings, ready: ReadinessCheck, samples:
         openapi_extra=dict(TOKEN),
     )
     async def prometheus(request: Request) -> Response:
-        if not is_loopback(request, behind_proxy=bool(web.trusted_proxies)):
+        if not is_open:
             await require_admin(request)
         return Response(exporter.render(), media_type=CONTENT_TYPE_LATEST)

@@ -23,6 +23,8 @@ class WebSettings(Section):
 
     host: str = "127.0.0.1"
     port: Port = 8080
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Port | None = None  # None: no listener of its own
     root_path: str = ""
     trusted_proxies: tuple[Proxy, ...] = ()
     allowed_origins: tuple[str, ...] = ()  # besides the server's own; `*` allows any

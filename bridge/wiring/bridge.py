@@ -29,6 +29,7 @@ from bridge.http.monitoring import make_monitoring_app
 from bridge.ports.journal import JournalError, ReadableJournal
 from bridge.ports.metrics import MetricSample
 from bridge.settings.settings import ProcessRole, Settings
+from bridge.settings.web import WebSettings
 from bridge.wiring import runtime
 from bridge.wiring.access_files import AccessFile, AccessFiles
 from bridge.wiring.errors import BridgeCrashed, StartError
@@ -66,6 +67,7 @@ class Prepared:
     plant: Plant
     access: AccessFiles
     listener: socket.socket
+    metrics_listener: socket.socket | None
     pipeline: "PipelineResources | None"  # None: front only
 
 
@@ -80,17 +82,25 @@ def prepare(settings: Settings, role: ProcessRole) -> Iterator[Prepared]:
             access = AccessFiles(settings)
             check_certificate(settings.web)
             if role is ProcessRole.FRONT:
-                pipeline, listener = None, stack.enter_context(listen(settings.web.host, settings.web.port))
+                pipeline, listener, metrics = None, *_listen(settings.web, stack)
             else:
                 from bridge.wiring import pipeline_resources  # noqa: PLC0415 - as of this module
 
                 journal = open_journal(settings.journal.path, stream=settings.stream)
                 stack.callback(journal.close)
-                listener = stack.enter_context(listen(settings.web.host, settings.web.port))
+                listener, metrics = _listen(settings.web, stack)
                 pipeline = pipeline_resources.restore(settings, plant, journal)
         except START_ERRORS as error:
             raise StartError(str(error)) from error
-        yield Prepared(plant, access, listener, pipeline)
+        yield Prepared(plant, access, listener, metrics, pipeline)
+
+
+def _listen(web: WebSettings, stack: contextlib.ExitStack) -> tuple[socket.socket, socket.socket | None]:
+    """Return the listener of the web server, and that of the metrics if they have one."""
+    listener, metrics = stack.enter_context(listen(web.host, web.port)), None
+    if web.metrics_port is not None:
+        metrics = stack.enter_context(listen(web.metrics_host, web.metrics_port, setting="metrics_port"))
+    return listener, metrics
 
 
 async def serve(settings: Settings, role: ProcessRole) -> None:
@@ -142,7 +152,12 @@ class Bridge:
         self._address = prepared.listener.getsockname()[:2]
         self._web_load = ServerLoad(settings.web)
         app = self._make_app(settings, lambda token: self._access.authenticator.admit(token, now=clock.wall_now()))
-        self._serve_web = partial(server.serve, app, self._web_load, listener=prepared.listener)
+        self._servers = {"web": partial(server.serve, app, self._web_load, listener=prepared.listener)}
+        if prepared.metrics_listener is not None:
+            app = make_monitoring_app(authenticate=None, ready=self._ready, samples=self._samples)
+            self._servers["web-metrics"] = partial(
+                server.serve, app, self._web_load, listener=prepared.metrics_listener
+            )
 
     @staticmethod
     def _make_pipeline(settings: Settings, resources: "PipelineResources") -> "PipelineSide":
@@ -174,10 +189,7 @@ class Bridge:
             return make_front_app(
                 self._front.front, settings.web, root=settings.root, samples=self._samples, ready=self._ready
             )
-        assert self._pipeline is not None, "a process has at least one side"
-        return make_monitoring_app(
-            settings.web, authenticate=authenticate, ready=self._pipeline.readiness, samples=self._samples
-        )
+        return make_monitoring_app(authenticate=authenticate, ready=self._ready, samples=self._samples)
 
     def explains(self, error: Exception) -> bool:
         """Return whether the text of an error that ends the bridge needs no traceback."""
@@ -191,7 +203,7 @@ class Bridge:
             for side in self._sides():
                 side.start(tasks)
             serving = [
-                tasks.create_task(self._serve_web(), name="web"),
+                *(tasks.create_task(serve_web(), name=name) for name, serve_web in self._servers.items()),
                 tasks.create_task(self._access.run(self._follow_access), name="access-files"),
             ]
             if self._pipeline is not None and self._front is not None:
@@ -247,7 +259,9 @@ class Bridge:
 
     def _ready(self) -> tuple[bool, str]:
         """Return whether dashboards get live data, of a broker that lets nobody else in, and the reason."""
-        assert self._front is not None, "a pipeline without a front serves its own readiness"
+        if self._front is None:
+            assert self._pipeline is not None, "a process has at least one side"
+            return self._pipeline.readiness()
         ready, reason = self._front.front.readiness()
         fault = self._access.fault() or (None if self._pipeline is None else self._pipeline.fault())
         return (ready, reason) if not ready or fault is None else (False, fault)

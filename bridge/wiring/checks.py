@@ -128,7 +128,10 @@ def _web(settings: Settings) -> str:
     listener.check_certificate(web)
     if web.tls_cert_file is None and web.tls_key_file is not None:
         raise CheckError(f"web.tls_key_file {web.tls_key_file} is not used: give web.tls_cert_file too, for HTTPS")
-    return f"{'HTTP' if web.tls_cert_file is None else 'HTTPS'} on {web.host} port {web.port}"
+    text = f"{'HTTP' if web.tls_cert_file is None else 'HTTPS'} on {web.host} port {web.port}"
+    if web.metrics_port is None:
+        return text
+    return f"{text}, metrics for anyone on {web.metrics_host} port {web.metrics_port}"
 
 
 def _broker_files(broker: BrokerSettings) -> str:

@@ -13,6 +13,7 @@ from bridge.domain.plant import Plant
 from bridge.domain.stream_status import status_topic
 from bridge.domain.topic_tree import TopicBranch
 from bridge.front.front import Front
+from bridge.front.metric_samples import front_samples
 from bridge.front.replica import Replica
 from bridge.mqtt.link import BrokerLink
 from bridge.ports.broker import BrokerClient
@@ -86,7 +87,8 @@ class FrontSide:
             task.cancel()
 
     def samples(self) -> Iterator[MetricSample]:
-        """Yield this side's metrics, without the front's own statistics."""
+        """Yield this side's metrics."""
+        yield from front_samples(self.front)
         yield MetricSample(Metric.BROKER_CONNECTED, float(self._broker_link.status.connected), {"link": "front"})
         yield MetricSample(Metric.DASHBOARD_REVOKED, self._revoked)
         yield MetricSample(Metric.DASHBOARD_REDECIDED, self._redecided)

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
-from urllib.request import urlopen
 
 from tests.bench.dashboards import EVERYTHING, front_handshake
 from tests.bench.ingest import FIRST_SECONDS, ROOT, WINDOW, ingest_reports
@@ -238,12 +237,7 @@ async def _offset(bridge: BridgeProcess) -> int:
 
 async def _sum(process: BridgeProcess, metric: re.Pattern[str]) -> int:
     """Return the sum of the samples of a process that the pattern finds."""
-
-    def scrape() -> str:
-        with urlopen(f"http://127.0.0.1:{process.port}/metrics", timeout=5) as answer:
-            return str(answer.read().decode())
-
-    return int(sum(map(float, metric.findall(await asyncio.to_thread(scrape)))))
+    return int(sum(map(float, metric.findall(await asyncio.to_thread(process.metrics)))))
 
 
 async def _sleep_until(due: int) -> None:

@@ -3,7 +3,6 @@
 import json
 import re
 from pathlib import Path
-from urllib.request import urlopen
 
 from bridge.domain.line.andon.contacts import IGNORED_READINGS
 from bridge.domain.line.device.ineffective import INEFFECTIVE_REASONS, NEUTRAL_REASONS
@@ -29,9 +28,7 @@ def full_name(metric: Metric) -> str:
 
 def scrape(bridge: BridgeProcess) -> dict[str, set[str]]:
     """Return the labels of each metric."""
-    with urlopen(f"http://127.0.0.1:{bridge.port}/metrics", timeout=5) as answer:
-        text = answer.read().decode()
-    return {name: set(re.findall(r'(\w+)="', labels)) for name, labels in SAMPLE.findall(text)}
+    return {name: set(re.findall(r'(\w+)="', labels)) for name, labels in SAMPLE.findall(bridge.metrics())}
 
 
 def counts(seq: int) -> Publication:

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
-from urllib.request import urlopen
 
 import pytest
 
@@ -57,13 +56,8 @@ def journalled_times(bridge: BridgeProcess) -> list[int]:
         return [at for (at,) in journal.execute("SELECT received_at FROM inputs ORDER BY number")]
 
 
-def metrics(bridge: BridgeProcess) -> str:
-    with urlopen(f"http://127.0.0.1:{bridge.port}/metrics", timeout=20) as answer:
-        return str(answer.read().decode())
-
-
 def offset_of(bridge: BridgeProcess) -> float:
-    (line,) = [row for row in metrics(bridge).splitlines() if row.startswith("floor_clock_offset_seconds ")]
+    (line,) = [row for row in bridge.metrics().splitlines() if row.startswith("floor_clock_offset_seconds ")]
     return float(line.split()[1])
 
 
@@ -95,7 +89,7 @@ async def test_a_wall_that_is_wrong_at_start_moves_no_deadline_and_no_time_back(
         tmp_path, mosquitto, plant=plant_with_quick_ladder(tmp_path), environment=faked.environment
     ) as bridge:
         right, _ = await escalates_in_time(bridge, token())
-        assert "floor_clock_held 0.0" in metrics(bridge)
+        assert "floor_clock_held 0.0" in bridge.metrics()
         for shift, shift_ms, clock_held in (("-30d", -MONTH_MS, 1.0), ("+1d", DAY_MS, 0.0), ("+0", 0, 1.0)):
             assert await bridge.stop() == 0
             faked.set(shift)
@@ -104,7 +98,7 @@ async def test_a_wall_that_is_wrong_at_start_moves_no_deadline_and_no_time_back(
                 await until(lambda: BEHIND in bridge.readiness(), seconds=30, what="its time is not the plant's")
             else:
                 await bridge.ready()
-            assert f"floor_clock_held {clock_held}" in metrics(bridge)
+            assert f"floor_clock_held {clock_held}" in bridge.metrics()
             behind = {"-30d": MONTH_MS, "+1d": 0, "+0": DAY_MS}[shift]
             assert offset_of(bridge) == pytest.approx(behind / 1_000, abs=120)
             first, _ = await escalates_in_time(bridge, token(now=time.time() + shift_ms / 1_000))
@@ -139,14 +133,14 @@ async def test_a_wall_that_is_set_while_it_runs_moves_no_deadline(tmp_path: Path
             assert "clock.step_detected" in bridge.log()
             assert BEHIND in bridge.readiness()
             assert offset_of(bridge) == pytest.approx(MONTH_MS / 1_000, abs=120)
-            assert "floor_clock_held 1.0" in metrics(bridge)
+            assert "floor_clock_held 1.0" in bridge.metrics()
             faked.set("+1d")
             assert (await board.closed())[0] == 4401, "the token has expired: the wall says so"
         async with connected(bridge.port) as board:
             await board.send("auth", token=token())
             assert (await board.closed())[0] in (1008, 4401)
         await until(lambda: "clock.step_applied" in bridge.log(), what="the wall is followed")
-        assert "floor_clock_held 0.0" in metrics(bridge)
+        assert "floor_clock_held 0.0" in bridge.metrics()
         first, _ = await escalates_in_time(bridge, token(now=time.time() + DAY_MS / 1_000))
         assert 0 < millis(first["received_at"]) - millis(end["timestamp"]) - DAY_MS < 60_000
         assert await bridge.stop() == 0

@@ -11,7 +11,6 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
-from urllib.request import urlopen
 
 import pytest
 
@@ -126,6 +125,5 @@ async def short_life(network: TcpProxy, proof: str, chance: random.Random, *, st
 
 
 def connections(loaded: BridgeUnderLoad) -> int:
-    with urlopen(f"http://127.0.0.1:{loaded.bridge.port}/metrics", timeout=2) as answer:
-        lines = answer.read().decode().splitlines()
+    lines = loaded.bridge.metrics().splitlines()
     return int(float(next(line.split()[1] for line in lines if line.startswith("floor_dashboard_connections "))))

@@ -1,4 +1,4 @@
-"""Access to HTTP routes: the bearer token, and clients on this machine."""
+"""Access to HTTP routes: the bearer token."""
 
 import pytest
 

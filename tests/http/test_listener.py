@@ -8,8 +8,10 @@ from bridge.http.listener import ListenError, WebPortInUse, listen
 def test_a_taken_port_is_named() -> None:
     with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
-        with pytest.raises(WebPortInUse, match=f"port {port} on 127.0.0.1 is in use") as caught:
+        with pytest.raises(WebPortInUse, match=f"port {port} on 127.0.0.1 is in use: .* set web.port ") as caught:
             listen("127.0.0.1", port)
+        with pytest.raises(WebPortInUse, match=r"set web.metrics_port \(FLOOR_WEB__METRICS_PORT\)"):
+            listen("127.0.0.1", port, setting="metrics_port")
     assert caught.value.port == port
 
 

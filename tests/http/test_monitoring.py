@@ -21,7 +21,6 @@ from bridge.settings.web import WebSettings
 from tests.support.in_process import settings_with
 from tests.support.tokens import bearer
 
-FORWARDED = {"X-Forwarded-For": "203.0.113.7"}
 AUTHENTICATOR = TokenAuthenticator.from_settings(settings_with())
 
 
@@ -39,12 +38,11 @@ class Pipeline:
 
 
 @asynccontextmanager
-async def served(web: WebSettings | None = None) -> AsyncIterator[Pipeline]:
+async def served(web: WebSettings | None = None, *, is_open: bool = False) -> AsyncIterator[Pipeline]:
     web, listener, started = web or WebSettings(), listen("127.0.0.1", 0), asyncio.Event()
     pipeline = Pipeline(listener.getsockname()[1])
     app = make_monitoring_app(
-        web,
-        authenticate=lambda token: AUTHENTICATOR.admit(token, now=wall_ms()),
+        authenticate=None if is_open else lambda token: AUTHENTICATOR.admit(token, now=wall_ms()),
         ready=lambda: pipeline.ready,
         samples=pipeline.samples,
     )
@@ -66,15 +64,17 @@ async def test_health_follows_the_readiness_check() -> None:
         response = await pipeline.get("/health/ready")
         assert response.status_code == 503
         assert response.json() == {"ready": False, "reason": "no connection to the broker"}
-        metrics = await pipeline.get("/metrics")
+        metrics = await pipeline.get("/metrics", **bearer())
         assert metrics.headers["content-type"].startswith("text/plain; version=")
         assert {"floor_ready 0.0", "floor_pipeline_offset 7.0"} <= set(metrics.text.splitlines())
 
 
-async def test_metrics_are_for_admins_unless_the_client_is_on_this_machine() -> None:
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP", "X-Nothing"])
+async def test_metrics_are_for_admins_wherever_they_are(header: str) -> None:
+    """A proxy on this machine, or a page in a browser here, is a client on this machine too."""
     async with served(WebSettings(trusted_proxies=("127.0.0.1",))) as behind_proxy, served() as direct:
-        for pipeline, headers in ((behind_proxy, {}), (direct, FORWARDED)):
-            refused = await pipeline.get("/metrics", **headers)
+        for pipeline in (behind_proxy, direct):
+            refused = await pipeline.get("/metrics", **{header: "127.0.0.1"})
             assert (refused.status_code, refused.json()["code"]) == (401, "UNAUTHENTICATED")
             assert refused.headers["www-authenticate"] == "Bearer"
             for authorization, status in (
@@ -82,12 +82,19 @@ async def test_metrics_are_for_admins_unless_the_client_is_on_this_machine() -> 
                 ({"Authorization": "Bearer a.b.c"}, 401),
                 (bearer(), 200),
             ):
-                assert (await pipeline.get("/metrics", **headers, **authorization)).status_code == status
+                response = await pipeline.get("/metrics", **{header: "127.0.0.1"}, **authorization)
+                assert response.status_code == status
 
 
-@pytest.mark.parametrize("path", ["/", "/ws/events", "/api/snapshot", "/openapi.json", "/health"])
-async def test_it_serves_nothing_else(path: str) -> None:
-    async with served() as pipeline:
+async def test_a_listener_of_their_own_shows_metrics_to_anyone() -> None:
+    async with served(is_open=True) as pipeline:
+        assert "floor_pipeline_offset 7.0" in (await pipeline.get("/metrics")).text
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+@pytest.mark.parametrize("path", ["/", "/ws/events", "/ws/health", "/api/snapshot", "/openapi.json", "/health"])
+async def test_it_serves_nothing_else(path: str, *, is_open: bool) -> None:
+    async with served(is_open=is_open) as pipeline:
         response = await pipeline.get(path)
     assert response.json() == {"type": "error", "code": "INVALID_MESSAGE", "message": "not found"}
     assert response.status_code == 404

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from bridge.mqtt.link import BrokerLink
 from bridge.ports.clock import wall_ms
@@ -180,7 +180,9 @@ class BridgeProcess:
             return ""
 
     def metrics(self) -> str:
-        with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+        """Return what an admin is shown at `/metrics`."""
+        request = Request(f"http://127.0.0.1:{self.port}/metrics", headers={"Authorization": f"Bearer {self.token()}"})
+        with urlopen(request, timeout=20) as answer:
             return str(answer.read().decode())
 
     def log(self) -> str:

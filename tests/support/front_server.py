@@ -24,6 +24,7 @@ from bridge.domain.records import CommandRecord, CommittedEvent
 from bridge.domain.reports import Report
 from bridge.domain.utc_time import rfc3339
 from bridge.front.front import Front
+from bridge.front.metric_samples import front_samples
 from bridge.front.web.app import make_front_app
 from bridge.http.listener import listen
 from bridge.http.load import ServerLoad
@@ -163,7 +164,7 @@ async def served_front(
         )
         served = ServedFront(side.front, authenticator, journal, clock, listener.getsockname()[1])
         side.front.set_link_state(broker_connected=True, stream_live=True, last_seen=NOON)
-        app = make_front_app(side.front, settings, root=ROOT, samples=lambda: numbers)
+        app = make_front_app(side.front, settings, root=ROOT, samples=lambda: (*front_samples(side.front), *numbers))
         started = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(serve(app, ServerLoad(settings), listener=listener, started=started))

@@ -6,7 +6,6 @@ import re
 import signal
 from collections import Counter
 from pathlib import Path
-from urllib.request import urlopen
 
 from bridge.domain.messages import Publication
 from bridge.mqtt.link import BrokerLink
@@ -36,10 +35,8 @@ class MetricsScrape(Counter[tuple[str, str]]):
 
 
 def scrape(bridge: BridgeProcess) -> MetricsScrape:
-    with urlopen(f"http://127.0.0.1:{bridge.port}/metrics", timeout=5) as answer:
-        samples = SAMPLE.findall(answer.read().decode())
     sample = MetricsScrape()
-    for column, kind, count in samples:
+    for column, kind, count in SAMPLE.findall(bridge.metrics()):
         sample[column, kind] += int(float(count))
     return sample
 

@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from urllib.request import urlopen
 
 from bridge.domain.messages import Publication
 from bridge.mqtt.link import BrokerLink
@@ -22,8 +21,7 @@ FORGETFUL = re.sub(r"max_queued_messages \d+", f"max_queued_messages {QUEUED}\ns
 
 
 def dropped(bridge: BridgeProcess) -> int:
-    with urlopen(f"http://127.0.0.1:{bridge.port}/metrics", timeout=5) as answer:
-        (count,) = re.findall(r"^floor_broker_dropped_messages_total ([\d.]+)$", answer.read().decode(), re.MULTILINE)
+    (count,) = re.findall(r"^floor_broker_dropped_messages_total ([\d.]+)$", bridge.metrics(), re.MULTILINE)
     return int(float(count))
 
 

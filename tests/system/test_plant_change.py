@@ -5,7 +5,6 @@ import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import pytest
 
@@ -25,7 +24,6 @@ from tests.support.driven_intake import driven_intake, take
 from tests.support.journal_samples import change
 from tests.support.packing_line import T0
 from tests.support.retained_messages import retained
-from tests.support.tokens import token
 
 SITE = "floor/v1/report/north/pack"
 ALL_LINES = {"subscription_type": "line", "target_id": "all"}
@@ -50,12 +48,6 @@ def places(events: list[Frame]) -> set[tuple[str, str | None]]:
     return {(event["line_id"], event["equipment_code"]) for event in events}
 
 
-def read(bridge: BridgeProcess, path: str) -> str:
-    request = Request(f"http://127.0.0.1:{bridge.port}{path}", headers={"Authorization": f"Bearer {token()}"})
-    with urlopen(request, timeout=5) as answer:
-        return str(answer.read().decode())
-
-
 async def report(bridge: BridgeProcess) -> None:
     async with bridge.device() as device:
         for line in BEFORE:
@@ -70,7 +62,7 @@ async def test_equipment_removed_from_the_plant_file_leaves_every_board(
     plant = write_plant(tmp_path / "plant.toml", BEFORE)
     async with bridge_process(tmp_path, mosquitto, plant=plant) as bridge:
         await report(bridge)
-        await until(lambda: 'floor_pipeline_applied_total{kind="andon"} 2.0' in read(bridge, "/metrics"), what="taken")
+        await until(lambda: 'floor_pipeline_applied_total{kind="andon"} 2.0' in bridge.metrics(), what="taken")
         async with bridge.dashboard() as board:
             before = await board.snapshot(**ALL_LINES)
         assert {("L1", "bagger"), ("L1", "packer"), ("L1", "desk"), ("L2", None)} <= places(before)
@@ -95,8 +87,8 @@ async def test_equipment_removed_from_the_plant_file_leaves_every_board(
         await report(bridge)
         for unknown in ('kind="state",reason="unknown_place"} 2.0', 'kind="state",reason="unknown_equipment"} 1.0'):
             sample = f"floor_pipeline_quarantined_total{{{unknown}"
-            await until(lambda sample=sample: sample in read(bridge, "/metrics"), what=sample)  # type: ignore[misc]
-        assert 'floor_pipeline_applied_total{kind="config"} 2.0' in read(bridge, "/metrics")
+            await until(lambda sample=sample: sample in bridge.metrics(), what=sample)  # type: ignore[misc]
+        assert 'floor_pipeline_applied_total{kind="config"} 2.0' in bridge.metrics()
         assert await bridge.stop() == 0
         assert "floor.replay_differs" not in bridge.log()
 

@@ -204,7 +204,7 @@ async def test_a_wall_behind_the_journal_is_flagged_and_time_never_goes_back(
         await bridge.launch()
         reason = "behind the journal"
         await until(lambda: reason in bridge.readiness(), seconds=30, what="not ready, with the reason")
-        assert b"floor_clock_held 1.0" in get(bridge, "/metrics")
+        assert "floor_clock_held 1.0" in bridge.metrics()
         async with bridge.dashboard() as board, bridge.device() as device:
             await board.snapshot(subscription_type="andon")
             await device.publish(STATION, PRESS)

@@ -82,7 +82,8 @@ async def test_a_pipeline_alone_shows_its_health_and_serves_no_dashboard(
             for path in ("/health/live", "/health/ready", "/metrics", "/", "/ws", "/api/snapshot")
         }
         assert answers == {
-            **dict.fromkeys(("/health/live", "/health/ready", "/metrics"), 200),
+            **dict.fromkeys(("/health/live", "/health/ready"), 200),
+            "/metrics": 401,
             **dict.fromkeys(("/", "/ws", "/api/snapshot"), 404),
         }
         watching = await first_line(tmp_path, "watch")

@@ -1,6 +1,5 @@
 """FastAPI app of a front: the routes of protocol.md, «HTTP», and `/ws`."""
 
-from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Final
 
@@ -12,7 +11,6 @@ from starlette.websockets import WebSocket
 
 from bridge.contract import schemas
 from bridge.front.front import Front
-from bridge.front.metric_samples import front_samples
 from bridge.front.web.api import api_router
 from bridge.front.web.pages import board_routes
 from bridge.front.web.websocket import handshake_token, is_origin_allowed, select_subprotocol
@@ -21,7 +19,7 @@ from bridge.http.monitoring import ReadinessCheck, make_monitoring_app
 from bridge.http.openapi import TOKEN, error_responses
 from bridge.http.responses import error_response, json_response
 from bridge.http.websocket import hand_over
-from bridge.ports.metrics import MetricSample, SampleSource
+from bridge.ports.metrics import SampleSource
 from bridge.protocol.error_codes import ErrorCode
 from bridge.settings.web import WebSettings
 
@@ -39,20 +37,14 @@ def make_front_app(
     samples: SampleSource = lambda: (),
     ready: ReadinessCheck | None = None,
 ) -> ASGIApp:
-    """Return the app of one front. `samples` adds the metrics of other parts: pipeline, journal, broker.
+    """Return the app of one front. `samples` are all metrics of the process.
 
     `ready` checks the whole process, where that is more than the front.
     """
-
-    def all_samples() -> Iterator[MetricSample]:
-        yield from front_samples(front)
-        yield from samples()
-
     app = make_monitoring_app(
-        web,
         authenticate=front.authenticate,
         ready=ready or front.readiness,
-        samples=all_samples,
+        samples=samples,
         api_version=schemas.VERSION,
     )
     app.include_router(api_router(front, root=root))

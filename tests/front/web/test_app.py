@@ -155,7 +155,7 @@ async def test_one_connection_too_many_ends_with_4429(tmp_path: Path) -> None:
     ):
         assert (await second.closed())[0] == 4429
         await first.ask(SUBSCRIBE, "subscription_confirmed")
-        assert 'floor_web_refused_total{bound="max_connections"} 1.0' in (await served.get("/metrics")).text
+        assert 'floor_web_refused_total{bound="max_connections"} 1.0' in (await served.get("/metrics", bearer())).text
 
 
 async def test_sockets_on_which_nobody_authenticates_lock_no_user_out(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ Series = tuple[str, frozenset[tuple[str, str]]]
 
 
 async def read_counters(served: ServedFront) -> Mapping[Series, float]:
-    families = text_string_to_metric_families((await served.get("/metrics")).text)
+    families = text_string_to_metric_families((await served.get("/metrics", bearer())).text)
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in families

@@ -117,6 +117,19 @@ async def test_a_place_that_is_not_there_is_unknown_to_who_is_granted_all(tmp_pa
         assert front.commands == []
 
 
+@pytest.mark.parametrize("follows", [False, True])
+async def test_a_call_that_the_front_does_not_know_is_commanded_where_that_is_granted(
+    tmp_path: Path, *, follows: bool
+) -> None:
+    async with memory_front(tmp_path, follows=follows) as front:
+        front.answer = applied
+        board = await front.join(roles=[], grants={"command": ["S1/A1/L1/E1/andon", "+/+/+/_/andon"]})
+        await board.send("command", id="k1", action="andon.resolve", line_id="L1", call_id="L1.call.7")
+        await board.until(lambda: bool(front.commands))
+        [(topic, body)] = front.commands
+        assert (topic, body["granted_at"], body["call_id"]) == ("command/S1/A1/L1/_/andon", ["E1", "_"], "L1.call.7")
+
+
 async def test_the_grants_at_the_time_of_sending_decide(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         board = await front.join(roles=["operator"], lines=["L1"])

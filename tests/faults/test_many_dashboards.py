@@ -30,7 +30,7 @@ def subscription_to_all(*, batch: bool = True) -> bytes:
 
 @contextlib.asynccontextmanager
 async def front(folder: Path) -> AsyncIterator[FrontProcess]:
-    many = {"max_connections_per_user": 5_000, "stall_seconds": 600}
+    many = {"max_connections_per_user": 5_000, "max_work_per_user": 10**6, "stall_seconds": 600}  # all are one user
     async with front_process(folder, send_buffer=SMALL_BUFFER, **many) as process:
         yield process
 

@@ -30,8 +30,8 @@ async def exchange(port: int, sent: bytes) -> Answer:
             writer.write(sent)
             while piece := await reader.read(65_536):
                 received += piece
-        except ConnectionError:
-            pass  # it has answered, and did not read to the end
+        except OSError:
+            pass  # the server has answered, and does not read to the end
         finally:
             writer.transport.abort()
     return answer_of(received)

@@ -28,14 +28,14 @@ class NoCompiler(Exception):
         super().__init__("no `cc` found: install your distribution's package `gcc` or `clang`")
 
 
-def compile_program(name: str, folder: Path) -> Path:
-    """Compile `programs/{name}.c` into this folder, unless that was done; raise NoCompiler."""
+def compile_program(name: str, folder: Path, *, programs: Path = PROGRAMS) -> Path:
+    """Compile `{name}.c` of `programs` into this folder, unless that was done; raise NoCompiler."""
     program = folder / name
     if not program.exists():
         compiler = shutil.which("cc")
         if compiler is None:
             raise NoCompiler
-        subprocess.run([compiler, "-O2", "-Wall", "-Werror", "-o", program, PROGRAMS / f"{name}.c"], check=True)
+        subprocess.run([compiler, "-O2", "-Wall", "-Werror", "-o", program, programs / f"{name}.c"], check=True)
     return program
 
 
@@ -60,6 +60,10 @@ def waiting_seconds(pid: int) -> float:
 
 def resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
+
+
+def open_descriptors(pid: int) -> int:
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 
 
 @dataclass(frozen=True, slots=True)

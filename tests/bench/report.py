@@ -100,13 +100,13 @@ def tables(report: Report, *, seconds: float) -> str:
     for name, rows in report.items():
         parts.append(f"### {name}\n")
         for audience, deliveries in by_audience(rows):
-            parts += [f"**{audience}**\n", _table(DELIVERY_HEAD, (row.cells() for row in deliveries))]
+            parts += [f"**{audience}**\n", table(DELIVERY_HEAD, (row.cells() for row in deliveries))]
             compared = [ratio.cells() for ratio in compare(deliveries)]
             if compared:
-                parts.append(_table(RATIO_HEAD, compared))
+                parts.append(table(RATIO_HEAD, compared))
         figures = [row for row in rows if isinstance(row, FigureRow)]
         if any(row.figures for row in figures):
-            parts.append(_table(*figure_cells(figures)))
+            parts.append(table(*figure_cells(figures)))
         parts += [f"- {note}\n" for note in notes(figures)]
     return "\n".join(parts)
 
@@ -117,6 +117,7 @@ def by_audience(rows: Iterable[Row]) -> Iterator[tuple[str, list[DeliveryRow]]]:
     return ((audience, list(group)) for audience, group in groupby(deliveries, key=lambda row: row.audience))
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

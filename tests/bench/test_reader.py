@@ -94,9 +94,12 @@ async def test_events_are_counted_when_each_read_is_a_few_bytes(tmp_path: Path) 
         port = server.sockets[0].getsockname()[1]
         async with running_reader(tmp_path, port, [DASHBOARD]) as reader:
             counts = await counted(reader, "frames", len(texts) + 1)
+            alarms = await reader.ask("alarms")
             await until(lambda: masked(b"are you there", 0xA) in received, what="a pong")
     assert (counts["ready"], counts["events"], counts["frames"]) == (1, len(texts), len(texts) + 1)
     assert (counts["telemetry"]["count"], counts["alarms"]["count"]) == (3, 3)
+    assert sum(number for _, number in alarms) == 3
+    assert max(value for value, _ in alarms) / 1e6 == pytest.approx(counts["alarms"]["max_ms"], rel=0.01)
 
 
 @pytest.mark.parametrize("size", [3, 1_000])

@@ -86,7 +86,7 @@ async def measure_whole_bridge(folder: Path, load: WholeLoad) -> FigureRow:
     """Offer the load; raise AssertionError if an event does not come to a dashboard, or comes twice."""
     handshakes = [front_handshake(n, *EVERYTHING.filter_sets, coalescing_ms=0) for n in range(load.dashboards)]
     with running(mosquitto_broker(folder)) as broker:
-        plant = _write_plant(folder, load.lines)
+        plant = write_plant(folder, load.lines)
         async with bridge_process(folder, broker, plant=plant, fronts=load.fronts, launcher=PROGRAM) as bridge:
             front = bridge if load.fronts is None else bridge.front
             async with running_reader(folder, front.port, handshakes, sampled=SAMPLED, counted=EVENT) as reader:
@@ -181,28 +181,31 @@ async def _publishing(
     reports = write_records(folder / "reports", parts)
     start = time.monotonic_ns() + int(PREPARING_SECONDS * 1e9)
     first_press = start + int(FIRST_SECONDS * 1e9)
-    pressed = (part for message in _presses(load, first_press) for part in message)
-    presses = write_records(folder / "presses", pressed)
+    pressed = presses(lines=load.lines, numbers=range(load.presses), rate=PRESSES_PER_SECOND, start=first_press)
+    press_records = write_records(folder / "presses", (part for message in pressed for part in message))
     port, window = str(broker.port), str(WINDOW)
     async with (
         talking(program, port, reports, str(load.rate), window, str(start)) as reporting,
-        talking(program, port, presses, str(PRESSES_PER_SECOND), window, str(first_press)) as pressing,
+        talking(program, port, press_records, str(PRESSES_PER_SECOND), window, str(first_press)) as pressing,
     ):
         yield start, (reporting, pressing)
 
 
-def _presses(load: WholeLoad, start: int) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the presses, line after line, each with the time at which it is due in its description."""
-    assert load.presses <= load.lines * len(ANDON_TYPES)
-    for number in range(load.presses):
-        turn, line = divmod(number, load.lines)
-        due = start + -(-number * 10**9 // PRESSES_PER_SECOND // STEP) * STEP
+def presses(*, lines: int, numbers: range, rate: int, start: int) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the presses of these numbers, line after line, `rate` a second from `start` on, in ns of CLOCK_MONOTONIC.
+
+    Each has the time at which it is due in its description. After its fourth a station has an open call of each type.
+    """
+    assert numbers.stop <= lines * len(ANDON_TYPES)
+    for place, number in enumerate(numbers):
+        turn, line = divmod(number, lines)
+        due = start + -(-place * 10**9 // rate // STEP) * STEP
         topic = f"{ROOT}/report/S1/A{line // LINES_OF_AN_AREA}/L{line}/desk/andon"
         body = '{"boot_id":1,"seq":%d,"action":"raise","andon_type":"%s","description":"@mono:a%019d"}'
         yield topic.encode(), (body % (turn, ANDON_TYPES[turn], due)).encode()
 
 
-def _write_plant(folder: Path, lines: int) -> Path:
+def write_plant(folder: Path, lines: int) -> Path:
     path = folder / "plant.toml"
     areas = (AREA.format(area=area) for area in range(-(-lines // LINES_OF_AN_AREA)))
     all_lines = (LINE.format(line=line, area=line // LINES_OF_AN_AREA) for line in range(lines))

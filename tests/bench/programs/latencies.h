@@ -58,4 +58,18 @@ static inline void latencies_print(const struct latencies *all)
            (double)all->max / 1e6);
 }
 
+/* The largest value and the number of each step that has any. */
+static inline void latencies_print_steps(const struct latencies *all)
+{
+    const char *before = "";
+    putchar('[');
+    for (unsigned index = 0; index < sizeof all->at / sizeof *all->at; index++) {
+        if (all->at[index] == 0)
+            continue;
+        printf("%s[%llu,%llu]", before, (unsigned long long)latencies_upper(index), (unsigned long long)all->at[index]);
+        before = ",";
+    }
+    putchar(']');
+}
+
 #endif

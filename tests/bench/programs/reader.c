@@ -9,8 +9,8 @@
  * COUNTED: a text of at most 26 bytes that is an event each time; without it each stamp is one.
  *
  * A stamp is `@mono:`, a letter, and 19 digits: CLOCK_MONOTONIC in ns. The letters t and a have a histogram each.
- * Each line on stdin is a command: `reset` sets all counts to zero, `print` writes them as JSON. It exits at the end of
- * stdin. `reader percentiles` prints those of the numbers on stdin.
+ * Each line on stdin is a command: `reset` sets all counts to zero, `print` writes them as JSON, `alarms` writes how many
+ * alarms were so late. It exits at the end of stdin. `reader percentiles` prints those of the numbers on stdin.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -130,6 +130,13 @@ static void print_counts(void)
     fflush(stdout);
 }
 
+static void print_alarms(void)
+{
+    latencies_print_steps(&counts.alarms);
+    printf("\n");
+    fflush(stdout);
+}
+
 static void reset_counts(void)
 {
     memset(&counts, 0, sizeof counts);
@@ -148,6 +155,8 @@ static int obey(void)
             reset_counts();
         if (*line == 'p')
             print_counts();
+        if (*line == 'a')
+            print_alarms();
         while (line < text + got && *line != '\n')
             line++;
     }

@@ -10,7 +10,7 @@ PROVERS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-versions check format faults proof fuzz autobahn bench docs lock sbom audit clean system-packages
+.PHONY: help demo test test-versions check format faults proof fuzz autobahn bench attack docs lock sbom audit clean system-packages
 
 help:
 	@echo "make demo    start broker, bridge, dashboards' front and a simulated plant on http://127.0.0.1:8080"
@@ -21,6 +21,7 @@ help:
 	@echo "make fuzz    fuzz what strangers send, 10 minutes for each of six targets; FUZZ_SECONDS=60 for a minute"
 	@echo "make autobahn   the Autobahn suite against the WebSocket server, 247 cases; needs Python 2.7"
 	@echo "make bench   measure all of docs/performance.md, at most 15 minutes; make bench QUICK=1  a part, in a minute"
+	@echo "make attack  attack a bridge beside a working plant in 30 shapes, some 10 minutes; make attack QUICK=1  six, in a minute"
 	@echo "make docs    generate schemas and docs/asyncapi.json again;  make lock  resolve the locked versions again"
 	@echo "make audit   compare the locked versions with known vulnerabilities (needs pypi.org); make sbom  list them"
 
@@ -66,6 +67,9 @@ autobahn: .venv/.dev
 
 bench: .venv/.dev system-packages
 	$(BIN)/python -m tests.bench all $(if $(QUICK),--quick) $(ARGS)
+
+attack: .venv/.dev system-packages
+	$(BIN)/python -m tests.attack $(if $(QUICK),--quick) $(ARGS)
 
 docs: .venv/.dev
 	$(BIN)/python -m bridge schema --write docs

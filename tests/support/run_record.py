@@ -20,13 +20,13 @@ from tests.support.brokers import find_mosquitto
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "proof.md"
 VARIABLE: Final = "FAULT_RECORD"
 NOTES: Final = "notes"
-NAMES: Final = {"faults": "`make faults`", "proof": "`make proof`"}
+NAMES: Final = {name: f"`make {name}`" for name in ("faults", "proof", "attack")}
 HEAD: Final = """\
 # What the fault runs found
 
-Written by the runs themselves: the last `make faults` and the last `make proof`, each with its date and machine. The
-tests are in `tests/faults`. A ledger compares what devices sent, what the broker acknowledged to them, what the journal
-holds, and what MQTT consumers and dashboards had.
+Written by the runs themselves: the last `make faults`, `make proof` and `make attack`, each with its date and machine.
+The tests are in `tests/faults`, the attacks in `tests/attack`. A ledger compares what devices sent, what the broker
+acknowledged to them, what the journal holds, and what MQTT consumers and dashboards had.
 
 | words | meaning |
 | --- | --- |
@@ -73,8 +73,13 @@ def keep(began: float, session: pytest.Session) -> None:
         return
     stats = session.config.pluginmanager.getplugin("terminalreporter").stats
     failed, passed = (sum(len(stats.get(word, ())) for word in words) for words in (("failed", "error"), ("passed",)))
+    write_section(run, _section(began, failed=failed, tests=failed + passed))
+
+
+def write_section(run: str, section: str) -> None:
+    """Replace what the document says of this run."""
     sections = _sections()
-    sections[NAMES[run]] = _section(began, failed=failed, tests=failed + passed)
+    sections[NAMES[run]] = section
     text = HEAD + "".join(f"\n## {name}\n\n{sections[name]}" for name in NAMES.values() if name in sections)
     DOCUMENT.write_text(text)
 

@@ -35,7 +35,7 @@ class SubscriptionTable:
     `served`: what of it a resume has gone back behind, and must not be sent again.
     """
 
-    __slots__ = ("_index", "_served_index", "assignments", "by_id", "past", "replaced", "served")
+    __slots__ = ("_index", "_replaced_index", "_served_index", "assignments", "by_id", "past", "replaced", "served")
 
     def __init__(self) -> None:
         self.by_id: dict[str, ActiveSubscription] = {}
@@ -45,6 +45,7 @@ class SubscriptionTable:
         self.past: dict[str | None, list[Interval]] = {}  # by id, None: the assignments; none of the lists is empty
         self._index: SelectorIndex[ActiveSubscription] | None = None  # of more than `FEW`, from their first use on
         self._served_index: SelectorIndex[Interval] | None = None
+        self._replaced_index: SelectorIndex[Interval] | None = None
 
     def __contains__(self, subscription: ActiveSubscription) -> bool:
         """Return whether it is in force: neither ended nor replaced by one with the same id."""
@@ -52,8 +53,8 @@ class SubscriptionTable:
 
     @property
     def has_few(self) -> bool:
-        """Return whether the subscriptions are few enough to ask one by one."""
-        return len(self.by_id) <= FEW
+        """Return whether the subscriptions, and those that were replaced, are few enough to ask one by one."""
+        return len(self.by_id) + len(self.replaced) <= FEW
 
     def add(self, subscription: Subscription, *, after: int, cursor: int, offset: int) -> ActiveSubscription:
         """Add a subscription; one that it replaces selects until `offset` what is not sent yet, after `cursor`."""
@@ -62,7 +63,7 @@ class SubscriptionTable:
         former = self.by_id.get(name)
         if former is not None:
             if former.granted is not None and former.after < offset and cursor < offset:
-                self.replaced.append(Interval.of(former, until=offset))
+                self._keep_replaced([*self.replaced, Interval.of(former, until=offset)])
             former.granted = None
             self.past.pop(name, None)
         owes_snapshot = former is not None and former.owes_snapshot and after == NO_OFFSET_YET
@@ -94,6 +95,7 @@ class SubscriptionTable:
         for interval in self.replaced:
             if isinstance(interval.selector, ActiveSubscription) and interval.selector.granted is not None:
                 interval.selector.granted = interval.selector.granted.limited_to(names)
+        self._replaced_index = None
         self._bound_past()
 
     def granted(self) -> Iterator[Subscription]:
@@ -113,19 +115,21 @@ class SubscriptionTable:
             return True
         if event.assignees and self.assignments is not None and self.assignments.selects(event):
             return True
-        return bool(self.replaced) and self._may_read(event) and any(past.selects(event) for past in self.replaced)
+        if not self.replaced or not self._may_read(event):
+            return False
+        return any(interval.selects(event) for interval in self._replaced_candidates(event))
 
     def may_select(self, event: CommittedEvent) -> bool:
         """Return whether the event matches, whatever of it was sent."""
         return (
             bool(event.assignees)
             or any(subscription.matches(event) for subscription in self._candidates(event))
-            or any(interval.selects(event) for interval in self.replaced)
+            or any(interval.selects(event) for interval in self._replaced_candidates(event))
         )
 
     def drop_indexes(self) -> None:
         """Free the memory of the indexes, which are built again when they are needed."""
-        self._index = self._served_index = None
+        self._index = self._served_index = self._replaced_index = None
 
     def resume(self, subscriptions: Sequence[ActiveSubscription], *, since: int, cursor: int) -> None:
         """Let these, and the assignments, select what came after `since`; all others were served up to `cursor`."""
@@ -156,7 +160,7 @@ class SubscriptionTable:
             if not self.served:
                 self._served_index = None
         if self.replaced:
-            self.replaced = [interval for interval in self.replaced if interval.until > cursor]
+            self._keep_replaced([interval for interval in self.replaced if interval.until > cursor])
 
     def drop_replaced(self, subscriptions: Sequence[ActiveSubscription]) -> None:
         """Drop what is not sent of the subscriptions that these replaced."""
@@ -174,7 +178,7 @@ class SubscriptionTable:
         )
 
     def _candidates(self, event: CommittedEvent) -> Iterable[ActiveSubscription]:
-        if self.has_few:
+        if len(self.by_id) <= FEW:
             return self.by_id.values()
         if self._index is None:
             self._index = SelectorIndex(self.by_id.values())
@@ -187,12 +191,23 @@ class SubscriptionTable:
             self._served_index = SelectorIndex(self.served)
         return self._served_index.candidates(event)
 
+    def _replaced_candidates(self, event: CommittedEvent) -> Iterable[Interval]:
+        if len(self.replaced) <= FEW:
+            return self.replaced
+        if self._replaced_index is None:
+            self._replaced_index = SelectorIndex(self.replaced)
+        return self._replaced_index.candidates(event)
+
     def _may_read(self, event: CommittedEvent) -> bool:
         return self.assignments is not None and self.assignments.viewer.may_read(event.topic)
 
     def _forget_replaced(self, names: set[str]) -> None:
         if self.replaced:
-            self.replaced = [interval for interval in self.replaced if interval.id not in names]
+            self._keep_replaced([interval for interval in self.replaced if interval.id not in names])
+
+    def _keep_replaced(self, intervals: list[Interval]) -> None:
+        if len(intervals) != len(self.replaced):
+            self.replaced, self._replaced_index = intervals, None
 
     def _pass(self, selector: ActiveSubscription | AssignmentSubscription, cursor: int) -> None:
         """Record what was sent of a subscription, which from now on selects only what comes after the cursor."""

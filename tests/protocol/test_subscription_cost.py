@@ -89,3 +89,39 @@ def test_an_event_that_few_match_costs_the_same_beside_many(kind: str) -> None:
     select(few)  # builds the index
     select(many)
     assert calls(lambda: select(many)) < 2 * calls(lambda: select(few))
+
+
+def test_an_event_costs_the_same_beside_many_that_were_replaced() -> None:
+    def select(dashboard: Dashboard) -> None:
+        dashboard.table.selects(event(1, "state"))
+        dashboard.table.may_select(event(1, "state"))
+
+    few, many = replaced(FEW), replaced(MANY)
+    select(few)  # builds the index
+    select(many)
+    assert calls(lambda: select(many)) < 2 * calls(lambda: select(few))
+
+
+def test_what_was_replaced_is_not_sent_any_more_after_the_end_of_its_subscription() -> None:
+    table = replaced(FEW).table
+    replace(table, "all", times=FEW)
+    assert table.selects(event(1, "state"))
+    table.end("all")
+    assert len(table.replaced) == FEW
+    assert not table.selects(event(1, "state"))
+    assert table.selects(event(1, "call"))
+
+
+def replaced(times: int) -> Dashboard:
+    """Return a dashboard whose subscription to the calls was replaced so often, before its first event was sent."""
+    dashboard = Dashboard(1)
+    replace(dashboard.table, "calls", times=times)
+    return dashboard
+
+
+def replace(table: SubscriptionTable, request: str, *, times: int) -> None:
+    for _ in range(times + 1):
+        subscription = admitted(request, request, "all")
+        assert subscription is not None
+        table.add(subscription, after=0, cursor=0, offset=1)
+    table.by_id[request].after = NO_OFFSET_YET

@@ -7,7 +7,8 @@ from bridge.adapters.tokens import TokenVerifier
 from bridge.domain.access.claims import AccessUndecided, TokenRevoked
 from bridge.domain.access.policy import Policy
 from bridge.domain.access.revocations import Revocations
-from bridge.domain.access.viewer import Viewer, admit
+from bridge.domain.access.viewer import Viewer, admit_in_steps
+from bridge.domain.steps import Steps, complete
 from bridge.domain.utc_time import Millis
 from bridge.settings.settings import Settings
 
@@ -35,16 +36,24 @@ class TokenAuthenticator:
 
     def admit(self, token: str, *, now: Millis) -> Viewer:
         """Return the viewer of a token that is valid at `now` and not revoked; raise TokenError or AdmissionError."""
-        claims = self._tokens.verify(token, now=now)
-        if self.revocations is None:
-            raise AccessUndecided
-        if self.revocations.revokes(claims):
-            raise TokenRevoked
-        return admit(claims, self.policy, trust_grants=self._trust_grants)
+        return complete(self.admit_in_steps(token, now=now))
 
-    def readmit(self, viewer: Viewer) -> Viewer:
+    def admit_in_steps(self, token: str, *, now: Millis) -> Steps[Viewer]:
+        """Do the same in steps: the viewer is that of the policy and the revocations at the last."""
+        claims = self._tokens.verify(token, now=now)
+        while True:
+            policy, revocations = self.policy, self.revocations
+            if revocations is None:
+                raise AccessUndecided
+            if revocations.revokes(claims):
+                raise TokenRevoked
+            viewer = yield from admit_in_steps(claims, policy, trust_grants=self._trust_grants)
+            if policy is self.policy and revocations is self.revocations:
+                return viewer
+
+    def readmit(self, viewer: Viewer) -> Steps[Viewer]:
         """Return what the present policy makes of a viewer's token; raise AdmissionError."""
-        return admit(viewer.claims, self.policy, trust_grants=self._trust_grants)
+        return admit_in_steps(viewer.claims, self.policy, trust_grants=self._trust_grants)
 
     def is_revoked(self, viewer: Viewer) -> bool:
         """Return whether the viewer's token is revoked now."""

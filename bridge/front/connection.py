@@ -1,13 +1,14 @@
 """One dashboard's connection: socket, protocol and delivery. It has no task while nothing is read for it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Final
 
 import structlog
 
 from bridge.domain.access.claims import AccessUndecided, TokenError
 from bridge.domain.access.viewer import AdmissionError, Viewer
+from bridge.domain.steps import Steps
 from bridge.domain.utc_time import Millis
 from bridge.front.broadcaster import Recipient
 from bridge.front.context import FrontContext
@@ -68,12 +69,10 @@ class DashboardConnection:
 
     def start(self, handshake_token: str | None) -> None:
         """Begin to serve; `handshake_token` came with the handshake."""
-        if handshake_token is not None:
-            try:
-                self._authenticate(handshake_token, confirm=False)
-            except Exception as error:  # noqa: BLE001 - as in `pump`
-                self.fail(error)
-        self.pump()
+        if handshake_token is None:
+            self.pump()
+        else:
+            self.socket.run_steps(self._in_steps(self._authenticate(handshake_token, confirm=False)))
 
     def end(self, close: Close | None) -> None:
         """End the connection at once, whatever is queued; `close` None: the client is gone."""
@@ -104,11 +103,27 @@ class DashboardConnection:
             return
         work = self.protocol.receive(message, elapsed=monotonic_ms(), server_time=self._context.clock.now())
         if isinstance(work, Auth):
-            self._authenticate(work.token, confirm=True)
-        elif work is not None:
+            work = self._authenticate(work.token, confirm=True)
+        if isinstance(work, Generator):
+            self.socket.run_steps(self._in_steps(work))
+            return
+        if work is not None:
             self._start_command(work)
+        self._answer()
+
+    def _in_steps(self, steps: Steps[None]) -> Generator[None, None, None]:
+        """Do these steps, and what follows a message."""
+        try:
+            yield from steps
+            if not self.ended:
+                self._answer()
+        except Exception as error:  # noqa: BLE001 - as in `pump`
+            self.fail(error)
+
+    def _answer(self) -> None:
+        """Write the answers; a client that does not read them is not read."""
         self.pump()
-        if self.delivery.is_full and not self.ended:  # a client that does not read its answers is not read
+        if self.delivery.is_full and not self.ended:
             self._reading_paused = True
             self.socket.pause_reading()
 
@@ -214,10 +229,10 @@ class DashboardConnection:
 
     # What the protocol asks for.
 
-    def _authenticate(self, token: str, *, confirm: bool) -> None:
+    def _authenticate(self, token: str, *, confirm: bool) -> Steps[None]:
         context, is_first = self._context, self.viewer is None
         try:
-            viewer = context.admit(token)
+            viewer = yield from context.admit_in_steps(token)
         except AccessUndecided:
             self.end(context.unavailable_close())
             return
@@ -231,7 +246,7 @@ class DashboardConnection:
                 self.protocol.close(CloseCode.TOO_MANY, "too many connections")
                 return
             self._slot = viewer.user_id  # from now on freed at the end, whatever fails
-        self.protocol.accept(viewer, server_info=context.server_info(), confirm=confirm)
+        yield from self.protocol.accept(viewer, server_info=context.server_info, confirm=confirm)
 
     def _start_command(self, request: CommandRequest | Acknowledge) -> None:
         if self._commands >= MAX_COMMANDS:

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from bridge.domain.access.viewer import Viewer
+from bridge.domain.steps import Steps
 from bridge.domain.utc_time import Millis, rfc3339_or_none
 from bridge.front.broadcaster import Broadcaster
 from bridge.front.command_dispatcher import CommandDispatcher
@@ -56,12 +57,17 @@ class FrontContext:
             max_frame_bytes=self.settings.max_frame_bytes,
             frames_per_second=self.settings.max_frames_per_second,
             max_subscriptions=self.settings.max_subscriptions,
+            max_filters=self.settings.max_filters,
             auth_timeout_ms=int(self.settings.auth_timeout_seconds * 1_000),
         )
 
     def admit(self, token: str) -> Viewer:
         """Return the viewer that a token authenticates; raise TokenError or AdmissionError."""
         return self.authenticator.admit(token, now=self.clock.wall_now())
+
+    def admit_in_steps(self, token: str) -> Steps[Viewer]:
+        """Do the same in steps."""
+        return self.authenticator.admit_in_steps(token, now=self.clock.wall_now())
 
     def take_slot(self, user_id: str, connection: object) -> bool:
         """Count this connection as one of the user's, and return True; or False if there is no slot left."""

@@ -6,7 +6,7 @@ own while nothing is read for them. The front holds no durable state: all of it 
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -194,12 +194,12 @@ class Front:
         """
         return await self._in_turns(redecide)
 
-    async def _in_turns(self, decide: Callable[[Authenticator, DashboardConnection], bool]) -> int:
+    async def _in_turns(self, decide: Callable[[Authenticator, DashboardConnection], Awaitable[bool]]) -> int:
         count = 0
         for part in self._parts():
             for connection in part:
                 try:
-                    count += decide(self._context.authenticator, connection)
+                    count += await decide(self._context.authenticator, connection)
                 except Exception as error:  # noqa: BLE001 - as in `run`
                     connection.fail(error)
             await asyncio.sleep(0)

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Generator
 from typing import Protocol
 
 from websockets.protocol import SEND_EOF
@@ -50,6 +51,7 @@ class ClientInput:
         "_load",
         "_overdrawn",
         "_reader",
+        "_steps",
         "_transport",
     )
 
@@ -67,6 +69,7 @@ class ClientInput:
         self._is_discarding = False
         self._has_work = False  # which waits for its turn, or is done now
         self._overdrawn: asyncio.TimerHandle | None = None  # until the budget is refilled
+        self._steps: Generator[None, None, None] | None = None  # to be done before more is read
         self._last_output: list[bytes] = []  # behind the answers to what was sent before
 
     @property
@@ -89,6 +92,15 @@ class ClientInput:
             self._reader.feed(data)
             self._go_on()
 
+    def run_steps(self, steps: Generator[None, None, None]) -> None:
+        """Do these steps, and then read on."""
+        assert self._steps is None, "nothing is passed on before the end of the former"
+        if self._handler is None or self._is_discarding:
+            steps.close()
+            return
+        self._steps = steps
+        self._go_on()
+
     def pause(self) -> None:
         """Pass on no more messages."""
         self._is_paused = True
@@ -103,6 +115,7 @@ class ClientInput:
         """Pass on nothing but the end, which must come within so many bytes."""
         self._is_discarding = True
         self._reader.discard()
+        self._end_steps()
         self.limit(per_second=0, burst=at_most)
         self._cancel_wait()
         self.resume()
@@ -111,10 +124,13 @@ class ClientInput:
         """Read no more."""
         self._handler = None
         self._cancel_wait()
+        self._end_steps()
         self._reader.close()
 
     @property
     def _may_go_on(self) -> bool:
+        if self._steps is not None:
+            return True
         return self._handler is not None and self._reader.has_input and not self._is_paused and self._overdrawn is None
 
     def _go_on(self, *, later: bool = False) -> None:
@@ -135,11 +151,14 @@ class ClientInput:
                 self._transport.pause_reading()
 
     def _work(self) -> bool:
-        """Read a slice, or up to the end of the next message in it; return whether there is more."""
+        """Do a step, or read a slice, or up to the end of the next message in it; return whether there is more."""
         handler = self._handler
         if handler is not None and self._may_go_on:
             try:
-                self._read(handler)
+                if self._steps is not None:
+                    self._do_step(self._steps)
+                else:
+                    self._read(handler)
             except Exception:
                 self._has_work = False
                 handler.take_fault()
@@ -148,6 +167,22 @@ class ClientInput:
         if not self._has_work:
             self._update_reading()
         return self._has_work
+
+    def _do_step(self, steps: Generator[None, None, None]) -> None:
+        self._steps = None  # a step that ends the connection is the last
+        try:
+            next(steps)
+        except StopIteration:
+            return
+        if self._handler is None or self._is_discarding:
+            steps.close()
+        else:
+            self._steps = steps
+
+    def _end_steps(self) -> None:
+        steps, self._steps = self._steps, None
+        if steps is not None:
+            steps.close()
 
     def _read(self, handler: InputHandler) -> None:
         reader = self._reader

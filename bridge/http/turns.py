@@ -12,8 +12,8 @@ from bridge.http.peers import Account, Clock, Peer, PeerKind, precise_ms
 LONG_TURN_MS: Final = 5.0
 MIN_WAIT_MS: Final = 20.0  # of a peer that owes: it then does more than one piece
 
-Work = Callable[[], bool]
-"""Does a piece of work, of some 0.5 ms; returns whether there is more."""
+Work = Callable[[], bool | None]
+"""Does a piece of work, of some 0.5 ms; returns whether there is more; None: there is not."""
 
 log = structlog.get_logger(__name__)
 
@@ -111,7 +111,7 @@ class Turns:
         account, work = queue.popleft()
         if queue:
             waiting[peer] = queue
-        has_more = False
+        has_more: bool | None = False
         try:
             has_more = work()
         except Exception:  # one connection's fault is not that of all others

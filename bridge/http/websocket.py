@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Generator, MutableMapping
 from typing import Any, Final
 
 from typing_extensions import override
@@ -129,12 +129,12 @@ class WebSocketConnection(SmallReads):
 
     def in_turn(self, work: Callable[[], None]) -> None:
         """Do this work in a later turn."""
+        self._load.turns.run_later(self._account, work)
 
-        def do_once() -> bool:
-            work()
-            return False
-
-        self._load.turns.run_later(self._account, do_once)
+    def run_steps(self, steps: Generator[None, None, None]) -> None:
+        """Do these steps in turns, before any other message."""
+        if self._input is not None:
+            self._input.run_steps(steps)
 
     def pause_reading(self) -> None:
         """Pass on no more messages."""

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from bridge.domain.access.viewer import Viewer
+from bridge.domain.steps import Steps
 from bridge.domain.utc_time import Millis
 
 
@@ -17,7 +18,10 @@ class Authenticator(Protocol):
         Any text is answered so; no error repeats the token. From the viewer's `expires_at` on, the token is refused.
         """
 
-    def readmit(self, viewer: Viewer) -> Viewer:
+    def admit_in_steps(self, token: str, *, now: Millis) -> Steps[Viewer]:
+        """Do the same in steps: the viewer is that of the policy and the revocations at the last."""
+
+    def readmit(self, viewer: Viewer) -> Steps[Viewer]:
         """Return the viewer that the token of one who was admitted before has now; raise AdmissionError.
 
         It differs where the policy has changed since; whether the token is still valid is not considered.

@@ -1,6 +1,6 @@
 """Port of one open WebSocket to a dashboard: encoded frames out, messages in, without a task or a queue of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Protocol
 
 
@@ -40,6 +40,12 @@ class DashboardSocket(Protocol):
 
     def in_turn(self, work: Callable[[], None]) -> None:
         """Do this work later, when others have had their turn."""
+
+    def run_steps(self, steps: Generator[None, None, None]) -> None:
+        """Do this work, of steps of at most some 0.5 ms, while others have their turns; they never raise.
+
+        No message is passed on before its end. At the end of the socket it is closed.
+        """
 
     def pause_reading(self) -> None:
         """Pass on no more messages of the client."""

@@ -3,12 +3,13 @@
 It checks frame size, rate, authentication and token expiry. session.py executes the frames of an authenticated client.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Final
 
 from bridge.domain.access.claims import TokenError, TokenExpired, TokenNotYetValid, TokenRevoked
 from bridge.domain.access.viewer import AdmissionError, Viewer
+from bridge.domain.steps import Steps
 from bridge.domain.strict_json import NotStrictJson, parse_json
 from bridge.domain.utc_time import Millis, rfc3339
 from bridge.protocol.client_frames import MAX_VALUES, Auth, ClientFrame, InvalidFrame, parse_frame
@@ -29,6 +30,7 @@ class ConnectionLimits:
     max_frame_bytes: int
     frames_per_second: int
     max_subscriptions: int
+    max_filters: int
     auth_timeout_ms: int
 
 
@@ -63,10 +65,13 @@ class DashboardProtocol:
     def viewer(self) -> Viewer | None:
         return None if self.session is None else self.session.viewer
 
-    def receive(self, text: str | bytes, *, elapsed: Millis, server_time: Millis) -> Auth | SessionWork | None:
-        """Take one frame, and return what of it takes IO; never raise for client input.
+    def receive(
+        self, text: str | bytes, *, elapsed: Millis, server_time: Millis
+    ) -> Auth | SessionWork | Steps[None] | None:
+        """Take one frame, and return what of it takes IO or steps; never raise for client input.
 
-        A token is to be verified, and passed to `accept` or `reject`; the result of a command, to the delivery.
+        A token is to be verified, and passed to `accept` or `reject`; the result of a command, to the delivery. Steps
+        are to be done before the next frame.
         """
         if self.is_closed:
             return None
@@ -82,21 +87,23 @@ class DashboardProtocol:
             self._delivery.answer(Error(code=ErrorCode.INVALID_MESSAGE, message="frames are text"))
         return None
 
-    def accept(self, viewer: Viewer, *, server_info: ServerInfo, confirm: bool = True) -> None:
+    def accept(self, viewer: Viewer, *, server_info: Callable[[], ServerInfo], confirm: bool = True) -> Steps[None]:
         """Accept a verified token; `confirm` False: it came with the handshake, so no frame awaits an answer."""
         former = self.viewer
         if former is not None and (former.user_id, former.claims.issuer) != (viewer.user_id, viewer.claims.issuer):
             self._delivery.answer(Error(code=ErrorCode.FORBIDDEN, message="the token is of another user"))
             return
         self._expiry_warned = False
-        if former is None:
-            self._delivery.authenticate(viewer)
+        if self.session is not None:
+            yield from self.session.update_viewer(viewer, answer=lambda viewer: _auth_ok(viewer, server_info()))
+            return
+        self._delivery.authenticate(viewer)
         if confirm:
-            self._delivery.answer(_auth_ok(viewer, server_info))
-        if self.session is None:
-            self.session = DashboardSession(viewer, self._delivery, max_subscriptions=self._limits.max_subscriptions)
-        else:
-            self.session.update_viewer(viewer)
+            self._delivery.answer(_auth_ok(viewer, server_info()))
+        limits = self._limits
+        self.session = DashboardSession(
+            viewer, self._delivery, max_subscriptions=limits.max_subscriptions, max_filters=limits.max_filters
+        )
 
     def reject(self, error: TokenError | AdmissionError) -> None:
         """Reject a token: closes an unauthenticated connection; an authenticated one keeps its former token."""
@@ -148,7 +155,7 @@ class DashboardProtocol:
                 Error(code=ErrorCode.RATE_LIMITED, message="too many messages; this one was not read")
             )
 
-    def _take(self, payload: bytes, server_time: Millis) -> Auth | SessionWork | None:
+    def _take(self, payload: bytes, server_time: Millis) -> Auth | SessionWork | Steps[None] | None:
         tree: object = None
         try:
             tree = parse_json(payload, max_bytes=self._limits.max_frame_bytes, max_values=MAX_VALUES)
@@ -161,7 +168,7 @@ class DashboardProtocol:
                 self.close(CloseCode.POLICY_VIOLATION, "token missing")
         return None
 
-    def _execute(self, frame: ClientFrame, server_time: Millis) -> Auth | SessionWork | None:
+    def _execute(self, frame: ClientFrame, server_time: Millis) -> Auth | SessionWork | Steps[None] | None:
         if isinstance(frame, Auth):
             return frame
         if self.session is not None:

@@ -17,7 +17,7 @@ from bridge.protocol.cohort import Batching
 from bridge.protocol.delivery_automaton import UNINTERRUPTED, DeliveryAutomaton, DeliveryState, Output
 from bridge.protocol.event_cursor import EventCursor
 from bridge.protocol.event_feed import CheckResume, EventFeed, ReadResult
-from bridge.protocol.event_selectors import ActiveSubscription
+from bridge.protocol.event_selectors import ActiveSubscription, Interval
 from bridge.protocol.fan_out import FanOut
 from bridge.protocol.ledger import Ledger
 from bridge.protocol.request_queue import Request, RequestQueue
@@ -55,6 +55,11 @@ class Delivery(Generic[R_co]):
     def subscriptions(self) -> Mapping[str, ActiveSubscription]:
         """Return the subscriptions in force, by id."""
         return self.cursor.table.by_id
+
+    @property
+    def replaced(self) -> Sequence[Interval]:
+        """Return what was selected by subscriptions that were replaced, as far as it is still to be sent."""
+        return self.cursor.table.replaced
 
     def authenticate(self, viewer: Viewer) -> None:
         """Take the viewer. Behind the next answer, frames that are no answers may be sent."""

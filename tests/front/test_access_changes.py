@@ -8,6 +8,7 @@ from bridge.domain.access.policy import Policy
 from bridge.domain.access.revocations import Revocations
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommandRecord
+from bridge.domain.steps import Steps
 from tests.front.memory_front import NOON, call, memory_front, status
 from tests.support.tokens import token
 
@@ -129,7 +130,7 @@ async def test_a_fault_at_one_dashboard_does_not_keep_another_from_losing_access
         await other.snapshot(subscription_type="line", target_id="L1")
         readmit = front.authenticator.readmit
 
-        def fail_for_eva(viewer: Viewer) -> Viewer:
+        def fail_for_eva(viewer: Viewer) -> Steps[Viewer]:
             if viewer.user_id == "eva":
                 raise LookupError("test")
             return readmit(viewer)

@@ -41,7 +41,7 @@ async def test_connections_are_bounded_in_all_and_by_user(tmp_path: Path) -> Non
         await silent.disconnect()
 
 
-VERIFYING, ACCEPTING = (TokenAuthenticator, "admit"), (dashboard_protocol, "DashboardSession")
+VERIFYING, ACCEPTING = (TokenAuthenticator, "admit_in_steps"), (dashboard_protocol, "DashboardSession")
 ANSWERING = (dashboard_protocol, "rfc3339")
 
 

@@ -25,7 +25,11 @@ COUNTED_BY: dict[str, tuple[Metric, str]] = {
     "stall_seconds": (Metric.WEB_ENDED, EndReason.ANSWER_UNREAD),
     "turn_ms": (Metric.WEB_LONG_TURNS, ""),
 }
-ANSWERED = {"max_subscriptions", "command_timeout_seconds"}  # by an error or an outcome that the user sees
+ANSWERED = {
+    "max_subscriptions",
+    "max_filters",
+    "command_timeout_seconds",
+}  # by an error or an outcome that the user sees
 
 
 def test_every_bound_has_a_metric() -> None:

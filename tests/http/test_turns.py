@@ -115,7 +115,7 @@ async def test_who_authenticates_goes_on_as_a_user() -> None:
     account = Account(world.peers, "10.0.0.1")
     pieces = world.pieces("eva", 8)
 
-    def work() -> bool:
+    def work() -> bool | None:
         if len(world.done) == 2:
             account.authenticate("eva")
         return pieces()

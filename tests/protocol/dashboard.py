@@ -1,9 +1,11 @@
 """One dashboard's protocol with its delivery, without a socket."""
 
 import json
+from collections.abc import Generator
 from typing import Any
 
 from bridge.domain.records import Position
+from bridge.domain.steps import complete
 from bridge.protocol.client_frames import Auth
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.dashboard_protocol import ConnectionLimits, DashboardProtocol, ServerInfo
@@ -16,7 +18,9 @@ from bridge.protocol.session import SessionWork
 from tests.support.memory_socket import texts_of
 from tests.support.viewers import viewer
 
-LIMITS = ConnectionLimits(max_frame_bytes=2_000, frames_per_second=10, max_subscriptions=3, auth_timeout_ms=5_000)
+LIMITS = ConnectionLimits(
+    max_frame_bytes=2_000, frames_per_second=10, max_subscriptions=3, max_filters=20, auth_timeout_ms=5_000
+)
 FACTS = ServerInfo(server_time=0, streams={"main": StreamAt("e", 7)}, simulated=True)
 ANDON = {"type": "subscribe", "subscription_type": "andon", "target_id": "L1"}
 LINK = Link(broker=True, streams={})
@@ -33,10 +37,12 @@ class Dashboard:
         self.protocol = DashboardProtocol(LIMITS, self.delivery, elapsed=0)
 
     def receive(self, frame: object, *, elapsed: int = 0) -> Auth | SessionWork | None:
-        return self.protocol.receive(json.dumps(frame), elapsed=elapsed, server_time=0)
+        """Take a frame, with all steps at once."""
+        work = self.protocol.receive(json.dumps(frame), elapsed=elapsed, server_time=0)
+        return complete(work) if isinstance(work, Generator) else work
 
     def accept(self, *, confirm: bool = True, **claims: Any) -> None:
-        self.protocol.accept(viewer(**claims), server_info=FACTS, confirm=confirm)
+        complete(self.protocol.accept(viewer(**claims), server_info=lambda: FACTS, confirm=confirm))
 
     def tick(self, *, elapsed: int = 0, wall_now: int = 0) -> Close | None:
         return self.protocol.tick(elapsed=elapsed, wall_now=wall_now)

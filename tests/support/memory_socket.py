@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from random import Random
 from typing import Final, Protocol
 
@@ -84,6 +84,9 @@ class MemorySocket:
 
     def in_turn(self, work: Callable[[], None]) -> None:
         self._loop.call_soon(work)
+
+    def run_steps(self, steps: Generator[None, None, None]) -> None:
+        deque(steps, maxlen=0)  # at once
 
     def pause_reading(self) -> None:
         self._reading_paused = True

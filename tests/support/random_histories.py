@@ -8,12 +8,13 @@ from msgspec.structs import replace
 
 from bridge.domain.access.claims import Claims, TokenExpired, TokenMalformed
 from bridge.domain.access.policy import Policy
-from bridge.domain.access.viewer import Viewer, admit
+from bridge.domain.access.viewer import Viewer, admit, admit_in_steps
 from bridge.domain.event_data import Changeover, Escalation, EventData, Job, Person
 from bridge.domain.event_topic import StateKey
 from bridge.domain.events import CATEGORY_OF, DEFAULT_QUALITY, Event, EventType, Priority, Standing
 from bridge.domain.place import Place
 from bridge.domain.records import CommittedEvent
+from bridge.domain.steps import Steps
 from bridge.domain.utc_time import Millis, rfc3339
 from tests.support.reference_subscription import Frame, matches
 
@@ -157,8 +158,12 @@ class UnsignedTokens:
             raise TokenExpired(NEVER)
         return admit(Claims(claims["sub"], "floor", NEVER, None, claims), Policy(roles={}), trust_grants=True)
 
-    def readmit(self, viewer: Viewer) -> Viewer:
-        return admit(viewer.claims, Policy(roles={}), trust_grants=True)
+    def admit_in_steps(self, token: str, *, now: Millis) -> Steps[Viewer]:
+        yield
+        return self.admit(token, now=now)
+
+    def readmit(self, viewer: Viewer) -> Steps[Viewer]:
+        return admit_in_steps(viewer.claims, Policy(roles={}), trust_grants=True)
 
     def is_revoked(self, _viewer: Viewer) -> bool:
         return False

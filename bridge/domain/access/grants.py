@@ -7,7 +7,8 @@ narrowed, so there is no search that hostile grants could make expensive.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final, assert_never
+from itertools import chain, count
+from typing import Any, Final, Self, assert_never
 
 from typing_extensions import override
 
@@ -20,6 +21,7 @@ from bridge.domain.access.topic_layout import (
     action_mask,
     remove_covered,
 )
+from bridge.domain.steps import STEP_ITEMS, Steps, complete
 from bridge.domain.topics import TopicFilter, TopicName
 
 MAX_GRANTS: Final = 1_000  # that one token may expand to; stops 300 sites x 300 lines from filling memory
@@ -71,16 +73,44 @@ Decision = Allowed | NotGranted
 class Grants:
     """The grants of one viewer, to read or to command, without those that another one covers. Immutable."""
 
-    __slots__ = ("__weakref__", "_hash", "_table", "all", "layout")
+    __slots__ = ("__weakref__", "_hash", "_table", "_unused_id", "all", "layout")
 
-    def __init__(self, layout: TopicLayout, grants: Iterable[Grant]) -> None:
+    def __init__(self, layout: TopicLayout, grants: Iterable[Grant | None]) -> None:
+        complete(self._take(layout, grants))
+
+    @classmethod
+    def in_steps(cls, layout: TopicLayout, grants: Iterable[Grant | None]) -> Steps[Self]:
+        """Return the grants of one viewer; a None is none."""
+        made = cls.__new__(cls)
+        yield from made._take(layout, grants)  # noqa: SLF001 - its own
+        return made
+
+    def _take(self, layout: TopicLayout, grants: Iterable[Grant | None]) -> Steps[None]:
         self.layout = layout
         by_region: dict[Region, Grant] = {}
-        for grant in grants:
-            by_region.setdefault(grant.region, grant)
-        self.all = tuple(by_region[region] for region in remove_covered(by_region))
-        self._table = RegionTable((grant.region, grant) for grant in self.all)
+        for number, grant in enumerate(grants, start=1):
+            if grant is not None:
+                by_region.setdefault(grant.region, grant)
+            if number % STEP_ITEMS == 0:
+                yield
+        kept = yield from remove_covered(by_region)
+        self.all = tuple(by_region[region] for region in kept)
+        self._table: RegionTable[Grant] = RegionTable()
+        for number, grant in enumerate(self.all, start=1):
+            self._table.add(grant.region, grant)
+            if number % STEP_ITEMS == 0:
+                yield
         self._hash = hash(self.all)
+        self._unused_id: str | None = None  # found when it is first asked for
+
+    @property
+    def unused_id(self) -> str:
+        """Return an id that no grant names."""
+        if self._unused_id is None:
+            used = {text for grant in self.all for text in grant.region.ids}
+            names = chain(("any",), (f"any{number}" for number in count()))
+            self._unused_id = next(name for name in names if name not in used)
+        return self._unused_id
 
     def covering(self, region: Region) -> Iterable[tuple[int, Grant]]:
         """Return (mask, grant) for every grant that covers all ids of the region."""
@@ -119,6 +149,10 @@ def decide(requested: TopicFilter, grants: Grants, *, mask: int = -1) -> Decisio
     A topic matches an effective filter iff it is requested and granted.
     `narrowed` is exact too: a witness matches the request and no grant.
     """
+    return complete(_decision(requested, grants, mask))
+
+
+def _decision(requested: TopicFilter, grants: Grants, mask: int) -> Steps[Decision]:
     layout = grants.layout
     region = layout.region(requested, mask=mask)
     if region is None:
@@ -128,19 +162,34 @@ def decide(requested: TopicFilter, grants: Grants, *, mask: int = -1) -> Decisio
     for granted, grant in grants.covering(region):
         if unmasked is not None and not unmasked.mask & ~granted:
             return Allowed((requested,), None, (grant,))
+    missing = grants.missing(region)
+    witness = _witness(region, missing, grants) if missing else None
+    overlaps = yield from _overlaps(region, grants)
+    if not overlaps:
+        return NotGranted(witness, "no grant reaches any topic of it")
+    kept = yield from remove_covered(overlaps)
+    effective: dict[TopicFilter, None] = {}
+    used: dict[Grant, None] = {}
+    for number, overlap in enumerate(kept, start=1):
+        grant = overlaps[overlap]
+        common = requested.intersect(grant.filter)
+        if common is not None:
+            effective[common] = None
+        used[grant] = None
+        if number % STEP_ITEMS == 0:
+            yield
+    return Allowed(tuple(effective), witness, tuple(used))
+
+
+def _overlaps(region: Region, grants: Grants) -> Steps[dict[Region, Grant]]:
     overlaps: dict[Region, Grant] = {}
-    for grant in grants.all:
+    for number, grant in enumerate(grants.all, start=1):
         overlap = region.intersect(grant.region)
         if overlap is not None:
             overlaps.setdefault(overlap, grant)
-    missing = grants.missing(region)
-    witness = _witness(region, missing, grants) if missing else None
-    if not overlaps:
-        return NotGranted(witness, "no grant reaches any topic of it")
-    kept = [overlaps[overlap] for overlap in remove_covered(overlaps)]
-    common_filters = [requested.intersect(grant.filter) for grant in kept]
-    effective = tuple(dict.fromkeys(common for common in common_filters if common is not None))
-    return Allowed(effective, witness, tuple(dict.fromkeys(kept)))
+        if number % STEP_ITEMS == 0:
+            yield
+    return overlaps
 
 
 def decide_union(requested: Iterable[TopicFilter], grants: Grants, *, mask: int = -1) -> Decision:
@@ -149,34 +198,44 @@ def decide_union(requested: Iterable[TopicFilter], grants: Grants, *, mask: int 
     It is as exact as `decide`. A filter that matches nothing within the mask asks for nothing. Refused, if the grants
     cut it into more than `MAX_EFFECTIVE` filters.
     """
+    return complete(decide_union_in_steps(requested, grants, mask=mask))
+
+
+def decide_union_in_steps(requested: Iterable[TopicFilter], grants: Grants, *, mask: int = -1) -> Steps[Decision]:
+    """Decide as `decide_union` does."""
     effective: dict[Region, TopicFilter] = {}
     used: dict[Grant, None] = {}
     witness: TopicName | None = None
     refusal: NotGranted | None = None
     for topic_filter in requested:
-        decision = decide(topic_filter, grants, mask=mask)
+        decision = yield from _decision(topic_filter, grants, mask)
+        yield
         witness = witness or decision.witness
         if isinstance(decision, NotGranted):
             refusal = decision if refusal is None or refusal.witness is None else refusal
             continue
         used.update(dict.fromkeys(decision.grants))
-        for common in decision.effective:
+        for number, common in enumerate(decision.effective, start=1):
             region = grants.layout.region(common, mask=mask)
             assert region is not None, "`decide` returns nothing empty"
             effective.setdefault(region, common)
+            if number % STEP_ITEMS == 0:
+                yield
         if len(effective) > MAX_EFFECTIVE:
-            effective = _without_covered(effective)
+            effective = yield from _without_covered(effective)
             if len(effective) > MAX_EFFECTIVE:
                 return NotGranted(
                     None, f"the grants cut it into more than {MAX_EFFECTIVE} filters: ask for less at once"
                 )
     if refusal is not None and not effective:
         return refusal
-    return Allowed(tuple(_without_covered(effective).values()), witness, tuple(used))
+    effective = yield from _without_covered(effective)
+    return Allowed(tuple(effective.values()), witness, tuple(used))
 
 
-def _without_covered(filters: dict[Region, TopicFilter]) -> dict[Region, TopicFilter]:
-    return {region: filters[region] for region in remove_covered(filters)}
+def _without_covered(filters: dict[Region, TopicFilter]) -> Steps[dict[Region, TopicFilter]]:
+    kept = yield from remove_covered(filters)
+    return {region: filters[region] for region in kept}
 
 
 def explain_decision(decision: Decision) -> dict[str, Any]:
@@ -199,10 +258,8 @@ def explain_decision(decision: Decision) -> dict[str, Any]:
 def _witness(region: Region, missing: int, grants: Grants) -> TopicName:
     """Return a topic of the region with the first combination in `missing`; no grant names the ids that replace `+`."""
     lowest_bit = (missing & -missing).bit_length() - 1
-    granted_ids = {text for grant in grants.all for text in grant.region.ids}
-    names = ("any", *(f"any{number}" for number in range(len(granted_ids) + 1)))
-    unused_id = next(name for name in names if name not in granted_ids)
-    return grants.layout.make_topic((unused_id if text == ANY else text for text in region.ids), lowest_bit)
+    ids = (grants.unused_id if text == ANY else text for text in region.ids)
+    return grants.layout.make_topic(ids, lowest_bit)
 
 
 def _quoted(topic_filter: TopicFilter) -> str:

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, assert_never
 from weakref import WeakValueDictionary
 
-from bridge.domain.access.grants import Allowed, Grants, NotGranted, decide_union
+from bridge.domain.access.grants import Allowed, Grants, NotGranted, decide_union_in_steps
 from bridge.domain.access.subscription_request import SubscriptionRequest
 from bridge.domain.access.subscription_types import Addressee
 from bridge.domain.access.topic_layout import EVENTS, RegionTable
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommittedEvent
+from bridge.domain.steps import STEP_ITEMS, Steps, complete
 from bridge.domain.topics import TopicFilter, TopicName
 
 
@@ -65,16 +66,21 @@ class Subscription:
         is_covered = any(covering_mask & mask for covering_mask, _ in self.table.covering(ids))
         return is_covered and self.acceptance.accepts(mask, audience=audience)
 
-    def lost_to(self, other: "Subscription | None") -> tuple[TopicFilter, ...]:
+    def lost_to(self, other: "Subscription | None") -> Steps[tuple[TopicFilter, ...]]:
         """Return the filters of which another admission of the same request, or None, does not match everything.
 
         They are all filters if it is for other addressees.
         """
         if other is None or other.acceptance.addressees != self.acceptance.addressees:
             return self.effective
-        mask = self.acceptance.mask
-        regions = ((topic_filter, EVENTS.region(topic_filter, mask=mask)) for topic_filter in self.effective)
-        return tuple(topic_filter for topic_filter, region in regions if region and other.table.missing(region))
+        lost = []
+        for number, topic_filter in enumerate(self.effective, start=1):
+            region = EVENTS.region(topic_filter, mask=self.acceptance.mask)
+            if region is not None and other.table.missing(region):
+                lost.append(topic_filter)
+            if number % STEP_ITEMS == 0:
+                yield
+        return tuple(lost)
 
     def limited_to(self, names: frozenset[str]) -> "Subscription":
         """Return the subscription without the addressees that are none of these."""
@@ -100,29 +106,37 @@ def admit_subscription(request: SubscriptionRequest, viewer: Viewer) -> Subscrip
 
     It is refused if that is nothing, if it is strict and not granted in full, or where `decide_union` refuses it.
     """
+    return complete(admit_in_steps(request, viewer))
+
+
+def admit_in_steps(request: SubscriptionRequest, viewer: Viewer) -> Steps[Subscription | NotGranted]:
+    """Admit as `admit_subscription` does: each of the targets is compared with each of the grants."""
     key = _AdmissionKey(request, viewer.read_grants, _addressees(request, viewer))
     admitted = _ADMITTED.get(key)
     if admitted is None:
-        decision = _decide(key)
+        decision = yield from _decide(key)
         if isinstance(decision, NotGranted):
             return decision
-        admitted = _ADMITTED[key] = decision
+        admitted = _ADMITTED.setdefault(key, decision)  # another may have been quicker
     return admitted
 
 
-def _decide(key: _AdmissionKey) -> Subscription | NotGranted:
+def _decide(key: _AdmissionKey) -> Steps[Subscription | NotGranted]:
     request = key.request
-    decision = decide_union(request.filters, key.grants, mask=request.mask)
+    decision = yield from decide_union_in_steps(request.filters, key.grants, mask=request.mask)
     if isinstance(decision, NotGranted):
         return decision
     if request.strict and decision.narrowed:
         return NotGranted(decision.witness, "it is strict, and not all of it is granted")
-    regions = (EVENTS.region(topic_filter, mask=request.mask) for topic_filter in decision.effective)
+    table: RegionTable[None] = RegionTable()
+    for number, topic_filter in enumerate(decision.effective, start=1):
+        region = EVENTS.region(topic_filter, mask=request.mask)
+        assert region is not None, "nothing that is granted is empty"
+        table.add(region, None)
+        if number % STEP_ITEMS == 0:
+            yield
     return Subscription(
-        request=request,
-        allowed=decision,
-        acceptance=Acceptance(request.mask, key.addressees),
-        table=RegionTable((region, None) for region in regions if region is not None),
+        request=request, allowed=decision, acceptance=Acceptance(request.mask, key.addressees), table=table
     )
 
 

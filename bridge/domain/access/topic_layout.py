@@ -14,6 +14,7 @@ from bridge.domain.event_topic import EVENT_WORDS
 from bridge.domain.events import EventType, Priority
 from bridge.domain.ids import is_id
 from bridge.domain.place import LINE_LEVEL
+from bridge.domain.steps import STEP_ITEMS, Steps
 from bridge.domain.topics import TopicFilter, TopicName
 
 ANY: Final = "+"
@@ -169,12 +170,15 @@ class RegionTable(Generic[T]):
 
     __slots__ = ("_tables",)
 
-    def __init__(self, entries: Iterable[tuple[Region, T]]) -> None:
+    def __init__(self, entries: Iterable[tuple[Region, T]] = ()) -> None:
         self._tables: dict[tuple[int, ...], dict[tuple[str, ...], list[tuple[int, T]]]] = {}
         for region, entry in entries:
-            fixed = tuple(level for level, text in enumerate(region.ids) if text != ANY)
-            table = self._tables.setdefault(fixed, {})
-            table.setdefault(tuple(region.ids[level] for level in fixed), []).append((region.mask, entry))
+            self.add(region, entry)
+
+    def add(self, region: Region, entry: T) -> None:
+        fixed = tuple(level for level, text in enumerate(region.ids) if text != ANY)
+        table = self._tables.setdefault(fixed, {})
+        table.setdefault(tuple(region.ids[level] for level in fixed), []).append((region.mask, entry))
 
     def covering(self, ids: tuple[str, ...]) -> Iterator[tuple[int, T]]:
         """Yield (mask, entry) of every region that covers these ids; only `+` covers a `+` among them."""
@@ -192,14 +196,20 @@ class RegionTable(Generic[T]):
         return mask
 
 
-def remove_covered(regions: Iterable[Region]) -> list[Region]:
+def remove_covered(regions: Iterable[Region]) -> Steps[list[Region]]:
     """Return the regions without those that another one covers: the same topics, in the given order."""
     distinct = list(dict.fromkeys(regions))
     if len(distinct) < 2:
         return distinct
-    table = RegionTable((region, region) for region in distinct)
-    return [
-        region
-        for region in distinct
-        if not any(other != region and not region.mask & ~mask for mask, other in table.covering(region.ids))
-    ]
+    table: RegionTable[Region] = RegionTable()
+    for number, region in enumerate(distinct, start=1):
+        table.add(region, region)
+        if number % STEP_ITEMS == 0:
+            yield
+    kept = []
+    for number, region in enumerate(distinct, start=1):
+        if not any(other != region and not region.mask & ~mask for mask, other in table.covering(region.ids)):
+            kept.append(region)
+        if number % STEP_ITEMS == 0:
+            yield
+    return kept

@@ -13,7 +13,8 @@ from bridge.domain.access.subscription_request import parse_subscription
 from bridge.domain.access.subscription_types import SubscriptionError
 from bridge.domain.access.subscriptions import Subscription, admit_subscription
 from bridge.domain.access.viewer import Viewer, admit
-from bridge.protocol.session import revoked_frame, widened_frame
+from bridge.domain.steps import complete
+from bridge.protocol.grant_changes import compare_grants, revoked_frame, widened_frame
 from tests.support.event_universe import CATEGORIES, PRIORITIES, UNNAMED, topics_of, topics_of_any
 from tests.support.random_subscriptions import NAMES, USER, Case, Token, a_case
 from tests.support.reference_subscription import matches
@@ -64,8 +65,8 @@ def check_witness(case: Case, token: Token, witness: str) -> None:
 
 def check_refresh(case: Case, former: Subscription | None, latter: Subscription | None) -> None:
     """Check the frames that report the other token: of topics and addressees."""
-    before, after = ({"s": former}, {"s": latter})
-    revoked, widened = revoked_frame(before, after), widened_frame(before, after)
+    changes = [complete(compare_grants("s", former, latter))]
+    revoked, widened = revoked_frame(changes), widened_frame(changes)
     held, holds = (0 if s is None else topics_of_any(map(str, s.effective)) & case.within for s in (former, latter))
     readdressed = (
         former is not None and latter is not None and former.acceptance.addressees != latter.acceptance.addressees

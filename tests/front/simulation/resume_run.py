@@ -20,6 +20,7 @@ from bridge.domain.access.revocations import Revocations
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommittedEvent, Input, JournalEntry
 from bridge.domain.reports import APPLIED
+from bridge.domain.steps import Steps
 from bridge.domain.utc_time import Millis
 from bridge.front import journal_reads
 from bridge.protocol import cohort, event_cursor
@@ -62,8 +63,8 @@ class PlainAuthenticator(TokenAuthenticator):
         tokens = TokenVerifier(settings_with().token)
         super().__init__(tokens=tokens, revocations=Revocations(), policy=Policy(roles={}), trust_grants=True)
 
-    def admit(self, token: str, *, now: Millis) -> Viewer:
-        return random_histories.UnsignedTokens().admit(token, now=now)
+    def admit_in_steps(self, token: str, *, now: Millis) -> Steps[Viewer]:
+        return random_histories.UnsignedTokens().admit_in_steps(token, now=now)
 
 
 class ResumeRun:

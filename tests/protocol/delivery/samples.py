@@ -11,9 +11,11 @@ from bridge.domain.access.viewer import Viewer, admit
 from bridge.domain.event_topic import EventTopic
 from bridge.domain.events import Standing
 from bridge.domain.records import CommittedEvent
+from bridge.domain.steps import complete
 from bridge.protocol.client_frames import InvalidFrame
+from bridge.protocol.grant_changes import compare_grants, revoked_frame, widened_frame
 from bridge.protocol.server_frames import AuthOk, ServerFrame
-from bridge.protocol.session import admit_body, revoked_frame, widened_frame
+from bridge.protocol.session import admit_body
 from tests.support.reference_subscription import matches
 
 USER: Final = "eva"
@@ -125,9 +127,11 @@ def grant_changes(
     held: tuple[tuple[str, str], ...], former: str, grants: str
 ) -> tuple[tuple[ServerFrame, ...], tuple[str, ...]]:
     """Return the frames that report new grants for these (name, request), and the names whose snapshot follows."""
-    before = {name: _admitted(name, request, former) for name, request in held}
-    after = {name: _admitted(name, request, grants) for name, request in held}
-    widened, revoked = widened_frame(before, after), revoked_frame(before, after)
+    changes = [
+        complete(compare_grants(name, _admitted(name, request, former), _admitted(name, request, grants)))
+        for name, request in held
+    ]
+    widened, revoked = widened_frame(changes), revoked_frame(changes)
     frames = tuple(frame for frame in (widened, revoked) if frame is not None)
     return frames, () if widened is None else tuple(changed.id for changed in widened.subscriptions)
 

@@ -1,7 +1,7 @@
 """The front's end of a dashboard's socket in the small world."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Protocol
 
 from tests.protocol.delivery.oracle import PromiseBroken
@@ -47,6 +47,9 @@ class SmallSocket:
 
     def in_turn(self, work: Callable[[], None]) -> None:
         raise AssertionError(f"turns are taken by the test: {work}")
+
+    def run_steps(self, steps: Generator[None, None, None]) -> None:
+        raise AssertionError(f"requests are made by the test: {steps}")
 
     def pause_reading(self) -> None:
         raise AssertionError("it is read one request at a time")

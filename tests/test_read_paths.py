@@ -16,6 +16,7 @@ DECISIONS: Final = frozenset({"admits", "selects", "may_read", "is_for", "matche
 
 HISTORY: Final = "front/journal_queries.py:read_history"
 SNAPSHOT_OVER_HTTP: Final = "front/journal_queries.py:read_current_state"
+QUERY: Final = "front/journal_queries.py:_select"
 SNAPSHOT: Final = "front/journal_reads.py:CurrentEvents.matching_offsets"
 SNAPSHOT_CHUNK: Final = "protocol/request_queue.py:SnapshotProgress.bodies"
 REPLAY: Final = "protocol/event_cursor.py:ReplayReader.next"
@@ -23,17 +24,15 @@ LIVE: Final = "protocol/fan_out.py:FanOut.route"
 ALONE: Final = "protocol/event_cursor.py:EventCursor.selects_alone"
 ONE_EVENT: Final = "front/journal_reads.py:FrontJournal.readable_event"
 PAGE: Final = "protocol/event_feed.py:EventPage._matching_one"
-DECIDERS: Final = frozenset(
-    {HISTORY, SNAPSHOT_OVER_HTTP, SNAPSHOT, SNAPSHOT_CHUNK, REPLAY, LIVE, ALONE, ONE_EVENT, PAGE}
-)
+DECIDERS: Final = frozenset({QUERY, SNAPSHOT, SNAPSHOT_CHUNK, REPLAY, LIVE, ALONE, ONE_EVENT, PAGE})
 """The functions that decide whether an event is for a viewer."""
 
 ITS_CALLERS: Final = "its callers, which this table holds"
 READS: Final = {
     "front/connection.py:DashboardConnection._read": f"{SNAPSHOT} {SNAPSHOT_CHUNK} {REPLAY}",
     "front/connection.py:DashboardConnection._read_journal": f"{SNAPSHOT} {SNAPSHOT_CHUNK} {REPLAY}",
-    HISTORY: HISTORY,
-    SNAPSHOT_OVER_HTTP: SNAPSHOT_OVER_HTTP,
+    HISTORY: QUERY,
+    SNAPSHOT_OVER_HTTP: QUERY,
     ONE_EVENT: ONE_EVENT,
     "front/journal_reads.py:FrontJournal.read_at_once": ITS_CALLERS,
     "front/journal_reads.py:FrontJournal.read": ITS_CALLERS,
@@ -52,7 +51,7 @@ READS: Final = {
 
 BODIES: Final = {
     "front/command_dispatcher.py:CommandDispatcher._request_for": ONE_EVENT,  # only the id of its call
-    "front/journal_queries.py:_encode_events": f"{HISTORY} {SNAPSHOT_OVER_HTTP}",
+    "front/journal_queries.py:_encode_events": QUERY,
     SNAPSHOT_CHUNK: f"{SNAPSHOT} {SNAPSHOT_CHUNK}",
     "protocol/delivery_automaton.py:DeliveryAutomaton._deliver_up_to": REPLAY,
     "protocol/cohort.py:Cohort.waiting_frames": LIVE,

@@ -1,7 +1,7 @@
 """Work in steps: what may take long is a generator, and whoever drives it decides when it goes on."""
 
 from collections.abc import Generator
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -19,3 +19,13 @@ def complete(steps: Steps[T]) -> T:
         except StopIteration as end:
             result: T = end.value
             return result
+
+
+class RunSteps(Protocol):
+    """Does steps while other work goes on, and returns the result."""
+
+    async def __call__(self, steps: Steps[T], /) -> T: ...
+
+
+async def at_once(steps: Steps[T], /) -> T:
+    return complete(steps)

@@ -12,22 +12,17 @@ from functools import partial
 from typing import Any, Final
 
 from bridge.domain.access.command_admission import PlantPlaces
-from bridge.domain.access.subscriptions import admit_subscription
+from bridge.domain.access.subscriptions import admit_in_steps
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommandRecord, CommittedEvent, JournalEntry, Position
+from bridge.domain.steps import RunSteps, at_once
 from bridge.domain.utc_time import Millis
 from bridge.front.access_changes import end_if_revoked, redecide
 from bridge.front.broadcaster import Broadcaster
 from bridge.front.command_dispatcher import CommandDispatcher, Publish, Sender
 from bridge.front.connection import DashboardConnection
 from bridge.front.context import RECONNECT_SPREAD_SECONDS, FrontContext, LinkState
-from bridge.front.journal_queries import (
-    DEFAULT_PAGE,
-    CurrentState,
-    HistoryPage,
-    read_current_state,
-    read_history,
-)
+from bridge.front.journal_queries import DEFAULT_PAGE, CurrentState, HistoryPage, read_current_state, read_history
 from bridge.front.journal_reads import FrontJournal
 from bridge.ports.authenticator import Authenticator
 from bridge.ports.clock import FrontClock, monotonic_ms
@@ -217,9 +212,9 @@ class Front:
         """Return the viewer that a token authenticates; raise TokenError or AdmissionError."""
         return self._context.admit(token)
 
-    async def read_snapshot(self, viewer: Viewer, filter_text: str | None) -> CurrentState:
+    async def read_snapshot(self, viewer: Viewer, filter_text: str | None, *, run: RunSteps = at_once) -> CurrentState:
         """Return the current events under a filter, as far as granted; raise InvalidFrame."""
-        return await read_current_state(self._context.journal, viewer, filter_text)
+        return await read_current_state(self._context.journal, viewer, filter_text, run=run)
 
     async def read_history(
         self,
@@ -230,16 +225,17 @@ class Front:
         until: Millis | None = None,
         cursor: str | None = None,
         limit: int = DEFAULT_PAGE,
+        run: RunSteps = at_once,
     ) -> HistoryPage:
         """Return events with `since` <= timestamp < `until`, oldest first, as far as granted; raise InvalidFrame."""
         return await read_history(
-            self._context.journal, viewer, filter_text, since=since, until=until, cursor=cursor, limit=limit
+            self._context.journal, viewer, filter_text, since=since, until=until, cursor=cursor, limit=limit, run=run
         )
 
-    def explain(self, viewer: Viewer, body: Body) -> dict[str, Any]:
+    async def explain(self, viewer: Viewer, body: Body, *, run: RunSteps = at_once) -> dict[str, Any]:
         """Return the decision on a subscribe body, without subscribing; raise InvalidFrame."""
         request = parse_request(body)
-        return explained_frame(request.id, admit_subscription(request, viewer)).as_data()
+        return explained_frame(request.id, await run(admit_in_steps(request, viewer))).as_data()
 
     async def run_command(self, sender: Sender, body: Body) -> dict[str, Any]:
         """Run a command and return its result in the fields of `command_result`; raise InvalidFrame."""

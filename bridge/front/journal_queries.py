@@ -9,16 +9,18 @@ import msgspec
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommittedEvent, Position
+from bridge.domain.steps import RunSteps, Steps
 from bridge.domain.utc_time import Millis
 from bridge.front.journal_reads import FrontJournal
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
-from bridge.protocol.session import admit_body
+from bridge.protocol.session import admit_body_in_steps
 
 MAX_PAGE: Final = 1_000  # events in one answer
 DEFAULT_PAGE: Final = 100
 SCAN_EVENTS: Final = 20_000  # examined for one answer: a filter that matches little must not read the whole journal
-READ_EVENTS: Final = 1_000
+READ_EVENTS: Final = 256  # at once: a thread that decodes them keeps the event loop waiting for some ms
+STEP_EVENTS: Final = 100  # matched at once: each takes some 2 to 4 us
 MAX_CURSOR: Final = 256  # characters; an epoch and an offset
 
 
@@ -48,11 +50,13 @@ class CurrentState:
         return _encode_events(self.events, {"effective": self.effective, "positions": at})
 
 
-async def read_current_state(journal: FrontJournal, viewer: Viewer, filter_text: str | None) -> CurrentState:
+async def read_current_state(
+    journal: FrontJournal, viewer: Viewer, filter_text: str | None, *, run: RunSteps
+) -> CurrentState:
     """Return the current events under a filter; raise InvalidFrame."""
-    subscription = _admit(viewer, filter_text)
+    subscription = await run(_admit(viewer, filter_text))
     current = await journal.current_events(at_least=journal.position.offset)
-    events = (event for event in current.events.values() if subscription.admits(event))
+    events = await run(_select(subscription, current.events.values()))
     return CurrentState(tuple(events), current.position, _effective_texts(subscription))
 
 
@@ -65,12 +69,13 @@ async def read_history(
     until: Millis | None,
     cursor: str | None,
     limit: int,
+    run: RunSteps,
 ) -> HistoryPage:
     """Return events under a filter with `since` <= timestamp < `until`, oldest first; raise InvalidFrame.
 
     A page may be empty and still have a cursor: nothing matched within `SCAN_EVENTS`.
     """
-    subscription = _admit(viewer, filter_text)
+    subscription = await run(_admit(viewer, filter_text))
     if not 1 <= limit <= MAX_PAGE:
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"limit must be between 1 and {MAX_PAGE}")
     epoch = journal.position.epoch
@@ -78,21 +83,36 @@ async def read_history(
     matches: list[CommittedEvent] = []
     examined = 0
     while examined < SCAN_EVENTS:
-        events = await journal.events_after(after, limit=READ_EVENTS)
+        async with journal.history_slots:
+            events = await journal.events_after(after, limit=READ_EVENTS)
         if after and not (events and events[0].offset == after + 1) and after + 1 < await journal.oldest_offset():
             raise InvalidFrame(
                 ErrorCode.INVALID_MESSAGE, "the events after the cursor were deleted: start without a cursor"
             )
-        for event in events:
-            after = event.offset
-            if _is_in_period(event, since, until) and subscription.admits(event):
-                matches.append(event)
-                if len(matches) == limit:
-                    return HistoryPage(tuple(matches), f"{epoch}:{after}", _effective_texts(subscription))
+        in_period = [event for event in events if _is_in_period(event, since, until)]
+        matches += await run(_select(subscription, in_period, limit=limit - len(matches)))
+        if len(matches) == limit:
+            return HistoryPage(tuple(matches), f"{epoch}:{matches[-1].offset}", _effective_texts(subscription))
+        after = events[-1].offset if events else after
         examined += len(events)
         if len(events) < READ_EVENTS:
             return HistoryPage(tuple(matches), None, _effective_texts(subscription))
     return HistoryPage(tuple(matches), f"{epoch}:{after}", _effective_texts(subscription))
+
+
+def _select(
+    subscription: Subscription, events: Iterable[CommittedEvent], *, limit: int | None = None
+) -> Steps[list[CommittedEvent]]:
+    """Return the first events that the subscription admits, up to `limit`."""
+    selected: list[CommittedEvent] = []
+    for number, event in enumerate(events, start=1):
+        if subscription.admits(event):
+            selected.append(event)
+            if len(selected) == limit:
+                break
+        if number % STEP_EVENTS == 0:
+            yield
+    return selected
 
 
 def _is_in_period(event: CommittedEvent, since: Millis | None, until: Millis | None) -> bool:
@@ -106,8 +126,8 @@ def _parse_cursor(cursor: str, epoch: str) -> int:
     return int(digits)
 
 
-def _admit(viewer: Viewer, filter_text: str | None) -> Subscription:
-    return admit_body({"mqtt_filter": filter_text or "#"}, viewer)
+def _admit(viewer: Viewer, filter_text: str | None) -> Steps[Subscription]:
+    return admit_body_in_steps({"mqtt_filter": filter_text or "#"}, viewer)
 
 
 def _effective_texts(subscription: Subscription) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ PAGE_EVENTS: Final = 256
 SNAPSHOTS_BYTES: Final = 8 * 1024 * 1024
 SNAPSHOT_BYTES: Final = 600  # of each, beside its offsets and filters
 FILTER_BYTES: Final = 400  # of each filter in the key of a snapshot
+HISTORY_READS: Final = 2  # at once: the threads are few, and commands need them too
 YIELD_EVERY: Final = 256  # events matched before other tasks run
 OLDEST_SECONDS: Final = 1.0  # for which the oldest offset counts as it was read: thousands who resume share a read
 OFFSET_WAIT_SECONDS: Final = 5.0  # bounds a resume's wait for a front that cannot read its journal
@@ -111,6 +112,7 @@ class FrontJournal:
         self._snapshot_lock = asyncio.Lock()
         self._build_lock = asyncio.Lock()
         self._page_lock = asyncio.Lock()
+        self.history_slots = asyncio.Semaphore(HISTORY_READS)
         self._oldest_read: asyncio.Task[int] | None = None
         self._oldest = 0
         self._oldest_until = -1.0  # loop time: `_oldest` counts until then

@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from bridge.domain.access.claims import TokenError
 from bridge.domain.access.policy import Role
 from bridge.domain.access.viewer import AdmissionError, Viewer
+from bridge.domain.steps import RunSteps
 from bridge.http.peers import is_address
 from bridge.http.requester import REQUESTER, Requester
 from bridge.protocol.client_frames import InvalidFrame
@@ -58,6 +59,12 @@ def require_unchanged(request: Request, viewer: Viewer) -> None:
     """
     if current_viewer(request).read_grants != viewer.read_grants:
         raise InvalidFrame(ErrorCode.UNAVAILABLE, "access has changed meanwhile: ask again")
+
+
+def steps_of(request: Request) -> RunSteps:
+    """Return what does steps in the turns of the user whom `require_viewer` has found."""
+    requester: Requester = request.scope["extensions"][REQUESTER]
+    return requester.run
 
 
 async def require_admin(request: Request) -> None:

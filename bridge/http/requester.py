@@ -1,9 +1,10 @@
 """Requester of one HTTP request: who pays for it, and how many one user may make at once."""
 
-from typing import Final
+from typing import Final, TypeVar
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bridge.domain.steps import Steps
 from bridge.http.load import ServerLoad
 from bridge.http.peers import REFUSED_WORK_MS, Account, Peer
 from bridge.protocol.client_frames import InvalidFrame
@@ -13,6 +14,9 @@ ACCOUNT: Final = "floor.account"
 """ASGI extension of an HTTP request's scope: the Account of its connection."""
 REQUESTER: Final = "floor.requester"
 """ASGI extension of an HTTP request's scope: its Requester."""
+
+
+T = TypeVar("T")
 
 
 class Requester:
@@ -38,6 +42,19 @@ class Requester:
         user.requests += 1
         self._user = user
         await self._load.turns.pause(self._account)
+
+    async def run(self, steps: Steps[T], /) -> T:
+        """Do these steps in the user's turns and at the user's expense, and return the result."""
+        while True:
+            await self._load.turns.pause(self._account)
+            began = self._load.clock()
+            try:
+                next(steps)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            finally:
+                self._load.turns.charge(self._account, self._load.clock() - began)
 
     def refuse(self) -> None:
         """Let the address pay for a token that was refused."""

@@ -215,7 +215,7 @@ async def test_explain_shows_the_grant_or_the_witness(tmp_path: Path) -> None:
         assert refused["allowed"] is False
         assert "/L2/" in refused["witness"]
         viewer = front.core.authenticate(token(roles=["operator"], lines=["L1"]))
-        over_http = front.core.explain(viewer, {"id": "b", "subscription_type": "andon", "target_id": "L2"})
+        over_http = await front.core.explain(viewer, {"id": "b", "subscription_type": "andon", "target_id": "L2"})
         assert {"type": "explained", **over_http} == refused
         assert "subscription_confirmed" not in board.types
 

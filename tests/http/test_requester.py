@@ -11,9 +11,11 @@ from fastapi import Depends, FastAPI
 
 from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.domain.access.viewer import Viewer
+from bridge.domain.steps import Steps
 from bridge.http.access import require_viewer
 from bridge.http.load import ServerLoad
-from bridge.http.peers import REFUSED_WORK_MS, WORK_BURST_SECONDS, PeerKind
+from bridge.http.peers import REFUSED_WORK_MS, WORK_BURST_SECONDS, Account, PeerKind
+from bridge.http.requester import Requester
 from bridge.http.responses import add_error_handlers
 from bridge.ports.clock import wall_ms
 from bridge.settings.web import WebSettings
@@ -115,6 +117,36 @@ async def test_the_user_pays_for_a_request_and_not_the_address() -> None:
         assert (await get(port, bearer())).json() == "eva"
         await until(lambda: not load.peers.user("eva").work.is_full(clock.now), what="she has paid")
         assert load.peers.address("127.0.0.1").work.is_full(clock.now)
+
+
+async def test_the_user_pays_for_each_step_of_a_request_and_others_come_in_between() -> None:
+    clock = StoppedClock()
+    load = ServerLoad(WebSettings(), clock)
+    done: list[str] = []
+
+    def steps(user: str, count: int) -> Steps[int]:
+        for _ in range(count):
+            clock.now += load.web.turn_ms
+            done.append(user)
+            yield
+        return len(done)
+
+    async def run(user: str, count: int) -> int:
+        account = Account(load.peers, "10.0.0.1")
+        requester = Requester(load, account)
+        await requester.authenticate(user)
+        try:
+            return await requester.run(steps(user, count))
+        finally:
+            requester.end()
+            account.close()
+
+    results = await asyncio.gather(run("eva", 20), run("otto", 1))
+    assert results[0] == 21
+    assert done.index("otto") < 5
+    eva = load.peers.user("eva").work
+    assert eva.take(eva.burst - 30 * load.web.turn_ms, clock.now) == 0, "of 40 ms, some have been paid"
+    assert eva.take(30 * load.web.turn_ms, clock.now) > 0
 
 
 @pytest.mark.parametrize("proxied", [False, True])

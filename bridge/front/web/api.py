@@ -12,7 +12,7 @@ from bridge.domain.topic_tree import TopicBranch
 from bridge.domain.utc_time import UNIX_EPOCH, Millis
 from bridge.front.front import Front
 from bridge.front.journal_queries import DEFAULT_PAGE, MAX_CURSOR, MAX_PAGE
-from bridge.http.access import current_viewer, require_unchanged, require_viewer
+from bridge.http.access import current_viewer, require_unchanged, require_viewer, steps_of
 from bridge.http.openapi import TOKEN, error_responses
 from bridge.http.responses import json_response, read_body
 from bridge.protocol.client_frames import InvalidFrame
@@ -72,6 +72,7 @@ def api_router(front: Front, *, root: str) -> APIRouter:
             until=_to_millis("to", until),
             cursor=cursor,
             limit=limit,
+            run=steps_of(request),
         )
         require_unchanged(request, viewer)
         return Response(page.encode(), media_type="application/json")
@@ -83,7 +84,7 @@ def api_router(front: Front, *, root: str) -> APIRouter:
         openapi_extra=_TOKEN,
     )
     async def snapshot(request: Request, viewer: RequestViewer, *, filter_text: FilterParameter = None) -> Response:
-        state = await front.read_snapshot(viewer, relative(filter_text))
+        state = await front.read_snapshot(viewer, relative(filter_text), run=steps_of(request))
         require_unchanged(request, viewer)
         return Response(state.encode(), media_type="application/json")
 
@@ -94,6 +95,7 @@ def api_router(front: Front, *, root: str) -> APIRouter:
         openapi_extra=_TOKEN,
     )
     async def explain(
+        request: Request,
         viewer: RequestViewer,
         *,
         subscription_type: Annotated[str | None, Query(max_length=64)] = None,
@@ -111,12 +113,14 @@ def api_router(front: Front, *, root: str) -> APIRouter:
             "filters": {name: value for name, value in masks.items() if value} or None,
             "strict": strict or None,
         }
-        return json_response(front.explain(viewer, {name: value for name, value in body.items() if value}))
+        asked = {name: value for name, value in body.items() if value}
+        return json_response(await front.explain(viewer, asked, run=steps_of(request)))
 
     @router.post("/explain", summary="Explain a subscribe body", responses=_EXPLAIN_ERRORS, openapi_extra=_BODY)
     async def explain_body(_: RequestViewer, request: Request) -> Response:
         body = await read_body(request)
-        return json_response(front.explain(current_viewer(request), body))  # again: a body may take seconds
+        viewer = current_viewer(request)  # again: a body may take seconds
+        return json_response(await front.explain(viewer, body, run=steps_of(request)))
 
     @router.post(
         "/commands", summary="Run a command and wait for its result", responses=_COMMAND_ERRORS, openapi_extra=_BODY

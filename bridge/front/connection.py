@@ -237,7 +237,7 @@ class DashboardConnection:
             self.end(context.unavailable_close())
             return
         except (TokenError, AdmissionError) as error:
-            log.info("front.token_refused", peer=self.peer, reason=type(error).__name__)
+            self._log_refused(type(error).__name__)
             self.protocol.reject(error)
             return
         if is_first:
@@ -280,14 +280,23 @@ class DashboardConnection:
         self.pump()
 
     def _lose_journal(self, error: JournalError) -> None:
-        log.warning("front.journal_failed", peer=self.peer, error=str(error))
+        if (left_out := self._context.log_limit.due("journal")) is not None:
+            log.warning("front.journal_failed", peer=self.peer, error=str(error), left_out=left_out)
         self.end(self._context.unavailable_close())
 
     def fail(self, error: BaseException) -> None:
         """End the connection because of a fault in the bridge; log and count it. Nothing is raised."""
-        log.error("front.dashboard_failed", peer=self.peer, exc_info=error)
+        self._log_fault(error)
         self._context.fault_count += 1
         try:
             self.end(self._context.unavailable_close())
-        except Exception:  # who serves many dashboards at once goes on with the others
-            log.exception("front.dashboard_failed", peer=self.peer)
+        except Exception as another:  # noqa: BLE001 - who serves many dashboards at once goes on with the others
+            self._log_fault(another)
+
+    def _log_fault(self, error: BaseException) -> None:
+        if (left_out := self._context.log_limit.due("fault", type(error).__name__)) is not None:
+            log.error("front.dashboard_failed", peer=self.peer, exc_info=error, left_out=left_out)
+
+    def _log_refused(self, reason: str) -> None:
+        if (left_out := self._context.log_limit.due("token", reason)) is not None:
+            log.info("front.token_refused", peer=self.peer, reason=reason, left_out=left_out)

@@ -12,6 +12,7 @@ from bridge.domain.utc_time import Millis, rfc3339_or_none
 from bridge.front.broadcaster import Broadcaster
 from bridge.front.command_dispatcher import CommandDispatcher
 from bridge.front.journal_reads import FrontJournal
+from bridge.http.log_limit import LogLimit
 from bridge.ports.authenticator import Authenticator
 from bridge.ports.clock import FrontClock
 from bridge.protocol.close_codes import CloseCode
@@ -49,6 +50,7 @@ class FrontContext:
     refused: Counter[str] = field(default_factory=Counter)  # by the setting that is the bound
     link_state: LinkState = field(default_factory=LinkState)
     rejected_count: int = 0
+    log_limit: LogLimit = field(default_factory=LogLimit)
     fault_count: int = 0  # of the bridge, each of which has ended a connection
 
     @property

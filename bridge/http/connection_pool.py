@@ -1,5 +1,6 @@
 """Pool of the connections that belong to nobody: bounded, so that strangers cannot use up descriptors and memory."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from bridge.http.peers import Peer
@@ -17,9 +18,9 @@ class ConnectionPool:
     Who holds many thus loses one to the newcomer, and an address with one connection is last to lose it.
     """
 
-    def __init__(self, limit: int) -> None:
-        self.evictions = 0
+    def __init__(self, limit: int, on_eviction: Callable[[Peer], None]) -> None:
         self.limit = limit
+        self._on_eviction = on_eviction
         self._owners: dict[Connection, Peer] = {}
         self._by_address: dict[Peer, dict[Connection, None]] = {}  # oldest first
         self._by_count: dict[int, dict[Peer, None]] = {}  # finds the largest without looking at all
@@ -34,10 +35,11 @@ class ConnectionPool:
         self._owners[connection] = address
         self._change(address, connection, is_added=True)
         if len(self._owners) > self.limit:
-            victim = next(iter(self._by_address[next(iter(self._by_count[self._largest]))]))
+            owner = next(iter(self._by_count[self._largest]))
+            victim = next(iter(self._by_address[owner]))
             self.remove(victim)
-            self.evictions += 1
             victim.abort()
+            self._on_eviction(owner)
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection: it is a user's, or it has ended. Without effect if it is not here."""

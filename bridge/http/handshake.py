@@ -8,7 +8,7 @@ from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from bridge.http.load import ServerLoad
-from bridge.http.peers import Account
+from bridge.http.peers import Account, host_of
 from bridge.http.websocket import HAND_OVER, OpenSocket, WebSocketConnection
 
 
@@ -52,8 +52,12 @@ class HandshakeWebSocket(WebSocketsSansIOProtocol):
             return
         super().data_received(data)
         if not self.handshake_initiated:  # websockets refuses the head: uvicorn would neither answer nor close
-            self.transport.write(b"".join(self.conn.data_to_send()))
+            answer = b"".join(self.conn.data_to_send())
+            self._load.note_refusal(int(answer.split(b" ", 2)[1]), peer=host_of(self.client))
+            self.transport.write(answer)
             self.transport.close()
+        elif self.close_sent:  # the head is no handshake
+            self._load.note_refusal(self.response.status_code, peer=host_of(self.client))
 
     @override
     async def run_asgi(self) -> None:

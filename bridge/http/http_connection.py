@@ -4,17 +4,18 @@ import asyncio
 import sys
 from collections.abc import Callable
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any, Final, cast
 
 import httptools
 from typing_extensions import override
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from bridge.http.flow import WaitingFlow
 from bridge.http.handshake import HandshakeWebSocket
 from bridge.http.load import EndReason, ServerLoad
-from bridge.http.peers import Account
+from bridge.http.peers import Account, host_of
 from bridge.http.requester import ACCOUNT
 from bridge.http.responses import MAX_BODY_BYTES
 from bridge.http.small_reads import PassedReads
@@ -71,8 +72,8 @@ class BoundedHttp(HttpToolsProtocol):
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = _Flow(transport, self)
-        self._account = Account(self._load.peers, self.client[0] if self.client else "?")
+        self.flow = WaitingFlow(transport, self)
+        self._account = Account(self._load.peers, host_of(self.client))
         self._load.pool.add(transport, self._account.address)
         transport.set_protocol(PassedReads(self))
         self._update_deadline()
@@ -85,11 +86,13 @@ class BoundedHttp(HttpToolsProtocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel_deadline()
+        if self._in_body and self._is_answering and not self._is_aborted:
+            self._load.note_end(EndReason.BODY_CUT_OFF, peer=host_of(self.client))
         self._load.pool.remove(self.transport)
         if self._account is not None:
             self._account.close()
         super().connection_lost(exc)
-        cast("_Flow", self.flow).close()
+        cast("WaitingFlow", self.flow).close()
 
     # Reading.
 
@@ -145,9 +148,14 @@ class BoundedHttp(HttpToolsProtocol):
     def _bound_head(self) -> None:
         self._head_bytes += len(self._slice)
         if self._head_bytes > HEADER_BYTES and not self.transport.is_closing():
-            self._load.ended[EndReason.HEAD_TOO_LARGE] += 1
+            self._load.note_end(EndReason.HEAD_TOO_LARGE, peer=host_of(self.client))
             self.transport.write(HEAD_TOO_LARGE_RESPONSE)
             self.transport.close()
+
+    @override
+    def send_400_response(self, msg: str) -> None:
+        self._load.note_refusal(HTTPStatus.BAD_REQUEST, peer=host_of(self.client))
+        super().send_400_response(msg)
 
     # Calls of the parser.
 
@@ -188,7 +196,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._load.turns.charge(account, REQUEST_WORK_MS)
         super().handle_websocket_upgrade()
         self.parser = None  # type: ignore[assignment]  # they refer to each other
-        cast("_Flow", self.flow).close()
+        cast("WaitingFlow", self.flow).close()
         handshake = self.transport.get_protocol()
         assert isinstance(handshake, HandshakeWebSocket)
         handshake.account = account
@@ -265,7 +273,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._cancel_deadline()
         if not self._is_aborted:
             self._is_aborted = True
-            self._load.ended[reason] += 1
+            self._load.note_end(reason, peer=host_of(self.client))
             self.transport.abort()
 
     def _call_later(self, seconds: float, callback: Callable[..., None], *arguments: object) -> None:
@@ -275,26 +283,3 @@ class BoundedHttp(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-
-
-class _Flow(FlowControl):
-    """uvicorn's flow control, but reading goes on as the connection decides, which may have input that waits."""
-
-    def __init__(self, transport: asyncio.Transport, connection: BoundedHttp) -> None:
-        super().__init__(transport)
-        self._connection: BoundedHttp | None = connection
-
-    @override
-    def pause_reading(self) -> None:
-        self.read_paused = True
-
-    @override
-    def resume_reading(self) -> None:
-        if self.read_paused:
-            self.read_paused = False
-            if self._connection is not None:
-                self._connection.go_on(later=True)
-
-    def close(self) -> None:
-        """Break the cycle of references."""
-        self._connection = None

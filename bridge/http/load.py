@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from bridge.http.connection_pool import ConnectionPool
+from bridge.http.log_limit import LogLimit
 from bridge.http.peers import Clock, PeerKind, Peers, precise_ms
 from bridge.http.turns import Turns
 from bridge.ports.metrics import Metric, MetricSample
@@ -17,12 +18,13 @@ from bridge.settings.web import WebSettings
 
 OTHER_DESCRIPTORS: Final = 200  # of the process: journal, broker, listener, pipes
 MIN_POOL: Final = 100
+STATUSES: Final = (400, 401, 403, 404, 405, 429, 431)  # of refused requests; their counters are there from the start
 
 log = structlog.get_logger(__name__)
 
 
 class EndReason(StrEnum):
-    """Why a connection was ended, beside the close codes of WebSockets."""
+    """Why a connection was ended, beside the close codes of WebSockets and the statuses of HTTP."""
 
     EVICTED = "evicted"
     HEAD_LATE = "head_late"
@@ -32,6 +34,7 @@ class EndReason(StrEnum):
     ANSWER_UNREAD = "answer_unread"
     AFTER_CLOSE = "after_close"
     UNAUTHENTICATED = "unauthenticated"
+    BODY_CUT_OFF = "body_cut_off"
 
 
 class Delay(StrEnum):
@@ -43,18 +46,50 @@ class Delay(StrEnum):
 
 
 class ServerLoad:
-    """What all connections of a web server share."""
+    """What all connections of a web server share.
+
+    What a client can cause is counted here each time, and logged rarely.
+    """
 
     def __init__(self, web: WebSettings, clock: Clock = precise_ms) -> None:
         self.web = web
         self.clock = clock
         self.peers = Peers(web, self.clock)
-        self.pool = ConnectionPool(_pool_limit(web))
+        self.pool = ConnectionPool(
+            _pool_limit(web), lambda address: self.note_end(EndReason.EVICTED, peer=address.name)
+        )
         self.turns = Turns(turn_ms=web.turn_ms, clock=self.clock)
         self.ended: Counter[EndReason] = Counter()
         self.closed: Counter[int] = Counter()  # WebSockets, by close codes of ours
+        self.refused: Counter[int] = Counter()  # requests, by HTTP statuses
+        self.faults = 0  # of ours, in answering requests
         self.byte_delays = 0
         self.refused_requests = 0  # of users who made too many at once
+        self._log_limit = LogLimit(self.clock)
+
+    def note_end(self, reason: EndReason, *, peer: str) -> None:
+        """Note that a connection is ended."""
+        self.ended[reason] += 1
+        if (left_out := self._log_limit.due(reason)) is not None:
+            log.info("web.ended", reason=reason.value, peer=peer, left_out=left_out)
+
+    def note_close(self, code: int, reason: str, *, peer: str) -> None:
+        """Note that a WebSocket is closed."""
+        self.closed[code] += 1
+        if code != CloseCode.SERVICE_RESTART and (left_out := self._log_limit.due(code)) is not None:
+            log.info("web.closed", code=int(code), reason=reason, peer=peer, left_out=left_out)
+
+    def note_refusal(self, status: int, *, peer: str, **texts: str) -> None:
+        """Note that a request is refused; `texts` are parts of it for the log, and hold no token."""
+        self.refused[status] += 1
+        if (left_out := self._log_limit.due(status)) is not None:
+            log.info("web.refused", status=status, peer=peer, **texts, left_out=left_out)
+
+    def note_fault(self, error: Exception) -> None:
+        """Note that a request has failed by a fault of ours."""
+        self.faults += 1
+        if (left_out := self._log_limit.due(type(error).__name__)) is not None:
+            log.error("web.request_failed", exc_info=error, left_out=left_out)
 
     def samples(self) -> Iterator[MetricSample]:
         """Yield the metrics of the web server, which name no client."""
@@ -65,13 +100,15 @@ class ServerLoad:
         }
         for budget, count in delays.items():
             yield MetricSample(Metric.WEB_DELAYED, count, {"budget": budget})
-        ended = {**dict.fromkeys(EndReason, 0), **self.ended, EndReason.EVICTED: self.pool.evictions}
-        for reason, count in ended.items():
-            yield MetricSample(Metric.WEB_ENDED, count, {"reason": reason})
+        for reason in EndReason:
+            yield MetricSample(Metric.WEB_ENDED, self.ended[reason], {"reason": reason})
         yield MetricSample(Metric.WEB_REFUSED, self.refused_requests, {"bound": "max_requests_per_user"})
         yield MetricSample(Metric.WEB_UNAUTHENTICATED, len(self.pool))
         for code in sorted({*map(int, CloseCode), *self.closed}):
             yield MetricSample(Metric.WEB_CLOSED, self.closed[code], {"code": str(code)})
+        for status in sorted({*STATUSES, *self.refused}):
+            yield MetricSample(Metric.WEB_REFUSED_REQUESTS, self.refused[status], {"status": str(status)})
+        yield MetricSample(Metric.WEB_FAULTS, self.faults + self.turns.faults)
         yield MetricSample(Metric.WEB_LONG_TURNS, self.turns.long_turns)
 
 

@@ -162,6 +162,11 @@ class Account:
             self._peers.release(peer)
 
 
+def host_of(client: tuple[str, int] | None) -> str:
+    """Return the host of a transport's client; «?» if it has none."""
+    return client[0] if client else "?"
+
+
 def is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)

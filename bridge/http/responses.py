@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bridge.domain.access.claims import AccessUndecided, TokenError
 from bridge.domain.access.viewer import AdmissionError
 from bridge.domain.strict_json import NotStrictJson, parse_json
+from bridge.http.log_limit import LogLimit
 from bridge.ports.journal import JournalError
 from bridge.protocol.client_frames import MAX_VALUES, InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
@@ -98,6 +99,7 @@ async def read_body(request: Request) -> dict[str, Any]:
 
 def add_error_handlers(app: FastAPI) -> None:
     """Add handlers whose responses name the client's mistake, and never an internal cause."""
+    app.state.journal_failures = LogLimit()
     app.add_exception_handler(InvalidFrame, _on_invalid_frame)
     app.add_exception_handler(TokenError, _on_unauthenticated)
     app.add_exception_handler(AdmissionError, _on_unauthenticated)
@@ -119,8 +121,10 @@ async def _on_unauthenticated(_: Request, error: Exception) -> Response:
     return error_response(ErrorCode.UNAUTHENTICATED, message)
 
 
-async def _on_journal_error(_: Request, error: Exception) -> Response:
-    log.warning("web.journal_failed", error=str(error))
+async def _on_journal_error(request: Request, error: Exception) -> Response:
+    journal_failures: LogLimit = request.app.state.journal_failures
+    if (left_out := journal_failures.due()) is not None:
+        log.warning("web.journal_failed", error=str(error), left_out=left_out)
     return error_response(ErrorCode.UNAVAILABLE, "the journal cannot be read now")
 
 
@@ -140,7 +144,7 @@ async def _on_http_error(_: Request, error: Exception) -> Response:
 
 
 async def _on_internal_error(_: Request, __: Exception) -> Response:
-    # The server logs the exception itself.
+    # `request_checks` logs the exception.
     return error_response(ErrorCode.UNAVAILABLE, "internal error", status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 

@@ -16,6 +16,7 @@ from bridge.http.handshake import HandshakeWebSocket
 from bridge.http.http_connection import BoundedHttp
 from bridge.http.listener import BACKLOG
 from bridge.http.load import ServerLoad
+from bridge.http.request_checks import checked
 from bridge.http.requester import with_requester
 from bridge.http.websocket import PING_SECONDS, PONG_SECONDS
 
@@ -37,6 +38,7 @@ async def serve(
     `started` is set once connections are accepted. Raise ServerStopped when the server ends by itself.
     """
     server = _Server(_config(app, load), started)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_end_of_a_response)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="uvicorn")
     try:
         await asyncio.shield(serving)
@@ -52,7 +54,7 @@ def _config(app: ASGIApp, load: ServerLoad) -> uvicorn.Config:
     if web.tls_cert_file is not None:
         tls = {"ssl_certfile": web.tls_cert_file, "ssl_keyfile": web.tls_key_file}
     return uvicorn.Config(
-        with_requester(app, load),
+        checked(with_requester(app, load), load),
         http=cast("type[BoundedHttp]", partial(BoundedHttp, load)),  # uvicorn only calls them
         ws=cast("type[HandshakeWebSocket]", partial(HandshakeWebSocket, load)),
         ws_max_size=web.max_frame_bytes,
@@ -61,7 +63,7 @@ def _config(app: ASGIApp, load: ServerLoad) -> uvicorn.Config:
         ws_ping_timeout=PONG_SECONDS,
         lifespan="off",
         log_config=None,
-        log_level=logging.WARNING,  # below it uvicorn logs paths with their query, which may contain a token
+        log_level=logging.ERROR,  # below it uvicorn logs paths with their query, and each request that it refuses
         access_log=False,
         server_header=False,
         proxy_headers=bool(web.trusted_proxies),
@@ -71,6 +73,12 @@ def _config(app: ASGIApp, load: ServerLoad) -> uvicorn.Config:
         timeout_graceful_shutdown=STOP_SECONDS,
         **tls,
     )
+
+
+def _is_no_end_of_a_response(record: logging.LogRecord) -> bool:
+    """Return whether a line is about something else than a response that a stop has cut off: its client is slow."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, asyncio.CancelledError) or str(record.msg).startswith("Cancel %s running task(s)"))
 
 
 class _Server(uvicorn.Server):

@@ -27,6 +27,7 @@ class Turns:
 
     def __init__(self, *, turn_ms: float, clock: Clock = precise_ms) -> None:
         self.long_turns = 0  # above LONG_TURN_MS
+        self.faults = 0
         self.delays: Counter[PeerKind] = Counter()  # of peers that owed
         self._clock = clock
         self._share = turn_ms / len(PeerKind)
@@ -115,6 +116,7 @@ class Turns:
         try:
             has_more = work()
         except Exception:  # one connection's fault is not that of all others
+            self.faults += 1
             log.exception("web.connection_failed", peer=peer.name)
         took = self._clock() - began
         self._spent += took

@@ -156,7 +156,7 @@ class WebSocketConnection(SmallReads):
         if protocol.state is State.OPEN:  # otherwise the client's close frame was in the slice that is being handled
             protocol.send_close(code, reason)
             self._transport.write(b"".join(protocol.data_to_send()))
-            self._load.closed[code] += 1
+            self._load.note_close(code, reason, peer=self._account.address.name)
         if code == CloseCode.SERVICE_RESTART:
             self._account.forgive()
         elif self._account.user is None:
@@ -222,11 +222,11 @@ class WebSocketConnection(SmallReads):
 
     def take_overdraft(self) -> None:
         if self._is_closed:
-            self._load.ended[EndReason.AFTER_CLOSE] += 1
+            self._load.note_end(EndReason.AFTER_CLOSE, peer=self._account.address.name)
             self._transport.abort()
             self._finish()
         else:
-            self._load.ended[EndReason.UNAUTHENTICATED] += 1
+            self._load.note_end(EndReason.UNAUTHENTICATED, peer=self._account.address.name)
             self._give_up(CloseCode.TOO_MANY, "too much before authentication")
 
     def take_fault(self) -> None:
@@ -262,8 +262,8 @@ class WebSocketConnection(SmallReads):
 
     def _count(self, protocol: Protocol) -> None:
         """Count a close that the protocol decided on, unless it answers the client's."""
-        if not self._is_closed and protocol.close_rcvd is None and protocol.close_sent is not None:
-            self._load.closed[protocol.close_sent.code] += 1
+        if not self._is_closed and protocol.close_rcvd is None and (sent := protocol.close_sent) is not None:
+            self._load.note_close(sent.code, sent.reason, peer=self._account.address.name)
 
     def _end(self, output: list[bytes], *, linger: float | None = None) -> None:
         """Write the last bytes, close the transport behind them, and abort it `linger` seconds later."""

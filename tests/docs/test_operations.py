@@ -91,6 +91,13 @@ def test_every_event_of_the_log_that_is_named_is_logged_at_that_level() -> None:
         assert levels == {level}, event
 
 
+def test_every_event_that_the_web_server_or_a_front_logs_is_named() -> None:
+    code = "".join(path.read_text() for part in ("front", "http") for path in (ROOT / "bridge" / part).rglob("*.py"))
+    logged = set(re.findall(r'log\.\w+\(\s*"([a-z_.]+)"', code))
+    assert len(logged) > 10
+    assert logged <= set(re.findall(r"^\| `([a-z_.]+)` \|", DOCUMENT, re.MULTILINE))
+
+
 def test_the_reasons_of_suppressed_reports_are_those_of_the_code() -> None:
     (table,) = re.findall(r"^## Suppressed reports\n(.*)", DOCUMENT, re.MULTILINE | re.DOTALL)
     named = [

@@ -191,7 +191,13 @@ async def test_a_fault_at_one_dashboard_is_logged_and_counted(tmp_path: Path, mo
             await board.send("ping")
         assert (await board.closed())[0] == 1012
         assert logs == [
-            {"event": "front.dashboard_failed", "log_level": "error", "peer": "test:1", "exc_info": fault},
+            {
+                "event": "front.dashboard_failed",
+                "log_level": "error",
+                "peer": "test:1",
+                "exc_info": fault,
+                "left_out": 0,
+            },
         ]
         assert {sample.metric: sample.value for sample in front_samples(front.core)}[Metric.DASHBOARD_FAULTS] == 1
         await other.ask("ping", "pong")

@@ -32,19 +32,20 @@ def add(pool: ConnectionPool, address: Peer, count: int = 1) -> list[FakeConnect
 
 def test_an_address_that_fills_it_loses_its_oldest_and_no_other_does() -> None:
     few, many, newcomer = addresses(3)
-    pool = ConnectionPool(10)
+    evicted: list[Peer] = []
+    pool = ConnectionPool(10, evicted.append)
     first = add(pool, few, 2)
     flood = add(pool, many, 30)
     last = add(pool, newcomer)
     assert [connection.is_aborted for connection in first + last] == [False] * 3
     assert [connection.is_aborted for connection in flood] == [True] * 23 + [False] * 7
-    assert pool.evictions == 23
+    assert evicted == [many] * 23
     assert len(pool) == 10
 
 
 def test_what_is_added_again_is_the_newest() -> None:
     (address,) = addresses(1)
-    pool = ConnectionPool(2)
+    pool = ConnectionPool(2, lambda _: None)
     first, second = add(pool, address, 2)
     pool.add(first, address)
     add(pool, address)
@@ -53,7 +54,7 @@ def test_what_is_added_again_is_the_newest() -> None:
 
 def test_what_has_left_counts_no_more() -> None:
     (address,) = addresses(1)
-    pool = ConnectionPool(2)
+    pool = ConnectionPool(2, lambda _: None)
     first, second = add(pool, address, 2)
     pool.remove(first)
     pool.remove(first)
@@ -65,7 +66,7 @@ def test_what_has_left_counts_no_more() -> None:
 def test_it_does_what_a_search_of_all_would_do() -> None:
     chance = Random(7)
     peers = addresses(6)
-    pool = ConnectionPool(12)
+    pool = ConnectionPool(12, lambda _: None)
     held: dict[Peer, list[FakeConnection]] = {peer: [] for peer in peers}
     for _ in range(3_000):
         peer = chance.choices(peers, weights=[1, 1, 2, 4, 8, 16])[0]

@@ -19,7 +19,7 @@ from websockets.frames import Opcode
 from bridge.http import http_connection
 from bridge.http.access import client_address
 from bridge.http.listener import listen
-from bridge.http.load import ServerLoad
+from bridge.http.load import EndReason, ServerLoad
 from bridge.http.websocket import hand_over
 from bridge.settings.web import WebSettings
 from tests.http.served_sockets import DEADLINE, RawClient, Recorder, SocketApp, masked, served
@@ -185,7 +185,7 @@ async def test_sockets_of_users_are_not_among_those_that_may_be_ended() -> None:
         await until(lambda: len(load.pool) == 0, what="all are users")
         strangers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(5)]
         app.opened[0].socket.close(4_008, "slow")
-        await until(lambda: load.pool.evictions > 0, what="the oldest strangers are ended")
+        await until(lambda: load.ended[EndReason.EVICTED] > 0, what="the oldest strangers are ended")
         for client in users[1:]:
             client.writer.write(masked(Opcode.TEXT, b"abc"))
             assert await client.frame() == (Opcode.TEXT, b"3")

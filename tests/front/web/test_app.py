@@ -112,8 +112,9 @@ async def test_a_page_of_another_origin_is_refused_before_the_upgrade(
             await websockets.connect(served.ws, additional_headers={"Origin": origin, **bearer()})
     assert refused.value.response.status_code == 403
     assert json.loads(refused.value.response.body or b"")["code"] == "FORBIDDEN"
-    expected = {"event": "front.origin_refused", "log_level": "warning", "peer": "127.0.0.1", "origin": origin[:200]}
-    assert logs == [expected]
+    host = f"127.0.0.1:{served.port}"
+    shown = {"status": 403, "peer": "127.0.0.1", "path": "/ws", "host": host, "origin": origin[:200], "left_out": 0}
+    assert logs == [{"event": "web.refused", "log_level": "info", **shown}]
     assert caplog.records == []
 
 

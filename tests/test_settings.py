@@ -189,6 +189,13 @@ def test_a_proxy_is_an_address_or_a_network(text: str) -> None:
     assert WebSettings(trusted_proxies=("10.1.2.3/8", "::1")).trusted_proxies == ("10.0.0.0/8", "::1")
 
 
+@pytest.mark.parametrize("text", ["floor.example:443", "https://floor.example", "", "a..b", "[::1]", "*.example"])
+def test_an_allowed_host_is_a_name(text: str) -> None:
+    with pytest.raises(ValueError, match="must be a name without port"):
+        WebSettings(allowed_hosts=(text,))
+    assert WebSettings(allowed_hosts=("Floor.Example", "*")).allowed_hosts == ("floor.example", "*")
+
+
 def test_secrets_are_not_shown() -> None:
     read = Settings.model_validate({"token": {"secret": SECRET}, "broker": {"password": "hunter2hunter2"}})
     assert SECRET not in repr(read)

@@ -18,7 +18,16 @@ from bridge.settings.web import WebSettings
 
 OTHER_DESCRIPTORS: Final = 200  # of the process: journal, broker, listener, pipes
 MIN_POOL: Final = 100
-STATUSES: Final = (400, 401, 403, 404, 405, 429, 431)  # of refused requests; their counters are there from the start
+STATUSES: Final = (
+    400,
+    401,
+    403,
+    404,
+    405,
+    421,
+    429,
+    431,
+)  # of refused requests; their counters are there from the start
 
 log = structlog.get_logger(__name__)
 

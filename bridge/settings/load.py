@@ -13,7 +13,7 @@ from bridge.settings.settings import JournalSettings, Settings
 
 CLIENT_VARIABLES = ("FLOOR_CONFIG", "FLOOR_TOKEN", "FLOOR_URL")
 """Environment variables of `floor` and the README's clients that are not settings."""
-LIST_SETTINGS = frozenset({"trusted_proxies", "allowed_origins"})
+LIST_SETTINGS = frozenset({"trusted_proxies", "allowed_hosts", "allowed_origins"})
 
 
 class SettingsError(Exception):

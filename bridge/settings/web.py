@@ -1,6 +1,7 @@
 """Settings of `[web]`."""
 
 import ipaddress
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -18,6 +19,16 @@ def _check_proxy(text: str) -> str:
 Proxy = Annotated[str, AfterValidator(_check_proxy)]
 
 
+def _check_host(text: str) -> str:
+    if text != "*" and _HOST.fullmatch(text) is None:
+        raise ValueError("must be a name without port, or *")
+    return text.lower()
+
+
+_HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+Host = Annotated[str, AfterValidator(_check_host)]
+
+
 class WebSettings(Section):
     """`[web]`: address, HTTPS and proxies of the web server, and limits on dashboards."""
 
@@ -27,6 +38,7 @@ class WebSettings(Section):
     metrics_port: Port | None = None  # None: no listener of its own
     root_path: str = ""
     trusted_proxies: tuple[Proxy, ...] = ()
+    allowed_hosts: tuple[Host, ...] = ()  # besides addresses and this machine's own name; `*` allows any
     allowed_origins: tuple[str, ...] = ()  # besides the server's own; `*` allows any
     token_in_query: bool = False
     tls_cert_file: SettingsPath | None = None

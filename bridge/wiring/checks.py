@@ -16,6 +16,7 @@ from bridge.domain.access.revocations import RevocationsError
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.floor import Floor
 from bridge.http import listener
+from bridge.http.hosts import own_names
 from bridge.ingest.decoders import build_decoders
 from bridge.journal.sqlite.errors import JournalInUse, JournalTooOld
 from bridge.journal.sqlite.file import require_no_leftovers
@@ -128,7 +129,8 @@ def _web(settings: Settings) -> str:
     listener.check_certificate(web)
     if web.tls_cert_file is None and web.tls_key_file is not None:
         raise CheckError(f"web.tls_key_file {web.tls_key_file} is not used: give web.tls_cert_file too, for HTTPS")
-    text = f"{'HTTP' if web.tls_cert_file is None else 'HTTPS'} on {web.host} port {web.port}"
+    names = ", ".join(sorted(own_names(web)))
+    text = f"{'HTTP' if web.tls_cert_file is None else 'HTTPS'} on {web.host} port {web.port} for any address, {names}"
     if web.metrics_port is None:
         return text
     return f"{text}, metrics for anyone on {web.metrics_host} port {web.metrics_port}"

@@ -8,7 +8,9 @@ from tests.attack.shape import Attack, Shape
 
 FORM = replace(QUICK, lines=20, baseline_seconds=1, attack_seconds=1)
 GUEST = Attack(
-    connections=2, records=[(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"")], answer=b""
+    connections=2,
+    records=[(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", b"")],
+    answer=b"",
 )
 
 

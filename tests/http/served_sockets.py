@@ -21,7 +21,7 @@ from tests.support.brokers import until
 
 DEADLINE = 10.0
 HEADERS = (
-    b"Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 )
 
@@ -129,7 +129,14 @@ class RawClient:
 
     @classmethod
     async def connect(
-        cls, port: int, behind_head: bytes = b"", *, path: bytes = b"/ws", headers: bytes = b"", narrow: bool = False
+        cls,
+        port: int,
+        behind_head: bytes = b"",
+        *,
+        path: bytes = b"/ws",
+        host: bytes = b"localhost",
+        headers: bytes = b"",
+        narrow: bool = False,
     ) -> "RawClient":
         raw = socket.socket()
         if narrow:
@@ -137,7 +144,7 @@ class RawClient:
         raw.setblocking(False)
         await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", port))
         reader, writer = await asyncio.open_connection(sock=raw, limit=4_096 if narrow else 65_536)
-        writer.write(b"GET %b HTTP/1.1\r\n%b%b\r\n%b" % (path, HEADERS, headers, behind_head))
+        writer.write(b"GET %b HTTP/1.1\r\nHost: %b\r\n%b%b\r\n%b" % (path, host, HEADERS, headers, behind_head))
         return cls(reader, writer)
 
     async def upgraded(self) -> bytes:

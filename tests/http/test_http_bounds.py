@@ -19,7 +19,7 @@ from bridge.settings.web import WebSettings
 from tests.http.served_sockets import DEADLINE, served
 from tests.support.brokers import until
 
-GET = b"GET %b HTTP/1.1\r\nHost: x\r\n%b\r\n"
+GET = b"GET %b HTTP/1.1\r\nHost: localhost\r\n%b\r\n"
 
 
 @dataclass

@@ -15,7 +15,7 @@ from tests.support.tokens import token
 Tokens = Sequence[str | None]
 
 UPGRADE: Final = (
-    b"GET /ws HTTP/1.1\r\nHost: floor\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 )
 FRAMES: Final[Sequence[Mapping[str, Any]]] = (
@@ -32,24 +32,24 @@ FRAMES: Final[Sequence[Mapping[str, Any]]] = (
 HEADS: Final = (
     b"\r\n",
     b"GET / HTTP/1.1\r\n\r\n",
-    b"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
+    b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
     b"GET  /  HTTP/1.1\r\n\r\n",
     b"\x16\x03\x01\x02\x00\x01\x00",
-    b"GET / HTTP/1.1\nHost: x\n\n",
+    b"GET / HTTP/1.1\nHost: localhost\n\n",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-    b"CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"GET http://evil.example/ HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"POST /api/commands HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-    b"POST /api/commands HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcde",
-    b"POST /api/commands HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
-    b"POST /api/commands HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n\r\n",
+    b"CONNECT example.com:443 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"POST /api/commands HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+    b"POST /api/commands HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcde",
+    b"POST /api/events HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+    b"POST /api/commands HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n\r\n",
     b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\n\r\n",
     b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 3_000 + b"\r\n",
-    b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nConnection: close\r\n\r\n",
-    b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
-    b"GET /%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nConnection: close\r\n\r\n",
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+    b"GET /%00 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    b"GET /\xff\xfe HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
 )
 HEADERS: Final = (
     b"Origin: null\r\n",
@@ -105,7 +105,9 @@ async def send_token(port: int, _: Document, __: Tokens, chance: Random) -> Answ
     bearer = b"Authorization: Bearer " + forged.encode("latin-1", "replace") + b"\r\n"
     if chance.random() < 0.5:
         return await converse(port, UPGRADE + bearer + b"\r\n", frame(1, b'{"type": "ping"}'))
-    return await exchange(port, b"GET /api/snapshot HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + bearer + b"\r\n")
+    return await exchange(
+        port, b"GET /api/snapshot HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + bearer + b"\r\n"
+    )
 
 
 async def send_frames(port: int, _: Document, tokens: Tokens, chance: Random) -> Answer:

@@ -43,6 +43,10 @@ SHAPES: dict[tuple[str, str], list[bytes]] = {
     ("web_refused_requests", "403"): [upgrade("Origin: https://evil.example", path=f"/ws?token={SECRET}")],
     ("web_refused_requests", "404"): [head("GET /nothing", "Upgrade: h2c", "Connection: close, upgrade")],
     ("web_refused_requests", "405"): [head("DELETE /api/commands", "Connection: close")],
+    ("web_refused_requests", "421"): [
+        head("GET /", "Connection: close").replace(b"localhost", b"evil.example"),
+        upgrade().replace(b"localhost", b"evil.example"),
+    ],
     ("web_ended", "head_too_large"): [b"GET / HTTP/1.1\r\nX-A: " + b"x" * 70_000],
     ("web_closed", "1002"): [upgrade() + frame(3, b""), upgrade() + b"\x81\x00"],
     ("web_closed", "1007"): [upgrade() + frame(1, b"\xff")],

@@ -173,6 +173,7 @@ class ClientInput:
         try:
             next(steps)
         except StopIteration:
+            self._pass_end()
             return
         if self._handler is None or self._is_discarding:
             steps.close()
@@ -192,10 +193,14 @@ class ClientInput:
             message = reader.next_message(handler.take_pong)
             if message is not None:
                 handler.take_message(message)
-        if not reader.has_frames and self._handler is not None:
-            output = self._last_output + reader.protocol.data_to_send()
+        self._pass_end()
+
+    def _pass_end(self) -> None:
+        """Pass on the end, if it was read and all that came before it is done."""
+        if self._steps is None and not self._reader.has_frames and self._handler is not None:
+            output = self._last_output + self._reader.protocol.data_to_send()
             if SEND_EOF in output:
-                handler.take_end(output)
+                self._handler.take_end(output)
 
     def _parse(self, reader: MessageReader, handler: InputHandler) -> None:
         count = reader.parse()

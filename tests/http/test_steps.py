@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
+import pytest
 from websockets.frames import Opcode
 
 from bridge.http.load import ServerLoad
@@ -54,6 +55,20 @@ async def test_the_next_message_waits_for_the_last_step() -> None:
         work.may_end = True
         await until(lambda: len(work.done) == 3, what="it goes on")
         assert work.done == ["'long'", "end", "'next'"]
+        client.close()
+
+
+@pytest.mark.parametrize("last", [masked(Opcode.CLOSE, b"\x03\xe8"), masked(3)], ids=["close", "violation"])
+async def test_the_client_s_end_waits_for_the_last_step(last: bytes) -> None:
+    work = Work()
+    async with served(make_app(work)) as port:
+        client = await RawClient.connect(port)
+        await client.upgraded()
+        client.writer.write(masked(Opcode.TEXT, b"long") + last)
+        await until(lambda: work.steps > 100, what="steps are done")
+        work.may_end = True
+        assert (await client.close_frame())[0] in (1000, 1002)
+        assert work.done == ["'long'", "end"]
         client.close()
 
 

@@ -18,16 +18,7 @@ from bridge.settings.web import WebSettings
 
 OTHER_DESCRIPTORS: Final = 200  # of the process: journal, broker, listener, pipes
 MIN_POOL: Final = 100
-STATUSES: Final = (
-    400,
-    401,
-    403,
-    404,
-    405,
-    421,
-    429,
-    431,
-)  # of refused requests; their counters are there from the start
+STATUSES: Final = (400, 401, 403, 404, 405, 421, 429, 431)  # whose counters of refused requests are always there
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +83,7 @@ class ServerLoad:
         """Note that a request is refused; `texts` are parts of it for the log, and hold no token."""
         self.refused[status] += 1
         if (left_out := self._log_limit.due(status)) is not None:
-            log.info("web.refused", status=status, peer=peer, **texts, left_out=left_out)
+            log.info("web.refused", status=int(status), peer=peer, **texts, left_out=left_out)
 
     def note_fault(self, error: Exception) -> None:
         """Note that a request has failed by a fault of ours."""

@@ -36,6 +36,19 @@ class ErrorBody(BaseModel):
     detail: dict[str, Any] | None = None
 
 
+_ANSWERS_TO_A_HOST: Final[Mapping[str, Any]] = {
+    str(int(status)): {
+        "description": meaning,
+        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{ErrorBody.__name__}"}}},
+    }
+    for status, meaning in (
+        (HTTPStatus.BAD_REQUEST, "no Host header, or two"),
+        (HTTPStatus.MISDIRECTED_REQUEST, "the Host is none of this server's names"),
+    )
+}
+"""Any request may be answered so."""
+
+
 def error_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """Return `responses` of a route that needs a token, and answers with these errors beside those of a token."""
     listed = sorted({*statuses, *_OF_A_TOKEN})
@@ -47,7 +60,9 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     for operations in document["paths"].values():
         for operation in operations.values():
-            operation["responses"].pop(VALIDATION, None)
+            answers = operation["responses"]
+            answers.pop(VALIDATION, None)
+            answers |= {status: answer for status, answer in _ANSWERS_TO_A_HOST.items() if status not in answers}
     components = document.setdefault("components", {})
     for name in VALIDATION_SCHEMAS:
         components.get("schemas", {}).pop(name, None)

@@ -39,17 +39,18 @@ COMMANDS: Final[Sequence[Mapping[str, Any]]] = (
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """`operation`: the documented path and method, None if it is of none."""
+    """`operation`: the documented path and method, None if it is of none. `hosts`: of its Host headers."""
 
     method: str
     path: str
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     operation: tuple[str, str] | None = None
+    hosts: tuple[str, ...] = ("localhost",)
 
     def encode(self) -> bytes:
         """Return its bytes; the connection is for this request alone."""
-        headers = (("Host", "floor"), ("Connection", "close"), *self.headers)
+        headers = (*(("Host", host) for host in self.hosts), ("Connection", "close"), *self.headers)
         length = f"Content-Length: {len(self.body)}\r\n" if self.body or self.method == "POST" else ""
         head = "".join(f"{name}: {value}\r\n" for name, value in headers)
         return f"{self.method} {self.path} HTTP/1.1\r\n{head}{length}\r\n".encode("latin-1", "replace") + self.body
@@ -77,6 +78,9 @@ def random_request(document: Document, tokens: Sequence[str | None], chance: Ran
         case 1:
             other = path + chance.choice(("/", "/x", "%00", "%2e%2e", "//", ".json"))
             request = replace(request, path=other, operation=None)
+        case 2:
+            hosts = (("floor.example",), ("127.0.0.1:80",), ("[::1]",), ("",), ("a b",), (), ("localhost",) * 2)
+            request = replace(request, hosts=chance.choice(hosts))
         case _:
             pass
     return request

@@ -71,9 +71,9 @@ def check(bench: Bench, request: HttpRequest, answer: Answer) -> None:
     if documented is not None:
         assert str(answer.status) in documented["responses"], answer
     elif request.operation is None:
-        assert answer.status in (200, 307, 400, 401, 404), answer  # 200: it may be another operation, or a file
+        assert answer.status in (200, 307, 400, 401, 404, 421), answer  # 200: it may be another operation, or a file
     else:
-        assert answer.status in (400, 405), answer
+        assert answer.status in (400, 405, 421), answer
     if answer.status >= 400 and answer.headers["content-type"] == "application/json" and request.method != "HEAD":
         if not request.path.startswith("/health"):
             assert answer.data["type"] == "error"

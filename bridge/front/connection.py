@@ -237,7 +237,9 @@ class DashboardConnection:
             self.end(context.unavailable_close())
             return
         except (TokenError, AdmissionError) as error:
-            self._log_refused(type(error).__name__)
+            reason = type(error).__name__
+            if (left_out := context.log_limit.due("token", reason)) is not None:
+                log.info("front.token_refused", peer=self.peer, reason=reason, left_out=left_out)
             self.protocol.reject(error)
             return
         if is_first:
@@ -296,7 +298,3 @@ class DashboardConnection:
     def _log_fault(self, error: BaseException) -> None:
         if (left_out := self._context.log_limit.due("fault", type(error).__name__)) is not None:
             log.error("front.dashboard_failed", peer=self.peer, exc_info=error, left_out=left_out)
-
-    def _log_refused(self, reason: str) -> None:
-        if (left_out := self._context.log_limit.due("token", reason)) is not None:
-            log.info("front.token_refused", peer=self.peer, reason=reason, left_out=left_out)

@@ -140,8 +140,9 @@ async def test_a_wall_that_is_set_while_it_runs_moves_no_deadline(tmp_path: Path
             await board.send("auth", token=token())
             assert (await board.closed())[0] in (1008, 4401)
         await until(lambda: "clock.step_applied" in bridge.log(), what="the wall is followed")
-        assert "floor_clock_held 0.0" in bridge.metrics()
-        first, _ = await escalates_in_time(bridge, token(now=time.time() + DAY_MS / 1_000))
+        tomorrow = token(now=time.time() + DAY_MS / 1_000)
+        assert "floor_clock_held 0.0" in bridge.metrics(tomorrow)
+        first, _ = await escalates_in_time(bridge, tomorrow)
         assert 0 < millis(first["received_at"]) - millis(end["timestamp"]) - DAY_MS < 60_000
         assert await bridge.stop() == 0
         times = journalled_times(bridge)

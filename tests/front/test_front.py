@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from bridge.front.metric_samples import front_samples
 from bridge.ports.metrics import Metric
+from bridge.protocol.delivery import Delivery
 from tests.front.memory_front import assignment, call, memory_front, status
 from tests.support.tokens import token
 
@@ -210,10 +211,10 @@ async def test_a_fault_while_a_token_is_taken_ends_that_dashboard_and_frees_its_
     async with memory_front(tmp_path, max_connections_per_user=1) as front:
         with monkeypatch.context() as patch, capture_logs() as logs:
 
-            def fail() -> int:
+            def fail(*_: object) -> None:
                 raise LookupError("test")
 
-            patch.setattr(front.clock, "now", fail)
+            patch.setattr(Delivery, "authenticate", fail)
             board = front.connect(offered_token=token() if in_handshake else None)
             if not in_handshake:
                 await board.send("auth", token=token())

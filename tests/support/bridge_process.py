@@ -179,9 +179,10 @@ class BridgeProcess:
         except (URLError, OSError):
             return ""
 
-    def metrics(self) -> str:
+    def metrics(self, proof: str | None = None) -> str:
         """Return what an admin is shown at `/metrics`."""
-        request = Request(f"http://127.0.0.1:{self.port}/metrics", headers={"Authorization": f"Bearer {self.token()}"})
+        headers = {"Authorization": f"Bearer {proof or self.token()}"}
+        request = Request(f"http://127.0.0.1:{self.port}/metrics", headers=headers)
         with urlopen(request, timeout=20) as answer:
             return str(answer.read().decode())
 

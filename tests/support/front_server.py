@@ -149,7 +149,7 @@ async def served_front(
         await served.publish(topic, payload)
 
     token = TOKENS.model_copy(update={"trust_grants_claim": trust_grants})
-    authenticator = TokenAuthenticator.from_settings(settings_with(token=token))
+    authenticator = TokenAuthenticator.from_settings(settings_with(token=token, policy_file=policy_file))
     with closing(SqliteJournal.open(path, stream="main")) as journal:
         side = front_side(
             path,
@@ -159,7 +159,6 @@ async def served_front(
             link=FakeLink(publish),
             authenticator=authenticator,
             web=settings,
-            policy_file=policy_file,
             time__scale=2 if simulated else 1,
         )
         served = ServedFront(side.front, authenticator, journal, clock, listener.getsockname()[1])

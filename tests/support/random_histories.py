@@ -7,7 +7,7 @@ from random import Random
 from msgspec.structs import replace
 
 from bridge.domain.access.claims import Claims, TokenExpired, TokenMalformed
-from bridge.domain.access.policy import Policy
+from bridge.domain.access.policy import Policy, Role, RolePolicy
 from bridge.domain.access.viewer import Viewer, admit, admit_in_steps
 from bridge.domain.event_data import Changeover, Escalation, EventData, Job, Person
 from bridge.domain.event_topic import StateKey
@@ -144,8 +144,12 @@ def token(user: str, grants: tuple[str, ...]) -> str:
     return json.dumps({"sub": user, "roles": [ROLES[0]], "grants": {"read": list(grants)}})
 
 
+POLICY = Policy(roles={Role(role): RolePolicy() for role in ROLES})
+"""Lists the roles and gives them nothing: what may be read is the `grants` of the token."""
+
+
 class UnsignedTokens:
-    """Admits unsigned tokens, under a policy without rules."""
+    """Admits unsigned tokens, under `POLICY`."""
 
     def admit(self, token: str, *, now: Millis) -> Viewer:
         try:
@@ -156,14 +160,14 @@ class UnsignedTokens:
             raise TokenMalformed("no object with a sub")
         if now >= NEVER:
             raise TokenExpired(NEVER)
-        return admit(Claims(claims["sub"], "floor", NEVER, None, claims), Policy(roles={}), trust_grants=True)
+        return admit(Claims(claims["sub"], "floor", NEVER, None, claims), POLICY, trust_grants=True)
 
     def admit_in_steps(self, token: str, *, now: Millis) -> Steps[Viewer]:
         yield
         return self.admit(token, now=now)
 
     def readmit(self, viewer: Viewer) -> Steps[Viewer]:
-        return admit_in_steps(viewer.claims, Policy(roles={}), trust_grants=True)
+        return admit_in_steps(viewer.claims, POLICY, trust_grants=True)
 
     def is_revoked(self, _viewer: Viewer) -> bool:
         return False

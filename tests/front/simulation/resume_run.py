@@ -15,7 +15,6 @@ from structlog.testing import capture_logs
 
 from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.adapters.tokens import TokenVerifier
-from bridge.domain.access.policy import Policy
 from bridge.domain.access.revocations import Revocations
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommittedEvent, Input, JournalEntry
@@ -60,8 +59,8 @@ class PlainAuthenticator(TokenAuthenticator):
     """Accepts the unsigned tokens of random_histories."""
 
     def __init__(self) -> None:
-        tokens = TokenVerifier(settings_with().token)
-        super().__init__(tokens=tokens, revocations=Revocations(), policy=Policy(roles={}), trust_grants=True)
+        tokens, policy = TokenVerifier(settings_with().token), random_histories.POLICY
+        super().__init__(tokens=tokens, revocations=Revocations(), policy=policy, trust_grants=True)
 
     def admit_in_steps(self, token: str, *, now: Millis) -> Steps[Viewer]:
         return random_histories.UnsignedTokens().admit_in_steps(token, now=now)

@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -220,7 +221,17 @@ def test_every_row_gets_the_new_checksum(older: Path) -> None:
             assert [row[-1] for row in rows] == [row_checksum(*row[:-1]) for row in rows]
 
 
-def test_replay_after_the_migration_gives_the_same_bytes(tmp_path: Path) -> None:
+def as_before_levels(checkpoint: bytes) -> Any:
+    """Return a line's state as that version knew it: without the equipment levels of what has ended."""
+    state = msgspec.msgpack.decode(checkpoint)
+    people = state["people"]
+    for final in (people["andon"]["final"], people["quality"]["cleared"]):
+        for subject, end in final.items():
+            final[subject] = end[0] if isinstance(end, list) else None
+    return state
+
+
+def test_replay_after_the_migration_gives_the_same_state(tmp_path: Path) -> None:
     """Of the demo plant: 5 minutes of reports, with checkpoints half way, by the version before schema 4."""
     path = tmp_path / "journal.db"
     make_older_journal(path, "schema_3_plant.sql.gz")
@@ -228,8 +239,10 @@ def test_replay_after_the_migration_gives_the_same_bytes(tmp_path: Path) -> None
     with closing(SqliteJournal.open(path, stream="main")) as journal:
         restored = restore_floor(plant, journal, decode=partial(decode, max_bytes=65_536))
         assert (restored.replayed, restored.differences) == (148, 0)
-    states = gzip.decompress((JOURNALS / "schema_3_plant_states.msgpack.gz").read_bytes())
-    assert {spec.id: restored.floor.checkpoint(spec.id) for spec in plant.lines} == msgspec.msgpack.decode(states)
+    states = msgspec.msgpack.decode(gzip.decompress((JOURNALS / "schema_3_plant_states.msgpack.gz").read_bytes()))
+    assert {spec.id: as_before_levels(restored.floor.checkpoint(spec.id)) for spec in plant.lines} == {
+        line: msgspec.msgpack.decode(state) for line, state in states.items()
+    }
     assert verify_journal(path).is_intact
 
 

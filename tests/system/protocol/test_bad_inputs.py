@@ -40,7 +40,7 @@ async def test_bad_inputs_harm_nobody(tmp_path: Path, mosquitto: RunningBroker, 
             await confirm(bridge, honest, number)
             if number + 1 == WARM_UP:
                 sockets, memory = await settled_sockets(bridge), resident(bridge)
-        assert await settled_sockets(bridge) == sockets
+        assert await settled_sockets(bridge) <= sockets
         assert resident(bridge) - memory < MORE_MEMORY
         metrics = (await http(bridge.port, "/metrics", token())).body.decode()
         unaccounted = re.findall(r"^floor_pipeline_unaccounted\{.*\} (.*)$", metrics, re.MULTILINE)

@@ -13,7 +13,7 @@ import pytest
 from bridge.domain import dedup, records
 from bridge.domain.dedup import Deduplicator
 from bridge.domain.records import MessageDigest
-from bridge.journal.sqlite import rows
+from bridge.journal.sqlite import batch_rows
 from tests.pipeline.lossy_world import DOUBT_MS, STEPS, LossyNetwork
 
 
@@ -37,7 +37,7 @@ def test_the_memory_of_duplicates_is_bounded_and_survives_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The window in memory and the one in the journal hold the same inputs, however many there were."""
-    for module in (records, dedup, rows):
+    for module in (records, dedup, batch_rows):
         monkeypatch.setattr(module, "DEDUP_INPUTS", 20)
     world = LossyNetwork(tmp_path)
     for turn in range(60):

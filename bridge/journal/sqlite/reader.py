@@ -10,12 +10,12 @@ from typing import Any, Final, Self
 from bridge.domain.event_topic import EventTopic, StateKey
 from bridge.domain.records import CommandRecord, CommittedEvent, DedupWindow, Input, JournalEntry, Position, Snapshot
 from bridge.domain.utc_time import Millis
+from bridge.journal.sqlite.batch_rows import COMMAND_MS
 from bridge.journal.sqlite.errors import JournalTooOld
 from bridge.journal.sqlite.file import connect, open_connection, read_schema_version, translate_errors
 from bridge.journal.sqlite.lock_file import read_marker
 from bridge.journal.sqlite.quarantine_decisions import DECISION_COLUMNS, read_decision
 from bridge.journal.sqlite.rows import (
-    COMMAND_MS,
     EVENT_COLUMNS,
     INPUT_COLUMNS,
     read_applied,

@@ -11,6 +11,7 @@ from typing import Final, Self
 from bridge.domain.event_topic import EventTopic, StateKey, format_state_key
 from bridge.domain.records import EpochReason, JournalEntry
 from bridge.domain.utc_time import Millis
+from bridge.journal.sqlite.batch_rows import replace_current, replace_retained, write_batch
 from bridge.journal.sqlite.epochs import Epoch, write_epoch
 from bridge.journal.sqlite.errors import JournalDamaged
 from bridge.journal.sqlite.file import (
@@ -26,7 +27,6 @@ from bridge.journal.sqlite.migrations import migrate, require_room
 from bridge.journal.sqlite.quarantine_decisions import find_decision, write_decision
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.retention import prune
-from bridge.journal.sqlite.rows import write_batch
 from bridge.journal.sqlite.schema import MARKED_SINCE, Meta, read_meta, row_checksum, write_meta
 from bridge.journal.sqlite.start_checks import check_consistency, check_marker, check_structure
 from bridge.journal.sqlite.wal import WalTruncator
@@ -115,8 +115,7 @@ class SqliteJournal(SqliteReader):
                 acked_up_to=meta.acked_up_to if batch.acked_up_to is None else batch.acked_up_to,
             )
             if batch.retired_keys is not None:
-                keys = [(format_state_key(state_key),) for state_key in batch.retired_keys]
-                writer.executemany("DELETE FROM current_events WHERE state_key = ?", keys)
+                replace_current(writer, {format_state_key(state_key): None for state_key in batch.retired_keys})
                 after = _begin_epoch(writer, after, reason="plant")
             self._write_meta(after)
         self.epoch = after.epoch
@@ -125,15 +124,8 @@ class SqliteJournal(SqliteReader):
         # with its own fsync: after a failed fsync the kernel may have dropped unsynced pages of the WAL, and a later
         # commit behind them in the file would be lost with them
         with self._transaction() as (writer, meta):
-            for state_key, topic in retained:
-                key = format_state_key(state_key)
-                if topic is None:
-                    writer.execute("DELETE FROM retained_topics WHERE state_key = ?", (key,))
-                else:
-                    row = (key, topic.text)
-                    writer.execute(
-                        "INSERT OR REPLACE INTO retained_topics VALUES (?, ?, ?)", (*row, row_checksum(*row))
-                    )
+            texts = {format_state_key(key): None if topic is None else topic.text for key, topic in retained}
+            replace_retained(writer, texts)
             self._write_meta(replace(meta, published_offset=offset))
 
     def prune(self, now: Millis, keep: RetentionLimits) -> int:

@@ -8,8 +8,9 @@ from typing import Final, Literal
 
 from bridge.domain.topics import TopicError, TopicFilter, TopicName
 from bridge.domain.utc_time import Millis
+from bridge.journal.sqlite.batch_rows import QUARANTINE_BYTES
 from bridge.journal.sqlite.quarantine_decisions import DECISION_COLUMNS, check_decisions, read_decision
-from bridge.journal.sqlite.rows import INPUT_COLUMNS, QUARANTINE_BYTES, read_input
+from bridge.journal.sqlite.rows import INPUT_COLUMNS, read_input
 from bridge.journal.tools.read_only import open_read_only, read_summary, translate_read_errors
 from bridge.journal.tools.row_reader import Row
 from bridge.ports.journal import JournalError

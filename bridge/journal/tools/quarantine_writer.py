@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Final
 
+from bridge.journal.sqlite.batch_rows import QUARANTINE_BYTES
 from bridge.journal.sqlite.errors import JournalDamaged
 from bridge.journal.sqlite.file import connect, is_transient
 from bridge.journal.sqlite.quarantine_decisions import find_decision, write_decision
 from bridge.journal.sqlite.reader import SqliteReader
-from bridge.journal.sqlite.rows import QUARANTINE_BYTES
 from bridge.ports.clock import wall_ms
 from bridge.ports.journal import CommitFailed
 

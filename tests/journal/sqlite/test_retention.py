@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from bridge.domain.events import Event, Standing
 from bridge.domain.reports import quarantined
-from bridge.journal.sqlite import retention, rows
+from bridge.journal.sqlite import batch_rows, retention
 from bridge.journal.sqlite.retention import measure_used_bytes
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
@@ -130,7 +130,7 @@ def test_nothing_goes_before_the_first_checkpoint(journal: SqliteJournal) -> Non
 
 
 def test_quarantine_stays_within_its_own_bound(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "QUARANTINE_INPUTS", 1)
+    monkeypatch.setattr(batch_rows, "QUARANTINE_INPUTS", 1)
     garbage = {
         number: applied(number, payload=b"%d" % number, disposition=quarantined("not_json"), reached_core=False)
         for number in (1, 2, 172)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bridge.domain.reports import quarantined
-from bridge.journal.sqlite import rows
+from bridge.journal.sqlite import batch_rows
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.quarantine_writer import SqliteQuarantineWriter
 from bridge.ports.journal import Batch
@@ -82,7 +82,7 @@ def test_asked_payload_is_not_crowded_out(
     journal: SqliteJournal, desk: SqliteQuarantineWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the asking and the replay a babbling device may send more than is kept."""
-    monkeypatch.setattr(rows, "QUARANTINE_INPUTS", 1)
+    monkeypatch.setattr(batch_rows, "QUARANTINE_INPUTS", 1)
     desk.request_replays([2])
     for number in (4, 5):
         entry = applied(number, payload=b"babble", disposition=quarantined("not_json"), reached_core=False)
@@ -96,9 +96,9 @@ def test_asked_payload_is_not_crowded_out(
 def test_cut_payload_is_never_replayed(
     journal: SqliteJournal, desk: SqliteQuarantineWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    long = b"x" * (rows.QUARANTINE_BYTES + 1)
+    long = b"x" * (batch_rows.QUARANTINE_BYTES + 1)
     bad = applied(4, payload=long, disposition=quarantined("too_long"), reached_core=False)
-    monkeypatch.setattr(rows, "QUARANTINE_INPUTS", 1)
+    monkeypatch.setattr(batch_rows, "QUARANTINE_INPUTS", 1)
     journal.commit(Batch(entries=[bad]))
     assert desk.request_replays([4]) == []
     assert desk.request_replays([2]) == [], "crowded out of the quarantine"

@@ -10,6 +10,8 @@ import structlog
 from bridge.http.peers import Account, Clock, Peer, PeerKind, precise_ms
 
 LONG_TURN_MS: Final = 5.0
+CLIENTS_PART: Final = 0.1  # of the time that other work takes: for users, and the same for strangers
+IDLE_MS: Final = 0.2  # between two turns, if there is hardly any other work
 MIN_WAIT_MS: Final = 20.0  # of a peer that owes: it then does more than one piece
 
 Work = Callable[[], bool | None]
@@ -22,6 +24,7 @@ class Turns:
     """Shares each turn of the loop among peers, never among their sockets: half of it is for users, half for strangers.
 
     A turn is what happens between two looks at the sockets. It takes at most `turn_ms` and the last piece of each half.
+    All other work goes first: while there is any, each half gets `CLIENTS_PART` of its time.
     Work that finds no time left, or whose peer owes, waits; each account has at most one piece of work waiting.
     """
 
@@ -32,6 +35,7 @@ class Turns:
         self._clock = clock
         self._share = turn_ms / len(PeerKind)
         self._left = dict.fromkeys(PeerKind, 0.0)
+        self._worked_at = 0.0  # when the last piece ended, or the last turn began
         self._waiting: dict[PeerKind, dict[Peer, _Queue]] = {kind: {} for kind in PeerKind}  # who is next is first
         self._owing: dict[Peer, _Queue] = {}
         self._spent = 0.0  # in this turn
@@ -77,7 +81,10 @@ class Turns:
         if not self._has_begun:
             self._has_begun = True
             self._spent = 0.0
-            self._left = dict.fromkeys(PeerKind, self._share)
+            now = self._clock()
+            others, self._worked_at = now - self._worked_at, now
+            for kind, left in self._left.items():
+                self._left[kind] = self._share if others < IDLE_MS else min(left + CLIENTS_PART * others, self._share)
             asyncio.get_running_loop().call_soon(self._end)
 
     def _end(self) -> None:
@@ -118,7 +125,8 @@ class Turns:
         except Exception:  # one connection's fault is not that of all others
             self.faults += 1
             log.exception("web.connection_failed", peer=peer.name)
-        took = self._clock() - began
+        self._worked_at = self._clock()
+        took = self._worked_at - began
         self._spent += took
         self._left[kind] -= took
         account.charge(took)

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bridge.http.peers import Account, PeerKind, Peers
-from bridge.http.turns import LONG_TURN_MS, Turns, Work
+from bridge.http.turns import CLIENTS_PART, LONG_TURN_MS, Turns, Work
 from bridge.settings.web import WebSettings
 from tests.support.brokers import until
 
@@ -78,6 +78,25 @@ async def test_a_turn_is_exceeded_by_at_most_one_piece() -> None:
     assert world.done == ["eva"] * 2
     world.turns.run(world.user("otto"), world.pieces("otto", 1))
     assert world.done == ["eva"] * 2, "the turn is over"
+
+
+async def test_all_other_work_of_the_loop_goes_first() -> None:
+    world = World()
+    others = 0.0
+
+    def work_elsewhere() -> None:
+        nonlocal others
+        world.clock.now += 1.0
+        others += 1.0
+        asyncio.get_running_loop().call_soon(work_elsewhere)
+
+    work_elsewhere()
+    world.turns.run(world.user("eva"), world.pieces("eva", 2_000))
+    world.turns.run(Account(world.peers, "10.0.0.1"), world.pieces("stranger", 2_000))
+    for _ in range(1_000):
+        await asyncio.sleep(0)
+    for name in ("eva", "stranger"):
+        assert world.done.count(name) * PIECE_MS == pytest.approx(CLIENTS_PART * others, rel=0.1)
 
 
 async def test_users_take_turns_however_many_sockets_each_has() -> None:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,12 +50,14 @@ mqtt {{ listen: "127.0.0.1:{port}", ack_wait: "30s", max_ack_pending: 1024 }}
 
 # below what the kernel gives to clients (ip_local_port_range): no connection takes one meanwhile
 PORTS = range(20_000, 32_000)
-_first = os.getpid() * 97 % len(PORTS)
+_run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_first = (zlib.crc32(_run.encode()) + _worker * len(PORTS) // 8) % len(PORTS)
 _next_port: Iterator[int] = itertools.cycle([*PORTS[_first:], *PORTS[:_first]])
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on; tests that run in parallel processes begin at different ones."""
+    """Return a port that nothing listens on; parallel workers begin far from each other."""
     for port in itertools.islice(_next_port, len(PORTS)):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))

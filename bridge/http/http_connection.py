@@ -12,6 +12,7 @@ from typing_extensions import override
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from bridge.http.acceptor import Arrival
 from bridge.http.flow import WaitingFlow
 from bridge.http.handshake import HandshakeWebSocket
 from bridge.http.load import EndReason, ServerLoad
@@ -63,9 +64,10 @@ class BoundedHttp(HttpToolsProtocol):
     _unsent_bytes = 0  # when it was last looked at
     _is_aborted = False
 
-    def __init__(self, load: ServerLoad, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, load: ServerLoad, arrival: Arrival, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self._load = load
+        self._arrival = arrival
 
     # Calls of the transport.
 
@@ -73,7 +75,10 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = WaitingFlow(transport, self)
-        self._account = Account(self._load.peers, host_of(self.client))
+        self._account = self._arrival.take_over()
+        if self._arrival.is_aborted:
+            transport.abort()
+            return
         self._load.pool.add(transport, self._account.address)
         transport.set_protocol(PassedReads(self))
         self._update_deadline()

@@ -4,11 +4,13 @@ import errno
 import os
 import socket
 import ssl
+import sys
 from typing import Final
 
 from bridge.settings.web import WebSettings
 
 BACKLOG: Final = 2_048  # 5,000 dashboards reconnect at once
+SILENT_SECONDS: Final = 5  # for which the kernel keeps connections on which nothing was sent, as far as it has room
 
 
 class WebPortInUse(Exception):
@@ -58,8 +60,11 @@ def listen(host: str, port: int, *, setting: str = "port") -> socket.socket:
     """Bind and listen; port 0 takes any free one. Raise ListenError, or WebPortInUse with the setting of `[web]`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise WebPortInUse(host, port, setting=setting) from error
         raise ListenError(host, port, os.strerror(error.errno) if error.errno else str(error)) from error
+    if sys.platform == "linux":
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, SILENT_SECONDS)
+    return listener

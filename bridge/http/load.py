@@ -35,6 +35,7 @@ class EndReason(StrEnum):
     AFTER_CLOSE = "after_close"
     UNAUTHENTICATED = "unauthenticated"
     BODY_CUT_OFF = "body_cut_off"
+    NO_TLS = "no_tls"
 
 
 class Delay(StrEnum):
@@ -84,6 +85,11 @@ class ServerLoad:
         self.refused[status] += 1
         if (left_out := self._log_limit.due(status)) is not None:
             log.info("web.refused", status=int(status), peer=peer, **texts, left_out=left_out)
+
+    def note_no_room(self, error: str) -> None:
+        """Note that no connection can be accepted for a while."""
+        if (left_out := self._log_limit.due("no room")) is not None:
+            log.warning("web.accepts_none", error=error, left_out=left_out)
 
     def note_fault(self, error: Exception) -> None:
         """Note that a request has failed by a fault of ours."""

@@ -12,6 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from typing_extensions import override
 
+from bridge.http.acceptor import Acceptor, Arrival
 from bridge.http.handshake import HandshakeWebSocket
 from bridge.http.http_connection import BoundedHttp
 from bridge.http.listener import BACKLOG
@@ -37,7 +38,7 @@ async def serve(
 
     `started` is set once connections are accepted. Raise ServerStopped when the server ends by itself.
     """
-    server = _Server(_config(app, load), started)
+    server = _Server(_config(app, load), load, started)
     logging.getLogger("uvicorn.error").addFilter(_is_no_end_of_a_response)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="uvicorn")
     try:
@@ -55,8 +56,8 @@ def _config(app: ASGIApp, load: ServerLoad) -> uvicorn.Config:
         tls = {"ssl_certfile": web.tls_cert_file, "ssl_keyfile": web.tls_key_file}
     return uvicorn.Config(
         checked(with_requester(app, load), load),
-        http=cast("type[BoundedHttp]", partial(BoundedHttp, load)),  # uvicorn only calls them
-        ws=cast("type[HandshakeWebSocket]", partial(HandshakeWebSocket, load)),
+        http=BoundedHttp,
+        ws=cast("type[HandshakeWebSocket]", partial(HandshakeWebSocket, load)),  # uvicorn only calls it
         ws_max_size=web.max_frame_bytes,
         ws_per_message_deflate=False,  # a small frame could expand to a large one in our memory
         ws_ping_interval=PING_SECONDS,
@@ -82,10 +83,11 @@ def _is_no_end_of_a_response(record: logging.LogRecord) -> bool:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the owner of the process, and sets `started` once it is up."""
+    """Leaves signals to the owner of the process, accepts by an Acceptor, and sets `started` once it is up."""
 
-    def __init__(self, config: uvicorn.Config, started: asyncio.Event | None) -> None:
+    def __init__(self, config: uvicorn.Config, load: ServerLoad, started: asyncio.Event | None) -> None:
         super().__init__(config)
+        self._load = load
         self._started = started
 
     @override
@@ -95,6 +97,20 @@ class _Server(uvicorn.Server):
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await super().startup([])
+        self.servers = [self._acceptor(listener) for listener in sockets or ()]
         if self._started is not None:
             self._started.set()
+
+    def _acceptor(self, listener: socket.socket) -> asyncio.Server:
+        def make_protocol(arrival: Arrival) -> BoundedHttp:
+            return BoundedHttp(
+                self._load,
+                arrival,
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+            )
+
+        acceptor = Acceptor(listener, self._load, make_protocol, tls=self.config.ssl)
+        return cast("asyncio.Server", acceptor)  # uvicorn closes it, and waits

@@ -10,7 +10,7 @@ import structlog
 from bridge.http.peers import Account, Clock, Peer, PeerKind, precise_ms
 
 LONG_TURN_MS: Final = 5.0
-CLIENTS_PART: Final = 0.1  # of the time that other work takes: for users, and the same for strangers
+CLIENTS_PART: Final = 0.2  # of the time that other work takes
 IDLE_MS: Final = 0.2  # between two turns, if there is hardly any other work
 MIN_WAIT_MS: Final = 20.0  # of a peer that owes: it then does more than one piece
 
@@ -21,10 +21,10 @@ log = structlog.get_logger(__name__)
 
 
 class Turns:
-    """Shares each turn of the loop among peers, never among their sockets: half of it is for users, half for strangers.
+    """Shares each turn of the loop among peers, never among their sockets; each kind of peers has the same part of it.
 
-    A turn is what happens between two looks at the sockets. It takes at most `turn_ms` and the last piece of each half.
-    All other work goes first: while there is any, each half gets `CLIENTS_PART` of its time.
+    A turn is what happens between two looks at the sockets. It takes at most `turn_ms` and the last piece of each kind.
+    All other work goes first: while there is any, the turns together get `CLIENTS_PART` of its time.
     Work that finds no time left, or whose peer owes, waits; each account has at most one piece of work waiting.
     """
 
@@ -83,8 +83,9 @@ class Turns:
             self._spent = 0.0
             now = self._clock()
             others, self._worked_at = now - self._worked_at, now
+            part = CLIENTS_PART / len(PeerKind) * others
             for kind, left in self._left.items():
-                self._left[kind] = self._share if others < IDLE_MS else min(left + CLIENTS_PART * others, self._share)
+                self._left[kind] = self._share if others < IDLE_MS else min(left + part, self._share)
             asyncio.get_running_loop().call_soon(self._end)
 
     def _end(self) -> None:

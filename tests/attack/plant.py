@@ -32,7 +32,7 @@ from tests.bench.processes import (
 )
 from tests.bench.whole_bridge import ANDON_TYPES, presses, write_plant
 from tests.support.bridge_process import PROGRAM, BridgeProcess, ProgramLauncher, bridge_process
-from tests.support.brokers import RunningBroker, mosquitto_broker, running
+from tests.support.brokers import RunningBroker, free_port, mosquitto_broker, running
 from tests.support.bytes_dashboard import connect, encoded
 from tests.support.tokens import bearer, token
 
@@ -84,6 +84,7 @@ class Plant:
     bridge: BridgeProcess
     reader: Talking
     epoch: str
+    health_port: int
     pressed: int = 0  # how often, at all stations
 
     async def measure(self, shape: Shape) -> Measurement:
@@ -133,7 +134,7 @@ class Plant:
                 )
                 for at, attack in enumerate(shape.attacks)
             ]
-            visits = tasks.create_task(visiting(self.bridge.port, seconds))
+            visits = tasks.create_task(visiting(self.bridge.port, self.health_port, seconds))
             start = time.monotonic_ns() + int(STARTING_SECONDS * 1e9)
             pressing = await stack.enter_async_context(self._pressing(numbers, start))
             meter = Meter(pids)
@@ -201,8 +202,10 @@ async def running_plant(folder: Path, programs: Path, form: Form, *, descriptors
     ]
     with running(mosquitto_broker(folder)) as broker:
         plant = write_plant(folder, form.lines)
+        health_port = free_port()
+        environment = {"FLOOR_WEB__METRICS_PORT": str(health_port)}
         async with (
-            bridge_process(folder, broker, plant=plant, launcher=launcher) as bridge,
+            bridge_process(folder, broker, plant=plant, environment=environment, launcher=launcher) as bridge,
             running_reader(programs, bridge.port, handshakes, sampled=DASHBOARDS) as reader,
             _reporting(folder, programs, broker, form.lines),
         ):
@@ -210,7 +213,14 @@ async def running_plant(folder: Path, programs: Path, form: Form, *, descriptors
             epoch = await _epoch(bridge.port)
             await asyncio.sleep(SETTLING_SECONDS)
             yield Plant(
-                form=form, folder=folder, programs=programs, broker=broker, bridge=bridge, reader=reader, epoch=epoch
+                form=form,
+                folder=folder,
+                programs=programs,
+                broker=broker,
+                bridge=bridge,
+                reader=reader,
+                epoch=epoch,
+                health_port=health_port,
             )
 
 

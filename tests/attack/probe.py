@@ -22,14 +22,17 @@ class Visits(NamedTuple):
     newcomers: list[float]
 
 
-async def visiting(port: int, seconds: int) -> Visits:
-    """Ask for readiness ten times a second on connections of their own, and come as a dashboard once a second."""
+async def visiting(port: int, health_port: int, seconds: int) -> Visits:
+    """Ask for readiness ten times a second on connections of their own, and come as a dashboard once a second.
+
+    `health_port`: that of `web.metrics_port`, where a plant has its health checks.
+    """
     began = time.monotonic()
     async with asyncio.TaskGroup() as tasks:
         readiness, newcomers = [], []
         for turn in range(seconds * ASKED_PER_SECOND):
             await asyncio.sleep(began + turn / ASKED_PER_SECOND - time.monotonic())
-            readiness.append(tasks.create_task(_timed(port, _ask)))
+            readiness.append(tasks.create_task(_timed(health_port, _ask)))
             if turn % ASKED_PER_SECOND == 0:
                 newcomers.append(tasks.create_task(_timed(port, _come)))
     return Visits([task.result() for task in readiness], [task.result() for task in newcomers])

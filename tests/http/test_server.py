@@ -16,7 +16,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 from websockets.frames import Opcode
 
-from bridge.http import http_connection
+from bridge.http import acceptor, http_connection
 from bridge.http.access import client_address
 from bridge.http.listener import listen
 from bridge.http.load import EndReason, ServerLoad
@@ -120,7 +120,8 @@ async def test_compression_is_not_negotiated() -> None:
 
 
 async def test_a_connection_that_sends_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_connection, "HEADER_SECONDS", 0.1)
+    monkeypatch.setattr(acceptor, "SILENT_SECONDS", 0.1)
+    monkeypatch.setattr(acceptor, "LOOK_SECONDS", 0.1)
     async with served(APP) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         assert await asyncio.wait_for(reader.read(), DEADLINE) == b""
@@ -166,24 +167,29 @@ async def test_an_endless_head_is_refused() -> None:
 
 async def test_many_silent_connections_lock_no_client_out() -> None:
     async with served(APP, WebSettings(max_unauthenticated=20)) as port:
-        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(40)]
+        silent = [RawClient(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(40)]
+        for client in silent:
+            client.writer.write(b"G")
         assert (await get(port)).status_code == 200
-        ended = [asyncio.create_task(reader.read()) for reader, _ in silent]
+        ended = [asyncio.create_task(client.rest()) for client in silent]
         await asyncio.wait_for(asyncio.gather(*ended[:20]), DEADLINE)
         assert sum(task.done() for task in ended) == 21, "the oldest, and one for the request itself"
-        for _, writer in silent:
-            writer.close()
+        for client in silent:
+            client.close()
 
 
 async def test_sockets_of_users_are_not_among_those_that_may_be_ended() -> None:
     load = ServerLoad(WebSettings(max_unauthenticated=2))
     app = SocketApp()
     async with served(app, load=load) as port:
-        users = [await RawClient.connect(port) for _ in range(5)]
-        for client in users:
-            await client.upgraded()
+        users = []
+        for _ in range(5):
+            users.append(await RawClient.connect(port))
+            await users[-1].upgraded()
         await until(lambda: len(load.pool) == 0, what="all are users")
         strangers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(5)]
+        for stranger in strangers:
+            stranger.write(b"G")
         app.opened[0].socket.close(4_008, "slow")
         await until(lambda: load.ended[EndReason.EVICTED] > 0, what="the oldest strangers are ended")
         for client in users[1:]:

@@ -4,22 +4,17 @@ import ast
 import asyncio
 import inspect
 import re
-import socket
 import sys
 import tomllib
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 import uvicorn
 from starlette.applications import Starlette
-from typing_extensions import override
 from uvicorn.server import ServerState
 
 from bridge.http.handshake import HandshakeWebSocket
 from bridge.http.http_connection import BoundedHttp
-from bridge.http.listener import listen
-from tests.support.brokers import until
 from tests.support.command_line import ROOT
 
 PROTOCOLS: dict[type[asyncio.Protocol], int] = {BoundedHttp: 11, HandshakeWebSocket: 4}  # -> methods overridden
@@ -58,35 +53,6 @@ async def test_the_private_parts_in_use_exist(protocol: type[asyncio.Protocol], 
     made = base(config=config, server_state=ServerState(), app_state={})
     set_later = [name for name in used_names(protocol) if not hasattr(made, name)]
     assert [name for name in set_later if not re.search(rf"self\.{name}(:.*)? = ", inspect.getsource(base))] == []
-
-
-async def test_uvloop_accepts_one_connection_between_two_looks_at_the_sockets() -> None:
-    """A flood of connects alternates with all else. asyncio's loop, of systems without uvloop, accepts all at once."""
-    loop = asyncio.get_running_loop()
-    rounds, made = 0, Counter[int]()
-
-    class Connection(asyncio.Protocol):
-        @override
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            made[rounds] += 1
-            transport.close()
-
-    def count() -> None:
-        nonlocal rounds
-        rounds += 1
-        if sum(made.values()) < 50:
-            loop.call_soon(count)
-
-    listener = listen("127.0.0.1", 0)
-    clients = [socket.create_connection(listener.getsockname()) for _ in range(50)]
-    server = await loop.create_server(Connection, sock=listener)
-    count()
-    await until(lambda: sum(made.values()) == 50, what="all are accepted")
-    assert isinstance(loop, asyncio.SelectorEventLoop) or max(made.values()) == 1
-    for client in clients:
-        client.close()
-    server.close()
-    await server.wait_closed()
 
 
 def test_the_version_is_pinned() -> None:

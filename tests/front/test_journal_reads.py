@@ -1,17 +1,25 @@
 """The front's reads of its journal: all that they return is of the front's epoch, also when a backup is restored."""
 
-from collections.abc import Callable, Coroutine
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from bridge.domain.records import CommittedEvent
 from bridge.front.journal_reads import FrontJournal, JournalDetached
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.journal.tools.backup import back_up
 from bridge.journal.tools.restore import restore_journal
+from tests.front.journal_gate import let_the_front_run
+from tests.front.memory_front import memory_front
+from tests.support.brokers import until
+from tests.support.dashboard import PATIENCE
 from tests.support.journal_samples import event, follow
+from tests.support.tokens import token
 
 READS: Final[dict[str, Callable[[FrontJournal], Coroutine[Any, Any, Any]]]] = {
     "a page of the new epoch": lambda journal: journal.page_after(3),
@@ -75,3 +83,31 @@ async def test_events_of_earlier_epochs_are_read(path: Path) -> None:
     assert [committed.offset for committed in page.events] == [1, 2, 3]
     assert [committed.offset for committed in await journal.read_events([1, 3, 4])] == [1, 3]
     reader.close()
+
+
+async def test_two_pages_of_history_are_read_at_a_time(tmp_path: Path) -> None:
+    lock, gate = threading.Lock(), threading.Event()
+    reading, most = 0, 0
+
+    async with memory_front(tmp_path) as front:
+        viewer = front.core.authenticate(token())
+        read = front.journal.events_after
+
+        def read_slowly(offset: int, *, limit: int) -> Sequence[CommittedEvent]:
+            nonlocal reading, most
+            with lock:
+                reading += 1
+                most = max(most, reading)
+            assert gate.wait(PATIENCE)
+            with lock:
+                reading -= 1
+            return read(offset, limit=limit)
+
+        front.journal.events_after = read_slowly  # type: ignore[method-assign]
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(6):
+                tasks.create_task(front.core.read_history(viewer, None))
+            await until(lambda: reading >= 2, what="two are read")
+            await let_the_front_run()
+            gate.set()
+    assert most == 2

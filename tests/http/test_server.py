@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import logging
 import signal
+import ssl
 from collections.abc import Sequence
+from pathlib import Path
 
 import httpx
 import pytest
@@ -24,6 +26,7 @@ from bridge.http.websocket import hand_over
 from bridge.settings.web import WebSettings
 from tests.http.served_sockets import DEADLINE, RawClient, Recorder, SocketApp, masked, served
 from tests.support.brokers import until
+from tests.support.certificates import self_signed
 
 
 async def hello(request: Request) -> PlainTextResponse:
@@ -211,6 +214,44 @@ async def test_what_is_sent_behind_a_refused_handshake_changes_nothing() -> None
         client = await RawClient.connect(port, b"\x81\x80\0\0\0\0" * 10, path=b"/nowhere")
         assert (await client.rest()).startswith(b"HTTP/1.1 403 ")
         client.close()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Content-Length: 5\r\nContent-Length: 6\r\n",
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+        b"Transfer-Encoding: chunked, identity\r\n",
+        b"Content-Length: 5, 5\r\n",
+        b"Content-Length: +5\r\n",
+        b"Content-Length: 0x5\r\n",
+        b"Content-Length : 5\r\n",
+    ],
+)
+async def test_a_request_whose_length_can_be_read_in_two_ways_is_refused(headers: bytes) -> None:
+    async with served(APP) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        hidden = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\n" + headers + b"\r\n0\r\n\r\n" + hidden)
+        answer = await asyncio.wait_for(reader.read(), DEADLINE)
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+async def test_tls_below_1_2_is_refused(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    old.load_verify_locations(certificate)
+    old.set_ciphers("ALL:@SECLEVEL=0")  # else OpenSSL does not offer it
+    with pytest.warns(DeprecationWarning, match="TLSv1"):
+        old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    async with served(APP, WebSettings(tls_cert_file=certificate, tls_key_file=key)) as port:
+        with pytest.raises((ssl.SSLError, ConnectionError)) as refused:
+            await asyncio.open_connection("127.0.0.1", port, ssl=old, server_hostname="localhost")
+    if isinstance(refused.value, ssl.SSLError):
+        assert refused.value.reason == "TLSV1_ALERT_PROTOCOL_VERSION", "by the server"
 
 
 @pytest.mark.parametrize("path", ["/ws?token=SECRET", "/nowhere?token=SECRET"])

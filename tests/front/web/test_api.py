@@ -278,6 +278,13 @@ async def test_the_board_is_served_from_here_alone(tmp_path: Path, path: str, me
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_errors_have_the_safe_headers_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["/", "/api/snapshot", "/ws/events", "/nowhere"])
+async def test_every_answer_has_the_safe_headers(tmp_path: Path, path: str) -> None:
     async with served_front(tmp_path) as served:
-        assert (await served.get("/nowhere")).headers["x-content-type-options"] == "nosniff"
+        headers = (await served.get(path)).headers
+    assert "default-src 'none'; script-src 'self'" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cross-origin-opener-policy"] == "same-origin"
+    assert headers["cache-control"] == "no-store"
+    assert not [name for name in headers if name.startswith("access-control-")]

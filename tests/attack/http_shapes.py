@@ -13,10 +13,10 @@ HISTORY: Final = f"/api/events?filter=%2B/%2B/{LINE}/%2B/changeover/%23&limit=10
 CLOSING: Final = b"Connection: close\r\n\r\n"
 OK: Final = b"HTTP/1.1 200"
 FEW_DESCRIPTORS: Final = 1_200  # of the bridge: fewer than the attackers' connections
-SLOW: Final = "slow heads and bodies"
-FLOOD: Final = "a flood of connections or requests"
-GUESSING: Final = "token guessing"
-DESCRIPTORS: Final = "descriptors used up"
+SLOW: Final = "C8"
+FLOOD: Final = "C9"
+GUESSING: Final = "C10"
+DESCRIPTORS: Final = "C11"
 
 
 def http_shapes() -> tuple[Shape, ...]:

@@ -33,7 +33,7 @@ class Attack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """A way to attack. `threat` is a text of docs/threats.md, `descriptors` a limit of the bridge's; None: no other."""
+    """A way to attack. `threat` is an id of docs/threats.md, `descriptors` a limit of the bridge's; None: no other."""
 
     number: int
     name: str

@@ -19,13 +19,13 @@ SUBSCRIPTIONS: Final = 100  # `web.max_subscriptions`
 USER_SOCKETS: Final = 50  # `web.max_connections_per_user`
 NAMES: Final = 30  # sites of a token, and lines of each: 900 grants of the 1,000 that one may have
 TARGETS: Final = 30
-PINGS: Final = "a ping flood"
-FRAGMENTS: Final = "endless fragments"
-FRAMES: Final = "1,000 frames a second"
-BROKEN: Final = "broken frames"
-STORM: Final = "a storm of resumes, subscriptions, tokens or commands"
-UNREAD: Final = "a client that does not read"
-SILENCE: Final = "10,000 silent connections"
+PINGS: Final = "C1"
+FRAGMENTS: Final = "C2"
+FRAMES: Final = "C3"
+BROKEN: Final = "C4"
+STORM: Final = "C5"
+UNREAD: Final = "C6"
+SILENCE: Final = "C7"
 
 
 def half_frames() -> Attack:

@@ -13,8 +13,8 @@ from typing import Final
 from urllib.request import Request, urlopen
 
 from tests.attack.attackers import MODEST, attacking, running_sink
-from tests.attack.measurement import Histogram, Measurement, Phase
-from tests.attack.probe import visiting
+from tests.attack.measurement import Bounds, Histogram, Measurement, Phase
+from tests.attack.probe import PATIENCE_SECONDS, visiting
 from tests.attack.shape import Shape
 from tests.bench.dashboards import front_handshake
 from tests.bench.ingest import ROOT, WINDOW, ingest_reports
@@ -51,16 +51,13 @@ OFFSET: Final = re.compile(r"^floor_pipeline_offset (\S+)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """How long a shape is measured, without an attack and with it, and beside what plant.
-
-    `percent`: the percentile of the alarms that is compared.
-    """
+    """How long a shape is measured, without an attack and with it, and beside what plant."""
 
     lines: int
     presses_per_second: int
     baseline_seconds: int
     attack_seconds: int
-    percent: int
+    bounds: Bounds
 
     @property
     def shapes_of_a_plant(self) -> int:
@@ -69,8 +66,20 @@ class Form:
         return self.lines * len(ANDON_TYPES) // (seconds * self.presses_per_second)
 
 
-WHOLE: Final = Form(lines=200, presses_per_second=40, baseline_seconds=4, attack_seconds=7, percent=99)
-QUICK: Final = Form(lines=200, presses_per_second=16, baseline_seconds=3, attack_seconds=4, percent=95)
+WHOLE: Final = Form(
+    lines=200,
+    presses_per_second=40,
+    baseline_seconds=4,
+    attack_seconds=7,
+    bounds=Bounds(percent=99, times=1.5, ready_seconds=1.0, on_any_machine=False),
+)
+QUICK: Final = Form(
+    lines=200,
+    presses_per_second=16,
+    baseline_seconds=3,
+    attack_seconds=4,
+    bounds=Bounds(percent=95, times=3.0, ready_seconds=PATIENCE_SECONDS, on_any_machine=True),
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -193,8 +202,13 @@ class Plant:
 
 
 @contextlib.asynccontextmanager
-async def running_plant(folder: Path, programs: Path, form: Form, *, descriptors: int | None) -> AsyncIterator[Plant]:
-    """Run a plant in `folder` at some 500 events a second; `descriptors`: of the bridge, None: as many as there are."""
+async def running_plant(
+    folder: Path, programs: Path, form: Form, *, descriptors: int | None, settings: Mapping[str, str] = {}
+) -> AsyncIterator[Plant]:
+    """Run a plant in `folder` at some 500 events a second.
+
+    `descriptors`: of the bridge, None: as many as there are. `settings`: environment variables of the bridge.
+    """
     limit = () if descriptors is None else ("prlimit", f"--nofile={descriptors}:{descriptors}")
     launcher = ProgramLauncher(wrapper=limit) if limit else PROGRAM
     handshakes = [
@@ -203,7 +217,7 @@ async def running_plant(folder: Path, programs: Path, form: Form, *, descriptors
     with running(mosquitto_broker(folder)) as broker:
         plant = write_plant(folder, form.lines)
         health_port = free_port()
-        environment = {"FLOOR_WEB__METRICS_PORT": str(health_port)}
+        environment = {"FLOOR_WEB__METRICS_PORT": str(health_port), **settings}
         async with (
             bridge_process(folder, broker, plant=plant, environment=environment, launcher=launcher) as bridge,
             running_reader(programs, bridge.port, handshakes, sampled=DASHBOARDS) as reader,

@@ -9,6 +9,7 @@ import pytest
 
 from tests.attack.attackers import Counts
 from tests.attack.measurement import HEAD, AttackRow, Measurement, Phase, percentile_ms
+from tests.attack.plant import QUICK, WHOLE
 from tests.attack.probe import Visits
 from tests.attack.shapes import all_shapes
 
@@ -35,7 +36,7 @@ MEASUREMENT = Measurement(
     descriptors=100,
     counters={'ended_total{reason="x"}': 3},
 )
-ROW = AttackRow(measurement=MEASUREMENT, baselines=PHASE.latencies, percent=99, budget=None)
+ROW = AttackRow(measurement=MEASUREMENT, baselines=PHASE.latencies, bounds=WHOLE.bounds, budget=None)
 
 
 def row(*, budget: str | None = None, attack: Phase = PHASE, baseline: Phase = PHASE, **changes: object) -> AttackRow:
@@ -135,3 +136,19 @@ def test_percentiles_are_the_nearest_rank() -> None:
         for percent in (50, 95, 99):
             assert percentile_ms(Counter(values), percent) == sorted(values)[-(-count * percent // 100) - 1] / 1e6
     assert math.isinf(percentile_ms(Counter(), 99))
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_fatal"),
+    [
+        (ROW, False),
+        (row(links_lost=1), True),
+        (row(events_per_second=449.0), False),
+        (row(events_per_second=449.0, links_lost=1), False),
+        (row(events_per_second=449.0, budget="delayed_total"), True),
+        (row(budget="delayed_total"), True),
+    ],
+)
+def test_a_machine_that_is_too_slow_fails_the_whole_form_only(changed: AttackRow, *, is_fatal: bool) -> None:
+    assert replace(changed, bounds=QUICK.bounds).has_failed is is_fatal
+    assert changed.has_failed is not changed.has_passed

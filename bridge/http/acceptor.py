@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import selectors
 import socket
 import ssl
@@ -18,7 +19,8 @@ SILENT_SECONDS: Final = 10.0  # for the first byte
 LOOK_SECONDS: Final = 1.0  # from one look for silent ones to the next
 CONNECTION_WORK_MS: Final = 0.2  # of making a connection, which is not measured
 TLS_SECONDS: Final = 10.0  # for the TLS handshake
-PAUSE_SECONDS: Final = 1.0  # without descriptors, before the next look
+NO_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+PAUSE_SECONDS: Final = 1.0  # without room, before the next look
 
 MakeProtocol = Callable[["Arrival"], asyncio.BaseProtocol]
 
@@ -91,9 +93,11 @@ class Acceptor:
         for _ in range(ACCEPTED):
             try:
                 accepted, address = self._listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            except BlockingIOError:
                 return
             except OSError as error:
+                if error.errno not in NO_ROOM:
+                    continue  # of one connection, which is gone
                 self.load.note_no_room(str(error))
                 self._loop.remove_reader(self._listener)
                 self._call_later(PAUSE_SECONDS, self._listen)
@@ -170,8 +174,11 @@ class Arrival:
         self._close()
 
     def _take_result(self, task: asyncio.Task[None]) -> None:
-        if task.exception() is not None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, OSError):
             self._acceptor.load.note_end(EndReason.NO_TLS, peer=self.account.address.name)
+        elif isinstance(error, Exception):
+            self._acceptor.load.note_fault(error)
         if not self._has_ended:
             self._close()
 

@@ -11,7 +11,11 @@ from bridge.ports.dashboard_socket import DashboardSocket
 from bridge.protocol.websocket_frames import text_frames
 from bridge.settings.web import WebSettings
 
-SETTINGS: Final = WebSettings(max_frame_bytes=1_048_576)  # the largest message of the cases has 256 KiB
+SETTINGS: Final = WebSettings(
+    max_frame_bytes=1_048_576,  # the largest message of the cases has 256 KiB
+    max_bytes_per_second=16_777_216,  # a frame counts for 256 bytes at least, and some cases send a byte in each
+    max_work_per_user=1_000,
+)
 
 
 @dataclass
@@ -19,6 +23,9 @@ class Echo:
     """Returns text as text, and bytes as bytes."""
 
     socket: DashboardSocket
+
+    def __post_init__(self) -> None:
+        self.socket.authenticated("tester")
 
     def message_received(self, message: str | bytes) -> None:
         if isinstance(message, str):

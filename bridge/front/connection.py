@@ -22,11 +22,9 @@ from bridge.protocol.commands import CommandRequest
 from bridge.protocol.dashboard_protocol import DashboardProtocol
 from bridge.protocol.delivery import Delivery
 from bridge.protocol.delivery_automaton import TakeTurns
-from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.event_feed import Read, ReadResult
 from bridge.protocol.server_frames import Close, CommandResult, Error, error_frame
 
-MAX_COMMANDS: Final = 20  # of one connection, pending at once
 TURN_BYTES: Final = 32_768  # written to one socket, at once, before other connections take their turn
 
 log = structlog.get_logger()
@@ -251,10 +249,10 @@ class DashboardConnection:
         yield from self.protocol.accept(viewer, server_info=context.server_info, confirm=confirm)
 
     def _start_command(self, request: CommandRequest | Acknowledge) -> None:
-        if self._commands >= MAX_COMMANDS:
-            self.delivery.answer(
-                Error(code=ErrorCode.LIMIT_EXCEEDED, message="too many commands at once", id=request.id)
-            )
+        try:
+            self._context.take_command(self._sender().user_id, pending=self._commands, id=request.id)
+        except InvalidFrame as refusal:
+            self.delivery.answer(error_frame(refusal))
             return
         self._commands += 1
         self._tasks.start(self._run_command(request), name=f"front command {self.peer}")
@@ -265,12 +263,11 @@ class DashboardConnection:
 
     async def _run_command(self, request: CommandRequest | Acknowledge) -> None:
         answer: CommandResult | Error
-        commands = self._context.commands
         try:
             if isinstance(request, CommandRequest):
-                answer = await commands.execute(request, self._sender)
+                answer = await self._context.commands.execute(request, self._sender)
             else:
-                answer = await commands.acknowledge(request, self._sender)
+                answer = await self._context.commands.acknowledge(request, self._sender)
         except InvalidFrame as error:
             answer = error_frame(error)
         except JournalError as error:

@@ -12,14 +12,19 @@ from bridge.domain.utc_time import Millis, rfc3339_or_none
 from bridge.front.broadcaster import Broadcaster
 from bridge.front.command_dispatcher import CommandDispatcher
 from bridge.front.journal_reads import FrontJournal
+from bridge.front.user_pace import UserPace
 from bridge.http.log_limit import LogLimit
 from bridge.ports.authenticator import Authenticator
 from bridge.ports.clock import FrontClock
+from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.dashboard_protocol import ConnectionLimits, ServerInfo
+from bridge.protocol.error_codes import ErrorCode
 from bridge.protocol.server_frames import Close, Link, StreamLink, stream_positions
 from bridge.settings.web import WebSettings
 
+REFUSING: Final = ("max_connections", "max_connections_per_user", "max_commands_per_second")  # settings
+MAX_COMMANDS: Final = 20  # of one connection, pending at once
 RECONNECT_SPREAD_SECONDS: Final = 10.0  # period over which closed dashboards reconnect
 RECONNECT_STEP_SECONDS: Final = 0.7  # from one rejected connection to the next: each tenth of the spread in turn
 
@@ -45,6 +50,7 @@ class FrontContext:
     clock: FrontClock
     authenticator: Authenticator
     simulated: bool
+    command_pace: UserPace
     authenticated: set[object] = field(default_factory=set)  # connections
     connections_by_user: dict[str, set[object]] = field(default_factory=dict)  # the same by user id; none is empty
     refused: Counter[str] = field(default_factory=Counter)  # by the setting that is the bound
@@ -91,6 +97,14 @@ class FrontContext:
         connections.remove(connection)
         if not connections:
             del self.connections_by_user[user_id]
+
+    def take_command(self, user_id: str, *, pending: int, id: str | None) -> None:  # noqa: A002 - as on the wire
+        """Count a command of this user; raise InvalidFrame for too many `pending` of one connection, or in a second."""
+        if pending >= MAX_COMMANDS:
+            raise InvalidFrame(ErrorCode.LIMIT_EXCEEDED, "too many commands at once", id=id)
+        if not self.command_pace.take(user_id):
+            self.refused["max_commands_per_second"] += 1
+            raise InvalidFrame(ErrorCode.RATE_LIMITED, "too many commands; this one was not sent", id=id)
 
     def server_info(self) -> ServerInfo:
         return ServerInfo(

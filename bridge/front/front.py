@@ -21,9 +21,10 @@ from bridge.front.access_changes import end_if_revoked, redecide
 from bridge.front.broadcaster import Broadcaster
 from bridge.front.command_dispatcher import CommandDispatcher, Publish, Sender
 from bridge.front.connection import DashboardConnection
-from bridge.front.context import RECONNECT_SPREAD_SECONDS, FrontContext, LinkState
+from bridge.front.context import RECONNECT_SPREAD_SECONDS, REFUSING, FrontContext, LinkState
 from bridge.front.journal_queries import DEFAULT_PAGE, CurrentState, HistoryPage, read_current_state, read_history
 from bridge.front.journal_reads import FrontJournal
+from bridge.front.user_pace import UserPace
 from bridge.ports.authenticator import Authenticator
 from bridge.ports.clock import FrontClock, monotonic_ms
 from bridge.ports.dashboard_socket import DashboardSocket, SocketHandler
@@ -75,6 +76,7 @@ class Front:
             clock=clock,
             authenticator=authenticator,
             simulated=simulated,
+            command_pace=UserPace(per_second=settings.max_commands_per_second),
         )
 
     # Called by the composition root.
@@ -237,9 +239,11 @@ class Front:
         request = parse_request(body)
         return explained_frame(request.id, await run(admit_in_steps(request, viewer))).as_data()
 
-    async def run_command(self, sender: Sender, body: Body) -> dict[str, Any]:
+    async def run_command(self, sender: Sender, body: Body, *, user_id: str) -> dict[str, Any]:
         """Run a command and return its result in the fields of `command_result`; raise InvalidFrame."""
-        return (await self._context.commands.execute(parse_command(body), sender)).as_data()
+        request = parse_command(body)
+        self._context.take_command(user_id, pending=0, id=request.id)
+        return (await self._context.commands.execute(request, sender)).as_data()
 
     # Status.
 
@@ -266,8 +270,8 @@ class Front:
 
     @property
     def refused(self) -> Mapping[str, int]:
-        """Return how many authenticated connections were refused, by the setting that is the bound."""
-        return {bound: self._context.refused[bound] for bound in ("max_connections", "max_connections_per_user")}
+        """Return how many connections and commands of users were refused, by the setting that is the bound."""
+        return {bound: self._context.refused[bound] for bound in REFUSING}
 
     def ledger(self) -> Ledger:
         """Return the summed ledgers of all connections, the closed ones included."""

@@ -20,7 +20,7 @@ _MEANINGS: Final = {
     HTTPStatus.UNAUTHORIZED: "no token, or one that is not accepted",
     HTTPStatus.FORBIDDEN: "not granted to the bearer of the token",
     HTTPStatus.NOT_FOUND: "the plant has no such line, or the line no such equipment",
-    HTTPStatus.TOO_MANY_REQUESTS: "the user makes too many requests at once",
+    HTTPStatus.TOO_MANY_REQUESTS: "the user makes too many requests at once, or too many commands in a second",
     HTTPStatus.SERVICE_UNAVAILABLE: "access cannot be decided, or the journal or the broker cannot be used, now",
 }
 _OF_A_TOKEN: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -52,7 +52,13 @@ _ANSWERS_TO_A_HOST: Final[Mapping[str, Any]] = {
 def error_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """Return `responses` of a route that needs a token, and answers with these errors beside those of a token."""
     listed = sorted({*statuses, *_OF_A_TOKEN})
-    return {int(status): {"model": ErrorBody, "description": _MEANINGS[status]} for status in listed}
+    responses: dict[int | str, dict[str, Any]] = {
+        int(status): {"model": ErrorBody, "description": _MEANINGS[status]} for status in listed
+    }
+    responses[int(HTTPStatus.TOO_MANY_REQUESTS)]["headers"] = {
+        "Retry-After": {"description": "seconds, after which to ask again", "schema": {"type": "integer"}}
+    }
+    return responses
 
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class WebSettings(Section):
     max_connections: int = Field(5_000, ge=1, le=MAX_LIMIT)
     max_connections_per_user: int = Field(50, ge=1, le=MAX_LIMIT)
     max_requests_per_user: int = Field(10, ge=1, le=MAX_LIMIT)  # of HTTP, at once
+    max_commands_per_second: int = Field(5, ge=1, le=MAX_LIMIT)  # of one user, with a burst of 4 s
     max_subscriptions: int = Field(100, ge=1, le=MAX_LIMIT)  # per connection
     max_filters: int = Field(2_000, ge=1, le=MAX_LIMIT)  # effective ones of all subscriptions of a connection
     max_frame_bytes: int = Field(65_536, ge=1_024, le=16 * 1024 * 1024)

@@ -146,7 +146,8 @@ async def test_a_token_that_ends_before_the_command_is_sent_sends_nothing(tmp_pa
     async with memory_front(tmp_path) as front:
         proof = token(ttl=60)
         gate = JournalGate(front, "command", after=False)
-        running = asyncio.create_task(front.core.run_command(lambda: front.core.authenticate(proof), dict(RAISE)))
+        run = front.core.run_command(lambda: front.core.authenticate(proof), dict(RAISE), user_id="eva")
+        running = asyncio.create_task(run)
         await gate.reached()
         front.clock.ahead_ms = 120_000
         gate.open()
@@ -224,11 +225,12 @@ async def test_http_commands_are_the_same(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         front.answer = applied
         viewer = front.core.authenticate(token())
-        assert await front.core.run_command(lambda: viewer, dict(RAISE)) == {
+        assert await front.core.run_command(lambda: viewer, dict(RAISE), user_id="eva") == {
             "id": "k1", "outcome": "applied", "event_ids": ["main:e:1"],
         }  # fmt: skip
+        body = {"id": "k2", "action": "andon.raise", "line_id": "L1"}
         with pytest.raises(InvalidFrame):
-            await front.core.run_command(lambda: viewer, {"id": "k2", "action": "andon.raise", "line_id": "L1"})
+            await front.core.run_command(lambda: viewer, body, user_id="eva")
 
 
 async def test_snapshot_over_http_holds_what_is_current_and_granted(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ COUNTED_BY: dict[str, tuple[Metric, str]] = {
     "max_connections": (Metric.WEB_REFUSED, "max_connections"),
     "max_connections_per_user": (Metric.WEB_REFUSED, "max_connections_per_user"),
     "max_requests_per_user": (Metric.WEB_REFUSED, "max_requests_per_user"),
+    "max_commands_per_second": (Metric.WEB_REFUSED, "max_commands_per_second"),
     "max_frame_bytes": (Metric.WEB_CLOSED, str(CloseCode.TOO_BIG.value)),
     "max_frames_per_second": (Metric.WEB_CLOSED, str(CloseCode.TOO_MANY.value)),
     "max_bytes_per_second": (Metric.WEB_DELAYED, Delay.BYTES),
@@ -41,7 +42,7 @@ def test_every_bound_has_a_metric() -> None:
 
 def test_every_metric_is_there_before_its_bound_is_reached() -> None:
     samples = {(sample.metric, *sample.labels.values()) for sample in ServerLoad(WebSettings()).samples()}
-    of_the_front = {"max_connections", "max_connections_per_user"}
+    of_the_front = {"max_connections", "max_connections_per_user", "max_commands_per_second"}
     for name, (metric, label) in COUNTED_BY.items():
         if name not in of_the_front:
             assert (metric, label) in samples or (metric,) in samples, name

@@ -125,9 +125,10 @@ def api_router(front: Front, *, root: str) -> APIRouter:
     @router.post(
         "/commands", summary="Run a command and wait for its result", responses=_COMMAND_ERRORS, openapi_extra=_BODY
     )
-    async def commands(_: RequestViewer, request: Request) -> Response:
+    async def commands(viewer: RequestViewer, request: Request) -> Response:
         body = await read_body(request)
-        return json_response(await front.run_command(lambda: current_viewer(request), body))
+        result = await front.run_command(lambda: current_viewer(request), body, user_id=viewer.user_id)
+        return json_response(result)
 
     return router
 

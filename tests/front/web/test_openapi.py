@@ -55,7 +55,11 @@ class Bench:
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     with asyncio.Runner() as runner:
         stack = contextlib.AsyncExitStack()
-        served = runner.run(stack.enter_async_context(served_front(tmp_path_factory.mktemp("front"))))
+        served = runner.run(
+            stack.enter_async_context(
+                served_front(tmp_path_factory.mktemp("front"), WebSettings(max_commands_per_second=1_000))
+            )
+        )
         served.commit(
             call(), status(), status("L2", product=f"P-{SECRET}"),
             call(f"L2.call.{SECRET}", line="L2", description=f"about {SECRET}"),
@@ -115,7 +119,8 @@ def test_the_document_names_our_errors_and_who_needs_a_token(bench: Bench) -> No
             answers = operation["responses"]
             assert "422" not in answers
             assert ("401" in answers) == ("security" in operation), path
-            for code in answers.keys() & {"400", "401", "403"}:
+            assert ("Retry-After" in answers.get("429", {}).get("headers", {})) == ("security" in operation), path
+            for code in answers.keys() & {"400", "401", "403", "429"}:
                 schema = answers[code]["content"]["application/json"]["schema"]
                 assert schema == {"$ref": "#/components/schemas/ErrorBody"}
     assert set(bench.document["components"]["schemas"]) == {"ErrorBody", "ErrorCode"}

@@ -31,7 +31,11 @@ async def test_bad_inputs_harm_nobody(tmp_path: Path, mosquitto: RunningBroker, 
     print(f"{VARIABLE}={seed}")  # noqa: T201 - shown where it fails
     chance = Random(seed)
     tokens: Tokens = [None, "a.b.c", token(), token(user="olga", roles=("operator",), lines=["L1"]), token(ttl=-60)]
-    async with bridge_process(tmp_path, mosquitto) as bridge, bridge.dashboard(token(user="hans")) as honest:
+    hasty = {"FLOOR_WEB__MAX_COMMANDS_PER_SECOND": "1000"}
+    async with (
+        bridge_process(tmp_path, mosquitto, environment=hasty) as bridge,
+        bridge.dashboard(token(user="hans")) as honest,
+    ):
         document = (await http(bridge.port, "/openapi.json")).data
         await honest.snapshot(id="honest", subscription_type="job", target_id="all")
         sockets = memory = 0

@@ -22,7 +22,7 @@ from bridge.protocol.server_frames import CommandResult
 Publish = Callable[[str, bytes], Awaitable[None]]
 """Publishes on a topic relative to the root; raises BrokerUnavailable or TopicRefused."""
 
-Sender = Callable[[], Viewer]
+Sender = Callable[[], Awaitable[Viewer]]
 """Returns the sender of a command with the grants of now; raises TokenError or AdmissionError if there are none."""
 
 REFUSAL_SECONDS: Final = 0.05  # longer than a read of the journal, which an unknown event does not take
@@ -73,7 +73,7 @@ class CommandDispatcher:
             return await self._execute(await self._request_for(frame, sender), sender)
 
     async def _execute(self, request: CommandRequest, sender: Sender) -> CommandResult:
-        viewer = sender()
+        viewer = await sender()
         authorize(request, viewer, self._places)
         if self._count >= MAX_PENDING_COMMANDS:
             raise InvalidFrame(ErrorCode.UNAVAILABLE, "too many commands are pending", id=request.id)
@@ -86,7 +86,7 @@ class CommandDispatcher:
             async with asyncio.timeout(self._timeout):
                 record = await self._journal.command(*key)
                 if record is None:
-                    viewer = sender()  # a new token may grant less
+                    viewer = await sender()  # a new token may grant less
                     message = command_message(request, authorize(request, viewer, self._places), viewer)
                     # When the link breaks, the broker may or may not have it: await the result, or the timeout.
                     with contextlib.suppress(BrokerUnavailable):

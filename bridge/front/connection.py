@@ -249,15 +249,16 @@ class DashboardConnection:
         yield from self.protocol.accept(viewer, server_info=context.server_info, confirm=confirm)
 
     def _start_command(self, request: CommandRequest | Acknowledge) -> None:
+        assert self._slot is not None, "only a session asks for commands"
         try:
-            self._context.take_command(self._sender().user_id, pending=self._commands, id=request.id)
+            self._context.take_command(self._slot, pending=self._commands, id=request.id)
         except InvalidFrame as refusal:
             self.delivery.answer(error_frame(refusal))
             return
         self._commands += 1
         self._tasks.start(self._run_command(request), name=f"front command {self.peer}")
 
-    def _sender(self) -> Viewer:
+    async def _sender(self) -> Viewer:
         assert self.viewer is not None, "only a session asks for commands"
         return self.viewer
 

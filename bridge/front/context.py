@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from bridge.domain.access.claims import TokenExpired
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.steps import Steps
 from bridge.domain.utc_time import Millis, rfc3339_or_none
@@ -69,13 +70,12 @@ class FrontContext:
             auth_timeout_ms=int(self.settings.auth_timeout_seconds * 1_000),
         )
 
-    def admit(self, token: str) -> Viewer:
-        """Return the viewer that a token authenticates; raise TokenError or AdmissionError."""
-        return self.authenticator.admit(token, now=self.clock.wall_now())
-
     def admit_in_steps(self, token: str) -> Steps[Viewer]:
-        """Do the same in steps."""
-        return self.authenticator.admit_in_steps(token, now=self.clock.wall_now())
+        """Return the viewer that a token authenticates at the last step; raise TokenError or AdmissionError."""
+        viewer = yield from self.authenticator.admit_in_steps(token, now=self.clock.wall_now())
+        if self.clock.wall_now() >= viewer.expires_at:
+            raise TokenExpired(viewer.expires_at)
+        return viewer
 
     def take_slot(self, user_id: str, connection: object) -> bool:
         """Count this connection as one of the user's, and return True; or False if there is no slot left."""

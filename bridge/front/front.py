@@ -15,7 +15,7 @@ from bridge.domain.access.command_admission import PlantPlaces
 from bridge.domain.access.subscriptions import admit_in_steps
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommandRecord, CommittedEvent, JournalEntry, Position
-from bridge.domain.steps import RunSteps, at_once
+from bridge.domain.steps import RunSteps, Steps, at_once
 from bridge.domain.utc_time import Millis
 from bridge.front.access_changes import end_if_revoked, redecide
 from bridge.front.broadcaster import Broadcaster
@@ -210,9 +210,9 @@ class Front:
 
     # The same over HTTP.
 
-    def authenticate(self, token: str) -> Viewer:
+    def authenticate(self, token: str) -> Steps[Viewer]:
         """Return the viewer that a token authenticates; raise TokenError or AdmissionError."""
-        return self._context.admit(token)
+        return self._context.admit_in_steps(token)
 
     async def read_snapshot(self, viewer: Viewer, filter_text: str | None, *, run: RunSteps = at_once) -> CurrentState:
         """Return the current events under a filter, as far as granted; raise InvalidFrame."""

@@ -3,7 +3,7 @@
 import asyncio
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -262,13 +262,13 @@ class FrontJournal:
     async def command(self, user: str, command_id: str) -> CommandRecord | None:
         return await asyncio.to_thread(self._require_journal().command, user, command_id)
 
-    async def readable_event(self, event_id: str, viewer: Callable[[], Viewer]) -> CommittedEvent | None:
+    async def readable_event(self, event_id: str, viewer: Callable[[], Awaitable[Viewer]]) -> CommittedEvent | None:
         """Return the event with this id; None if this journal does not hold it, or the viewer may not read it then."""
         digits = event_id.rpartition(":")[2]
         if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):  # SQLite's integers have 63 bits
             return None
         event = await asyncio.to_thread(self._require_journal().event, int(digits))
-        is_readable = event is not None and event.id == event_id and viewer().may_read(event.topic)
+        is_readable = event is not None and event.id == event_id and (await viewer()).may_read(event.topic)
         return event if is_readable else None
 
     def _require_journal(self) -> ReadableJournal:

@@ -3,20 +3,19 @@
 from collections.abc import Callable
 
 from fastapi import Request
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from bridge.domain.access.claims import TokenError
 from bridge.domain.access.policy import Role
 from bridge.domain.access.viewer import AdmissionError, Viewer
-from bridge.domain.steps import RunSteps
+from bridge.domain.steps import RunSteps, Steps
 from bridge.http.peers import is_address
 from bridge.http.requester import REQUESTER, Requester
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
 
-Authenticate = Callable[[str], Viewer]
-"""Returns the viewer of a token; raises TokenError or AdmissionError."""
+Authenticate = Callable[[str], Steps[Viewer]]
+"""Returns the viewer of a token, in steps; raises TokenError or AdmissionError."""
 
 
 def bearer_token(authorization: str | None) -> str | None:
@@ -25,8 +24,8 @@ def bearer_token(authorization: str | None) -> str | None:
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-def current_viewer(request: Request) -> Viewer:
-    """Return the viewer of the bearer token, as it is admitted now.
+async def current_viewer(request: Request) -> Viewer:
+    """Return the viewer of the bearer token, as it is admitted when this returns; the work is the requester's.
 
     Raise InvalidFrame without a token, TokenError or AdmissionError for a rejected one.
     """
@@ -34,7 +33,7 @@ def current_viewer(request: Request) -> Viewer:
     if token is None:
         raise InvalidFrame(ErrorCode.UNAUTHENTICATED, "missing token: send Authorization: Bearer …")
     authenticate: Authenticate = request.app.state.authenticate
-    return authenticate(token)
+    return await steps_of(request)(authenticate(token))
 
 
 async def require_viewer(request: Request) -> Viewer:
@@ -44,7 +43,7 @@ async def require_viewer(request: Request) -> Viewer:
     """
     requester: Requester = request.scope["extensions"][REQUESTER]
     try:
-        viewer = await run_in_threadpool(current_viewer, request)  # of many grants, it takes long
+        viewer = await current_viewer(request)
     except (TokenError, AdmissionError):
         requester.refuse()
         raise
@@ -52,17 +51,17 @@ async def require_viewer(request: Request) -> Viewer:
     return viewer
 
 
-def require_unchanged(request: Request, viewer: Viewer) -> None:
+async def require_unchanged(request: Request, viewer: Viewer) -> None:
     """Check again, after a wait, what `viewer` was authenticated for: call it before the response that this took.
 
     Raise what `current_viewer` raises, and InvalidFrame if the viewer may read something else by now.
     """
-    if current_viewer(request).read_grants != viewer.read_grants:
+    if (await current_viewer(request)).read_grants != viewer.read_grants:
         raise InvalidFrame(ErrorCode.UNAVAILABLE, "access has changed meanwhile: ask again")
 
 
 def steps_of(request: Request) -> RunSteps:
-    """Return what does steps in the turns of the user whom `require_viewer` has found."""
+    """Return what does steps in the turns of the user whom `require_viewer` has found; before that, of the address."""
     requester: Requester = request.scope["extensions"][REQUESTER]
     return requester.run
 

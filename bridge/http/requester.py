@@ -44,7 +44,7 @@ class Requester:
         await self._load.turns.pause(self._account)
 
     async def run(self, steps: Steps[T], /) -> T:
-        """Do these steps in the user's turns and at the user's expense, and return the result."""
+        """Do these steps in the turns and at the expense of the user, or of who it will be, and return the result."""
         while True:
             await self._load.turns.pause(self._account)
             began = self._load.clock()

@@ -151,7 +151,9 @@ class Bridge:
             self._pipeline.pipeline.add_listener(self._front.front.on_committed)
         self._address = prepared.listener.getsockname()[:2]
         self._web_load = ServerLoad(settings.web)
-        app = self._make_app(settings, lambda token: self._access.authenticator.admit(token, now=clock.wall_now()))
+        app = self._make_app(
+            settings, lambda token: self._access.authenticator.admit_in_steps(token, now=clock.wall_now())
+        )
         self._servers = {"web": partial(server.serve, app, self._web_load, listener=prepared.listener)}
         if prepared.metrics_listener is not None:
             app = make_monitoring_app(authenticate=None, ready=self._ready, samples=self._samples)

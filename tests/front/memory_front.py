@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from bridge.adapters.authenticator import TokenAuthenticator
+from bridge.domain.access.viewer import Viewer
 from bridge.domain.envelope import position_event
 from bridge.domain.event_data import Andon, EventData, Job, LineStatus, Person, Status
 from bridge.domain.events import Event, EventType, Priority, Standing
@@ -22,6 +23,7 @@ from bridge.domain.place import Place
 from bridge.domain.plant import AreaConfig, EquipmentConfig, LineConfig, Plant
 from bridge.domain.records import CommandRecord, CommittedEvent, Input, JournalEntry
 from bridge.domain.reports import APPLIED
+from bridge.domain.steps import complete
 from bridge.domain.utc_time import Millis, rfc3339
 from bridge.front.front import Front
 from bridge.journal.sqlite.writer import SqliteJournal
@@ -80,6 +82,9 @@ class MemoryFront:
     @property
     def core(self) -> Front:
         return self.side.front
+
+    def authenticate(self, proof: str) -> Viewer:
+        return complete(self.core.authenticate(proof))
 
     def metric(self, metric: Metric) -> float:
         return next(sample.value for sample in self.side.samples() if sample.metric is metric)

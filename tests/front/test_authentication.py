@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from bridge.domain.access.claims import TokenExpired
+from bridge.domain.steps import complete
 from tests.front.memory_front import call, memory_front
 from tests.support.tokens import token
 
@@ -66,6 +68,17 @@ async def test_a_token_that_waits_for_its_turn_is_not_late(tmp_path: Path) -> No
         await silent.closed()
         board.socket.resume_reading()
         await board.receive("auth_ok")
+
+
+@pytest.mark.parametrize("steps_before", [0, 1])
+async def test_a_token_that_ends_while_it_is_admitted_is_refused(tmp_path: Path, *, steps_before: int) -> None:
+    async with memory_front(tmp_path) as front:
+        steps = front.core.authenticate(token(ttl=60, roles=[], grants={"read": ["+/+/L1/#"] * 200}))
+        for _ in range(steps_before):
+            next(steps)
+        front.clock.ahead_ms += 61_000
+        with pytest.raises(TokenExpired):
+            complete(steps)
 
 
 async def test_with_a_token_in_the_handshake_nothing_comes_before_the_first_answer(tmp_path: Path) -> None:

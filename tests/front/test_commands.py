@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.domain.access.claims import TokenExpired
+from bridge.domain.access.viewer import Viewer
 from bridge.domain.events import Standing
 from bridge.domain.records import CommandRecord
 from bridge.ports.broker import BrokerUnavailable, PublishRefused
@@ -146,7 +147,11 @@ async def test_a_token_that_ends_before_the_command_is_sent_sends_nothing(tmp_pa
     async with memory_front(tmp_path) as front:
         proof = token(ttl=60)
         gate = JournalGate(front, "command", after=False)
-        run = front.core.run_command(lambda: front.core.authenticate(proof), dict(RAISE), user_id="eva")
+
+        async def sender() -> Viewer:
+            return front.authenticate(proof)
+
+        run = front.core.run_command(sender, dict(RAISE), user_id="eva")
         running = asyncio.create_task(run)
         await gate.reached()
         front.clock.ahead_ms = 120_000
@@ -215,7 +220,7 @@ async def test_explain_shows_the_grant_or_the_witness(tmp_path: Path) -> None:
         assert allowed["grants"] == [{"filter": "+/+/L1/#", "reason": "role operator: +/+/{line}/#"}]
         assert refused["allowed"] is False
         assert "/L2/" in refused["witness"]
-        viewer = front.core.authenticate(token(roles=["operator"], lines=["L1"]))
+        viewer = front.authenticate(token(roles=["operator"], lines=["L1"]))
         over_http = await front.core.explain(viewer, {"id": "b", "subscription_type": "andon", "target_id": "L2"})
         assert {"type": "explained", **over_http} == refused
         assert "subscription_confirmed" not in board.types
@@ -224,19 +229,22 @@ async def test_explain_shows_the_grant_or_the_witness(tmp_path: Path) -> None:
 async def test_http_commands_are_the_same(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         front.answer = applied
-        viewer = front.core.authenticate(token())
-        assert await front.core.run_command(lambda: viewer, dict(RAISE), user_id="eva") == {
+
+        async def sender() -> Viewer:
+            return front.authenticate(token())
+
+        assert await front.core.run_command(sender, dict(RAISE), user_id="eva") == {
             "id": "k1", "outcome": "applied", "event_ids": ["main:e:1"],
         }  # fmt: skip
         body = {"id": "k2", "action": "andon.raise", "line_id": "L1"}
         with pytest.raises(InvalidFrame):
-            await front.core.run_command(lambda: viewer, body, user_id="eva")
+            await front.core.run_command(sender, body, user_id="eva")
 
 
 async def test_snapshot_over_http_holds_what_is_current_and_granted(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         front.commit(call("C1"), call("C2", line="L2"), status())
-        viewer = front.core.authenticate(token(roles=["operator"], lines=["L1"]))
+        viewer = front.authenticate(token(roles=["operator"], lines=["L1"]))
         state = json.loads((await front.core.read_snapshot(viewer, "+/+/+/+/andon/#")).encode())
         assert [event["offset"] for event in state["events"]] == [1]
         assert state["effective"] == ["+/+/L1/+/andon/#"]
@@ -246,7 +254,7 @@ async def test_snapshot_over_http_holds_what_is_current_and_granted(tmp_path: Pa
 
 
 async def _all_pages(front: MemoryFront, limit: int) -> list[int]:
-    viewer = front.core.authenticate(token(roles=["operator"], lines=["L1"]))
+    viewer = front.authenticate(token(roles=["operator"], lines=["L1"]))
     offsets: list[int] = []
     cursor: str | None = None
     while True:
@@ -262,7 +270,7 @@ async def test_history_comes_in_pages_without_gap_or_double(tmp_path: Path) -> N
         front.commit(*(call(f"C{number}", line=("L1", "L2")[number % 2]) for number in range(9)), assignment())
         for limit in (1, 2, 1_000):
             assert await _all_pages(front, limit) == [1, 3, 5, 7, 9, 10]
-        viewer = front.core.authenticate(token())
+        viewer = front.authenticate(token())
         nothing = await front.core.read_history(viewer, None, since=NOON + 1)
         assert nothing.events == ()
         for wrong in ({"limit": 0}, {"limit": 1_001}, {"cursor": "x"}, {"cursor": "other:3"}):
@@ -273,7 +281,7 @@ async def test_history_comes_in_pages_without_gap_or_double(tmp_path: Path) -> N
 async def test_history_reports_a_cursor_beyond_retention(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         front.commit(*(call(f"C{number}", standing=Standing.HISTORY) for number in range(9)))
-        viewer = front.core.authenticate(token())
+        viewer = front.authenticate(token())
         page = await front.core.read_history(viewer, None, limit=2)
         front.journal.commit(Batch(entries=[], checkpoints={"L1": b"state"}))
         for published, remaining in ((2, 7), (5, 4), (9, 0)):

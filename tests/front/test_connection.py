@@ -193,6 +193,6 @@ async def test_an_unreadable_frame_is_an_error_and_the_connection_stays_open(tmp
 
 async def test_over_http_the_same_token_makes_the_same_viewer(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
-        assert front.core.authenticate(token(user="otto")).user_id == "otto"
+        assert front.authenticate(token(user="otto")).user_id == "otto"
         with pytest.raises(TokenError):
-            front.core.authenticate("nonsense")
+            front.authenticate("nonsense")

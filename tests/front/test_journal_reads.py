@@ -90,7 +90,7 @@ async def test_two_pages_of_history_are_read_at_a_time(tmp_path: Path) -> None:
     reading, most = 0, 0
 
     async with memory_front(tmp_path) as front:
-        viewer = front.core.authenticate(token())
+        viewer = front.authenticate(token())
         read = front.journal.events_after
 
         def read_slowly(offset: int, *, limit: int) -> Sequence[CommittedEvent]:

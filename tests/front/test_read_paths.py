@@ -191,7 +191,7 @@ async def check_resume(world: World, case: Case, *, has_subscription: bool) -> N
 
 async def check_http(world: World, case: Case, *, has_subscription: bool) -> None:
     core, claims = world.front.core, case.tokens[0]
-    viewer = core.authenticate(token(**claims_of(claims)))
+    viewer = world.front.authenticate(token(**claims_of(claims)))
     explained = await core.explain(viewer, case.body)
     assert explained["allowed"] is has_subscription
     text = str(case.body.get("mqtt_filter", "#"))

@@ -42,7 +42,7 @@ async def served(web: WebSettings | None = None, *, is_open: bool = False) -> As
     web, listener, started = web or WebSettings(), listen("127.0.0.1", 0), asyncio.Event()
     pipeline = Pipeline(listener.getsockname()[1])
     app = make_monitoring_app(
-        authenticate=None if is_open else lambda token: AUTHENTICATOR.admit(token, now=wall_ms()),
+        authenticate=None if is_open else lambda token: AUTHENTICATOR.admit_in_steps(token, now=wall_ms()),
         ready=lambda: pipeline.ready,
         samples=pipeline.samples,
     )

@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI
 from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.steps import Steps
-from bridge.http.access import require_viewer
+from bridge.http.access import Authenticate, require_viewer
 from bridge.http.load import ServerLoad
 from bridge.http.peers import REFUSED_WORK_MS, WORK_BURST_SECONDS, Account, PeerKind
 from bridge.http.requester import Requester
@@ -31,12 +31,13 @@ AUTHENTICATOR = TokenAuthenticator.from_settings(settings_with())
 class SlowApp:
     """An app whose only route waits."""
 
+    authenticate: Authenticate = lambda token: AUTHENTICATOR.admit_in_steps(token, now=wall_ms())
     running: int = 0
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
 
     def app(self) -> FastAPI:
         app = FastAPI()
-        app.state.authenticate = lambda token: AUTHENTICATOR.admit(token, now=wall_ms())
+        app.state.authenticate = self.authenticate
         add_error_handlers(app)
 
         @app.get("/")
@@ -147,6 +148,58 @@ async def test_the_user_pays_for_each_step_of_a_request_and_others_come_in_betwe
     eva = load.peers.user("eva").work
     assert eva.take(eva.burst - 30 * load.web.turn_ms, clock.now) == 0, "of 40 ms, some have been paid"
     assert eva.take(30 * load.web.turn_ms, clock.now) > 0
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+async def test_the_user_pays_for_the_admission_of_a_token_and_the_address_for_one_that_is_refused(
+    *, accepted: bool
+) -> None:
+    clock, step_ms, count = StoppedClock(), 2.0, 40
+    load = ServerLoad(WebSettings(), clock)
+
+    def admit(token: str) -> Steps[Viewer]:
+        for _ in range(count):
+            clock.now += step_ms
+            yield
+        return (yield from AUTHENTICATOR.admit_in_steps(token, now=wall_ms()))
+
+    slow = SlowApp(admit)
+    slow.may_answer.set()
+    user, address = load.peers.user("eva"), load.peers.address("127.0.0.1")
+    user.accounts += 1  # both are known, whatever happens
+    address.accounts += 1
+    async with served(slow.app(), load=load) as port:
+        answer = await get(port, bearer() if accepted else {"Authorization": "Bearer x.y.z"})
+        assert answer.status_code == (200 if accepted else 401)
+        payer, other, extra = (user, address, 0.0) if accepted else (address, user, REFUSED_WORK_MS)
+        await until(lambda: not payer.work.is_full(clock.now), what="it is paid")
+        assert other.work.is_full(clock.now)
+        assert payer.work.take(payer.work.burst - count * step_ms - extra, clock.now) > 0
+
+
+async def test_others_are_served_between_the_steps_of_an_admission() -> None:
+    served_users: list[str] = []
+    steps: list[str] = []
+
+    def admit(token: str) -> Steps[Viewer]:
+        viewer = yield from AUTHENTICATOR.admit_in_steps(token, now=wall_ms())
+        while viewer.user_id == "eva" and not served_users and len(steps) < 10**6:
+            steps.append(viewer.user_id)
+            yield
+        return viewer
+
+    slow = SlowApp(admit)
+    slow.may_answer.set()
+    async with served(slow.app(), load=ServerLoad(WebSettings(max_work_per_address=10**6))) as port:
+
+        async def ask(user: str) -> None:
+            served_users.append((await get(port, bearer(user=user))).json())
+
+        waiting = asyncio.create_task(ask("eva"))
+        await until(lambda: bool(steps), what="it has begun")
+        await ask("otto")
+        await waiting
+    assert served_users == ["otto", "eva"]
 
 
 @pytest.mark.parametrize("proxied", [False, True])

@@ -74,7 +74,7 @@ def api_router(front: Front, *, root: str) -> APIRouter:
             limit=limit,
             run=steps_of(request),
         )
-        require_unchanged(request, viewer)
+        await require_unchanged(request, viewer)
         return Response(page.encode(), media_type="application/json")
 
     @router.get(
@@ -85,7 +85,7 @@ def api_router(front: Front, *, root: str) -> APIRouter:
     )
     async def snapshot(request: Request, viewer: RequestViewer, *, filter_text: FilterParameter = None) -> Response:
         state = await front.read_snapshot(viewer, relative(filter_text), run=steps_of(request))
-        require_unchanged(request, viewer)
+        await require_unchanged(request, viewer)
         return Response(state.encode(), media_type="application/json")
 
     @router.get(
@@ -119,7 +119,7 @@ def api_router(front: Front, *, root: str) -> APIRouter:
     @router.post("/explain", summary="Explain a subscribe body", responses=_EXPLAIN_ERRORS, openapi_extra=_BODY)
     async def explain_body(_: RequestViewer, request: Request) -> Response:
         body = await read_body(request)
-        viewer = current_viewer(request)  # again: a body may take seconds
+        viewer = await current_viewer(request)  # again: a body may take seconds
         return json_response(await front.explain(viewer, body, run=steps_of(request)))
 
     @router.post(

@@ -133,6 +133,7 @@ async def served_front(
     send_buffer: int = 0,
     trust_grants: bool = False,
     policy_file: Path | None = None,
+    load: ServerLoad | None = None,
 ) -> AsyncIterator[ServedFront]:
     """Serve a front, on a free port unless one is given, until the end of the block.
 
@@ -166,7 +167,7 @@ async def served_front(
         app = make_front_app(side.front, settings, root=ROOT, samples=lambda: (*front_samples(side.front), *numbers))
         started = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            serving = tasks.create_task(serve(app, ServerLoad(settings), listener=listener, started=started))
+            serving = tasks.create_task(serve(app, load or ServerLoad(settings), listener=listener, started=started))
             side.start(tasks)
             try:
                 await asyncio.wait_for(started.wait(), DEADLINE)

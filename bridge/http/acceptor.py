@@ -3,21 +3,23 @@
 import asyncio
 import contextlib
 import errno
-import selectors
+import select
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from functools import partial
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Final
 
 from bridge.http.load import EndReason, ServerLoad
 from bridge.http.peers import Account
 
-ACCEPTED: Final = 32  # between two looks at the sockets, some 1 ms
-SILENT_SECONDS: Final = 10.0  # for the first byte
-LOOK_SECONDS: Final = 1.0  # from one look for silent ones to the next
+ACCEPTED: Final = 32  # between two looks at the sockets, some 1 ms; also of those that speak, or are late
+ARRIVAL_SECONDS: Final = 10.0  # for the first byte, and the client's turn
+LOOK_SECONDS: Final = 1.0  # from one look for late ones to the next
 CONNECTION_WORK_MS: Final = 0.2  # of making a connection, which is not measured
+TLS_WORK_MS: Final = 2.0  # of a TLS handshake, which is not measured either
 TLS_SECONDS: Final = 10.0  # for the TLS handshake
 NO_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PAUSE_SECONDS: Final = 1.0  # without room, before the next look
@@ -39,14 +41,14 @@ class Acceptor:
         self._listener = listener
         self._make_protocol = make_protocol
         self._tls = tls
+        self.connection_work_ms = CONNECTION_WORK_MS if tls is None else TLS_WORK_MS
         self._loop = asyncio.get_running_loop()
         self._arrivals: dict[Arrival, float] = {}  # loop times, oldest first
-        self._silent = selectors.DefaultSelector()  # one handle of the event loop for all of them
+        self.silent = _SilentSockets(self._loop)
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         listener.setblocking(False)
         self._listen()
-        self._loop.add_reader(self._silent.fileno(), self._take_first_bytes)
-        self._end_silent()
+        self._end_late()
 
     # For uvicorn.
 
@@ -57,8 +59,7 @@ class Acceptor:
             timer.cancel()
         for arrival in list(self._arrivals):
             arrival.abort()
-        self._loop.remove_reader(self._silent.fileno())
-        self._silent.close()
+        self.silent.close()
 
     async def wait_closed(self) -> None:
         """Return once what had no connection has ended."""
@@ -79,13 +80,6 @@ class Acceptor:
     def forget(self, arrival: "Arrival") -> None:
         del self._arrivals[arrival]
 
-    def wait_for(self, silent: socket.socket, on_first_byte: Callable[[], None]) -> None:
-        """Call `on_first_byte` when its client has sent something, or is gone."""
-        self._silent.register(silent, selectors.EVENT_READ, on_first_byte)
-
-    def wait_no_more(self, silent: socket.socket) -> None:
-        self._silent.unregister(silent)
-
     def _listen(self) -> None:
         self._loop.add_reader(self._listener, self._accept)
 
@@ -105,18 +99,15 @@ class Acceptor:
             arrival = Arrival(accepted, address[0], self)
             self._arrivals[arrival] = self._loop.time()
 
-    def _take_first_bytes(self) -> None:
-        for key, _ in self._silent.select(0)[:ACCEPTED]:
-            key.data()
-
-    def _end_silent(self) -> None:
-        """End those that have sent nothing for `SILENT_SECONDS`."""
-        before = self._loop.time() - SILENT_SECONDS
-        for arrival in list(takewhile(lambda arrival: self._arrivals[arrival] < before, self._arrivals)):
-            if arrival.is_silent:
-                self.load.note_end(EndReason.HEAD_LATE, peer=arrival.account.address.name)
-                arrival.abort()
-        self._call_later(LOOK_SECONDS, self._end_silent)
+    def _end_late(self) -> None:
+        """End some of those that are no connection after `ARRIVAL_SECONDS`."""
+        before = self._loop.time() - ARRIVAL_SECONDS
+        late = takewhile(lambda arrival: self._arrivals[arrival] < before, self._arrivals)
+        ended = list(islice((arrival for arrival in late if not arrival.is_connecting), ACCEPTED))
+        for arrival in ended:
+            self.load.note_end(EndReason.HEAD_LATE, peer=arrival.account.address.name)
+            arrival.abort()
+        self._call_later(0 if len(ended) == ACCEPTED else LOOK_SECONDS, self._end_late)
 
     def _call_later(self, seconds: float, callback: Callable[[], None]) -> None:
         self._timers[callback] = self._loop.call_later(seconds, callback)
@@ -126,7 +117,6 @@ class Arrival:
     """An accepted socket that is no connection yet: it waits for the client, for its turn, for the TLS handshake."""
 
     def __init__(self, accepted: socket.socket, host: str, acceptor: Acceptor) -> None:
-        self.is_silent = True
         self.is_aborted = False
         self.account = Account(acceptor.load.peers, host)
         self._socket = accepted
@@ -134,8 +124,14 @@ class Arrival:
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._has_ended = False
-        acceptor.wait_for(accepted, self._speak)
+        self._is_silent = True
+        acceptor.silent.add(accepted, self._speak)
         acceptor.load.pool.add(self, self.account.address)
+
+    @property
+    def is_connecting(self) -> bool:
+        """Return whether its connection is being made: a TLS handshake has a time of its own."""
+        return self._task is not None
 
     def abort(self) -> None:
         """End it. The connection that may just be made has to end itself."""
@@ -167,7 +163,7 @@ class Arrival:
         with contextlib.suppress(OSError):
             if self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
                 self._socket.setblocking(False)
-                self._acceptor.load.turns.charge(self.account, CONNECTION_WORK_MS)
+                self._acceptor.load.turns.charge(self.account, self._acceptor.connection_work_ms)
                 self._task = self._loop.create_task(self._acceptor.connect(self._socket, self), name="connection")
                 self._task.add_done_callback(self._take_result)
                 return
@@ -190,10 +186,48 @@ class Arrival:
     def _end(self) -> None:
         self._has_ended = True
         self._stop_waiting()
+        self._acceptor.load.turns.forget(self.account, self._begin)
         self._acceptor.load.pool.remove(self)
         self._acceptor.forget(self)
 
     def _stop_waiting(self) -> None:
-        if self.is_silent:
-            self.is_silent = False
-            self._acceptor.wait_no_more(self._socket)
+        if self._is_silent:
+            self._is_silent = False
+            self._acceptor.silent.remove(self._socket)
+
+
+class _SilentSockets:
+    """Sockets whose clients have sent nothing; on Linux the event loop has one handle for all of them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._callbacks: dict[int, Callable[[], None]] = {}
+        self._epoll = select.epoll() if sys.platform == "linux" else None
+        if self._epoll is not None:
+            loop.add_reader(self._epoll.fileno(), self._look)
+
+    def add(self, silent: socket.socket, on_first_byte: Callable[[], None]) -> None:
+        """Call `on_first_byte` when its client has sent something, or is gone."""
+        if self._epoll is None:
+            self._loop.add_reader(silent, on_first_byte)
+        else:
+            self._callbacks[silent.fileno()] = on_first_byte
+            self._epoll.register(silent, select.EPOLLIN)
+
+    def remove(self, silent: socket.socket) -> None:
+        if self._epoll is None:
+            self._loop.remove_reader(silent)
+        else:
+            del self._callbacks[silent.fileno()]
+            self._epoll.unregister(silent)
+
+    def close(self) -> None:
+        """End, with no socket left."""
+        if self._epoll is not None:
+            self._loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+
+    def _look(self) -> None:
+        assert self._epoll is not None
+        for descriptor, _ in self._epoll.poll(0, ACCEPTED):
+            self._callbacks[descriptor]()

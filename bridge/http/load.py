@@ -10,7 +10,7 @@ import structlog
 
 from bridge.http.connection_pool import ConnectionPool
 from bridge.http.log_limit import LogLimit
-from bridge.http.peers import Clock, PeerKind, Peers, precise_ms
+from bridge.http.peers import Clock, Peer, PeerKind, Peers, precise_ms
 from bridge.http.turns import Turns
 from bridge.ports.metrics import Metric, MetricSample
 from bridge.protocol.close_codes import CloseCode
@@ -41,6 +41,7 @@ class EndReason(StrEnum):
 class Delay(StrEnum):
     """The budget that was used up, so that a client was read later."""
 
+    DESCRIPTORS = "descriptors"
     BYTES = "bytes"
     ADDRESS_WORK = "address_work"
     USER_WORK = "user_work"
@@ -59,12 +60,13 @@ class ServerLoad:
         self.pool = ConnectionPool(
             _pool_limit(web), lambda address: self.note_end(EndReason.EVICTED, peer=address.name)
         )
-        self.turns = Turns(turn_ms=web.turn_ms, clock=self.clock)
+        self.turns = Turns(turn_ms=web.turn_ms, on_fault=self.note_connection_fault, clock=self.clock)
         self.ended: Counter[EndReason] = Counter()
         self.closed: Counter[int] = Counter()  # WebSockets, by close codes of ours
         self.refused: Counter[int] = Counter()  # requests, by HTTP statuses
-        self.faults = 0  # of ours, in answering requests
+        self.faults = 0  # of ours, in serving clients
         self.byte_delays = 0
+        self.accept_delays = 0
         self.refused_requests = 0  # of users who made too many at once
         self._log_limit = LogLimit(self.clock)
 
@@ -88,6 +90,7 @@ class ServerLoad:
 
     def note_no_room(self, error: str) -> None:
         """Note that no connection can be accepted for a while."""
+        self.accept_delays += 1
         if (left_out := self._log_limit.due("no room")) is not None:
             log.warning("web.accepts_none", error=error, left_out=left_out)
 
@@ -97,9 +100,16 @@ class ServerLoad:
         if (left_out := self._log_limit.due(type(error).__name__)) is not None:
             log.error("web.request_failed", exc_info=error, left_out=left_out)
 
+    def note_connection_fault(self, error: Exception, peer: Peer) -> None:
+        """Note that a connection has failed by a fault of ours."""
+        self.faults += 1
+        if (left_out := self._log_limit.due("connection", type(error).__name__)) is not None:
+            log.error("web.connection_failed", peer=peer.name, exc_info=error, left_out=left_out)
+
     def samples(self) -> Iterator[MetricSample]:
         """Yield the metrics of the web server, which name no client."""
         delays = {
+            Delay.DESCRIPTORS: self.accept_delays,
             Delay.BYTES: self.byte_delays,
             Delay.ADDRESS_WORK: self.turns.delays[PeerKind.ADDRESS],
             Delay.USER_WORK: self.turns.delays[PeerKind.USER],
@@ -114,7 +124,7 @@ class ServerLoad:
             yield MetricSample(Metric.WEB_CLOSED, self.closed[code], {"code": str(code)})
         for status in sorted({*STATUSES, *self.refused}):
             yield MetricSample(Metric.WEB_REFUSED_REQUESTS, self.refused[status], {"status": str(status)})
-        yield MetricSample(Metric.WEB_FAULTS, self.faults + self.turns.faults)
+        yield MetricSample(Metric.WEB_FAULTS, self.faults)
         yield MetricSample(Metric.WEB_LONG_TURNS, self.turns.long_turns)
 
 

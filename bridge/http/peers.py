@@ -120,6 +120,10 @@ class Account:
         else:
             self.user.work.take(ms, self._peers.clock())
 
+    def fine(self, ms: float) -> None:
+        """Let the address pay this at once, for something that was refused."""
+        self.address.work.take(ms, self._peers.clock())
+
     def authenticate(self, user_id: str) -> Peer:
         """Let this user pay from now on, and for what is unpaid."""
         user = self.user = self._peers.user(user_id)

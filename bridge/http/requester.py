@@ -1,5 +1,6 @@
 """Requester of one HTTP request: who pays for it, and how many one user may make at once."""
 
+import asyncio
 from typing import Final, TypeVar
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -45,20 +46,28 @@ class Requester:
 
     async def run(self, steps: Steps[T], /) -> T:
         """Do these steps in the turns and at the expense of the user, or of who it will be, and return the result."""
-        while True:
-            await self._load.turns.pause(self._account)
-            began = self._load.clock()
+        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def step() -> bool:
+            if result.done():  # the request was cancelled
+                steps.close()
+                return False
             try:
                 next(steps)
             except StopIteration as end:
-                result: T = end.value
-                return result
-            finally:
-                self._load.turns.charge(self._account, self._load.clock() - began)
+                result.set_result(end.value)
+                return False
+            except Exception as error:  # noqa: BLE001 - of who asked for the steps
+                result.set_exception(error)
+                return False
+            return True
+
+        self._load.turns.run(self._account, step)
+        return await result
 
     def refuse(self) -> None:
         """Let the address pay for a token that was refused."""
-        self._account.charge(REFUSED_WORK_MS)
+        self._account.fine(REFUSED_WORK_MS)
 
     def end(self) -> None:
         """Count the request no more."""

@@ -1,11 +1,9 @@
 """Turns of the event loop: how much of the clients' work is done before the sockets are looked at again."""
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Final
-
-import structlog
 
 from bridge.http.peers import Account, Clock, Peer, PeerKind, precise_ms
 
@@ -17,7 +15,8 @@ MIN_WAIT_MS: Final = 20.0  # of a peer that owes: it then does more than one pie
 Work = Callable[[], bool | None]
 """Does a piece of work, of some 0.5 ms; returns whether there is more; None: there is not."""
 
-log = structlog.get_logger(__name__)
+OnFault = Callable[[Exception, Peer], None]
+"""Takes what a piece of work has raised; the others go on."""
 
 
 class Turns:
@@ -28,10 +27,10 @@ class Turns:
     Work that finds no time left, or whose peer owes, waits; each account has at most one piece of work waiting.
     """
 
-    def __init__(self, *, turn_ms: float, clock: Clock = precise_ms) -> None:
+    def __init__(self, *, turn_ms: float, on_fault: OnFault, clock: Clock = precise_ms) -> None:
         self.long_turns = 0  # above LONG_TURN_MS
-        self.faults = 0
         self.delays: Counter[PeerKind] = Counter()  # of peers that owed
+        self._on_fault = on_fault
         self._clock = clock
         self._share = turn_ms / len(PeerKind)
         self._left = dict.fromkeys(PeerKind, 0.0)
@@ -51,6 +50,13 @@ class Turns:
         """Do this work behind what is being done now."""
         self._queue(account, work)
         self._begin()
+
+    def forget(self, account: Account, work: Work) -> None:
+        """Do this work no more; without effect if it does not wait."""
+        peer = account.peer
+        queue = self._owing.get(peer) or self._waiting[peer.kind].get(peer)
+        if queue is not None:
+            queue.pop((account, work), None)
 
     async def pause(self, account: Account) -> None:
         """Return when there is time for this account, and its peer owes nothing."""
@@ -74,8 +80,8 @@ class Turns:
         peer = account.peer
         queue = self._owing.get(peer)
         if queue is None:
-            queue = self._waiting[peer.kind].setdefault(peer, deque())
-        queue.append((account, work))
+            queue = self._waiting[peer.kind].setdefault(peer, OrderedDict())
+        queue[account, work] = None
 
     def _begin(self) -> None:
         if not self._has_begun:
@@ -110,6 +116,8 @@ class Turns:
         """Do one piece of the first peer's work, and put the rest behind that of the others."""
         peer = next(iter(waiting))
         queue = waiting.pop(peer)
+        if not queue:  # all of it was forgotten
+            return
         began = self._clock()
         wait_ms = peer.work.wait_ms(began)
         if wait_ms > 0:
@@ -117,15 +125,14 @@ class Turns:
             self._owing[peer] = queue
             asyncio.get_running_loop().call_later(max(wait_ms, MIN_WAIT_MS) / 1_000, self._go_on, peer)
             return
-        account, work = queue.popleft()
+        (account, work), _ = queue.popitem(last=False)
         if queue:
             waiting[peer] = queue
         has_more: bool | None = False
         try:
             has_more = work()
-        except Exception:  # one connection's fault is not that of all others
-            self.faults += 1
-            log.exception("web.connection_failed", peer=peer.name)
+        except Exception as error:  # noqa: BLE001 - one connection's fault is not that of all others
+            self._on_fault(error, peer)
         self._worked_at = self._clock()
         took = self._worked_at - began
         self._spent += took
@@ -139,4 +146,4 @@ class Turns:
         self._serve()
 
 
-_Queue = deque[tuple[Account, Work]]
+_Queue = OrderedDict[tuple[Account, Work], None]

@@ -160,7 +160,7 @@ class WebSocketConnection(SmallReads):
         if code == CloseCode.SERVICE_RESTART:
             self._account.forgive()
         elif self._account.user is None:
-            self._account.charge(REFUSED_WORK_MS)
+            self._account.fine(REFUSED_WORK_MS)
         self._leave_user()
         self._input.discard(at_most=AFTER_CLOSE_BYTES)
         self._call_later(ECHO_SECONDS, self._end, [])

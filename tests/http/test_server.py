@@ -123,7 +123,7 @@ async def test_compression_is_not_negotiated() -> None:
 
 
 async def test_a_connection_that_sends_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acceptor, "SILENT_SECONDS", 0.1)
+    monkeypatch.setattr(acceptor, "ARRIVAL_SECONDS", 0.1)
     monkeypatch.setattr(acceptor, "LOOK_SECONDS", 0.1)
     async with served(APP) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -4,9 +4,8 @@ import asyncio
 from dataclasses import dataclass, field
 
 import pytest
-from structlog.testing import capture_logs
 
-from bridge.http.peers import Account, PeerKind, Peers
+from bridge.http.peers import Account, Peer, PeerKind, Peers
 from bridge.http.turns import CLIENTS_PART, LONG_TURN_MS, Turns, Work
 from bridge.settings.web import WebSettings
 from tests.support.brokers import until
@@ -35,7 +34,11 @@ class World:
     def __post_init__(self) -> None:
         self.clock = Clock()
         self.peers = Peers(self.web, self.clock)
-        self.turns = Turns(turn_ms=TURN_MS, clock=self.clock)
+        self.faults: list[tuple[str, str]] = []
+        self.turns = Turns(turn_ms=TURN_MS, on_fault=self.take_fault, clock=self.clock)
+
+    def take_fault(self, error: Exception, peer: Peer) -> None:
+        self.faults.append((type(error).__name__, peer.name))
 
     def user(self, name: str) -> Account:
         account = Account(self.peers, "10.0.0.1")
@@ -158,17 +161,34 @@ async def test_who_owes_waits_for_the_time_that_it_takes_to_pay_and_others_do_no
     assert world.done == ["otto", "eva", "eva again"]
 
 
-async def test_work_that_fails_ends_and_is_logged_and_the_other_work_goes_on() -> None:
+async def test_work_that_fails_ends_and_is_a_fault_and_the_other_work_goes_on() -> None:
     world = World()
 
     def fail() -> bool:
         raise LookupError
 
-    with capture_logs() as logs:
-        world.turns.run(world.user("eva"), fail)
-        world.turns.run(world.user("eva"), world.pieces("eva", 1))
+    world.turns.run(world.user("eva"), fail)
+    world.turns.run(world.user("eva"), world.pieces("eva", 1))
     assert world.done == ["eva"]
-    assert [(entry["event"], entry["peer"]) for entry in logs] == [("web.connection_failed", "eva")]
+    assert world.faults == [("LookupError", "eva")]
+
+
+async def test_work_that_is_forgotten_takes_no_memory_and_no_turn() -> None:
+    world = World()
+    eva = world.user("eva")
+    eva.charge(10_000)
+    works = [world.pieces(f"{number}", 1) for number in range(1_000)]
+    for work in works:
+        world.turns.run(eva, work)
+    for work in works[1:]:
+        world.turns.forget(eva, work)
+    assert [len(queue) for queue in world.turns._owing.values()] == [1]  # noqa: SLF001 - it is not seen elsewhere
+    world.turns.forget(eva, works[0])
+    world.clock.now += 10_000
+    world.turns.run(world.user("otto"), world.pieces("otto", 1))
+    await until(lambda: not world.turns._owing, what="the debt is paid")  # noqa: SLF001
+    world.turns.run(eva, world.pieces("eva", 1))
+    assert world.done == ["otto", "eva"]
 
 
 async def test_work_that_leads_to_more_does_it_behind_itself() -> None:

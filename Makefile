@@ -53,7 +53,7 @@ PROVED := tests/recount tests/mutations tests/domain tests/protocol tests/ingest
 	tests/mqtt/test_packet_parser_properties.py tests/ports/test_authenticator.py tests/ports/test_journal_model.py tests/journal/tools/test_verify.py tests/journal/tools/test_export.py \
 	tests/journal/sqlite/test_lock_file.py tests/adapters/test_tokens.py tests/adapters/test_clock.py \
 	tests/http/test_frame_properties.py tests/front/web/test_openapi.py tests/system/protocol/test_bad_inputs.py \
-	tests/device_sim tests/front/simulation tests/front/test_caches.py tests/front/test_read_paths.py tests/pipeline/test_replay.py \
+	tests/device_sim tests/front/simulation tests/front/test_caches.py tests/front/test_current_events.py tests/front/test_read_paths.py tests/pipeline/test_replay.py \
 	tests/pipeline/test_exactly_once.py tests/pipeline/test_sequence_bounds.py tests/faults
 
 proof: .venv/.dev system-packages

@@ -10,14 +10,16 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parent.parent / "bridge"
 PACKAGES: Final = ("front", "protocol", "http", "contract", "wiring/front_side.py")  # of a process with dashboards
-SOURCES: Final = ("ports/journal.py", "front/journal_reads.py", "protocol/event_feed.py")
+SOURCES: Final = (
+    "ports/journal.py", "front/current_events.py", "front/journal_reads.py", "protocol/event_feed.py",
+)  # fmt: skip
 EVENTS: Final = frozenset({"CommittedEvent", "EventPage", "Snapshot", "CurrentEvents", "JournalEntry", "ReadResult"})
 DECISIONS: Final = frozenset({"admits", "selects", "may_read", "is_for", "matches"})
 
 HISTORY: Final = "front/journal_queries.py:read_history"
 SNAPSHOT_OVER_HTTP: Final = "front/journal_queries.py:read_current_state"
 QUERY: Final = "front/journal_queries.py:_select"
-SNAPSHOT: Final = "front/journal_reads.py:CurrentEvents.matching_offsets"
+SNAPSHOT: Final = "front/current_events.py:CurrentEvents.matching_offsets"
 SNAPSHOT_CHUNK: Final = "protocol/request_queue.py:SnapshotProgress.bodies"
 REPLAY: Final = "protocol/event_cursor.py:ReplayReader.next"
 LIVE: Final = "protocol/fan_out.py:FanOut.route"

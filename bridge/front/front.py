@@ -88,6 +88,7 @@ class Front:
 
     def deliver(self, events: Sequence[CommittedEvent]) -> None:
         """Deliver the events that come next in the journal."""
+        self._context.journal.advance(events)
         self._context.broadcaster.deliver(events)
         self._context.journal.notify_waiters()
 

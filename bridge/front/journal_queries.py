@@ -55,9 +55,9 @@ async def read_current_state(
 ) -> CurrentState:
     """Return the current events under a filter; raise InvalidFrame."""
     subscription = await run(_admit(viewer, filter_text))
-    current = await journal.current_events(at_least=journal.position.offset)
-    events = await run(_select(subscription, current.events.values()))
-    return CurrentState(tuple(events), current.position, _effective_texts(subscription))
+    snapshot = (await journal.current_events()).snapshot()
+    events = await run(_select(subscription, snapshot.events))
+    return CurrentState(tuple(events), snapshot.position, _effective_texts(subscription))
 
 
 async def read_history(

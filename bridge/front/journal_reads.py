@@ -4,12 +4,12 @@ import asyncio
 from array import array
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.access.viewer import Viewer
-from bridge.domain.records import CommandRecord, CommittedEvent, Position, Snapshot
+from bridge.domain.records import CommandRecord, CommittedEvent, Position
+from bridge.front.current_events import CurrentEvents
 from bridge.ports.journal import JournalError, ReadableJournal
 from bridge.protocol.client_frames import ResumePosition
 from bridge.protocol.event_feed import (
@@ -26,13 +26,12 @@ from bridge.protocol.event_feed import (
 
 PAGES_BYTES: Final = 16 * 1024 * 1024  # some 10,000 events: a dashboard behind by less, or with others, needs no disk
 PAGE_EVENTS: Final = 256
-# Of snapshots at one position, 8 for each offset: dashboards may all want something else, and a quiet plant commits
-# nothing that would end them. 100 of everything in a plant with 10,000 current events.
+# Of snapshots, 8 for each offset: dashboards may all want something else. 100 of everything in a plant with 10,000
+# current events.
 SNAPSHOTS_BYTES: Final = 8 * 1024 * 1024
 SNAPSHOT_BYTES: Final = 600  # of each, beside its offsets and filters
 FILTER_BYTES: Final = 400  # of each filter in the key of a snapshot
 HISTORY_READS: Final = 2  # at once: the threads are few, and commands need them too
-YIELD_EVERY: Final = 256  # events matched before other tasks run
 OLDEST_SECONDS: Final = 1.0  # for which the oldest offset counts as it was read: thousands who resume share a read
 OFFSET_WAIT_SECONDS: Final = 5.0  # bounds a resume's wait for a front that cannot read its journal
 
@@ -40,7 +39,7 @@ T = TypeVar("T")
 
 
 class SnapshotCache:
-    """LRU cache of the snapshots at one position, up to `SNAPSHOTS_BYTES`; equal subscriptions share one."""
+    """LRU cache of the latest snapshots, up to `SNAPSHOTS_BYTES`; equal subscriptions share one."""
 
     def __init__(self) -> None:
         self._snapshots: OrderedDict[Hashable, SnapshotOffsets] = OrderedDict()  # the most recently used one at the end
@@ -55,39 +54,16 @@ class SnapshotCache:
         return snapshot
 
     def put(self, subscription: Subscription, snapshot: SnapshotOffsets) -> None:
-        """Cache a snapshot that `get` did not find; one that is too large for the cache is not kept."""
+        """Cache a snapshot in the place of a former one; one that is too large for the cache is not kept."""
         key = subscription.cache_key
+        self._bytes -= self._sizes.get(key, 0)
         self._snapshots[key] = snapshot
+        self._snapshots.move_to_end(key)
         self._sizes[key] = SNAPSHOT_BYTES + 8 * len(snapshot.offsets) + FILTER_BYTES * len(subscription.effective)
         self._bytes += self._sizes[key]
         while self._bytes > SNAPSHOTS_BYTES:
             oldest, _ = self._snapshots.popitem(last=False)
             self._bytes -= self._sizes.pop(oldest)
-
-
-@dataclass(frozen=True, slots=True)
-class CurrentEvents:
-    """All current events at one position, by offset, oldest first, and snapshots of them."""
-
-    position: Position
-    events: Mapping[int, CommittedEvent]
-    snapshots: SnapshotCache = field(default_factory=SnapshotCache)
-
-    @classmethod
-    def from_snapshot(cls, snapshot: Snapshot, former: "CurrentEvents | None") -> "CurrentEvents":
-        """Create from a snapshot; events already in `former` are shared, not copied."""
-        former_events = former.events if former is not None else {}
-        events = {event.offset: former_events.get(event.offset, event) for event in snapshot.events}
-        return cls(snapshot.position, events)
-
-    async def matching_offsets(self, subscription: Subscription) -> SnapshotOffsets:
-        offsets = array("q")
-        for number, event in enumerate(self.events.values(), start=1):
-            if subscription.admits(event):
-                offsets.append(event.offset)
-            if number % YIELD_EVERY == 0:
-                await asyncio.sleep(0)
-        return SnapshotOffsets(self.position, offsets)
 
 
 class JournalDetached(JournalError):
@@ -100,7 +76,8 @@ class JournalDetached(JournalError):
 class FrontJournal:
     """Shared access to one journal; `feed` holds what of it is in memory, up to the last event delivered.
 
-    At most one snapshot and one page are read at a time: catching up never takes the threads that others need.
+    The current events are read once; from then on `advance` keeps them up to date. One page is read at a time: catching
+    up never takes the threads that others need.
     `journal` None: every read raises JournalDetached.
     """
 
@@ -109,7 +86,11 @@ class FrontJournal:
         self.feed = EventFeed(position, page_events=PAGE_EVENTS, page_bytes=PAGES_BYTES)
         self.snapshot_builds = 0  # snapshots built; equal requests at the same position share one
         self._current: CurrentEvents | None = None
-        self._snapshot_lock = asyncio.Lock()
+        self._current_lock = asyncio.Lock()
+        self._unapplied: list[CommittedEvent] | None = (
+            None  # delivered while the current events are read, for no longer
+        )
+        self._snapshots = SnapshotCache()
         self._build_lock = asyncio.Lock()
         self._page_lock = asyncio.Lock()
         self.history_slots = asyncio.Semaphore(HISTORY_READS)
@@ -122,6 +103,13 @@ class FrontJournal:
     def position(self) -> Position:
         """Return the position of the last event delivered by the front."""
         return self.feed.position
+
+    def advance(self, events: Sequence[CommittedEvent]) -> None:
+        """Apply the events that are delivered next to what is current, if anybody has asked for that."""
+        if self._current is not None:
+            self._current.advance(events)
+        elif self._unapplied is not None:
+            self._unapplied += events
 
     def notify_waiters(self) -> None:
         """Let those go on who wait for an offset that the feed has reached."""
@@ -137,12 +125,9 @@ class FrontJournal:
             case ReadPage(after):
                 return self.feed.page_after(after)
             case ReadEvents(offsets):
-                return self.cached_events(offsets)
+                return None if self._current is None else self._current.events_at(offsets)
             case ReadSnapshot(subscription, at_least):
-                current = self._current
-                if subscription is None or current is None or current.position.offset < at_least:
-                    return None
-                return current.snapshots.get(subscription)
+                return None if subscription is None else self._cached_snapshot(subscription, at_least)
             case CheckResume(since):
                 is_known = asyncio.get_running_loop().time() < self._oldest_until
                 return self._replay_start(since, oldest=self._oldest) if is_known else None
@@ -155,8 +140,7 @@ class FrontJournal:
             case ReadEvents(offsets):
                 return await self.read_events(offsets)
             case ReadSnapshot(subscription, at_least):
-                current = await self.current_events(at_least=at_least)
-                return await self.snapshot_offsets(current, subscription)
+                return await self._snapshot_offsets(await self.current_events(), subscription, at_least)
             case CheckResume(since):
                 return await self.check_resume(since)
 
@@ -192,32 +176,38 @@ class FrontJournal:
         finally:
             self._offset_waiters.pop(waiter, None)
 
-    async def current_events(self, *, at_least: int) -> CurrentEvents:
-        """Return the current events at this committed offset or later; concurrent callers share one read."""
-        async with self._snapshot_lock:
-            # After waiting for the lock, the snapshot read meanwhile is mostly new enough.
-            if self._current is None or self._current.position.offset < at_least:
-                self._current = await asyncio.to_thread(self._read_current, self._current)
-                self.feed.record_current(self._current.events.values())
+    async def current_events(self) -> CurrentEvents:
+        """Return the current events, at the feed's position or later; the first callers share one read."""
+        async with self._current_lock:
+            if self._current is None:
+                self._unapplied = []
+                try:
+                    current = await asyncio.to_thread(self._read_current)
+                    current.advance(self._unapplied)
+                finally:
+                    self._unapplied = None
+                self.feed.record_current(current.snapshot().events)
+                self._current = current
             return self._current
 
-    async def snapshot_offsets(self, current: CurrentEvents, subscription: Subscription | None) -> SnapshotOffsets:
+    async def _snapshot_offsets(
+        self, current: CurrentEvents, subscription: Subscription | None, at_least: int
+    ) -> SnapshotOffsets:
         """Return the offsets of the current events that match; equal subscriptions share what is cached."""
         if subscription is None:
             return SnapshotOffsets(current.position, array("q"))
         async with self._build_lock:
-            snapshot = current.snapshots.get(subscription)
+            # After waiting for the lock, what was built meanwhile is mostly new enough.
+            snapshot = self._cached_snapshot(subscription, at_least)
             if snapshot is None:
                 self.snapshot_builds += 1
-                snapshot = await current.matching_offsets(subscription)
-                current.snapshots.put(subscription, snapshot)
+                snapshot = await current.matching_offsets(subscription, self._snapshots.get(subscription))
+                self._snapshots.put(subscription, snapshot)
             return snapshot
 
-    def cached_events(self, offsets: Sequence[int]) -> Sequence[CommittedEvent] | None:
-        """Return these events if all of them are still current, else None."""
-        current = self._current.events if self._current is not None else {}
-        events = [current[offset] for offset in offsets if offset in current]
-        return events if len(events) == len(offsets) else None
+    def _cached_snapshot(self, subscription: Subscription, at_least: int) -> SnapshotOffsets | None:
+        snapshot = self._snapshots.get(subscription)
+        return None if snapshot is None or snapshot.position.offset < at_least else snapshot
 
     async def read_events(self, offsets: Sequence[int]) -> Sequence[CommittedEvent]:
         """Read these events, current or not; those that retention has deleted are missing from the result."""
@@ -230,7 +220,7 @@ class FrontJournal:
     async def page_after(self, offset: int) -> EventPage | None:
         """Return the page with the event that follows this offset; None if the journal does not hold it."""
         if self._current is None:
-            await self.current_events(at_least=0)  # the feed then knows which events are superseded
+            await self.current_events()  # the feed then knows which events are superseded
         async with self._page_lock:
             pages = self.feed.pages
             page = pages.after(offset)
@@ -288,6 +278,6 @@ class FrontJournal:
             raise JournalDetached
         return result
 
-    def _read_current(self, former: CurrentEvents | None) -> CurrentEvents:
+    def _read_current(self) -> CurrentEvents:
         snapshot = self._read_in_epoch(lambda journal: journal.snapshot())
-        return CurrentEvents.from_snapshot(snapshot, former)
+        return CurrentEvents(snapshot, kept_bytes=PAGES_BYTES)

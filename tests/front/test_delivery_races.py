@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from bridge.domain.events import Standing
+from bridge.front import current_events
 from bridge.front import journal_reads as front_journal
 from tests.front.journal_gate import JournalGate, andon, let_the_front_run
 from tests.front.memory_front import call, memory_front, status
@@ -39,7 +41,7 @@ async def test_events_committed_before_the_snapshot_is_read_are_only_in_it(tmp_p
         assert outline(board) == ["snapshot_begin", 1, 2, "snapshot_end", 3]
 
 
-async def test_events_committed_after_the_snapshot_was_read_follow_it(tmp_path: Path) -> None:
+async def test_events_committed_after_the_current_events_were_read_are_in_the_snapshot(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         front.commit(call("C1"))
         board = await front.join()
@@ -48,8 +50,28 @@ async def test_events_committed_after_the_snapshot_was_read_follow_it(tmp_path: 
         await gate.reached()
         front.commit(call("C2"))
         gate.open()
-        await board.receive("andon_event", subject="C2")
-        assert outline(board) == ["snapshot_begin", 1, "snapshot_end", 2]
+        await board.receive("snapshot_end")
+        front.commit(call("C3"))
+        await board.receive("andon_event", subject="C3")
+        assert outline(board) == ["snapshot_begin", 1, 2, "snapshot_end", 3]
+
+
+async def test_events_committed_while_a_snapshot_is_matched_follow_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current_events, "YIELD_EVERY", 1)
+    async with memory_front(tmp_path) as front:
+        front.commit(*(call(f"C{number}") for number in range(100)))
+        board = await front.join()
+        await board.send(andon("L2"))
+        await board.receive("snapshot_end")
+        await board.send(andon("L1"))
+        await let_the_front_run()
+        assert front.core.statistics()["snapshot_builds"] == 2, "it is being matched"
+        front.commit(call("C0"), call("C99", status="closed", standing=Standing.CLOSED))
+        assert outline(board) == ["snapshot_begin", "snapshot_end"], "that of L2"
+        await board.receive("andon_event", subject="C99", offset=102)
+        assert outline(board)[2:] == ["snapshot_begin", *range(1, 101), "snapshot_end", 101, 102]
 
 
 async def test_events_of_other_subscriptions_precede_a_newer_snapshot(tmp_path: Path) -> None:

@@ -25,7 +25,6 @@ READS: Final[dict[str, Callable[[FrontJournal], Coroutine[Any, Any, Any]]]] = {
     "a page of the new epoch": lambda journal: journal.page_after(3),
     "a page from before it": lambda journal: journal.page_after(0),
     "events of the new epoch": lambda journal: journal.read_events([4, 5]),
-    "a snapshot": lambda journal: journal.current_events(at_least=5),
     "history": lambda journal: journal.events_after(0, limit=10),
 }
 
@@ -60,7 +59,7 @@ async def front_journal(path: Path) -> tuple[FrontJournal, SqliteReader]:
     """The journal as a separate front has it open; nothing of it is in memory but what is current."""
     reader = SqliteReader.open(path, stream="main")
     journal = FrontJournal(reader, reader.position())
-    await journal.current_events(at_least=0)
+    await journal.current_events()
     reader.close_idle()  # as without a live writer: a restore waits for it
     return journal, reader
 
@@ -73,6 +72,18 @@ async def test_nothing_is_read_of_a_journal_that_was_put_in_the_place_of_the_fro
     with pytest.raises(JournalDetached):
         await READS[read](journal)
     assert journal.feed.page_after(3) is None, "it is not kept for others"
+    reader.close()
+
+
+async def test_what_is_current_is_not_read_of_a_journal_that_was_put_in_the_place_of_the_fronts(path: Path) -> None:
+    reader = SqliteReader.open(path, stream="main")
+    journal = FrontJournal(reader, reader.position())
+    reader.close_idle()
+    restore(path)
+    commit(path, 2)
+    for _ in range(2):
+        with pytest.raises(JournalDetached):
+            await journal.current_events()
     reader.close()
 
 

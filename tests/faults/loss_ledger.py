@@ -204,9 +204,12 @@ def of_mqtt(journalled: Journalled, consumer: PublishedEvents, retained: Mapping
 
 
 def of_dashboard(journalled: Journalled, dashboard: ResumingSubscriber) -> Mismatches:
-    """Compare what a dashboard received, up to its last position: lossless events once, of others the newest."""
+    """Compare what a dashboard received, up to its last position: lossless events once, of others the newest.
+
+    Lossless events are owed from its first snapshot on, of which only what was current is in that.
+    """
     bodies = {event.id: hash(event.body) for event in journalled.events}
-    lossless = [event for event in journalled.events[: dashboard.at] if event.is_lossless]
+    lossless = [event for event in journalled.events[dashboard.begun : dashboard.at] if event.is_lossless]
     newest = {event.state_key[2:]: event.offset for event in journalled.events}
     return {
         "undelivered": [event.id for event in lossless if not dashboard.delivered[event.id]],

@@ -28,6 +28,7 @@ class ResumingSubscriber:
     order: list[int] = field(default_factory=list)  # offsets of lossless events, as they first came
     bodies: dict[str, int] = field(default_factory=dict)  # id -> hash of the bytes it was delivered as
     latest: dict[tuple[str, ...], int] = field(default_factory=dict)  # state key as protocol.md has it -> newest offset
+    begun: int = 0  # the offset of its first snapshot: what was committed before and is past then is owed to nobody
     at: int = 0
     connections: int = 0
     resumed: int = 0
@@ -82,6 +83,9 @@ class ResumingSubscriber:
         elif frame["type"] == "position":
             self._since, self.at = frame["streams"], frame["streams"]["main"]["offset"]
             self._after_position = {key: at for key, at in self._after_position.items() if at > self.at}
+        elif frame["type"] == "snapshot_begin":
+            if not self._since:
+                self.begun = frame["positions"]["main"]["offset"]
         elif frame["type"] == "resumed":
             assert frame["streams"]["main"]["recovered"]
             self.resumed += 1

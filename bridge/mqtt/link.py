@@ -40,6 +40,7 @@ class _ConnectionEnd:
     reason: str
     retries_at_once: bool = False  # the next attempt uses the other protocol version: no backoff
     was_stable: bool = False
+    taken_over: bool = False
 
 
 class BrokerLink:
@@ -171,7 +172,7 @@ class BrokerLink:
         while True:
             self._generation += 1
             ending = await self._run_connection()
-            self._down(ending.reason)
+            self._down(ending.reason, taken_over=ending.taken_over)
             failures = 0 if ending.was_stable else failures + 1
             if ending.retries_at_once:
                 continue
@@ -223,7 +224,8 @@ class BrokerLink:
         # two clients that take over from each other must not do so at full speed; Mosquitto 2.0 does not send 0x8E
         if connection.taken_over or self._short_lives >= MAX_SHORT_LIVES:
             reason = f"{reason}; another client may use the client id {self._identity.client_id}"
-        return _ConnectionEnd(reason, was_stable=settled and not connection.taken_over)
+        taken_over = connection.taken_over
+        return _ConnectionEnd(reason, was_stable=settled and not taken_over, taken_over=taken_over)
 
     def _switch_protocol(self, refused: ConnectRefused) -> bool:
         """Switch the protocol version if it may be why; return whether to try again at once."""
@@ -257,25 +259,33 @@ class BrokerLink:
             )
         )
         # update the status at once, not at the next turn of `run`
-        connection.lost.add_done_callback(self._lost)
+        connection.lost.add_done_callback(lambda lost: self._lost(lost.result(), taken_over=connection.taken_over))
         self._log.info("broker.connected", protocol=connection.protocol, session_present=connection.session_present)
 
-    def _lost(self, lost: asyncio.Future[str]) -> None:
+    def _lost(self, reason: str, *, taken_over: bool) -> None:
         if self._status.connected:
-            self._down(lost.result())
+            self._down(reason, taken_over=taken_over)
 
-    def _down(self, reason: str) -> None:
+    def _down(self, reason: str, *, taken_over: bool = False) -> None:
         if not self._status.connected and self._status.reason == reason:
             return
         since = self._status.since
-        if self._status.connected:
+        if not self._status.connected:
+            taken_over = taken_over or self._status.taken_over  # until the next connection
+        else:
             since = asyncio.get_running_loop().time()
             if reason != STOPPED:
                 self._log.warning("broker.lost", reason=reason)
-        self._set_status(_not_connected(reason, since=since, generation=self._status.generation))
+        self._set_status(_not_connected(reason, since=since, generation=self._status.generation, taken_over=taken_over))
 
 
-def _not_connected(reason: str, *, since: float, generation: int) -> LinkStatus:
+def _not_connected(reason: str, *, since: float, generation: int, taken_over: bool = False) -> LinkStatus:
     return LinkStatus(
-        connected=False, since=since, protocol=None, session_present=False, generation=generation, reason=reason
+        connected=False,
+        since=since,
+        protocol=None,
+        session_present=False,
+        generation=generation,
+        reason=reason,
+        taken_over=taken_over,
     )

@@ -62,6 +62,7 @@ class LinkStatus:
     session_present: bool  # False after a connect: the broker remembers neither session nor queued messages
     generation: int  # of the latest connection; a `PendingAck` of an earlier one is void
     reason: str | None  # why it is not connected
+    taken_over: bool = False  # the broker has said that a client with the same id took the latest connection over
 
 
 class MessageSource(Protocol):

@@ -165,7 +165,9 @@ async def test_the_reason_of_a_session_takeover_is_reported(scripted: Scripted) 
         await peer.writer.drain()
 
     async with scripted(oust) as link, started(link):
-        await until(lambda: "taken over" in str(link.status.reason), what="the reason")
+        await until(lambda: "another client may use the client id" in str(link.status.reason), what="the reason")
+        assert "taken over" in str(link.status.reason)
+        assert link.status.taken_over
 
 
 async def test_a_full_queue_leaves_the_socket_unread_and_the_link_alive(scripted: Scripted) -> None:

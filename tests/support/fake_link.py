@@ -52,9 +52,11 @@ class FakeLink:
         status = {"online": online, "epoch": epoch, "offset": offset, "ready": ready, "time": rfc3339(NOON)}
         self.deliver("bridge/main", json.dumps(status).encode(), retained=retained)
 
-    def disconnect(self, *, reason: str = "lost") -> None:
+    def disconnect(self, *, reason: str = "lost", taken_over: bool = False) -> None:
         since = asyncio.get_running_loop().time()
-        self.status = replace(self.status, connected=False, since=since, session_present=True, reason=reason)
+        self.status = replace(
+            self.status, connected=False, since=since, session_present=True, reason=reason, taken_over=taken_over
+        )
         self._changed.set()
 
     def reconnect(self, *, session_present: bool = True) -> None:
@@ -67,6 +69,7 @@ class FakeLink:
             session_present=session_present,
             generation=generation,
             reason=None,
+            taken_over=False,
         )
         self._changed.set()
         held, self._held = self._held.values(), {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from bridge.mqtt.link import BrokerLink
-from bridge.wiring.link_watch import CONTESTED, LinkWatch
+from bridge.wiring.link_watch import CONTEST_SECONDS, CONTESTED, LinkWatch
 from tests.support.brokers import RunningBroker, client_settings, linked, until
 from tests.support.fake_link import FakeLink
 from tests.support.tcp_proxy import tcp_proxy
@@ -120,19 +120,91 @@ async def test_a_network_that_fails_counts_nothing(mosquitto: RunningBroker) -> 
         await disturbed(network.cut, bridge, mosquitto.port)
 
 
-async def test_a_connection_that_the_bridge_itself_gave_up_is_no_take_over() -> None:
-    link, witness = FakeLink(), FakeLink()
-    watch = LinkWatch([("intake", link)], witness=witness, keepalive_seconds=-0.49)  # a window of 20 ms
+@dataclass
+class FakeTime:
+    """Seconds that pass when the test says so, for the watch's memory; its window is 20 ms on the loop's clock."""
+
+    seconds: float = 1_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class Rivalled:
+    """A watch of a link that the test loses and finds again."""
+
+    time: FakeTime
+    link: FakeLink
+    watch: LinkWatch
+    losses: int = 0
+
+    async def lose(self, *, reason: str = "connection closed", taken_over: bool = False) -> None:
+        """Lose the link once, and wait until that is counted."""
+        for _ in range(10):
+            await asyncio.sleep(0)  # until it watches
+        self.losses += 1
+        self.link.disconnect(reason=reason, taken_over=taken_over)
+        await until(lambda: [sample.value for sample in self.watch.samples()] == [self.losses], what="a loss")
+        self.link.reconnect()
+
+    def pass_time(self, seconds: float, *, faulty: bool) -> None:
+        """Let this time pass, and check the fault at its end and shortly before."""
+        self.time.seconds += seconds - 1
+        assert (self.watch.fault() == CONTESTED) is faulty
+        self.time.seconds += 1
+        assert (self.watch.fault() == CONTESTED) is faulty
+
+
+@contextlib.asynccontextmanager
+async def rivalled() -> AsyncIterator[Rivalled]:
+    time, link = FakeTime(), FakeLink()
+    watch = LinkWatch([("intake", link)], witness=FakeLink(), keepalive_seconds=-0.49, now=time)  # a window of 20 ms
     watching = asyncio.create_task(watch.run())
     try:
-        for turn in (1, 2):
-            for _ in range(10):
-                await asyncio.sleep(0)  # until it watches
-            link.disconnect(reason="no answer within 10 s")
-            await until(lambda turn=turn: [sample.value for sample in watch.samples()] == [turn], what="a loss")  # type: ignore[misc]
-            link.reconnect()
-        assert watch.fault() is None
+        yield Rivalled(time, link, watch)
     finally:
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
+
+
+@pytest.mark.parametrize("every_seconds", [2.0, 50.0, 61.0, CONTEST_SECONDS - 1])
+async def test_a_slow_rival_is_a_fault_from_the_second_time_without_a_pause(every_seconds: float) -> None:
+    async with rivalled() as bridge:
+        await bridge.lose()
+        bridge.pass_time(every_seconds, faulty=False)
+        for _ in range(5):
+            await bridge.lose()
+            bridge.pass_time(every_seconds, faulty=True)
+
+
+async def test_the_fault_ends_when_it_has_been_quiet_for_long_enough() -> None:
+    async with rivalled() as bridge:
+        await bridge.lose()
+        await bridge.lose()
+        bridge.pass_time(CONTEST_SECONDS - 1, faulty=True)
+        bridge.time.seconds += 1
+        assert bridge.watch.fault() is None
+        await bridge.lose()
+        assert bridge.watch.fault() is None, "the first of a new series"
+        bridge.time.seconds += CONTEST_SECONDS
+        await bridge.lose()
+        assert bridge.watch.fault() is None, "rarer than that: counted, and no fault"
+
+
+async def test_a_take_over_that_the_broker_names_is_a_fault_at_once() -> None:
+    async with rivalled() as bridge:
+        await bridge.lose(reason="Session taken over", taken_over=True)
+        bridge.pass_time(CONTEST_SECONDS - 1, faulty=True)
+        await bridge.lose(reason="Session taken over", taken_over=True)
+        bridge.pass_time(CONTEST_SECONDS - 1, faulty=True)
+        bridge.time.seconds += 1
+        assert bridge.watch.fault() is None
+
+
+async def test_a_connection_that_the_bridge_itself_gave_up_is_no_take_over() -> None:
+    async with rivalled() as bridge:
+        await bridge.lose(reason="no answer within 10 s")
+        await bridge.lose(reason="no answer within 10 s")
+        assert bridge.watch.fault() is None

@@ -20,6 +20,7 @@ from bridge.domain.internal_inputs import (
 from bridge.domain.line.floor import Floor
 from bridge.domain.line.plant_migration import migrate_floor
 from bridge.domain.messages import IncomingMessage
+from bridge.domain.probe_topics import probe_disposition
 from bridge.domain.records import CommandRecord, CommittedEvent, Input, JournalEntry, MessageDigest, Position
 from bridge.domain.report_topic import ReportTopic
 from bridge.domain.reports import (
@@ -80,9 +81,12 @@ def decode_input(input_: Input, decode: Decoder) -> Report | Disposition:
 
 
 def record_unapplied(floor: Floor, input_: Input, disposition: Disposition) -> None:
-    """Record a message that was decided before the floor saw it: its device is alive, the message had no effect."""
+    """Record a message that was decided before the floor saw it: its device is alive, the message had no effect.
+
+    A message of the probe is no device's, whatever its place.
+    """
     topic = ReportTopic.parse(input_.topic)
-    if topic is not None and topic.branch is TopicBranch.REPORT:
+    if topic is not None and topic.branch is TopicBranch.REPORT and probe_disposition(input_.topic) is None:
         floor.record_unapplied(topic.place, disposition, input_.received_at)
 
 

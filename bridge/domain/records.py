@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from bridge.domain.event_topic import EventTopic, StateKey
 from bridge.domain.events import CONFLATED_TYPES, EventType, Standing
-from bridge.domain.probe_topics import CANARY, FORBIDDEN
+from bridge.domain.probe_topics import CANARY, FORBIDDEN, probe_disposition
 from bridge.domain.reports import BODY_OF, Disposition
 from bridge.domain.topic_tree import TopicBranch
 from bridge.domain.utc_time import Millis
@@ -131,7 +131,7 @@ def input_kind(topic: str) -> str:
     if topic.startswith(PRESENCE_PREFIX):
         return topic.removeprefix(PRESENCE_PREFIX)
     levels = topic.split("/")  # not ReportTopic: reports at a wrong depth, which are quarantined, count by kind too
-    if len(levels) > 1 and levels[1] in (CANARY, FORBIDDEN):
+    if (CANARY in levels or FORBIDDEN in levels) and probe_disposition(topic) is not None:
         return "probe"
     kind = levels[-1] if levels[-1] in BODY_OF else "other"
     return f"command/{kind}" if levels[0] == TopicBranch.COMMAND else kind

@@ -6,24 +6,27 @@ publications that it discards. So it counts alone what arrives, and what does no
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.domain.probe_topics import FORBIDDEN, canary_topic, forbidden_topic
+from bridge.domain.place import Place
+from bridge.domain.probe_topics import FORBIDDEN, canary_topic, forbidden_topic, real_filter
 from bridge.domain.topic_tree import TopicBranch
-from bridge.mqtt.probe_client import Arrival, ProbeClient
+from bridge.mqtt.probe_client import MAX_SEEN, Arrival, ProbeClient
 from bridge.mqtt.probe_result import Outcome, ProbeCheck, ProbeResult, ProbeUnfinished
+from bridge.mqtt.probe_strangers import PRIVATE, Stranger, StrangerTrial
 from bridge.ports.broker import BrokerUnavailable
 from bridge.settings.broker import BrokerSettings
 
 PROBE_SECONDS: Final = 15.0  # for one round
 DELIVERY_SECONDS: Final = 3.0
 REPEAT_SECONDS: Final = 1.0  # what a passing disturbance causes is gone by then, or not
+MAX_AT_A_PLACE: Final = 10  # messages of one round: an event of the bridge, and three of each of three strangers
 SETTLE_SECONDS: Final = 0.25  # a broker of several nodes need not keep the order between them
 
 _PROVEN: Final = {ProbeCheck.OVER_RIGHTS, ProbeCheck.STRANGER_PUBLISH, ProbeCheck.STRANGER_READ}
-_PRIVATE: Final = {TopicBranch.REPORT: "reports", TopicBranch.COMMAND: "commands", TopicBranch.EVENT: "events"}
+_DEVICES_AND_USERS: Final = (TopicBranch.REPORT, TopicBranch.COMMAND)  # who alone publish there
 _NO_CANARY: Final = "broker.canary_username is not set: whether reports arrive is not tested"
 _OPEN: Final = "not tested: broker.probe is open: anyone may publish reports and commands; for trials only"
 _ONE_USER: Final = (
@@ -33,21 +36,32 @@ _ONE_USER: Final = (
 
 
 async def probe_broker(
-    settings: BrokerSettings, *, root: str, stream: str, new_canary: Callable[[], bytes], reads: Sequence[str] = ()
+    settings: BrokerSettings,
+    *,
+    root: str,
+    stream: str,
+    new_canary: Callable[[], bytes],
+    reads: Sequence[str] = (),
+    places: Sequence[Place] = (),
 ) -> list[ProbeResult]:
     """Probe what the bridge needs of the broker and what the broker must refuse; return the results of all checks.
 
     `new_canary` is called for the payload of each canary report. `reads`: filters, relative to the root, whose
-    subscription is tested too. Takes some seconds at most. What fails is repeated once, unless something forbidden
+    subscription is tested too. `places` of the plant: strangers are tried there too.
+    Takes some seconds at most. What fails is repeated once, unless something forbidden
     was delivered, which is proof. Raise `ProbeUnfinished`.
 
     Leaves nothing in the broker. A running bridge suppresses what arrives of it ("canary", "forged").
     """
-    results = await _Round(settings, root=root, stream=stream, canary=new_canary()).run(reads)
+
+    def new_round() -> _Round:
+        return _Round(settings, root=root, stream=stream, canary=new_canary(), places=places)
+
+    results = await new_round().run(reads)
     proven = {*_PROVEN, ProbeCheck.CANARY} if settings.canary_username is None else _PROVEN
     if any(result.outcome is Outcome.FAILED and result.check not in proven for result in results):
         await asyncio.sleep(REPEAT_SECONDS)
-        results = await _Round(settings, root=root, stream=stream, canary=new_canary()).run(reads)
+        results = await new_round().run(reads)
     return results
 
 
@@ -62,23 +76,17 @@ class _Sent:
     refusal: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Stranger:
-    """A client that may neither publish nor read here; it publishes under a token of its own."""
-
-    who: str
-    client: ProbeClient
-    token: str
-
-
 class _Round:
     """One round of the probe: its clients and their results."""
 
-    def __init__(self, settings: BrokerSettings, *, root: str, stream: str, canary: bytes) -> None:
+    def __init__(
+        self, settings: BrokerSettings, *, root: str, stream: str, canary: bytes, places: Sequence[Place]
+    ) -> None:
         self._settings = settings
         self._root = root
         self._stream = stream
         self._canary = canary
+        self._places = places
         self._token = secrets.token_hex(8)
         self._clients: list[ProbeClient] = []
         self._results: list[ProbeResult] = []
@@ -100,7 +108,7 @@ class _Round:
         return self._results
 
     async def _run(self, reads: Sequence[str]) -> None:
-        reader = self._new_client(self._settings)
+        reader = self._new_client(self._settings, most=MAX_SEEN + MAX_AT_A_PLACE * len(self._places))
         if not await self._open(reader) or not await self._subscribe(reader, reads):
             return
         settings = self._settings.model_copy(update={"protocol": reader.protocol})
@@ -109,12 +117,15 @@ class _Round:
         if not await self._open(bridge) or (front is not None and not await self._open(front)):
             return
         canary = await self._open_canary(settings)
-        strangers = [] if settings.probe == "open" else await self._strangers(settings, canary)
+        trial = StrangerTrial(
+            [] if settings.probe == "open" else await self._strangers(settings, canary), self._root, self._places
+        )
+        await trial.subscribe()
         await self._check_wanted(reader, bridge=bridge, front=front, canary=canary)
         if settings.probe == "open":
             self._add(ProbeCheck.STRANGER_PUBLISH, Outcome.UNTESTED, _OPEN)
         else:
-            await self._check_forbidden(reader, bridge, strangers)
+            await self._check_forbidden(reader, bridge, trial)
 
     async def _open_canary(self, settings: BrokerSettings) -> ProbeClient | None:
         """Return the canary's client, None if there is none, or if the broker refuses it."""
@@ -143,6 +154,7 @@ class _Round:
     async def _subscribe(self, reader: ProbeClient, reads: Sequence[str]) -> bool:
         """Subscribe to the probe's own topics, and apart from them to `reads`, which bring the plant's traffic."""
         own = [f"{branch.prefix(self._root)}{FORBIDDEN}/+" for branch in TopicBranch]
+        own += [self._topic(real_filter(branch)) for branch in PRIVATE] if self._places else []
         own += [self._topic(canary_topic(branch, self._stream)) for branch in (TopicBranch.REPORT, TopicBranch.COMMAND)]
         refusal = await reader.subscribe(own)
         filters = [self._topic(text) for text in reads]
@@ -204,14 +216,14 @@ class _Round:
 
     # -- what must not ----------------------------------------------------------------------------------------------
 
-    async def _strangers(self, settings: BrokerSettings, canary: ProbeClient | None) -> list[_Stranger]:
-        """Return those that the broker lets in, subscribed to all that they must not read."""
-        strangers: list[_Stranger] = []
+    async def _strangers(self, settings: BrokerSettings, canary: ProbeClient | None) -> list[Stranger]:
+        """Return those that the broker lets in."""
+        strangers: list[Stranger] = []
         ports = {settings.port: None}
         if canary is not None:
             user = settings.as_canary()
             ports[user.port] = None
-            strangers.append(_Stranger(f"{user.username} (port {user.port})", canary, secrets.token_hex(8)))
+            strangers.append(Stranger(f"{user.username} (port {user.port})", canary, secrets.token_hex(8)))
         for port in ports:
             who = f"a client without a user name (port {port})"
             nobody = self._new_client(settings.as_stranger(port), private=True)
@@ -220,61 +232,43 @@ class _Round:
             except BrokerUnavailable as gone:  # a TLS alert; others got in at this port just now
                 refusal = gone.reason
             if refusal is None:
-                strangers.append(_Stranger(who, nobody, secrets.token_hex(8)))
+                strangers.append(Stranger(who, nobody, secrets.token_hex(8)))
             else:
                 self._add(ProbeCheck.STRANGER_PUBLISH, Outcome.PASSED, f"{who} is refused ({refusal})")
-        for stranger in strangers:
-            for topic_filter in (*(branch.topic_filter(self._root) for branch in _PRIVATE), "#"):
-                # granted or refused proves nothing; QoS 0 costs the broker least
-                await stranger.client.subscribe([topic_filter], qos=0, retained=False)
         return strangers
 
-    async def _check_forbidden(self, reader: ProbeClient, bridge: ProbeClient, strangers: Sequence[_Stranger]) -> None:
+    async def _check_forbidden(self, reader: ProbeClient, bridge: ProbeClient, trial: StrangerTrial) -> None:
         """Check that nothing arrives of what nobody may publish: a marker, published after it, arrives after it."""
         if self._settings.has_front:
-            for branch in (TopicBranch.COMMAND, TopicBranch.REPORT):
+            for branch in _DEVICES_AND_USERS:
                 await bridge.publish(self._topic(forbidden_topic(branch, self._token)), b"")
-        for stranger in strangers:
-            for branch in _PRIVATE:
-                await stranger.client.publish(self._topic(forbidden_topic(branch, stranger.token)), b"")
+        await trial.publish(bridge)
         marker = self._topic(forbidden_topic(TopicBranch.BRIDGE, f"{self._token}-end")), b""
         await bridge.publish(*marker)
         is_certain = not await reader.missing([marker], seconds=DELIVERY_SECONDS)
         await asyncio.sleep(SETTLE_SECONDS)
-        arrived = {topic for client in self._clients for topic, _ in client.received}
-        if self._settings.has_front:
-            seen = self._published(arrived, self._token, (TopicBranch.COMMAND, TopicBranch.REPORT))
-            self._add_forbidden(ProbeCheck.OVER_RIGHTS, "the bridge's user", "publish", seen, is_certain=is_certain)
-        else:
-            self._add(ProbeCheck.OVER_RIGHTS, Outcome.UNTESTED, _ONE_USER)
-        for stranger in strangers:
-            seen = self._published(arrived, stranger.token, _PRIVATE)
-            self._add_forbidden(ProbeCheck.STRANGER_PUBLISH, stranger.who, "publish", seen, is_certain=is_certain)
-            topics = [topic for topic, _ in stranger.client.received]
-            seen = [
-                branch for branch in _PRIVATE if any(topic.startswith(branch.prefix(self._root)) for topic in topics)
-            ]
-            self._add_forbidden(ProbeCheck.STRANGER_READ, stranger.who, "read", seen, is_certain=is_certain)
+        arrived = {arrival for client in self._clients for arrival in client.received}
+        self._judge_over_rights({topic for topic, _ in arrived}, is_certain=is_certain)
+        self._results += trial.results(arrived, is_certain=is_certain)
 
-    def _published(self, arrived: set[str], token: str, branches: Iterable[TopicBranch]) -> list[TopicBranch]:
-        return [branch for branch in branches if self._topic(forbidden_topic(branch, token)) in arrived]
-
-    def _add_forbidden(
-        self, check: ProbeCheck, who: str, verb: str, seen: Sequence[TopicBranch], *, is_certain: bool
-    ) -> None:
-        if seen:
-            self._add(check, Outcome.FAILED, f"{who} may {verb} {' and '.join(_PRIVATE[branch] for branch in seen)}")
+    def _judge_over_rights(self, arrived: set[str], *, is_certain: bool) -> None:
+        check, who = ProbeCheck.OVER_RIGHTS, "the bridge's user"
+        topics = {branch: self._topic(forbidden_topic(branch, self._token)) for branch in _DEVICES_AND_USERS}
+        if not self._settings.has_front:
+            self._add(check, Outcome.UNTESTED, _ONE_USER)
+        elif seen := [PRIVATE[branch] for branch, topic in topics.items() if topic in arrived]:
+            self._add(check, Outcome.FAILED, f"{who} may publish {' and '.join(seen)}")
         elif is_certain:
-            self._add(check, Outcome.PASSED, f"{who} may not {verb} what it must not")
+            self._add(check, Outcome.PASSED, f"{who} may not publish what it must not")
         else:
-            self._add(check, Outcome.UNTESTED, f"not tested: what {who} may {verb} (the bridge receives nothing)")
+            self._add(check, Outcome.UNTESTED, f"not tested: what {who} may publish (the bridge receives nothing)")
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
-    def _new_client(self, settings: BrokerSettings, *, private: bool = False) -> ProbeClient:
+    def _new_client(self, settings: BrokerSettings, *, private: bool = False, most: int = MAX_SEEN) -> ProbeClient:
         """Return a client; with `private`, it keeps only what a stranger must not read."""
-        prefixes = tuple(branch.prefix(self._root) for branch in _PRIVATE)
-        client = ProbeClient(settings, wanted=lambda topic: not private or topic.startswith(prefixes))
+        prefixes = tuple(branch.prefix(self._root) for branch in PRIVATE)
+        client = ProbeClient(settings, wanted=lambda topic: not private or topic.startswith(prefixes), most=most)
         self._clients.append(client)
         return client
 

@@ -18,7 +18,9 @@ from bridge.mqtt.tls import TlsFileError
 from bridge.ports.broker import BrokerUnavailable, ConnectRefused, MqttVersion, SubscribeRefused, TopicRefused
 from bridge.settings.broker import BrokerSettings
 
-MAX_SEEN: Final = 100  # messages; who may read everything must not bring the plant's traffic here
+MAX_SEEN: Final = (
+    100  # messages, unless told otherwise; who may read everything must not bring the plant's traffic here
+)
 
 Arrival = tuple[str, bytes]
 """Topic and payload of a message that arrived."""
@@ -30,8 +32,10 @@ class ProbeClient:
     Every request raises `BrokerUnavailable` if the broker cannot be reached.
     """
 
-    def __init__(self, settings: BrokerSettings, *, wanted: Callable[[str], bool] = lambda _: True) -> None:
-        """Describe the client; `wanted` decides by the topic which messages count."""
+    def __init__(
+        self, settings: BrokerSettings, *, wanted: Callable[[str], bool] = lambda _: True, most: int = MAX_SEEN
+    ) -> None:
+        """Describe the client; `wanted` decides by the topic which messages count. It ends with `most` of them."""
         self.protocol: MqttVersion = "3.1.1" if settings.protocol == "3.1.1" else "5"
         who = "without a user name" if settings.username is None else f"as {settings.username}"
         self.user = f"{settings.host}:{settings.port} {who}"
@@ -40,6 +44,7 @@ class ProbeClient:
         self._settings = settings
         self._client_id = f"floor-probe-{secrets.token_hex(4)}"  # not the running bridge's: it would take that over
         self._wanted = wanted
+        self._most = most
         self._granted: list[tuple[str, int]] = []
         self._retained = True
         self._has_enough = False
@@ -152,7 +157,7 @@ class ProbeClient:
             return
         self.received.add((message.topic, message.payload))
         self._changed.set()
-        if len(self.received) >= MAX_SEEN:
+        if len(self.received) >= self._most:
             self._has_enough = True
             asyncio.get_running_loop().call_soon(connection.abort, "enough")
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
+from bridge.domain.place import Place
+
 
 class ProbeCheck(StrEnum):
     """What the probe checks; a label of a metric."""
@@ -26,11 +28,12 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """The result of one check, with a text that describes it."""
+    """The result of one check, with a text that describes it. `places` of the plant: where it failed, if it did."""
 
     check: ProbeCheck
     outcome: Outcome
     text: str
+    places: tuple[Place, ...] = ()
 
 
 class ProbeUnfinished(Exception):

@@ -4,11 +4,12 @@ import asyncio
 import random
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import structlog
 
+from bridge.domain.place import Place
 from bridge.domain.records import JournalEntry
 from bridge.mqtt.probe import probe_broker
 from bridge.mqtt.probe_result import Outcome, ProbeCheck, ProbeResult, ProbeUnfinished
@@ -16,6 +17,7 @@ from bridge.ports.broker import BrokerClient, LinkStatus
 from bridge.ports.metrics import Metric, MetricSample
 from bridge.settings.settings import Settings
 from bridge.wiring.canaries import Canaries
+from bridge.wiring.probe_places import ProbePlaces
 
 WAKE_SECONDS: Final = 5.0  # at least between two probes, whatever asks for one
 MAX_UNFINISHED: Final = 3  # in a row
@@ -47,12 +49,15 @@ log = structlog.get_logger(__name__)
 class BrokerMonitor:
     """Probes the broker when the intake has connected, at intervals, and when asked to. `run` is its one task."""
 
-    def __init__(self, settings: Settings, *, intake: BrokerClient, probe: Probe = probe_broker) -> None:
-        """Probe with `probe`, which takes what `probe_broker` takes."""
+    def __init__(
+        self, settings: Settings, *, intake: BrokerClient, places: Iterable[Place], probe: Probe = probe_broker
+    ) -> None:
+        """Probe with `probe`, which takes what `probe_broker` takes, at some of these places of the plant each time."""
         self._broker = settings.broker
         self._root, self._stream = settings.root, settings.stream
         self._intake = intake
         self._probe = probe
+        self._places = ProbePlaces(places)
         self._canaries = Canaries(settings.stream)
         self._woken = asyncio.Event()
         self._verdict: Mapping[ProbeCheck, bool] | None = None  # whether it passed; without the untested ones
@@ -102,6 +107,7 @@ class BrokerMonitor:
                 root=self._root,
                 stream=self._stream,
                 new_canary=self._new_canary,
+                places=self._places.next(),
             )
         except ProbeUnfinished as unfinished:
             self._outcomes["unfinished"] += 1
@@ -110,6 +116,7 @@ class BrokerMonitor:
             return
         self._unfinished = 0
         failed = [result for result in results if result.outcome is Outcome.FAILED]
+        self._places.keep(place for result in failed for place in result.places)
         tested = {result.check for result in results if result.outcome is not Outcome.UNTESTED}
         self._verdict = {check: all(check is not result.check for result in failed) for check in tested}
         if self._verdict.get(ProbeCheck.REPORT):

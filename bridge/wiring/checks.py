@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from bridge.domain.access.policy import PolicyError
 from bridge.domain.access.revocations import RevocationsError
 from bridge.domain.line.counters.machine_counters import CounterFit
 from bridge.domain.line.floor import Floor
+from bridge.domain.place import Place
 from bridge.http import listener
 from bridge.http.hosts import own_names
 from bridge.ingest.decoders import build_decoders
@@ -29,6 +30,7 @@ from bridge.ports.journal import JournalError
 from bridge.settings.broker import BrokerSettings
 from bridge.settings.load import SettingsError, load_settings
 from bridge.settings.settings import Settings
+from bridge.wiring.probe_places import ProbePlaces
 
 
 class CheckError(Exception):
@@ -85,6 +87,7 @@ async def _broker_rules(settings: Settings) -> list[CheckResult]:
             stream=settings.stream,
             new_canary=lambda: secrets.token_hex(8).encode(),
             reads=build_decoders(max_bytes=settings.broker.max_payload_bytes).subscriptions,
+            places=_probe_places(settings),
         )
     except ProbeUnfinished as unfinished:
         return [CheckResult("broker", ok=False, text=str(unfinished))]
@@ -96,6 +99,15 @@ async def _broker_rules(settings: Settings) -> list[CheckResult]:
         )
         for result in results
     ]
+
+
+def _probe_places(settings: Settings) -> Sequence[Place]:
+    """Return places of the plant for the probe; none if the plant file cannot be read, which is a result of its own."""
+    try:
+        plant = plant_file.load(settings.plant_file)
+    except plant_file.PlantFileError:
+        return ()
+    return ProbePlaces(Floor(plant).places()).next()
 
 
 def _run_check(name: str, check: Callable[[], str]) -> CheckResult:

@@ -57,7 +57,7 @@ class PipelineSide:
             durable=True,
             subscriptions=[(f"{root}/{text}", 1) for text in decode.subscriptions],
         )
-        self._monitor = BrokerMonitor(settings, intake=self._intake)
+        self._monitor = BrokerMonitor(settings, intake=self._intake, places=floor.places())
         self._publisher_link = make_client(
             broker,
             client_id=f"floor-{stream}-publisher",

@@ -5,16 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.ids import is_id
+from bridge.domain.place import Place
 from bridge.domain.probe_topics import (
     CANARY,
     FORBIDDEN,
     canary_topic,
     forbidden_topic,
     probe_disposition,
+    real_filter,
+    real_topic,
 )
 from bridge.domain.records import input_kind
 from bridge.domain.reports import BODY_OF, Disposition, Report, quarantined, suppressed
 from bridge.domain.topic_tree import TopicBranch
+from bridge.domain.topics import TopicFilter, TopicName
 from bridge.ingest.decoders import build_decoders
 
 IDS = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
@@ -49,6 +53,24 @@ def test_a_good_report_below_the_probe_has_no_effect(kind: str) -> None:
     assert decoded(f"command/{FORBIDDEN}/a/b/c/{kind}", b"{}") == suppressed("forged")
 
 
+@given(
+    st.sampled_from([TopicBranch.REPORT, TopicBranch.COMMAND]),
+    st.builds(Place, IDS, IDS, IDS, st.none() | IDS),
+    st.binary(max_size=200),
+)
+def test_an_input_of_the_probe_at_a_place_of_the_plant_is_suppressed_with_any_payload(
+    branch: TopicBranch, place: Place, payload: bytes
+) -> None:
+    topic = real_topic(branch, place)
+    assert decoded(topic, payload) == suppressed("forged")
+    assert input_kind(topic) == "probe"
+    assert TopicFilter.parse(real_filter(branch)).matches(TopicName.parse(topic))
+
+
+def test_no_kind_of_report_is_a_level_of_the_probe() -> None:
+    assert not {CANARY, FORBIDDEN} & set(BODY_OF)
+
+
 @given(IDS)
 def test_no_id_is_a_level_of_the_probe(text: str) -> None:
     assert is_id(text)
@@ -57,7 +79,17 @@ def test_no_id_is_a_level_of_the_probe(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "topic", ["", "report", "_canary", "report/x/_canary", "report/_canaryx/main", "report//_probe", "report/_probes"]
+    "topic",
+    [
+        "",
+        "report",
+        "_canary",
+        "report/x/_canary",
+        "report/_canaryx/main",
+        "report//_probe",
+        "report/_probes",
+        "report/a/b/c/d/e/_probe",
+    ],
 )
 def test_any_other_topic_is_none_of_the_probe(topic: str) -> None:
     assert probe_disposition(topic) is None

@@ -2,12 +2,13 @@
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from bridge.domain.place import Place
 from bridge.mqtt.probe import probe_broker
 from bridge.mqtt.probe_result import Outcome, ProbeCheck, ProbeResult, ProbeUnfinished
 from bridge.settings.broker import BrokerSettings
@@ -21,8 +22,10 @@ OVER, PUBLISH, READ = ProbeCheck.OVER_RIGHTS, ProbeCheck.STRANGER_PUBLISH, Probe
 CANARY = ProbeCheck.CANARY
 
 
-async def probed(settings: BrokerSettings, *, root: str = ROOT) -> list[ProbeResult]:
-    return await probe_broker(settings, root=root, stream="main", new_canary=lambda: b"0123456789abcdef", reads=READS)
+async def probed(settings: BrokerSettings, *, root: str = ROOT, places: Sequence[Place] = ()) -> list[ProbeResult]:
+    return await probe_broker(
+        settings, root=root, stream="main", new_canary=lambda: b"0123456789abcdef", reads=READS, places=places
+    )
 
 
 def texts(results: list[ProbeResult], outcome: Outcome) -> list[str]:
@@ -106,6 +109,44 @@ async def test_broken_rules_fail_what_they_concern(shipped: ShippedMosquitto, na
     shipped.change(f"acl.{file}", old, new)
     results = await probed(all_users(shipped, protocol=protocol))
     assert failed(results) == expected, [result for result in results if result.outcome is not Outcome.PASSED]
+
+
+PLACES = [Place(site, "A1", f"{site}-L{line}", "PLC1") for site in ("plant1", "plant2") for line in range(8)]
+AT = Place("plant2", "A1", "plant2-L7", "PLC1")  # one of them
+AT_REAL_PLACES = {
+    "a site, with all its branches": ("readwrite floor/v1/+/plant2/#", {PUBLISH, READ}),
+    "reports of a site": ("readwrite floor/v1/report/plant2/#", {PUBLISH, READ}),
+    "commands of a site": ("readwrite floor/v1/command/plant2/#", {PUBLISH, READ}),
+    "events of a site": ("readwrite floor/v1/event/plant2/#", {PUBLISH, READ}),
+    "reports of a machine": ("write floor/v1/report/plant2/A1/plant2-L7/PLC1/#", {PUBLISH}),
+    "commands to a machine": ("write floor/v1/command/plant2/A1/plant2-L7/PLC1/#", {PUBLISH}),
+    "to publish events of a line": ("write floor/v1/event/plant2/A1/plant2-L7/#", {PUBLISH}),
+    "to read events of a line": ("read floor/v1/event/plant2/A1/plant2-L7/#", {READ}),
+}
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+@pytest.mark.parametrize("name", AT_REAL_PLACES)
+async def test_rules_that_give_strangers_places_of_the_plant_alone_are_found(
+    shipped: ShippedMosquitto, name: str, protocol: str
+) -> None:
+    """Nobody sends anything else meanwhile."""
+    rule, expected = AT_REAL_PLACES[name]
+    shipped.change("acl.devices", ONLY_ITS_OWN, f"{ONLY_ITS_OWN}\npattern {rule}")
+    results = await probed(all_users(shipped, protocol=protocol), places=PLACES)
+    assert failed(results) == expected, [result for result in results if result.outcome is not Outcome.PASSED]
+    for result in results:
+        if result.outcome is Outcome.FAILED:
+            assert AT in result.places
+            assert all(place.site == "plant2" for place in result.places)
+            assert result.text.endswith(f" at {'/'.join(result.places[0].levels())}")
+
+
+async def test_the_rules_that_ship_pass_at_places_of_the_plant_too(shipped: ShippedMosquitto) -> None:
+    results = await probed(all_users(shipped), places=PLACES)
+    assert {result.outcome for result in results} == {Outcome.PASSED}, texts(results, Outcome.FAILED)
+    tried = [text for text in texts(results, Outcome.PASSED) if text.endswith(", nor at 16 places of the plant")]
+    assert len(tried) == 2, "to publish and to read"
 
 
 async def test_a_broker_without_rules_fails_what_strangers_may(shipped: ShippedMosquitto) -> None:
@@ -197,8 +238,12 @@ async def test_an_absent_broker_gives_no_verdict() -> None:
         await probed(BrokerSettings(port=free_port()))
 
 
-async def test_the_probe_leaves_nothing_in_the_broker(shipped: ShippedMosquitto) -> None:
-    await probed(all_users(shipped))
+@pytest.mark.parametrize("rules", ["as they ship", "anyone may anything"])
+async def test_the_probe_leaves_nothing_in_the_broker(shipped: ShippedMosquitto, rules: str) -> None:
+    if rules != "as they ship":
+        shipped.change("acl.devices", ONLY_ITS_OWN, "pattern readwrite #")
+    results = await probed(all_users(shipped), places=PLACES)
+    assert failed(results) == (set() if rules == "as they ship" else {PUBLISH, READ})
     shipped.broker.stop()
     stored = (shipped.folder / "data" / "mosquitto.db").read_bytes()
     assert b"_probe" not in stored

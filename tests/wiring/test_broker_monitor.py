@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from bridge.domain.place import Place
 from bridge.domain.records import Input, JournalEntry
 from bridge.domain.reports import suppressed
 from bridge.mqtt.probe_result import Outcome, ProbeCheck, ProbeResult, ProbeUnfinished
@@ -14,9 +15,12 @@ from bridge.ports.metrics import Metric
 from bridge.settings.broker import BrokerSettings
 from bridge.wiring import broker_monitor, canaries
 from bridge.wiring.broker_monitor import BEING_PROBED, INTAKE_CHECKS, REASONS, UNFINISHED, BrokerMonitor
+from bridge.wiring.probe_places import MAX_PLACES
 from tests.support.brokers import until
 from tests.support.fake_link import FakeLink
 from tests.support.in_process import settings_with
+
+PLACES = [Place("S1", "A1", f"L{number}") for number in range(1, 101)]
 
 
 def entry(payload: bytes, topic: str = "report/_canary/main") -> JournalEntry:
@@ -34,17 +38,28 @@ class FakeProbe:
     runs: int = 0
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
+    places: list[Sequence[Place]] = field(default_factory=list)
+    failing_at: tuple[Place, ...] = ()
 
     async def __call__(
-        self, settings: BrokerSettings, *, root: str, stream: str, new_canary: Callable[[], bytes]
+        self,
+        settings: BrokerSettings,
+        *,
+        root: str,
+        stream: str,
+        new_canary: Callable[[], bytes],
+        places: Sequence[Place],
     ) -> list[ProbeResult]:
         self.asked.append((settings.protocol, root, stream))
+        self.places.append(places)
         self.sent.append(new_canary())
         self.runs += 1
         if self.unfinished:
             raise ProbeUnfinished("the test")
         return [
-            ProbeResult(check, Outcome.FAILED if check in self.failing else Outcome.PASSED, check.value)
+            ProbeResult(check, Outcome.FAILED, check.value, self.failing_at)
+            if check in self.failing
+            else ProbeResult(check, Outcome.PASSED, check.value)
             for check in ProbeCheck
         ]
 
@@ -59,7 +74,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 async def monitored(probe: FakeProbe, **settings: object) -> AsyncIterator[tuple[BrokerMonitor, FakeLink]]:
     link = FakeLink()
     values = {"broker__probe": "strict", **settings}
-    monitor = BrokerMonitor(settings_with(**values), intake=link, probe=probe)
+    monitor = BrokerMonitor(settings_with(**values), intake=link, places=PLACES, probe=probe)
     running = asyncio.create_task(monitor.run())
     try:
         yield monitor, link
@@ -83,7 +98,7 @@ def values(monitor: BrokerMonitor, metric: Metric) -> list[float]:
 
 async def test_before_the_first_verdict_it_is_not_ready() -> None:
     probe = FakeProbe()
-    monitor = BrokerMonitor(settings_with(broker__probe="strict"), intake=FakeLink(), probe=probe)
+    monitor = BrokerMonitor(settings_with(broker__probe="strict"), intake=FakeLink(), places=PLACES, probe=probe)
     assert (monitor.fault(), monitor.intake_fault()) == (BEING_PROBED, BEING_PROBED)
 
 
@@ -128,6 +143,23 @@ async def test_an_unfinished_probe_keeps_the_verdict_until_the_third_in_a_row() 
         await until(lambda: monitor.fault() == UNFINISHED, what="three in a row")
         assert monitor.intake_fault() is None, "reports arrived when it was last known"
         assert values(monitor, Metric.BROKER_PROBES)[:2] == [1, 1]
+
+
+async def test_a_place_at_which_a_probe_failed_is_probed_until_it_passes() -> None:
+    """Else the verdict would change with the choice of places."""
+    probe = FakeProbe(failing=[ProbeCheck.STRANGER_READ])
+    async with monitored(probe) as (monitor, _):
+        await until(lambda: monitor.fault() == REASONS[ProbeCheck.STRANGER_READ], what="a verdict")
+        place = probe.places[0][-1]  # its turn has just been
+        probe.failing_at = (place, Place("of", "no", "plant"))
+        await again(monitor, probe)
+        await again(monitor, probe)
+        probe.failing = []
+        await again(monitor, probe)
+        await again(monitor, probe)
+    assert [place in places for places in probe.places] == [True, False, True, True, False]
+    assert [len(set(places)) for places in probe.places] == [MAX_PLACES] * 5
+    assert not set(probe.places[0]) & set(probe.places[4]), "others meanwhile"
 
 
 async def test_each_connection_of_the_intake_is_probed_and_none_without_one() -> None:

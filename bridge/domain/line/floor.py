@@ -61,6 +61,14 @@ class Floor:
         """Return (site, area, line) of every line."""
         return frozenset((line.place.site, line.place.area, line.place.line) for line in self._lines.values())
 
+    def places(self) -> list[Place]:
+        """Return every place from which a report may come: each line, and its equipment."""
+        return [
+            line.place.with_equipment(equipment)
+            for line in self._lines.values()
+            for equipment in (None, *(item.id for item in line.spec.equipment))
+        ]
+
     def line(self, line_id: str) -> Line | None:
         return self._lines.get(line_id)
 

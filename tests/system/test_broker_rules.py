@@ -19,6 +19,9 @@ from tests.support.shipped_mosquitto import ShippedMosquitto, shipped_mosquitto
 
 ONLY_ITS_OWN = "pattern write floor/v1/report/%u/#"
 SECONDS = 60.0
+INPUTS = re.compile(
+    r'^floor_pipeline_(received|suppressed|applied|quarantined)_total\{kind="(\w+)"[^}]*\} (\S+)$', re.MULTILINE
+)
 
 
 @pytest.fixture
@@ -69,6 +72,17 @@ async def checked(folder: Path, shipped: ShippedMosquitto, *, fails: bool) -> st
                 return ended.stdout
 
 
+def assert_no_effect(bridge: BridgeProcess) -> None:
+    """Check that what has arrived is the probe's alone, is accounted for, and has no effect."""
+    effects = dict.fromkeys(("received", "suppressed", "applied", "quarantined"), 0.0)
+    for effect, kind, count in INPUTS.findall(bridge.metrics()):
+        if kind == "probe" or effect == "quarantined":
+            effects[effect] += float(count)
+    assert effects["received"] == effects["suppressed"] > 0
+    assert effects["applied"] == effects["quarantined"] == 0
+    assert "device_ineffective" not in bridge.log()
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A change of the rules in a file, and what it costs. Without `old`, they are replaced."""
@@ -87,6 +101,14 @@ CHANGES = {
     "no rules": Change("acl.services", None, "", ProbeCheck.OWN_RIGHTS, live=False),
     "anyone may anything": Change(
         "acl.devices", ONLY_ITS_OWN, "pattern readwrite #", ProbeCheck.STRANGER_PUBLISH, live=True
+    ),
+    "devices may everything at a site of the plant": Change(
+        *("acl.devices", ONLY_ITS_OWN, f"{ONLY_ITS_OWN}\npattern readwrite floor/v1/+/plant1/#"),
+        *(ProbeCheck.STRANGER_PUBLISH, True),
+    ),
+    "devices may read the events of a site": Change(
+        *("acl.devices", ONLY_ITS_OWN, f"{ONLY_ITS_OWN}\npattern read floor/v1/event/plant1/#"),
+        *(ProbeCheck.STRANGER_READ, True),
     ),
 }
 
@@ -108,6 +130,7 @@ async def test_rules_that_change_are_noticed_and_their_return_too(
     await until(bridge.is_ready, seconds=SECONDS, what="ready again")
     await checked(tmp_path, shipped, fails=False)
     assert await is_live(bridge)
+    assert_no_effect(bridge)
 
 
 @pytest.mark.parametrize("which", ["mosquitto", "nats"])

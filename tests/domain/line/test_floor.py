@@ -26,6 +26,13 @@ FIRST = Place("north", "pack", "L1", "bagger")
 SECOND = Place("north", "bake", "L2", "bagger")
 
 
+def test_its_places_are_those_from_which_a_report_is_taken() -> None:
+    places = Floor(TWO).places()
+    machines = [equipment.id for equipment in line_spec().equipment]
+    lines = [Place("north", "pack", "L1"), Place("north", "bake", "L2")]
+    assert places == [line.with_equipment(name) for line in lines for name in (None, *machines)]
+
+
 @pytest.mark.parametrize(
     ("place", "reason"),
     [

@@ -5,7 +5,9 @@ import pytest
 from bridge.domain.events import Event, EventType
 from bridge.domain.line.floor import Floor
 from bridge.domain.place import Place
+from bridge.domain.probe_topics import real_topic
 from bridge.domain.reports import BirthReport, DeathReport, JobReport, ReportBody, StateReport, suppressed
+from bridge.domain.topic_tree import TopicBranch
 from tests.support.driven_intake import driven_intake, take
 from tests.support.packing_line import T0, PackingLine, plant_file
 
@@ -183,3 +185,16 @@ def test_messages_of_an_unknown_place_count_for_no_device(topic: str) -> None:
     for at in range(0, 200, 10):
         intake.take(topic, b"{", at=at)
     assert intake.floor.ineffective_devices() == {}
+
+
+@pytest.mark.parametrize("branch", [TopicBranch.REPORT, TopicBranch.COMMAND])
+@pytest.mark.parametrize("payload", [b"0123456789abcdef", b'{"state": "running"}'])
+def test_a_message_of_the_probe_at_the_place_of_a_device_changes_nothing(branch: TopicBranch, payload: bytes) -> None:
+    intake, untouched = DrivenIntake(), DrivenIntake()
+    for equipment in (None, "feeder", "robot"):
+        place = Place("north", "pack", "L1", equipment)
+        for at in range(0, 200, 10):
+            intake.take(real_topic(branch, place), payload, at=at)
+    assert intake.tick(200) == untouched.tick(200)
+    assert intake.floor.ineffective_devices() == {}
+    assert intake.floor.checkpoint("L1") == untouched.floor.checkpoint("L1")

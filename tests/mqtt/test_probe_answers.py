@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from bridge.domain.place import Place
+from bridge.mqtt import probe_strangers
 from bridge.mqtt.probe import probe_broker
 from bridge.mqtt.probe_client import MAX_SEEN
 from bridge.mqtt.probe_result import Outcome, ProbeCheck, ProbeResult, ProbeUnfinished
@@ -35,7 +37,12 @@ def or_closed(*, allowed: bool) -> bool:
 
 async def probed(settings: BrokerSettings) -> list[ProbeResult]:
     return await probe_broker(
-        settings, root="floor/v1", stream="main", new_canary=lambda: b"1", reads=("report/#", "command/#")
+        settings,
+        root="floor/v1",
+        stream="main",
+        new_canary=lambda: b"1",
+        reads=("report/#", "command/#"),
+        places=[Place("S1", "A1", f"L{line}") for line in range(16)],
     )
 
 
@@ -63,6 +70,24 @@ async def test_a_closed_connection_is_a_refusal(closes_on: str) -> None:
         results = await probed(settings)
     assert {result.outcome for result in results} == {Outcome.PASSED}, results
     assert {result.check for result in results} == set(ProbeCheck)
+
+
+async def test_a_broker_that_lets_everybody_do_everything_gives_a_verdict() -> None:
+    """However much of what must not arrive does."""
+    async with serving(SmallBroker()) as (_, settings):
+        results = await probed(settings)
+    failed = {result.check for result in results if result.outcome is Outcome.FAILED}
+    assert failed == {ProbeCheck.OVER_RIGHTS, ProbeCheck.STRANGER_PUBLISH, ProbeCheck.STRANGER_READ}
+
+
+async def test_a_slow_broker_leaves_places_for_the_next_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe_strangers, "REAL_SECONDS", 0.0)
+    broker = SmallBroker(may_publish=lambda user, topic: user != "" and may_publish(user, topic))
+    async with serving(broker) as (_, settings):
+        results = await probed(settings)
+    texts = [result.text for result in results if result.check is ProbeCheck.STRANGER_PUBLISH]
+    assert texts
+    assert all("nor at 16 places" not in text for text in texts)
 
 
 async def test_a_broker_that_closes_the_connection_that_reads_gives_no_verdict() -> None:

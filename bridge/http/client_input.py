@@ -8,6 +8,7 @@ from typing import Protocol
 from websockets.protocol import SEND_EOF
 from websockets.protocol import Protocol as WebSocketProtocol
 
+from bridge.http.flow import ReadSwitch
 from bridge.http.load import ServerLoad
 from bridge.http.message_reader import Message, MessageReader
 from bridge.http.peers import Account
@@ -46,11 +47,11 @@ class ClientInput:
         "_has_work",
         "_is_discarding",
         "_is_paused",
-        "_is_reading",
         "_last_output",
         "_load",
         "_overdrawn",
         "_reader",
+        "_reading",
         "_steps",
         "_transport",
     )
@@ -59,12 +60,12 @@ class ClientInput:
         self, transport: asyncio.Transport, handler: InputHandler, *, load: ServerLoad, account: Account
     ) -> None:
         self._transport = transport
+        self._reading = ReadSwitch()
         self._handler: InputHandler | None = handler
         self._load = load
         self._account = account
         self._reader = MessageReader(max_size=load.web.max_frame_bytes)
         self._budget = TokenBucket(per_second=0, burst=load.web.max_unauthenticated_bytes, at=load.clock())
-        self._is_reading = True  # from the transport
         self._is_paused = False  # by the handler
         self._is_discarding = False
         self._has_work = False  # which waits for its turn, or is done now
@@ -137,18 +138,14 @@ class ClientInput:
         """Have the input read in turns, unless that is under way, or is to wait."""
         if not self._has_work and self._may_go_on:
             self._has_work = True
-            run = self._load.turns.run_later if later else self._load.turns.run
-            run(self._account, self._work)
+            self._load.turns.run(self._account, self._work, later=later)
         self._update_reading()
 
     def _update_reading(self) -> None:
-        wanted = not (self._has_work or self._is_paused or self._overdrawn is not None)
-        if wanted != self._is_reading and self._handler is not None:
-            self._is_reading = wanted
-            if wanted:
-                self._transport.resume_reading()
-            else:
-                self._transport.pause_reading()
+        if self._handler is not None:
+            self._reading.turn(
+                self._transport, on=not (self._has_work or self._is_paused or self._overdrawn is not None)
+            )
 
     def _work(self) -> bool:
         """Do a step, or read a slice, or up to the end of the next message in it; return whether there is more."""

@@ -1,10 +1,29 @@
-"""Flow control of an HTTP connection whose input may wait for its turn."""
+"""Flow control of connections whose input may wait for its turn."""
 
 import asyncio
 from typing import Protocol
 
 from typing_extensions import override
 from uvicorn.protocols.http.flow_control import FlowControl
+
+
+class ReadSwitch:
+    """Whether more is taken from a transport, which is told only when that changes."""
+
+    __slots__ = ("_is_on",)
+
+    def __init__(self) -> None:
+        self._is_on = True
+
+    def turn(self, transport: asyncio.Transport, *, on: bool) -> None:
+        """Take more from the transport, or no more."""
+        if on == self._is_on:
+            return
+        self._is_on = on
+        if on:
+            transport.resume_reading()
+        else:
+            transport.pause_reading()
 
 
 class ReadConnection(Protocol):

@@ -13,7 +13,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bridge.http.acceptor import Arrival
-from bridge.http.flow import WaitingFlow
+from bridge.http.flow import ReadSwitch, WaitingFlow
 from bridge.http.handshake import HandshakeWebSocket
 from bridge.http.load import EndReason, ServerLoad
 from bridge.http.peers import Account, host_of
@@ -55,7 +55,6 @@ class BoundedHttp(HttpToolsProtocol):
     _input = b""
     _slice = b""  # that is being parsed
     _has_work = False  # which waits for its turn, or is done now
-    _is_reading = True  # from the transport
     _requests = 0
     _in_head = True
     _in_body = False
@@ -68,6 +67,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(**kwargs)
         self._load = load
         self._arrival = arrival
+        self._reading = ReadSwitch()
 
     # Calls of the transport.
 
@@ -122,19 +122,13 @@ class BoundedHttp(HttpToolsProtocol):
             return
         if not self._has_work and self._may_go_on:
             self._has_work = True
-            run = self._load.turns.run_later if later else self._load.turns.run
-            run(self._account, self._work)
+            self._load.turns.run(self._account, self._work, later=later)
         self._update_reading()
 
     def _update_reading(self) -> None:
         """Take more from the transport only while no input waits."""
-        wanted = not self._input
-        if wanted != self._is_reading and self._account is not None:
-            self._is_reading = wanted
-            if wanted:
-                self.transport.resume_reading()
-            else:
-                self.transport.pause_reading()
+        if self._account is not None:
+            self._reading.turn(self.transport, on=not self._input)
 
     def _work(self) -> bool:
         """Parse a slice; return whether there is more."""

@@ -41,15 +41,13 @@ class Turns:
         self._has_begun = False
         self._is_serving = False
 
-    def run(self, account: Account, work: Work) -> None:
-        """Do this work to its end: now, as far as there is time and nobody else waits."""
+    def run(self, account: Account, work: Work, *, later: bool = False) -> None:
+        """Do this work to its end: now, as far as there is time and nobody else waits; or behind what is done now."""
         self._queue(account, work)
-        self._serve()
-
-    def run_later(self, account: Account, work: Work) -> None:
-        """Do this work behind what is being done now."""
-        self._queue(account, work)
-        self._begin()
+        if later:
+            self._begin()
+        else:
+            self._serve()
 
     def forget(self, account: Account, work: Work) -> None:
         """Do this work no more; without effect if it does not wait."""

@@ -129,7 +129,7 @@ class WebSocketConnection(SmallReads):
 
     def in_turn(self, work: Callable[[], None]) -> None:
         """Do this work in a later turn."""
-        self._load.turns.run_later(self._account, work)
+        self._load.turns.run(self._account, work, later=True)
 
     def run_steps(self, steps: Generator[None, None, None]) -> None:
         """Do these steps in turns, before any other message."""

@@ -207,7 +207,7 @@ async def test_work_that_leads_to_more_does_it_behind_itself() -> None:
 
 async def test_later_work_is_not_done_at_once() -> None:
     world = World()
-    world.turns.run_later(world.user("eva"), world.pieces("eva", 1))
+    world.turns.run(world.user("eva"), world.pieces("eva", 1), later=True)
     assert world.done == []
     assert await world.turn() == ["eva"]
 

@@ -1,4 +1,4 @@
-"""Work in steps: what may take long is a generator, and whoever drives it decides when it goes on."""
+"""Work in steps: what may take long is a generator, whose driver decides when it goes on."""
 
 from collections.abc import Generator
 from typing import Final, Protocol, TypeVar

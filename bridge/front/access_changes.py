@@ -1,4 +1,4 @@
-"""What a change of revocations or of the policy means for a dashboard that is connected."""
+"""Changes of revocations and of the policy, applied to a connected dashboard."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from bridge.protocol.server_frames import Close
 
 
 async def end_if_revoked(authenticator: Authenticator, connection: DashboardConnection) -> bool:
-    """End a connection whose token is revoked by now, and return whether it is."""
+    """End a connection whose token has been revoked, and return whether it is."""
     viewer = connection.viewer
     if connection.ended or viewer is None or not authenticator.is_revoked(viewer):
         return False
@@ -22,7 +22,7 @@ async def end_if_revoked(authenticator: Authenticator, connection: DashboardConn
 async def redecide(authenticator: Authenticator, connection: DashboardConnection) -> bool:
     """Put into force what the present policy grants, and return whether that is a change.
 
-    The user does not pay: whoever owes would keep longer what is lost.
+    The user does not pay: a user who owes would keep longer what is lost.
     """
     steps = _decide_again(authenticator, connection)
     while not connection.ended:

@@ -182,7 +182,7 @@ class Front:
         self._closed_ledger.add(connection.delivery.ended_ledger)
 
     async def close_revoked(self) -> int:
-        """Close every connection whose token is revoked by now, with 4403; return how many."""
+        """Close every connection whose token has been revoked, with 4403; return how many."""
         return await self._in_turns(end_if_revoked)
 
     async def redecide(self) -> int:

@@ -27,7 +27,7 @@ class UserPace:
         self._forget(now)
         bucket = self._buckets.get(user_id)
         if bucket is None:
-            # One less than the burst: whoever owes nothing may take one more.
+            # One less than the burst: a user who owes nothing may take one more.
             burst = self._per_second * BURST_SECONDS - 1
             bucket = self._buckets[user_id] = TokenBucket(per_second=self._per_second, burst=burst, at=now)
         if bucket.wait_ms(now) > 0:

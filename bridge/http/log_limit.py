@@ -9,7 +9,7 @@ LOG_SECONDS: Final = 10
 
 
 class LogLimit:
-    """Decides which of many like lines are written: of each kind one in `LOG_SECONDS`, whoever causes it.
+    """Decides which of many like lines are written: of each kind one in `LOG_SECONDS`, whichever client causes it.
 
     A limit for each client would be a table that strangers fill. Kinds are of a set that no client can extend.
     """

@@ -1,4 +1,4 @@
-"""What the probe tries as a stranger: to publish and to read what no device may.
+"""Attempts of the probe as a stranger: to publish and to read what no device may.
 
 It tries it below `_probe`, where no plant has a place, and at places of the plant: a rule may concern those alone.
 """

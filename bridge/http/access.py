@@ -5,7 +5,7 @@ from collections.abc import Callable
 from fastapi import Request
 from starlette.requests import HTTPConnection
 
-from bridge.domain.access.claims import TokenError
+from bridge.domain.access.claims import AccessUndecided, TokenError
 from bridge.domain.access.policy import Role
 from bridge.domain.access.viewer import AdmissionError, Viewer
 from bridge.domain.steps import RunSteps, Steps
@@ -44,6 +44,9 @@ async def require_viewer(request: Request) -> Viewer:
     requester: Requester = request.scope["extensions"][REQUESTER]
     try:
         viewer = await current_viewer(request)
+    except AccessUndecided:
+        requester.forgive()
+        raise
     except (TokenError, AdmissionError):
         requester.refuse()
         raise

@@ -69,6 +69,10 @@ class Requester:
         """Let the address pay for a token that was refused."""
         self._account.fine(REFUSED_WORK_MS)
 
+    def forgive(self) -> None:
+        """Let nobody pay for a token that cannot be decided about now."""
+        self._account.forgive()
+
     def end(self) -> None:
         """Count the request no more."""
         if self._user is not None:

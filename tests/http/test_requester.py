@@ -212,6 +212,20 @@ async def test_others_are_served_between_the_steps_of_an_admission() -> None:
     assert served_users == ["otto", "eva"]
 
 
+async def test_nobody_pays_for_a_token_that_cannot_be_decided_about() -> None:
+    authenticator = TokenAuthenticator.from_settings(settings_with())
+    authenticator.revocations = None
+    load = ServerLoad(WebSettings(), StoppedClock())
+    slow = SlowApp(lambda token: authenticator.admit_in_steps(token, now=wall_ms()))
+    address = load.peers.address("127.0.0.1")
+    address.accounts += 1  # known, whatever happens
+    async with served(slow.app(), load=load) as port:
+        assert (await get(port, bearer())).status_code == 503
+        assert address.work.is_full(load.clock())
+        assert (await get(port, {"Authorization": "Bearer x.y.z"})).status_code == 401
+        await until(lambda: not address.work.is_full(load.clock()), what="it pays for one that is refused")
+
+
 @pytest.mark.parametrize("proxied", [False, True])
 async def test_the_address_of_the_client_pays_for_a_refused_token(*, proxied: bool) -> None:
     clock = StoppedClock()

@@ -85,7 +85,7 @@ lock: .venv-tools/.made
 
 # a package that the advisory database does not answer for is a failure too
 audit: .venv-tools/.made
-	for lock in requirements.lock requirements-dev.lock requirements-tools.lock; do \
+	for lock in requirements*.lock; do \
 		.venv-tools/bin/pip-audit --strict --require-hashes --disable-pip -r $$lock || exit 1; done
 
 sbom: .venv-tools/.made

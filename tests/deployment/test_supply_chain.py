@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -12,6 +14,7 @@ LOCKS = sorted(ROOT.glob("requirements*.lock"))
 PIN = re.compile(
     r"^([a-z0-9.\-]+)(?:\[[a-z,]+\])?==([^ ;\\]+)([^\\\n]*)((?: \\\n    --hash=sha256:[0-9a-f]{64})*)$", re.MULTILINE
 )
+AUDIT = '#!/bin/sh\necho "$@" >> audited\ntest "$(wc -l < audited)" -ne "${FAIL:-0}"\n'  # in place of pip-audit
 INSTALLING = [
     *(ROOT / name for name in ("Makefile", "Dockerfile", "README.md", ".ci/test-versions", ".ci/run")),
     *(ROOT / "docs").glob("*.md"),
@@ -54,3 +57,33 @@ def test_the_list_of_components_is_that_of_the_lock() -> None:
         for component in listed
     }
     assert components == pins(ROOT / "requirements.lock")
+
+
+def audited(folder: Path, *, fail: int = 0) -> tuple[int, list[str]]:
+    """Run `make audit` in a copy of the project, and return its exit status and what pip-audit is asked each time.
+
+    `fail`: the number of the time at which pip-audit finds something.
+    """
+    tools = folder / ".venv-tools"
+    (tools / "bin").mkdir(parents=True)
+    for path in (ROOT / "Makefile", *LOCKS):
+        shutil.copy(path, folder)
+    (tools / "bin" / "pip-audit").write_text(AUDIT)
+    (tools / "bin" / "pip-audit").chmod(0o755)
+    (tools / ".made").touch()
+    ended = subprocess.run(["make", "audit", f"FAIL={fail}"], cwd=folder, check=False, capture_output=True)
+    return ended.returncode, (folder / "audited").read_text().splitlines()
+
+
+def test_every_lock_is_audited(tmp_path: Path) -> None:
+    status, calls = audited(tmp_path)
+    assert status == 0
+    assert sorted(call.split()[-1] for call in calls) == [lock.name for lock in LOCKS]
+    assert all({"--strict", "--require-hashes"} <= set(call.split()) for call in calls)
+
+
+@pytest.mark.parametrize("number", range(1, len(LOCKS) + 1))
+def test_a_finding_in_any_lock_fails_the_audit(tmp_path: Path, number: int) -> None:
+    status, calls = audited(tmp_path, fail=number)
+    assert status != 0
+    assert len(calls) == number

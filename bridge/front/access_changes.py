@@ -1,17 +1,26 @@
 """Changes of revocations and of the policy, applied to a connected dashboard."""
 
 import asyncio
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from bridge.domain.access.viewer import AdmissionError
 from bridge.domain.steps import Steps
 from bridge.front.connection import DashboardConnection
+from bridge.http.peers import Clock, precise_ms
 from bridge.ports.authenticator import Authenticator
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.server_frames import Close
 
+T = TypeVar("T")
 
-async def end_if_revoked(authenticator: Authenticator, connection: DashboardConnection) -> bool:
+Decide = Callable[[Authenticator, DashboardConnection], Steps[bool]]
+"""Puts into force what the policy and the revocations say of a dashboard, and returns whether that is a change."""
+
+
+def end_if_revoked(authenticator: Authenticator, connection: DashboardConnection) -> Steps[bool]:
     """End a connection whose token has been revoked, and return whether it is."""
+    yield from ()
     viewer = connection.viewer
     if connection.ended or viewer is None or not authenticator.is_revoked(viewer):
         return False
@@ -19,19 +28,45 @@ async def end_if_revoked(authenticator: Authenticator, connection: DashboardConn
     return True
 
 
-async def redecide(authenticator: Authenticator, connection: DashboardConnection) -> bool:
-    """Put into force what the present policy grants, and return whether that is a change.
-
-    The user does not pay: a user who owes would keep longer what is lost.
-    """
+def redecide(authenticator: Authenticator, connection: DashboardConnection) -> Steps[bool]:
+    """Put into force what the present policy grants, and return whether that is a change."""
     steps = _decide_again(authenticator, connection)
     while not connection.ended:
         try:
             next(steps)
         except StopIteration as end:
             return bool(end.value)
-        await asyncio.sleep(0)
+        yield
     return False
+
+
+def decide_all(decide: Decide, authenticator: Authenticator, connections: Iterable[DashboardConnection]) -> Steps[int]:
+    """Decide about these dashboards, and return for how many that is a change."""
+    count = 0
+    for connection in connections:
+        try:
+            count += yield from decide(authenticator, connection)
+        except Exception as error:  # noqa: BLE001 - one dashboard's fault is not that of all others
+            connection.fail(error)
+        yield
+    return count
+
+
+async def run_in_turns(steps: Steps[T], *, turn_ms: float, clock: Clock = precise_ms) -> T:
+    """Do these steps, and let the event loop do other work whenever `turn_ms` are over; return the result.
+
+    No user pays: whoever owes would keep longer what is lost.
+    """
+    began = clock()
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        if clock() - began >= turn_ms:
+            await asyncio.sleep(0)
+            began = clock()
 
 
 def _decide_again(authenticator: Authenticator, connection: DashboardConnection) -> Steps[bool]:

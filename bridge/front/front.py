@@ -6,7 +6,7 @@ own while nothing is read for them. The front holds no durable state: all of it 
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -17,7 +17,7 @@ from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommandRecord, CommittedEvent, JournalEntry, Position
 from bridge.domain.steps import RunSteps, Steps, at_once
 from bridge.domain.utc_time import Millis
-from bridge.front.access_changes import end_if_revoked, redecide
+from bridge.front.access_changes import Decide, decide_all, end_if_revoked, redecide, run_in_turns
 from bridge.front.broadcaster import Broadcaster
 from bridge.front.command_dispatcher import CommandDispatcher, Publish, Sender
 from bridge.front.connection import DashboardConnection
@@ -183,25 +183,19 @@ class Front:
 
     async def close_revoked(self) -> int:
         """Close every connection whose token has been revoked, with 4403; return how many."""
-        return await self._in_turns(end_if_revoked)
+        return await self._decide_in_turns(end_if_revoked)
 
     async def redecide(self) -> int:
         """Put into force what a changed policy grants each dashboard: `revoked` and `widened`; return how many change.
 
-        A dashboard that it does not concern is sent nothing, and stays in its cohort.
+        A dashboard that it does not concern is sent nothing, and stays in its cohort. If the policy changes meanwhile,
+        it has to be called again.
         """
-        return await self._in_turns(redecide)
+        return await self._decide_in_turns(redecide)
 
-    async def _in_turns(self, decide: Callable[[Authenticator, DashboardConnection], Awaitable[bool]]) -> int:
-        count = 0
-        for part in self._parts():
-            for connection in part:
-                try:
-                    count += await decide(self._context.authenticator, connection)
-                except Exception as error:  # noqa: BLE001 - as in `run`
-                    connection.fail(error)
-            await asyncio.sleep(0)
-        return count
+    async def _decide_in_turns(self, decide: Decide) -> int:
+        steps = decide_all(decide, self._context.authenticator, list(self._connections))
+        return await run_in_turns(steps, turn_ms=self._context.settings.turn_ms)
 
     def _parts(self) -> Iterator[Sequence[DashboardConnection]]:
         """Yield all present connections, in parts after which the event loop may do other work."""

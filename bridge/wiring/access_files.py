@@ -87,7 +87,10 @@ class AccessFiles:
         self._requested.set()
 
     async def run(self, changed: Callable[[Collection[AccessFile]], Awaitable[None]]) -> None:
-        """Follow the files until cancelled; `changed` is called after each change, with what has changed."""
+        """Follow the files until cancelled; `changed` is called after each change, with what has changed.
+
+        The files are not read while that waits.
+        """
         # A thread of its own: those of the loop may all wait for a journal that does not answer.
         reader = ThreadPoolExecutor(1, thread_name_prefix="access-files")
         try:

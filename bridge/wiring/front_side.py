@@ -66,6 +66,7 @@ class FrontSide:
             opening = partial(open_replica, settings.journal.path, stream=stream)
             self._replica = Replica(self._broker_link, self.front, opening, root=root, stream=stream)
         self._revoked = self._redecided = 0
+        self._policy_changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
@@ -73,6 +74,7 @@ class FrontSide:
         self._tasks = [
             tasks.create_task(self._broker_link.run(), name="broker-front"),
             tasks.create_task(self.front.run(), name="front"),
+            tasks.create_task(self._follow_policy(), name="policy"),
         ]
         if self._replica is not None:
             self._tasks.append(tasks.create_task(self._replica.run(), name="replica"))
@@ -99,12 +101,23 @@ class FrontSide:
             yield MetricSample(Metric.REPLICA_JOURNAL_SWITCHES, self._replica.switches)
 
     async def follow_access(self, changed: Collection[AccessFile]) -> None:
-        """Decide again about all dashboards: end those that are revoked, then regrant those of changed roles."""
+        """End the dashboards that are revoked, and have all others decided about again, without waiting for that."""
         if AccessFile.REVOCATIONS in changed:
             count = await self.front.close_revoked()
             self._revoked += count
             log.info("access.revoked", connections=count)
         if AccessFile.POLICY in changed:
+            self._policy_changed.set()
+
+    async def _follow_policy(self) -> None:
+        """Decide again about all dashboards after each change of the policy.
+
+        A change meanwhile holds at once for those that are still to be decided, and for the others in another round:
+        so the first come first, however often it changes.
+        """
+        while True:
+            await self._policy_changed.wait()
+            self._policy_changed.clear()
             count = await self.front.redecide()
             self._redecided += count
             log.info("access.redecided", connections=count)

@@ -133,7 +133,9 @@ class MemoryFront:
 
 
 @asynccontextmanager
-async def memory_front(folder: Path, *, follows: bool = False, **settings: Any) -> AsyncIterator[MemoryFront]:
+async def memory_front(
+    folder: Path, *, follows: bool = False, authenticator: TokenAuthenticator | None = None, **settings: Any
+) -> AsyncIterator[MemoryFront]:
     """A front with this test's settings; at the end every connection is over and every task is done.
 
     With `follows` it follows the journal as a front alone does.
@@ -147,7 +149,7 @@ async def memory_front(folder: Path, *, follows: bool = False, **settings: Any) 
         await made[0].publish(topic, payload)
 
     link = FakeLink(publish)
-    authenticator = TokenAuthenticator.from_settings(settings_with(token=TOKENS))
+    authenticator = authenticator or TokenAuthenticator.from_settings(settings_with(token=TOKENS))
     side = front_side(
         path,
         journal=None if follows else journal,

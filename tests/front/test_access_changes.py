@@ -1,5 +1,6 @@
 """A changed policy on living sockets: what is lost ends, what is new comes, and nobody else notices."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from bridge.domain.access.revocations import Revocations
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommandRecord
 from bridge.domain.steps import Steps
+from bridge.front.access_changes import run_in_turns
 from tests.front.memory_front import NOON, call, memory_front, status
 from tests.support.tokens import token
 
@@ -141,3 +143,23 @@ async def test_a_fault_at_one_dashboard_does_not_keep_another_from_losing_access
         assert (await faulty.closed())[0] == 1012
         await other.receive("revoked")
         assert front.core.statistics()["faults"] == 1
+
+
+async def test_decisions_take_a_turn_of_the_loop_at_most_and_use_it() -> None:
+    now, done, seen = 0.0, 0, [0]
+
+    def steps() -> Steps[str]:
+        nonlocal now, done
+        for _ in range(20):
+            now, done = now + 0.25, done + 1
+            yield
+        return "done"
+
+    def look() -> None:
+        seen.append(done)
+        if done < 20:
+            asyncio.get_running_loop().call_soon(look)
+
+    asyncio.get_running_loop().call_soon(look)
+    assert await run_in_turns(steps(), turn_ms=2.0, clock=lambda: now) == "done"
+    assert seen == [0, 8, 16]

@@ -27,7 +27,7 @@ class CurrentEvents:
 
     def __init__(self, snapshot: Snapshot, *, kept_bytes: int) -> None:
         self.position = snapshot.position
-        self._events = {event.offset: event for event in snapshot.events}  # oldest first
+        self._events: dict[int, CommittedEvent] = {event.offset: event for event in snapshot.events}  # oldest first
         self._offsets = {event.state_key: event.offset for event in snapshot.events}
         self._replaced = OrderedDict[int, CommittedEvent]()  # the latest one at the end
         self._replaced_bytes = 0

@@ -3,16 +3,18 @@
 import asyncio
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from time import perf_counter
 from typing import Any, Final
 
+import httpx
 import pytest
 
 from tests.support.bridge_process import BridgeProcess
-from tests.support.dashboard import Frame
-from tests.support.socket_dashboard import SocketDashboard, dashboard, http
+from tests.support.dashboard import PATIENCE, Frame
+from tests.support.socket_dashboard import SocketDashboard, dashboard
 from tests.support.tokens import token
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -24,6 +26,7 @@ ANSWERS: Final = 60  # of each
 CHANCE: Final = (0.25, 0.75)  # of one being slower than the other: 4.7 standard deviations about a half
 
 Request = Mapping[str, Any]
+Ask = Callable[[Request], Awaitable[Frame]]
 
 
 def command(action: str, line: str, **fields: str) -> Request:
@@ -49,17 +52,39 @@ async def event_pair(bridge: BridgeProcess) -> tuple[Request, Request]:
     return {"type": "acknowledge", "event_id": ids[0]}, {"type": "acknowledge", "event_id": ids[1]}
 
 
-async def timed(board: SocketDashboard, name: str, request: Request) -> tuple[float, Frame]:
-    start = perf_counter()
-    await board.send({**request, "id": name})
-    await board.until(lambda: any(frame.get("id") == name for frame in board.frames))
-    seconds = perf_counter() - start
-    answer = next(frame for frame in board.frames if frame.get("id") == name)
-    return seconds, {key: value for key, value in answer.items() if key != "id"}
+async def ask_board(board: SocketDashboard, request: Request) -> Frame:
+    await board.send(dict(request))
+    await board.until(lambda: any(frame.get("id") == request["id"] for frame in board.frames))
+    return next(frame for frame in board.frames if frame.get("id") == request["id"])
+
+
+async def ask_over_http(client: httpx.AsyncClient, request: Request) -> Frame:
+    answer = await client.post("/api/commands", json=request)
+    return {**answer.json(), "status": answer.status_code}
 
 
 def chance_of_slower(one: list[float], other: list[float]) -> float:
     return sum(a > b for a in one for b in other) / (len(one) * len(other))
+
+
+async def compare(name: str, pair: Sequence[Request], askers: Sequence[Ask]) -> None:
+    """Send both requests many times in random order, shared among the askers, and compare answers and times."""
+    order = [number % 2 for number in range(2 * ANSWERS)]
+    random.Random(name).shuffle(order)
+    times: tuple[list[float], list[float]] = ([], [])
+    answers: list[Frame] = []
+
+    async def ask_all(ask: Ask, asked: list[int]) -> None:
+        for number, which in enumerate(asked):
+            request = {**pair[which], "id": f"{name}-{id(ask)}-{number}"}
+            start = perf_counter()
+            answer = await ask(request)
+            times[which].append(perf_counter() - start)
+            answers.append({key: value for key, value in answer.items() if key != "id"})
+
+    await asyncio.gather(*(ask_all(ask, order[start :: len(askers)]) for start, ask in enumerate(askers)))
+    assert len({json.dumps(answer, sort_keys=True) for answer in answers}) == 1
+    assert CHANCE[0] < chance_of_slower(*times) < CHANCE[1]
 
 
 @pytest.mark.parametrize("name", [*PAIRS, "event"])
@@ -67,30 +92,17 @@ async def test_unknown_and_not_granted_are_the_same_answer_in_the_same_time(
     busy_bridge: BridgeProcess, name: str
 ) -> None:
     pair = await event_pair(busy_bridge) if name == "event" else PAIRS[name]
-    order = [number % 2 for number in range(2 * ANSWERS)]
-    random.Random(name).shuffle(order)
-    times: tuple[list[float], list[float]] = ([], [])
-    answers: list[Frame] = []
-
-    async def ask(board: SocketDashboard, asked: list[int]) -> None:
-        for number, which in enumerate(asked):
-            seconds, answer = await timed(board, f"{name}-{id(board)}-{number}", pair[which])
-            times[which].append(seconds)
-            answers.append(answer)
-
     async with AsyncExitStack() as stack:
         boards = [await stack.enter_async_context(dashboard(busy_bridge.port, PROOF)) for _ in range(BOARDS)]
-        await asyncio.gather(*(ask(board, order[start::BOARDS]) for start, board in enumerate(boards)))
-    assert len({json.dumps(answer, sort_keys=True) for answer in answers}) == 1
-    assert CHANCE[0] < chance_of_slower(*times) < CHANCE[1]
+        await compare(name, pair, [partial(ask_board, board) for board in boards])
 
 
 @pytest.mark.parametrize("name", PAIRS)
-async def test_over_http_they_are_the_same_too(busy_bridge: BridgeProcess, name: str) -> None:
-    answers = [
-        await http(busy_bridge.port, "/api/commands", PROOF, {"id": f"{name}-{number}", **request})
-        for number, request in enumerate(PAIRS[name])
-    ]
-    bodies = [{key: value for key, value in answer.data.items() if key != "id"} for answer in answers]
-    assert bodies[0] == bodies[1]
-    assert answers[0].status == answers[1].status
+async def test_over_http_they_are_the_same_in_the_same_time_too(busy_bridge: BridgeProcess, name: str) -> None:
+    address, headers = f"http://127.0.0.1:{busy_bridge.port}", {"Authorization": f"Bearer {PROOF}"}
+    async with AsyncExitStack() as stack:
+        clients = [httpx.AsyncClient(base_url=address, headers=headers, timeout=PATIENCE) for _ in range(BOARDS)]
+        for client in clients:
+            await stack.enter_async_context(client)
+            await client.post("/api/commands", json={})  # it is connected
+        await compare(f"http-{name}", PAIRS[name], [partial(ask_over_http, client) for client in clients])

@@ -5,14 +5,11 @@ The standard parser does the parsing; what it wrongly accepts (threats.md, «Pay
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cache, partial
 from math import isinf
 from typing import Any, Final, NoReturn
-
-from bridge.domain.control_characters import CONTROL_EXCEPT_LINE_BREAKS
 
 MAX_BYTES: Final = 65_536  # bounds the cost to parse and store one message; the broker's own limit may be higher
 MAX_DEPTH: Final = 16  # the deepest report has 3; stops stacks of brackets from exhausting the parser's recursion
@@ -21,11 +18,26 @@ MIN_INTEGER: Final = -(2**63)
 MAX_INTEGER: Final = 2**64 - 1
 MAX_EXACT_DOUBLE: Final = 2**53  # below it, a double is exactly the integer that was written
 
-# Possessive, so that a long unterminated string costs one pass and not one per quote in it.
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
-_MAY_HIDE_CHARACTERS = re.compile("[\\\\\x7f-\x9f]")  # raw C0 controls are refused by the parser itself
-_CONTROL = re.compile(CONTROL_EXCEPT_LINE_BREAKS)  # tab and line breaks are left to the caller
-_SURROGATE = re.compile("[\ud800-\udfff]")
+FRACTION_VALUES: Final = 5  # that a fraction, or an exponent, counts for: it takes as long to parse
+NATIVE_DIGITS: Final = 18  # of an integer that has 64 bits for certain
+
+_OPENING: Final = ord("[")
+_TO_SQUARES: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_TO_KINDS: Final = bytes.maketrans(b"123456789.E", b"000000000ee")  # of the characters of a number
+_BACKSLASH: Final = "\\\\"  # an escaped one
+_RAW_CONTROL = re.compile("[\x7f-\x9f]")  # raw C0 controls are refused by the parser itself
+_SURROGATE = re.compile(
+    r"""
+    \\u[dD](?:
+        [89abAB]..(?!\\u[dD][c-fC-F])  # a high one without a low one
+      | [c-fC-F](?<!\\u[dD][89abAB]..\\u[dD].)  # and the reverse
+    )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+# Tab and line breaks are left to the caller.
+_CONTROL = re.compile(r"\\(?:[bf]|u00(?:0[0-8bBcCeEfF]|1.|7[fF]|[89].))", re.DOTALL)
 
 
 @dataclass(eq=False)
@@ -50,7 +62,8 @@ def parse_json(
     so 5, 5.0 and 0.5e1 are the same, else a finite float. Keys are unique in their object. Strings contain neither
     surrogates nor, unless allowed, control characters except tab, line feed and carriage return.
 
-    `max_values` bounds the time to parse: 64 KiB of empty lists take 15 ms. Commas and brackets in strings count too.
+    `max_values` bounds the time to parse. Commas and opening brackets outside of strings are counted, and each
+    fraction or exponent of a number as `FRACTION_VALUES`.
     """
     if not payload:
         raise NotStrictJson("empty")
@@ -60,19 +73,20 @@ def parse_json(
         text = payload.decode()
     except UnicodeDecodeError:
         raise NotStrictJson("not_utf8") from None
-    if max_values is not None and text.count(",") + text.count("[") + text.count("{") > max_values:
+    outside = _without_strings(payload)
+    kinds = outside.translate(_TO_KINDS)
+    if max_values is not None and _count_values(kinds) > max_values:
         raise NotStrictJson("too_many_values")
-    if _is_deeper(text, max_depth):
+    if _is_deeper(outside, max_depth):
         raise NotStrictJson("too_deep")
+    has_long = b"0" * min(NATIVE_DIGITS + 1, max_integer_digits) in kinds
     try:
-        tree = _decoder(max_integer_digits).decode(text)
+        tree = _decoder(max_integer_digits if has_long else None).decode(text)
     except RecursionError:  # a caller already deep in its stack
         raise NotStrictJson("too_deep") from None
     except json.JSONDecodeError:
         raise NotStrictJson("not_json") from None
-    if _MAY_HIDE_CHARACTERS.search(text):
-        for string in iter_strings(tree):
-            _refuse_characters(string, allow_control_characters=allow_control_characters)
+    _refuse_characters(text, allow_control_characters=allow_control_characters)
     return tree
 
 
@@ -92,24 +106,41 @@ def iter_strings(tree: Any) -> Iterator[str]:
                 pass
 
 
-def _is_deeper(text: str, limit: int) -> bool:
-    if text.count("[") + text.count("{") <= limit:
-        return False
+def _without_strings(payload: bytes) -> bytes:
+    """Return what is outside of the strings; of invalid JSON at least what precedes the first fault."""
+    if b"\\" in payload:
+        payload = payload.replace(rb"\\", b"").replace(rb"\"", b"")
+    return b"".join(payload.split(b'"')[::2])
+
+
+def _count_values(kinds: bytes) -> int:
+    values = kinds.count(b",") + kinds.count(b"[") + kinds.count(b"{")
+    return values + FRACTION_VALUES * kinds.count(b"0e")
+
+
+def _is_deeper(outside: bytes, limit: int) -> bool:
+    left = brackets = outside.translate(_TO_SQUARES, _NO_BRACKETS)
+    for _ in range(min(limit, MAX_DEPTH)):
+        if not left:
+            return False
+        left = left.replace(b"[]", b"")  # the innermost ones
     depth = 0
-    for match in _STRING_OR_BRACKET.finditer(text):
-        if match[0] in "[{":
-            depth += 1
-            if depth > limit:
-                return True
-        elif match[0] in "]}":
-            depth -= 1
+    for bracket in brackets if left else b"":
+        depth += 1 if bracket == _OPENING else -1
+        if not 0 <= depth <= limit:
+            return depth > limit  # else the parser stops here
     return False
 
 
-def _refuse_characters(string: str, *, allow_control_characters: bool) -> None:
-    if _SURROGATE.search(string):
-        raise NotStrictJson("lone_surrogate")
-    if not allow_control_characters and _CONTROL.search(string):
+def _refuse_characters(text: str, *, allow_control_characters: bool) -> None:
+    """Look for characters in valid JSON, in which only strings have escapes, and raw control characters."""
+    if "\\" in text:
+        escapes = text.replace(_BACKSLASH, "//")  # as long: what surrounds it stays apart
+        if _SURROGATE.search(escapes):
+            raise NotStrictJson("lone_surrogate")
+        if not allow_control_characters and _CONTROL.search(escapes):
+            raise NotStrictJson("control_character")
+    if not allow_control_characters and _RAW_CONTROL.search(text):
         raise NotStrictJson("control_character")
 
 
@@ -121,7 +152,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _integer(text: str, *, max_digits: int) -> int | float:
+def _integer(max_digits: int, text: str) -> int | float:
     if len(text) > max_digits:
         raise NotStrictJson("number_out_of_range")
     value = int(text)
@@ -132,19 +163,26 @@ def _float(text: str) -> int | float:
     if len(text) > MAX_DIGITS:
         raise NotStrictJson("number_out_of_range")
     value = float(text)
+    if value.is_integer():
+        return int(value) if -MAX_EXACT_DOUBLE < value < MAX_EXACT_DOUBLE else _exactly(text, value)
     if isinf(value):
         raise NotStrictJson("number_out_of_range")
-    if not value.is_integer():
-        return value
-    return int(value) if abs(value) < MAX_EXACT_DOUBLE else _exactly(text, value)
+    return value
 
 
 def _exactly(text: str, value: float) -> int | float:
     """Return the integer that `text` spells, not the nearest double: a counter may have more digits."""
     if abs(value) > MAX_INTEGER + 1:
         return value
-    numerator, denominator = Decimal(text).as_integer_ratio()
-    return numerator if denominator == 1 and MIN_INTEGER <= numerator <= MAX_INTEGER else value
+    mantissa, _, exponent = text.replace("E", "e").partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    digits = whole + fraction
+    significant = digits.rstrip("0")
+    shift = int(exponent or 0) + len(whole) - len(significant)
+    if shift < 0:
+        return value
+    integer = int(significant) * 10**shift
+    return integer if MIN_INTEGER <= integer <= MAX_INTEGER else value
 
 
 def _constant(_: str) -> NoReturn:
@@ -152,10 +190,11 @@ def _constant(_: str) -> NoReturn:
 
 
 @cache
-def _decoder(max_integer_digits: int) -> json.JSONDecoder:
+def _decoder(max_integer_digits: int | None) -> json.JSONDecoder:
+    """Return a decoder; without `max_integer_digits`, for integers of at most `NATIVE_DIGITS` digits."""
+    parse_int: Callable[[str], int | float] = int
+    if max_integer_digits is not None:
+        parse_int = partial(_integer, max_integer_digits)
     return json.JSONDecoder(
-        object_pairs_hook=_unique,
-        parse_int=partial(_integer, max_digits=max_integer_digits),
-        parse_float=_float,
-        parse_constant=_constant,
+        object_pairs_hook=_unique, parse_int=parse_int, parse_float=_float, parse_constant=_constant
     )

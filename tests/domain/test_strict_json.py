@@ -1,15 +1,19 @@
 """Refusals of input that the standard JSON parser accepts, each with its reason; no other error is raised."""
 
+import contextlib
 import json
 import math
 import time
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bridge.domain.strict_json import MAX_BYTES, MAX_DEPTH, NotStrictJson, iter_strings, parse_json
+from bridge.domain.strict_json import FRACTION_VALUES, MAX_BYTES, MAX_DEPTH, NotStrictJson, iter_strings, parse_json
+from bridge.protocol.client_frames import MAX_VALUES
 
 
 def refusal(payload: bytes, **bounds: Any) -> str:
@@ -79,6 +83,9 @@ def test_depth_is_counted_in_nesting_and_not_in_brackets() -> None:
 def test_bounds_are_the_callers() -> None:
     assert refusal(b"[[],[],[]]", max_values=5) == "too_many_values"
     assert parse_json(b'{"a":[1,[]]}', max_values=4) == {"a": [1, []]}
+    assert refusal(b"[1e1,2.5]", max_values=2 + 2 * FRACTION_VALUES - 1) == "too_many_values"
+    assert parse_json(b"[1E1,2.5]", max_values=2 + 2 * FRACTION_VALUES) == [10, 2.5]
+    assert parse_json(b'["[{,1.5,\\",2e3"]', max_values=1) == ['[{,1.5,",2e3']
     assert refusal(b'{"a":[[]]}', max_depth=2) == "too_deep"
     assert refusal(b"123456", max_integer_digits=5) == "number_out_of_range"
     assert parse_json(b"[12345, 1.2345678]", max_integer_digits=5) == [12_345, 1.2345678]
@@ -97,6 +104,45 @@ def test_looking_for_depth_is_linear_in_hostile_text() -> None:
     """An unterminated string of escaped quotes makes a naive pattern scan to the end once per quote."""
     short, long = (min(cpu_of_refusing(quotes) for _ in range(5)) for quotes in (8_000, 64_000))
     assert long < 24 * short  # linear is 8, quadratic 64
+
+
+def cpu_of(parse: Callable[[bytes], object], payload: bytes) -> float:
+    started = time.process_time()
+    with contextlib.suppress(NotStrictJson):
+        parse(payload)
+    return time.process_time() - started
+
+
+def repeated(piece: bytes, *, at_most: int = MAX_BYTES, first: bytes = b"[", last: bytes = b"]") -> bytes:
+    """Return as many of these values as a frame has room for."""
+    room = (MAX_BYTES - len(first) - len(last)) // (len(piece) + 1)
+    return first + b",".join([piece] * min(room, at_most)) + last
+
+
+DEAREST = {
+    "exponents": repeated(b"1e16", at_most=MAX_VALUES // (FRACTION_VALUES + 1)),
+    "long fractions": repeated(b"9007199254740993." + b"0" * 47),
+    "integers of 20 digits": repeated(b"1" + b"0" * 19),
+    "objects": repeated(b'{"a":1}', at_most=MAX_VALUES // 2 - 1),
+    "escaped keys": repeated(b'{"\\u0061":1}', at_most=MAX_VALUES // 2 - 1),
+    "escaped keys and exponents": repeated(b'{"\\u0061":1e16}'),
+    "deep objects": repeated(b'{"\\u0061":' * 14 + b"1" + b"}" * 14),
+    "duplicates": repeated(b'"\\u0061":1', at_most=MAX_VALUES - 1, first=b"{", last=b"}"),
+    "lists": repeated(b"[]", at_most=MAX_VALUES // 2 - 1),
+    "escapes": b'["' + b"\\n" * 32_000 + b'"]',
+    "escaped strings": repeated(b'"\\n"', at_most=MAX_VALUES - 1),
+    "pairs of surrogates": repeated(b'"\\ud83d\\ude00"'),
+    "beyond ASCII": repeated('"\U0001f600"'.encode()),
+    "empty strings": b"[" * 17 + b'""' * 32_000,
+    "closings": b"[" * 17 + b"]" * 65_000,
+}
+
+
+@pytest.mark.parametrize("payload", DEAREST.values(), ids=DEAREST)
+def test_a_frame_within_its_bounds_costs_no_multiple_of_what_the_standard_parser_takes(payload: bytes) -> None:
+    plain = repeated(b"1", at_most=MAX_VALUES - 1)
+    strict = min(cpu_of(lambda data: parse_json(data, max_values=MAX_VALUES), payload) for _ in range(7))
+    assert strict < 12 * min(cpu_of(json.loads, plain) for _ in range(7))
 
 
 def test_a_well_formed_document_is_accepted() -> None:
@@ -146,6 +192,44 @@ def test_each_spelling_of_an_integer_is_that_integer(value: int, shift: int, sig
     longer = f"{value}{'0' * shift if value else ''}{sign}-{shift}"  # RFC 8259 6: no number begins with two zeros
     for text in (f"{value}", f"{value}.0", f"{value}.000e0", longer, moved):
         assert is_same(parse_json(text.encode()), value), text
+
+
+@given(st.from_regex(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,12})?([eE][+-]?[0-9]{1,2})?", fullmatch=True))
+@example("36893488147419103232.00e-1")
+@example("90071992547409930000000000e-10")
+def test_a_number_is_the_one_that_decimal_arithmetic_finds(text: str) -> None:
+    exact = Decimal(text)
+    is_integer = exact == exact.to_integral_value() and -(2**63) <= exact <= 2**64 - 1
+    value = int(exact) if is_integer else float(text)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)  # too near to tell apart
+    assert is_same(parse_json(text.encode()), value)
+
+
+HARMLESS = [r"\\", r"\"", r"\/", r"\n", r"\r", r"\t", r"\u0009", r"\u000A", r"\u0041", r"\u00a0", r"\u0100", "é", "😀"]
+HARMFUL = [r"\b", r"\f", r"\u0000", r"\u001b", r"\u007F", r"\u0085", "\x7f", "\x9f"]
+SURROGATES = [r"\ud83d", r"\uDBFF", r"\ude00", r"\uDFFF"]
+ALIKE = ["b", "u0000", "ude00"]  # behind an escaped backslash
+
+
+@settings(max_examples=500)
+@given(st.lists(st.sampled_from([*HARMLESS, *HARMFUL, *SURROGATES, *ALIKE])).map("".join))
+@example(r"\\u0000")
+@example(r"\\ude00")
+@example(r"\ud83d\\\ude00")
+@example(r"\ud83d\ud83d\ude00")
+def test_a_character_is_found_however_it_is_escaped(inner: str) -> None:
+    text = f'{{"{inner}":["{inner}"]}}'
+    string = json.loads(f'"{inner}"')
+    codes = set(map(ord, string))
+    if any(0xD800 <= code <= 0xDFFF for code in codes):
+        assert refusal(text.encode()) == refusal(text.encode(), allow_control_characters=True) == "lone_surrogate"
+        return
+    assert parse_json(text.encode(), allow_control_characters=True) == {string: [string]}
+    if codes - {9, 10, 13} & {*range(32), *range(0x7F, 0xA0)}:
+        assert refusal(text.encode()) == "control_character"
+    else:
+        assert parse_json(text.encode()) == {string: [string]}
 
 
 def test_all_strings_of_a_tree_are_found() -> None:

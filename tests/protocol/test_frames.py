@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.records import Position
+from bridge.domain.strict_json import MAX_BYTES, parse_json
 from bridge.protocol.client_frames import (
     CLIENT_FRAMES,
+    MAX_VALUES,
     Acknowledge,
     Auth,
     ClientFrame,
@@ -135,3 +137,38 @@ def test_a_server_frame_names_its_type_first() -> None:
     assert json.loads(encode_frame(Resumed(subscriptions=[], streams={}))) == {
         "type": "resumed", "subscriptions": [], "streams": {},
     }  # fmt: skip
+
+
+EQUIPMENT = [f"f47ac10b-58cc-4372-a567-{number:012}" for number in range(100)]
+WIDEST = {
+    "a resume of 100 subscriptions with 30 targets": {
+        "type": "resume",
+        "subscriptions": [
+            {
+                "id": f"{number}",
+                "subscription_type": "machine",
+                "target_id": [f"{number}.{count}e5" for count in range(30)],
+            }
+            for number in range(100)
+        ],
+        "since": {f"{number}": {"epoch": "1e5", "offset": 2**53 + number} for number in range(100)},
+    },
+    "a subscription to 100 targets": {"type": "subscribe", "subscription_type": "machine", "target_id": EQUIPMENT},
+    "a long text": {"type": "command", "id": "c", "action": "a", "line_id": "l", "note": '1.5,[{"\\' * 6_000},
+    "a long text in other letters": {
+        "type": "command",
+        "id": "c",
+        "action": "a",
+        "line_id": "l",
+        "note": "ů,\n" * 6_000,
+    },
+}
+
+
+@pytest.mark.parametrize("tree", WIDEST.values(), ids=WIDEST)
+def test_what_a_dashboard_may_need_to_send_is_within_the_bounds(tree: dict[str, Any]) -> None:
+    for text in (json.dumps(tree), json.dumps(tree, ensure_ascii=False)):
+        assert len(text.encode()) <= MAX_BYTES
+        parsed = parse_json(text.encode(), max_values=MAX_VALUES)
+        assert parsed == tree
+        parse_frame(parsed)

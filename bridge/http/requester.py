@@ -46,24 +46,24 @@ class Requester:
 
     async def run(self, steps: Steps[T], /) -> T:
         """Do these steps in the turns and at the expense of the user, or of who it will be, and return the result."""
-        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        ended: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
-        def step() -> bool:
-            if result.done():  # the request was cancelled
-                steps.close()
+        def work() -> bool:
+            if ended.done():  # the request was cancelled
                 return False
             try:
                 next(steps)
             except StopIteration as end:
-                result.set_result(end.value)
-                return False
-            except Exception as error:  # noqa: BLE001 - of who asked for the steps
-                result.set_exception(error)
-                return False
-            return True
+                ended.set_result(end.value)
+            except Exception as error:  # noqa: BLE001 - the request's, and raised there
+                ended.set_exception(error)
+            return not ended.done()
 
-        self._load.turns.run(self._account, step)
-        return await result
+        self._load.turns.run(self._account, work)
+        try:
+            return await ended
+        finally:
+            steps.close()
 
     def refuse(self) -> None:
         """Let the address pay for a token that was refused."""

@@ -16,7 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.domain.access.claims import AccessUndecided, TokenError
 from bridge.domain.access.viewer import AdmissionError
+from bridge.domain.steps import Steps
 from bridge.domain.strict_json import NotStrictJson, parse_json
+from bridge.http.access import steps_of
 from bridge.http.log_limit import LogLimit
 from bridge.ports.journal import JournalError
 from bridge.protocol.client_frames import MAX_VALUES, InvalidFrame
@@ -78,7 +80,7 @@ def error_response(
 
 
 async def read_body(request: Request) -> dict[str, Any]:
-    """Return the JSON object in a request's body; raise InvalidFrame."""
+    """Return the JSON object in a request's body; raise InvalidFrame. To parse it is a step of the requester's."""
     received = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -88,8 +90,13 @@ async def read_body(request: Request) -> dict[str, Any]:
                     raise InvalidFrame(ErrorCode.LIMIT_EXCEEDED, f"a body has at most {MAX_BODY_BYTES} bytes")
     except TimeoutError:
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the body did not arrive in time") from None
+    return await steps_of(request)(_parse_body(bytes(received)))
+
+
+def _parse_body(body: bytes) -> Steps[dict[str, Any]]:
+    yield from ()  # one step
     try:
-        tree = parse_json(bytes(received), max_bytes=MAX_BODY_BYTES, max_values=MAX_VALUES)
+        tree = parse_json(body, max_bytes=MAX_BODY_BYTES, max_values=MAX_VALUES)
     except NotStrictJson as error:
         raise InvalidFrame(ErrorCode.INVALID_JSON, f"not acceptable JSON: {error.reason}") from None
     if not isinstance(tree, dict):

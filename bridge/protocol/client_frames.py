@@ -16,9 +16,7 @@ from bridge.domain.report_fields import CommandId
 from bridge.domain.validation_errors import FieldFault
 from bridge.protocol.error_codes import ErrorCode
 
-MAX_VALUES: Final = (
-    8_192  # of one frame or HTTP body, some 3 ms at most; a resume of 100 x 30 targets has 3,406
-)
+MAX_VALUES: Final = 8_192  # of one frame or HTTP body, some 3 ms at most; a resume of 100 x 30 targets has 3,406
 MAX_RESUME_STREAMS: Final = 100  # streams one client can know; a resume names each once
 
 

@@ -18,7 +18,7 @@ from bridge.http.handshake import HandshakeWebSocket
 from bridge.http.load import EndReason, ServerLoad
 from bridge.http.peers import Account, host_of
 from bridge.http.requester import ACCOUNT
-from bridge.http.responses import MAX_BODY_BYTES
+from bridge.http.responses import MAX_BODY_BYTES, PART_BYTES
 from bridge.http.small_reads import PassedReads
 
 SLICE_BYTES: Final = 512  # parsed at once: at most 28 requests, which thus wait for their answers at most
@@ -74,6 +74,7 @@ class BoundedHttp(HttpToolsProtocol):
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=PART_BYTES)  # of TLS it would be 512 KiB
         self.flow = WaitingFlow(transport, self)
         self._account = self._arrival.take_over()
         if self._arrival.is_aborted:

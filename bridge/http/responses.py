@@ -25,6 +25,7 @@ from bridge.protocol.client_frames import MAX_VALUES, InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
 
 MAX_BODY_BYTES: Final = 65_536  # as of a WebSocket frame: stops a body from filling memory
+PART_BYTES: Final = 65_536  # of an answer, given to the connection at once
 BODY_SECONDS: Final = 10.0  # for a body to arrive: stops one sent byte by byte
 
 CONTENT_SECURITY_POLICY: Final = (
@@ -155,8 +156,20 @@ async def _on_internal_error(_: Request, __: Exception) -> Response:
     return error_response(ErrorCode.UNAVAILABLE, "internal error", status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
+async def _send_in_parts(message: Message, send: Send) -> None:
+    """Send a body in parts of `PART_BYTES`; before each the server waits until enough of the former ones has left."""
+    body = memoryview(message["body"])
+    last = (len(body) - 1) // PART_BYTES * PART_BYTES
+    for start in range(0, last, PART_BYTES):
+        await send({**message, "body": body[start : start + PART_BYTES], "more_body": True})
+    await send({**message, "body": body[last:]})
+
+
 class SecurityHeaders:
-    """Middleware for every HTTP request: answers HEAD as GET, and sets `SECURITY_HEADERS`, on errors too."""
+    """Middleware for every HTTP request: answers HEAD as GET, and sets `SECURITY_HEADERS`, on errors too.
+
+    Sends large bodies in parts, so that a client that does not read has only some of an answer in memory.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -171,6 +184,9 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
+            elif len(message.get("body", b"")) > PART_BYTES:
+                await _send_in_parts(message, send)
+                return
             await send(message)
 
         # RFC 9110 9.3.2: the same response; the server, which keeps its own scope, omits the body.

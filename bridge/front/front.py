@@ -5,7 +5,7 @@ own while nothing is read for them. The front holds no durable state: all of it 
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -244,16 +244,13 @@ class Front:
 
     def statistics(self) -> dict[str, Any]:
         """Return the counts of connections, subscriptions by type, and the summed ledgers of all connections."""
-        types = Counter[str]()
-        for connection in self._connections:
-            subscriptions = connection.delivery.subscriptions.values()
-            types.update(subscription.request.subscription_type or "filter" for subscription in subscriptions)
+        types = self._context.broadcaster.fan_out.subscriptions
         behind = [connection.delivery.events_behind for connection in self._connections]
         return {
             "connections": len(self._connections),
             "authenticated": len(self._context.authenticated),
             "users": len(self._context.connections_by_user),
-            "subscriptions": dict(sorted(types.items())),
+            "subscriptions": {name: count for name, count in sorted(types.items()) if count},
             "cohorts": len(list(self._context.broadcaster.fan_out.cohorts)),
             "routes": len(self._context.broadcaster.fan_out),
             "events_behind": sum(behind),

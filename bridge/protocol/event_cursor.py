@@ -32,7 +32,7 @@ class EventCursor(Generic[R_co]):
     """Events of one dashboard. `recipient` is who gets the bytes that its cohort flushes."""
 
     def __init__(self, recipient: R_co, *, feed: EventFeed, fan_out: FanOut[R_co]) -> None:
-        self.table = SubscriptionTable()
+        self.table = SubscriptionTable(fan_out.subscriptions)
         self._recipient = recipient
         self._feed = feed
         self._fan_out = fan_out
@@ -166,6 +166,7 @@ class EventCursor(Generic[R_co]):
 
     def end(self) -> None:
         """Leave everything."""
+        self.table.close()
         self.leave()
         self._fan_out.forget(self._recipient)
         if self.table.assignments is not None:

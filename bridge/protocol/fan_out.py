@@ -1,5 +1,6 @@
 """Fan-out of committed events: one index over the filters of all cohorts, and the users who get their assignments."""
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -36,12 +37,14 @@ class FanOut(Generic[R]):
     def __init__(self, feed: EventFeed) -> None:
         self.ahead: dict[R, None] = {}  # who had a snapshot that is ahead of the feed, and waits for it
         self.assignees: dict[str, dict[R, None]] = {}  # by user id
+        self.subscriptions = Counter[str]()  # of all dashboards, by type, those that are no cohort's included
         self._joining: dict[R, Cohort[R]] = {}
         self._feed = feed
         self._index: FilterIndex[_Entry[R]] = FilterIndex()
         self._cohorts: dict[Hashable, Cohort[R]] = {}
         self._entries: dict[Hashable, _Entry[R]] = {}  # by `cache_key`
         self._unused: dict[Hashable, None] = {}  # keys of entries without a cohort: who leaves mostly joins again
+        self._unused_filters = 0  # of these entries
         self._routes: dict[tuple[str, tuple[str, ...]], tuple[Cohort[R], ...]] = {}
 
     def __len__(self) -> int:
@@ -49,8 +52,7 @@ class FanOut(Generic[R]):
 
         Equal subscriptions count once, whatever cohorts have them.
         """
-        unused = sum(len(self._entries[key].subscription.effective) for key in self._unused)
-        return len(self._index) - unused + sum(map(len, self.assignees.values()))
+        return len(self._index) - self._unused_filters + sum(map(len, self.assignees.values()))
 
     @property
     def cohorts(self) -> Iterable[Cohort[R]]:
@@ -130,7 +132,9 @@ class FanOut(Generic[R]):
                 entry = self._entries[key] = _Entry(subscription, {})
                 for topic_filter in subscription.effective:
                     self._index.add(topic_filter, entry, mask=subscription.acceptance.mask)
-            self._unused.pop(key, None)
+            if key in self._unused:
+                del self._unused[key]
+                self._unused_filters -= len(entry.subscription.effective)
             entry.cohorts[cohort] = None
         self._remove_unused_filters()
         self._routes.clear()
@@ -144,6 +148,7 @@ class FanOut(Generic[R]):
             del entry.cohorts[cohort]
             if not entry.cohorts:
                 self._unused[key] = None
+                self._unused_filters += len(entry.subscription.effective)
         self._routes.clear()
 
     def _remove_unused_filters(self) -> None:
@@ -152,3 +157,4 @@ class FanOut(Generic[R]):
             for topic_filter in entry.subscription.effective:
                 self._index.discard(topic_filter, entry)
         self._unused.clear()
+        self._unused_filters = 0

@@ -4,6 +4,7 @@ A dashboard gets an event once, however many of its subscriptions match. It gets
 last position already covers.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Final
@@ -33,11 +34,23 @@ class SubscriptionTable:
     `replaced`: subscriptions that another with the same id replaced while their last events were still to be sent.
     `past`: what was sent up to the `after` of those in force, by the grants of that time.
     `served`: what of it a resume has gone back behind, and must not be sent again.
+    `counts`: of the subscriptions in force of many dashboards, by type, which this one keeps up to date until `close`.
     """
 
-    __slots__ = ("_index", "_replaced_index", "_served_index", "assignments", "by_id", "past", "replaced", "served")
+    __slots__ = (
+        "_counts",
+        "_index",
+        "_replaced_index",
+        "_served_index",
+        "assignments",
+        "by_id",
+        "past",
+        "replaced",
+        "served",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, counts: Counter[str]) -> None:
+        self._counts = counts
         self.by_id: dict[str, ActiveSubscription] = {}
         self.assignments: AssignmentSubscription | None = None
         self.replaced: list[Interval] = []
@@ -66,8 +79,10 @@ class SubscriptionTable:
                 self._keep_replaced([*self.replaced, Interval.of(former, until=offset)])
             former.granted = None
             self.past.pop(name, None)
+            self._count(former, -1)
         owes_snapshot = former is not None and former.owes_snapshot and after == NO_OFFSET_YET
         added = self.by_id[name] = ActiveSubscription(subscription.request, subscription, after, owes_snapshot)
+        self._count(added, 1)
         return added
 
     def end(self, name: str) -> None:
@@ -75,9 +90,16 @@ class SubscriptionTable:
         self._index = None
         former = self.by_id.pop(name, None)
         if former is not None:
+            self._count(former, -1)
             former.granted = None
             self.past.pop(name, None)
         self._forget_replaced({name})
+
+    def close(self) -> None:
+        """Count the subscriptions no more: the dashboard is gone."""
+        for subscription in self.by_id.values():
+            self._count(subscription, -1)
+        self._counts = Counter()  # of nobody
 
     def update_grants(self, viewer: Viewer, subscriptions: Mapping[str, Subscription | None], *, cursor: int) -> None:
         """Put new grants into force at once, also for what is not sent yet, after `cursor`."""
@@ -176,6 +198,9 @@ class SubscriptionTable:
             and all(subscription.after <= offset for subscription in self.by_id.values())
             and (self.assignments is None or self.assignments.after <= offset)
         )
+
+    def _count(self, subscription: ActiveSubscription, change: int) -> None:
+        self._counts[subscription.request.subscription_type or "filter"] += change
 
     def _candidates(self, event: CommittedEvent) -> Iterable[ActiveSubscription]:
         if len(self.by_id) <= FEW:

@@ -1,5 +1,6 @@
 """The front over a real journal: who gets what, once, in order, and only while they may."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,49 @@ async def test_statistics_count_connections_and_subscriptions(tmp_path: Path) ->
         assert numbers["subscriptions"] == {"andon": 1, "filter": 1}
         assert numbers["ledger"] == {"matched": {"andon_event": 1}, "sent": {"andon_event": 1}, "conflated": {}}
         assert (numbers["cohorts"], numbers["events_behind"], numbers["catching_up"]) == (1, 0, 0)
+
+
+async def test_statistics_follow_every_change_of_the_subscriptions(tmp_path: Path) -> None:
+    async with memory_front(tmp_path) as front:
+        board, other = await front.join(), await front.join(user="otto")
+
+        def counted() -> dict[str, int]:
+            return dict(front.core.statistics()["subscriptions"])
+
+        for member in (board, other):
+            await member.ask("subscribe", "subscription_confirmed", id="a", subscription_type="andon")
+            await member.ask("subscribe", "subscription_confirmed", id="b", mqtt_filter="S1/#")
+        assert counted() == {"andon": 2, "filter": 2}
+        await board.ask("subscribe", "subscription_confirmed", id="a", mqtt_filter="S1/A1/#")
+        assert counted() == {"andon": 1, "filter": 3}
+        await board.ask("unsubscribe", "unsubscription_confirmed", id="a")
+        assert counted() == {"andon": 1, "filter": 2}
+        await other.disconnect()
+        assert counted() == {"filter": 1}
+        front.core.switch_journal(front.journal, front.journal.position())
+        assert counted() == {}
+
+
+async def test_statistics_take_no_longer_with_more_subscriptions(tmp_path: Path) -> None:
+    async with memory_front(tmp_path) as front:
+        board = await front.join()
+
+        def calls() -> int:
+            events: list[str] = []
+            sys.setprofile(lambda _frame, event, _argument: events.append(event))
+            try:
+                front.core.statistics()
+            finally:
+                sys.setprofile(None)
+            return len(events)
+
+        costs = []
+        for count in (1, 50):
+            for number in range(count):
+                await board.ask("subscribe", "subscription_confirmed", id=f"{number}", mqtt_filter=f"S1/A1/L{number}/#")
+            assert front.core.statistics()["subscriptions"] == {"filter": count}
+            costs.append(calls())
+        assert costs[0] == costs[1]
 
 
 async def test_a_fault_at_one_dashboard_is_logged_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Work of a table of many subscriptions, in calls of functions of the bridge: it is bounded by cost, not by count."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from types import FrameType
 
@@ -33,7 +34,7 @@ class Dashboard:
     """A table of so many subscriptions to the calls, all sent up to the cursor."""
 
     def __init__(self, size: int) -> None:
-        self.table = SubscriptionTable()
+        self.table = SubscriptionTable(Counter())
         self.table.assignments = AssignmentSubscription(viewer("all"), 0)
         self.names = [f"calls {number}" for number in range(size)]
         for name in self.names:

@@ -1,5 +1,7 @@
 """The table of a dashboard's subscriptions: what each selects, beside replays, replacements and new grants."""
 
+from collections import Counter
+
 from msgspec.structs import replace
 
 from bridge.domain.events import EventType
@@ -16,7 +18,7 @@ class Dashboard:
     """A table, and the cursor up to which everything was sent."""
 
     def __init__(self) -> None:
-        self.table = SubscriptionTable()
+        self.table = SubscriptionTable(Counter())
         self.table.assignments = AssignmentSubscription(viewer("all"), 0)
         self.cursor = 0
 
@@ -42,7 +44,7 @@ def test_what_a_replaced_subscription_has_still_to_send_is_for_the_roles_that_ar
     body = {"id": "a", "subscription_type": "escalation", "target_id": "me"}
     former = role_viewer(roles=["maintenance", "quality"], lines=["L1"])
     latter = role_viewer(roles=["quality"], lines=["L1"])
-    table = SubscriptionTable()
+    table = SubscriptionTable(Counter())
     table.assignments = AssignmentSubscription(former, 0)
     table.add(admit_body(body, former), after=0, cursor=0, offset=0)
     table.add(admit_body(body, former), after=NO_OFFSET_YET, cursor=0, offset=9)  # in place of the first

@@ -14,13 +14,12 @@ from typing import Final
 
 from bridge.http.load import EndReason, ServerLoad
 from bridge.http.peers import Account
+from bridge.http.tls import TlsTransport
 
 ACCEPTED: Final = 32  # between two looks at the sockets, some 1 ms; also of those that speak, or are late
 ARRIVAL_SECONDS: Final = 10.0  # for the first byte, and the client's turn
 LOOK_SECONDS: Final = 1.0  # from one look for late ones to the next
 CONNECTION_WORK_MS: Final = 0.2  # of making a connection, which is not measured
-TLS_WORK_MS: Final = 2.0  # of a TLS handshake, which is not measured either
-TLS_SECONDS: Final = 10.0  # for the TLS handshake
 NO_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PAUSE_SECONDS: Final = 1.0  # without room, before the next look
 
@@ -41,7 +40,6 @@ class Acceptor:
         self._listener = listener
         self._make_protocol = make_protocol
         self._tls = tls
-        self.connection_work_ms = CONNECTION_WORK_MS if tls is None else TLS_WORK_MS
         self._loop = asyncio.get_running_loop()
         self._arrivals: dict[Arrival, float] = {}  # loop times, oldest first
         self.silent = _SilentSockets(self._loop)
@@ -70,12 +68,13 @@ class Acceptor:
 
     async def connect(self, accepted: socket.socket, arrival: "Arrival") -> None:
         """Make a connection; raise OSError if the TLS handshake fails."""
-        await self._loop.connect_accepted_socket(
-            partial(self._make_protocol, arrival),
-            accepted,
-            ssl=self._tls,
-            ssl_handshake_timeout=None if self._tls is None else TLS_SECONDS,
-        )
+        make = partial(self._make_protocol, arrival)
+        if self._tls is None:
+            await self._loop.connect_accepted_socket(make, accepted)
+            return
+        transport = arrival.tls = TlsTransport(make(), self._tls, self.load, arrival.account)
+        await self._loop.connect_accepted_socket(lambda: transport, accepted)
+        await transport.opened
 
     def forget(self, arrival: "Arrival") -> None:
         del self._arrivals[arrival]
@@ -119,6 +118,7 @@ class Arrival:
     def __init__(self, accepted: socket.socket, host: str, acceptor: Acceptor) -> None:
         self.is_aborted = False
         self.account = Account(acceptor.load.peers, host)
+        self.tls: TlsTransport | None = None
         self._socket = accepted
         self._acceptor = acceptor
         self._loop = asyncio.get_running_loop()
@@ -138,6 +138,8 @@ class Arrival:
         self.is_aborted = True
         if self._task is None:
             self._close()
+        elif self.tls is not None:
+            self.tls.abort()
         else:
             with contextlib.suppress(OSError):  # the client is gone
                 self._socket.shutdown(socket.SHUT_RDWR)
@@ -163,7 +165,7 @@ class Arrival:
         with contextlib.suppress(OSError):
             if self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
                 self._socket.setblocking(False)
-                self._acceptor.load.turns.charge(self.account, self._acceptor.connection_work_ms)
+                self._acceptor.load.turns.charge(self.account, CONNECTION_WORK_MS)
                 self._task = self._loop.create_task(self._acceptor.connect(self._socket, self), name="connection")
                 self._task.add_done_callback(self._take_result)
                 return

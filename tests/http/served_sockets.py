@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -120,6 +121,17 @@ async def served(app: ASGIApp, web: WebSettings | None = None, *, load: ServerLo
             await asyncio.wait_for(task, DEADLINE)
 
 
+async def connected(port: int, *, narrow: bool = False) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect; a narrow connection holds little of what one side sends and the other does not read."""
+    raw = socket.socket()
+    if narrow:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+    raw.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", port))
+    return await asyncio.open_connection(sock=raw, limit=4_096 if narrow else 65_536)
+
+
 class RawClient:
     """A client that reads only when a test calls for it, and sends any bytes."""
 
@@ -138,12 +150,7 @@ class RawClient:
         headers: bytes = b"",
         narrow: bool = False,
     ) -> "RawClient":
-        raw = socket.socket()
-        if narrow:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        raw.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", port))
-        reader, writer = await asyncio.open_connection(sock=raw, limit=4_096 if narrow else 65_536)
+        reader, writer = await connected(port, narrow=narrow)
         writer.write(b"GET %b HTTP/1.1\r\nHost: %b\r\n%b%b\r\n%b" % (path, host, HEADERS, headers, behind_head))
         return cls(reader, writer)
 
@@ -175,6 +182,9 @@ class RawClient:
             except ConnectionError:
                 pass
         return bytes(received)
+
+    def pause_reading(self) -> None:
+        cast("asyncio.Transport", self.writer.transport).pause_reading()
 
     def close(self) -> None:
         self.writer.close()

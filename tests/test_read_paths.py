@@ -54,7 +54,7 @@ DECIDERS: Final = frozenset({QUERY, SNAPSHOT, SNAPSHOT_CHUNK, REPLAY, LIVE, ALON
 """The functions that decide whether an event is for a viewer."""
 
 ITS_CALLERS: Final = "its callers, which this table holds"
-NO_EVENT: Final = "no event, but a file of the settings"
+NO_EVENT: Final = "no event, but a file of the settings, or bytes of a client"
 READS: Final = {
     "front/connection.py:DashboardConnection._read": f"{SNAPSHOT} {SNAPSHOT_CHUNK} {REPLAY}",
     "front/connection.py:DashboardConnection._read_journal": f"{SNAPSHOT} {SNAPSHOT_CHUNK} {REPLAY}",
@@ -74,6 +74,9 @@ READS: Final = {
     "protocol/event_cursor.py:ReplayReader._matching": REPLAY,
     REPLAY: REPLAY,
     "wiring/access_files.py:AccessFiles._read": NO_EVENT,
+    "http/tls.py:TlsTransport.write": NO_EVENT,
+    "http/tls.py:TlsTransport._write_control": NO_EVENT,
+    "http/tls.py:TlsTransport._read_part": NO_EVENT,
 }
 """Function that reads events -> who decides what of them a viewer gets."""
 

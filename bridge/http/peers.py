@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from itertools import count
 from typing import Final
 
 from uvicorn.middleware.proxy_headers import _TrustedHosts
@@ -53,6 +54,7 @@ class Peers:
         self._proxy = self._make(PeerKind.ADDRESS, "proxy", PROXY_WORK)
         self._peers: dict[tuple[PeerKind, str], Peer] = {}
         self._sweep_at = SWEEP_PEERS
+        self.numbers = count()  # of accounts, in the order in which they come
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -99,11 +101,12 @@ class Account:
     the account is settled. So an address pays for what comes to nothing, however many dashboards reconnect from it.
     """
 
-    __slots__ = ("_client", "_peers", "_unpaid", "address", "user")
+    __slots__ = ("_client", "_peers", "_unpaid", "address", "number", "user")
 
     def __init__(self, peers: Peers, host: str) -> None:
         self._peers = peers
         self._unpaid = 0.0
+        self.number = next(peers.numbers)  # higher than that of any older connection
         self._client = self.address = peers.client(host)
         self.user: Peer | None = None
         self.address.accounts += 1

@@ -1,6 +1,7 @@
 """Turns of the event loop: how much of the clients' work is done before the sockets are looked at again."""
 
 import asyncio
+from bisect import bisect_left, insort
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Final
@@ -24,7 +25,8 @@ class Turns:
 
     A turn is what happens between two looks at the sockets. It takes at most `turn_ms` and the last piece of each kind.
     All other work goes first: while there is any, the turns together get `CLIENTS_PART` of its time.
-    Work that finds no time left, or whose peer owes, waits; each account has at most one piece of work waiting.
+    Work that finds no time left, or whose peer owes, waits; each account has at most one piece of work waiting. Once an
+    address owes, its newest connection goes first: who comes after an attack does not wait behind what is left of it.
     """
 
     def __init__(self, *, turn_ms: float, on_fault: OnFault, clock: Clock = precise_ms) -> None:
@@ -54,7 +56,7 @@ class Turns:
         peer = account.peer
         queue = self._owing.get(peer) or self._waiting[peer.kind].get(peer)
         if queue is not None:
-            queue.pop((account, work), None)
+            queue.remove(account, work)
 
     async def pause(self, account: Account) -> None:
         """Return when there is time for this account, and its peer owes nothing."""
@@ -78,8 +80,8 @@ class Turns:
         peer = account.peer
         queue = self._owing.get(peer)
         if queue is None:
-            queue = self._waiting[peer.kind].setdefault(peer, OrderedDict())
-        queue[account, work] = None
+            queue = self._waiting[peer.kind].setdefault(peer, _Queue())
+        queue.add(account, work)
 
     def _begin(self) -> None:
         if not self._has_begun:
@@ -120,10 +122,12 @@ class Turns:
         wait_ms = peer.work.wait_ms(began)
         if wait_ms > 0:
             self.delays[kind] += 1
+            if kind is PeerKind.ADDRESS:
+                queue.put_newest_first()
             self._owing[peer] = queue
             asyncio.get_running_loop().call_later(max(wait_ms, MIN_WAIT_MS) / 1_000, self._go_on, peer)
             return
-        (account, work), _ = queue.popitem(last=False)
+        account, work = queue.pop()
         if queue:
             waiting[peer] = queue
         has_more: bool | None = False
@@ -144,4 +148,50 @@ class Turns:
         self._serve()
 
 
-_Queue = OrderedDict[tuple[Account, Work], None]
+class _Queue:
+    """Work that waits for one peer: in the order in which it came, or that of the newest connection first."""
+
+    __slots__ = ("_by_age", "_works")
+
+    def __init__(self) -> None:
+        self._works: OrderedDict[_Entry, None] = OrderedDict()
+        self._by_age: list[_Entry] | None = None  # oldest connection first
+
+    def __len__(self) -> int:
+        return len(self._works)
+
+    def put_newest_first(self) -> None:
+        """Put the newest connection first, until the queue is empty."""
+        if self._by_age is None:
+            self._by_age = sorted(self._works, key=_number)
+
+    def add(self, account: Account, work: Work) -> None:
+        entry = account, work
+        if entry not in self._works:
+            self._works[entry] = None
+            if self._by_age is not None:
+                insort(self._by_age, entry, key=_number)
+
+    def remove(self, account: Account, work: Work) -> None:
+        """Remove this; without effect if it is not there."""
+        entry = account, work
+        if entry in self._works:
+            del self._works[entry]
+            if self._by_age is not None:
+                del self._by_age[self._by_age.index(entry, bisect_left(self._by_age, account.number, key=_number))]
+
+    def pop(self) -> "_Entry":
+        """Remove and return what is first."""
+        if self._by_age is None:
+            entry, _ = self._works.popitem(last=False)
+        else:
+            entry = self._by_age.pop()
+            del self._works[entry]
+        return entry
+
+
+_Entry = tuple[Account, Work]
+
+
+def _number(entry: _Entry) -> int:
+    return entry[0].number

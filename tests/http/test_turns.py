@@ -161,6 +161,32 @@ async def test_who_owes_waits_for_the_time_that_it_takes_to_pay_and_others_do_no
     assert world.done == ["otto", "eva", "eva again"]
 
 
+async def test_the_newest_connection_of_an_address_that_owed_goes_first_with_all_its_steps() -> None:
+    world = World(WebSettings(max_work_per_address=1_000))
+    accounts = [Account(world.peers, "10.0.0.1") for _ in range(50)]
+    accounts[0].fine(5_000 + 50)
+    for account in accounts[1:]:
+        world.turns.run(account, world.pieces("old", 2))
+    newcomer = Account(world.peers, "10.0.0.1")
+    world.turns.run(newcomer, world.pieces("new", 3))
+    world.turns.run(accounts[0], world.pieces("old", 2))  # was received later, by an older connection
+    assert world.done == []
+    world.clock.now += 60
+    await until(lambda: len(world.done) == 50 * 2 + 3, what="all of it is done")
+    assert world.done[:4] == ["new", "new", "new", "old"]
+
+
+async def test_the_sockets_of_a_user_who_owed_take_turns() -> None:
+    world = World(WebSettings(max_work_per_user=1_000))
+    accounts = {name: world.user("eva") for name in ("first", "second")}
+    accounts["first"].charge(5_000 + 50)
+    for name, account in accounts.items():
+        world.turns.run(account, world.pieces(name, 2))
+    world.clock.now += 60
+    await until(lambda: len(world.done) == 4, what="all of it is done")
+    assert world.done == ["first", "second"] * 2
+
+
 async def test_work_that_fails_ends_and_is_a_fault_and_the_other_work_goes_on() -> None:
     world = World()
 
@@ -173,10 +199,11 @@ async def test_work_that_fails_ends_and_is_a_fault_and_the_other_work_goes_on() 
     assert world.faults == [("LookupError", "eva")]
 
 
-async def test_work_that_is_forgotten_takes_no_memory_and_no_turn() -> None:
-    world = World()
-    eva = world.user("eva")
-    eva.charge(10_000)
+@pytest.mark.parametrize("is_user", [True, False])
+async def test_work_that_is_forgotten_takes_no_memory_and_no_turn(*, is_user: bool) -> None:
+    world = World(WebSettings(max_work_per_user=1_000, max_work_per_address=1_000))
+    eva = world.user("eva") if is_user else Account(world.peers, "10.0.0.1")
+    eva.peer.work.take(5_000 + 50, world.clock.now)
     works = [world.pieces(f"{number}", 1) for number in range(1_000)]
     for work in works:
         world.turns.run(eva, work)
@@ -184,7 +211,7 @@ async def test_work_that_is_forgotten_takes_no_memory_and_no_turn() -> None:
         world.turns.forget(eva, work)
     assert [len(queue) for queue in world.turns._owing.values()] == [1]  # noqa: SLF001 - it is not seen elsewhere
     world.turns.forget(eva, works[0])
-    world.clock.now += 10_000
+    world.clock.now += 60
     world.turns.run(world.user("otto"), world.pieces("otto", 1))
     await until(lambda: not world.turns._owing, what="the debt is paid")  # noqa: SLF001
     world.turns.run(eva, world.pieces("eva", 1))

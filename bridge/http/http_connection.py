@@ -17,6 +17,7 @@ from bridge.http.flow import ReadSwitch, WaitingFlow
 from bridge.http.handshake import HandshakeWebSocket
 from bridge.http.load import EndReason, ServerLoad
 from bridge.http.peers import Account, host_of
+from bridge.http.request_checks import MAX_HEADERS
 from bridge.http.requester import ACCOUNT
 from bridge.http.responses import MAX_BODY_BYTES, PART_BYTES
 from bridge.http.small_reads import PassedReads
@@ -147,7 +148,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _bound_head(self) -> None:
         self._head_bytes += len(self._slice)
-        if self._head_bytes > HEADER_BYTES and not self.transport.is_closing():
+        is_too_large = self._head_bytes > HEADER_BYTES or len(self.headers) > MAX_HEADERS
+        if is_too_large and not self.transport.is_closing():
             self._load.note_end(EndReason.HEAD_TOO_LARGE, peer=host_of(self.client))
             self.transport.write(HEAD_TOO_LARGE_RESPONSE)
             self.transport.close()

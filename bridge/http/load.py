@@ -18,7 +18,7 @@ from bridge.settings.web import WebSettings
 
 OTHER_DESCRIPTORS: Final = 200  # of the process: journal, broker, listener, pipes
 MIN_POOL: Final = 100
-STATUSES: Final = (400, 401, 403, 404, 405, 421, 429, 431)  # whose counters of refused requests are always there
+STATUSES: Final = (400, 401, 403, 404, 405, 414, 421, 429, 431)  # whose counters of refused requests are always there
 
 log = structlog.get_logger(__name__)
 

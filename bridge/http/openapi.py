@@ -36,17 +36,18 @@ class ErrorBody(BaseModel):
     detail: dict[str, Any] | None = None
 
 
-_ANSWERS_TO_A_HOST: Final[Mapping[str, Any]] = {
+_ANSWERS_TO_ANY_REQUEST: Final[Mapping[str, Any]] = {
     str(int(status)): {
         "description": meaning,
         "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{ErrorBody.__name__}"}}},
     }
     for status, meaning in (
         (HTTPStatus.BAD_REQUEST, "no Host header, or two"),
+        (HTTPStatus.REQUEST_URI_TOO_LONG, "the path and query are too long, or the query has too many parameters"),
         (HTTPStatus.MISDIRECTED_REQUEST, "the Host is none of this server's names"),
+        (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too many headers, or too long ones"),
     )
 }
-"""Any request may be answered so."""
 
 
 def error_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
@@ -68,7 +69,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         for operation in operations.values():
             answers = operation["responses"]
             answers.pop(VALIDATION, None)
-            answers |= {status: answer for status, answer in _ANSWERS_TO_A_HOST.items() if status not in answers}
+            answers |= {status: answer for status, answer in _ANSWERS_TO_ANY_REQUEST.items() if status not in answers}
     components = document.setdefault("components", {})
     for name in VALIDATION_SCHEMAS:
         components.get("schemas", {}).pop(name, None)

@@ -1,4 +1,4 @@
-"""Checks around every request, a WebSocket's handshake included: its host, and counts of refusals and faults."""
+"""Checks around every request, a WebSocket's handshake included: its head, and counts of refusals and faults."""
 
 from http import HTTPStatus
 from typing import Final
@@ -14,6 +14,9 @@ from bridge.http.responses import SECURITY_HEADERS, error_response
 from bridge.protocol.error_codes import ErrorCode
 
 MAX_LOGGED: Final = 200  # characters of each text of a client
+MAX_TARGET_BYTES: Final = 8_192  # RFC 9110 4.1 recommends 8,000 at least
+MAX_PARAMETERS: Final = 320  # of the query: the lists of an explanation, of up to 100 each; more are dear to parse
+MAX_HEADERS: Final = 128  # as of a WebSocket's handshake
 ANSWERS: Final = ("http.response.start", "websocket.http.response.start")
 
 
@@ -32,9 +35,8 @@ def checked(app: ASGIApp, load: ServerLoad) -> ASGIApp:
             await send(message)
 
         try:
-            host = requested_host(scope)
-            answer = None if host is not None and is_host_allowed(host, names) else _refusal(host)
-            await (answer or app)(scope, receive, send_counted)
+            _remove_cookies(scope)
+            await (_refusal(scope, names) or app)(scope, receive, send_counted)
         except ClientDisconnect:
             pass  # the connection has counted it
         except Exception as error:
@@ -45,11 +47,27 @@ def checked(app: ASGIApp, load: ServerLoad) -> ASGIApp:
     return with_checks
 
 
-def _refusal(host: str | None) -> Response:
-    if host is None:
-        answer = error_response(ErrorCode.INVALID_MESSAGE, "one Host header is required", status=HTTPStatus.BAD_REQUEST)
-    else:
+def _refusal(scope: Scope, names: frozenset[str]) -> Response | None:
+    """Return the answer to a request that the app does not get."""
+    code, status = ErrorCode.LIMIT_EXCEEDED, HTTPStatus.REQUEST_URI_TOO_LONG
+    if len(scope["headers"]) > MAX_HEADERS:
+        text, status = f"a request has at most {MAX_HEADERS} headers", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    elif len(scope["raw_path"]) + len(scope["query_string"]) > MAX_TARGET_BYTES:
+        text = f"path and query have at most {MAX_TARGET_BYTES} bytes"
+    elif scope["query_string"].count(b"&") >= MAX_PARAMETERS:
+        text = f"a query has at most {MAX_PARAMETERS} parameters"
+    elif (host := requested_host(scope)) is None:
+        code, text, status = ErrorCode.INVALID_MESSAGE, "one Host header is required", HTTPStatus.BAD_REQUEST
+    elif not is_host_allowed(host, names):
         text = "host not allowed: add its name to web.allowed_hosts"
-        answer = error_response(ErrorCode.INVALID_MESSAGE, text, status=HTTPStatus.MISDIRECTED_REQUEST)
+        code, status = ErrorCode.INVALID_MESSAGE, HTTPStatus.MISDIRECTED_REQUEST
+    else:
+        return None
+    answer = error_response(code, text, status=status)
     answer.headers.update(SECURITY_HEADERS)
     return answer
+
+
+def _remove_cookies(scope: Scope) -> None:
+    """Remove what nobody here reads, and FastAPI would parse."""
+    scope["headers"] = [header for header in scope["headers"] if header[0] != b"cookie"]

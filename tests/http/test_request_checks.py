@@ -12,6 +12,7 @@ from starlette.routing import Route
 from structlog.testing import capture_logs
 
 from bridge.http.load import EndReason, ServerLoad
+from bridge.http.request_checks import MAX_HEADERS, MAX_PARAMETERS, MAX_TARGET_BYTES
 from bridge.settings.web import WebSettings
 from tests.http.served_sockets import DEADLINE, RawClient, served
 from tests.support.brokers import until
@@ -68,6 +69,45 @@ async def test_each_refusal_is_counted_and_the_first_is_logged(
         ("web.refused", "info", status, "127.0.0.1")
     ]
     assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
+
+
+HEAD = b"GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (HEAD % (b"/echo?" + b"a" * (MAX_TARGET_BYTES - 5), b""), 200),
+        (HEAD % (b"/echo?" + b"a" * (MAX_TARGET_BYTES - 4), b""), 414),
+        (HEAD % (b"/" + b"a" * MAX_TARGET_BYTES, b""), 414),
+        (HEAD % (b"/echo?" + b"&".join([b"a"] * MAX_PARAMETERS), b""), 200),
+        (HEAD % (b"/echo?" + b"&".join([b"a"] * (MAX_PARAMETERS + 1)), b""), 414),
+        (HEAD % (b"/echo", b"a: b\r\n" * (MAX_HEADERS - 2)), 200),
+        (HEAD % (b"/echo", b"a: b\r\n" * (MAX_HEADERS - 1)), 431),
+    ],
+)
+async def test_a_head_that_is_dear_to_read_does_not_reach_the_app(load: ServerLoad, head: bytes, status: int) -> None:
+    calls: list[Request] = []
+
+    async def echo(request: Request) -> Response:
+        calls.append(request)
+        return Response()
+
+    async with served(Starlette(routes=[Route("/echo", echo)]), load=load) as port:
+        answer = await exchange(port, head)
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert len(calls) == (status == 200)
+    assert load.refused == ({} if status == 200 else {status: 1})
+    assert status == 200 or (b'"code":"LIMIT_EXCEEDED"' in answer and b"content-security-policy" in answer)
+
+
+async def test_cookies_are_not_parsed(load: ServerLoad) -> None:
+    async def names(request: Request) -> Response:
+        return PlainTextResponse(" ".join(request.headers))
+
+    async with served(Starlette(routes=[Route("/names", names)]), load=load) as port:
+        answer = await exchange(port, HEAD % (b"/names", b"Cookie: a=b\r\ncookie: c=d\r\nX-A: b\r\n"))
+    assert answer.endswith(b"\r\n\r\nhost connection x-a")
 
 
 async def test_no_query_is_logged_and_no_text_at_length(load: ServerLoad) -> None:

@@ -159,10 +159,11 @@ async def test_a_second_head_on_a_connection_is_timed_too(monkeypatch: pytest.Mo
         writer.close()
 
 
-async def test_an_endless_head_is_refused() -> None:
+@pytest.mark.parametrize("headers", [b"X-A: " + b"b" * (http_connection.HEADER_BYTES + 1), b"a:\r\n" * 400])
+async def test_an_endless_head_is_refused(headers: bytes) -> None:
     async with served(APP) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET / HTTP/1.1\r\nX-A: " + b"b" * (http_connection.HEADER_BYTES + 1))
+        writer.write(b"GET / HTTP/1.1\r\n" + headers)
         answer = await asyncio.wait_for(reader.readline(), DEADLINE)
         writer.close()
     assert answer.startswith(b"HTTP/1.1 431 ")

@@ -82,6 +82,7 @@ class WatchClient:
     def _check_url(self) -> None:
         """Raise `WatchEnded` for an address that cannot be parsed: `websockets` raises the parser's ValueError."""
         try:
+            self.url.encode()  # an argument in another encoding
             _ = urlsplit(self.url).port
         except ValueError as error:
             raise WatchEnded(f"{self.url} isn't a valid URI: {error}; {URL_EXAMPLE}") from error

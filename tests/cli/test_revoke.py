@@ -129,6 +129,8 @@ def test_entries_whose_tokens_have_expired_are_removed(folder: Path) -> None:
     ("arguments", "message"),
     [
         (["user", "eva", "--note", "x" * 201], "revocations[0].note: "),
+        (["user", "eva", "--note", "\udcff"], "an id or a note is not text in UTF-8\n"),
+        (["token", "9f3bXk2\udcff"], "an id or a note is not text in UTF-8\n"),
         (["user", "eva", "--until", "tomorrow"], "--until: tomorrow is no time such as"),
         (["all", "--issued-before", "yesterday"], "--issued-before: yesterday is no time such as"),
     ],

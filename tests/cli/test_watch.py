@@ -16,7 +16,8 @@ from tests.support.tokens import token
 
 
 @pytest.mark.parametrize(
-    "url", ["nowhere", "http://127.0.0.1:1", "ws://[::1", "ws://127.0.0.1:99999/ws", "ws://a:b/ws"]
+    "url",
+    ["nowhere", "http://127.0.0.1:1", "ws://[::1", "ws://127.0.0.1:99999/ws", "ws://a:b/ws", "ws://127.0.0.1:1/\udcff"],
 )
 def test_watch_refuses_what_is_no_address(tmp_path: Path, url: str) -> None:
     ended = floor(tmp_path, "watch", "--url", url, "--token", "x")

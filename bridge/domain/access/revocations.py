@@ -92,8 +92,12 @@ def parse_list(content: bytes, *, source: str) -> Sequence[Revocation]:
 
 
 def encode_list(entries: Iterable[Revocation]) -> bytes:
-    """Return a list as JSON for people, with a line for each field."""
-    return msgspec.json.format(msgspec.json.encode(RevocationList(1, tuple(entries))), indent=2) + b"\n"
+    """Return a list as JSON for people, with a line for each field; raise `RevocationsError`."""
+    try:
+        content = msgspec.json.encode(RevocationList(1, tuple(entries)))
+    except UnicodeEncodeError:  # a lone surrogate: of an argument in another encoding
+        raise RevocationsError("an id or a note is not text in UTF-8") from None
+    return msgspec.json.format(content, indent=2) + b"\n"
 
 
 @dataclass(frozen=True, slots=True)

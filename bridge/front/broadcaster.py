@@ -12,6 +12,7 @@ from bridge.protocol.cohort import Cohort, FlushDue
 from bridge.protocol.delivery import Delivery
 from bridge.protocol.event_feed import EventFeed
 from bridge.protocol.fan_out import FanOut
+from bridge.protocol.ledger import Ledger
 
 TURN_MEMBERS: Final = 64  # written to at the end of a window before an alarm may pass: a write costs some 10 us
 
@@ -48,8 +49,10 @@ def call_later(seconds: float, function: Callable[[Any], None], argument: object
 class Broadcaster:
     """Delivers committed events to the dashboards of one journal; no call waits for a socket."""
 
-    def __init__(self, feed: EventFeed, clock: FrontClock, *, call_later: CallLater = call_later) -> None:
-        self.fan_out: FanOut[Recipient] = FanOut(feed)
+    def __init__(
+        self, feed: EventFeed, clock: FrontClock, ledger: Ledger, *, call_later: CallLater = call_later
+    ) -> None:
+        self.fan_out: FanOut[Recipient] = FanOut(feed, ledger)
         self._feed = feed
         self._clock = clock
         self._call_later = call_later

@@ -59,7 +59,7 @@ class Front:
         simulated: bool = False,
     ) -> None:
         self._connections: dict[DashboardConnection, None] = {}
-        self._closed_ledger = Ledger()  # of the connections that have ended
+        self.ledger = Ledger()  # of all connections, those included that have ended
         self._former_snapshot_builds = 0  # of the journals before this one
         self._closing = False
         self._link_state_known = False
@@ -71,7 +71,7 @@ class Front:
         self._context = FrontContext(
             settings=settings,
             journal=reader,
-            broadcaster=Broadcaster(reader.feed, clock),
+            broadcaster=Broadcaster(reader.feed, clock, self.ledger),
             commands=self._make_commands(journal=reader),
             clock=clock,
             authenticator=authenticator,
@@ -106,7 +106,7 @@ class Front:
         self._context = replace(
             self._context,
             journal=reader,
-            broadcaster=Broadcaster(reader.feed, self._context.clock),
+            broadcaster=Broadcaster(reader.feed, self._context.clock, self.ledger),
             commands=self._make_commands(journal=reader),
         )
         self._has_journal = True
@@ -179,7 +179,6 @@ class Front:
 
     def _forget(self, connection: DashboardConnection) -> None:
         del self._connections[connection]
-        self._closed_ledger.add(connection.delivery.ended_ledger)
 
     async def close_revoked(self) -> int:
         """Close every connection whose token has been revoked, with 4403; return how many."""
@@ -243,9 +242,12 @@ class Front:
     # Status.
 
     def statistics(self) -> dict[str, Any]:
-        """Return the counts of connections, subscriptions by type, and the summed ledgers of all connections."""
+        """Return the counts of connections, subscriptions by type, and the summed ledgers of all connections.
+
+        It walks over those only that catch up.
+        """
         types = self._context.broadcaster.fan_out.subscriptions
-        behind = [connection.delivery.events_behind for connection in self._connections]
+        behind = [connection.delivery.events_behind for connection in self._context.broadcaster.fan_out.outside]
         return {
             "connections": len(self._connections),
             "authenticated": len(self._context.authenticated),
@@ -257,22 +259,13 @@ class Front:
             "catching_up": sum(events > 0 for events in behind),
             "snapshot_builds": self._former_snapshot_builds + self._context.journal.snapshot_builds,
             "faults": self._context.fault_count,
-            "ledger": self.ledger().as_data(),
+            "ledger": self.ledger.as_data(),
         }
 
     @property
     def refused(self) -> Mapping[str, int]:
         """Return how many connections and commands of users were refused, by the setting that is the bound."""
         return {bound: self._context.refused[bound] for bound in REFUSING}
-
-    def ledger(self) -> Ledger:
-        """Return the summed ledgers of all connections, the closed ones included."""
-        ledger = self._closed_ledger.copy()
-        for connection in self._connections:
-            ledger.add(connection.delivery.ended_ledger)
-        for cohort in self._context.broadcaster.fan_out.cohorts:
-            ledger.add(cohort.ledger_of_members())
-        return ledger
 
     def readiness(self) -> tuple[bool, str]:
         """Return whether a dashboard that connects now sees a live stream, and if not, why not."""

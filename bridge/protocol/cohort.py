@@ -1,6 +1,5 @@
 """Cohort: up-to-date dashboards that want the same, for which an event is queued, encoded and counted once."""
 
-from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -76,14 +75,18 @@ class Cohort(Generic[R]):
         "ledger",
         "members",
         "subscription_keys",
+        "total",
     )
 
-    def __init__(self, subscription_keys: frozenset[Hashable], batching: Batching, feed: EventFeed) -> None:
+    def __init__(
+        self, subscription_keys: frozenset[Hashable], batching: Batching, feed: EventFeed, *, total: Ledger
+    ) -> None:
         self.subscription_keys = subscription_keys  # the `cache_key` of each distinct subscription
         self.batching = batching
         self.members: dict[Membership[R], None] = {}
         self.joining: dict[R, None] = {}  # who is up to date, and joins when the events that wait are flushed
         self.ledger = Ledger()  # of one who is a member from the first event on
+        self.total = total  # of all members of all cohorts: what is sent counts once for each
         self.flushes = 0
         self.earliest_expiry = 2**63  # ms since the Unix epoch: no member's token expires before
         self._feed = feed
@@ -103,15 +106,6 @@ class Cohort(Generic[R]):
         self.members[membership] = None
         self.earliest_expiry = min(self.earliest_expiry, expires_at)
         return membership
-
-    def ledger_of_members(self) -> Ledger:
-        """Return the sum of the ledgers of all memberships that have not ended."""
-        joined = Counter(id(membership.joined_ledger) for membership in self.members)
-        ledgers = {id(membership.joined_ledger): membership.joined_ledger for membership in self.members}
-        total = Ledger()
-        for key, members in joined.items():
-            total.add(self.ledger.since(ledgers[key]), times=members)
-        return total
 
     def find_earliest_expiry(self) -> None:
         """Set `earliest_expiry` again, after members have left."""
@@ -163,9 +157,10 @@ class Cohort(Generic[R]):
 
     def end_flush(self) -> None:
         """Count all that waited as sent to every member; one to whom it could not be written has left."""
-        self.ledger.count_sent(self._lossless)
-        self.ledger.count_sent(self._latest.values())
-        self.ledger.count_conflated(self._conflated)
+        for ledger, times in ((self.ledger, 1), (self.total, len(self.members))):
+            ledger.count_sent(self._lossless, times=times)
+            ledger.count_sent(self._latest.values(), times=times)
+            ledger.count_conflated(self._conflated, times=times)
         self._ledger_copy = None
         self.flushes += 1
         self._lossless, self._latest, self._conflated, self._bytes, self._window_start = [], {}, [], 0, None

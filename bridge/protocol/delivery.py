@@ -19,7 +19,6 @@ from bridge.protocol.event_cursor import EventCursor
 from bridge.protocol.event_feed import CheckResume, EventFeed, ReadResult
 from bridge.protocol.event_selectors import ActiveSubscription, Interval
 from bridge.protocol.fan_out import FanOut
-from bridge.protocol.ledger import Ledger
 from bridge.protocol.request_queue import Request, RequestQueue
 from bridge.protocol.server_frames import (
     Close,
@@ -145,11 +144,6 @@ class Delivery(Generic[R_co]):
     def events_behind(self) -> int:
         """Return how many committed events others have got before: 0 for who is up to date, or gets none yet."""
         return self.cursor.events_behind if self.may_push and self.state is not DeliveryState.ENDED else 0
-
-    @property
-    def ended_ledger(self) -> Ledger:
-        """Return the outcomes of all events but those of its present cohort."""
-        return self.cursor.ended_ledger
 
     def is_position_due(self, now: Millis) -> bool:
         """Return whether time alone has made a frame due."""

@@ -98,6 +98,7 @@ class EventCursor(Generic[R_co]):
         """Begin at the latest offset: what was committed before, since the connect, is for nobody."""
         assert self.table.assignments is not None, "it is authenticated"
         self._offset = self.table.assignments.after = self._feed.offset
+        self._fan_out.outside[self._recipient] = None
 
     def subscribe(self, subscription: Subscription, *, deferred: bool) -> ActiveSubscription:
         """Start a subscription from the latest offset on, or, if `deferred`, from its snapshot or replay on."""
@@ -168,6 +169,7 @@ class EventCursor(Generic[R_co]):
         """Leave everything."""
         self.table.close()
         self.leave()
+        self._fan_out.outside.pop(self._recipient, None)
         self._fan_out.forget(self._recipient)
         if self.table.assignments is not None:
             self._fan_out.remove_assignee(self.table.assignments.viewer.user_id, self._recipient)
@@ -184,8 +186,9 @@ class EventCursor(Generic[R_co]):
             return part
         self._offset = self._reader.reached
         self.table.forget(self._offset)
-        self.ended_ledger.count_conflated(part.conflated)
-        self.ended_ledger.count_sent(part.events)
+        for ledger in (self.ended_ledger, self._fan_out.ledger):
+            ledger.count_conflated(part.conflated)
+            ledger.count_sent(part.events)
         self._has_news = self._has_news or bool(part.events)
         return part.events
 

@@ -12,6 +12,7 @@ from bridge.domain.records import CommittedEvent
 from bridge.domain.utc_time import Millis
 from bridge.protocol.cohort import Batching, Cohort, Membership
 from bridge.protocol.event_feed import EventFeed
+from bridge.protocol.ledger import Ledger
 
 MAX_ROUTES: Final = 20_000  # cached; subjects come and go, so a plant's topics have no end
 
@@ -34,7 +35,9 @@ class FanOut(Generic[R]):
     each 10 ms, at 2,000 events/s, a route takes 5 us instead of 0.6 on average, and each change 25 us: 1 % of a CPU.
     """
 
-    def __init__(self, feed: EventFeed) -> None:
+    def __init__(self, feed: EventFeed, ledger: Ledger) -> None:
+        self.ledger = ledger  # outcomes of the events of all dashboards, those included that have ended
+        self.outside: dict[R, None] = {}  # who has started, and is in no cohort
         self.ahead: dict[R, None] = {}  # who had a snapshot that is ahead of the feed, and waits for it
         self.assignees: dict[str, dict[R, None]] = {}  # by user id
         self.subscriptions = Counter[str]()  # of all dashboards, by type, those that are no cohort's included
@@ -85,17 +88,19 @@ class FanOut(Generic[R]):
         cohort = self._cohorts.get(key)
         assert self._joining.get(recipient, cohort) is cohort, "a change of what it wants forgets it"
         if cohort is None:
-            cohort = self._cohorts[key] = Cohort(*key, self._feed)
+            cohort = self._cohorts[key] = Cohort(*key, self._feed, total=self.ledger)
             self._add_filters(cohort, distinct)
         if cohort.is_waiting:
             cohort.joining[recipient] = None
             self._joining[recipient] = cohort
             return None
+        self.outside.pop(recipient, None)
         return cohort.join(recipient, expires_at=expires_at)
 
     def leave(self, membership: Membership[R]) -> None:
         """End a membership; what waits to be flushed is not for it any more."""
         del membership.cohort.members[membership]
+        self.outside[membership.recipient] = None
         self._remove_unused(membership.cohort)
 
     def end_flush(self, cohort: Cohort[R]) -> list[R]:

@@ -29,20 +29,20 @@ class Ledger:
     sent: Tally = field(default_factory=Counter)
     conflated: Tally = field(default_factory=Counter)
 
-    def add(self, other: "Ledger", *, times: int = 1) -> None:
+    def add(self, other: "Ledger") -> None:
         for mine, theirs in ((self.sent, other.sent), (self.conflated, other.conflated)):
             for kind, count in theirs.items():
-                mine[kind] += count * times
+                mine[kind] += count
 
-    def count_sent(self, events: Iterable[CommittedEvent]) -> None:
+    def count_sent(self, events: Iterable[CommittedEvent], *, times: int = 1) -> None:
         sent = self.sent
         for event in events:
-            sent[event.topic.type] += 1
+            sent[event.topic.type] += times
 
-    def count_conflated(self, events: Iterable[CommittedEvent]) -> None:
+    def count_conflated(self, events: Iterable[CommittedEvent], *, times: int = 1) -> None:
         conflated = self.conflated
         for event in events:
-            conflated[event.topic.type] += 1
+            conflated[event.topic.type] += times
 
     def since(self, earlier: "Ledger") -> "Ledger":
         """Return the counts that came after `earlier`, a former copy of this ledger."""

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from bridge.front.metric_samples import front_samples
 from bridge.ports.metrics import Metric
 from bridge.protocol.delivery import Delivery
-from tests.front.memory_front import assignment, call, memory_front, status
+from tests.front.memory_front import MemoryFront, assignment, call, memory_front, status
 from tests.support.tokens import token
 
 
@@ -201,26 +201,38 @@ async def test_statistics_follow_every_change_of_the_subscriptions(tmp_path: Pat
         assert counted() == {}
 
 
+def calls_of_statistics(front: MemoryFront) -> int:
+    events: list[str] = []
+    sys.setprofile(lambda _frame, event, _argument: events.append(event))
+    try:
+        front.core.statistics()
+    finally:
+        sys.setprofile(None)
+    return len(events)
+
+
 async def test_statistics_take_no_longer_with_more_subscriptions(tmp_path: Path) -> None:
     async with memory_front(tmp_path) as front:
         board = await front.join()
-
-        def calls() -> int:
-            events: list[str] = []
-            sys.setprofile(lambda _frame, event, _argument: events.append(event))
-            try:
-                front.core.statistics()
-            finally:
-                sys.setprofile(None)
-            return len(events)
-
         costs = []
         for count in (1, 50):
             for number in range(count):
                 await board.ask("subscribe", "subscription_confirmed", id=f"{number}", mqtt_filter=f"S1/A1/L{number}/#")
             assert front.core.statistics()["subscriptions"] == {"filter": count}
-            costs.append(calls())
+            costs.append(calls_of_statistics(front))
         assert costs[0] == costs[1]
+
+
+async def test_statistics_take_no_longer_with_more_dashboards(tmp_path: Path) -> None:
+    async with memory_front(tmp_path) as front:
+        costs = []
+        for count in (1, 20):
+            boards = [await front.join(user=f"user {count} {number}") for number in range(count)]
+            for number, board in enumerate(boards):
+                await board.ask("subscribe", "snapshot_end", mqtt_filter=f"S1/A1/L{number}/#")
+            costs.append(calls_of_statistics(front))
+        assert costs[0] == costs[1]
+        assert front.core.statistics()["connections"] == 21
 
 
 async def test_a_fault_at_one_dashboard_is_logged_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from bridge.protocol.delivery import Delivery
 from bridge.protocol.delivery_automaton import Output
 from bridge.protocol.event_feed import EventFeed
 from bridge.protocol.fan_out import FanOut
+from bridge.protocol.ledger import Ledger
 from bridge.protocol.server_frames import Close, Link, StreamAt
 from bridge.protocol.session import SessionWork
 from tests.support.memory_socket import texts_of
@@ -33,7 +34,9 @@ class Dashboard:
 
     def __init__(self) -> None:
         self.feed = EventFeed(Position("main", "e", 0), page_events=4, page_bytes=1)
-        self.delivery = Delivery("dashboard", feed=self.feed, fan_out=FanOut[str](self.feed), link=lambda: LINK)
+        self.delivery = Delivery(
+            "dashboard", feed=self.feed, fan_out=FanOut[str](self.feed, Ledger()), link=lambda: LINK
+        )
         self.protocol = DashboardProtocol(LIMITS, self.delivery, elapsed=0)
 
     def receive(self, frame: object, *, elapsed: int = 0) -> Auth | SessionWork | None:

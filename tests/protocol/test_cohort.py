@@ -11,6 +11,7 @@ from bridge.domain.events import EventType
 from bridge.domain.records import CommittedEvent, Position
 from bridge.protocol.cohort import FLUSH_BYTES, Batching, Cohort, FlushDue, Membership
 from bridge.protocol.event_feed import EventFeed
+from bridge.protocol.ledger import Ledger
 from tests.support.committed_events import event
 
 STATE = EventType.LINE_STATUS_UPDATE
@@ -22,7 +23,7 @@ class Plant:
 
     def __init__(self, batching: Batching | None = None) -> None:
         self.feed = EventFeed(Position("s", "e", 0), page_events=256, page_bytes=2**20)
-        self.cohort: Cohort[str] = Cohort(frozenset({"all"}), batching or Batching(), self.feed)
+        self.cohort: Cohort[str] = Cohort(frozenset({"all"}), batching or Batching(), self.feed, total=Ledger())
 
     def add(self, kind: EventType, *, line: str = "L1", size: int = 10) -> FlushDue:
         added = event(self.feed.offset + 1, kind, line=line, size=size)

@@ -279,7 +279,7 @@ class SmallDashboard:
 
     @property
     def ledger(self) -> Ledger:
-        ledger = self.delivery.ended_ledger.copy()
+        ledger = self.delivery.cursor.ended_ledger.copy()
         for cohort in self.world.broadcaster.fan_out.cohorts:
             for membership in (member for member in cohort.members if member.recipient is self):
                 ledger.add(membership.ledger)

@@ -88,7 +88,12 @@ def _forget_caches(front: SmallFront) -> None:
     fan_out = front.broadcaster.fan_out
     fan_out._remove_unused_filters()  # noqa: SLF001 - who joins adds them again
     fan_out._index._probes.clear()  # noqa: SLF001 - by kind of topic
+    fan_out.ledger.conflated.clear()  # the sum of the others'
+    outside = [dashboard for dashboard in front.dashboards if dashboard in fan_out.outside]
+    fan_out.outside.clear()
+    fan_out.outside |= dict.fromkeys(outside)  # in one order
     for dashboard in front.dashboards:
+        dashboard.former_ledger.conflated.clear()
         dashboard.delivery.cursor._reader.reached = 0  # noqa: SLF001 - set by each reading
         dashboard.delivery.cursor.table.drop_indexes()
 

@@ -12,6 +12,7 @@ from bridge.domain.access.policy import Policy
 from bridge.domain.access.viewer import Viewer, admit
 from bridge.protocol import cohort, event_cursor, request_queue
 from bridge.protocol.delivery_automaton import DeliveryState
+from bridge.protocol.ledger import Ledger
 from tests.protocol.delivery.dashboard import SmallDashboard
 from tests.protocol.delivery.oracle import PromiseBroken
 from tests.protocol.delivery.samples import GRANTS, USER, event
@@ -44,6 +45,7 @@ class EndingDashboard(SmallDashboard):
 
     def __init__(self, world: World, grants: str, *, short_lived: bool = False) -> None:
         self.is_short_lived = short_lived
+        self.former_ledger = Ledger()  # of its connections before
         super().__init__(world, grants)
 
     @property
@@ -70,6 +72,7 @@ class EndingDashboard(SmallDashboard):
     @override
     def reconnect(self) -> None:
         self.is_short_lived = False
+        self.former_ledger.add(self.ledger)
         super().reconnect()
 
     def renew(self, grants: str, *, short_lived: bool = False) -> None:

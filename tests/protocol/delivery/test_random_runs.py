@@ -11,6 +11,7 @@ from typing import Final
 
 import pytest
 
+from bridge.protocol.ledger import Ledger
 from tests.protocol.delivery.limits import SMALL, limits
 from tests.protocol.delivery.moves import CLIENT, PLANT, Choice, finish, left_to_do, run, shorten
 from tests.protocol.delivery.oracle import PromiseBroken
@@ -67,6 +68,7 @@ class Run:
             self._moves.append(str(choice))
             choice.make(front)
         finish(front)
+        _check_totals(front)
         counts = Counter(events=len(front.kinds))
         for dashboard in front.dashboards:
             counts["frames"] += dashboard.frames
@@ -75,6 +77,21 @@ class Run:
             counts["conflated"] += dashboard.oracle.conflated.total()
             counts["snapshots"] += dashboard.oracle.snapshots
         return counts
+
+
+def _check_totals(front: SmallFront) -> None:
+    """Check what is counted when it changes against what all dashboards have."""
+    fan_out = front.broadcaster.fan_out
+    total = Ledger()
+    for dashboard in front.dashboards:
+        total.add(dashboard.former_ledger)
+        total.add(dashboard.ledger)
+    if fan_out.ledger != total:
+        raise PromiseBroken(f"counted in all {fan_out.ledger}, in truth {total}")
+    inside = {membership.recipient for cohort in fan_out.cohorts for membership in cohort.members}
+    outside = {each for each in front.dashboards if each.delivery.may_push and not each.is_ended} - inside
+    if set(fan_out.outside) != outside:
+        raise PromiseBroken(f"outside of cohorts {fan_out.outside}, in truth {outside}")
 
 
 def run_all(seeds: range) -> Counter[str]:

@@ -19,6 +19,7 @@ from bridge.protocol.event_feed import (
     ReadSnapshot,
     SnapshotOffsets,
 )
+from bridge.protocol.ledger import Ledger
 from tests.protocol.delivery.oracle import current
 from tests.protocol.delivery.samples import event
 
@@ -48,7 +49,7 @@ class World:
         self.feed = EventFeed(Position(STREAM, EPOCH, 0), page_events=page_events, page_bytes=0 if cold else 1_000_000)
         self.windows: deque[tuple[Callable[[int], None], int]] = deque()  # that run
         self.clock = WallClock()
-        self.broadcaster = Broadcaster(self.feed, self.clock, call_later=self._call_later)
+        self.broadcaster = Broadcaster(self.feed, self.clock, Ledger(), call_later=self._call_later)
         self.now = 0
         self._page_events = page_events
         self._current: tuple[int, frozenset[int]] | None = None  # position, and the offsets that are current there

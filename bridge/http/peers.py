@@ -50,6 +50,7 @@ class Peers:
     def __init__(self, web: WebSettings, clock: Clock = precise_ms) -> None:
         self.clock = clock
         self._rates = {PeerKind.ADDRESS: web.max_work_per_address, PeerKind.USER: web.max_work_per_user}
+        # uvicorn's own, though private: it decides whose X-Forwarded-For counts, and both must agree on every address.
         self._proxies = _TrustedHosts(list(web.trusted_proxies))
         self._proxy = self._make(PeerKind.ADDRESS, "proxy", PROXY_WORK)
         self._peers: dict[tuple[PeerKind, str], Peer] = {}

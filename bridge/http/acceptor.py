@@ -117,7 +117,7 @@ class Arrival:
 
     def __init__(self, accepted: socket.socket, host: str, acceptor: Acceptor) -> None:
         self.is_aborted = False
-        self.account = Account(acceptor.load.peers, host)
+        self.account = Account(acceptor.load.peers, host, accepted)
         self.tls: TlsTransport | None = None
         self._socket = accepted
         self._acceptor = acceptor
@@ -163,7 +163,7 @@ class Arrival:
         if self._has_ended:
             return
         with contextlib.suppress(OSError):
-            if self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+            if not self.account.is_abandoned() and self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
                 self._socket.setblocking(False)
                 self._acceptor.load.turns.charge(self.account, CONNECTION_WORK_MS)
                 self._task = self._loop.create_task(self._acceptor.connect(self._socket, self), name="connection")

@@ -149,6 +149,9 @@ class ClientInput:
 
     def _work(self) -> bool:
         """Do a step, or read a slice, or up to the end of the next message in it; return whether there is more."""
+        if self._account.is_abandoned():
+            self._transport.abort()
+            return False
         handler = self._handler
         if handler is not None and self._may_go_on:
             try:

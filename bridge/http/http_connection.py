@@ -134,6 +134,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _work(self) -> bool:
         """Parse a slice; return whether there is more."""
+        if self._account is not None and self._account.is_abandoned():
+            self.transport.abort()
         if self._may_go_on:
             self._slice, self._input = self._input[:SLICE_BYTES], self._input[SLICE_BYTES:]
             super().data_received(self._slice)

@@ -1,6 +1,8 @@
 """Peers: users and addresses, and the work that each of them may cause."""
 
 import ipaddress
+import select
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,6 +44,7 @@ class Peer:
     work: TokenBucket  # ms of the event loop
     accounts: int = 0  # that are open and refer to it
     requests: int = 0  # HTTP requests of a user that are under way
+    has_owed: bool = False  # since there was no work of it that waits
 
 
 class Peers:
@@ -102,10 +105,11 @@ class Account:
     the account is settled. So an address pays for what comes to nothing, however many dashboards reconnect from it.
     """
 
-    __slots__ = ("_client", "_peers", "_unpaid", "address", "number", "user")
+    __slots__ = ("_client", "_peers", "_socket", "_unpaid", "address", "number", "user")
 
-    def __init__(self, peers: Peers, host: str) -> None:
+    def __init__(self, peers: Peers, host: str, connection: socket.socket | None = None) -> None:
         self._peers = peers
+        self._socket = connection
         self._unpaid = 0.0
         self.number = next(peers.numbers)  # higher than that of any older connection
         self._client = self.address = peers.client(host)
@@ -116,6 +120,13 @@ class Account:
     def peer(self) -> Peer:
         """Return the one in whose turns the work is done."""
         return self.user or self.address
+
+    def is_abandoned(self) -> bool:
+        """Return whether its client is gone, is no user, and is from an address that has owed: its work is for nobody.
+
+        Nothing is read from a connection whose input waits, so that its end is not seen otherwise.
+        """
+        return self.user is None and self.address.has_owed and self._socket is not None and _is_ended(self._socket)
 
     def charge(self, ms: float) -> None:
         """Add ms of the event loop."""
@@ -168,6 +179,15 @@ class Account:
         if peer is not None:
             peer.accounts -= 1
             self._peers.release(peer)
+
+
+def _is_ended(connection: socket.socket) -> bool:
+    """Return whether the client has ended a connection, even if what it sent before is unread."""
+    if connection.fileno() < 0:
+        return True
+    poll = select.poll()
+    poll.register(connection, getattr(select, "POLLRDHUP", 0))  # of Linux; a reset is reported anyway
+    return bool(poll.poll(0))
 
 
 def host_of(client: tuple[str, int] | None) -> str:

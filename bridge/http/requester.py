@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final, TypeVar
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge.domain.steps import Steps
@@ -50,6 +51,9 @@ class Requester:
 
         def work() -> bool:
             if ended.done():  # the request was cancelled
+                return False
+            if self._account.is_abandoned():
+                ended.set_exception(ClientDisconnect())
                 return False
             try:
                 next(steps)

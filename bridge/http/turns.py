@@ -117,12 +117,14 @@ class Turns:
         peer = next(iter(waiting))
         queue = waiting.pop(peer)
         if not queue:  # all of it was forgotten
+            peer.has_owed = False
             return
         began = self._clock()
         wait_ms = peer.work.wait_ms(began)
         if wait_ms > 0:
             self.delays[kind] += 1
             if kind is PeerKind.ADDRESS:
+                peer.has_owed = True
                 queue.put_newest_first()
             self._owing[peer] = queue
             asyncio.get_running_loop().call_later(max(wait_ms, MIN_WAIT_MS) / 1_000, self._go_on, peer)
@@ -142,6 +144,8 @@ class Turns:
         account.charge(took)
         if has_more:
             self._queue(account, work)
+        elif not queue:
+            peer.has_owed = False
 
     def _go_on(self, peer: Peer) -> None:
         self._waiting[peer.kind][peer] = self._owing.pop(peer)

@@ -153,6 +153,7 @@ class Account:
 
     def forward(self, host: str) -> None:
         """Continue for the client of a proxy, until the account is settled; for the proxy if it names no address."""
+        self.number = next(self._peers.numbers)  # of the request: the proxy's connection may be old
         if is_address(host):
             self._move(self._peers.address(host))
 

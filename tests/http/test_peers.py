@@ -117,3 +117,11 @@ def test_trusted_proxies_are_one_peer_without_a_bound_and_their_clients_pay(cloc
 )
 def test_an_ipv6_host_has_one_network(host: str, network: str) -> None:
     assert network_of(host) == network
+
+
+def test_a_request_that_a_proxy_forwards_is_as_new_as_a_connection() -> None:
+    peers = Peers(WebSettings(trusted_proxies=("10.0.0.9",)))
+    kept, later = Account(peers, "10.0.0.9"), Account(peers, "10.0.0.1")
+    assert kept.number < later.number
+    kept.forward("10.0.0.1")
+    assert (kept.address, kept.number > later.number) == (later.address, True)

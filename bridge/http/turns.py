@@ -158,7 +158,7 @@ class _Queue:
     __slots__ = ("_by_age", "_works")
 
     def __init__(self) -> None:
-        self._works: OrderedDict[_Entry, None] = OrderedDict()
+        self._works: OrderedDict[_Entry, int] = OrderedDict()  # and the number of its account when it came
         self._by_age: list[_Entry] | None = None  # oldest connection first
 
     def __len__(self) -> int:
@@ -167,22 +167,23 @@ class _Queue:
     def put_newest_first(self) -> None:
         """Put the newest connection first, until the queue is empty."""
         if self._by_age is None:
-            self._by_age = sorted(self._works, key=_number)
+            self._by_age = sorted(self._works, key=self._works.__getitem__)
 
     def add(self, account: Account, work: Work) -> None:
         entry = account, work
         if entry not in self._works:
-            self._works[entry] = None
+            self._works[entry] = account.number
             if self._by_age is not None:
-                insort(self._by_age, entry, key=_number)
+                insort(self._by_age, entry, key=self._works.__getitem__)
 
     def remove(self, account: Account, work: Work) -> None:
         """Remove this; without effect if it is not there."""
         entry = account, work
         if entry in self._works:
-            del self._works[entry]
             if self._by_age is not None:
-                del self._by_age[self._by_age.index(entry, bisect_left(self._by_age, account.number, key=_number))]
+                first = bisect_left(self._by_age, self._works[entry], key=self._works.__getitem__)
+                del self._by_age[self._by_age.index(entry, first)]
+            del self._works[entry]
 
     def pop(self) -> "_Entry":
         """Remove and return what is first."""
@@ -195,7 +196,3 @@ class _Queue:
 
 
 _Entry = tuple[Account, Work]
-
-
-def _number(entry: _Entry) -> int:
-    return entry[0].number

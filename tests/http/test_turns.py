@@ -176,6 +176,20 @@ async def test_the_newest_connection_of_an_address_that_owed_goes_first_with_all
     assert world.done[:4] == ["new", "new", "new", "old"]
 
 
+async def test_work_that_waits_behind_a_debt_may_be_forgotten_though_its_request_is_a_newer_one_by_now() -> None:
+    world = World(WebSettings(max_work_per_address=1_000))
+    accounts = [Account(world.peers, "10.0.0.1") for _ in range(3)]
+    works = [world.pieces(str(number), 1) for number in range(3)]
+    accounts[0].fine(5_000 + 50)
+    for account, work in zip(accounts, works, strict=True):
+        world.turns.run(account, work)
+    accounts[0].forward("10.0.0.1")
+    world.turns.forget(accounts[0], works[0])
+    world.clock.now += 60
+    await until(lambda: len(world.done) == 2, what="the others are done")
+    assert world.done == ["2", "1"]
+
+
 async def test_the_sockets_of_a_user_who_owed_take_turns() -> None:
     world = World(WebSettings(max_work_per_user=1_000))
     accounts = {name: world.user("eva") for name in ("first", "second")}

@@ -25,6 +25,7 @@ class _HandedOver(asyncio.Transport):
 
 
 _HANDED_OVER: Final = _HandedOver()
+BAD_REQUEST_RESPONSE: Final = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class HandshakeWebSocket(WebSocketsSansIOProtocol):
@@ -52,8 +53,9 @@ class HandshakeWebSocket(WebSocketsSansIOProtocol):
             return
         super().data_received(data)
         if not self.handshake_initiated:  # websockets refuses the head: uvicorn would neither answer nor close
-            answer = b"".join(self.conn.data_to_send())
+            answer = b"".join(self.conn.data_to_send()) or BAD_REQUEST_RESPONSE  # nothing: the request has a body
             self._load.note_refusal(int(answer.split(b" ", 2)[1]), peer=host_of(self.client))
+            self.handshake_initiated = self.handshake_complete = self.close_sent = True
             self.transport.write(answer)
             self.transport.close()
         elif self.close_sent:  # the head is no handshake

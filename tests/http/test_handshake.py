@@ -9,7 +9,9 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from websockets.frames import Opcode
 
+from bridge.http.load import ServerLoad
 from bridge.http.websocket import hand_over
+from bridge.settings.web import WebSettings
 from tests.http.served_sockets import RawClient, Recorder, SocketApp, masked, served
 from tests.support.brokers import until
 
@@ -80,6 +82,33 @@ async def test_a_refusal_of_the_application_is_answered_and_no_fault(caplog: pyt
         client.close()
     assert answer.startswith(b"HTTP/1.1 403 Forbidden\r\n")
     assert answer.endswith(b"\r\n\r\nno")
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Content-Length: 5\r\n",
+        b"Content-Length: 00\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: gzip\r\n",
+    ],
+)
+async def test_a_handshake_with_a_body_is_refused_and_leaves_nothing(
+    caplog: pytest.LogCaptureFixture, body: bytes
+) -> None:
+    load = ServerLoad(WebSettings())
+    app = SocketApp()
+    async with served(app, load=load) as port:
+        client = await RawClient.connect(port, b"hello", headers=body)
+        answer = await client.rest()
+        client.close()
+        await until(lambda: len(load.pool) == 0, what="it is forgotten")
+        peer = load.peers.address("127.0.0.1")
+        await until(lambda: peer.accounts == 0, what="its account is closed")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert (load.refused, load.faults, app.opened) == ({400: 1}, 0, [])
     assert caplog.records == []
 
 

@@ -62,6 +62,11 @@ class HandshakeWebSocket(WebSocketsSansIOProtocol):
             self._load.note_refusal(self.response.status_code, peer=host_of(self.client))
 
     @override
+    def shutdown(self) -> None:
+        if not self.transport.is_closing():  # else an answer is on its way, or nobody is there for one
+            super().shutdown()
+
+    @override
     async def run_asgi(self) -> None:
         extensions: dict[str, Any] = self.scope["extensions"]
         extensions[HAND_OVER] = self._hand_over
@@ -78,11 +83,11 @@ class HandshakeWebSocket(WebSocketsSansIOProtocol):
             self.handshake_complete = True
 
     def _hand_over(self, open_socket: OpenSocket) -> None:
-        transport, self.transport = self.transport, _HANDED_OVER
         self.stop_keepalive()
         self.handshake_complete = True  # or there is nobody left to answer
-        if transport.is_closing():
+        if self.transport.is_closing():  # its end is still ours
             return
+        transport, self.transport = self.transport, _HANDED_OVER
         account, self.account = self.account, None
         assert account is not None, "set with the request"
         client = self.scope["client"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -102,6 +103,12 @@ class SocketApp:
     async def newest(self) -> Recorder:
         await until(lambda: bool(self.opened), what="a socket is open")
         return self.opened[-1]
+
+
+def reset(client: socket.socket) -> None:
+    """End a connection with a reset."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 
 import pytest
 from starlette.responses import Response
@@ -10,9 +11,9 @@ from starlette.websockets import WebSocket
 from websockets.frames import Opcode
 
 from bridge.http.load import ServerLoad
-from bridge.http.websocket import hand_over
+from bridge.http.websocket import HAND_OVER, hand_over
 from bridge.settings.web import WebSettings
-from tests.http.served_sockets import RawClient, Recorder, SocketApp, masked, served
+from tests.http.served_sockets import HEADERS, RawClient, Recorder, SocketApp, masked, reset, served
 from tests.support.brokers import until
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = Opcode
@@ -68,6 +69,53 @@ async def test_a_client_that_is_gone_before_it_is_handed_over_opens_nothing(capl
         await until(returned.is_set, what="the app has returned")
     assert opened == []
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_a_client_that_resets_while_it_is_accepted_leaves_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    opened: list[Recorder] = []
+    returned = asyncio.Event()
+    load = ServerLoad(WebSettings())
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert (await receive())["type"] == "websocket.connect"
+        assert len(load.pool) == 1
+        reset(client)
+        await send({"type": "websocket.accept"})
+        hand_over(scope, lambda socket: opened.append(Recorder(socket)))
+        returned.set()
+
+    async with served(app, load=load) as port:
+        client = socket.create_connection(("127.0.0.1", port))
+        client.sendall(b"GET /ws HTTP/1.1\r\nHost: localhost\r\n" + HEADERS + b"\r\n")
+        peer = load.peers.address("127.0.0.1")
+        await until(returned.is_set, what="the app has returned")
+        await until(lambda: len(load.pool) == 0, what="it is forgotten")
+        await until(lambda: peer.accounts == 0, what="its account is closed")
+    assert opened == []
+    assert caplog.records == []
+
+
+async def test_a_stop_passes_over_a_handshake_that_was_ended_before_it_was_accepted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    load = ServerLoad(WebSettings())
+    returned = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert (await receive())["type"] == "websocket.connect"
+        for transport in list(load.pool._owners):  # noqa: SLF001
+            transport.abort()
+        await send({"type": "websocket.accept"})
+        hand_over(scope, Recorder)
+        scope["extensions"][HAND_OVER].__self__.shutdown()  # by uvicorn, of all that are not lost yet
+        returned.set()
+
+    async with served(app, load=load) as port:
+        client = await RawClient.connect(port)
+        assert await client.rest() == b""
+        client.close()
+        await until(returned.is_set, what="the app has returned")
+    assert caplog.records == []
 
 
 async def test_a_refusal_of_the_application_is_answered_and_no_fault(caplog: pytest.LogCaptureFixture) -> None:

@@ -17,7 +17,7 @@ from bridge.http.handshake import HandshakeWebSocket
 from bridge.http.http_connection import BoundedHttp
 from tests.support.command_line import ROOT
 
-PROTOCOLS: dict[type[asyncio.Protocol], int] = {BoundedHttp: 11, HandshakeWebSocket: 4}  # -> methods overridden
+PROTOCOLS: dict[type[asyncio.Protocol], int] = {BoundedHttp: 11, HandshakeWebSocket: 5}  # -> methods overridden
 
 
 def used_names(protocol: type[asyncio.Protocol]) -> set[str]:

@@ -1,21 +1,20 @@
 """An HTTP connection: uvicorn's, read in turns, with a bound for each thing that it may wait for."""
 
 import asyncio
-import sys
 from collections.abc import Callable
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Final, cast
 
-import httptools
 from typing_extensions import override
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from bridge.http.acceptor import Arrival
 from bridge.http.flow import ReadSwitch, WaitingFlow
 from bridge.http.handshake import HandshakeWebSocket
 from bridge.http.load import EndReason, ServerLoad
+from bridge.http.ordered_http import OrderedHttp
 from bridge.http.peers import Account, host_of
 from bridge.http.request_checks import MAX_HEADERS
 from bridge.http.requester import ACCOUNT
@@ -44,7 +43,7 @@ class Phase(StrEnum):
     IDLE = "idle"
 
 
-class BoundedHttp(HttpToolsProtocol):
+class BoundedHttp(OrderedHttp):
     """Ends a connection whose head or body is late or too large, or whose client does not read its answer.
 
     What is received is parsed in turns, and not while an answer is to be sent: requests that are pipelined wait.
@@ -53,12 +52,8 @@ class BoundedHttp(HttpToolsProtocol):
     _account: Account | None = None  # until a WebSocket takes it over
     _timed: tuple[Phase, int] | None = None  # what the deadline is of
     _deadline: asyncio.TimerHandle | None = None
-    _input = b""
-    _slice = b""  # that is being parsed
     _has_work = False  # which waits for its turn, or is done now
     _requests = 0
-    _in_head = True
-    _in_body = False
     _head_bytes = 0
     _discarded_bytes = 0  # of a body, behind its answer
     _unsent_bytes = 0  # when it was last looked at
@@ -104,11 +99,6 @@ class BoundedHttp(HttpToolsProtocol):
     # Reading.
 
     @property
-    def _is_answering(self) -> bool:
-        cycle = cast("RequestResponseCycle | None", self.cycle)
-        return cycle is not None and not cycle.response_complete
-
-    @property
     def _may_go_on(self) -> bool:
         return (
             bool(self._input)
@@ -137,20 +127,19 @@ class BoundedHttp(HttpToolsProtocol):
         if self._account is not None and self._account.is_abandoned():
             self.transport.abort()
         if self._may_go_on:
-            self._slice, self._input = self._input[:SLICE_BYTES], self._input[SLICE_BYTES:]
-            super().data_received(self._slice)
+            size = min(len(self._input), SLICE_BYTES)
+            self._parse(size)
             if self._in_head:
-                self._bound_head()
-            self._slice = b""
+                self._bound_head(size)
             self._update_deadline()
         self._has_work = self._may_go_on
         if not self._has_work:
             self._update_reading()
         return self._has_work
 
-    def _bound_head(self) -> None:
-        self._head_bytes += len(self._slice)
-        is_too_large = self._head_bytes > HEADER_BYTES or len(self.headers) > MAX_HEADERS
+    def _bound_head(self, size: int) -> None:
+        self._head_bytes += size
+        is_too_large = self._head_bytes > HEADER_BYTES or len(self.headers or ()) > MAX_HEADERS
         if is_too_large and not self.transport.is_closing():
             self._load.note_end(EndReason.HEAD_TOO_LARGE, peer=host_of(self.client))
             self.transport.write(HEAD_TOO_LARGE_RESPONSE)
@@ -167,12 +156,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._requests += 1
-        self._in_head, self._head_bytes, self._discarded_bytes = True, 0, 0
-
-    @override
-    def on_headers_complete(self) -> None:
-        self._in_head, self._in_body = False, True
-        super().on_headers_complete()
+        self._head_bytes = self._discarded_bytes = 0
 
     @override
     def on_body(self, body: bytes) -> None:
@@ -183,16 +167,11 @@ class BoundedHttp(HttpToolsProtocol):
                 self._abort(EndReason.BODY_TOO_LARGE)
 
     @override
-    def on_message_complete(self) -> None:
-        self._in_body = False
-        super().on_message_complete()
-
-    @override
     def handle_websocket_upgrade(self) -> None:
-        upgrade = sys.exception()
-        assert isinstance(upgrade, httptools.HttpParserUpgrade)
-        early = self._slice[upgrade.args[0] :] + self._input  # from the end of the head
-        self._input = b""
+        if self._is_answering:
+            self._parse_again(with_upgrade=True)
+            return
+        early = self._take_rest()
         self._update_reading()
         self._cancel_deadline()
         account, self._account = self._account, None

@@ -1,0 +1,82 @@
+"""HTTP requests in the order of their connection, as RFC 9110 and 9112 have it where uvicorn has not."""
+
+import sys
+from typing import cast
+
+import httptools
+from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+
+class OrderedHttp(HttpToolsProtocol):
+    """Takes requests out of its input; a subclass says when, and in which slices.
+
+    An upgrade to anything but a WebSocket is ignored. One to a WebSocket waits until the requests before it are
+    answered.
+    """
+
+    _input = b""
+    _slice = b""  # that is being parsed
+    _in_head = True
+    _in_body = False
+
+    @property
+    def _is_answering(self) -> bool:
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is not None and not cycle.response_complete
+
+    @property
+    def _ignores_upgrade(self) -> bool:
+        return self.parser.should_upgrade() and not self._should_upgrade()
+
+    def _parse(self, size: int) -> None:
+        """Parse at most this many bytes of the input."""
+        self._slice, self._input = self._input[:size], self._input[size:]
+        super().data_received(self._slice)
+        self._slice = b""
+
+    def _take_rest(self) -> bytes:
+        """Return what follows the head with an upgrade, while that is handled; there is no input any more."""
+        upgrade = sys.exception()
+        assert isinstance(upgrade, httptools.HttpParserUpgrade)
+        rest, self._input = self._slice[upgrade.args[0] :] + self._input, b""
+        return rest
+
+    def _parse_again(self, *, with_upgrade: bool) -> None:
+        """Put the head that has just been parsed in front of the input: with an upgrade no body was looked for."""
+        start = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        fields = [b"%b: %b" % field for field in self.headers if with_upgrade or field[0] != b"upgrade"]
+        self._input = b"\r\n".join([start, *fields, b"", b""]) + self._take_rest()
+        self._in_head = True
+        self.parser = httptools.HttpRequestParser(self)  # a former one reads nothing behind `Connection: close`
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+
+    # Calls of the parser.
+
+    @override
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        super().on_message_begin()
+
+    @override
+    def on_headers_complete(self) -> None:
+        self._in_head, self._in_body = False, True
+        if not self._ignores_upgrade:
+            super().on_headers_complete()
+
+    @override
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        if not self._ignores_upgrade:
+            super().on_message_complete()
+
+    @override
+    def _should_upgrade(self) -> bool:
+        return self.parser.get_http_version() != "1.0" and super()._should_upgrade()  # RFC 9110 7.8
+
+    @override
+    def _unsupported_upgrade_warning(self) -> None:
+        if self.parser.get_method() == b"CONNECT":  # an upgrade without a header
+            self.send_400_response("CONNECT is not supported.")
+        else:
+            self._parse_again(with_upgrade=False)

@@ -1,0 +1,153 @@
+"""Requests in the order of their connection: upgrades among them. Over real sockets."""
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+from websockets.frames import Opcode
+
+from bridge.http.http_connection import SLICE_BYTES
+from bridge.http.load import ServerLoad
+from bridge.settings.web import WebSettings
+from tests.http.served_sockets import HEADERS, RawClient, SocketApp, masked, served
+from tests.support.brokers import until
+
+HOST = b"Host: localhost\r\n"
+NEXT = b"GET /next HTTP/1.1\r\n" + HOST + b"\r\n"
+LAST = b"GET /last HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n"
+HIDDEN = b"GET /hidden HTTP/1.1\r\n" + HOST + b"\r\n"
+TO_H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"
+UPGRADE = b"GET /ws HTTP/1.1\r\n" + HOST + HEADERS + b"\r\n"
+
+
+@dataclass
+class App:
+    """An app that answers each request with its path, and accepts WebSockets; `requests` are paths and bodies."""
+
+    requests: list[tuple[str, bytes]] = field(default_factory=list)
+    sockets: SocketApp = field(default_factory=SocketApp)
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.may_answer.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self.sockets(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        self.requests.append((scope["path"], await request.body()))
+        await self.may_answer.wait()
+        await PlainTextResponse(scope["path"])(scope, receive, send)
+
+
+async def connect(port: int) -> RawClient:
+    return RawClient(*await asyncio.open_connection("127.0.0.1", port))
+
+
+def statuses(answers: bytes) -> list[int]:
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", answers)]
+
+
+def with_body(body: bytes) -> bytes:
+    return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def in_chunks(body: bytes) -> bytes:
+    return b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+
+
+BODY = b"x" * (SLICE_BYTES - 2) + HIDDEN * 20
+
+
+@pytest.mark.parametrize(
+    ("request_", "body"),
+    [
+        (b"GET /first HTTP/1.1\r\n" + HOST + TO_H2C + b"\r\n", b""),
+        (b"GET /first HTTP/1.1\r\n" + HOST + TO_H2C + with_body(BODY), BODY),
+        (b"POST /first HTTP/1.1\r\n" + HOST + TO_H2C + with_body(BODY), BODY),
+        (b"POST /first HTTP/1.1\r\n" + HOST + TO_H2C + in_chunks(BODY), BODY),
+        (b"POST /first HTTP/1.1\r\n" + HOST + HEADERS + b"Connection: keep-alive\r\n" + with_body(BODY), BODY),
+    ],
+)
+async def test_an_upgrade_to_another_protocol_is_ignored(request_: bytes, body: bytes) -> None:
+    app = App()
+    async with served(app) as port:
+        client = await connect(port)
+        client.writer.write(request_ + NEXT + LAST)
+        answers = await client.rest()
+        client.close()
+    assert app.requests == [("/first", body), ("/next", b""), ("/last", b"")]
+    assert statuses(answers) == [200, 200, 200]
+
+
+async def test_it_is_ignored_wherever_the_bytes_are_split() -> None:
+    whole = NEXT + b"POST /first HTTP/1.1\r\n" + HOST + TO_H2C + with_body(HIDDEN) + LAST
+    app = App()
+    load = ServerLoad(WebSettings(max_work_per_address=1_000_000))
+    async with served(app, load=load) as port:
+        for cut in range(1, len(whole), 3):
+            client = await connect(port)
+            client.writer.write(whole[:cut])
+            await client.writer.drain()
+            await asyncio.sleep(0)
+            client.writer.write(whole[cut:])
+            assert statuses(await client.rest()) == [200, 200, 200]
+            client.close()
+            assert app.requests == [("/next", b""), ("/first", HIDDEN), ("/last", b"")]
+            app.requests.clear()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        UPGRADE.replace(b"HTTP/1.1", b"HTTP/1.0"),  # RFC 9110 7.8
+        b"GET /ws HTTP/1.1\r\n" + HOST + b"Connection: close, upgrade\r\nUpgrade: h2c\r\n\r\n",
+    ],
+)
+async def test_a_connection_that_its_client_closes_is_not_upgraded(request_: bytes) -> None:
+    app = App()
+    async with served(app) as port:
+        client = await connect(port)
+        client.writer.write(request_ + HIDDEN)
+        assert statuses(await client.rest()) == [200]
+        client.close()
+    assert app.requests == [("/ws", b"")]
+
+
+@pytest.mark.parametrize("headers", [b"", HEADERS, TO_H2C, b"Content-Length: 1000\r\n"])
+@pytest.mark.parametrize("target", [b"localhost:80", b"/first", b"http://localhost/first"])
+async def test_connect_is_refused_and_nothing_behind_it_is_executed(target: bytes, headers: bytes) -> None:
+    app = App()
+    load = ServerLoad(WebSettings())
+    async with served(app, load=load) as port:
+        client = await connect(port)
+        client.writer.write(b"CONNECT %b HTTP/1.1\r\n" % target + HOST + headers + b"\r\n" + HIDDEN * 20)
+        answers = await client.rest()
+        client.close()
+    (status,) = statuses(answers)
+    assert load.refused == {status: 1}
+    assert status in {400, 405}
+    assert app.requests == []
+
+
+async def test_an_upgrade_behind_requests_waits_until_they_are_answered() -> None:
+    app = App()
+    app.may_answer.clear()
+    async with served(app) as port:
+        client = await connect(port)
+        client.writer.write(NEXT + NEXT + UPGRADE + masked(Opcode.TEXT, b"abc"))
+        await until(lambda: len(app.requests) == 1, what="the first is served")
+        await asyncio.sleep(0.05)
+        app.may_answer.set()
+        for _ in range(2):
+            assert (await client.upgraded()).startswith(b"HTTP/1.1 200 ")
+            assert await client.reader.readexactly(5) == b"/next"
+        assert (await client.upgraded()).startswith(b"HTTP/1.1 101 ")
+        assert await client.frame() == (Opcode.TEXT, b"3")
+        client.close()
+    assert app.sockets.opened[0].messages == ["abc"]

@@ -5,6 +5,7 @@ from typing import cast
 
 import httptools
 from typing_extensions import override
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 
@@ -19,6 +20,7 @@ class OrderedHttp(HttpToolsProtocol):
     _slice = b""  # that is being parsed
     _in_head = True
     _in_body = False
+    _served: RequestResponseCycle | None = None  # the first of those that are not answered
 
     @property
     def _is_answering(self) -> bool:
@@ -51,6 +53,16 @@ class OrderedHttp(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)  # a former one reads nothing behind `Connection: close`
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
 
+    # Calls of the transport.
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        served, self._served = self._served, None
+        if served is not None and not served.response_complete:  # uvicorn tells only the last that was parsed
+            served.disconnected = True
+            served.message_event.set()
+        super().connection_lost(exc)
+
     # Calls of the parser.
 
     @override
@@ -80,3 +92,10 @@ class OrderedHttp(HttpToolsProtocol):
             self.send_400_response("CONNECT is not supported.")
         else:
             self._parse_again(with_upgrade=False)
+
+    # Requests and their answers.
+
+    @override
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._served = cycle
+        super()._start_asgi_task(cycle, app)

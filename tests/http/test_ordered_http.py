@@ -1,7 +1,9 @@
-"""Requests in the order of their connection: upgrades among them. Over real sockets."""
+"""Requests in the order of their connection: upgrades among them, and resets. Over real sockets."""
 
 import asyncio
+import logging
 import re
+import socket
 from dataclasses import dataclass, field
 
 import pytest
@@ -13,7 +15,7 @@ from websockets.frames import Opcode
 from bridge.http.http_connection import SLICE_BYTES
 from bridge.http.load import ServerLoad
 from bridge.settings.web import WebSettings
-from tests.http.served_sockets import HEADERS, RawClient, SocketApp, masked, served
+from tests.http.served_sockets import HEADERS, RawClient, SocketApp, masked, reset, served
 from tests.support.brokers import until
 
 HOST = b"Host: localhost\r\n"
@@ -151,3 +153,50 @@ async def test_an_upgrade_behind_requests_waits_until_they_are_answered() -> Non
         assert await client.frame() == (Opcode.TEXT, b"3")
         client.close()
     assert app.sockets.opened[0].messages == ["abc"]
+
+
+@pytest.mark.parametrize("requests", [1, 2, 4])
+@pytest.mark.parametrize("has_begun", [False, True])
+async def test_a_reset_while_requests_are_answered_is_no_fault(
+    caplog: pytest.LogCaptureFixture, requests: int, *, has_begun: bool
+) -> None:
+    load = ServerLoad(WebSettings())
+    served_paths: list[str] = []
+    returned: list[str] = []
+    may_answer = asyncio.Event()
+
+    async def app(scope: Scope, _: Receive, send: Send) -> None:
+        served_paths.append(scope["path"])
+        if has_begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        await may_answer.wait()
+        if not has_begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"b", "more_body": True})
+        await send({"type": "http.response.body", "body": b"c"})
+        returned.append(scope["path"])
+
+    async with served(app, load=load) as port:
+        client = socket.create_connection(("127.0.0.1", port))
+        client.sendall(NEXT * requests)
+        await until(lambda: len(served_paths) == 1, what="the first is served")
+        reset(client)
+        await until(lambda: len(load.pool) == 0, what="the connection is lost")
+        may_answer.set()
+        await until(lambda: len(returned) == 1, what="it is answered")
+    assert returned == ["/next"]
+    assert (load.faults, load.ended) == (0, {})
+    assert caplog.records == []
+
+
+async def test_an_answer_that_an_app_does_not_complete_is_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async with served(app) as port:
+        client = await connect(port)
+        client.writer.write(NEXT * 2)
+        assert statuses(await client.rest()) == [200]
+        client.close()
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]

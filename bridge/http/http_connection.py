@@ -102,6 +102,7 @@ class BoundedHttp(OrderedHttp):
     def _may_go_on(self) -> bool:
         return (
             bool(self._input)
+            and not self._is_invalid
             and self._account is not None
             and not self.transport.is_closing()
             and not self.flow.read_paused

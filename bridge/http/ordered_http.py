@@ -13,7 +13,7 @@ class OrderedHttp(HttpToolsProtocol):
     """Takes requests out of its input; a subclass says when, and in which slices.
 
     An upgrade to anything but a WebSocket is ignored. One to a WebSocket waits until the requests before it are
-    answered.
+    answered. Behind an invalid request nothing is read, and the requests before it are answered.
     """
 
     _input = b""
@@ -21,6 +21,7 @@ class OrderedHttp(HttpToolsProtocol):
     _in_head = True
     _in_body = False
     _served: RequestResponseCycle | None = None  # the first of those that are not answered
+    _is_invalid = False  # what is behind the last request
 
     @property
     def _is_answering(self) -> bool:
@@ -72,9 +73,10 @@ class OrderedHttp(HttpToolsProtocol):
 
     @override
     def on_headers_complete(self) -> None:
-        self._in_head, self._in_body = False, True
+        self._in_head = False
         if not self._ignores_upgrade:
             super().on_headers_complete()
+        self._in_body = True
 
     @override
     def on_message_complete(self) -> None:
@@ -93,9 +95,23 @@ class OrderedHttp(HttpToolsProtocol):
         else:
             self._parse_again(with_upgrade=False)
 
+    @override
+    def send_400_response(self, msg: str) -> None:
+        self._is_invalid = True
+        is_in_time = self._in_body and self._served is self.cycle and not self.cycle.response_started
+        if is_in_time or not self._is_answering:
+            self._in_body = False
+            super().send_400_response(msg)
+        else:
+            self.cycle.keep_alive = False
+
     # Requests and their answers.
 
     @override
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._served = cycle
+        if self._is_invalid and self._in_body and cycle is self.cycle:
+            self._in_body = False
+            self.transport.close()  # its body never ends
+            return
         super()._start_asgi_task(cycle, app)

@@ -155,6 +155,65 @@ async def test_an_upgrade_behind_requests_waits_until_they_are_answered() -> Non
     assert app.sockets.opened[0].messages == ["abc"]
 
 
+@pytest.mark.parametrize(
+    "invalid",
+    [
+        b"no request\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"GET http://[::1/ HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"CONNECT localhost:80 HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"POST /bad HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nno size\r\n",
+    ],
+)
+async def test_behind_an_invalid_request_nothing_is_read_and_those_before_it_are_answered(invalid: bytes) -> None:
+    load = ServerLoad(WebSettings())
+    app = App()
+    app.may_answer.clear()
+    async with served(app, load=load) as port:
+        client = await connect(port)
+        client.writer.write(NEXT + NEXT + invalid + HIDDEN * 20)
+        await until(lambda: load.refused.total() == 1, what="it is refused")
+        app.may_answer.set()
+        answers = await client.rest()
+        client.close()
+        await until(lambda: len(load.pool) == 0, what="it has ended")
+    assert statuses(answers) == [200, 200]
+    assert answers.endswith(b"/next")
+    assert app.requests == [("/next", b"")] * 2
+    assert (load.refused, load.ended) == ({400: 1}, {})
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+async def test_an_invalid_body_is_refused_unless_its_answer_has_begun(*, has_begun: bool) -> None:
+    begun, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        if has_begun:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+        begun.set()
+        await may_answer.wait()
+        if has_begun:
+            await send({"type": "http.response.body", "body": b"a"})
+        else:
+            assert (await receive())["type"] == "http.disconnect"
+
+    load = ServerLoad(WebSettings())
+    async with served(app, load=load) as port:
+        client = await connect(port)
+        client.writer.write(b"POST /first HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+        await until(begun.is_set, what="it is served")
+        client.writer.write(b"no size\r\n" + HIDDEN * 20)
+        await until(lambda: load.refused.total() == 1, what="it is refused")
+        if not has_begun:
+            await until(lambda: len(load.pool) == 0, what="it has ended")
+        may_answer.set()
+        answer = await client.rest()
+        client.close()
+    assert statuses(answer) == [200 if has_begun else 400]
+    assert answer.endswith(b"\r\n\r\na" if has_begun else b"Invalid HTTP request received.")
+    assert (load.refused, load.ended, load.faults) == ({400: 1}, {}, 0)
+
+
 @pytest.mark.parametrize("requests", [1, 2, 4])
 @pytest.mark.parametrize("has_begun", [False, True])
 async def test_a_reset_while_requests_are_answered_is_no_fault(

@@ -1,6 +1,7 @@
 """A WebSocket's handshake: uvicorn's, until the app refuses it, or accepts it and hands it over."""
 
 import asyncio
+from http import HTTPStatus
 from typing import Any, Final
 
 from typing_extensions import override
@@ -78,7 +79,10 @@ class HandshakeWebSocket(WebSocketsSansIOProtocol):
 
     @override
     async def send(self, message: ASGISendEvent) -> None:
+        is_refusal = message["type"] == "websocket.close" and not self.handshake_complete
         await super().send(message)
+        if is_refusal:  # a path without a WebSocket; a response is counted by `request_checks`
+            self._load.note_refusal(HTTPStatus.FORBIDDEN, peer=host_of(self.scope["client"]))
         if self.close_sent:  # uvicorn misses this for a refusal with a response, and logs an error
             self.handshake_complete = True
 

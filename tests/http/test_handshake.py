@@ -160,6 +160,19 @@ async def test_a_handshake_with_a_body_is_refused_and_leaves_nothing(
     assert caplog.records == []
 
 
+async def test_a_refusal_without_a_response_gets_403_and_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "websocket.close"})
+
+    load = ServerLoad(WebSettings())
+    async with served(app, load=load) as port:
+        client = await RawClient.connect(port)
+        assert (await client.rest()).startswith(b"HTTP/1.1 403 ")
+        client.close()
+    assert load.refused == {403: 1}
+    assert caplog.records == []
+
+
 async def test_a_refusal_that_is_not_finished_is_a_fault(caplog: pytest.LogCaptureFixture) -> None:
     async def app(_: Scope, __: Receive, send: Send) -> None:
         await send({"type": "websocket.http.response.start", "status": 403, "headers": []})

@@ -35,12 +35,20 @@ def frame(opcode: int, payload: bytes) -> bytes:
 CUT_OFF = head("POST /api/commands", f"Authorization: Bearer {token()}", "Content-Length: 100") + b"half"
 AUTH = b'{"type": "auth", "token": "%b"}' % SECRET.encode()
 SHAPES: dict[tuple[str, str], list[bytes]] = {
-    ("web_refused_requests", "400"): [b"\0\r\n\r\n", head("GET /ws", "Connection: upgrade", "Upgrade: websocket")],
+    ("web_refused_requests", "400"): [
+        b"\0\r\n\r\n",
+        head("GET /ws", "Connection: upgrade", "Upgrade: websocket"),
+        upgrade("Content-Length: 5") + b"hello",
+        head("CONNECT localhost:80"),
+    ],
     ("web_refused_requests", "401"): [
         head("GET /metrics", "Connection: close"),
         head(f"GET /api/snapshot?token={SECRET}", f"Authorization: Bearer {SECRET}", "Connection: close"),
     ],
-    ("web_refused_requests", "403"): [upgrade("Origin: https://evil.example", path=f"/ws?token={SECRET}")],
+    ("web_refused_requests", "403"): [
+        upgrade("Origin: https://evil.example", path=f"/ws?token={SECRET}"),
+        upgrade(path=f"/nothing?token={SECRET}"),
+    ],
     ("web_refused_requests", "404"): [head("GET /nothing", "Upgrade: h2c", "Connection: close, upgrade")],
     ("web_refused_requests", "405"): [head("DELETE /api/commands", "Connection: close")],
     ("web_refused_requests", "421"): [

@@ -201,8 +201,7 @@ class BoundedHttp(OrderedHttp):
         if self._account is not None:
             self._account.settle()
         super().on_response_complete()
-        if self._in_body:
-            self._unset_keepalive_if_required()  # the rest of the body has the time of a body
+        self._unset_keepalive_if_required()  # the deadlines here are others
         self._update_deadline()
         self.go_on(later=True)
 
@@ -234,6 +233,10 @@ class BoundedHttp(OrderedHttp):
                 self._call_later(IDLE_SECONDS, self._end_idle)
 
     def _end_idle(self) -> None:
+        """End a connection without a request; look again later if one waits for its turn."""
+        if self._has_work:
+            self._call_later(CHECK_SECONDS, self._end_idle)
+            return
         self.transport.close()  # behind what is unsent
         self._call_later(self._load.web.stall_seconds, self._check_progress)
 

@@ -233,3 +233,18 @@ async def test_an_address_that_owes_waits_and_another_does_not(monkeypatch: pyte
         assert await Client(reader, writer).answer() == b"quick"
         writer.close()
         other.close()
+
+
+async def test_a_second_request_of_an_address_that_owes_waits_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_connection, "IDLE_SECONDS", 0.3)
+    monkeypatch.setattr(http_connection, "CHECK_SECONDS", 0.1)
+    now = 0.0
+    load = ServerLoad(WebSettings(max_work_per_address=100), clock=lambda: now)
+    async with client_of(App(), load) as client:
+        client.writer.write(GET % (b"/", b""))
+        assert await client.answer() == b"quick"
+        load.peers.address("127.0.0.1").work.take(520, now)
+        client.writer.write(GET % (b"/", b""))
+        await until(lambda: load.turns.delays.total() > 3, what="it has waited for longer than an idle connection")
+        now += 10_000
+        assert await client.answer() == b"quick"

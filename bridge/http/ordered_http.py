@@ -74,6 +74,8 @@ class OrderedHttp(HttpToolsProtocol):
     @override
     def on_headers_complete(self) -> None:
         self._in_head = False
+        if self.parser.get_http_version() == "1.0":
+            self.expect_100_continue = False  # RFC 9110 10.1.1
         if not self._ignores_upgrade:
             super().on_headers_complete()
         self._in_body = True

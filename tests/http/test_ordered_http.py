@@ -121,6 +121,18 @@ async def test_a_connection_that_its_client_closes_is_not_upgraded(request_: byt
     assert app.requests == [("/ws", b"")]
 
 
+@pytest.mark.parametrize(("version", "answers"), [(b"1.0", [200]), (b"1.1", [100, 200])])
+async def test_only_a_client_of_http_1_1_is_told_to_continue(version: bytes, answers: list[int]) -> None:
+    app = App()
+    async with served(app) as port:
+        client = await connect(port)
+        expecting = HOST + b"Connection: close\r\nExpect: 100-continue\r\n" + with_body(b"body")
+        client.writer.write(b"POST /first HTTP/%b\r\n%b" % (version, expecting))
+        assert statuses(await client.rest()) == answers
+        client.close()
+    assert app.requests == [("/first", b"body")]
+
+
 @pytest.mark.parametrize("headers", [b"", HEADERS, TO_H2C, b"Content-Length: 1000\r\n"])
 @pytest.mark.parametrize("target", [b"localhost:80", b"/first", b"http://localhost/first"])
 async def test_connect_is_refused_and_nothing_behind_it_is_executed(target: bytes, headers: bytes) -> None:

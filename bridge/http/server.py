@@ -22,6 +22,7 @@ from bridge.http.requester import with_requester
 from bridge.http.websocket import PING_SECONDS, PONG_SECONDS
 
 STOP_SECONDS: Final = 4  # for responses in progress; the whole process has 10 s
+LATE_WRITES: Final = ("socket.send() raised exception.", "SSL connection is closed")  # from the fifth write on, each
 
 
 class ServerStopped(Exception):
@@ -40,6 +41,7 @@ async def serve(
     """
     server = _Server(_config(app, load), load, started)
     logging.getLogger("uvicorn.error").addFilter(_is_no_end_of_a_response)
+    logging.getLogger("asyncio").addFilter(_is_no_late_write)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="uvicorn")
     try:
         await asyncio.shield(serving)
@@ -80,6 +82,11 @@ def _is_no_end_of_a_response(record: logging.LogRecord) -> bool:
     """Return whether a line is about something else than a response that a stop has cut off: its client is slow."""
     error = record.exc_info[1] if record.exc_info else None
     return not (isinstance(error, asyncio.CancelledError) or str(record.msg).startswith("Cancel %s running task(s)"))
+
+
+def _is_no_late_write(record: logging.LogRecord) -> bool:
+    """Return whether a line of the event loop is about something else than a write to a client that is gone."""
+    return record.msg not in LATE_WRITES
 
 
 class _Server(uvicorn.Server):

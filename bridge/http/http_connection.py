@@ -54,7 +54,7 @@ class BoundedHttp(OrderedHttp):
     _deadline: asyncio.TimerHandle | None = None
     _has_work = False  # which waits for its turn, or is done now
     _requests = 0
-    _head_bytes = 0
+    _field_bytes = 0
     _discarded_bytes = 0  # of a body, behind its answer
     _unsent_bytes = 0  # when it was last looked at
     _is_aborted = False
@@ -130,21 +130,25 @@ class BoundedHttp(OrderedHttp):
         if self._may_go_on:
             size = min(len(self._input), SLICE_BYTES)
             self._parse(size)
-            if self._in_head:
-                self._bound_head(size)
+            self._bound_fields(size)
             self._update_deadline()
         self._has_work = self._may_go_on
         if not self._has_work:
             self._update_reading()
         return self._has_work
 
-    def _bound_head(self, size: int) -> None:
-        self._head_bytes += size
-        is_too_large = self._head_bytes > HEADER_BYTES or len(self.headers or ()) > MAX_HEADERS
-        if is_too_large and not self.transport.is_closing():
+    def _bound_fields(self, size: int) -> None:
+        """Bound the bytes of a head, or of what is in a body beside its content: trailers, extensions of chunks."""
+        self._field_bytes += size
+        is_too_large = self._field_bytes > HEADER_BYTES or (self._in_head and len(self.headers or ()) > MAX_HEADERS)
+        if not is_too_large or self.transport.is_closing():
+            return
+        if self._in_head:
             self._load.note_end(EndReason.HEAD_TOO_LARGE, peer=host_of(self.client))
             self.transport.write(HEAD_TOO_LARGE_RESPONSE)
             self.transport.close()
+        elif self._in_body:
+            self._abort(EndReason.BODY_TOO_LARGE)
 
     @override
     def send_400_response(self, msg: str) -> None:
@@ -157,11 +161,17 @@ class BoundedHttp(OrderedHttp):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._requests += 1
-        self._head_bytes = self._discarded_bytes = 0
+        self._field_bytes = self._discarded_bytes = 0
+
+    @override
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._field_bytes = 0
 
     @override
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
+        self._field_bytes = 0
         if not self._is_answering:
             self._discarded_bytes += len(body)
             if self._discarded_bytes > MAX_BODY_BYTES:

@@ -72,6 +72,11 @@ class OrderedHttp(HttpToolsProtocol):
         super().on_message_begin()
 
     @override
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # RFC 9110 6.5.1: trailers are not merged
+            super().on_header(name, value)
+
+    @override
     def on_headers_complete(self) -> None:
         self._in_head = False
         if self.parser.get_http_version() == "1.0":

@@ -141,6 +141,15 @@ async def test_a_body_in_many_pieces_arrives_whole(load: ServerLoad) -> None:
         assert await client.answer() == b"20000"
 
 
+@pytest.mark.parametrize("start", [b"0\r\nX: ", b"0\r\n", b"1;"])
+async def test_what_is_in_a_body_beside_its_content_is_bounded(load: ServerLoad, start: bytes) -> None:
+    async with client_of(App(), load) as client:
+        client.writer.write(GET % (b"/echo", b"Transfer-Encoding: chunked\r\n") + start)
+        client.writer.write(b"X: a\r\n" * 12_000 if start == b"0\r\n" else b"x" * 72_000)
+        assert await client.end() == b""
+    assert load.ended == {EndReason.BODY_TOO_LARGE: 1}
+
+
 async def test_an_idle_connection_is_closed_though_it_sends_something(
     monkeypatch: pytest.MonkeyPatch, load: ServerLoad
 ) -> None:

@@ -271,3 +271,24 @@ async def test_an_answer_that_an_app_does_not_complete_is_an_error(caplog: pytes
         assert statuses(await client.rest()) == [200]
         client.close()
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+@pytest.mark.parametrize("gap", [0, SLICE_BYTES])
+async def test_trailers_are_no_headers(gap: int) -> None:
+    seen: list[bytes] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+        seen.extend(name for name, _ in scope["headers"])
+        await PlainTextResponse("")(scope, receive, send)
+
+    async with served(app) as port:
+        client = await connect(port)
+        chunked = HOST + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        trailers = b"0\r\nX-Forwarded-For: 10.9.9.9\r\nAuthorization: Bearer a\r\nHost: b\r\n\r\n"
+        client.writer.write(
+            b"POST / HTTP/1.1\r\n" + chunked + b"%x\r\n" % (gap + 1) + b"x" * (gap + 1) + b"\r\n" + trailers
+        )
+        assert statuses(await client.rest()) == [200]
+        client.close()
+    assert seen == [b"host", b"connection", b"transfer-encoding"]

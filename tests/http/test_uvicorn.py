@@ -19,7 +19,7 @@ from bridge.http.ordered_http import OrderedHttp
 from tests.support.command_line import ROOT
 
 # -> methods overridden
-PROTOCOLS: dict[type[asyncio.Protocol], int] = {OrderedHttp: 8, BoundedHttp: 9, HandshakeWebSocket: 5}
+PROTOCOLS: dict[type[asyncio.Protocol], int] = {OrderedHttp: 9, BoundedHttp: 10, HandshakeWebSocket: 5}
 
 
 def used_names(protocol: type[asyncio.Protocol]) -> set[str]:

@@ -162,6 +162,15 @@ async def test_an_idle_connection_is_closed_though_it_sends_something(
     assert load.ended == {}
 
 
+async def test_a_line_before_the_first_request_is_ignored(load: ServerLoad) -> None:
+    async with client_of(App(), load) as client:
+        client.writer.write(b"\r\n")  # RFC 9112 2.2
+        await asyncio.sleep(0.05)
+        client.writer.write(GET % (b"/", b""))
+        assert await client.answer() == b"quick"
+    assert (load.faults, load.ended) == (0, {})
+
+
 async def test_an_answer_that_is_not_read_ends_the_connection(load: ServerLoad) -> None:
     async with client_of(App(), load) as client:
         client.writer.write(GET % (b"/large", b""))

@@ -8,9 +8,10 @@ from typing_extensions import override
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from bridge.http.hand_over import HAND_OVER, OpenSocket
 from bridge.http.load import ServerLoad
 from bridge.http.peers import Account, host_of
-from bridge.http.websocket import HAND_OVER, OpenSocket, WebSocketConnection
+from bridge.http.websocket import WebSocketConnection
 
 
 class _HandedOver(asyncio.Transport):

@@ -2,20 +2,23 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Generator, MutableMapping
-from typing import Any, Final
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 from websockets.frames import CloseCode as StandardCode
 from websockets.protocol import Protocol, State
 
 from bridge.http.client_input import ClientInput
+from bridge.http.hand_over import OpenSocket
 from bridge.http.load import EndReason, ServerLoad
 from bridge.http.message_reader import Message
 from bridge.http.peers import REFUSED_WORK_MS, Account
 from bridge.http.small_reads import SmallReads
-from bridge.ports.dashboard_socket import DashboardSocket, SocketHandler
 from bridge.protocol.close_codes import CloseCode
+
+if TYPE_CHECKING:
+    from bridge.ports.dashboard_socket import SocketHandler
 
 WRITE_BUFFER_BYTES: Final = 65_536  # above it, plus one write, `is_writable` is False
 BURST_SECONDS: Final = 4  # of `max_bytes_per_second`, at once
@@ -25,19 +28,6 @@ PONG_SECONDS: Final = 60.0  # longer than `stall_seconds`: the front decides abo
 ECHO_SECONDS: Final = 10.0  # for the client's answer to our close frame
 LINGER_SECONDS: Final = 60.0  # then, for a user to read why it was closed; after that unread data is discarded
 CLOSE_SECONDS: Final = 2.0  # the same for a client that does not answer pings, or has not authenticated
-
-HAND_OVER: Final = "floor.socket"
-"""ASGI extension of a WebSocket's scope, a HandOver: after `websocket.accept`, and as the last thing of the app."""
-
-OpenSocket = Callable[[DashboardSocket], SocketHandler | None]
-"""Takes a new socket, and returns its handler; None: it has closed the socket."""
-HandOver = Callable[[OpenSocket], None]
-
-
-def hand_over(scope: MutableMapping[str, Any], open_socket: OpenSocket) -> None:
-    """Pass the accepted WebSocket of this ASGI scope to `open_socket`, now; not if the client is gone already."""
-    take: HandOver = scope["extensions"][HAND_OVER]
-    take(open_socket)
 
 
 class WebSocketConnection(SmallReads):

@@ -6,7 +6,7 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 from websockets.frames import Frame, Opcode
 
-from bridge.http.websocket import hand_over
+from bridge.http.hand_over import hand_over
 from bridge.ports.dashboard_socket import DashboardSocket
 from bridge.protocol.websocket_frames import text_frames
 from bridge.settings.web import WebSettings

@@ -12,10 +12,11 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.frames import Opcode
 
+from bridge.http.hand_over import hand_over
 from bridge.http.listener import listen
 from bridge.http.load import ServerLoad
 from bridge.http.server import serve
-from bridge.http.websocket import WebSocketConnection, hand_over
+from bridge.http.websocket import WebSocketConnection
 from bridge.ports.dashboard_socket import DashboardSocket
 from bridge.protocol.websocket_frames import text_frames
 from bridge.settings.web import WebSettings

@@ -10,8 +10,8 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from websockets.frames import Opcode
 
+from bridge.http.hand_over import HAND_OVER, hand_over
 from bridge.http.load import ServerLoad
-from bridge.http.websocket import HAND_OVER, hand_over
 from bridge.settings.web import WebSettings
 from tests.http.served_sockets import HEADERS, RawClient, Recorder, SocketApp, masked, reset, served
 from tests.support.brokers import until

@@ -20,9 +20,9 @@ from websockets.frames import Opcode
 
 from bridge.http import acceptor, http_connection
 from bridge.http.access import client_address
+from bridge.http.hand_over import hand_over
 from bridge.http.listener import listen
 from bridge.http.load import EndReason, ServerLoad
-from bridge.http.websocket import hand_over
 from bridge.settings.web import WebSettings
 from tests.http.served_sockets import DEADLINE, RawClient, Recorder, SocketApp, masked, served
 from tests.support.brokers import until

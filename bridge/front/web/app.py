@@ -14,10 +14,10 @@ from bridge.front.web.api import api_router
 from bridge.front.web.pages import board_routes
 from bridge.front.web.websocket import handshake_token, is_origin_allowed, select_subprotocol
 from bridge.http.access import client_address, require_admin
+from bridge.http.hand_over import hand_over
 from bridge.http.monitoring import ReadinessCheck, make_monitoring_app
 from bridge.http.openapi import TOKEN, error_responses
 from bridge.http.responses import error_response, json_response
-from bridge.http.websocket import hand_over
 from bridge.ports.metrics import SampleSource
 from bridge.protocol.error_codes import ErrorCode
 from bridge.settings.web import WebSettings

@@ -204,7 +204,7 @@ class DashboardConnection:
 
     async def _read_journal(self, read: Read) -> None:
         try:
-            result: ReadResult = await self._context.journal.read(read)
+            result: ReadResult = await self._context.journal.read(read, charge=self.socket.charge)
         except JournalError as error:
             self._lose_journal(error)
             return

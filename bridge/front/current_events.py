@@ -3,13 +3,14 @@
 import asyncio
 from array import array
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import Final
 
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.events import Standing
 from bridge.domain.records import CommittedEvent, Position, Snapshot
+from bridge.http.peers import precise_ms
 from bridge.protocol.event_feed import SnapshotOffsets
 
 YIELD_EVERY: Final = 256  # events matched before other tasks run
@@ -78,11 +79,15 @@ class CurrentEvents:
         events = [event for event in found if event is not None]
         return events if len(events) == len(offsets) else None
 
-    async def matching_offsets(self, subscription: Subscription, former: SnapshotOffsets | None) -> SnapshotOffsets:
+    async def matching_offsets(
+        self, subscription: Subscription, former: SnapshotOffsets | None, *, charge: Callable[[float], None]
+    ) -> SnapshotOffsets:
         """Return the offsets of the events that match at the position of the call.
 
-        `former` is an earlier snapshot of an equal subscription: only what was committed since is matched.
+        `former` is an earlier snapshot of an equal subscription: only what was committed since is matched. `charge`
+        takes the ms of each part of the work.
         """
+        began = precise_ms()
         position, since = self.position, 0 if former is None else former.position.offset
         self._keep_until = position.offset + KEEP_EVENTS
         offsets = array("q", () if former is None else filter(self._events.__contains__, former.offsets))
@@ -91,5 +96,8 @@ class CurrentEvents:
             if subscription.admits(event):
                 offsets.append(event.offset)
             if number % YIELD_EVERY == 0:
+                charge(precise_ms() - began)
                 await asyncio.sleep(0)
+                began = precise_ms()
+        charge(precise_ms() - began)
         return SnapshotOffsets(position, offsets)

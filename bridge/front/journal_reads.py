@@ -132,15 +132,15 @@ class FrontJournal:
                 is_known = asyncio.get_running_loop().time() < self._oldest_until
                 return self._replay_start(since, oldest=self._oldest) if is_known else None
 
-    async def read(self, read: Read) -> ReadResult:
-        """Perform a read of a delivery; raise JournalError."""
+    async def read(self, read: Read, *, charge: Callable[[float], None]) -> ReadResult:
+        """Perform a read of a delivery; raise JournalError. `charge` takes the ms of the event loop that it costs."""
         match read:
             case ReadPage(after):
                 return await self.page_after(after)
             case ReadEvents(offsets):
                 return await self.read_events(offsets)
             case ReadSnapshot(subscription, at_least):
-                return await self._snapshot_offsets(await self.current_events(), subscription, at_least)
+                return await self._snapshot_offsets(await self.current_events(), subscription, at_least, charge)
             case CheckResume(since):
                 return await self.check_resume(since)
 
@@ -191,7 +191,11 @@ class FrontJournal:
             return self._current
 
     async def _snapshot_offsets(
-        self, current: CurrentEvents, subscription: Subscription | None, at_least: int
+        self,
+        current: CurrentEvents,
+        subscription: Subscription | None,
+        at_least: int,
+        charge: Callable[[float], None],
     ) -> SnapshotOffsets:
         """Return the offsets of the current events that match; equal subscriptions share what is cached."""
         if subscription is None:
@@ -201,7 +205,9 @@ class FrontJournal:
             snapshot = self._cached_snapshot(subscription, at_least)
             if snapshot is None:
                 self.snapshot_builds += 1
-                snapshot = await current.matching_offsets(subscription, self._snapshots.get(subscription))
+                snapshot = await current.matching_offsets(
+                    subscription, self._snapshots.get(subscription), charge=charge
+                )
                 self._snapshots.put(subscription, snapshot)
             return snapshot
 

@@ -117,6 +117,10 @@ class WebSocketConnection(SmallReads):
             rate = self._load.web.max_bytes_per_second
             self._input.limit(per_second=rate, burst=rate * BURST_SECONDS)
 
+    def charge(self, ms: float) -> None:
+        """Let the user pay."""
+        self._load.turns.charge(self._account, ms)
+
     def in_turn(self, work: Callable[[], None]) -> None:
         """Do this work in a later turn."""
         self._load.turns.run(self._account, work, later=True)

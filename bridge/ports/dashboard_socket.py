@@ -38,6 +38,9 @@ class DashboardSocket(Protocol):
     def authenticated(self, user_id: str) -> None:
         """From now on the work for this client is this user's, and within a user's budgets."""
 
+    def charge(self, ms: float) -> None:
+        """Let the user pay for ms of the event loop that their request has taken elsewhere."""
+
     def in_turn(self, work: Callable[[], None]) -> None:
         """Do this work later, when others have had their turn."""
 

@@ -137,6 +137,8 @@ async def test_each_distinct_filter_set_costs_one_snapshot_build(tmp_path: Path)
         ends = [await board.receive("snapshot_end") for board in boards]
         assert front.core.statistics()["snapshot_builds"] == 3
         assert [end["count"] for end in ends] == [1, 1, 2, 2, 1] * 4
+        paid = [board.socket.charged_ms > 0 for board in boards]
+        assert sum(paid) == 3, "who asks first pays for the build"
         front.commit(call("C3"))
         board = await front.join()
         await board.send("subscribe", subscription_type="andon", target_id="L1")

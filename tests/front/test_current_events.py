@@ -55,6 +55,10 @@ moves = st.lists(
 )
 
 
+def nobody(_ms: float) -> None:
+    """Who pays."""
+
+
 class SlowJournal(MemoryJournal):
     """A journal whose current events are read in three steps."""
 
@@ -112,7 +116,7 @@ class Following:
     async def compare(self, subscription: Subscription) -> None:
         """Compare what is current, and a snapshot, with the journal as it was at their position."""
         at_least = self.reader.position.offset
-        result = await self.reader.read(ReadSnapshot(subscription, at_least))
+        result = await self.reader.read(ReadSnapshot(subscription, at_least), charge=nobody)
         assert isinstance(result, SnapshotOffsets)
         followed = (await self.reader.current_events()).snapshot()
         assert result.position == followed.position
@@ -234,7 +238,7 @@ async def test_what_is_replaced_is_kept_after_a_snapshot_as_far_as_its_bytes_all
     for offset in (2, 3):
         current.advance([event(offset)])
     assert held(current, 3) == [3], "no snapshot needs what is replaced"
-    await current.matching_offsets(EVERYTHING, None)
+    await current.matching_offsets(EVERYTHING, None, charge=nobody)
     for offset in range(4, 10):
         current.advance([event(offset)])
     assert held(current, 9) == [6, 7, 8, 9]

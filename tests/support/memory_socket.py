@@ -41,6 +41,7 @@ class MemorySocket:
         self.on_write: Listener = lambda _: None  # the front sends something
         self.is_writable = True
         self.user_id: str | None = None  # that pays
+        self.charged_ms = 0.0  # for work that was not the socket's
         self._reader = reader
         self._window = window
         self._chance = chance
@@ -81,6 +82,9 @@ class MemorySocket:
 
     def authenticated(self, user_id: str) -> None:
         self.user_id = user_id
+
+    def charge(self, ms: float) -> None:
+        self.charged_ms += ms
 
     def in_turn(self, work: Callable[[], None]) -> None:
         self._loop.call_soon(work)

@@ -45,6 +45,9 @@ class SmallSocket:
     def authenticated(self, user_id: str) -> None:
         raise AssertionError(f"{user_id} is there from the start")
 
+    def charge(self, ms: float) -> None:
+        raise AssertionError(f"the test reads: {ms}")
+
     def in_turn(self, work: Callable[[], None]) -> None:
         raise AssertionError(f"turns are taken by the test: {work}")
 

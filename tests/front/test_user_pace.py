@@ -1,18 +1,9 @@
 """Pace of a user: a burst, then a rate; who has all of it is forgotten."""
 
-from dataclasses import dataclass
-
 import pytest
 
 from bridge.front.user_pace import BURST_SECONDS, UserPace
-
-
-@dataclass
-class StoppedClock:
-    now: float = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.stopped_clock import StoppedClock
 
 
 def allowed(pace: UserPace, user: str) -> int:

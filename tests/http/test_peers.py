@@ -4,33 +4,27 @@ import pytest
 
 from bridge.http.peers import SWEEP_PEERS, WORK_BURST_SECONDS, Account, PeerKind, Peers, network_of
 from bridge.settings.web import WebSettings
+from tests.support.stopped_clock import StoppedClock
 
 WEB = WebSettings(max_work_per_address=100, max_work_per_user=200)
 BURST = {PeerKind.ADDRESS: 100.0 * WORK_BURST_SECONDS, PeerKind.USER: 200.0 * WORK_BURST_SECONDS}
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> StoppedClock:
+    return StoppedClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def peers(clock: Clock) -> Peers:
+def peers(clock: StoppedClock) -> Peers:
     return Peers(WEB, clock)
 
 
-def is_untouched(peers: Peers, host: str, clock: Clock) -> bool:
+def is_untouched(peers: Peers, host: str, clock: StoppedClock) -> bool:
     return peers.address(host).work.is_full(clock.now)
 
 
-def test_an_address_pays_only_for_what_comes_to_nothing(peers: Peers, clock: Clock) -> None:
+def test_an_address_pays_only_for_what_comes_to_nothing(peers: Peers, clock: StoppedClock) -> None:
     known, unknown = Account(peers, "10.0.0.1"), Account(peers, "10.0.0.2")
     for account in (known, unknown):
         account.charge(30)
@@ -44,7 +38,7 @@ def test_an_address_pays_only_for_what_comes_to_nothing(peers: Peers, clock: Clo
     assert not is_untouched(peers, "10.0.0.2", clock)
 
 
-def test_a_settled_account_begins_again_without_a_user(peers: Peers, clock: Clock) -> None:
+def test_a_settled_account_begins_again_without_a_user(peers: Peers, clock: StoppedClock) -> None:
     account = Account(peers, "10.0.0.1")
     account.authenticate("eva")
     account.settle()
@@ -55,7 +49,7 @@ def test_a_settled_account_begins_again_without_a_user(peers: Peers, clock: Cloc
     account.close()
 
 
-def test_who_comes_back_has_paid_nothing_until_time_has(peers: Peers, clock: Clock) -> None:
+def test_who_comes_back_has_paid_nothing_until_time_has(peers: Peers, clock: StoppedClock) -> None:
     account = Account(peers, "10.0.0.1")
     account.charge(10**6)
     account.close()
@@ -77,7 +71,7 @@ def test_who_owes_nothing_is_forgotten_at_the_end(peers: Peers) -> None:
     assert len(peers) == 0
 
 
-def test_debtors_are_forgotten_when_they_have_paid(peers: Peers, clock: Clock) -> None:
+def test_debtors_are_forgotten_when_they_have_paid(peers: Peers, clock: StoppedClock) -> None:
     for number in range(SWEEP_PEERS):
         account = Account(peers, f"10.0.{number // 256}.{number % 256}")
         account.charge(1)
@@ -89,7 +83,7 @@ def test_debtors_are_forgotten_when_they_have_paid(peers: Peers, clock: Clock) -
     held.close()
 
 
-def test_trusted_proxies_are_one_peer_without_a_bound_and_their_clients_pay(clock: Clock) -> None:
+def test_trusted_proxies_are_one_peer_without_a_bound_and_their_clients_pay(clock: StoppedClock) -> None:
     peers = Peers(WEB.model_copy(update={"trusted_proxies": ("10.1.0.0/16",)}), clock)
     account, other = Account(peers, "10.1.2.3"), Account(peers, "10.1.2.4")
     assert account.peer is other.peer

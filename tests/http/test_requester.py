@@ -23,6 +23,7 @@ from tests.http.served_sockets import served
 from tests.support.brokers import until
 from tests.support.in_process import settings_with
 from tests.support.raw_http import exchange
+from tests.support.stopped_clock import StoppedClock
 from tests.support.tokens import bearer
 
 AUTHENTICATOR = TokenAuthenticator.from_settings(settings_with())
@@ -49,14 +50,6 @@ class SlowApp:
             return viewer.user_id
 
         return app
-
-
-@dataclass
-class StoppedClock:
-    now: float = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass

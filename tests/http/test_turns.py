@@ -9,19 +9,10 @@ from bridge.http.peers import Account, Peer, PeerKind, Peers
 from bridge.http.turns import CLIENTS_PART, LONG_TURN_MS, Turns, Work
 from bridge.settings.web import WebSettings
 from tests.support.brokers import until
+from tests.support.stopped_clock import StoppedClock
 
 PIECE_MS = 0.25
 TURN_MS = 2.0  # four pieces of each kind of peers
-
-
-@dataclass
-class Clock:
-    """A clock that stands still but for the work that is done."""
-
-    now: float = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass
@@ -32,7 +23,7 @@ class World:
     done: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.clock = Clock()
+        self.clock = StoppedClock()
         self.peers = Peers(self.web, self.clock)
         self.faults: list[tuple[str, str]] = []
         self.turns = Turns(turn_ms=TURN_MS, on_fault=self.take_fault, clock=self.clock)

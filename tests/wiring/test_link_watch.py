@@ -11,6 +11,7 @@ from bridge.mqtt.link import BrokerLink
 from bridge.wiring.link_watch import CONTEST_SECONDS, CONTESTED, LinkWatch
 from tests.support.brokers import RunningBroker, client_settings, linked, until
 from tests.support.fake_link import FakeLink
+from tests.support.stopped_clock import StoppedClock
 from tests.support.tcp_proxy import tcp_proxy
 
 KEEPALIVE_SECONDS = 0.1  # as the watch believes, so that its window is short
@@ -121,20 +122,10 @@ async def test_a_network_that_fails_counts_nothing(mosquitto: RunningBroker) -> 
 
 
 @dataclass
-class FakeTime:
-    """Seconds that pass when the test says so, for the watch's memory; its window is 20 ms on the loop's clock."""
-
-    seconds: float = 1_000.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-@dataclass
 class Rivalled:
     """A watch of a link that the test loses and finds again."""
 
-    time: FakeTime
+    time: StoppedClock
     link: FakeLink
     watch: LinkWatch
     losses: int = 0
@@ -150,15 +141,15 @@ class Rivalled:
 
     def pass_time(self, seconds: float, *, faulty: bool) -> None:
         """Let this time pass, and check the fault at its end and shortly before."""
-        self.time.seconds += seconds - 1
+        self.time.now += seconds - 1
         assert (self.watch.fault() == CONTESTED) is faulty
-        self.time.seconds += 1
+        self.time.now += 1
         assert (self.watch.fault() == CONTESTED) is faulty
 
 
 @contextlib.asynccontextmanager
 async def rivalled() -> AsyncIterator[Rivalled]:
-    time, link = FakeTime(), FakeLink()
+    time, link = StoppedClock(1_000.0), FakeLink()
     watch = LinkWatch([("intake", link)], witness=FakeLink(), keepalive_seconds=-0.49, now=time)  # a window of 20 ms
     watching = asyncio.create_task(watch.run())
     try:
@@ -184,11 +175,11 @@ async def test_the_fault_ends_when_it_has_been_quiet_for_long_enough() -> None:
         await bridge.lose()
         await bridge.lose()
         bridge.pass_time(CONTEST_SECONDS - 1, faulty=True)
-        bridge.time.seconds += 1
+        bridge.time.now += 1
         assert bridge.watch.fault() is None
         await bridge.lose()
         assert bridge.watch.fault() is None, "the first of a new series"
-        bridge.time.seconds += CONTEST_SECONDS
+        bridge.time.now += CONTEST_SECONDS
         await bridge.lose()
         assert bridge.watch.fault() is None, "rarer than that: counted, and no fault"
 
@@ -199,7 +190,7 @@ async def test_a_take_over_that_the_broker_names_is_a_fault_at_once() -> None:
         bridge.pass_time(CONTEST_SECONDS - 1, faulty=True)
         await bridge.lose(reason="Session taken over", taken_over=True)
         bridge.pass_time(CONTEST_SECONDS - 1, faulty=True)
-        bridge.time.seconds += 1
+        bridge.time.now += 1
         assert bridge.watch.fault() is None
 
 

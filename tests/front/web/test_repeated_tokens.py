@@ -1,6 +1,5 @@
 """Tokens that a dashboard sends again and again: its user pays for their admission. Over real sockets."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,18 +11,11 @@ from bridge.http.load import ServerLoad
 from bridge.settings.web import WebSettings
 from tests.support.front_server import served_front
 from tests.support.socket_dashboard import dashboard
+from tests.support.stopped_clock import StoppedClock
 from tests.support.tokens import token
 
 COUNT = 50
 STEP_MS = 2.5
-
-
-@dataclass
-class StoppedClock:
-    now: float = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.mark.parametrize(("proof", "answer"), [(token(), "auth_ok"), ("x.y.z", "error")], ids=["valid", "refused"])

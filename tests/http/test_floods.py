@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,6 +13,7 @@ from bridge.http.message_reader import FRAME_BYTES, MessageReader
 from bridge.settings.web import WebSettings
 from tests.http.served_sockets import RawClient, SocketApp, masked, served, upgraded_client
 from tests.support.brokers import until
+from tests.support.stopped_clock import TickingClock
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = Opcode
 FLOODS = {
@@ -24,14 +24,6 @@ FLOODS = {
     "fragments": masked(CONT, fin=False),
     "bytes": masked(BINARY, b"x" * 125),
 }
-
-
-class TickingLoad(ServerLoad):
-    """A load whose clock goes on by 0.1 ms whenever it is looked at: a piece of work takes a few of them."""
-
-    def __init__(self, web: WebSettings) -> None:
-        ticks = itertools.count()
-        super().__init__(web, clock=lambda: next(ticks) * 0.1)
 
 
 async def flood(client: RawClient, frame: bytes) -> int:
@@ -139,7 +131,7 @@ async def test_between_two_looks_at_the_sockets_little_of_a_flood_is_read(
         heartbeat = asyncio.get_running_loop().call_soon(beat)
 
     monkeypatch.setattr(MessageReader, "parse", counted)
-    load = TickingLoad(WebSettings(max_bytes_per_second=10**9, max_work_per_user=10**9))
+    load = ServerLoad(WebSettings(max_bytes_per_second=10**9, max_work_per_user=10**9), TickingClock(tick=0.1))
     app = SocketApp()
     beat()
     async with served(app, load=load) as port:

@@ -23,7 +23,7 @@ from tests.http.served_sockets import served
 from tests.support.brokers import until
 from tests.support.in_process import settings_with
 from tests.support.raw_http import exchange
-from tests.support.stopped_clock import StoppedClock
+from tests.support.stopped_clock import StoppedClock, TickingClock
 from tests.support.tokens import bearer
 
 AUTHENTICATOR = TokenAuthenticator.from_settings(settings_with())
@@ -50,15 +50,6 @@ class SlowApp:
             return viewer.user_id
 
         return app
-
-
-@dataclass
-class CountingClock(StoppedClock):
-    """A clock that goes on whenever it is read, so that work takes time."""
-
-    def __call__(self) -> float:
-        self.now += 0.25
-        return self.now
 
 
 async def get(port: int, headers: Mapping[str, str]) -> httpx.Response:
@@ -240,7 +231,7 @@ async def test_the_address_of_the_client_pays_for_a_refused_token(*, proxied: bo
 
 
 async def test_tokens_that_are_guessed_at_once_are_paid_for_one_by_one() -> None:
-    clock = CountingClock()
+    clock = TickingClock()
     load = ServerLoad(WebSettings(), clock)
     slow = SlowApp()
     slow.may_answer.set()

@@ -11,3 +11,14 @@ class StoppedClock:
 
     def __call__(self) -> float:
         return self.now
+
+
+@dataclass
+class TickingClock(StoppedClock):
+    """A clock that goes on by `tick` whenever it is read: work, around which it is read, takes time."""
+
+    tick: float = 0.25
+
+    def __call__(self) -> float:
+        self.now += self.tick
+        return self.now

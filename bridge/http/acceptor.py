@@ -66,15 +66,15 @@ class Acceptor:
 
     # For arrivals.
 
-    async def connect(self, accepted: socket.socket, arrival: "Arrival") -> None:
-        """Make a connection; raise OSError if the TLS handshake fails."""
+    async def connect(self, accepted: socket.socket, arrival: "Arrival") -> OSError | None:
+        """Make a connection; return why there is none if the TLS handshake fails."""
         make = partial(self._make_protocol, arrival)
         if self._tls is None:
             await self._loop.connect_accepted_socket(make, accepted)
-            return
-        transport = arrival.tls = TlsTransport(make(), self._tls, self.load, arrival.account)
+            return None
+        transport = arrival.tls = TlsTransport(make, self._tls, self.load, arrival.account)
         await self._loop.connect_accepted_socket(lambda: transport, accepted)
-        await transport.opened
+        return await transport.opened
 
     def forget(self, arrival: "Arrival") -> None:
         del self._arrivals[arrival]
@@ -122,7 +122,7 @@ class Arrival:
         self._socket = accepted
         self._acceptor = acceptor
         self._loop = asyncio.get_running_loop()
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[OSError | None] | None = None
         self._has_ended = False
         self._is_silent = True
         acceptor.silent.add(accepted, self._speak)
@@ -171,8 +171,9 @@ class Arrival:
                 return
         self._close()
 
-    def _take_result(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
+    def _take_result(self, task: "asyncio.Task[OSError | None]") -> None:
+        self._task = self.tls = None  # they refer to us
+        error = None if task.cancelled() else task.exception() or task.result()
         if isinstance(error, OSError):
             self._acceptor.load.note_end(EndReason.NO_TLS, peer=self.account.address.name)
         elif isinstance(error, Exception):

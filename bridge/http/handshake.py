@@ -46,6 +46,8 @@ class HandshakeWebSocket(WebSocketsSansIOProtocol):
         if self.account is not None:
             self.account.close()
         super().connection_lost(exc)
+        self.conn.parser.close()  # a generator that refers to `conn`
+        self.conn.handshake_exc = None  # so does its traceback
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -76,7 +78,7 @@ class HandshakeWebSocket(WebSocketsSansIOProtocol):
             await super().run_asgi()
         finally:
             del extensions[HAND_OVER]  # refers to us, and we to the scope
-            self.conn.parser.close()  # a generator that refers to `conn`
+            self.conn.parser.close()
 
     @override
     async def send(self, message: ASGISendEvent) -> None:

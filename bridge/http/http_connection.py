@@ -95,6 +95,7 @@ class BoundedHttp(OrderedHttp):
             self._account.close()
         super().connection_lost(exc)
         cast("WaitingFlow", self.flow).close()
+        self.cycle = self.parser = None  # type: ignore[assignment]  # they refer to us
 
     # Reading.
 

@@ -6,6 +6,7 @@ The event loop's own TLS processes all that was received, handshakes too, before
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 from typing_extensions import override
@@ -24,16 +25,21 @@ CONTROL_BYTES: Final = 4_096  # that answer no request: written for a client who
 class TlsTransport(asyncio.Transport, SmallReads):
     """The transport of a protocol, over TLS; and the protocol of the transport below, which it has to itself.
 
-    `opened` is done when the handshake is, and the protocol has its connection; it raises OSError if there is none.
+    `opened` is None when the handshake is done, and the protocol has its connection; else why there is none.
     """
 
     def __init__(
-        self, protocol: asyncio.BaseProtocol, context: ssl.SSLContext, load: ServerLoad, account: Account
+        self,
+        make_protocol: Callable[[], asyncio.BaseProtocol],
+        context: ssl.SSLContext,
+        load: ServerLoad,
+        account: Account,
     ) -> None:
         super().__init__()
         self._loop = asyncio.get_running_loop()
-        self.opened: asyncio.Future[None] = self._loop.create_future()
-        self._protocol = cast("asyncio.Protocol", protocol)
+        self.opened: asyncio.Future[OSError | None] = self._loop.create_future()
+        self._make_protocol = make_protocol
+        self._protocol = asyncio.Protocol()  # until there is the one that is served, and after it
         self._context = context
         self._load = load
         self._account = account
@@ -45,6 +51,7 @@ class TlsTransport(asyncio.Transport, SmallReads):
         self._has_work = False  # which waits for its turn, or is done now
         self._has_eof = False
         self._is_open = False  # the handshake is done
+        self._error: OSError | None = None  # why it is not
         self._is_paused = False
         self._is_write_paused = False
         self._is_closing = False
@@ -75,15 +82,13 @@ class TlsTransport(asyncio.Transport, SmallReads):
     @override
     def pause_writing(self) -> None:
         self._is_write_paused = True
-        if self._is_open:
-            self._protocol.pause_writing()
+        self._protocol.pause_writing()
 
     @override
     def resume_writing(self) -> None:
         self._is_write_paused = False
         self._control_bytes = 0
-        if self._is_open:
-            self._protocol.resume_writing()
+        self._protocol.resume_writing()
         self._go_on()
 
     @override
@@ -92,10 +97,10 @@ class TlsTransport(asyncio.Transport, SmallReads):
         self._input = b""
         self._load.turns.forget(self._account, self._work)
         self._cancel_deadline()
-        if self._is_open:
-            self._protocol.connection_lost(exc)
-        elif not self.opened.done():
-            self.opened.set_exception(exc if isinstance(exc, OSError) else ConnectionResetError())
+        self._protocol.connection_lost(exc)
+        self._protocol = asyncio.Protocol()
+        if not self.opened.done():
+            self.opened.set_result(self._error or ConnectionResetError())
 
     # Processing.
 
@@ -118,12 +123,13 @@ class TlsTransport(asyncio.Transport, SmallReads):
             return
         self._reading.turn(self._below, on=not self._input)
         if self._has_eof and not self._input:
-            if self._is_open:
-                self._protocol.eof_received()
+            self._protocol.eof_received()
             self.close()
 
     def _work(self) -> bool:
         """Process a slice; return whether there is more."""
+        if self._account.is_abandoned():
+            self.abort()
         if self._may_go_on:
             self._incoming.write(self._input[:SLICE_BYTES])
             self._input = self._input[SLICE_BYTES:]
@@ -150,6 +156,7 @@ class TlsTransport(asyncio.Transport, SmallReads):
             self._cancel_deadline()
             self._is_open = True
             self.opened.set_result(None)
+            self._protocol = cast("asyncio.Protocol", self._make_protocol())
             self._protocol.connection_made(self)
         received = self._read()
         self._write_control()
@@ -186,7 +193,7 @@ class TlsTransport(asyncio.Transport, SmallReads):
         if self._is_open:
             self._load.note_end(EndReason.NO_TLS, peer=self._account.address.name)
         else:
-            self.opened.set_exception(error)
+            self._error = error.with_traceback(None)  # whose frames refer to us
         self._end()
 
     def _end(self) -> None:
@@ -199,7 +206,7 @@ class TlsTransport(asyncio.Transport, SmallReads):
         if self._has_work:
             self._deadline = self._loop.call_later(CHECK_SECONDS, self._end_late)
         else:
-            self.opened.set_exception(TimeoutError())
+            self._error = self._error or TimeoutError()
             self.abort()
 
     def _cancel_deadline(self) -> None:

@@ -2,7 +2,7 @@
 
 import resource
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Final
 
@@ -53,12 +53,12 @@ class ServerLoad:
     What a client can cause is counted here each time, and logged rarely.
     """
 
-    def __init__(self, web: WebSettings, clock: Clock = precise_ms) -> None:
+    def __init__(self, web: WebSettings, clock: Clock = precise_ms, *, pool_limit: int | None = None) -> None:
         self.web = web
         self.clock = clock
         self.peers = Peers(web, self.clock)
         self.pool = ConnectionPool(
-            _pool_limit(web), lambda address: self.note_end(EndReason.EVICTED, peer=address.name)
+            pool_limit or _pool_limit(web), lambda address: self.note_end(EndReason.EVICTED, peer=address.name)
         )
         self.turns = Turns(turn_ms=web.turn_ms, on_fault=self.note_connection_fault, clock=self.clock)
         self.ended: Counter[EndReason] = Counter()
@@ -126,6 +126,17 @@ class ServerLoad:
             yield MetricSample(Metric.WEB_REFUSED_REQUESTS, self.refused[status], {"status": str(status)})
         yield MetricSample(Metric.WEB_FAULTS, self.faults)
         yield MetricSample(Metric.WEB_LONG_TURNS, self.turns.long_turns)
+
+
+def samples_of(loads: Iterable[ServerLoad]) -> Iterator[MetricSample]:
+    """Yield the metrics of several web servers together."""
+    totals: dict[tuple[Metric, frozenset[tuple[str, str]]], float] = {}
+    for load in loads:
+        for sample in load.samples():
+            key = sample.metric, frozenset(sample.labels.items())
+            totals[key] = totals.get(key, 0) + sample.value
+    for (metric, labels), value in totals.items():
+        yield MetricSample(metric, value, dict(labels))
 
 
 def _pool_limit(web: WebSettings) -> int:

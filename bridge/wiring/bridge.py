@@ -24,7 +24,7 @@ from bridge.domain.stream_liveness import LINK_POLL_SECONDS
 from bridge.http import server
 from bridge.http.access import Authenticate
 from bridge.http.listener import CertificateError, ListenError, WebPortInUse, check_certificate, listen
-from bridge.http.load import ServerLoad
+from bridge.http.load import ServerLoad, samples_of
 from bridge.http.monitoring import make_monitoring_app
 from bridge.ports.journal import JournalError, ReadableJournal
 from bridge.ports.metrics import MetricSample
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from bridge.wiring.pipeline_resources import PipelineResources
     from bridge.wiring.pipeline_side import PipelineSide
 
+METRICS_POOL: Final = 100  # connections to the port for metrics, which are all nobody's
 STOP_SECONDS: Final = 9.0  # of the 10 s after which Docker and others kill
 START_ERRORS: Final = (
     plant_file.PlantFileError,
@@ -150,16 +151,15 @@ class Bridge:
         if self._pipeline is not None and self._front is not None:
             self._pipeline.pipeline.add_listener(self._front.front.on_committed)
         self._address = prepared.listener.getsockname()[:2]
-        self._web_load = ServerLoad(settings.web)
+        web_load, metrics_load = ServerLoad(settings.web), ServerLoad(settings.web, pool_limit=METRICS_POOL)
+        self._web_loads = web_load, metrics_load  # who attacks one server takes no turn, and no room, of the other
         app = self._make_app(
             settings, lambda token: self._access.authenticator.admit_in_steps(token, now=clock.wall_now())
         )
-        self._servers = {"web": partial(server.serve, app, self._web_load, listener=prepared.listener)}
+        self._servers = {"web": partial(server.serve, app, web_load, listener=prepared.listener)}
         if prepared.metrics_listener is not None:
             app = make_monitoring_app(authenticate=None, ready=self._ready, samples=self._samples)
-            self._servers["web-metrics"] = partial(
-                server.serve, app, self._web_load, listener=prepared.metrics_listener
-            )
+            self._servers["web-metrics"] = partial(server.serve, app, metrics_load, listener=prepared.metrics_listener)
 
     @staticmethod
     def _make_pipeline(settings: Settings, resources: "PipelineResources") -> "PipelineSide":
@@ -269,7 +269,7 @@ class Bridge:
         return (ready, reason) if not ready or fault is None else (False, fault)
 
     def _samples(self) -> Iterator[MetricSample]:
-        yield from self._web_load.samples()
+        yield from samples_of(self._web_loads)
         yield from self._access.samples()
         for side in self._sides():
             yield from side.samples()

@@ -5,7 +5,7 @@ import resource
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.http.load import Delay, EndReason, ServerLoad
+from bridge.http.load import Delay, EndReason, ServerLoad, samples_of
 from bridge.ports.metrics import Metric
 from bridge.protocol.close_codes import CloseCode
 from bridge.settings.web import WebSettings
@@ -61,3 +61,14 @@ def test_few_descriptors_leave_fewer_connections_to_strangers(
     assert pool.limit == held
     expected = [{"event": "web.few_descriptors", "log_level": "warning", "needed": 11_200, "max_unauthenticated": held}]
     assert logs == ([] if held == 6_000 else expected)
+
+
+def test_the_metrics_of_several_servers_are_counted_together() -> None:
+    loads = [ServerLoad(WebSettings()) for _ in range(2)]
+    loads[0].note_end(EndReason.EVICTED, peer="10.0.0.1")
+    loads[1].note_end(EndReason.EVICTED, peer="10.0.0.1")
+    loads[1].note_refusal(404, peer="10.0.0.1")
+    values = {(sample.metric, *sample.labels.values()): sample.value for sample in samples_of(loads)}
+    assert values.keys() == {(sample.metric, *sample.labels.values()) for sample in loads[0].samples()}
+    assert values[Metric.WEB_ENDED, EndReason.EVICTED] == 2
+    assert values[Metric.WEB_REFUSED_REQUESTS, "404"] == 1

@@ -21,7 +21,7 @@ help:
 	@echo "make fuzz    fuzz what strangers send, 10 minutes for each of six targets; FUZZ_SECONDS=60 for a minute"
 	@echo "make autobahn   the Autobahn suite against the WebSocket server, 247 cases; needs Python 2.7"
 	@echo "make bench   measure all of docs/performance.md, at most 15 minutes; make bench QUICK=1  a part, in a minute"
-	@echo "make attack  attack a bridge beside a working plant in 30 shapes, some 10 minutes; make attack QUICK=1  six, in a minute"
+	@echo "make attack  attack a bridge beside a working plant in 33 shapes, some 10 minutes; make attack QUICK=1  six, in a minute"
 	@echo "make docs    generate schemas and docs/asyncapi.json again;  make lock  resolve the locked versions again"
 	@echo "make audit   compare the locked versions with known vulnerabilities (needs pypi.org); make sbom  list them"
 

@@ -12,13 +12,14 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping
+from itertools import islice, takewhile
 from pathlib import Path
 
 from bridge.adapters import logs
 from bridge.wiring import runtime
 from tests.attack.measurement import HEAD, LEGEND, AttackRow, Histogram, Measurement
 from tests.attack.plant import QUICK, WHOLE, Form, running_plant
-from tests.attack.shapes import BUDGETS, QUICK_SHAPES, all_shapes
+from tests.attack.shapes import QUICK_SHAPES, all_shapes
 from tests.bench.processes import NoCompiler, compile_program
 from tests.bench.report import table
 from tests.bench.screen import clock, say
@@ -78,7 +79,6 @@ def _add(rows: dict[int, AttackRow], measurement: Measurement, baselines: Histog
         measurement=measurement,
         baselines=baselines,
         bounds=form.bounds,
-        budget=BUDGETS.get(number),
         again=former is not None,
     )
     if former is None or row.times < former.times:
@@ -91,11 +91,17 @@ async def _measurements(numbers: Iterable[int], form: Form, settings: Mapping[st
     waiting = deque(numbers)
     with tempfile.TemporaryDirectory() as programs:
         while waiting:
-            those = [all_shapes("")[number - 1] for number in list(waiting)[: form.shapes_of_a_plant]]
+            following = [all_shapes("")[number - 1] for number in islice(waiting, form.shapes_of_a_plant)]
+            those = list(takewhile(lambda shape: shape.tls is following[0].tls, following))  # noqa: B023 - used at once
             descriptors = min((shape.descriptors for shape in those if shape.descriptors), default=None)
             with tempfile.TemporaryDirectory() as folder:
                 async with running_plant(
-                    Path(folder), Path(programs), form, descriptors=descriptors, settings=settings
+                    Path(folder),
+                    Path(programs),
+                    form,
+                    descriptors=descriptors,
+                    settings=settings,
+                    tls=those[0].tls,
                 ) as plant:
                     for _ in those:
                         measurement = await plant.measure(all_shapes(plant.epoch)[waiting.popleft() - 1])

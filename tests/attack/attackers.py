@@ -1,6 +1,7 @@
 """Processes that attack: compiled, so that they take little; and a server that bears everything, to compare with."""
 
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,11 +50,16 @@ async def attacking(
 
     `wrapper` is a command that runs it under the same process id.
     """
-    records = write_records(folder / name, (part for pair in attack.records for part in pair))
-    program = compile_program("attack", folder, programs=PROGRAMS)
-    numbers = (attack.sources, attack.connections, int(attack.leaves), int(attack.reads))
-    rates = (attack.opens_per_second, attack.bytes_per_second, attack.piece)
-    async with talking(*wrapper, program, str(port), records, *map(str, (*numbers, *rates))) as process:
+    command: Sequence[str | Path]
+    if attack.key_updates:
+        command = sys.executable, "-m", "tests.attack.key_updates", str(port), str(attack.connections)
+    else:
+        records = write_records(folder / name, (part for pair in attack.records for part in pair))
+        program = compile_program("attack", folder, programs=PROGRAMS)
+        numbers = (attack.sources, attack.connections, int(attack.leaves), int(attack.reads))
+        rates = (attack.opens_per_second, attack.bytes_per_second, attack.piece)
+        command = program, str(port), records, *map(str, (*numbers, *rates))
+    async with talking(*wrapper, *command) as process:
         yield Attacker(process)
 
 

@@ -91,12 +91,11 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttackRow:
-    """A measurement, with the alarms of all baselines of its run; `budget`: the counter that must have gone up."""
+    """A measurement, with the alarms of all baselines of its run."""
 
     measurement: Measurement
     baselines: Histogram
     bounds: Bounds
-    budget: str | None
     again: bool = False
 
     @property
@@ -154,10 +153,10 @@ class AttackRow:
     def _attackers_reasons(self) -> Iterator[str]:
         measurement = self.measurement
         for attack, counts in zip(measurement.shape.attacks, measurement.attack.attackers, strict=True):
-            if not counts.opened or (not counts.sent and any(map(any, attack.records))):
+            if not (counts.sent if attack.sends else counts.opened):
                 yield "an attacker did nothing"
-        if self.budget is not None and not measurement.counters.get(self.budget):
-            yield f"{self.budget} did not go up: the attack missed it"
+        if not measurement.counters.get(budget := measurement.shape.budget):
+            yield f"{budget} did not go up: the attack missed it"
 
     @property
     def has_passed(self) -> bool:

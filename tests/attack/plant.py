@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Final
 from urllib.request import Request, urlopen
 
-from tests.attack.attackers import MODEST, attacking, running_sink
+from tests.attack.attackers import MODEST, attacking
+from tests.attack.budgets import increases
 from tests.attack.measurement import Bounds, Histogram, Measurement, Phase
 from tests.attack.probe import PATIENCE_SECONDS, visiting
+from tests.attack.served_bridge import ServedBridge, modest_sink, served_bridge
 from tests.attack.shape import Shape
 from tests.bench.dashboards import front_handshake
 from tests.bench.ingest import ROOT, WINDOW, ingest_reports
@@ -31,8 +33,8 @@ from tests.bench.processes import (
     write_records,
 )
 from tests.bench.whole_bridge import ANDON_TYPES, presses, write_plant
-from tests.support.bridge_process import PROGRAM, BridgeProcess, ProgramLauncher, bridge_process
-from tests.support.brokers import RunningBroker, free_port, mosquitto_broker, running
+from tests.support.bridge_process import BridgeProcess
+from tests.support.brokers import RunningBroker, mosquitto_broker, running
 from tests.support.bytes_dashboard import connect, encoded
 from tests.support.tokens import bearer, token
 
@@ -45,7 +47,6 @@ STARTING_SECONDS: Final = 0.2  # from the attack to the first press
 DRAIN_SECONDS: Final = 10.0  # for the alarms that are late: those after it are missing
 LOOK_SECONDS: Final = 0.1
 LOST: Final = "broker.lost"  # docs/operations.md
-COUNTER: Final = re.compile(r"^floor_web_(\w+_total(?:\{[^}]*\})?) (\S+)$", re.MULTILINE)
 OFFSET: Final = re.compile(r"^floor_pipeline_offset (\S+)$", re.MULTILINE)
 
 
@@ -90,22 +91,22 @@ class Plant:
     folder: Path
     programs: Path
     broker: RunningBroker
-    bridge: BridgeProcess
+    served: ServedBridge
     reader: Talking
     epoch: str
-    health_port: int
     pressed: int = 0  # how often, at all stations
 
     async def measure(self, shape: Shape) -> Measurement:
         """Attack a server beside the bridge, and then the bridge."""
         began, first = time.monotonic(), self._offset(await self._metrics())
-        async with running_sink(self.programs, wrapper=MODEST) as port:
+        async with modest_sink(self.programs, self.served.tls) as port:
             baseline = await self._phase(shape, port, self.form.baseline_seconds)
         before = await self._metrics()
         events = (self._offset(before) - first) / (time.monotonic() - began)
         lost = self.bridge.log().count(LOST)
         async with _largest_sizes(self._pid) as (smallest, largest):
-            attack = await self._phase(shape, self.bridge.port, self.form.attack_seconds)
+            seconds = max(self.form.attack_seconds, shape.seconds)
+            attack = await self._phase(shape, self.served.attacked_port, seconds)
         after = await self._metrics()
         return Measurement(
             shape=shape,
@@ -117,8 +118,12 @@ class Plant:
             has_ended=self._has_ended,
             grown_bytes=largest["bytes"] - smallest,
             descriptors=largest["descriptors"],
-            counters=_increases(before, after),
+            counters=increases(before, after),
         )
+
+    @property
+    def bridge(self) -> BridgeProcess:
+        return self.served.process
 
     @property
     def _pid(self) -> int:
@@ -143,7 +148,7 @@ class Plant:
                 )
                 for at, attack in enumerate(shape.attacks)
             ]
-            visits = tasks.create_task(visiting(self.bridge.port, self.health_port, seconds))
+            visits = tasks.create_task(visiting(self.bridge.port, self.served.health_port, seconds))
             start = time.monotonic_ns() + int(STARTING_SECONDS * 1e9)
             pressing = await stack.enter_async_context(self._pressing(numbers, start))
             meter = Meter(pids)
@@ -203,38 +208,40 @@ class Plant:
 
 @contextlib.asynccontextmanager
 async def running_plant(
-    folder: Path, programs: Path, form: Form, *, descriptors: int | None, settings: Mapping[str, str] = {}
+    folder: Path,
+    programs: Path,
+    form: Form,
+    *,
+    descriptors: int | None,
+    settings: Mapping[str, str] = {},
+    tls: bool = False,
 ) -> AsyncIterator[Plant]:
     """Run a plant in `folder` at some 500 events a second.
 
     `descriptors`: of the bridge, None: as many as there are. `settings`: environment variables of the bridge.
+    `tls`: whether it has HTTPS.
     """
-    limit = () if descriptors is None else ("prlimit", f"--nofile={descriptors}:{descriptors}")
-    launcher = ProgramLauncher(wrapper=limit) if limit else PROGRAM
     handshakes = [
         front_handshake(number, _filters(number, form.lines), coalescing_ms=0) for number in range(DASHBOARDS)
     ]
     with running(mosquitto_broker(folder)) as broker:
         plant = write_plant(folder, form.lines)
-        health_port = free_port()
-        environment = {"FLOOR_WEB__METRICS_PORT": str(health_port), **settings}
         async with (
-            bridge_process(folder, broker, plant=plant, environment=environment, launcher=launcher) as bridge,
-            running_reader(programs, bridge.port, handshakes, sampled=DASHBOARDS) as reader,
+            served_bridge(folder, broker, plant, descriptors=descriptors, settings=settings, tls=tls) as served,
+            running_reader(programs, served.process.port, handshakes, sampled=DASHBOARDS) as reader,
             _reporting(folder, programs, broker, form.lines),
         ):
             await all_ready(reader, DASHBOARDS)
-            epoch = await _epoch(bridge.port)
+            epoch = await _epoch(served.process.port)
             await asyncio.sleep(SETTLING_SECONDS)
             yield Plant(
                 form=form,
                 folder=folder,
                 programs=programs,
                 broker=broker,
-                bridge=bridge,
+                served=served,
                 reader=reader,
                 epoch=epoch,
-                health_port=health_port,
             )
 
 
@@ -288,10 +295,3 @@ async def _largest_sizes(pid: int) -> AsyncIterator[tuple[int, Mapping[str, int]
             yield smallest, largest
         finally:
             following.cancel()
-
-
-def _increases(before: str, after: str) -> Mapping[str, float]:
-    """Return by how much each counter of the web server went up, of those that did."""
-    former = dict(COUNTER.findall(before))
-    values = {name: float(value) - float(former.get(name, 0)) for name, value in COUNTER.findall(after)}
-    return {name: value for name, value in values.items() if value > 0}

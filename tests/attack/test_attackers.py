@@ -5,9 +5,11 @@ from collections import Counter
 from pathlib import Path
 
 from tests.attack.attackers import Attacker, Counts, attacking, running_sink
+from tests.attack.relay import accepting_tls, connecting_by_tls
 from tests.attack.shape import Attack
 from tests.support.brokers import free_port, until
 from tests.support.bytes_dashboard import UPGRADE
+from tests.support.certificates import self_signed
 
 REQUEST = b"GET / HTTP/1.1\r\n\r\n"
 
@@ -84,6 +86,33 @@ async def test_rates_hold_for_all_connections_together(tmp_path: Path) -> None:
         counts = await reached(attacker, "cycles", rate // 10)
     seconds = asyncio.get_running_loop().time() - began
     assert rate <= counts.sent - 5 * len(REQUEST) <= rate * seconds
+
+
+async def test_key_updates_are_answered_and_their_connections_stay(tmp_path: Path) -> None:
+    attack = Attack(connections=2, records=[], answer=b"", key_updates=True)
+    async with (
+        running_sink(tmp_path) as plain_port,
+        accepting_tls(self_signed(tmp_path), plain_port) as port,
+        attacking(tmp_path, attack, port) as attacker,
+    ):
+        counts = await reached(attacker, "received", 100_000)
+    assert counts.open == counts.opened == 2
+    assert counts.sent >= 100_000
+
+
+async def test_a_relay_to_tls_and_back_carries_what_comes(tmp_path: Path) -> None:
+    files = self_signed(tmp_path)
+    async with (
+        running_sink(tmp_path) as plain_port,
+        accepting_tls(files, plain_port) as tls_port,
+        connecting_by_tls(files[0], tls_port, tls_port) as ports,
+    ):
+        assert len(set(ports)) == 2
+        for port in ports:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(REQUEST[:-2] + b"Connection: close\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 200")
+            writer.close()
 
 
 async def test_the_sink_answers_and_discards(tmp_path: Path) -> None:

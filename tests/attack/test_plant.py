@@ -15,10 +15,11 @@ GUEST = Attack(
 
 
 async def test_what_a_plant_feels_is_measured(tmp_path: Path) -> None:
+    """With HTTPS, as that is the plain one and relays."""
     programs = tmp_path / "programs"
     programs.mkdir()
-    shape = Shape(number=1, name="a guest", threat="", attacks=(GUEST,))
-    async with running_plant(tmp_path, programs, FORM, descriptors=500) as plant:
+    shape = Shape(number=1, name="a guest", threat="", budget="", attacks=(GUEST,))
+    async with running_plant(tmp_path, programs, FORM, descriptors=500, tls=True) as plant:
         measured = await plant.measure(shape)
     for phase in (measured.baseline, measured.attack):
         assert phase.missing == 0

@@ -7,7 +7,18 @@ from typing import Final
 from bridge.domain.access.subscription_request import MAX_TARGETS
 from bridge.domain.events import EventType
 from bridge.http.message_reader import MAX_FRAGMENTS
-from tests.attack.shape import LINE, Attack, Shape, flood, frame, messages, proof, text, user
+from tests.attack.budgets import (
+    AFTER_CLOSE,
+    BYTES,
+    COMMAND_PACE,
+    EVICTED,
+    NO_TOKEN,
+    NO_WEBSOCKET,
+    TOO_LONG,
+    UNAUTHENTICATED,
+    USER_WORK,
+)
+from tests.attack.shape import LINE, Attack, Shape, dear_bodies, flood, frame, messages, proof, text, user
 from tests.support.bytes_dashboard import CLOSE, PING, PONG, TEXT, UPGRADE, encoded, masked
 from tests.support.tokens import token
 
@@ -46,67 +57,72 @@ def websocket_shapes(epoch: str) -> tuple[Shape, ...]:
     fragment, last = frame(b"x", CONT, final=False), frame(b"x", CONT, final=True)
     pieces = frame(b"x", TEXT, final=False) + fragment * (MAX_FRAGMENTS - 2) + last
     return (
-        Shape(number=1, name="S: empty pings", threat=PINGS, attacks=(
+        Shape(number=1, name="S: empty pings", threat=PINGS, budget=UNAUTHENTICATED, attacks=(
             _flood(UPGRADE, masked(b"", PING), b"\x8a\x00"),
         )),
-        Shape(number=2, name="S: pings of 125 bytes", threat=PINGS, attacks=(
+        Shape(number=2, name="S: pings of 125 bytes", threat=PINGS, budget=UNAUTHENTICATED, attacks=(
             _flood(UPGRADE, masked(bytes(125), PING), b"\x8a\x7d"),
         )),
-        Shape(number=3, name="S: pongs", threat=PINGS, attacks=(_flood(UPGRADE, masked(b"", PONG), b""),)),
-        Shape(number=4, name="U: empty pings on 50 sockets", threat=PINGS, attacks=(
+        Shape(number=3, name="S: pongs", threat=PINGS,
+              budget=UNAUTHENTICATED, attacks=(_flood(UPGRADE, masked(b"", PONG), b""),)),
+        Shape(number=4, name="U: empty pings on 50 sockets", threat=PINGS, budget=BYTES, attacks=(
             _flood(user(), masked(b"", PING), b"\x8a\x00", connections=USER_SOCKETS),
         )),
-        Shape(number=5, name="S: pings after our close frame", threat=PINGS, attacks=(
+        Shape(number=5, name="S: pings after our close frame", threat=PINGS, budget=AFTER_CLOSE, attacks=(
             _flood(UPGRADE + encoded({"type": "ping"}), masked(b"", PING), b"token missing", connections=20),
         )),
-        Shape(number=6, name="U: empty fragments, endless", threat=FRAGMENTS, attacks=(
+        Shape(number=6, name="U: empty fragments, endless", threat=FRAGMENTS, budget=TOO_LONG, attacks=(
             _flood(user() + frame(b"", TEXT, final=False), frame(b"", CONT, final=False), b"too many fragments"),
         )),
-        Shape(number=7, name="U: messages of 1,000 one-byte fragments", threat=FRAGMENTS, attacks=(
+        Shape(number=7, name="U: messages of 1,000 one-byte fragments", threat=FRAGMENTS, budget=BYTES, attacks=(
             Attack(connections=4, records=[(user(), pieces)], answer=b"INVALID_JSON"),
         )),
-        Shape(number=8, name="S: half frames, a byte a second", threat=BROKEN, attacks=(half_frames(),)),
-        Shape(number=9, name="S: 10,000 silent after the upgrade", threat=SILENCE, attacks=(silent_sockets(),)),
-        Shape(number=10, name="U: 64 KiB of empty lists", threat=FRAMES, attacks=(
-            messages(user(), [masked(b"[" + b"[]," * (LONG // 3) + b"[]]")], connections=10, answer=b"INVALID_JSON"),
+        Shape(number=8, name="S: half frames, a byte a second", threat=BROKEN,
+              budget=NO_TOKEN, attacks=(half_frames(),)),
+        Shape(number=9, name="S: 10,000 silent after the upgrade", threat=SILENCE,
+              budget=EVICTED, attacks=(silent_sockets(),)),
+        Shape(number=10, name="U: pings with dear JSON", threat=FRAMES, budget=BYTES, attacks=(
+            messages(user(), map(masked, dear_bodies({"type": "ping"})), connections=10, answer=b'"pong"'),
         )),
-        Shape(number=11, name="U: bad UTF-8, bad opcodes, unmasked frames, reconnecting", threat=BROKEN, attacks=(
+        Shape(number=11, name="U: bad UTF-8, bad opcodes, unmasked frames, reconnecting", threat=BROKEN,
+              budget=NO_WEBSOCKET, attacks=(
             Attack(connections=20, records=[(user() + broken, b"") for broken in _broken_frames()], answer=b"\x88"),
         )),
-        Shape(number=12, name="U: resumes of 100 x 30 targets", threat=STORM, attacks=(
+        Shape(number=12, name="U: resumes of 100 x 30 targets", threat=STORM, budget=USER_WORK, attacks=(
             messages(user(), _resumes(), connections=4, answer=b'"resumed"'),
         )),
-        Shape(number=13, name="U: resumes from offset 0, unread", threat=UNREAD, attacks=(
+        Shape(number=13, name="U: resumes from offset 0, unread", threat=UNREAD, budget=USER_WORK, attacks=(
             messages(
                 user(), [_resume_from_the_start(epoch)],
                 connections=USER_SOCKETS, answer=b'"recovered":true', reads=False,
             ),
         )),
-        Shape(number=14, name="U: subscriptions with new masks, ended at once", threat=STORM, attacks=(
-            messages(user(), _mask_frames(), connections=20, answer=b'"unsubscription_confirmed"'),
+        Shape(number=14, name="U: subscriptions with new masks, ended at once", threat=STORM,
+              budget=USER_WORK, attacks=(
+            messages(user(), _mask_frames(), connections=USER_SOCKETS, answer=b'"unsubscription_confirmed"'),
         )),
-        Shape(number=15, name="U: 100 subscriptions, replaced in turn", threat=STORM, attacks=(
+        Shape(number=15, name="U: 100 subscriptions, replaced in turn", threat=STORM, budget=USER_WORK, attacks=(
             messages(
                 user(_many_subscriptions()), _replacing_frames(),
-                connections=20, answer=b'"subscription_confirmed"',
+                connections=USER_SOCKETS, answer=b'"subscription_confirmed"',
             ),
         )),
-        Shape(number=16, name="A: explain of 100 targets", threat=STORM, attacks=(
+        Shape(number=16, name="A: explain of 100 targets", threat=STORM, budget=USER_WORK, attacks=(
             messages(
                 UPGRADE + encoded({"type": "auth", "token": token(user="chief")}), _explain_frames(),
                 connections=10, answer=b'"explained"',
             ),
         )),
-        Shape(number=17, name="U: two tokens of 900 grants in turn", threat=STORM, attacks=(
+        Shape(number=17, name="U: two tokens of 900 grants in turn", threat=STORM, budget=USER_WORK, attacks=(
             messages(user(_everything()), _two_tokens(), connections=10, answer=b'"widened"'),
         )),
-        Shape(number=18, name="U: commands", threat=STORM, attacks=(
+        Shape(number=18, name="U: commands", threat=STORM, budget=COMMAND_PACE, attacks=(
             messages(user(), _command_frames(), connections=10, answer=b'"command_result"'),
         )),
-        Shape(number=19, name="U: acknowledges of unknown events", threat=STORM, attacks=(
+        Shape(number=19, name="U: acknowledges of unknown events", threat=STORM, budget=COMMAND_PACE, attacks=(
             messages(user(), _acknowledge_frames(), connections=10, answer=b'"id":"a-0"'),
         )),
-        Shape(number=20, name="U: explain, unread", threat=UNREAD, attacks=(
+        Shape(number=20, name="U: explain, unread", threat=UNREAD, budget=USER_WORK, attacks=(
             messages(user(), _explain_frames(), connections=USER_SOCKETS, answer=b'"explained"', reads=False),
         )),
     )  # fmt: skip
@@ -141,8 +157,13 @@ def _masks() -> Iterator[list[str]]:
     return (list(chosen) for size in range(1, len(types)) for chosen in combinations(types, size))
 
 
+def _targets(count: int) -> list[str]:
+    """Return the line of the user, and others."""
+    return [LINE, *(f"L-{target}" for target in range(1, count))]
+
+
 def _subscribe(name: str, event_types: list[str]) -> bytes:
-    body = {"type": "subscribe", "id": name, "subscription_type": "line", "target_id": LINE}
+    body = {"type": "subscribe", "id": name, "subscription_type": "line", "target_id": _targets(MAX_TARGETS)}
     return text({**body, "filters": {"event_types": event_types}})
 
 
@@ -154,7 +175,12 @@ def _mask_frames() -> Iterator[bytes]:
 
 def _many_subscriptions() -> dict[str, object]:
     bodies = [
-        {"id": f"s{number}", "subscription_type": "line", "target_id": LINE, "filters": {"event_types": event_types}}
+        {
+            "id": f"s{number}",
+            "subscription_type": "line",
+            "target_id": _targets(TARGETS),
+            "filters": {"event_types": event_types},
+        }
         for number, event_types in enumerate(islice(_masks(), SUBSCRIPTIONS))
     ]
     return {"type": "resume", "subscriptions": bodies, "since": {}}

@@ -1,6 +1,7 @@
 """A small plant for tests of the line, and a way to report to it by seconds since T0."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
@@ -22,6 +23,9 @@ BAGGER_FAULTS = (
     plant.FaultDefinition(bit=7, code="WARN", text="Film low", stops=False),
     plant.FaultDefinition(bit=29, code="READY", text="Ready", kind="information", stops=False),
 )
+
+RARE_OEE: Final = 600.0
+"""`oee_period_seconds` for tests that let hours pass and look at no OEE: it is most of what they compute."""
 
 
 def equipment(**bagger: object) -> tuple[plant.EquipmentConfig, ...]:

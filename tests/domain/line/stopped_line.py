@@ -4,7 +4,7 @@ from typing import Final
 
 from bridge.domain import event_data
 from bridge.domain.reports import AndonReport, ReportBody, StateReport
-from tests.support.packing_line import PackingLine, plant_file, seconds
+from tests.support.packing_line import RARE_OEE, PackingLine, plant_file, seconds
 
 RUNNING: Final = StateReport(state="running")
 FAULT: Final = StateReport(state="fault", fault_codes=["JAM"])
@@ -25,7 +25,7 @@ BAGGER_CALLED: Final[list[StopStep]] = [(11, "bagger", FAULT)]
 
 def play(*steps: StopStep, until: float, restarts: bool = False, tick_every: int | None = None) -> PackingLine:
     """Let the bagger run, which decides the line's status, and its neighbours with it; then the steps."""
-    line = PackingLine(plant_file())
+    line = PackingLine(plant_file(oee_period_seconds=RARE_OEE))
     for machine in ("feeder", "bagger", "packer"):
         line.report(machine, RUNNING, at=0)
     previous = 0.0

@@ -5,7 +5,7 @@ from typing import Final
 from bridge.domain import event_data
 from bridge.domain.event_data import AndonType
 from bridge.domain.reports import Actor, AndonReport, StateReport
-from tests.support.packing_line import PackingLine, plant_file, seconds
+from tests.support.packing_line import RARE_OEE, PackingLine, plant_file, seconds
 
 RUNNING: Final = StateReport(state="running")
 
@@ -17,7 +17,7 @@ HOUR: Final = 3_600
 
 
 def running_line(**rules: object) -> PackingLine:
-    line = PackingLine(plant_file(None, **rules))
+    line = PackingLine(plant_file(None, **{"oee_period_seconds": RARE_OEE, **rules}))
     for machine in ("feeder", "bagger", "packer"):
         line.report(machine, RUNNING, at=0)
     return line

@@ -7,7 +7,7 @@ import pytest
 from bridge.domain import event_data
 from bridge.domain.event_data import AndonType
 from bridge.domain.reports import APPLIED, AndonReport, Disposition, StateReport, rejected
-from tests.support.packing_line import PackingLine, plant_file
+from tests.support.packing_line import RARE_OEE, PackingLine, plant_file
 
 RUNNING: Final = StateReport(state="running")
 FAULT: Final = StateReport(state="fault", fault_codes=["FILM"])
@@ -15,7 +15,7 @@ STANDSTILL: Final[tuple[AndonType, ...]] = ("equipment", "maintenance", "stop")
 
 
 def running_line() -> PackingLine:
-    line = PackingLine(plant_file())
+    line = PackingLine(plant_file(oee_period_seconds=RARE_OEE))
     for machine in ("feeder", "bagger", "packer"):
         line.report(machine, RUNNING, at=0)
     return line

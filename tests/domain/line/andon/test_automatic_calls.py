@@ -16,7 +16,7 @@ from tests.domain.line.andon.broken_machine import (
     press,
     running_line,
 )
-from tests.support.packing_line import PackingLine, plant_file
+from tests.support.packing_line import RARE_OEE, PackingLine, plant_file
 
 # The breakdown occurs again
 
@@ -121,7 +121,7 @@ def test_a_restart_that_does_not_hold_pauses_nothing() -> None:
 
 def test_the_end_of_the_shift_is_no_restart() -> None:
     """The call's clock pauses over night, and continues in the morning with the same trouble."""
-    line = PackingLine(plant_file())
+    line = PackingLine(plant_file(oee_period_seconds=RARE_OEE))
     end, morning = 12 * HOUR, 20 * HOUR
     line.report("bagger", RUNNING, at=end - 1_000)
     line.report(
@@ -138,7 +138,7 @@ def test_the_end_of_the_shift_is_no_restart() -> None:
 
 def test_a_critical_call_is_never_paused() -> None:
     reason = plant.DowntimeReason(code="FIRE", text="Fire", call_after_minutes=5, priority="critical")
-    line = PackingLine(plant_file().model_copy(update={"reasons": (reason,)}))
+    line = PackingLine(plant_file(oee_period_seconds=RARE_OEE).model_copy(update={"reasons": (reason,)}))
     line.report("bagger", RUNNING, at=0)
     line.report("bagger", StateReport(state="fault", reason_code="FIRE"), at=100)
     line.report("bagger", RUNNING, at=405)

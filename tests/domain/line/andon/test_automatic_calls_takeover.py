@@ -7,7 +7,7 @@ import pytest
 from bridge.domain import plant
 from bridge.domain.reports import StateReport
 from tests.domain.line.andon.broken_machine import FAULT, RUNNING, act, calls, press, running_line
-from tests.support.packing_line import PackingLine, line_spec, plant_file
+from tests.support.packing_line import RARE_OEE, PackingLine, line_spec, plant_file
 
 SHIFT_ENDS: Final = 43_200
 NEXT_SHIFT: Final = 72_000
@@ -20,7 +20,7 @@ def burning_line() -> PackingLine:
     reason = plant.DowntimeReason(
         code="FIRE", text="Fire", call_after_minutes=5, andon_type="stop", priority="critical"
     )
-    default_plant = plant_file()
+    default_plant = plant_file(oee_period_seconds=RARE_OEE)
     line = PackingLine(default_plant.model_copy(update={"reasons": (*default_plant.reasons, reason)}))
     for machine in ("feeder", "bagger", "packer"):
         line.report(machine, RUNNING, at=0)
@@ -98,7 +98,8 @@ def test_a_person_takes_over_the_call_of_a_breakdown_within_which_the_line_is_ch
 
 def test_a_call_that_people_have_answered_is_taken_over_from_the_machine_that_stopped_this_time() -> None:
     """Two machines decide the line's status; the feeder starves one, and an hour later both: the worse counts."""
-    line = PackingLine(plant_file(line_spec(constraint=None, critical=("bagger", "packer"))))
+    spec = line_spec(constraint=None, critical=("bagger", "packer"))
+    line = PackingLine(plant_file(spec, oee_period_seconds=RARE_OEE))
     starved = StateReport(state="idle", upstream_stop=True)
     for machine in ("feeder", "bagger", "packer"):
         line.report(machine, RUNNING, at=0)

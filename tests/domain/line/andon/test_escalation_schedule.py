@@ -5,7 +5,7 @@ from typing import Final
 from bridge.domain.event_data import AndonType, Escalation
 from bridge.domain.events import EventType
 from bridge.domain.reports import AndonReport
-from tests.support.packing_line import PackingLine, seconds
+from tests.support.packing_line import RARE_OEE, PackingLine, plant_file, seconds
 
 LATE_END: Final = 12 * 3_600.0  # T0 is 10:00; the late shift ends at 22:00, the early one begins at 06:00
 EARLY_START: Final = 20 * 3_600.0
@@ -14,7 +14,7 @@ MINUTE: Final = 60.0
 
 def rungs(at: float, andon_type: AndonType) -> list[tuple[float, int, str | None]]:
     """Raise a call and tell when what happened to it, and the level."""
-    line = PackingLine()
+    line = PackingLine(plant_file(oee_period_seconds=RARE_OEE))
     line.report("bagger", AndonReport(action="raise", andon_type=andon_type), at=at)
     line.wait(at + 24 * 3_600)
     escalations: list[tuple[float, int, str | None]] = [
@@ -52,7 +52,7 @@ def test_a_critical_call_is_made_without_delay() -> None:
 
 
 def test_the_deadline_reported_is_the_one_that_comes() -> None:
-    line = PackingLine()
+    line = PackingLine(plant_file(oee_period_seconds=RARE_OEE))
     line.report("bagger", AndonReport(action="raise", andon_type="equipment"), at=LATE_END - 2 * MINUTE)
     (raised,) = [event.data for event in line.of(EventType.ESCALATION_UPDATE, "bagger")]
     assert isinstance(raised, Escalation)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bridge.domain import event_data
 from bridge.domain.events import EventType
 from bridge.domain.reports import ChangeoverReport, DeathReport, StateReport
-from tests.support.packing_line import PackingLine, plant_file, seconds
+from tests.support.packing_line import RARE_OEE, PackingLine, plant_file, seconds
 
 RUNNING: Final = StateReport(state="running")
 FAULT: Final = StateReport(state="fault", fault_codes=["FILM"])
@@ -26,7 +26,7 @@ DowntimePart = tuple[str, float, float | None]
 
 
 def line_of(*steps: TimedReport, until: float) -> PackingLine:
-    line = PackingLine(plant_file())
+    line = PackingLine(plant_file(oee_period_seconds=RARE_OEE))
     line.report("bagger", RUNNING, at=0)
     for at, body in steps:
         line.report(None if isinstance(body, ChangeoverReport) else "bagger", body, at=at)
@@ -168,7 +168,7 @@ def test_the_parts_of_a_stop_meet_and_never_overlap(steps: list[TimedReport]) ->
 )
 def test_a_changeover_splits_a_breakdown_whose_culprit_is_another_machine(waiting: StateReport, culprit: str) -> None:
     """The line stands because that machine failed, whichever machine decides its status."""
-    line = PackingLine(plant_file())
+    line = PackingLine(plant_file(oee_period_seconds=RARE_OEE))
     for machine in ("feeder", "bagger", "packer"):
         line.report(machine, RUNNING, at=0)
     line.report(culprit, FAULT, at=100)

@@ -8,7 +8,7 @@ import pytest
 from bridge.domain import event_data
 from bridge.domain.events import EventType
 from bridge.domain.reports import AndonReport, StateReport
-from tests.support.packing_line import PackingLine, plant_file, seconds
+from tests.support.packing_line import RARE_OEE, PackingLine, plant_file, seconds
 
 RUNNING: Final = StateReport(state="running")
 FILM_BREAK: Final = StateReport(state="fault", fault_codes=["FILM"])
@@ -24,7 +24,7 @@ CALLS_NOBODY: Final = (STARVED, BLOCKED, PLANNED, CLEANING, MAINTAINED)
 
 
 def line_with(*states: tuple[float, str, StateReport], until: float) -> PackingLine:
-    line = PackingLine(plant_file())
+    line = PackingLine(plant_file(oee_period_seconds=RARE_OEE))
     for machine in ("feeder", "bagger", "packer"):
         line.report(machine, RUNNING, at=0)
     for at, machine, body in states:

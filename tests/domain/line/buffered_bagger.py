@@ -6,12 +6,12 @@ import msgspec
 
 from bridge.domain.reports import CountsReport, ReportBody, StateReport
 from tests.domain.line.absence.test_absence import absent
-from tests.support.packing_line import T0, PackingLine, equipment, line_spec, plant_file
+from tests.support.packing_line import RARE_OEE, T0, PackingLine, equipment, line_spec, plant_file
 
 
 def line_of(clock: str = "device", **rules: object) -> PackingLine:
     spec = line_spec(equipment=equipment(clock=clock), ideal_cycle_seconds=2.0)
-    return PackingLine(plant_file(spec, **rules))
+    return PackingLine(plant_file(spec, **{"oee_period_seconds": RARE_OEE, **rules}))
 
 
 @dataclass

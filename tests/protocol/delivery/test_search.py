@@ -20,7 +20,7 @@ def combined(events: int) -> Scope:
 
 
 SCOPES: Final = {
-    "all at once": (combined(2), 12_000),
+    "all at once": (combined(1), 2_000),
     "snapshot beside commits": (Scope((EVENTS, ("subscribe a",))), 900),
     "two subscriptions": (Scope((EVENTS[:2], ("subscribe a",), ("subscribe b without snapshot",))), 500),
     "widen and revoke": (Scope((EVENTS[:1], ("subscribe b",), REVOKE_AND_WIDEN)), 280),

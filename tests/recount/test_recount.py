@@ -17,16 +17,12 @@ HOURS = 8.0
 GOAL = 0.999
 SAME_WINDOWS = 0.99  # one downtime that differs is in a window of each kind
 WRONG_REGISTERS = ("old-plc", "chaos")  # where a reset may look like a climb: known as an estimate only
-SHORT = {
-    "chaos": [(5, 1.25)],
-    "clean": [(5, 1.5)],
-    "old-plc": [(1, 2.0)],
-}
+SHORT = {"old-plc": [(1, 2.0)]}
 
 
 @pytest.mark.parametrize("name", profile.NAMES)
 def test_the_bridge_agrees_with_an_independent_recount(name: str) -> None:
-    _check(name, SHORT.get(name, [(1, 1.25)]))
+    _check(name, SHORT.get(name, [(1, 0.75)]))
 
 
 @pytest.mark.proof

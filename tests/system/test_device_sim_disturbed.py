@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from device_sim import profile
-from tests.support.brokers import RunningBroker, until
+from tests.support.brokers import RunningBroker, mosquitto_broker, running, until
 from tests.support.mqtt_consumer import MqttConsumer, mqtt_consumer
 from tests.system.test_device_sim import DEVICES, device_sim
 
@@ -70,16 +71,18 @@ def records(path: Path) -> Truth:
     return by_truth
 
 
-@pytest.fixture
-async def disturbed(mosquitto: RunningBroker, tmp_path: Path) -> Run:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Run ten simulated minutes under a rough profile; return the received messages, the truth, and the output."""
-    rough, truth = tmp_path / "rough.toml", tmp_path / "truth.jsonl"
+    folder = tmp_path_factory.mktemp("disturbed")
+    rough, truth = folder / "rough.toml", folder / "truth.jsonl"
     rough.write_text(ROUGH)
     options = ("--disturb", str(rough), "--truth", str(truth), "--scale", "60", "--duration", "10", "--seed", "5")
-    async with mqtt_consumer(mosquitto, "report") as received, device_sim(mosquitto, "run", *options) as process:
-        out, errors = await asyncio.wait_for(process.communicate(), 60)
-        assert (process.returncode, errors) == (0, b"")
-        await until(lambda: deaths(received) >= DEVICES - {"Maker-2", "Packer-2", "Andon-L2"}, what="deaths")
+    with running(mosquitto_broker(folder)) as broker:
+        async with mqtt_consumer(broker, "report") as received, device_sim(broker, "run", *options) as process:
+            out, errors = await asyncio.wait_for(process.communicate(), 60)
+            assert (process.returncode, errors) == (0, b"")
+            await until(lambda: deaths(received) >= DEVICES - {"Maker-2", "Packer-2", "Andon-L2"}, what="deaths")
     return received, records(truth), out.decode()
 
 

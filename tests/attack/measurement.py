@@ -139,6 +139,8 @@ class AttackRow:
         """Yield why the row says nothing about the bridge."""
         yield from self._machines_reasons()
         yield from self._attackers_reasons()
+        if not self.measurement.counters.get(budget := self.measurement.shape.budget):
+            yield f"{budget} did not go up: the attack missed it"
 
     def _machines_reasons(self) -> Iterator[str]:
         measurement = self.measurement
@@ -155,8 +157,6 @@ class AttackRow:
         for attack, counts in zip(measurement.shape.attacks, measurement.attack.attackers, strict=True):
             if not (counts.sent if attack.sends else counts.opened):
                 yield "an attacker did nothing"
-        if not measurement.counters.get(budget := measurement.shape.budget):
-            yield f"{budget} did not go up: the attack missed it"
 
     @property
     def has_passed(self) -> bool:
@@ -164,7 +164,7 @@ class AttackRow:
 
     @property
     def has_failed(self) -> bool:
-        """Return whether this fails the run."""
+        """Return whether this fails the run. On a busy machine attackers come last, and may not use up a budget."""
         if self.bounds.on_any_machine and any(self._machines_reasons()):
             return any(self._attackers_reasons())
         return not self.has_passed

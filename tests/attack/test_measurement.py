@@ -146,8 +146,9 @@ def test_percentiles_are_the_nearest_rank() -> None:
         (row(links_lost=1), True),
         (row(events_per_second=449.0), False),
         (row(events_per_second=449.0, links_lost=1), False),
-        (row(events_per_second=449.0, budget="delayed_total"), True),
+        (row(events_per_second=449.0, budget="delayed_total"), False),
         (row(budget="delayed_total"), True),
+        (row(events_per_second=449.0, attack=replace(PHASE, attackers=[replace(COUNTS, sent=0)])), True),
     ],
 )
 def test_a_machine_that_is_too_slow_fails_the_whole_form_only(changed: AttackRow, *, is_fatal: bool) -> None:

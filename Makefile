@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 help:
 	@echo "make demo    start broker, bridge, dashboards' front and a simulated plant on http://127.0.0.1:8080"
-	@echo "make test    run the whole suite against a real Mosquitto and a real browser"
+	@echo "make test    run the whole suite against a real Mosquitto and a real browser, and attack a bridge for a minute"
 	@echo "make test-versions   run the suite on each Python found, 3.11 to 3.14, in random order"
 	@echo "make check   format, lint and types"
 	@echo "make faults | proof   fault injection, long proofs; both write docs/proof.md"
@@ -30,9 +30,10 @@ demo: .venv/.run
 
 test: .venv/.dev system-packages
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m tests.attack --quick
 
 test-versions: system-packages
-	WORKERS=$(WORKERS) .ci/test-versions
+	.ci/test-versions
 
 check: .venv/.dev
 	$(BIN)/ruff format --check .

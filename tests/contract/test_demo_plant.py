@@ -63,7 +63,7 @@ def test_the_shifts_cover_the_day() -> None:
     assert all(window.is_scheduled for window in windows)
 
 
-@pytest.mark.parametrize("seed", range(1, 4))
+@pytest.mark.parametrize("seed", [1, 2])
 def test_every_message_decodes_with_no_field_unknown(seed: int) -> None:
     decoded = everything(seed, 45)
     assert [report for report in decoded if isinstance(report, Disposition)] == []
@@ -75,7 +75,7 @@ def test_every_message_decodes_with_no_field_unknown(seed: int) -> None:
 MACHINES = {equipment.id for line in DEMO.lines for equipment in line.equipment if equipment.kind == "plc"}
 
 
-@pytest.mark.parametrize("seed", range(1, 4))
+@pytest.mark.parametrize("seed", [1, 2])
 def test_the_bridge_makes_all_13_events_of_it_in_order_and_refuses_nothing(seed: int) -> None:
     """But for a machine's panel after a long stop: whether the machine had called by itself is not seen there."""
     lines = {line.id: Line(DEMO, line) for line in DEMO.lines}

@@ -11,7 +11,7 @@ from tests.device_sim.sample_plants import MINUTE, SHIPPED, START
 
 @pytest.mark.parametrize("name", profile.NAMES)
 def test_a_profile_produces_well_formed_payloads(name: str) -> None:
-    rehearsal = rehearse(SHIPPED, profile.load(name), seed=2, start=START, duration=45 * MINUTE)
+    rehearsal = rehearse(SHIPPED, profile.load(name), seed=2, start=START, duration=20 * MINUTE)
     arrivals = [message for message in rehearsal if isinstance(message, ReceivedPublish)]
     malformed = {(topic, payload) for _, topic, payload, kind in rehearsal.truth.extras if kind == "malformed"}
     for number, arrival in enumerate(arrivals):

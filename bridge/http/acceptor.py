@@ -14,7 +14,7 @@ from typing import Final
 
 from bridge.http.load import EndReason, ServerLoad
 from bridge.http.peers import Account
-from bridge.http.tls import TlsTransport
+from bridge.http.tls import TlsTransport, bound_handshakes
 
 ACCEPTED: Final = 32  # between two looks at the sockets, some 1 ms; also of those that speak, or are late
 ARRIVAL_SECONDS: Final = 10.0  # for the first byte, and the client's turn
@@ -40,6 +40,8 @@ class Acceptor:
         self._listener = listener
         self._make_protocol = make_protocol
         self._tls = tls
+        if tls is not None:
+            bound_handshakes(tls)
         self._loop = asyncio.get_running_loop()
         self._arrivals: dict[Arrival, float] = {}  # loop times, oldest first
         self.silent = _SilentSockets(self._loop)
@@ -233,4 +235,6 @@ class _SilentSockets:
     def _look(self) -> None:
         assert self._epoll is not None
         for descriptor, _ in self._epoll.poll(0, ACCEPTED):
-            self._callbacks[descriptor]()
+            callback = self._callbacks.get(descriptor)
+            if callback is not None:  # none: one before has ended it
+                callback()

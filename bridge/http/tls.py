@@ -18,8 +18,16 @@ from bridge.http.small_reads import READ_BYTES, SmallReads
 
 SLICE_BYTES: Final = 512  # processed at once: at most some 20 records without content, 0.3 ms
 HANDSHAKE_SECONDS: Final = 10.0
+HANDSHAKE_BYTES: Final = 8_192  # of a client, until it is done; OpenSSL takes some 100 KiB
+CURVE: Final = "prime256v1"  # P-256, which every client has; with ffdhe8192 one handshake would take 150 ms
 CHECK_SECONDS: Final = 1.0  # from the end of that time, while the client is not to blame, to the next look
 CONTROL_BYTES: Final = 4_096  # that answer no request: written for a client who reads nothing
+
+
+def bound_handshakes(context: ssl.SSLContext) -> None:
+    """Let no client choose an expensive key exchange, nor a second handshake on a connection."""
+    context.set_ecdh_curve(CURVE)
+    context.options |= ssl.OP_NO_RENEGOTIATION
 
 
 class TlsTransport(asyncio.Transport, SmallReads):
@@ -56,6 +64,7 @@ class TlsTransport(asyncio.Transport, SmallReads):
         self._is_write_paused = False
         self._is_closing = False
         self._control_bytes = 0
+        self._handshake_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
 
     # Calls of the transport below.
@@ -131,8 +140,9 @@ class TlsTransport(asyncio.Transport, SmallReads):
         if self._account.is_abandoned():
             self.abort()
         if self._may_go_on:
-            self._incoming.write(self._input[:SLICE_BYTES])
-            self._input = self._input[SLICE_BYTES:]
+            piece, self._input = self._input[:SLICE_BYTES], self._input[SLICE_BYTES:]
+            self._incoming.write(piece)
+            self._handshake_bytes += 0 if self._is_open else len(piece)
             try:
                 self._process()
             except ssl.SSLError as error:
@@ -150,6 +160,8 @@ class TlsTransport(asyncio.Transport, SmallReads):
             try:
                 self._tls.do_handshake()
             except ssl.SSLWantReadError:
+                if self._handshake_bytes > HANDSHAKE_BYTES:
+                    raise ssl.SSLError("the handshake is too large") from None
                 self._write_control()
                 return
             self._write_control()
@@ -158,19 +170,20 @@ class TlsTransport(asyncio.Transport, SmallReads):
             self.opened.set_result(None)
             self._protocol = cast("asyncio.Protocol", self._make_protocol())
             self._protocol.connection_made(self)
-        received = self._read()
-        self._write_control()
-        if received:
-            self._protocol.data_received(received)
+        parts: list[bytes] = []
+        try:
+            self._read(parts)
+        finally:
+            self._write_control()
+            if parts:
+                self._protocol.data_received(b"".join(parts))
 
-    def _read(self) -> bytes:
-        """Return all that the records received so far hold: little more than one of 16 KiB."""
-        parts = []
+    def _read(self, parts: list[bytes]) -> None:
+        """Add what the records received so far hold, little more than one of 16 KiB, up to an invalid one."""
         with contextlib.suppress(ssl.SSLWantReadError):
             while part := self._read_part():
                 parts.append(part)
             self._has_eof, self._input = True, b""
-        return b"".join(parts)
 
     def _read_part(self) -> bytes:
         try:

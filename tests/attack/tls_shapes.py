@@ -1,10 +1,10 @@
 """Shapes of attacks on TLS, by strangers, against a bridge with HTTPS."""
 
-import ssl
 from typing import Final
 
 from tests.attack.budgets import ADDRESS_WORK, NO_TLS
 from tests.attack.shape import Attack, Shape
+from tests.support.client_hello import p256_hello
 
 FLOOD: Final = "C9"
 SERVER_HELLO: Final = b"\x16\x03\x03"
@@ -16,20 +16,9 @@ def tls_shapes() -> tuple[Shape, ...]:
     return (
         Shape(number=32, name="S: TLS handshakes, given up after the dear part", threat=FLOOD, tls=True,
               budget=NO_TLS, attacks=(
-            Attack(connections=200, sources=50, records=[(_client_hello() + ALERT, b"")], answer=SERVER_HELLO),
+            Attack(connections=200, sources=50, records=[(p256_hello() + ALERT, b"")], answer=SERVER_HELLO),
         )),
         Shape(number=33, name="S: TLS key updates", threat=FLOOD, tls=True, budget=ADDRESS_WORK, attacks=(
             Attack(connections=4, records=[], answer=b"", key_updates=True),
         )),
     )  # fmt: skip
-
-
-def _client_hello() -> bytes:
-    """Return what a client begins with; it may do so any number of times."""
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
-    try:
-        client.do_handshake()
-    except ssl.SSLWantReadError:
-        return outgoing.read()
-    raise AssertionError

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from structlog.testing import capture_logs
 
 from bridge.http import tls
@@ -19,8 +20,10 @@ from tests.http.served_sockets import DEADLINE, HEADERS, SocketApp, masked, serv
 from tests.http.tls_client import Sealer, TlsClient
 from tests.support.brokers import until
 from tests.support.certificates import self_signed
+from tests.support.client_hello import HANDSHAKE, P256, hello_with, p256_hello, point_of
 from tests.support.stopped_clock import TickingClock
 
+ALERT = 21
 UPGRADE = b"GET /ws HTTP/1.1\r\nHost: localhost\r\n" + HEADERS + b"\r\n"
 SHORT_GET = b"GET /3 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
@@ -92,11 +95,11 @@ async def test_handshakes_that_end_together_are_made_a_few_in_each_turn(
     clock = TickingClock(tick=0.5)  # two are half of a turn
     async with tls_server(tmp_path, clock=clock, max_work_per_address=10**6) as server:
         clients = [await server.client() for _ in range(count)]
-        hellos = [client.hello() for client in clients]
-        for client, hello in zip(clients, hellos, strict=True):
+        hello = p256_hello()
+        for client in clients:
             client.raw.writer.write(hello[:20])
         await until(lambda: len(handshakes) == count, what="all have begun")
-        for client, hello in zip(clients, hellos, strict=True):
+        for client in clients:
             client.raw.writer.write(hello[20:])
         most, before = 0, count
         while len(handshakes) < 2 * count:
@@ -199,6 +202,38 @@ async def test_the_handshake_of_a_client_that_is_gone_is_not_done_behind_a_debt(
     assert len(handshakes) == (1 if is_gone else 2)
 
 
+@pytest.mark.parametrize(
+    ("group", "share", "content_type"),
+    [
+        pytest.param(P256, point_of(ec.SECP256R1()), HANDSHAKE, id="P-256"),
+        pytest.param(0x0019, point_of(ec.SECP521R1()), ALERT, id="P-521"),
+        pytest.param(0x0104, bytes(1_023) + b"\x04", ALERT, id="ffdhe8192"),
+    ],
+)
+async def test_no_client_chooses_an_expensive_key_exchange(
+    tmp_path: Path, group: int, share: bytes, content_type: int
+) -> None:
+    async with tls_server(tmp_path) as server:
+        client = await server.client()
+        client.raw.writer.write(hello_with(group, share))
+        assert (await client.raw.reader.readexactly(1))[0] == content_type
+
+
+async def test_a_handshake_has_few_bytes(tmp_path: Path) -> None:
+    async with tls_server(tmp_path) as server:
+        client = await server.client()
+        client.raw.writer.write(b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc" + bytes(tls.HANDSHAKE_BYTES))
+        await until(lambda: server.load.ended[EndReason.NO_TLS] == 1, what="it is ended")
+
+
+async def test_what_came_before_an_invalid_record_is_taken(tmp_path: Path) -> None:
+    async with tls_server(tmp_path) as server:
+        client, seal = await server.upgraded()
+        client.raw.writer.write(seal.record(masked(1, b"hi")) + seal.record(masked(1, b"no"))[:-1] + b"?")
+        await until(lambda: server.load.ended[EndReason.NO_TLS] == 1, what="it is ended")
+        assert (await server.app.newest()).messages == ["hi"]
+
+
 async def test_a_handshake_ends_in_time_unless_it_waits_for_its_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,7 +260,7 @@ async def test_a_handshake_that_fails_while_its_answer_is_unread_ends_in_time(
     async with tls_server(tmp_path, names=20_000) as server:
         client = await server.client(narrow=True)
         client.raw.pause_reading()
-        client.raw.writer.write(client.hello())
+        client.raw.writer.write(p256_hello())
         await until(server.is_unread, what="its answer waits")
         client.raw.writer.write(b"GET / HTTP/1.1\r\n\r\n")
         await asyncio.sleep(0.1)

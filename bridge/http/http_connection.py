@@ -23,7 +23,7 @@ from bridge.http.small_reads import PassedReads
 
 SLICE_BYTES: Final = 512  # parsed at once: at most 28 requests, which thus wait for their answers at most
 HEADER_SECONDS: Final = 10.0  # for a request's head: stops connections that send nothing, or a byte a minute
-HEADER_BYTES: Final = 65_536  # of a request's head; llhttp itself sets no bound
+HEADER_BYTES: Final = 16_384  # of a request's head; llhttp itself sets no bound
 REQUEST_WORK_MS: Final = 0.6  # of the task of a request, which is not measured
 LATE_BODY_SECONDS: Final = 12.0  # for a body, read or not; the app answers earlier that it is late: `BODY_SECONDS`
 CHECK_SECONDS: Final = 1.0  # from a deadline that was not the client's fault to the next look

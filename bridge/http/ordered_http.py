@@ -1,12 +1,15 @@
 """HTTP requests in the order of their connection, as RFC 9110 and 9112 have it where uvicorn has not."""
 
 import sys
-from typing import cast
+from typing import Final, cast
 
 import httptools
 from typing_extensions import override
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+LISTS: Final = (b"connection", b"upgrade", b"sec-websocket-protocol", b"sec-websocket-extensions")
+LIST_BYTES: Final = 1_024  # of these headers together, which are taken apart item by item
 
 
 class OrderedHttp(HttpToolsProtocol):
@@ -20,6 +23,7 @@ class OrderedHttp(HttpToolsProtocol):
     _slice = b""  # that is being parsed
     _in_head = True
     _in_body = False
+    _list_bytes = 0
     _served: RequestResponseCycle | None = None  # the first of those that are not answered
     _is_invalid = False  # what is behind the last request
 
@@ -68,13 +72,18 @@ class OrderedHttp(HttpToolsProtocol):
 
     @override
     def on_message_begin(self) -> None:
-        self._in_head = True
+        self._in_head, self._list_bytes = True, 0
         super().on_message_begin()
 
     @override
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # RFC 9110 6.5.1: trailers are not merged
-            super().on_header(name, value)
+        if not self._in_head:  # RFC 9110 6.5.1: trailers are not merged
+            return
+        super().on_header(name, value)
+        if self.headers[-1][0] in LISTS:
+            self._list_bytes += len(value)
+            if self._list_bytes > LIST_BYTES:
+                raise ValueError("a list of options is too long")  # 400
 
     @override
     def on_headers_complete(self) -> None:

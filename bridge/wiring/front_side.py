@@ -112,8 +112,7 @@ class FrontSide:
     async def _follow_policy(self) -> None:
         """Decide again about all dashboards after each change of the policy.
 
-        A change meanwhile holds at once for those that are still to be decided, and for the others in another round:
-        so the first come first, however often it changes.
+        A change meanwhile holds at once for those that are still to be decided, and for the others in another round.
         """
         while True:
             await self._policy_changed.wait()

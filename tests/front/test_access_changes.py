@@ -1,6 +1,7 @@
 """A changed policy on living sockets: what is lost ends, what is new comes, and nobody else notices."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,25 @@ async def test_a_command_that_is_no_longer_granted_is_forbidden(tmp_path: Path) 
         assert (await board.ask({**RAISE, "id": "k2"}, "error"))["code"] == "FORBIDDEN"
         assert len(front.commands) == 1
         assert {"revoked", "widened"}.isdisjoint(board.types)
+
+
+async def test_a_user_does_not_wait_until_all_sockets_of_another_are_decided_about(tmp_path: Path) -> None:
+    async with memory_front(tmp_path) as front:
+        front.authenticator.policy = policy(OPERATOR)
+        boards = [await front.join(user="mallory", roles=["operator"], lines=["L1", "L2"]) for _ in range(20)]
+        boards.append(await front.join(user="eva", roles=["operator"], lines=["L1"]))
+        for board in boards:
+            await board.snapshot(id="all", subscription_type="line", target_id="L1")
+        front.authenticator.policy = policy(CALLS_ONLY)
+        order: list[int] = []
+
+        def note(number: int, _text: str) -> None:
+            order.append(number)
+
+        for number, board in enumerate(boards):
+            board.socket.on_write = partial(note, number)
+        assert await front.core.redecide() == len(boards)
+        assert order.index(len(boards) - 1) < 3 * order.count(0), "after the first of the other's"
 
 
 async def test_a_policy_that_says_the_same_in_other_words_changes_nothing(tmp_path: Path) -> None:

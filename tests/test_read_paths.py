@@ -74,9 +74,9 @@ READS: Final = {
     "protocol/event_cursor.py:ReplayReader._matching": REPLAY,
     REPLAY: REPLAY,
     "wiring/access_files.py:AccessFiles._read": NO_EVENT,
-    "http/tls.py:TlsTransport.write": NO_EVENT,
-    "http/tls.py:TlsTransport._write_control": NO_EVENT,
-    "http/tls.py:TlsTransport._read_part": NO_EVENT,
+    "http/tls_connection.py:TlsConnection._read_part": NO_EVENT,
+    "http/tls_connection.py:TlsConnection.output": NO_EVENT,
+    "http/tls_transport.py:TlsTransport._process": NO_EVENT,
 }
 """Function that reads events -> who decides what of them a viewer gets."""
 

@@ -14,7 +14,8 @@ from typing import Final
 
 from bridge.http.load import EndReason, ServerLoad
 from bridge.http.peers import Account
-from bridge.http.tls import TlsTransport, bound_handshakes
+from bridge.http.tls_connection import bound_handshakes
+from bridge.http.tls_transport import TlsTransport
 
 ACCEPTED: Final = 32  # between two looks at the sockets, some 1 ms; also of those that speak, or are late
 ARRIVAL_SECONDS: Final = 10.0  # for the first byte, and the client's turn

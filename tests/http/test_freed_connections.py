@@ -13,7 +13,7 @@ from bridge.http.acceptor import Arrival
 from bridge.http.handshake import HandshakeWebSocket
 from bridge.http.http_connection import BoundedHttp
 from bridge.http.load import ServerLoad
-from bridge.http.tls import TlsTransport
+from bridge.http.tls_transport import TlsTransport
 from bridge.http.websocket import WebSocketConnection
 from bridge.settings.web import WebSettings
 from tests.http.served_sockets import HEADERS, RawClient, SocketApp, served

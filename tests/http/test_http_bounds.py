@@ -14,9 +14,10 @@ from starlette.routing import Route
 
 from bridge.http import http_connection
 from bridge.http.load import EndReason, ServerLoad
+from bridge.http.ordered_http import LIST_BYTES
 from bridge.http.responses import MAX_BODY_BYTES
 from bridge.settings.web import WebSettings
-from tests.http.served_sockets import DEADLINE, served
+from tests.http.served_sockets import DEADLINE, HEADERS, served
 from tests.support.brokers import until
 
 GET = b"GET %b HTTP/1.1\r\nHost: localhost\r\n%b\r\n"
@@ -266,3 +267,13 @@ async def test_a_second_request_of_an_address_that_owes_waits_too(monkeypatch: p
         await until(lambda: load.turns.delays.total() > 3, what="it has waited for longer than an idle connection")
         now += 10_000
         assert await client.answer() == b"quick"
+
+
+@pytest.mark.parametrize("name", [b"Connection", b"Upgrade", b"Sec-WebSocket-Protocol", b"Sec-WebSocket-Extensions"])
+async def test_a_long_list_of_options_is_refused_before_it_is_taken_apart(name: bytes) -> None:
+    app = App()
+    lines = b"".join(b"%b: %b\r\n" % (name, b"a," * 100) for _ in range(LIST_BYTES // 200 + 1))
+    async with client_of(app, ServerLoad(WebSettings())) as client:
+        client.writer.write(GET % (b"/", HEADERS + lines))
+        assert (await client.end()).startswith(b"HTTP/1.1 400 ")
+    assert app.answered == 0

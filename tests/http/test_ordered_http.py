@@ -14,7 +14,6 @@ from websockets.frames import Opcode
 
 from bridge.http.http_connection import SLICE_BYTES
 from bridge.http.load import ServerLoad
-from bridge.http.ordered_http import LIST_BYTES
 from bridge.settings.web import WebSettings
 from tests.http.served_sockets import HEADERS, RawClient, SocketApp, masked, reset, served
 from tests.support.brokers import until
@@ -147,18 +146,6 @@ async def test_connect_is_refused_and_nothing_behind_it_is_executed(target: byte
     (status,) = statuses(answers)
     assert load.refused == {status: 1}
     assert status in {400, 405}
-    assert app.requests == []
-
-
-@pytest.mark.parametrize("name", [b"Connection", b"Upgrade", b"Sec-WebSocket-Protocol", b"Sec-WebSocket-Extensions"])
-async def test_a_long_list_of_options_is_refused_before_it_is_taken_apart(name: bytes) -> None:
-    app = App()
-    lines = b"".join(b"%b: %b\r\n" % (name, b"a," * 100) for _ in range(LIST_BYTES // 200 + 1))
-    async with served(app) as port:
-        client = await connect(port)
-        client.writer.write(b"GET /first HTTP/1.1\r\n" + HOST + HEADERS + lines + b"\r\n")
-        assert statuses(await client.rest()) == [400]
-        client.close()
     assert app.requests == []
 
 

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from structlog.testing import capture_logs
 
-from bridge.http import tls
+from bridge.http import tls_connection, tls_transport
 from bridge.http.acceptor import Arrival
 from bridge.http.load import EndReason, ServerLoad
 from bridge.http.peers import Clock, PeerKind, precise_ms
@@ -75,14 +75,14 @@ async def tls_server(
                 client.raw.close()
 
 
-def count_handshakes(monkeypatch: pytest.MonkeyPatch) -> list[tls.TlsTransport]:
+def count_handshakes(monkeypatch: pytest.MonkeyPatch) -> list[tls_transport.TlsTransport]:
     """Return the transports of which a piece was processed, each time."""
-    processed: list[tls.TlsTransport] = []
+    processed: list[tls_transport.TlsTransport] = []
 
-    class Counted(tls.TlsTransport):
-        def _process(self) -> None:
+    class Counted(tls_transport.TlsTransport):
+        def _process(self, piece: bytes) -> None:
             processed.append(self)
-            super()._process()
+            super()._process(piece)
 
     monkeypatch.setattr("bridge.http.acceptor.TlsTransport", Counted)
     return processed
@@ -155,7 +155,7 @@ async def test_who_reads_nothing_has_few_answers_of_tls_in_memory(tmp_path: Path
         client.raw.writer.write(b"".join(seal.key_update(asks_for_one=True) for _ in range(40_000)))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(client.raw.writer.drain(), 1)
-        assert recorder.socket.unsent_bytes <= waiting + 2 * tls.CONTROL_BYTES
+        assert recorder.socket.unsent_bytes <= waiting + 2 * tls_transport.CONTROL_BYTES
         client.raw.writer.transport.abort()
 
 
@@ -222,7 +222,7 @@ async def test_no_client_chooses_an_expensive_key_exchange(
 async def test_a_handshake_has_few_bytes(tmp_path: Path) -> None:
     async with tls_server(tmp_path) as server:
         client = await server.client()
-        client.raw.writer.write(b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc" + bytes(tls.HANDSHAKE_BYTES))
+        client.raw.writer.write(b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc" + bytes(tls_connection.HANDSHAKE_BYTES))
         await until(lambda: server.load.ended[EndReason.NO_TLS] == 1, what="it is ended")
 
 
@@ -237,8 +237,8 @@ async def test_what_came_before_an_invalid_record_is_taken(tmp_path: Path) -> No
 async def test_a_handshake_ends_in_time_unless_it_waits_for_its_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tls, "HANDSHAKE_SECONDS", 0.2)
-    monkeypatch.setattr(tls, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(tls_transport, "HANDSHAKE_SECONDS", 0.2)
+    monkeypatch.setattr(tls_transport, "CHECK_SECONDS", 0.1)
     async with tls_server(tmp_path) as server:
         late, waits = await server.client(), await server.client()
         late.raw.writer.write(late.hello()[:20])
@@ -256,7 +256,7 @@ async def test_a_handshake_ends_in_time_unless_it_waits_for_its_turn(
 async def test_a_handshake_that_fails_while_its_answer_is_unread_ends_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tls, "HANDSHAKE_SECONDS", 0.5)
+    monkeypatch.setattr(tls_transport, "HANDSHAKE_SECONDS", 0.5)
     async with tls_server(tmp_path, names=20_000) as server:
         client = await server.client(narrow=True)
         client.raw.pause_reading()

@@ -4,7 +4,6 @@ The event loop's own TLS processes all that was received, handshakes too, before
 """
 
 import asyncio
-import contextlib
 import ssl
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -14,20 +13,13 @@ from typing_extensions import override
 from bridge.http.flow import ReadSwitch
 from bridge.http.load import EndReason, ServerLoad
 from bridge.http.peers import Account
-from bridge.http.small_reads import READ_BYTES, SmallReads
+from bridge.http.small_reads import SmallReads
+from bridge.http.tls_connection import TlsConnection
 
 SLICE_BYTES: Final = 512  # processed at once: at most some 20 records without content, 0.3 ms
 HANDSHAKE_SECONDS: Final = 10.0
-HANDSHAKE_BYTES: Final = 8_192  # of a client, until it is done; OpenSSL takes some 100 KiB
-CURVE: Final = "prime256v1"  # P-256, which every client has; with ffdhe8192 one handshake would take 150 ms
 CHECK_SECONDS: Final = 1.0  # from the end of that time, while the client is not to blame, to the next look
 CONTROL_BYTES: Final = 4_096  # that answer no request: written for a client who reads nothing
-
-
-def bound_handshakes(context: ssl.SSLContext) -> None:
-    """Let no client choose an expensive key exchange, nor a second handshake on a connection."""
-    context.set_ecdh_curve(CURVE)
-    context.options |= ssl.OP_NO_RENEGOTIATION
 
 
 class TlsTransport(asyncio.Transport, SmallReads):
@@ -51,20 +43,17 @@ class TlsTransport(asyncio.Transport, SmallReads):
         self._context = context
         self._load = load
         self._account = account
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._tls = TlsConnection(context)
         self._below: asyncio.Transport | None = None
         self._reading = ReadSwitch()
         self._input = b""
         self._has_work = False  # which waits for its turn, or is done now
         self._has_eof = False
-        self._is_open = False  # the handshake is done
         self._error: OSError | None = None  # why it is not
         self._is_paused = False
         self._is_write_paused = False
         self._is_closing = False
         self._control_bytes = 0
-        self._handshake_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
 
     # Calls of the transport below.
@@ -141,10 +130,8 @@ class TlsTransport(asyncio.Transport, SmallReads):
             self.abort()
         if self._may_go_on:
             piece, self._input = self._input[:SLICE_BYTES], self._input[SLICE_BYTES:]
-            self._incoming.write(piece)
-            self._handshake_bytes += 0 if self._is_open else len(piece)
             try:
-                self._process()
+                self._process(piece)
             except ssl.SSLError as error:
                 self._fail(error)
             except Exception:
@@ -155,46 +142,33 @@ class TlsTransport(asyncio.Transport, SmallReads):
             self._update()
         return self._has_work
 
-    def _process(self) -> None:
-        if not self._is_open:
-            try:
-                self._tls.do_handshake()
-            except ssl.SSLWantReadError:
-                if self._handshake_bytes > HANDSHAKE_BYTES:
-                    raise ssl.SSLError("the handshake is too large") from None
-                self._write_control()
-                return
-            self._write_control()
-            self._cancel_deadline()
-            self._is_open = True
-            self.opened.set_result(None)
-            self._protocol = cast("asyncio.Protocol", self._make_protocol())
-            self._protocol.connection_made(self)
+    def _process(self, piece: bytes) -> None:
         parts: list[bytes] = []
         try:
-            self._read(parts)
+            was_open = self._tls.is_open
+            self._tls.feed(piece)
+            if not was_open and self._tls.is_open:
+                self._open()
+            if self._tls.is_open:
+                self._tls.read(parts)
         finally:
             self._write_control()
             if parts:
                 self._protocol.data_received(b"".join(parts))
-
-    def _read(self, parts: list[bytes]) -> None:
-        """Add what the records received so far hold, little more than one of 16 KiB, up to an invalid one."""
-        with contextlib.suppress(ssl.SSLWantReadError):
-            while part := self._read_part():
-                parts.append(part)
+        if self._tls.has_ended:
             self._has_eof, self._input = True, b""
 
-    def _read_part(self) -> bytes:
-        try:
-            return self._tls.read(READ_BYTES)
-        except ssl.SSLZeroReturnError:  # TLS is closed in order
-            return b""
+    def _open(self) -> None:
+        self._write_control()
+        self._cancel_deadline()
+        self.opened.set_result(None)
+        self._protocol = cast("asyncio.Protocol", self._make_protocol())
+        self._protocol.connection_made(self)
 
     def _write_control(self) -> None:
         """Write what TLS itself has to say."""
         assert self._below is not None
-        output = self._outgoing.read()
+        output = self._tls.output()
         if output:
             self._below.write(output)
             if self._is_write_paused:
@@ -203,7 +177,7 @@ class TlsTransport(asyncio.Transport, SmallReads):
     def _fail(self, error: OSError) -> None:
         """End what is no TLS, behind the alert that says so."""
         self._write_control()
-        if self._is_open:
+        if self._tls.is_open:
             self._load.note_end(EndReason.NO_TLS, peer=self._account.address.name)
         else:
             self._error = error.with_traceback(None)  # whose frames refer to us
@@ -235,23 +209,19 @@ class TlsTransport(asyncio.Transport, SmallReads):
             return
         assert self._below is not None
         try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[self._tls.write(rest) :]
+            self._tls.write(data)
         except ssl.SSLError as error:
             self._fail(error)
             return
-        self._below.write(self._outgoing.read())
+        self._below.write(self._tls.output())
 
     @override
     def close(self) -> None:
         """Send what is written, and TLS's own end; the client's is not waited for."""
         if self.is_closing():
             return
-        if self._is_open:
-            with contextlib.suppress(ssl.SSLError):  # it asks for the client's end
-                self._tls.unwrap()
-            self._write_control()
+        self._tls.end()
+        self._write_control()
         self._end()
 
     @override
@@ -293,7 +263,7 @@ class TlsTransport(asyncio.Transport, SmallReads):
             case "sslcontext":
                 return self._context
             case "ssl_object":
-                return self._tls
+                return self._tls.tls
             case _:
                 return default if self._below is None else self._below.get_extra_info(name, default)
 

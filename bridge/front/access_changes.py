@@ -8,8 +8,8 @@ from typing import TypeVar
 from bridge.domain.access.viewer import AdmissionError
 from bridge.domain.steps import Steps
 from bridge.front.connection import DashboardConnection
-from bridge.http.peers import Clock, precise_ms
 from bridge.ports.authenticator import Authenticator
+from bridge.ports.clock import Monotonic, perf_counter_ms
 from bridge.protocol.close_codes import CloseCode
 from bridge.protocol.server_frames import Close
 
@@ -76,7 +76,7 @@ def _decide_about_a_user(
     return count
 
 
-async def run_in_turns(steps: Steps[T], *, turn_ms: float, clock: Clock = precise_ms) -> T:
+async def run_in_turns(steps: Steps[T], *, turn_ms: float, clock: Monotonic = perf_counter_ms) -> T:
     """Do these steps, and let the event loop do other work whenever `turn_ms` are over; return the result.
 
     No user pays: whoever owes would keep longer what is lost.

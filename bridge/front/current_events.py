@@ -10,7 +10,7 @@ from typing import Final
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.events import Standing
 from bridge.domain.records import CommittedEvent, Position, Snapshot
-from bridge.http.peers import precise_ms
+from bridge.ports.clock import perf_counter_ms
 from bridge.protocol.event_feed import SnapshotOffsets
 
 YIELD_EVERY: Final = 256  # events matched before other tasks run
@@ -87,7 +87,7 @@ class CurrentEvents:
         `former` is an earlier snapshot of an equal subscription: only what was committed since is matched. `charge`
         takes the ms of each part of the work.
         """
-        began = precise_ms()
+        began = perf_counter_ms()
         position, since = self.position, 0 if former is None else former.position.offset
         self._keep_until = position.offset + KEEP_EVENTS
         offsets = array("q", () if former is None else filter(self._events.__contains__, former.offsets))
@@ -96,8 +96,8 @@ class CurrentEvents:
             if subscription.admits(event):
                 offsets.append(event.offset)
             if number % YIELD_EVERY == 0:
-                charge(precise_ms() - began)
+                charge(perf_counter_ms() - began)
                 await asyncio.sleep(0)
-                began = precise_ms()
-        charge(precise_ms() - began)
+                began = perf_counter_ms()
+        charge(perf_counter_ms() - began)
         return SnapshotOffsets(position, offsets)

@@ -1,10 +1,9 @@
 """Pace of each user: what they may ask for in a second, over all their connections and requests together."""
 
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Final
 
-from bridge.ports.clock import monotonic_ms
+from bridge.ports.clock import Monotonic, monotonic_ms
 from bridge.protocol.token_bucket import TokenBucket
 
 BURST_SECONDS: Final = 4  # of the pace, at once
@@ -13,7 +12,7 @@ BURST_SECONDS: Final = 4  # of the pace, at once
 class UserPace:
     """Allows each user `per_second` on average. A user is forgotten when a newcomer would have no more left."""
 
-    def __init__(self, *, per_second: int, clock: Callable[[], float] = monotonic_ms) -> None:
+    def __init__(self, *, per_second: int, clock: Monotonic = monotonic_ms) -> None:
         self._per_second = per_second
         self._clock = clock
         self._buckets = OrderedDict[str, TokenBucket]()  # the user who took something last is at the end

@@ -10,8 +10,9 @@ import structlog
 
 from bridge.http.connection_pool import ConnectionPool
 from bridge.http.log_limit import LogLimit
-from bridge.http.peers import Clock, Peer, PeerKind, Peers, precise_ms
+from bridge.http.peers import Peer, PeerKind, Peers
 from bridge.http.turns import Turns
+from bridge.ports.clock import Monotonic, perf_counter_ms
 from bridge.ports.metrics import Metric, MetricSample
 from bridge.protocol.close_codes import CloseCode
 from bridge.settings.web import WebSettings
@@ -53,7 +54,7 @@ class ServerLoad:
     What a client can cause is counted here each time, and logged rarely.
     """
 
-    def __init__(self, web: WebSettings, clock: Clock = precise_ms, *, pool_limit: int | None = None) -> None:
+    def __init__(self, web: WebSettings, clock: Monotonic = perf_counter_ms, *, pool_limit: int | None = None) -> None:
         self.web = web
         self.clock = clock
         self.peers = Peers(web, self.clock)

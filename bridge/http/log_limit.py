@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from typing import Final
 
-from bridge.http.peers import Clock, precise_ms
+from bridge.ports.clock import Monotonic, perf_counter_ms
 
 LOG_SECONDS: Final = 10
 
@@ -16,7 +16,7 @@ class LogLimit:
 
     __slots__ = ("_clock", "_left_out", "_written_at")
 
-    def __init__(self, clock: Clock = precise_ms) -> None:
+    def __init__(self, clock: Monotonic = perf_counter_ms) -> None:
         self._clock = clock
         self._written_at: dict[Hashable, float] = {}
         self._left_out: dict[Hashable, int] = {}

@@ -3,8 +3,6 @@
 import ipaddress
 import select
 import socket
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from itertools import count
@@ -12,6 +10,7 @@ from typing import Final
 
 from uvicorn.middleware.proxy_headers import _TrustedHosts
 
+from bridge.ports.clock import Monotonic, perf_counter_ms
 from bridge.protocol.token_bucket import TokenBucket
 from bridge.settings.web import WebSettings
 
@@ -19,13 +18,6 @@ WORK_BURST_SECONDS: Final = 5  # of its rate, that a peer may cause at once; and
 SWEEP_PEERS: Final = 1_000  # known ones, before those that owe nothing are looked for
 REFUSED_WORK_MS: Final = 10.0  # for a refused token, or a WebSocket on which nobody authenticated: slows guessing
 PROXY_WORK: Final = 1e9  # ms a second: the connections of a trusted proxy are those of many
-
-Clock = Callable[[], float]
-"""Returns ms from any start."""
-
-
-def precise_ms() -> float:
-    return time.perf_counter() * 1_000
 
 
 class PeerKind(Enum):
@@ -50,7 +42,7 @@ class Peer:
 class Peers:
     """All peers. One without an account is kept while it owes something: who comes back has paid nothing."""
 
-    def __init__(self, web: WebSettings, clock: Clock = precise_ms) -> None:
+    def __init__(self, web: WebSettings, clock: Monotonic = perf_counter_ms) -> None:
         self.clock = clock
         self._rates = {PeerKind.ADDRESS: web.max_work_per_address, PeerKind.USER: web.max_work_per_user}
         # uvicorn's own, though private: it decides whose X-Forwarded-For counts, and both must agree on every address.

@@ -6,7 +6,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from bridge.http.peers import Account, Clock, Peer, PeerKind, precise_ms
+from bridge.http.peers import Account, Peer, PeerKind
+from bridge.ports.clock import Monotonic, perf_counter_ms
 
 LONG_TURN_MS: Final = 5.0
 CLIENTS_PART: Final = 0.2  # of the time that other work takes
@@ -29,7 +30,7 @@ class Turns:
     address owes, its newest connection goes first: who comes after an attack does not wait behind what is left of it.
     """
 
-    def __init__(self, *, turn_ms: float, on_fault: OnFault, clock: Clock = precise_ms) -> None:
+    def __init__(self, *, turn_ms: float, on_fault: OnFault, clock: Monotonic = perf_counter_ms) -> None:
         self.long_turns = 0  # above LONG_TURN_MS
         self.delays: Counter[PeerKind] = Counter()  # of peers that owed
         self._on_fault = on_fault

@@ -1,5 +1,6 @@
-"""The port to the clock: floor time, which may run fast, and the host's wall clock. Times in ms since 1970, UTC.
+"""The port to the clock: floor time, which may run fast, the host's wall clock, and monotonic clocks.
 
+Times of the floor and of the wall are in ms since 1970, UTC; those of a monotonic clock in ms from any start.
 Order: floor time never goes back. A step of the wall clock moves it only by `apply_step`.
 Threads: a clock belongs to one thread. No method blocks or raises.
 
@@ -8,9 +9,13 @@ Threads: a clock belongs to one thread. No method blocks or raises.
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from bridge.domain.utc_time import Millis
+
+Monotonic = Callable[[], float]
+"""A monotonic clock: returns ms from any start."""
 
 
 def wall_ms() -> Millis:
@@ -21,6 +26,11 @@ def wall_ms() -> Millis:
 def monotonic_ms() -> Millis:
     """Return the event loop's time: real time from any start, which no clock of the host or the floor affects."""
     return int(asyncio.get_running_loop().time() * 1_000)
+
+
+def perf_counter_ms() -> float:
+    """Return the time to measure work with. `monotonic_ms` is too coarse for that: uvloop reads it once a turn."""
+    return time.perf_counter() * 1_000
 
 
 class Clock(Protocol):

@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 from bridge.http import tls_connection, tls_transport
 from bridge.http.acceptor import Arrival
 from bridge.http.load import EndReason, ServerLoad
-from bridge.http.peers import Clock, PeerKind, precise_ms
+from bridge.http.peers import PeerKind
+from bridge.ports.clock import Monotonic, perf_counter_ms
 from bridge.settings.web import WebSettings
 from tests.http.served_sockets import DEADLINE, HEADERS, SocketApp, masked, served
 from tests.http.tls_client import Sealer, TlsClient
@@ -61,7 +62,7 @@ class Served:
 
 @asynccontextmanager
 async def tls_server(
-    folder: Path, app: SocketApp | None = None, *, names: int = 1, clock: Clock = precise_ms, **settings: int
+    folder: Path, app: SocketApp | None = None, *, names: int = 1, clock: Monotonic = perf_counter_ms, **settings: int
 ) -> AsyncIterator[Served]:
     certificate, key = self_signed(folder, names=names)
     load = ServerLoad(WebSettings(tls_cert_file=certificate, tls_key_file=key, **settings), clock)

@@ -13,7 +13,7 @@ from itertools import islice, takewhile
 from typing import Final
 
 from bridge.http.load import EndReason, ServerLoad
-from bridge.http.peers import Account
+from bridge.http.peers import WorkAccount
 from bridge.http.tls_connection import bound_handshakes
 from bridge.http.tls_transport import TlsTransport
 
@@ -120,7 +120,7 @@ class Arrival:
 
     def __init__(self, accepted: socket.socket, host: str, acceptor: Acceptor) -> None:
         self.is_aborted = False
-        self.account = Account(acceptor.load.peers, host, accepted)
+        self.account = WorkAccount(acceptor.load.peers, host, accepted)
         self.tls: TlsTransport | None = None
         self._socket = accepted
         self._acceptor = acceptor
@@ -147,7 +147,7 @@ class Arrival:
             with contextlib.suppress(OSError):  # the client is gone
                 self._socket.shutdown(socket.SHUT_RDWR)
 
-    def take_over(self) -> Account:
+    def take_over(self) -> WorkAccount:
         """Return who pays for the connection, which there is now."""
         self._end()
         return self.account

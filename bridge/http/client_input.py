@@ -11,7 +11,7 @@ from websockets.protocol import Protocol as WebSocketProtocol
 from bridge.http.flow import ReadSwitch
 from bridge.http.load import ServerLoad
 from bridge.http.message_reader import Message, MessageReader
-from bridge.http.peers import Account
+from bridge.http.peers import WorkAccount
 from bridge.protocol.token_bucket import TokenBucket
 
 
@@ -57,7 +57,7 @@ class ClientInput:
     )
 
     def __init__(
-        self, transport: asyncio.Transport, handler: InputHandler, *, load: ServerLoad, account: Account
+        self, transport: asyncio.Transport, handler: InputHandler, *, load: ServerLoad, account: WorkAccount
     ) -> None:
         self._transport = transport
         self._reading = ReadSwitch()

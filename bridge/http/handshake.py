@@ -10,7 +10,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from bridge.http.hand_over import HAND_OVER, OpenSocket
 from bridge.http.load import ServerLoad
-from bridge.http.peers import Account, host_of
+from bridge.http.peers import WorkAccount, host_of
 from bridge.http.websocket import WebSocketConnection
 
 
@@ -33,7 +33,7 @@ BAD_REQUEST_RESPONSE: Final = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\
 class HandshakeWebSocket(WebSocketsSansIOProtocol):
     """A WebSocket until it is open: the app refuses it, or accepts it and hands it over to a WebSocketConnection."""
 
-    account: Account | None = None  # from the request on, until it is handed over
+    account: WorkAccount | None = None  # from the request on, until it is handed over
     _early = b""
 
     def __init__(self, load: ServerLoad, *args: Any, **kwargs: Any) -> None:

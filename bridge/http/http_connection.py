@@ -15,9 +15,9 @@ from bridge.http.flow import ReadSwitch, WaitingFlow
 from bridge.http.handshake import HandshakeWebSocket
 from bridge.http.load import EndReason, ServerLoad
 from bridge.http.ordered_http import OrderedHttp
-from bridge.http.peers import Account, host_of
+from bridge.http.peers import WorkAccount, host_of
 from bridge.http.request_checks import MAX_HEADERS
-from bridge.http.requester import ACCOUNT
+from bridge.http.requester import WORK_ACCOUNT
 from bridge.http.responses import MAX_BODY_BYTES, PART_BYTES
 from bridge.http.small_reads import PassedReads
 
@@ -49,7 +49,7 @@ class BoundedHttp(OrderedHttp):
     What is received is parsed in turns, and not while an answer is to be sent: requests that are pipelined wait.
     """
 
-    _account: Account | None = None  # until a WebSocket takes it over
+    _account: WorkAccount | None = None  # until a WebSocket takes it over
     _timed: tuple[Phase, int] | None = None  # what the deadline is of
     _deadline: asyncio.TimerHandle | None = None
     _has_work = False  # which waits for its turn, or is done now
@@ -204,7 +204,7 @@ class BoundedHttp(OrderedHttp):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         assert self._account is not None, "the connection is open"
         self._load.turns.charge(self._account, REQUEST_WORK_MS)
-        cycle.scope["extensions"] = {ACCOUNT: self._account}  # type: ignore[dict-item]
+        cycle.scope["extensions"] = {WORK_ACCOUNT: self._account}  # type: ignore[dict-item]
         super()._start_asgi_task(cycle, app)
 
     @override

@@ -1,4 +1,4 @@
-"""Peers: users and addresses, and the work that each of them may cause."""
+"""Peers: users and addresses, the work that each of them may cause, and the work accounts of connections."""
 
 import ipaddress
 import select
@@ -34,13 +34,13 @@ class Peer:
     kind: PeerKind
     name: str
     work: TokenBucket  # ms of the event loop
-    accounts: int = 0  # that are open and refer to it
+    work_accounts: int = 0  # that are open and refer to it
     requests: int = 0  # HTTP requests of a user that are under way
     has_owed: bool = False  # since there was no work of it that waits
 
 
 class Peers:
-    """All peers. One without an account is kept while it owes something: who comes back has paid nothing."""
+    """All peers. One without a work account is kept while it owes something: who comes back has paid nothing."""
 
     def __init__(self, web: WebSettings, clock: Monotonic = perf_counter_ms) -> None:
         self.clock = clock
@@ -50,7 +50,7 @@ class Peers:
         self._proxy = self._make(PeerKind.ADDRESS, "proxy", PROXY_WORK)
         self._peers: dict[tuple[PeerKind, str], Peer] = {}
         self._sweep_at = SWEEP_PEERS
-        self.numbers = count()  # of accounts, in the order in which they come
+        self.numbers = count()  # of work accounts, in the order in which they come
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -68,7 +68,7 @@ class Peers:
 
     def release(self, peer: Peer) -> None:
         """Forget a peer that does nothing and owes nothing."""
-        if peer.accounts == 0 and peer.requests == 0 and peer.work.is_full(self.clock()):
+        if peer.work_accounts == 0 and peer.requests == 0 and peer.work.is_full(self.clock()):
             self._peers.pop((peer.kind, peer.name), None)
 
     def _peer(self, kind: PeerKind, name: str) -> Peer:
@@ -90,7 +90,7 @@ class Peers:
         self._sweep_at = max(SWEEP_PEERS, 2 * len(self._peers))
 
 
-class Account:
+class WorkAccount:
     """Work of one connection: its user pays for it.
 
     While nobody is authenticated it is only added up. A user pays for that too; without one, the address does when
@@ -106,7 +106,7 @@ class Account:
         self.number = next(peers.numbers)  # higher than that of any older connection
         self._client = self.address = peers.client(host)
         self.user: Peer | None = None
-        self.address.accounts += 1
+        self.address.work_accounts += 1
 
     @property
     def peer(self) -> Peer:
@@ -134,7 +134,7 @@ class Account:
     def authenticate(self, user_id: str) -> Peer:
         """Let this user pay from now on, and for what is unpaid."""
         user = self.user = self._peers.user(user_id)
-        user.accounts += 1
+        user.work_accounts += 1
         self.charge(self._unpaid)
         self._unpaid = 0.0
         return user
@@ -144,7 +144,7 @@ class Account:
         self._unpaid = 0.0
 
     def forward(self, host: str) -> None:
-        """Continue for the client of a proxy, until the account is settled; for the proxy if it names no address."""
+        """Continue for the client of a proxy until this is settled; for the proxy itself if it names no address."""
         self.number = next(self._peers.numbers)  # of the request: the proxy's connection may be old
         if is_address(host):
             self._move(self._peers.address(host))
@@ -164,13 +164,13 @@ class Account:
         self._release(self.address)
 
     def _move(self, address: Peer) -> None:
-        address.accounts += 1
+        address.work_accounts += 1
         former, self.address = self.address, address
         self._release(former)
 
     def _release(self, peer: Peer | None) -> None:
         if peer is not None:
-            peer.accounts -= 1
+            peer.work_accounts -= 1
             self._peers.release(peer)
 
 

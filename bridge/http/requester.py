@@ -8,12 +8,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge.domain.steps import Steps
 from bridge.http.load import ServerLoad
-from bridge.http.peers import REFUSED_WORK_MS, Account, Peer
+from bridge.http.peers import REFUSED_WORK_MS, Peer, WorkAccount
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
 
-ACCOUNT: Final = "floor.account"
-"""ASGI extension of an HTTP request's scope: the Account of its connection."""
+WORK_ACCOUNT: Final = "floor.work_account"
+"""ASGI extension of an HTTP request's scope: the WorkAccount of its connection."""
 REQUESTER: Final = "floor.requester"
 """ASGI extension of an HTTP request's scope: its Requester."""
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 class Requester:
     """Lets a user pay for a request, in their turns, once their token is verified."""
 
-    def __init__(self, load: ServerLoad, account: Account) -> None:
+    def __init__(self, load: ServerLoad, account: WorkAccount) -> None:
         self._load = load
         self._account = account
         self._user: Peer | None = None
@@ -93,7 +93,7 @@ def with_requester(app: ASGIApp, load: ServerLoad) -> ASGIApp:
             await app(scope, receive, send)
             return
         extensions = scope["extensions"]
-        requester = extensions[REQUESTER] = Requester(load, extensions[ACCOUNT])
+        requester = extensions[REQUESTER] = Requester(load, extensions[WORK_ACCOUNT])
         try:
             if scope["client"] is not None:
                 await requester.forward(scope["client"][0])

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from bridge.http.flow import ReadSwitch
 from bridge.http.load import EndReason, ServerLoad
-from bridge.http.peers import Account
+from bridge.http.peers import WorkAccount
 from bridge.http.small_reads import SmallReads
 from bridge.http.tls_connection import TlsConnection
 
@@ -33,7 +33,7 @@ class TlsTransport(asyncio.Transport, SmallReads):
         make_protocol: Callable[[], asyncio.BaseProtocol],
         context: ssl.SSLContext,
         load: ServerLoad,
-        account: Account,
+        account: WorkAccount,
     ) -> None:
         super().__init__()
         self._loop = asyncio.get_running_loop()

@@ -6,7 +6,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from bridge.http.peers import Account, Peer, PeerKind
+from bridge.http.peers import Peer, PeerKind, WorkAccount
 from bridge.ports.clock import Monotonic, perf_counter_ms
 
 LONG_TURN_MS: Final = 5.0
@@ -44,7 +44,7 @@ class Turns:
         self._has_begun = False
         self._is_serving = False
 
-    def run(self, account: Account, work: Work, *, later: bool = False) -> None:
+    def run(self, account: WorkAccount, work: Work, *, later: bool = False) -> None:
         """Do this work to its end: now, as far as there is time and nobody else waits; or behind what is done now."""
         self._queue(account, work)
         if later:
@@ -52,14 +52,14 @@ class Turns:
         else:
             self._serve()
 
-    def forget(self, account: Account, work: Work) -> None:
+    def forget(self, account: WorkAccount, work: Work) -> None:
         """Do this work no more; without effect if it does not wait."""
         peer = account.peer
         queue = self._owing.get(peer) or self._waiting[peer.kind].get(peer)
         if queue is not None:
             queue.remove(account, work)
 
-    async def pause(self, account: Account) -> None:
+    async def pause(self, account: WorkAccount) -> None:
         """Return when there is time for this account, and its peer owes nothing."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -71,13 +71,13 @@ class Turns:
         self.run(account, begin)
         await turn
 
-    def charge(self, account: Account, ms: float) -> None:
+    def charge(self, account: WorkAccount, ms: float) -> None:
         """Count work that is done elsewhere, in a task."""
         self._begin()
         self._left[account.peer.kind] -= ms
         account.charge(ms)
 
-    def _queue(self, account: Account, work: Work) -> None:
+    def _queue(self, account: WorkAccount, work: Work) -> None:
         peer = account.peer
         queue = self._owing.get(peer)
         if queue is None:
@@ -170,14 +170,14 @@ class _Queue:
         if self._by_age is None:
             self._by_age = sorted(self._works, key=self._works.__getitem__)
 
-    def add(self, account: Account, work: Work) -> None:
+    def add(self, account: WorkAccount, work: Work) -> None:
         entry = account, work
         if entry not in self._works:
             self._works[entry] = account.number
             if self._by_age is not None:
                 insort(self._by_age, entry, key=self._works.__getitem__)
 
-    def remove(self, account: Account, work: Work) -> None:
+    def remove(self, account: WorkAccount, work: Work) -> None:
         """Remove this; without effect if it is not there."""
         entry = account, work
         if entry in self._works:
@@ -196,4 +196,4 @@ class _Queue:
         return entry
 
 
-_Entry = tuple[Account, Work]
+_Entry = tuple[WorkAccount, Work]

@@ -13,7 +13,7 @@ from bridge.http.client_input import ClientInput
 from bridge.http.hand_over import OpenSocket
 from bridge.http.load import EndReason, ServerLoad
 from bridge.http.message_reader import Message
-from bridge.http.peers import REFUSED_WORK_MS, Account
+from bridge.http.peers import REFUSED_WORK_MS, WorkAccount
 from bridge.http.small_reads import SmallReads
 from bridge.protocol.close_codes import CloseCode
 
@@ -53,7 +53,7 @@ class WebSocketConnection(SmallReads):
     )
 
     def __init__(
-        self, transport: asyncio.Transport, connections: set[Any], *, load: ServerLoad, account: Account
+        self, transport: asyncio.Transport, connections: set[Any], *, load: ServerLoad, account: WorkAccount
     ) -> None:
         self.is_writable = True
         self._transport = transport

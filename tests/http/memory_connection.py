@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from bridge.http.load import ServerLoad
 from bridge.http.message_reader import MAX_FRAGMENTS
-from bridge.http.peers import Account
+from bridge.http.peers import WorkAccount
 from bridge.http.websocket import WebSocketConnection
 from bridge.ports.dashboard_socket import DashboardSocket
 from bridge.protocol.websocket_frames import text_frames
@@ -104,7 +104,7 @@ async def received(pieces: Iterable[bytes]) -> Outcome:
     """Return the outcome of these reads."""
     transport = RecordedTransport()
     load = ServerLoad(WEB)
-    connection = WebSocketConnection(transport, set(), load=load, account=Account(load.peers, "127.0.0.1"))
+    connection = WebSocketConnection(transport, set(), load=load, account=WorkAccount(load.peers, "127.0.0.1"))
     handlers: list[LengthHandler] = []
 
     def open_socket(socket: DashboardSocket) -> LengthHandler:

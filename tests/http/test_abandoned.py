@@ -12,7 +12,7 @@ from websockets.frames import Opcode
 
 from bridge.domain.steps import Steps
 from bridge.http.load import ServerLoad
-from bridge.http.peers import WORK_BURST_SECONDS, Account
+from bridge.http.peers import WORK_BURST_SECONDS, WorkAccount
 from bridge.http.requester import Requester
 from bridge.settings.web import WebSettings
 from tests.http.served_sockets import DEADLINE, RawClient, SocketApp, masked, served
@@ -56,7 +56,7 @@ async def test_what_waits_behind_a_debt_is_done_only_for_clients_that_are_there(
 async def test_the_token_of_a_request_whose_client_is_gone_is_not_looked_at() -> None:
     load = ServerLoad(WEB)
     ours, theirs = socket.socketpair()
-    account = Account(load.peers, "10.0.0.1", ours)
+    account = WorkAccount(load.peers, "10.0.0.1", ours)
     looked_at = []
 
     def steps() -> Steps[None]:

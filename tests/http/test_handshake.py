@@ -90,7 +90,7 @@ async def test_a_client_that_resets_while_it_is_accepted_leaves_nothing(caplog: 
         peer = load.peers.address("127.0.0.1")
         await until(returned.is_set, what="the app has returned")
         await until(lambda: len(load.pool) == 0, what="it is forgotten")
-        await until(lambda: peer.accounts == 0, what="its account is closed")
+        await until(lambda: peer.work_accounts == 0, what="its work account is closed")
     assert opened == []
     assert caplog.records == []
 
@@ -153,7 +153,7 @@ async def test_a_handshake_with_a_body_is_refused_and_leaves_nothing(
         client.close()
         await until(lambda: len(load.pool) == 0, what="it is forgotten")
         peer = load.peers.address("127.0.0.1")
-        await until(lambda: peer.accounts == 0, what="its account is closed")
+        await until(lambda: peer.work_accounts == 0, what="its work account is closed")
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1 ") == 1
     assert (load.refused, load.faults, app.opened) == ({400: 1}, 0, [])

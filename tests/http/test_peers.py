@@ -1,8 +1,8 @@
-"""Peers and accounts: who pays for a connection's work, and what is remembered of those who are gone."""
+"""Peers and work accounts: who pays for a connection's work, and what is remembered of those who are gone."""
 
 import pytest
 
-from bridge.http.peers import SWEEP_PEERS, WORK_BURST_SECONDS, Account, PeerKind, Peers, network_of
+from bridge.http.peers import SWEEP_PEERS, WORK_BURST_SECONDS, PeerKind, Peers, WorkAccount, network_of
 from bridge.settings.web import WebSettings
 from tests.support.stopped_clock import StoppedClock
 
@@ -25,7 +25,7 @@ def is_untouched(peers: Peers, host: str, clock: StoppedClock) -> bool:
 
 
 def test_an_address_pays_only_for_what_comes_to_nothing(peers: Peers, clock: StoppedClock) -> None:
-    known, unknown = Account(peers, "10.0.0.1"), Account(peers, "10.0.0.2")
+    known, unknown = WorkAccount(peers, "10.0.0.1"), WorkAccount(peers, "10.0.0.2")
     for account in (known, unknown):
         account.charge(30)
     user = known.authenticate("eva")
@@ -39,7 +39,7 @@ def test_an_address_pays_only_for_what_comes_to_nothing(peers: Peers, clock: Sto
 
 
 def test_a_settled_account_begins_again_without_a_user(peers: Peers, clock: StoppedClock) -> None:
-    account = Account(peers, "10.0.0.1")
+    account = WorkAccount(peers, "10.0.0.1")
     account.authenticate("eva")
     account.settle()
     assert account.peer.kind is PeerKind.ADDRESS
@@ -50,10 +50,10 @@ def test_a_settled_account_begins_again_without_a_user(peers: Peers, clock: Stop
 
 
 def test_who_comes_back_has_paid_nothing_until_time_has(peers: Peers, clock: StoppedClock) -> None:
-    account = Account(peers, "10.0.0.1")
+    account = WorkAccount(peers, "10.0.0.1")
     account.charge(10**6)
     account.close()
-    back = Account(peers, "10.0.0.1")
+    back = WorkAccount(peers, "10.0.0.1")
     assert back.peer.work.wait_ms(clock.now) == WORK_BURST_SECONDS * 1_000, "a debt is bounded as a burst is"
     back.close()
     clock.now += 2 * WORK_BURST_SECONDS * 1_000
@@ -62,7 +62,7 @@ def test_who_comes_back_has_paid_nothing_until_time_has(peers: Peers, clock: Sto
 
 
 def test_who_owes_nothing_is_forgotten_at_the_end(peers: Peers) -> None:
-    accounts = [Account(peers, "10.0.0.1") for _ in range(2)]
+    accounts = [WorkAccount(peers, "10.0.0.1") for _ in range(2)]
     for account in accounts:
         account.authenticate("eva")
     assert len(peers) == 2
@@ -73,19 +73,19 @@ def test_who_owes_nothing_is_forgotten_at_the_end(peers: Peers) -> None:
 
 def test_debtors_are_forgotten_when_they_have_paid(peers: Peers, clock: StoppedClock) -> None:
     for number in range(SWEEP_PEERS):
-        account = Account(peers, f"10.0.{number // 256}.{number % 256}")
+        account = WorkAccount(peers, f"10.0.{number // 256}.{number % 256}")
         account.charge(1)
         account.close()
     assert len(peers) == SWEEP_PEERS
     clock.now += 10_000
-    held = Account(peers, "10.9.9.9")
+    held = WorkAccount(peers, "10.9.9.9")
     assert len(peers) == 1
     held.close()
 
 
 def test_trusted_proxies_are_one_peer_without_a_bound_and_their_clients_pay(clock: StoppedClock) -> None:
     peers = Peers(WEB.model_copy(update={"trusted_proxies": ("10.1.0.0/16",)}), clock)
-    account, other = Account(peers, "10.1.2.3"), Account(peers, "10.1.2.4")
+    account, other = WorkAccount(peers, "10.1.2.3"), WorkAccount(peers, "10.1.2.4")
     assert account.peer is other.peer
     account.charge(10**6)
     account.settle()
@@ -115,7 +115,7 @@ def test_an_ipv6_host_has_one_network(host: str, network: str) -> None:
 
 def test_a_request_that_a_proxy_forwards_is_as_new_as_a_connection() -> None:
     peers = Peers(WebSettings(trusted_proxies=("10.0.0.9",)))
-    kept, later = Account(peers, "10.0.0.9"), Account(peers, "10.0.0.1")
+    kept, later = WorkAccount(peers, "10.0.0.9"), WorkAccount(peers, "10.0.0.1")
     assert kept.number < later.number
     kept.forward("10.0.0.1")
     assert (kept.address, kept.number > later.number) == (later.address, True)

@@ -14,7 +14,7 @@ from bridge.domain.steps import Steps
 from bridge.domain.strict_json import parse_json
 from bridge.http.access import require_viewer
 from bridge.http.load import ServerLoad
-from bridge.http.peers import Account
+from bridge.http.peers import WorkAccount
 from bridge.http.requester import Requester
 from bridge.http.responses import add_error_handlers, read_body
 from bridge.ports.clock import wall_ms
@@ -54,7 +54,7 @@ def body_app() -> FastAPI:
 
 def metered(load: ServerLoad, user_id: str) -> Meter:
     user = load.peers.user(user_id)
-    user.accounts += 1  # known, whatever happens
+    user.work_accounts += 1  # known, whatever happens
     user.work = meter = Meter(per_second=RATE, burst=RATE, at=load.clock())
     return meter
 
@@ -108,7 +108,7 @@ async def test_between_two_looks_at_the_sockets_a_user_has_one_long_step_whateve
         done += 1
 
     async def run() -> None:
-        account = Account(load.peers, "10.0.0.1")
+        account = WorkAccount(load.peers, "10.0.0.1")
         requester = Requester(load, account)
         await requester.authenticate("eva")
         await requester.run(step())

@@ -14,7 +14,7 @@ from bridge.domain.access.viewer import Viewer
 from bridge.domain.steps import Steps
 from bridge.http.access import Authenticate, require_viewer
 from bridge.http.load import ServerLoad
-from bridge.http.peers import REFUSED_WORK_MS, WORK_BURST_SECONDS, Account, PeerKind
+from bridge.http.peers import REFUSED_WORK_MS, WORK_BURST_SECONDS, PeerKind, WorkAccount
 from bridge.http.requester import Requester
 from bridge.http.responses import add_error_handlers
 from bridge.ports.clock import wall_ms
@@ -127,7 +127,7 @@ async def test_the_user_pays_for_each_step_of_a_request_and_others_come_in_betwe
         return len(done)
 
     async def run(user: str, count: int) -> int:
-        account = Account(load.peers, "10.0.0.1")
+        account = WorkAccount(load.peers, "10.0.0.1")
         requester = Requester(load, account)
         await requester.authenticate(user)
         try:
@@ -160,8 +160,8 @@ async def test_the_user_pays_for_the_admission_of_a_token_and_the_address_for_on
     slow = SlowApp(admit)
     slow.may_answer.set()
     user, address = load.peers.user("eva"), load.peers.address("127.0.0.1")
-    user.accounts += 1  # both are known, whatever happens
-    address.accounts += 1
+    user.work_accounts += 1  # both are known, whatever happens
+    address.work_accounts += 1
     async with served(slow.app(), load=load) as port:
         answer = await get(port, bearer() if accepted else {"Authorization": "Bearer x.y.z"})
         assert answer.status_code == (200 if accepted else 401)
@@ -202,7 +202,7 @@ async def test_nobody_pays_for_a_token_that_cannot_be_decided_about() -> None:
     load = ServerLoad(WebSettings(), StoppedClock())
     slow = SlowApp(lambda token: authenticator.admit_in_steps(token, now=wall_ms()))
     address = load.peers.address("127.0.0.1")
-    address.accounts += 1  # known, whatever happens
+    address.work_accounts += 1  # known, whatever happens
     async with served(slow.app(), load=load) as port:
         assert (await get(port, bearer())).status_code == 503
         assert address.work.is_full(load.clock())
@@ -215,7 +215,7 @@ async def test_the_address_of_the_client_pays_for_a_refused_token(*, proxied: bo
     clock = StoppedClock()
     load = ServerLoad(WebSettings(trusted_proxies=("127.0.0.1",) if proxied else ()), clock)
     address = load.peers.address("192.0.2.1" if proxied else "127.0.0.1")
-    address.accounts += 1  # known, whatever happens
+    address.work_accounts += 1  # known, whatever happens
     slow = SlowApp()
     slow.may_answer.set()
     headers = {"Authorization": "Bearer x.y.z", "X-Forwarded-For": "192.0.2.1"}

@@ -112,7 +112,7 @@ async def test_handshakes_that_end_together_are_made_a_few_in_each_turn(
 async def test_the_address_pays_for_handshakes(tmp_path: Path) -> None:
     async with tls_server(tmp_path) as server:
         address = server.load.peers.address("127.0.0.1")
-        address.accounts += 1  # it is not forgotten
+        address.work_accounts += 1  # it is not forgotten
         before = server.load.clock()
         level = address.work.wait_ms(before)
         for _ in range(5):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from bridge.http.peers import Account, Peer, PeerKind, Peers
+from bridge.http.peers import Peer, PeerKind, Peers, WorkAccount
 from bridge.http.turns import CLIENTS_PART, LONG_TURN_MS, Turns, Work
 from bridge.settings.web import WebSettings
 from tests.support.brokers import until
@@ -31,8 +31,8 @@ class World:
     def take_fault(self, error: Exception, peer: Peer) -> None:
         self.faults.append((type(error).__name__, peer.name))
 
-    def user(self, name: str) -> Account:
-        account = Account(self.peers, "10.0.0.1")
+    def user(self, name: str) -> WorkAccount:
+        account = WorkAccount(self.peers, "10.0.0.1")
         account.authenticate(name)
         return account
 
@@ -86,7 +86,7 @@ async def test_all_other_work_of_the_loop_goes_first() -> None:
 
     work_elsewhere()
     world.turns.run(world.user("eva"), world.pieces("eva", 2_000))
-    world.turns.run(Account(world.peers, "10.0.0.1"), world.pieces("stranger", 2_000))
+    world.turns.run(WorkAccount(world.peers, "10.0.0.1"), world.pieces("stranger", 2_000))
     for _ in range(1_000):
         await asyncio.sleep(0)
     for name in ("eva", "stranger"):
@@ -113,7 +113,7 @@ async def test_the_sockets_of_one_user_take_turns_too() -> None:
 
 async def test_strangers_have_a_half_of_their_own() -> None:
     world = World()
-    strangers = [Account(world.peers, f"10.0.0.{number}") for number in range(40)]
+    strangers = [WorkAccount(world.peers, f"10.0.0.{number}") for number in range(40)]
     for number, account in enumerate(strangers):
         world.turns.run(account, world.pieces(f"stranger {number}", 5))
     assert len(world.done) == 4
@@ -125,7 +125,7 @@ async def test_strangers_have_a_half_of_their_own() -> None:
 
 async def test_who_authenticates_goes_on_as_a_user() -> None:
     world = World()
-    account = Account(world.peers, "10.0.0.1")
+    account = WorkAccount(world.peers, "10.0.0.1")
     pieces = world.pieces("eva", 8)
 
     def work() -> bool | None:
@@ -154,11 +154,11 @@ async def test_who_owes_waits_for_the_time_that_it_takes_to_pay_and_others_do_no
 
 async def test_the_newest_connection_of_an_address_that_owed_goes_first_with_all_its_steps() -> None:
     world = World(WebSettings(max_work_per_address=1_000))
-    accounts = [Account(world.peers, "10.0.0.1") for _ in range(50)]
+    accounts = [WorkAccount(world.peers, "10.0.0.1") for _ in range(50)]
     accounts[0].fine(5_000 + 50)
     for account in accounts[1:]:
         world.turns.run(account, world.pieces("old", 2))
-    newcomer = Account(world.peers, "10.0.0.1")
+    newcomer = WorkAccount(world.peers, "10.0.0.1")
     world.turns.run(newcomer, world.pieces("new", 3))
     world.turns.run(accounts[0], world.pieces("old", 2))  # was received later, by an older connection
     assert world.done == []
@@ -169,7 +169,7 @@ async def test_the_newest_connection_of_an_address_that_owed_goes_first_with_all
 
 async def test_work_that_waits_behind_a_debt_may_be_forgotten_though_its_request_is_a_newer_one_by_now() -> None:
     world = World(WebSettings(max_work_per_address=1_000))
-    accounts = [Account(world.peers, "10.0.0.1") for _ in range(3)]
+    accounts = [WorkAccount(world.peers, "10.0.0.1") for _ in range(3)]
     works = [world.pieces(str(number), 1) for number in range(3)]
     accounts[0].fine(5_000 + 50)
     for account, work in zip(accounts, works, strict=True):
@@ -207,7 +207,7 @@ async def test_work_that_fails_ends_and_is_a_fault_and_the_other_work_goes_on() 
 @pytest.mark.parametrize("is_user", [True, False])
 async def test_work_that_is_forgotten_takes_no_memory_and_no_turn(*, is_user: bool) -> None:
     world = World(WebSettings(max_work_per_user=1_000, max_work_per_address=1_000))
-    eva = world.user("eva") if is_user else Account(world.peers, "10.0.0.1")
+    eva = world.user("eva") if is_user else WorkAccount(world.peers, "10.0.0.1")
     eva.peer.work.take(5_000 + 50, world.clock.now)
     works = [world.pieces(f"{number}", 1) for number in range(1_000)]
     for work in works:
@@ -246,7 +246,7 @@ async def test_later_work_is_not_done_at_once() -> None:
 
 async def test_what_is_done_elsewhere_takes_from_the_turn_and_from_the_budget() -> None:
     world = World()
-    account = Account(world.peers, "10.0.0.1")
+    account = WorkAccount(world.peers, "10.0.0.1")
     world.turns.charge(account, TURN_MS)
     world.turns.run(account, world.pieces("stranger", 1))
     assert world.done == []

@@ -26,7 +26,7 @@ class Turns:
 
     A turn is what happens between two looks at the sockets. It takes at most `turn_ms` and the last piece of each kind.
     All other work goes first: while there is any, the turns together get `CLIENTS_PART` of its time.
-    Work that finds no time left, or whose peer owes, waits; each account has at most one piece of work waiting. Once an
+    Work that finds no time left, or whose peer owes, waits; the same work of an account waits at most once. Once an
     address owes, its newest connection goes first: who comes after an attack does not wait behind what is left of it.
     """
 

@@ -36,11 +36,11 @@ class Peer:
     work: TokenBucket  # ms of the event loop
     work_accounts: int = 0  # that are open and refer to it
     requests: int = 0  # HTTP requests of a user that are under way
-    has_owed: bool = False  # since there was no work of it that waits
+    has_owed: bool = False  # was in debt since its queue was last empty
 
 
 class Peers:
-    """All peers. One without a work account is kept while it owes something: who comes back has paid nothing."""
+    """All peers. One without a work account is kept while it owes something: reconnecting clears no debt."""
 
     def __init__(self, web: WebSettings, clock: Monotonic = perf_counter_ms) -> None:
         self.clock = clock
@@ -84,7 +84,7 @@ class Peers:
         return Peer(kind, name, TokenBucket(per_second=rate, burst=burst, max_debt=burst, at=self.clock()))
 
     def _sweep(self) -> None:
-        """Forget those that have paid since; so seldom that it costs little for each new one."""
+        """Forget peers that have paid since; the more peers, the rarer, so that it costs little for each new one."""
         for peer in list(self._peers.values()):
             self.release(peer)
         self._sweep_at = max(SWEEP_PEERS, 2 * len(self._peers))
@@ -94,7 +94,7 @@ class WorkAccount:
     """Work of one connection: its user pays for it.
 
     While nobody is authenticated it is only added up. A user pays for that too; without one, the address does when
-    the account is settled. So an address pays for what comes to nothing, however many dashboards reconnect from it.
+    the account is settled. So an address pays only for connections that never authenticate, however many reconnect.
     """
 
     __slots__ = ("_client", "_peers", "_socket", "_unpaid", "address", "number", "user")
@@ -114,7 +114,7 @@ class WorkAccount:
         return self.user or self.address
 
     def is_abandoned(self) -> bool:
-        """Return whether its client is gone, is no user, and is from an address that has owed: its work is for nobody.
+        """Return whether its work can be dropped: its client has gone, is no user, and is from an address in debt.
 
         Nothing is read from a connection whose input waits, so that its end is not seen otherwise.
         """
@@ -128,7 +128,7 @@ class WorkAccount:
             self.user.work.take(ms, self._peers.clock())
 
     def fine(self, ms: float) -> None:
-        """Let the address pay this at once, for something that was refused."""
+        """Let the address pay this at once, for something refused."""
         self.address.work.take(ms, self._peers.clock())
 
     def authenticate(self, user_id: str) -> Peer:
@@ -140,7 +140,7 @@ class WorkAccount:
         return user
 
     def forgive(self) -> None:
-        """Let nobody pay for what came to nothing because of the server."""
+        """Let nobody pay for what failed because of the server."""
         self._unpaid = 0.0
 
     def forward(self, host: str) -> None:

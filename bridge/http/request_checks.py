@@ -15,7 +15,7 @@ from bridge.protocol.error_codes import ErrorCode
 
 MAX_LOGGED: Final = 200  # characters of each text of a client
 MAX_TARGET_BYTES: Final = 8_192  # RFC 9110 4.1 recommends 8,000 at least
-MAX_PARAMETERS: Final = 320  # of the query: the lists of an explanation, of up to 100 each; more are dear to parse
+MAX_PARAMETERS: Final = 320  # of the query: the lists of an explanation, of up to 100 each; more are costly to parse
 MAX_HEADERS: Final = 128  # as of a WebSocket's handshake
 ANSWERS: Final = ("http.response.start", "websocket.http.response.start")
 

@@ -25,7 +25,7 @@ from tests.support.in_process import settings_with
 from tests.support.tokens import bearer
 
 AUTHENTICATOR = TokenAuthenticator.from_settings(settings_with())
-DEAR = b'{"a":[' + b",".join([b'{"\\u0061":1}'] * 3_600) + b"]}"
+COSTLY = b'{"a":[' + b",".join([b'{"\\u0061":1}'] * 3_600) + b"]}"
 CHEAP = b"{}"
 RATE = 100_000  # ms a second: nobody owes
 
@@ -77,23 +77,23 @@ async def test_a_user_pays_for_the_parsing_of_bodies() -> None:
     load, count = ServerLoad(WebSettings()), 20
     eva, otto = metered(load, "eva"), metered(load, "otto")
     async with served(body_app(), load=load) as port:
-        dear = await post(port, "eva", [DEAR] * count)
+        costly = await post(port, "eva", [COSTLY] * count)
         cheap = await post(port, "otto", [CHEAP] * count)
-    assert [answer.json() for answer in dear + cheap] == [["eva", 1]] * count + [["otto", 0]] * count
-    assert eva.taken - otto.taken > 0.5 * count * least_ms_to_parse(DEAR)
+    assert [answer.json() for answer in costly + cheap] == [["eva", 1]] * count + [["otto", 0]] * count
+    assert eva.taken - otto.taken > 0.5 * count * least_ms_to_parse(COSTLY)
 
 
 async def test_a_body_that_is_refused_is_paid_too() -> None:
     load, count = ServerLoad(WebSettings()), 10
     eva, otto = metered(load, "eva"), metered(load, "otto")
-    refused = DEAR[:-1] + b',"a":1}'
+    refused = COSTLY[:-1] + b',"a":1}'
     async with served(body_app(), load=load) as port:
-        dear = await post(port, "eva", [refused] * count)
+        costly = await post(port, "eva", [refused] * count)
         await post(port, "otto", [CHEAP] * count)
-    assert {(answer.status_code, answer.json()["message"]) for answer in dear} == {
+    assert {(answer.status_code, answer.json()["message"]) for answer in costly} == {
         (400, "not acceptable JSON: duplicate_key")
     }
-    assert eva.taken - otto.taken > 0.5 * count * least_ms_to_parse(DEAR)
+    assert eva.taken - otto.taken > 0.5 * count * least_ms_to_parse(COSTLY)
 
 
 async def test_between_two_looks_at_the_sockets_a_user_has_one_long_step_whatever_the_number_of_requests() -> None:

@@ -86,7 +86,9 @@ HEAD = b"GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n"
         (HEAD % (b"/echo", b"a: b\r\n" * (MAX_HEADERS - 1)), 431),
     ],
 )
-async def test_a_head_that_is_dear_to_read_does_not_reach_the_app(load: ServerLoad, head: bytes, status: int) -> None:
+async def test_a_head_that_is_expensive_to_read_does_not_reach_the_app(
+    load: ServerLoad, head: bytes, status: int
+) -> None:
     calls: list[Request] = []
 
     async def echo(request: Request) -> Response:

@@ -47,6 +47,9 @@ bridge, and compares: discrete facts (statuses, downtimes with their culprits, c
 time base of OEE, and pieces.
 
 Each mutation of the rules (`tests/mutations/rules.toml`) is applied alone by `make proof`, and must turn a test red.
+
+Each random case of access (`tests/domain/access/test_random_cases.py`) is a subscription, and two tokens of one user.
+What is granted, narrowed and refused, and what a refresh revokes and widens, is compared with sets of topics.
 """
 
 _notes: list[tuple[str, str]] = []

@@ -18,8 +18,8 @@ MIN_INTEGER: Final = -(2**63)
 MAX_INTEGER: Final = 2**64 - 1
 MAX_EXACT_DOUBLE: Final = 2**53  # below it, a double is exactly the integer that was written
 
-FRACTION_VALUES: Final = 5  # that a fraction, or an exponent, counts for: it takes as long to parse
-NATIVE_DIGITS: Final = 18  # of an integer that has 64 bits for certain
+FRACTION_VALUES: Final = 5  # counted for a fraction or an exponent, which takes as long to parse as that many
+NATIVE_DIGITS: Final = 18  # an integer with at most so many fits into 64 bits
 
 _OPENING: Final = ord("[")
 _TO_SQUARES: Final = bytes.maketrans(b"{}", b"[]")

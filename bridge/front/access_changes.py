@@ -16,7 +16,7 @@ from bridge.protocol.server_frames import Close
 T = TypeVar("T")
 
 Decide = Callable[[Authenticator, DashboardConnection], Steps[bool]]
-"""Puts into force what the policy and the revocations say of a dashboard, and returns whether that is a change."""
+"""Applies the policy or the revocations to a dashboard, and returns whether that is a change."""
 
 
 def end_if_revoked(authenticator: Authenticator, connection: DashboardConnection) -> Steps[bool]:
@@ -30,7 +30,7 @@ def end_if_revoked(authenticator: Authenticator, connection: DashboardConnection
 
 
 def redecide(authenticator: Authenticator, connection: DashboardConnection) -> Steps[bool]:
-    """Put into force what the present policy grants, and return whether that is a change."""
+    """Apply what the present policy grants, and return whether that is a change."""
     steps = _decide_again(authenticator, connection)
     while not connection.ended:
         try:
@@ -79,7 +79,7 @@ def _decide_about_a_user(
 async def run_in_turns(steps: Steps[T], *, turn_ms: float, clock: Monotonic = perf_counter_ms) -> T:
     """Do these steps, and let the event loop do other work whenever `turn_ms` are over; return the result.
 
-    No user pays: whoever owes would keep longer what is lost.
+    No user pays: a user in debt would keep lost grants longer.
     """
     began = clock()
     while True:

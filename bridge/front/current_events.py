@@ -14,7 +14,7 @@ from bridge.ports.clock import perf_counter_ms
 from bridge.protocol.event_feed import SnapshotOffsets
 
 YIELD_EVERY: Final = 256  # events matched before other tasks run
-KEEP_EVENTS: Final = 10_000  # after a snapshot, for which what is replaced is kept: it is still being sent
+KEEP_EVENTS: Final = 10_000  # after a snapshot, during which replaced events are kept, because it is still being sent
 
 _CURRENT: Final = Standing.CURRENT  # one lookup for each event less
 _HISTORY: Final = Standing.HISTORY
@@ -23,7 +23,7 @@ _HISTORY: Final = Standing.HISTORY
 class CurrentEvents:
     """All current events at `position`, which `advance` moves.
 
-    Of events that were current in a snapshot and are replaced, up to `kept_bytes` remain in memory for a while.
+    Up to `kept_bytes` of events that were current in a snapshot and are replaced remain in memory for a while.
     """
 
     def __init__(self, snapshot: Snapshot, *, kept_bytes: int) -> None:

@@ -1,4 +1,4 @@
-"""Pace of each user: what they may ask for in a second, over all their connections and requests together."""
+"""Pace of each user: how many commands per second, over all their connections and requests together."""
 
 from collections import OrderedDict
 from typing import Final
@@ -10,7 +10,7 @@ BURST_SECONDS: Final = 4  # of the pace, at once
 
 
 class UserPace:
-    """Allows each user `per_second` on average. A user is forgotten when a newcomer would have no more left."""
+    """Allows each user `per_second` on average. A user whose bucket is full again is forgotten."""
 
     def __init__(self, *, per_second: int, clock: Monotonic = monotonic_ms) -> None:
         self._per_second = per_second

@@ -17,12 +17,12 @@ from bridge.http.peers import WorkAccount
 from bridge.http.tls_connection import bound_handshakes
 from bridge.http.tls_transport import TlsTransport
 
-ACCEPTED: Final = 32  # between two looks at the sockets, some 1 ms; also of those that speak, or are late
+ACCEPTED: Final = 32  # between two polls of the sockets, some 1 ms; also of those that speak, or are late
 ARRIVAL_SECONDS: Final = 10.0  # for the first byte, and the client's turn
-LOOK_SECONDS: Final = 1.0  # from one look for late ones to the next
+LOOK_SECONDS: Final = 1.0  # between two searches for late ones
 CONNECTION_WORK_MS: Final = 0.2  # of making a connection, which is not measured
 NO_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-PAUSE_SECONDS: Final = 1.0  # without room, before the next look
+PAUSE_SECONDS: Final = 1.0  # without file descriptors or memory, before the next attempt
 
 MakeProtocol = Callable[["Arrival"], asyncio.BaseProtocol]
 
@@ -93,7 +93,7 @@ class Acceptor:
                 return
             except OSError as error:
                 if error.errno not in NO_ROOM:
-                    continue  # of one connection, which is gone
+                    continue  # this connection was reset
                 self.load.note_no_room(str(error))
                 self._loop.remove_reader(self._listener)
                 self._call_later(PAUSE_SECONDS, self._listen)
@@ -102,7 +102,7 @@ class Acceptor:
             self._arrivals[arrival] = self._loop.time()
 
     def _end_late(self) -> None:
-        """End some of those that are no connection after `ARRIVAL_SECONDS`."""
+        """End some sockets that have not become a connection within `ARRIVAL_SECONDS`."""
         before = self._loop.time() - ARRIVAL_SECONDS
         late = takewhile(lambda arrival: self._arrivals[arrival] < before, self._arrivals)
         ended = list(islice((arrival for arrival in late if not arrival.is_connecting), ACCEPTED))

@@ -1,4 +1,4 @@
-"""How an ASGI app hands over a WebSocket that it has accepted, and ends."""
+"""Hand-over of an accepted WebSocket from an ASGI app, which then ends."""
 
 from collections.abc import Callable, MutableMapping
 from typing import Any, Final
@@ -14,6 +14,6 @@ HandOver = Callable[[OpenSocket], None]
 
 
 def hand_over(scope: MutableMapping[str, Any], open_socket: OpenSocket) -> None:
-    """Pass the accepted WebSocket of this ASGI scope to `open_socket`, now; not if the client is gone already."""
+    """Pass the accepted WebSocket of this ASGI scope to `open_socket` at once, unless the client has disconnected."""
     take: HandOver = scope["extensions"][HAND_OVER]
     take(open_socket)

@@ -139,7 +139,7 @@ class BoundedHttp(OrderedHttp):
         return self._has_work
 
     def _bound_fields(self, size: int) -> None:
-        """Bound the bytes of a head, or of what is in a body beside its content: trailers, extensions of chunks."""
+        """Bound the bytes of a head, or of a body's trailers and chunk extensions."""
         self._field_bytes += size
         is_too_large = self._field_bytes > HEADER_BYTES or (self._in_head and len(self.headers or ()) > MAX_HEADERS)
         if not is_too_large or self.transport.is_closing():
@@ -212,7 +212,7 @@ class BoundedHttp(OrderedHttp):
         if self._account is not None:
             self._account.settle()
         super().on_response_complete()
-        self._unset_keepalive_if_required()  # the deadlines here are others
+        self._unset_keepalive_if_required()  # this class has its own deadlines
         self._update_deadline()
         self.go_on(later=True)
 
@@ -244,7 +244,7 @@ class BoundedHttp(OrderedHttp):
                 self._call_later(IDLE_SECONDS, self._end_idle)
 
     def _end_idle(self) -> None:
-        """End a connection without a request; look again later if one waits for its turn."""
+        """End a connection without a request; check again later if one waits for its turn."""
         if self._has_work:
             self._call_later(CHECK_SECONDS, self._end_idle)
             return

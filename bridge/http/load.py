@@ -1,4 +1,4 @@
-"""Load of a web server: its peers and their turns, and counts of what its bounds did."""
+"""Load of a web server: its peers and their turns, and counts of how often its bounds took effect."""
 
 import resource
 from collections import Counter

@@ -1,4 +1,4 @@
-"""HTTP requests in the order of their connection, as RFC 9110 and 9112 have it where uvicorn has not."""
+"""HTTP requests in the order of their connection: rules of RFC 9110 and 9112 that uvicorn does not follow."""
 
 import sys
 from typing import Final, cast
@@ -16,7 +16,7 @@ class OrderedHttp(HttpToolsProtocol):
     """Takes requests out of its input; a subclass says when, and in which slices.
 
     An upgrade to anything but a WebSocket is ignored. One to a WebSocket waits until the requests before it are
-    answered. Behind an invalid request nothing is read, and the requests before it are answered.
+    answered. After an invalid request nothing is read, and the requests before it are answered.
     """
 
     _input = b""
@@ -24,8 +24,8 @@ class OrderedHttp(HttpToolsProtocol):
     _in_head = True
     _in_body = False
     _list_bytes = 0
-    _served: RequestResponseCycle | None = None  # the first of those that are not answered
-    _is_invalid = False  # what is behind the last request
+    _served: RequestResponseCycle | None = None  # the first unanswered one
+    _is_invalid = False  # the input after the last request
 
     @property
     def _is_answering(self) -> bool:
@@ -50,7 +50,7 @@ class OrderedHttp(HttpToolsProtocol):
         return rest
 
     def _parse_again(self, *, with_upgrade: bool) -> None:
-        """Put the head that has just been parsed in front of the input: with an upgrade no body was looked for."""
+        """Put the head just parsed in front of the input again: with an upgrade the parser expected no body."""
         start = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
         fields = [b"%b: %b" % field for field in self.headers if with_upgrade or field[0] != b"upgrade"]
         self._input = b"\r\n".join([start, *fields, b"", b""]) + self._take_rest()

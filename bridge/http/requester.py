@@ -46,7 +46,7 @@ class Requester:
         await self._load.turns.pause(self._account)
 
     async def run(self, steps: Steps[T], /) -> T:
-        """Do these steps in the turns and at the expense of the user, or of who it will be, and return the result."""
+        """Do these steps in the turns and at the expense of the user, or of the address before; return the result."""
         ended: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
         def work() -> bool:
@@ -74,7 +74,7 @@ class Requester:
         self._account.fine(REFUSED_WORK_MS)
 
     def forgive(self) -> None:
-        """Let nobody pay for a token that cannot be decided about now."""
+        """Let nobody pay for a token that cannot be verified now."""
         self._account.forgive()
 
     def end(self) -> None:

@@ -85,7 +85,7 @@ def _is_no_end_of_a_response(record: logging.LogRecord) -> bool:
 
 
 def _is_no_late_write(record: logging.LogRecord) -> bool:
-    """Return whether a line of the event loop is about something else than a write to a client that is gone."""
+    """Return whether a log record of the event loop is about anything but writes to a disconnected client."""
     return record.msg != LATE_WRITE
 
 

@@ -18,12 +18,12 @@ from bridge.http.tls_connection import TlsConnection
 
 SLICE_BYTES: Final = 512  # processed at once: at most some 20 records without content, 0.3 ms
 HANDSHAKE_SECONDS: Final = 10.0
-CHECK_SECONDS: Final = 1.0  # from the end of that time, while the client is not to blame, to the next look
-CONTROL_BYTES: Final = 4_096  # that answer no request: written for a client who reads nothing
+CHECK_SECONDS: Final = 1.0  # before the next check, if the handshake is late because its input waits for its turn
+CONTROL_BYTES: Final = 4_096  # of TLS itself (alerts, key updates), for a client that does not read
 
 
 class TlsTransport(asyncio.Transport, SmallReads):
-    """The transport of a protocol, over TLS; and the protocol of the transport below, which it has to itself.
+    """A transport over TLS for a protocol; towards the transport below it is the protocol, and the only one.
 
     `opened` is None when the handshake is done, and the protocol has its connection; else why there is none.
     """
@@ -39,7 +39,7 @@ class TlsTransport(asyncio.Transport, SmallReads):
         self._loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[OSError | None] = self._loop.create_future()
         self._make_protocol = make_protocol
-        self._protocol = asyncio.Protocol()  # until there is the one that is served, and after it
+        self._protocol = asyncio.Protocol()  # a placeholder before the handshake and after the end
         self._context = context
         self._load = load
         self._account = account
@@ -166,7 +166,7 @@ class TlsTransport(asyncio.Transport, SmallReads):
         self._protocol.connection_made(self)
 
     def _write_control(self) -> None:
-        """Write what TLS itself has to say."""
+        """Write the output of TLS itself."""
         assert self._below is not None
         output = self._tls.output()
         if output:
@@ -175,7 +175,7 @@ class TlsTransport(asyncio.Transport, SmallReads):
                 self._control_bytes += len(output)
 
     def _fail(self, error: OSError) -> None:
-        """End what is no TLS, behind the alert that says so."""
+        """Send the alert, and end a connection whose input is not valid TLS."""
         self._write_control()
         if self._tls.is_open:
             self._load.note_end(EndReason.NO_TLS, peer=self._account.address.name)
@@ -189,7 +189,7 @@ class TlsTransport(asyncio.Transport, SmallReads):
             self._below.close()
 
     def _end_late(self) -> None:
-        """End a handshake that is late; look again later if what the client has sent waits for its turn."""
+        """End a handshake that is late; check again later if input of the client waits for its turn."""
         if self._has_work:
             self._deadline = self._loop.call_later(CHECK_SECONDS, self._end_late)
         else:
@@ -217,7 +217,7 @@ class TlsTransport(asyncio.Transport, SmallReads):
 
     @override
     def close(self) -> None:
-        """Send what is written, and TLS's own end; the client's is not waited for."""
+        """Send what is written, then close_notify, without waiting for the client's."""
         if self.is_closing():
             return
         self._tls.end()

@@ -1,4 +1,4 @@
-"""Turns of the event loop: how much of the clients' work is done before the sockets are looked at again."""
+"""Turns of the event loop: how much of the clients' work is done before the sockets are polled again."""
 
 import asyncio
 from bisect import bisect_left, insort
@@ -11,23 +11,23 @@ from bridge.ports.clock import Monotonic, perf_counter_ms
 
 LONG_TURN_MS: Final = 5.0
 CLIENTS_PART: Final = 0.2  # of the time that other work takes
-IDLE_MS: Final = 0.2  # between two turns, if there is hardly any other work
+IDLE_MS: Final = 0.2  # of other work between two turns, below which there is hardly any
 MIN_WAIT_MS: Final = 20.0  # of a peer that owes: it then does more than one piece
 
 Work = Callable[[], bool | None]
 """Does a piece of work, of some 0.5 ms; returns whether there is more; None: there is not."""
 
 OnFault = Callable[[Exception, Peer], None]
-"""Takes what a piece of work has raised; the others go on."""
+"""Takes the exception that a piece of work has raised; the others go on."""
 
 
 class Turns:
     """Shares each turn of the loop among peers, never among their sockets; each kind of peers has the same part of it.
 
-    A turn is what happens between two looks at the sockets. It takes at most `turn_ms` and the last piece of each kind.
+    A turn is what happens between two polls of the sockets. It takes at most `turn_ms` and the last piece of each kind.
     All other work goes first: while there is any, the turns together get `CLIENTS_PART` of its time.
     Work that finds no time left, or whose peer owes, waits; the same work of an account waits at most once. Once an
-    address owes, its newest connection goes first: who comes after an attack does not wait behind what is left of it.
+    address owes, its newest connection goes first, so that a newcomer does not wait behind the work left by an attack.
     """
 
     def __init__(self, *, turn_ms: float, on_fault: OnFault, clock: Monotonic = perf_counter_ms) -> None:
@@ -45,7 +45,7 @@ class Turns:
         self._is_serving = False
 
     def run(self, account: WorkAccount, work: Work, *, later: bool = False) -> None:
-        """Do this work to its end: now, as far as there is time and nobody else waits; or behind what is done now."""
+        """Do this work to its end: now, as far as there is time and nobody else waits; or later, after current work."""
         self._queue(account, work)
         if later:
             self._begin()
@@ -53,7 +53,7 @@ class Turns:
             self._serve()
 
     def forget(self, account: WorkAccount, work: Work) -> None:
-        """Do this work no more; without effect if it does not wait."""
+        """Remove this work from the queue; without effect if it does not wait."""
         peer = account.peer
         queue = self._owing.get(peer) or self._waiting[peer.kind].get(peer)
         if queue is not None:
@@ -159,7 +159,7 @@ class _Queue:
     __slots__ = ("_by_age", "_works")
 
     def __init__(self) -> None:
-        self._works: OrderedDict[_Entry, int] = OrderedDict()  # and the number of its account when it came
+        self._works: OrderedDict[_Entry, int] = OrderedDict()  # and the number of its work account when it was added
         self._by_age: list[_Entry] | None = None  # oldest connection first
 
     def __len__(self) -> int:

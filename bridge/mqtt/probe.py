@@ -21,7 +21,7 @@ from bridge.settings.broker import BrokerSettings
 
 PROBE_SECONDS: Final = 15.0  # for one round
 DELIVERY_SECONDS: Final = 3.0
-REPEAT_SECONDS: Final = 1.0  # what a passing disturbance causes is gone by then, or not
+REPEAT_SECONDS: Final = 1.0  # long enough for a short disturbance to end
 MAX_AT_A_PLACE: Final = 10  # messages of one round: an event of the bridge, and three of each of three strangers
 SETTLE_SECONDS: Final = 0.25  # a broker of several nodes need not keep the order between them
 

@@ -1,4 +1,4 @@
-"""Attempts of the probe as a stranger: to publish and to read what no device may.
+"""Attempts of the probe as a stranger: publishing and reading what no device may.
 
 It tries it below `_probe`, where no plant has a place, and at places of the plant: a rule may concern those alone.
 """
@@ -17,7 +17,7 @@ from bridge.mqtt.probe_client import Arrival, ProbeClient
 from bridge.mqtt.probe_result import Outcome, ProbeCheck, ProbeResult
 
 REAL_SECONDS: Final = 3.0
-"""For the subscriptions at real places, and again for the publications there: what is left waits for its turn."""
+"""For the subscriptions at real places, and again for the publications there; the rest waits for a later round."""
 
 PRIVATE: Final = {TopicBranch.REPORT: "reports", TopicBranch.COMMAND: "commands", TopicBranch.EVENT: "events"}
 

@@ -37,7 +37,7 @@ class FanOut(Generic[R]):
 
     def __init__(self, feed: EventFeed, ledger: Ledger) -> None:
         self.ledger = ledger  # outcomes of the events of all dashboards, those included that have ended
-        self.outside: dict[R, None] = {}  # who has started, and is in no cohort
+        self.outside: dict[R, None] = {}  # recipients that have started and are in no cohort
         self.ahead: dict[R, None] = {}  # who had a snapshot that is ahead of the feed, and waits for it
         self.assignees: dict[str, dict[R, None]] = {}  # by user id
         self.subscriptions = Counter[str]()  # of all dashboards, by type, those that are no cohort's included

@@ -96,10 +96,10 @@ class SubscriptionTable:
         self._forget_replaced({name})
 
     def close(self) -> None:
-        """Count the subscriptions no more: the dashboard is gone."""
+        """Count the subscriptions no longer: the dashboard has disconnected."""
         for subscription in self.by_id.values():
             self._count(subscription, -1)
-        self._counts = Counter()  # of nobody
+        self._counts = Counter()  # no longer shared
 
     def update_grants(self, viewer: Viewer, subscriptions: Mapping[str, Subscription | None], *, cursor: int) -> None:
         """Put new grants into force at once, also for what is not sent yet, after `cursor`."""

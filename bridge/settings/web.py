@@ -54,7 +54,7 @@ class WebSettings(Section):
     max_bytes_per_second: int = Field(131_072, ge=1_024, le=MAX_LIMIT)  # from one dashboard, with a burst of 4 s
     max_unauthenticated: int = Field(6_000, ge=1, le=MAX_LIMIT)  # connections that belong to no user
     max_unauthenticated_bytes: int = Field(16_384, ge=1_024, le=MAX_LIMIT)  # from one WebSocket, in all
-    turn_ms: float = Field(2.0, ge=0.1, le=1_000)  # of clients' work, between two looks at the sockets
+    turn_ms: float = Field(2.0, ge=0.1, le=1_000)  # of clients' work, between two polls of the sockets
     max_work_per_address: float = Field(100.0, ge=1, le=MAX_LIMIT)  # ms a second, with a burst of 5 s
     max_work_per_user: float = Field(200.0, ge=1, le=MAX_LIMIT)
     auth_timeout_seconds: float = Field(5.0, gt=0, le=60)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bridge.wiring.pipeline_resources import PipelineResources
     from bridge.wiring.pipeline_side import PipelineSide
 
-METRICS_POOL: Final = 100  # connections to the port for metrics, which are all nobody's
+METRICS_POOL: Final = 100  # connections to the port for metrics; none of them has a user
 STOP_SECONDS: Final = 9.0  # of the 10 s after which Docker and others kill
 START_ERRORS: Final = (
     plant_file.PlantFileError,

@@ -1,4 +1,4 @@
-"""A watch for other clients with the bridge's client ids: they take over its connections, again and again.
+"""A watch for other clients with the bridge's client ids: they take over its connections repeatedly.
 
 A broker need not tell why it closes a connection; MQTT 5 has a reason code for it, which Mosquitto 2.0 does not send.
 But if it closes one of them and keeps the others, it is neither the broker nor the network that has failed.
@@ -15,10 +15,10 @@ from bridge.ports.broker import BrokerClient
 from bridge.ports.metrics import Metric, MetricSample
 
 CONTEST_SECONDS: Final = 300.0
-"""Two losses within this time are a contest, and it lasts until there was none for as long."""
+"""Two losses within this time are a contest, which ends after the same time without a loss."""
 
 CONTESTED: Final = "another client uses a client id of the bridge"
-OWN_REASONS: Final = ("no answer", "malformed packet", "no memory")  # of connections that the bridge itself gave up
+OWN_REASONS: Final = ("no answer", "malformed packet", "no memory")  # for which the bridge itself closes a connection
 
 log = structlog.get_logger(__name__)
 

@@ -1,4 +1,4 @@
-"""Places of the plant at which the probe tries the broker's rules: some in each round, and in time all."""
+"""Places of the plant at which the probe tries the broker's rules: some in each round, all over many rounds."""
 
 import random
 from collections import deque
@@ -41,7 +41,7 @@ class ProbePlaces:
         return list(chosen)
 
     def keep(self, places: Iterable[Place]) -> None:
-        """Try these in the next round too, and no others of former rounds: until they pass, the verdict stands."""
+        """Try these again in the next round, and forget those of former rounds: the verdict stands until they pass."""
         self._kept = [place for place in dict.fromkeys(places) if place in self._all][:MAX_KEPT]
 
 

@@ -113,7 +113,7 @@ async def test_what_follows_our_close_frame_is_bounded(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["pings", "messages", "bytes"])
-async def test_between_two_looks_at_the_sockets_little_of_a_flood_is_read(
+async def test_between_two_polls_of_the_sockets_little_of_a_flood_is_read(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     slices, most, total = 0, 0, 0

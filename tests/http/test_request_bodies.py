@@ -96,7 +96,7 @@ async def test_a_body_that_is_refused_is_paid_too() -> None:
     assert eva.taken - otto.taken > 0.5 * count * least_ms_to_parse(COSTLY)
 
 
-async def test_between_two_looks_at_the_sockets_a_user_has_one_long_step_whatever_the_number_of_requests() -> None:
+async def test_between_two_polls_of_the_sockets_a_user_has_one_long_step_whatever_the_number_of_requests() -> None:
     now = 0.0
     load = ServerLoad(WebSettings(), lambda: now)
     done = 0

@@ -26,8 +26,8 @@ HEADER_SECONDS: Final = 10.0  # for a request's head: stops connections that sen
 HEADER_BYTES: Final = 16_384  # of a request's head; llhttp itself sets no bound
 REQUEST_WORK_MS: Final = 0.6  # of the task of a request, which is not measured
 LATE_BODY_SECONDS: Final = 12.0  # for a body, read or not; the app answers earlier that it is late: `BODY_SECONDS`
-CHECK_SECONDS: Final = 1.0  # from a deadline that was not the client's fault to the next look
-IDLE_SECONDS: Final = 5.0  # without a request, behind an answer
+CHECK_SECONDS: Final = 1.0  # between two checks of a deadline that passes because input waits for its turn
+IDLE_SECONDS: Final = 5.0  # without a request, after an answer
 
 HEAD_TOO_LARGE_RESPONSE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"

@@ -12,7 +12,7 @@ from tests.attack.budgets import (
     TOO_MANY_REQUESTS,
     USER_WORK,
 )
-from tests.attack.shape import LINE, Attack, Shape, dear_bodies, flood, users_token
+from tests.attack.shape import LINE, Attack, Shape, costly_bodies, flood, users_token
 from tests.attack.websocket_shapes import UNREAD, silent_sockets
 from tests.support.bytes_dashboard import CLOSE, UPGRADE, encoded, masked
 from tests.support.tokens import token
@@ -72,8 +72,8 @@ def http_shapes() -> tuple[Shape, ...]:
               budget=EVICTED, attacks=(
             _slow_heads(), silent_sockets(),
         ), descriptors=FEW_DESCRIPTORS),
-        Shape(number=31, name="U: dear JSON in bodies", threat=REQUESTS, budget=USER_WORK, attacks=(
-            *(Attack(connections=5, records=[(b"", _explain(body))], answer=OK) for body in dear_bodies(EXPLAINED)),
+        Shape(number=31, name="U: expensive JSON in bodies", threat=REQUESTS, budget=USER_WORK, attacks=(
+            *(Attack(connections=5, records=[(b"", _explain(body))], answer=OK) for body in costly_bodies(EXPLAINED)),
         )),
     )  # fmt: skip
 

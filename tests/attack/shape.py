@@ -103,8 +103,8 @@ def text(body: Mapping[str, object]) -> bytes:
     return masked(json.dumps(body, separators=(",", ":")).encode(), TEXT)
 
 
-def dear_bodies(body: Mapping[str, object]) -> Sequence[bytes]:
-    """Return this body with an unknown field that is dearest to parse: of all that may be sent, and by the byte.
+def costly_bodies(body: Mapping[str, object]) -> Sequence[bytes]:
+    """Return this body with an unknown field that costs most to parse: of all that may be sent, and by the byte.
 
     tests/domain/test_strict_json.py compares the kinds.
     """

@@ -128,7 +128,7 @@ async def _check_sent(folder: Path, port: int, received: list[bytearray], shape:
     assert counts.sent >= len(wanted)
 
 
-async def test_a_front_does_the_dear_part_of_each_tls_handshake(tmp_path: Path) -> None:
+async def test_a_front_does_the_expensive_part_of_each_tls_handshake(tmp_path: Path) -> None:
     certificate, key = self_signed(tmp_path)
     web = WebSettings(tls_cert_file=certificate, tls_key_file=key)
     load = ServerLoad(web)

@@ -18,7 +18,7 @@ from tests.attack.budgets import (
     UNAUTHENTICATED,
     USER_WORK,
 )
-from tests.attack.shape import LINE, Attack, Shape, dear_bodies, flood, frame, messages, proof, text, user
+from tests.attack.shape import LINE, Attack, Shape, costly_bodies, flood, frame, messages, proof, text, user
 from tests.support.bytes_dashboard import CLOSE, PING, PONG, TEXT, UPGRADE, encoded, masked
 from tests.support.tokens import token
 
@@ -81,8 +81,8 @@ def websocket_shapes(epoch: str) -> tuple[Shape, ...]:
               budget=NO_TOKEN, attacks=(half_frames(),)),
         Shape(number=9, name="S: 10,000 silent after the upgrade", threat=SILENCE,
               budget=EVICTED, attacks=(silent_sockets(),)),
-        Shape(number=10, name="U: pings with dear JSON", threat=FRAMES, budget=BYTES, attacks=(
-            messages(user(), map(masked, dear_bodies({"type": "ping"})), connections=10, answer=b'"pong"'),
+        Shape(number=10, name="U: pings with expensive JSON", threat=FRAMES, budget=BYTES, attacks=(
+            messages(user(), map(masked, costly_bodies({"type": "ping"})), connections=10, answer=b'"pong"'),
         )),
         Shape(number=11, name="U: bad UTF-8, bad opcodes, unmasked frames, reconnecting", threat=BROKEN,
               budget=NO_WEBSOCKET, attacks=(

@@ -11,14 +11,15 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from bridge.http.acceptor import Arrival
+from bridge.http.answer_parts import PART_BYTES
 from bridge.http.flow import ReadSwitch, WaitingFlow
 from bridge.http.handshake import HandshakeWebSocket
 from bridge.http.load import EndReason, ServerLoad
 from bridge.http.ordered_http import OrderedHttp
 from bridge.http.peers import WorkAccount, host_of
+from bridge.http.request_body import MAX_BODY_BYTES
 from bridge.http.request_checks import MAX_HEADERS
 from bridge.http.requester import WORK_ACCOUNT
-from bridge.http.responses import MAX_BODY_BYTES, PART_BYTES
 from bridge.http.small_reads import PassedReads
 
 SLICE_BYTES: Final = 512  # parsed at once: at most 28 requests, which thus wait for their answers at most

@@ -9,9 +9,13 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from bridge.http.access import Authenticate, require_admin
+from bridge.http.answer_parts import AnswerParts
+from bridge.http.error_handlers import add_error_handlers
+from bridge.http.head_requests import HeadAsGet
 from bridge.http.openapi import TOKEN, error_responses, openapi_document
 from bridge.http.prometheus import PrometheusExporter
-from bridge.http.responses import SecurityHeaders, add_error_handlers, json_response
+from bridge.http.responses import json_response
+from bridge.http.security_headers import SecurityHeaders
 from bridge.ports.metrics import Metric, MetricSample, SampleSource
 
 ReadinessCheck = Callable[[], tuple[bool, str]]
@@ -42,7 +46,8 @@ def make_monitoring_app(
     app.state.authenticate = authenticate
     app.openapi = cache(partial(openapi_document, app))  # type: ignore[method-assign]  # FastAPI's way to replace it
     add_error_handlers(app)
-    app.add_middleware(SecurityHeaders)
+    for middleware in (AnswerParts, SecurityHeaders, HeadAsGet):
+        app.add_middleware(middleware)
     _add_health(app, ready)
     _add_metrics(app, ready, samples, is_open=authenticate is None)
     return app

@@ -10,7 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bridge.http.access import client_address
 from bridge.http.hosts import is_host_allowed, own_names, requested_host
 from bridge.http.load import ServerLoad
-from bridge.http.responses import SECURITY_HEADERS, error_response
+from bridge.http.responses import error_response
+from bridge.http.security_headers import SECURITY_HEADERS
 from bridge.protocol.error_codes import ErrorCode
 
 MAX_LOGGED: Final = 200  # characters of each text of a client

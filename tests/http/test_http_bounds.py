@@ -15,7 +15,7 @@ from starlette.routing import Route
 from bridge.http import http_connection
 from bridge.http.load import EndReason, ServerLoad
 from bridge.http.ordered_http import LIST_BYTES
-from bridge.http.responses import MAX_BODY_BYTES
+from bridge.http.request_body import MAX_BODY_BYTES
 from bridge.settings.web import WebSettings
 from tests.http.served_sockets import DEADLINE, HEADERS, served
 from tests.support.brokers import until

@@ -14,8 +14,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from bridge.http.answer_parts import PART_BYTES, AnswerParts
+from bridge.http.head_requests import HeadAsGet
 from bridge.http.load import ServerLoad
-from bridge.http.responses import PART_BYTES, SecurityHeaders
 from bridge.settings.web import WebSettings
 from tests.http.served_sockets import DEADLINE, served
 from tests.support.brokers import until
@@ -31,7 +32,7 @@ def bytes_app() -> ASGIApp:
     def answer(request: Request) -> Response:
         return Response(body_of(request.path_params["size"]))
 
-    return SecurityHeaders(Starlette(routes=[Route("/{size:int}", answer)]))
+    return HeadAsGet(AnswerParts(Starlette(routes=[Route("/{size:int}", answer)])))
 
 
 def body_of(size: int) -> bytes:

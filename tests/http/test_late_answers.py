@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from bridge.http.answer_parts import PART_BYTES
 from bridge.http.load import ServerLoad
-from bridge.http.responses import PART_BYTES
 from bridge.settings.web import WebSettings
 from tests.http.served_sockets import served
 from tests.support.brokers import until

@@ -13,7 +13,7 @@ from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.http.listener import listen
 from bridge.http.load import ServerLoad
 from bridge.http.monitoring import make_monitoring_app
-from bridge.http.responses import SECURITY_HEADERS
+from bridge.http.security_headers import SECURITY_HEADERS
 from bridge.http.server import serve
 from bridge.ports.clock import wall_ms
 from bridge.ports.metrics import Metric, MetricSample

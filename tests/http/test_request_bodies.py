@@ -13,10 +13,11 @@ from bridge.domain.access.viewer import Viewer
 from bridge.domain.steps import Steps
 from bridge.domain.strict_json import parse_json
 from bridge.http.access import require_viewer
+from bridge.http.error_handlers import add_error_handlers
 from bridge.http.load import ServerLoad
 from bridge.http.peers import WorkAccount
+from bridge.http.request_body import read_body
 from bridge.http.requester import Requester
-from bridge.http.responses import add_error_handlers, read_body
 from bridge.ports.clock import wall_ms
 from bridge.protocol.token_bucket import TokenBucket
 from bridge.settings.web import WebSettings

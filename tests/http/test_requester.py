@@ -13,10 +13,10 @@ from bridge.adapters.authenticator import TokenAuthenticator
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.steps import Steps
 from bridge.http.access import Authenticate, require_viewer
+from bridge.http.error_handlers import add_error_handlers
 from bridge.http.load import ServerLoad
 from bridge.http.peers import REFUSED_WORK_MS, WORK_BURST_SECONDS, PeerKind, WorkAccount
 from bridge.http.requester import Requester
-from bridge.http.responses import add_error_handlers
 from bridge.ports.clock import wall_ms
 from bridge.settings.web import WebSettings
 from tests.http.served_sockets import served

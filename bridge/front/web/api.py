@@ -14,7 +14,8 @@ from bridge.front.front import Front
 from bridge.front.journal_queries import DEFAULT_PAGE, MAX_CURSOR, MAX_PAGE
 from bridge.http.access import current_viewer, require_unchanged, require_viewer, steps_of
 from bridge.http.openapi import TOKEN, error_responses
-from bridge.http.responses import json_response, read_body
+from bridge.http.request_body import read_body
+from bridge.http.responses import json_response
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
 

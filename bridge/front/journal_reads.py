@@ -2,14 +2,14 @@
 
 import asyncio
 from array import array
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommandRecord, CommittedEvent, Position
 from bridge.front.current_events import CurrentEvents
+from bridge.front.snapshot_cache import SnapshotCache
 from bridge.ports.journal import JournalError, ReadableJournal
 from bridge.protocol.client_frames import ResumePosition
 from bridge.protocol.event_feed import (
@@ -26,44 +26,11 @@ from bridge.protocol.event_feed import (
 
 PAGES_BYTES: Final = 16 * 1024 * 1024  # some 10,000 events: a dashboard behind by less, or with others, needs no disk
 PAGE_EVENTS: Final = 256
-# Of snapshots, 8 for each offset: dashboards may all want something else. 100 of everything in a plant with 10,000
-# current events.
-SNAPSHOTS_BYTES: Final = 8 * 1024 * 1024
-SNAPSHOT_BYTES: Final = 600  # of each, beside its offsets and filters
-FILTER_BYTES: Final = 400  # of each filter in the key of a snapshot
 HISTORY_READS: Final = 2  # at once: the threads are few, and commands need them too
 OLDEST_SECONDS: Final = 1.0  # for which the oldest offset counts as it was read: thousands who resume share a read
 OFFSET_WAIT_SECONDS: Final = 5.0  # bounds a resume's wait for a front that cannot read its journal
 
 T = TypeVar("T")
-
-
-class SnapshotCache:
-    """LRU cache of the latest snapshots, up to `SNAPSHOTS_BYTES`; equal subscriptions share one."""
-
-    def __init__(self) -> None:
-        self._snapshots: OrderedDict[Hashable, SnapshotOffsets] = OrderedDict()  # the most recently used one at the end
-        self._sizes: dict[Hashable, int] = {}
-        self._bytes = 0
-
-    def get(self, subscription: Subscription) -> SnapshotOffsets | None:
-        key = subscription.cache_key
-        snapshot = self._snapshots.get(key)
-        if snapshot is not None:
-            self._snapshots.move_to_end(key)
-        return snapshot
-
-    def put(self, subscription: Subscription, snapshot: SnapshotOffsets) -> None:
-        """Cache a snapshot in the place of a former one; one that is too large for the cache is not kept."""
-        key = subscription.cache_key
-        self._bytes -= self._sizes.get(key, 0)
-        self._snapshots[key] = snapshot
-        self._snapshots.move_to_end(key)
-        self._sizes[key] = SNAPSHOT_BYTES + 8 * len(snapshot.offsets) + FILTER_BYTES * len(subscription.effective)
-        self._bytes += self._sizes[key]
-        while self._bytes > SNAPSHOTS_BYTES:
-            oldest, _ = self._snapshots.popitem(last=False)
-            self._bytes -= self._sizes.pop(oldest)
 
 
 class JournalDetached(JournalError):
@@ -87,9 +54,7 @@ class FrontJournal:
         self.snapshot_builds = 0  # snapshots built; equal requests at the same position share one
         self._current: CurrentEvents | None = None
         self._current_lock = asyncio.Lock()
-        self._unapplied: list[CommittedEvent] | None = (
-            None  # delivered while the current events are read, for no longer
-        )
+        self._unapplied: list[CommittedEvent] | None = None  # delivered while the current events are read
         self._snapshots = SnapshotCache()
         self._build_lock = asyncio.Lock()
         self._page_lock = asyncio.Lock()

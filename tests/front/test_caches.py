@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from bridge.domain.events import EventType
 from bridge.domain.records import CommittedEvent, Position
 from bridge.front import journal_reads as front_journal
-from bridge.front.journal_reads import SnapshotCache
+from bridge.front import snapshot_cache
+from bridge.front.snapshot_cache import SnapshotCache
 from bridge.protocol.event_feed import EventCache, EventPage, SnapshotOffsets
 from bridge.protocol.request_queue import CHUNK_EVENTS
 from bridge.protocol.session import admit_body
@@ -154,10 +155,10 @@ def test_the_snapshots_used_last_are_kept_as_far_as_their_bytes_allow(monkeypatc
         subscription: SnapshotOffsets(Position("main", "e", 0), range(100 * number))
         for number, subscription in enumerate((one, two, three), start=1)
     }
-    sizes = [front_journal.SNAPSHOT_BYTES + number * (8 * 100 + front_journal.FILTER_BYTES) for number in (1, 2, 3)]
+    sizes = [snapshot_cache.SNAPSHOT_BYTES + number * (8 * 100 + snapshot_cache.FILTER_BYTES) for number in (1, 2, 3)]
 
     def cached(max_bytes: int) -> list[bool]:
-        monkeypatch.setattr(front_journal, "SNAPSHOTS_BYTES", max_bytes)
+        monkeypatch.setattr(snapshot_cache, "SNAPSHOTS_BYTES", max_bytes)
         cache = SnapshotCache()
         for subscription, snapshot in snapshots.items():
             assert cache.get(subscription) is None
@@ -174,7 +175,7 @@ def test_the_snapshots_used_last_are_kept_as_far_as_their_bytes_allow(monkeypatc
 async def test_a_snapshot_that_is_not_cached_is_sent_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(front_journal, "SNAPSHOTS_BYTES", 0)
+    monkeypatch.setattr(snapshot_cache, "SNAPSHOTS_BYTES", 0)
     async with memory_front(tmp_path) as front:
         front.commit(call("C1"), status("L1"))
         for user in ("eva", "otto"):

@@ -17,10 +17,11 @@ from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.events import EventType, Standing
 from bridge.domain.records import CommittedEvent, Position, Snapshot
 from bridge.domain.steps import complete
-from bridge.front import current_events
+from bridge.front import current_events, snapshot_cache
 from bridge.front import journal_reads as front_journal
 from bridge.front.current_events import CurrentEvents
-from bridge.front.journal_reads import FrontJournal, SnapshotCache
+from bridge.front.journal_reads import FrontJournal
+from bridge.front.snapshot_cache import SnapshotCache
 from bridge.journal.sqlite.reader import SqliteReader
 from bridge.protocol.event_feed import ReadSnapshot, SnapshotOffsets
 from bridge.protocol.session import admit_body
@@ -248,8 +249,8 @@ async def test_what_is_replaced_is_kept_after_a_snapshot_as_far_as_its_bytes_all
 
 def test_a_later_snapshot_takes_the_place_of_the_former(monkeypatch: pytest.MonkeyPatch) -> None:
     former, later = (SnapshotOffsets(Position("s", "e", offset), range(offset)) for offset in (100, 200))
-    size = front_journal.SNAPSHOT_BYTES + front_journal.FILTER_BYTES + 8 * 200
-    monkeypatch.setattr(front_journal, "SNAPSHOTS_BYTES", 2 * size)
+    size = snapshot_cache.SNAPSHOT_BYTES + snapshot_cache.FILTER_BYTES + 8 * 200
+    monkeypatch.setattr(snapshot_cache, "SNAPSHOTS_BYTES", 2 * size)
     cache = SnapshotCache()
     other = admit_body({"subscription_type": "andon", "target_id": "L1"}, viewer())
     cache.put(other, later)

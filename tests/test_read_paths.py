@@ -82,7 +82,7 @@ READS: Final = {
 
 BODIES: Final = {
     "front/command_dispatcher.py:CommandDispatcher._request_for": ONE_EVENT,  # only the id of its call
-    "front/journal_queries.py:_encode_events": QUERY,
+    "front/events_answer.py:answer_with": QUERY,
     SNAPSHOT_CHUNK: f"{SNAPSHOT} {SNAPSHOT_CHUNK}",
     "protocol/delivery_automaton.py:DeliveryAutomaton._deliver_up_to": REPLAY,
     "protocol/cohort.py:Cohort.waiting_frames": LIVE,
@@ -108,9 +108,9 @@ USES: Final[dict[str, dict[str, str]]] = {
     },
     "has it decided about, by a function of DECIDERS": {
         "front/command_dispatcher.py:CommandDispatcher._request_for": "body id topic",
-        "front/journal_queries.py:HistoryPage.encode": "events",
-        "front/journal_queries.py:CurrentState.encode": "events offset",
-        "front/journal_queries.py:_encode_events": "body",
+        "front/events_answer.py:answer_with": "body",
+        "front/journal_queries.py:HistoryPage.answer": "events",
+        "front/journal_queries.py:CurrentState.answer": "events offset",
         SNAPSHOT_OVER_HTTP: "events",
         HISTORY: "offset",
         "protocol/cohort.py:Cohort.add": "body is_lossless offset state_key topic",

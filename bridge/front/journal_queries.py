@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from bridge.domain.access.subscriptions import Subscription
 from bridge.domain.access.viewer import Viewer
 from bridge.domain.records import CommittedEvent, Position
 from bridge.domain.steps import RunSteps, Steps
 from bridge.domain.utc_time import Millis
+from bridge.front.events_answer import EventsAnswer, answer_with
 from bridge.front.journal_reads import FrontJournal
 from bridge.protocol.client_frames import InvalidFrame
 from bridge.protocol.error_codes import ErrorCode
@@ -32,9 +31,8 @@ class HistoryPage:
     cursor: str | None
     effective: tuple[str, ...]
 
-    def encode(self) -> bytes:
-        tail = {"effective": self.effective, "cursor": self.cursor}
-        return _encode_events(self.events, tail)
+    def answer(self) -> Steps[EventsAnswer]:
+        return answer_with(self.events, {"effective": self.effective, "cursor": self.cursor})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +43,9 @@ class CurrentState:
     position: Position
     effective: tuple[str, ...]
 
-    def encode(self) -> bytes:
+    def answer(self) -> Steps[EventsAnswer]:
         at = {self.position.stream: {"epoch": self.position.epoch, "offset": self.position.offset}}
-        return _encode_events(self.events, {"effective": self.effective, "positions": at})
+        return answer_with(self.events, {"effective": self.effective, "positions": at})
 
 
 async def read_current_state(
@@ -132,9 +130,3 @@ def _admit(viewer: Viewer, filter_text: str | None) -> Steps[Subscription]:
 
 def _effective_texts(subscription: Subscription) -> tuple[str, ...]:
     return tuple(str(topic_filter) for topic_filter in subscription.effective)
-
-
-def _encode_events(events: Iterable[CommittedEvent], tail: dict[str, Any]) -> bytes:
-    """Join the bodies as journalled, without encoding them again."""
-    bodies = b",".join(event.body for event in events)
-    return b'{"events":[' + bodies + b"]," + msgspec.json.encode(tail)[1:]

@@ -1,6 +1,11 @@
 """HEAD requests: answered as GET."""
 
+from typing import Final
+
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+IS_HEAD: Final = "floor.is_head"
+"""ASGI extension of the scope of a GET that stands for a HEAD: its body needs not be made."""
 
 
 class HeadAsGet:
@@ -14,5 +19,5 @@ class HeadAsGet:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}
+            scope = {**scope, "method": "GET", "extensions": {**scope.get("extensions", {}), IS_HEAD: {}}}
         await self._app(scope, receive, send)

@@ -29,6 +29,9 @@ REQUEST_WORK_MS: Final = 0.6  # of the task of a request, which is not measured
 LATE_BODY_SECONDS: Final = 12.0  # for a body, read or not; the app answers earlier that it is late: `BODY_SECONDS`
 CHECK_SECONDS: Final = 1.0  # between two checks of a deadline that passes because input waits for its turn
 IDLE_SECONDS: Final = 5.0  # without a request, after an answer
+# Bytes a second that a client takes at least of an answer that waits for it: bounds the time of the whole. One part in
+# `WORK_BURST_SECONDS`, for which a user may owe, is more.
+MIN_ANSWER_PACE: Final = 8_192
 
 HEAD_TOO_LARGE_RESPONSE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -57,7 +60,8 @@ class BoundedHttp(OrderedHttp):
     _requests = 0
     _field_bytes = 0
     _discarded_bytes = 0  # of a body, behind its answer
-    _unsent_bytes = 0  # when it was last looked at
+    _answers = 0  # that are complete
+    _untaken: tuple[int, bool, int] | None = None  # answers, whether the next is begun, and its bytes, at the last look
     _is_aborted = False
 
     def __init__(self, load: ServerLoad, arrival: Arrival, **kwargs: Any) -> None:
@@ -212,6 +216,7 @@ class BoundedHttp(OrderedHttp):
     def on_response_complete(self) -> None:
         if self._account is not None:
             self._account.settle()
+        self._answers += 1
         super().on_response_complete()
         self._unset_keepalive_if_required()  # this class has its own deadlines
         self._update_deadline()
@@ -239,7 +244,7 @@ class BoundedHttp(OrderedHttp):
             case Phase.BODY:
                 self._call_later(LATE_BODY_SECONDS, self._end_late, EndReason.BODY_LATE)
             case Phase.ANSWER:
-                self._unsent_bytes = 0
+                self._untaken = None
                 self._call_later(self._load.web.stall_seconds, self._check_progress)
             case Phase.IDLE:
                 self._call_later(IDLE_SECONDS, self._end_idle)
@@ -253,13 +258,22 @@ class BoundedHttp(OrderedHttp):
         self._call_later(self._load.web.stall_seconds, self._check_progress)
 
     def _check_progress(self) -> None:
-        """End a connection whose client has taken no byte of what waited for it when this was called last."""
-        unsent, former = self.transport.get_write_buffer_size(), self._unsent_bytes
-        if unsent and unsent == former:
-            self._abort(EndReason.ANSWER_UNREAD)
-            return
-        self._unsent_bytes = unsent
-        self._call_later(self._load.web.stall_seconds, self._check_progress)
+        """End a connection whose client has taken little of what has waited for it since this was called last."""
+        seconds = self._load.web.stall_seconds
+        former, self._untaken = self._untaken, self._look_at_answer()
+        if former is not None and self._untaken is not None and former[:2] == self._untaken[:2]:
+            taken = former[2] - self._untaken[2]
+            if taken < MIN_ANSWER_PACE * seconds:
+                self._abort(EndReason.ANSWER_UNREAD)
+                return
+        self._call_later(seconds, self._check_progress)
+
+    def _look_at_answer(self) -> tuple[int, bool, int] | None:
+        """Return what is untaken, and of what; None if nothing waits for the client. Every answer has a length."""
+        unsent, cycle = self.transport.get_write_buffer_size(), self._served
+        if not unsent or cycle is None:
+            return (self._answers, False, unsent) if unsent else None
+        return self._answers, cycle.response_started, unsent + cycle.expected_content_length
 
     def _end_late(self, reason: EndReason) -> None:
         """End a connection whose client is late; look again later if what it has sent waits for its turn."""

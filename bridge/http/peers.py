@@ -97,12 +97,13 @@ class WorkAccount:
     the account is settled. So an address pays only for connections that never authenticate, however many reconnect.
     """
 
-    __slots__ = ("_client", "_peers", "_socket", "_unpaid", "address", "number", "user")
+    __slots__ = ("_client", "_peers", "_socket", "_unpaid", "address", "is_closed", "number", "user")
 
     def __init__(self, peers: Peers, host: str, connection: socket.socket | None = None) -> None:
         self._peers = peers
         self._socket = connection
         self._unpaid = 0.0
+        self.is_closed = False
         self.number = next(peers.numbers)  # higher than that of any older connection
         self._client = self.address = peers.client(host)
         self.user: Peer | None = None
@@ -160,6 +161,7 @@ class WorkAccount:
 
     def close(self) -> None:
         """Settle at the end of the connection."""
+        self.is_closed = True
         self.settle()
         self._release(self.address)
 

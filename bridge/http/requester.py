@@ -29,6 +29,11 @@ class Requester:
         self._account = account
         self._user: Peer | None = None
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the connection has ended, so that nobody pays any more."""
+        return self._account.is_closed
+
     async def forward(self, host: str) -> None:
         """Go on for the client of this address, when it is its turn, if a proxy has passed the request on."""
         if self._load.peers.client(host) is not self._account.address:

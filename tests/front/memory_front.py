@@ -26,6 +26,7 @@ from bridge.domain.reports import APPLIED
 from bridge.domain.steps import complete
 from bridge.domain.utc_time import Millis, rfc3339
 from bridge.front.front import Front
+from bridge.front.journal_queries import CurrentState, HistoryPage
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
 from bridge.ports.metrics import Metric
@@ -224,3 +225,8 @@ def event(
         data=data,
         standing=standing,
     )
+
+
+def data_of(found: HistoryPage | CurrentState) -> Any:
+    """Return what an answer over HTTP holds."""
+    return json.loads(b"".join(complete(found.answer()).parts()))

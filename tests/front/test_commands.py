@@ -1,7 +1,6 @@
 """Commands of a dashboard's user: authorized, published, answered after the commit; and the same over HTTP."""
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from bridge.ports.broker import BrokerUnavailable, PublishRefused
 from bridge.ports.journal import Batch, RetentionLimits
 from bridge.protocol.client_frames import InvalidFrame
 from tests.front.journal_gate import JournalGate
-from tests.front.memory_front import NOON, MemoryFront, assignment, call, memory_front, status
+from tests.front.memory_front import NOON, MemoryFront, assignment, call, data_of, memory_front, status
 from tests.support.tokens import token
 
 RAISE = {"type": "command", "id": "k1", "action": "andon.raise", "line_id": "L1", "andon_type": "quality"}
@@ -245,7 +244,7 @@ async def test_snapshot_over_http_holds_what_is_current_and_granted(tmp_path: Pa
     async with memory_front(tmp_path) as front:
         front.commit(call("C1"), call("C2", line="L2"), status())
         viewer = front.authenticate(token(roles=["operator"], lines=["L1"]))
-        state = json.loads((await front.core.read_snapshot(viewer, "+/+/+/+/andon/#")).encode())
+        state = data_of(await front.core.read_snapshot(viewer, "+/+/+/+/andon/#"))
         assert [event["offset"] for event in state["events"]] == [1]
         assert state["effective"] == ["+/+/L1/+/andon/#"]
         assert state["positions"] == {"main": {"epoch": front.journal.epoch, "offset": 3}}
@@ -259,7 +258,7 @@ async def _all_pages(front: MemoryFront, limit: int) -> list[int]:
     cursor: str | None = None
     while True:
         page = await front.core.read_history(viewer, None, cursor=cursor, limit=limit, since=NOON, until=NOON + 1)
-        offsets += [event["offset"] for event in json.loads(page.encode())["events"]]
+        offsets += [event["offset"] for event in data_of(page)["events"]]
         cursor = page.cursor
         if cursor is None:
             return offsets

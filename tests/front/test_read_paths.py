@@ -1,6 +1,5 @@
 """Random subscriptions over every way to read events: each gives exactly what is requested, granted and addressed."""
 
-import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from bridge.domain.place import Place
 from bridge.domain.utc_time import rfc3339
 from bridge.protocol.client_frames import InvalidFrame
 from tests.front.journal_gate import let_the_front_run
-from tests.front.memory_front import NOON, MemoryFront, memory_front
+from tests.front.memory_front import NOON, MemoryFront, data_of, memory_front
 from tests.support.dashboard import is_event
 from tests.support.event_universe import IDS, PRIORITIES, topics_of, topics_of_any
 from tests.support.memory_dashboard import MemoryDashboard
@@ -203,7 +202,7 @@ async def check_http(world: World, case: Case, *, has_subscription: bool) -> Non
             await core.read_snapshot(viewer, text)
         return
     assert await history(world, viewer, text) == [event.offset for event in world.events if event.is_in(topics)]
-    state = json.loads((await core.read_snapshot(viewer, text)).encode())
+    state = data_of(await core.read_snapshot(viewer, text))
     granted = [event for event in current(world.events) if event.is_in(topics)]
     assert [event["offset"] for event in state["events"]] == offsets(granted)
 
@@ -213,7 +212,7 @@ async def history(world: World, viewer: Viewer, text: str) -> list[int]:
     cursor: str | None = None
     while True:
         page = await world.front.core.read_history(viewer, text, cursor=cursor, limit=7)
-        found += [event["offset"] for event in json.loads(page.encode())["events"]]
+        found += [event["offset"] for event in data_of(page)["events"]]
         cursor = page.cursor
         if cursor is None:
             return found

@@ -1,4 +1,4 @@
-"""Large answers: a client that does not read has little of them in the server's memory. Over real sockets."""
+"""Large answers that are whole: of one that its client does not read little is in the transport. Over real sockets."""
 
 import asyncio
 import socket

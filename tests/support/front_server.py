@@ -117,6 +117,10 @@ class ServedFront:
         async with httpx.AsyncClient() as client:
             return await client.get(self.http + path, headers=headers)
 
+    async def head(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
+        async with httpx.AsyncClient() as client:
+            return await client.head(self.http + path, headers=headers)
+
     async def post(self, path: str, *, content: bytes, headers: dict[str, str] | None = None) -> httpx.Response:
         async with httpx.AsyncClient() as client:
             return await client.post(self.http + path, content=content, headers=headers)

@@ -11,8 +11,9 @@ from bridge.domain.access.viewer import Viewer
 from bridge.domain.topic_tree import TopicBranch
 from bridge.domain.utc_time import UNIX_EPOCH, Millis
 from bridge.front.front import Front
-from bridge.front.journal_queries import DEFAULT_PAGE, MAX_CURSOR, MAX_PAGE
+from bridge.front.journal_queries import DEFAULT_PAGE, MAX_CURSOR, MAX_PAGE, CurrentState, HistoryPage
 from bridge.http.access import current_viewer, require_unchanged, require_viewer, steps_of
+from bridge.http.answer_parts import PartsResponse
 from bridge.http.openapi import TOKEN, error_responses
 from bridge.http.request_body import read_body
 from bridge.http.responses import json_response
@@ -50,6 +51,11 @@ def api_router(front: Front, *, root: str) -> APIRouter:
             raise InvalidFrame(ErrorCode.INVALID_MESSAGE, f"leave {prefix} out: a filter is relative to it")
         return filter_text
 
+    async def answered(request: Request, viewer: Viewer, found: HistoryPage | CurrentState) -> Response:
+        answer = await steps_of(request)(found.answer())
+        await require_unchanged(request, viewer)
+        return PartsResponse(answer.parts(), size=answer.size)
+
     @router.get(
         "/events",
         summary="List events from the journal that the viewer may see, oldest first",
@@ -75,8 +81,7 @@ def api_router(front: Front, *, root: str) -> APIRouter:
             limit=limit,
             run=steps_of(request),
         )
-        await require_unchanged(request, viewer)
-        return Response(page.encode(), media_type="application/json")
+        return await answered(request, viewer, page)
 
     @router.get(
         "/snapshot",
@@ -86,8 +91,7 @@ def api_router(front: Front, *, root: str) -> APIRouter:
     )
     async def snapshot(request: Request, viewer: RequestViewer, *, filter_text: FilterParameter = None) -> Response:
         state = await front.read_snapshot(viewer, relative(filter_text), run=steps_of(request))
-        await require_unchanged(request, viewer)
-        return Response(state.encode(), media_type="application/json")
+        return await answered(request, viewer, state)
 
     @router.get(
         "/explain",

@@ -168,7 +168,7 @@ async def test_the_health_check_of_the_bridge_depends_on_its_readiness(status: s
     _, _, *arguments = SERVICES["bridge"]["healthcheck"]["test"]
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        moved = [argument.replace("127.0.0.1:8080", f"127.0.0.1:{port}") for argument in arguments]
+        moved = [argument.replace("127.0.0.1:9464", f"127.0.0.1:{port}") for argument in arguments]
         check = await asyncio.create_subprocess_exec(sys.executable, *moved, stderr=asyncio.subprocess.DEVNULL)
         assert (await check.wait() == 0) is healthy
     assert request_lines[0].startswith(b"GET /health/ready ")
@@ -177,6 +177,8 @@ async def test_the_health_check_of_the_bridge_depends_on_its_readiness(status: s
 def test_the_image_has_the_same_health_check_user_and_command() -> None:
     bridge = SERVICES["bridge"]
     assert bridge["healthcheck"]["test"][-1] in DOCKERFILE
+    assert "127.0.0.1:9464/health/ready" in bridge["healthcheck"]["test"][-1]
+    assert "ENV FLOOR_WEB__METRICS_PORT=9464" in DOCKERFILE
     assert f"USER {bridge['user'].split(':')[0]}" in DOCKERFILE
     assert "CMD [" + ", ".join(f'"{argument}"' for argument in bridge["command"]) + "]" in DOCKERFILE
 

@@ -117,12 +117,13 @@ class AccessFiles:
     def _install(self, readings: Mapping[AccessFile, Reading[Content]], *, requested: bool) -> Collection[AccessFile]:
         """Put what is valid into force; return what that changes."""
         self._checked_at = monotonic()
+        has_recovered = any(self._faults.get(name) and reading.fault is None for name, reading in readings.items())
         for name, reading in readings.items():
             if reading.fault is not None and (requested or reading.fault != self._faults.get(name)):
                 log.error("access.reload_failed", file=str(self._files[name].path), reason=reading.fault)
             self._faults[name] = reading.fault
         changed = [name for name, reading in readings.items() if self._replace(reading.value)]
-        if changed or (requested and not any(self._faults.values())):
+        if changed or ((requested or has_recovered) and not any(self._faults.values())):
             revocations = self.authenticator.revocations
             log.info(
                 "access.reloaded",

@@ -5,12 +5,17 @@ import os
 import socket
 import ssl
 import sys
-from typing import Final
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Self
+
+from cryptography import x509
 
 from bridge.settings.web import WebSettings
 
 BACKLOG: Final = 2_048  # 5,000 dashboards reconnect at once
 SILENT_SECONDS: Final = 5  # for which the kernel keeps connections on which nothing was sent, as far as it has room
+RENEWAL: Final = timedelta(days=30)  # a certificate with less left is warned of
 
 
 class WebPortInUse(Exception):
@@ -54,6 +59,39 @@ def check_certificate(web: WebSettings) -> None:
         raise CertificateError(web, f"not a certificate and its private key, both in PEM{reason}") from error
     except OSError as error:
         raise CertificateError(web, f"cannot read {error.filename}: {error.strerror}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateDates:
+    """From when until when the web server's certificate is valid. `now` is aware."""
+
+    begin: datetime
+    end: datetime
+
+    @classmethod
+    def read(cls, web: WebSettings) -> Self | None:
+        """Return the dates of a certificate that `check_certificate` accepted; None without HTTPS, or if unreadable."""
+        if web.tls_cert_file is None:
+            return None
+        try:
+            certificate = x509.load_pem_x509_certificate(web.tls_cert_file.read_bytes())  # the first: the server's own
+        except (OSError, ValueError):  # ValueError: a form that only OpenSSL reads
+            return None
+        return cls(certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+
+    def fault(self, now: datetime) -> str | None:
+        """Return why clients refuse the certificate now, None if its dates are no reason."""
+        if now > self.end:
+            return f"the certificate expired at {self.end:%Y-%m-%d %H:%M} UTC: renew it"
+        if now < self.begin:
+            return f"the certificate is valid only from {self.begin:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
+        return None
+
+    def warning(self, now: datetime) -> str | None:
+        """Return the fault, or that the certificate should be renewed soon; None if neither."""
+        if (fault := self.fault(now)) or self.end - now >= RENEWAL:
+            return fault
+        return f"the certificate expires at {self.end:%Y-%m-%d %H:%M} UTC, in less than {RENEWAL.days} days: renew it"
 
 
 def listen(host: str, port: int, *, setting: str = "port") -> socket.socket:

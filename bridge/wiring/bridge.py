@@ -8,6 +8,7 @@ import contextlib
 import socket
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +24,14 @@ from bridge.domain.plant import Plant
 from bridge.domain.stream_liveness import LINK_POLL_SECONDS
 from bridge.http import server
 from bridge.http.access import Authenticate
-from bridge.http.listener import CertificateError, ListenError, WebPortInUse, check_certificate, listen
+from bridge.http.listener import (
+    CertificateDates,
+    CertificateError,
+    ListenError,
+    WebPortInUse,
+    check_certificate,
+    listen,
+)
 from bridge.http.load import ServerLoad, samples_of
 from bridge.http.monitoring import make_monitoring_app
 from bridge.ports.journal import JournalError, ReadableJournal
@@ -82,6 +90,7 @@ def prepare(settings: Settings, role: ProcessRole) -> Iterator[Prepared]:
             plant = plant_file.load(settings.plant_file)
             access = AccessFiles(settings)
             check_certificate(settings.web)
+            _warn_of_dates(settings.web)
             if role is ProcessRole.FRONT:
                 pipeline, listener, metrics = None, *_listen(settings.web, stack)
             else:
@@ -94,6 +103,13 @@ def prepare(settings: Settings, role: ProcessRole) -> Iterator[Prepared]:
         except START_ERRORS as error:
             raise StartError(str(error)) from error
         yield Prepared(plant, access, listener, metrics, pipeline)
+
+
+def _warn_of_dates(web: WebSettings) -> None:
+    """Log that clients refuse the certificate, or will soon; devices are served all the same, so it stops no start."""
+    dates = CertificateDates.read(web)
+    if dates is not None and (reason := dates.warning(datetime.now(UTC))):
+        log.warning("web.certificate_dates", file=str(web.tls_cert_file), reason=reason)
 
 
 def _listen(web: WebSettings, stack: contextlib.ExitStack) -> tuple[socket.socket, socket.socket | None]:

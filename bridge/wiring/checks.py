@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -143,9 +144,14 @@ def _web(settings: Settings) -> str:
         raise CheckError(f"web.tls_key_file {web.tls_key_file} is not used: give web.tls_cert_file too, for HTTPS")
     names = ", ".join(sorted(own_names(web)))
     text = f"{'HTTP' if web.tls_cert_file is None else 'HTTPS'} on {web.host} port {web.port} for any address, {names}"
-    if web.metrics_port is None:
+    if web.metrics_port is not None:
+        text = f"{text}, metrics for anyone on {web.metrics_host} port {web.metrics_port}"
+    dates, now = listener.CertificateDates.read(web), datetime.now(UTC)
+    if dates is None:
         return text
-    return f"{text}, metrics for anyone on {web.metrics_host} port {web.metrics_port}"
+    if fault := dates.fault(now):
+        raise listener.CertificateError(web, fault)
+    return f"{text}\n{dates.warning(now) or f'the certificate is valid until {dates.end:%Y-%m-%d %H:%M} UTC'}"
 
 
 def _broker_files(broker: BrokerSettings) -> str:

@@ -3,11 +3,16 @@
 from pathlib import Path
 
 import pytest
+from cryptography.x509 import load_pem_x509_certificate
+from structlog.testing import capture_logs
 
 from bridge.adapters import plant_file
 from bridge.journal.sqlite.writer import SqliteJournal
 from bridge.ports.journal import Batch
+from bridge.settings.load import load_settings
+from bridge.settings.settings import ProcessRole
 from bridge.wiring import checks
+from bridge.wiring.bridge import prepare
 from tests.support.certificates import self_signed
 from tests.support.command_line import floor, write_config
 from tests.support.journal_samples import journal_of_counts
@@ -128,6 +133,31 @@ async def test_a_key_without_a_certificate_fails_the_check(tmp_path: Path) -> No
     result = await web(tmp_path, 'tls_key_file = "web.key"')
     assert not result.ok
     assert "is not used: give web.tls_cert_file too" in result.text
+
+
+@pytest.mark.parametrize(
+    ("days", "ok", "text"),
+    [
+        ((-20, -10), False, "the certificate expired at {end} UTC: renew it"),
+        ((10, 90), False, "the certificate is valid only from {begin} to {end} UTC"),
+        ((-1, 29), True, "the certificate expires at {end} UTC, in less than 30 days: renew it"),
+        ((-1, 31), True, "the certificate is valid until {end} UTC"),
+    ],
+)
+async def test_the_dates_of_the_certificate_are_checked_and_a_start_warns_of_them(
+    tmp_path: Path, *, days: tuple[int, int], ok: bool, text: str
+) -> None:
+    path, _ = self_signed(tmp_path, days=days)
+    certificate = load_pem_x509_certificate(path.read_bytes())
+    begin, end = (f"{at:%Y-%m-%d %H:%M}" for at in (certificate.not_valid_before_utc, certificate.not_valid_after_utc))
+    result = await web(tmp_path, f'tls_cert_file = "{path}"\ntls_key_file = "key.pem"')
+    expected = text.format(begin=begin, end=end)
+    assert result.ok == ok
+    assert result.text.endswith(expected)
+    with capture_logs() as logs, prepare(load_settings(tmp_path / "floor.toml", {}), ProcessRole.BOTH):
+        pass
+    warned = [entry["reason"] for entry in logs if entry["event"] == "web.certificate_dates"]
+    assert warned == ([expected] if "renew" in text or not ok else [])
 
 
 async def broker(folder: Path, more: str = "") -> checks.CheckResult:

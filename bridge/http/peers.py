@@ -198,6 +198,11 @@ def is_address(host: str) -> bool:
     return True
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches a server that listens there."""
+    return host.lower() == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
 def network_of(host: str) -> str:
     """Return an address as it is counted; any other text as it is."""
     try:

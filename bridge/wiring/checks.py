@@ -19,6 +19,7 @@ from bridge.domain.line.floor import Floor
 from bridge.domain.place import Place
 from bridge.http import listener
 from bridge.http.hosts import own_names
+from bridge.http.peers import is_address, is_loopback
 from bridge.ingest.decoders import build_decoders
 from bridge.journal.sqlite.errors import JournalInUse, JournalTooOld
 from bridge.journal.sqlite.file import require_no_leftovers
@@ -142,10 +143,13 @@ def _web(settings: Settings) -> str:
     listener.check_certificate(web)
     if web.tls_cert_file is None and web.tls_key_file is not None:
         raise CheckError(f"web.tls_key_file {web.tls_key_file} is not used: give web.tls_cert_file too, for HTTPS")
-    names = ", ".join(sorted(own_names(web)))
-    text = f"{'HTTP' if web.tls_cert_file is None else 'HTTPS'} on {web.host} port {web.port} for any address, {names}"
+    scheme, names = "HTTP" if web.tls_cert_file is None else "HTTPS", own_names(web)
+    hosts = ", ".join(["any IP address", *sorted(name for name in names if not is_address(name))])
+    text = f"{scheme} on {web.host} port {web.port}; Host of a request: {'any' if '*' in names else hosts}"
     if web.metrics_port is not None:
         text = f"{text}, metrics for anyone on {web.metrics_host} port {web.metrics_port}"
+    if scheme == "HTTP" and not is_loopback(web.host):
+        text += "\nwithout TLS: tokens can be read on the network; set web.tls_cert_file, or use a proxy with HTTPS"
     dates, now = listener.CertificateDates.read(web), datetime.now(UTC)
     if dates is None:
         return text

@@ -1,5 +1,6 @@
 """Checks of `floor check`: the plant file's rates against the journal's counters, and files that the settings name."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -107,10 +108,20 @@ async def web(folder: Path, more: str = "") -> checks.CheckResult:
     return next(result for result in results if result.name == "web")
 
 
-async def test_the_check_prints_the_address_of_the_web_server(tmp_path: Path) -> None:
+def names() -> list[str]:
+    return sorted({"localhost", socket.gethostname().lower()})
+
+
+async def test_the_check_prints_who_sees_tokens_and_under_which_names_it_serves(tmp_path: Path) -> None:
     result = await web(tmp_path)
     assert result.ok
     assert result.text.startswith("HTTP on 127.0.0.1 port ")
+    assert result.text.endswith(f"; Host of a request: any IP address, {', '.join(names())}")
+    beyond = await web(tmp_path, 'host = "0.0.0.0"\nallowed_hosts = ["*"]')
+    assert beyond.ok
+    first, warning = beyond.text.split("\n")
+    assert first.endswith("; Host of a request: any")
+    assert warning.startswith("without TLS: tokens can be read on the network")
 
 
 async def test_a_certificate_that_cannot_be_served_fails_the_check(tmp_path: Path) -> None:

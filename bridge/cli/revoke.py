@@ -165,6 +165,8 @@ def _exit_on_error(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
+        if not path.parent.is_dir():
+            fail(f"{path}: the folder {path.parent} does not exist")
         fail(f"{path}: no such file: `floor revoke init` writes an empty list")
     except OSError as error:
         fail(f"{path}: {error.strerror}")

@@ -54,6 +54,13 @@ def test_without_a_list_every_command_says_what_to_do(tmp_path: Path) -> None:
     assert not (tmp_path / "revoked.json").exists(), "an empty list in place of a lost one would readmit everybody"
 
 
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    write_config(tmp_path)
+    for arguments in (["init"], ["user", "eva"], ["list"]):
+        ended = floor(tmp_path, "revoke", *arguments, FLOOR_TOKEN__REVOKED_FILE="absent/revoked.json")
+        assert (ended.returncode, ended.stderr) == (1, "absent/revoked.json: the folder absent does not exist\n")
+
+
 def test_a_list_that_exists_is_not_emptied(folder: Path) -> None:
     done(folder, "user", "eva")
     ended = revoke(folder, "init")

@@ -91,7 +91,7 @@ def _read_passwords(broker: object) -> None:
         try:
             broker[name] = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"broker.{name}_file: {file_error_reason(error)}") from error
+            raise SettingsError(f"broker.{name}_file {path}: {file_error_reason(error)}") from error
 
 
 def _resolve_paths(tree: dict[str, Any], folder: Path) -> None:

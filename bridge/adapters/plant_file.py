@@ -28,7 +28,12 @@ def load(path: Path) -> Plant:
     for line in _tables(tree.get("lines")):
         for equipment in _tables(line.get("equipment")):
             if "faults_file" in equipment:
-                equipment["faults"] = _read_fault_catalogue(path.parent / str(equipment.pop("faults_file")))
+                catalogue = path.parent / str(equipment.pop("faults_file"))
+                try:
+                    equipment["faults"] = _read_fault_catalogue(catalogue)
+                except (OSError, ValueError, csv.Error) as error:  # ValueError: not UTF-8, or a NUL in the name
+                    place = f"line {line.get('id')} equipment {equipment.get('id')} faults_file"
+                    raise PlantFileError(f"{path}: {place} {catalogue}: {file_error_reason(error)}") from error
     try:
         return Plant.model_validate(tree)
     except ValidationError as error:
@@ -42,12 +47,9 @@ def _tables(value: object) -> list[dict[str, Any]]:
 
 
 def _read_fault_catalogue(path: Path) -> list[dict[str, Any]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(row for row in file if not row.startswith("#"))
-            return [{name: value for name, value in row.items() if value not in (None, "")} for row in rows]
-    except (OSError, ValueError, csv.Error) as error:  # ValueError: not UTF-8, or a NUL in the name
-        raise PlantFileError(f"{path}: {file_error_reason(error)}") from error
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(row for row in file if not row.startswith("#"))
+        return [{name: value for name, value in row.items() if value not in (None, "")} for row in rows]
 
 
 def _describe_location(tree: object, path: tuple[int | str, ...]) -> str:

@@ -1,5 +1,6 @@
 """The `floor revoke` commands: write the list of revocations, which a running bridge follows within a second."""
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -134,9 +135,9 @@ def list_(*, as_json: JsonOption = False, config: ConfigOption = None) -> None:
         return
     for entry in entries:
         fields = msgspec.to_builtins(entry)
-        who = fields.get("subject", fields.get("token_id", ""))
+        who = [json.dumps(fields[name], ensure_ascii=False) for name in ("subject", "token_id") if name in fields]
         more = [f"{name} {fields[name]}" for name in ("issued_before", "until", "note") if name in fields]
-        print_text("  ".join([entry.revoked_at, f"{fields['kind']:<5}", *filter(None, [who]), *more]))
+        print_text("  ".join([entry.revoked_at, f"{fields['kind']:<5}", *who, *more]))
     if not entries:
         print_text("nothing is revoked")
 
@@ -150,7 +151,8 @@ def _apply(entry: Revocation, text: str, *, undo: bool, config: Path | None) -> 
             fail(f"{text}: there is no such entry", code=NOTHING_UNDONE)
         kept = [other for other in others if other.until is None or parse_rfc3339(other.until) > now]
         entries[:] = kept if undo else [*kept, entry]
-    print_text(f"{text}: {'no longer ' if undo else ''}revoked; {path} has {len(entries)} entries")
+    number = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
+    print_text(f"{text}: {'no longer ' if undo else ''}revoked; {path} has {number}")
 
 
 def _list_path(config: Path | None) -> Path:

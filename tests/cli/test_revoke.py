@@ -1,6 +1,7 @@
 """`floor revoke`: what it writes is what the bridge revokes, for every text that may be a user or a token."""
 
 import asyncio
+import json
 import os
 import stat
 from pathlib import Path
@@ -69,13 +70,13 @@ def test_a_list_that_exists_is_not_emptied(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "subject", ["name#EXT#@tenant", "first last", " eva", '"', "-eva", "x" * 255, "é", "\U0001f600"]
+    "subject", ["name#EXT#@tenant", "first last", " eva", "eva ", '"', "-eva", "x" * 255, "é", "\U0001f600"]
 )
 def test_a_user_is_revoked_exactly_and_readmitted(folder: Path, subject: str) -> None:
-    done(folder, "user", "--note", "left", "--", subject)
+    assert done(folder, "user", "--note", "left", "--", subject).endswith("revoked.json has 1 entry\n")
     assert revocations(folder).users == {subject}
-    assert f"user   {subject}  note left\n" in done(folder, "list")
-    done(folder, "user", "--undo", "--", subject)
+    assert f"user   {json.dumps(subject, ensure_ascii=False)}  note left\n" in done(folder, "list")
+    assert done(folder, "user", "--undo", "--", subject).endswith("revoked.json has 0 entries\n")
     assert len(revocations(folder)) == 0
 
 
@@ -101,7 +102,9 @@ def test_a_token_is_revoked_by_its_id_or_by_itself(folder: Path) -> None:
     printed = done(folder, "token", "--from", "stolen.jwt")
     assert printed.startswith("token a\\n#b: revoked; "), "escaped"
     assert revocations(folder).tokens == {"9f3bXk2", "a\n#b"}
-    assert "  until 2" in done(folder, "list"), "the token's expiry"
+    listed = done(folder, "list")
+    assert '  token  "9f3bXk2"\n' in listed
+    assert '  token  "a\\n#b"  until 2' in listed, "the token's expiry"
 
 
 def test_a_token_without_an_id_is_revoked_by_its_user(folder: Path) -> None:

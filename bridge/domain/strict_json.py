@@ -46,6 +46,11 @@ class NotStrictJson(Exception):
 
     reason: str
 
+    @property
+    def text(self) -> str:
+        """The reason for people."""
+        return "not valid JSON" if self.reason == "not_json" else f"not acceptable JSON: {self.reason}"
+
 
 def parse_json(
     payload: bytes,

@@ -34,7 +34,7 @@ def _parse_body(body: bytes) -> Steps[dict[str, Any]]:
     try:
         tree = parse_json(body, max_bytes=MAX_BODY_BYTES, max_values=MAX_VALUES)
     except NotStrictJson as error:
-        raise InvalidFrame(ErrorCode.INVALID_JSON, f"not acceptable JSON: {error.reason}") from None
+        raise InvalidFrame(ErrorCode.INVALID_JSON, error.text) from None
     if not isinstance(tree, dict):
         raise InvalidFrame(ErrorCode.INVALID_MESSAGE, "the body is one JSON object")
     return tree

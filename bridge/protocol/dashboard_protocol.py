@@ -161,7 +161,7 @@ class DashboardProtocol:
             tree = parse_json(payload, max_bytes=self._limits.max_frame_bytes, max_values=MAX_VALUES)
             return self._execute(parse_frame(tree), server_time)
         except NotStrictJson as error:
-            self._delivery.answer(Error(code=ErrorCode.INVALID_JSON, message="not acceptable JSON: " + error.reason))
+            self._delivery.answer(Error(code=ErrorCode.INVALID_JSON, message=error.text))
         except InvalidFrame as error:
             self._delivery.answer(error_frame(error))
             if self.session is None and isinstance(tree, dict) and tree.get("type") == "auth":

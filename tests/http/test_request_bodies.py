@@ -97,6 +97,15 @@ async def test_a_body_that_is_refused_is_paid_too() -> None:
     assert eva.taken - otto.taken > 0.5 * count * least_ms_to_parse(COSTLY)
 
 
+async def test_a_body_that_is_no_json_is_called_that() -> None:
+    async with served(body_app(), load=ServerLoad(WebSettings())) as port:
+        answers = await post(port, "eva", [b"state=running", b""])
+    assert [(answer.status_code, answer.json()["message"]) for answer in answers] == [
+        (400, "not valid JSON"),
+        (400, "not acceptable JSON: empty"),
+    ]
+
+
 async def test_between_two_polls_of_the_sockets_a_user_has_one_long_step_whatever_the_number_of_requests() -> None:
     now = 0.0
     load = ServerLoad(WebSettings(), lambda: now)

@@ -72,7 +72,7 @@ async def test_a_list_that_breaks_stays_in_force_and_is_a_fault_until_it_is_vali
             write(path, "{")
             await until(lambda: files.fault() is not None, what="the fault")
             assert files.fault() == (
-                "the revocation list cannot be used: revoked.json: not acceptable JSON: not_json "
+                "the revocation list cannot be used: revoked.json: not valid JSON "
                 "(the format of the list is new: docs/authorization.md, «Revocation»)"
             )
             write(path, None)

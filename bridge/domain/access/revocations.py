@@ -83,7 +83,7 @@ def parse_list(content: bytes, *, source: str) -> Sequence[Revocation]:
         tree = parse_json(content, max_bytes=MAX_LIST_BYTES, allow_control_characters=True)  # a `jti` may contain them
     except NotStrictJson as error:
         hint = f" ({NEW_FORMAT})" if error.reason in ("empty", "not_json") else ""
-        raise RevocationsError(f"{source}: not acceptable JSON: {error.reason}{hint}") from None
+        raise RevocationsError(f"{source}: {error.text}{hint}") from None
     try:
         return msgspec.convert(tree, RevocationList).revocations
     except msgspec.ValidationError as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 from bridge.demo.embedded_broker import parent_death_prefix
 
 STOP_SECONDS: Final = 12.0  # the bridge drains within 10
+RUN_MODULE: Final = (sys.executable, "-P", "-m")  # -P: not a folder of that name where the demo was started
 
 
 class ChildProcess:

@@ -1,10 +1,10 @@
 """The demo's calls of `device-sim`, the simulated plant: a separate command that the bridge never imports."""
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Final
 
+from bridge.demo.child import RUN_MODULE
 from bridge.demo.errors import DemoError
 
 PLAYED_CUTS: Final = {"bridge-cut": "the bridge", "broker-cut": "the broker"}
@@ -55,7 +55,7 @@ class SimulatorCommands:
 
     async def _run_device_sim(self, *arguments: str) -> str:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "device_sim", *arguments),
+            *(*RUN_MODULE, "device_sim", *arguments),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )

@@ -17,7 +17,7 @@ from urllib.request import urlopen
 
 from rich.console import Console
 
-from bridge.demo.child import ChildProcess
+from bridge.demo.child import RUN_MODULE, ChildProcess
 from bridge.demo.cuts import CutPlayer
 from bridge.demo.demo_clock import DemoClock, describe_scale
 from bridge.demo.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
@@ -61,12 +61,12 @@ async def _run(options: DemoOptions, *, console: Console, issue_token: Callable[
     async with EmbeddedBroker(folder=options.folder / "broker", port=options.broker_port) as broker:
         await simulator.publish_leftovers()
         clock = DemoClock(options.scale, options.folder / JOURNAL)
-        command = (sys.executable, "-m", "bridge", "run", "--config", str(config))
+        command = (*RUN_MODULE, "bridge", "run", "--config", str(config))
         bridge = ChildProcess("bridge", options.folder, *command, environment=clock.anchor_environment)
         plant = ChildProcess(
             "plant",
             options.folder,
-            *(sys.executable, "-m", "device_sim", "run", "--broker", f"127.0.0.1:{options.broker_port}"),
+            *(*RUN_MODULE, "device_sim", "run", "--broker", f"127.0.0.1:{options.broker_port}"),
             *("--scale", str(options.scale), "--seed", str(options.seed), *simulator.run_options),
         )
         cuts = CutPlayer(simulator.cuts_file, bridge, broker, print_status=lambda text: print_status(console, text))

@@ -87,7 +87,7 @@ async def demo(folder: Path, *options: str) -> AsyncIterator[Demo]:
     """Run `floor demo` in `folder` on free ports; killed at the end if it still runs."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", "demo"),
+        *(sys.executable, "-P", "-m", "bridge", "demo"),  # as the script `floor`: nothing from `folder`
         *("--port", str(port), "--broker-port", str(free_port()), *options),
         cwd=folder,
         stdout=asyncio.subprocess.PIPE,

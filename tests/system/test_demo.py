@@ -269,6 +269,15 @@ async def test_log_lines_of_an_earlier_start_are_not_reported_again(tmp_path: Pa
     assert "an old reason" not in running.output
 
 
+async def test_folders_named_as_its_packages_are_not_run(tmp_path: Path) -> None:
+    for name in ("bridge", "device_sim"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit(1)")
+    async with demo(tmp_path, "--disturb", "clean") as running:
+        await running.until(r"ready.*stop\s+Ctrl-C")
+        assert await running.stop() == 0
+
+
 @pytest.mark.parametrize("option", ["--port", "--broker-port"])
 def test_an_invalid_port_is_refused(tmp_path: Path, option: str) -> None:
     ended = floor(tmp_path, "demo", option, "65536")

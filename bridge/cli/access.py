@@ -67,7 +67,7 @@ def explain_access(
 ) -> None:
     """Show what a user would receive from a subscription: the effective filters and grants, or a refused topic.
 
-    `floor explain-access andon:L1 --role operator --line L2`
+    `floor explain-access andon:L2 --role operator --line L2`
 
     `explain` over WebSocket and HTTP gives the same answer. Exit codes: 0 at least partly allowed, 3 refused.
     """

@@ -42,6 +42,9 @@ def watch(
     `floor watch andon:L1 job:me --user eva`
 
     Reconnects and resumes automatically, without missing or repeating an event.
+
+    For `wss` with a certificate of a private authority, name the file of its certificate in the environment:
+    `SSL_CERT_FILE=ca.crt`.
     """
     from bridge.watch.client import WatchClient, WatchEnded  # noqa: PLC0415
     from bridge.watch.output import line_printer  # noqa: PLC0415

@@ -4,14 +4,17 @@ import asyncio
 import os
 import shlex
 import signal
+import ssl
 import sys
 from pathlib import Path
 
 import pytest
+import websockets
 
 from tests.support.bridge_process import bridge_process
 from tests.support.brokers import RunningBroker, free_port
-from tests.support.command_line import ROOT, floor, write_config
+from tests.support.certificates import self_signed
+from tests.support.command_line import ROOT, floor, floor_program, write_config
 from tests.support.tokens import token
 
 
@@ -48,6 +51,24 @@ async def test_watch_ends_where_nothing_would_ever_come(tmp_path: Path, mosquitt
         stranger = await asyncio.to_thread(floor, tmp_path, "watch", "--token", "a.b.c")
         assert stranger.returncode == 1
         assert "1008" in stranger.stderr
+
+
+async def test_watch_trusts_the_authority_that_the_environment_names(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    async def refuse(socket: websockets.ServerConnection) -> None:
+        await socket.close(1008, "reached")
+
+    async with websockets.serve(refuse, "127.0.0.1", 0, ssl=context) as server:
+        (listening,) = server.sockets
+        url = f"wss://localhost:{listening.getsockname()[1]}/ws"
+        ended = await asyncio.to_thread(
+            floor_program, tmp_path, "watch", "--url", url, "--token", "x", SSL_CERT_FILE=str(certificate)
+        )
+    assert ended.returncode == 1
+    assert "reached" in ended.stderr
 
 
 @pytest.mark.parametrize(

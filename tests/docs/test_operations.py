@@ -91,6 +91,14 @@ def test_every_event_of_the_log_that_is_named_is_logged_at_that_level() -> None:
         assert levels == {level}, event
 
 
+async def test_every_event_that_a_start_logs_is_named(mosquitto: RunningBroker, tmp_path: Path) -> None:
+    async with bridge_process(tmp_path, mosquitto, environment={"FLOOR_BROKER__PROBE": "open"}) as bridge:
+        await until(lambda: "publisher.audited" in bridge.log(), what="the last of them")
+        logged = set(re.findall(r"^\S+ \[\w+ *\] ([a-z_.]+)", bridge.log(), re.MULTILINE))
+    assert {"floor.restored", "plant.changed", "broker.connected", "bridge.started"} <= logged
+    assert logged <= set(re.findall(r"^\| `([a-z_.]+)` \|", DOCUMENT, re.MULTILINE))
+
+
 def test_every_event_that_the_web_server_or_a_front_logs_is_named() -> None:
     code = "".join(path.read_text() for part in ("front", "http") for path in (ROOT / "bridge" / part).rglob("*.py"))
     logged = set(re.findall(r'log\.\w+\(\s*"([a-z_.]+)"', code))

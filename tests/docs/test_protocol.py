@@ -5,7 +5,9 @@ from pathlib import Path
 
 from bridge.contract.delivery_diagram import BEGIN, END, delivery_diagram, with_diagram, words
 from bridge.contract.schemas import write_documents
+from bridge.http.responses import STATUS_OF
 from bridge.protocol.delivery_automaton import NEXT_STATE, DeliveryState
+from bridge.protocol.error_codes import ErrorCode
 from tests.support.command_line import ROOT
 
 DOCUMENT = (ROOT / "docs" / "protocol.md").read_text()
@@ -50,3 +52,9 @@ def test_the_diagram_is_written_into_a_folder_that_has_the_document(tmp_path: Pa
     document.write_text("another\n")
     assert document not in write_documents(tmp_path)
     assert document.read_text() == "another\n"
+
+
+def test_the_table_of_error_codes_has_each_with_its_status() -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| [^|]* \| (\d+|-)", DOCUMENT, re.MULTILINE)
+    of_frames_only = {ErrorCode.UNKNOWN_TYPE}
+    assert rows == [(code.value, "-" if code in of_frames_only else str(STATUS_OF[code].value)) for code in ErrorCode]

@@ -54,7 +54,7 @@ DECIDERS: Final = frozenset({QUERY, SNAPSHOT, SNAPSHOT_CHUNK, REPLAY, LIVE, ALON
 """The functions that decide whether an event is for a viewer."""
 
 ITS_CALLERS: Final = "its callers, which this table holds"
-NO_EVENT: Final = "no event, but a file of the settings, or bytes of a client"
+NO_EVENT: Final = "no event, but files and dates of the settings, or bytes of a client"
 READS: Final = {
     "front/connection.py:DashboardConnection._read": f"{SNAPSHOT} {SNAPSHOT_CHUNK} {REPLAY}",
     "front/connection.py:DashboardConnection._read_journal": f"{SNAPSHOT} {SNAPSHOT_CHUNK} {REPLAY}",
@@ -74,6 +74,8 @@ READS: Final = {
     "protocol/event_cursor.py:ReplayReader._matching": REPLAY,
     REPLAY: REPLAY,
     "wiring/access_files.py:AccessFiles._read": NO_EVENT,
+    "wiring/bridge.py:_warn_of_dates": NO_EVENT,
+    "wiring/checks.py:_web": NO_EVENT,
     "http/tls_connection.py:TlsConnection._read_part": NO_EVENT,
     "http/tls_connection.py:TlsConnection.output": NO_EVENT,
     "http/tls_transport.py:TlsTransport._process": NO_EVENT,
